@@ -1,0 +1,97 @@
+"""Who does the work: the seam between an attempt and the program that makes the changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.sandbox.base import Completed, Limits, Mount, Network, Sandbox
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What one agent run cost. Tokens by kind; ``cost_usd`` is the agent's own estimate, ``None`` if unknown."""
+
+    turns: int = 0
+    tokens_input: int = 0
+    tokens_output: int = 0
+    tokens_cache_read: int = 0
+    tokens_cache_write: int = 0
+    cost_usd: float | None = None
+    model: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentRequest:
+    """One agent run.
+
+    ``worktree`` has the same path on the host and inside; ``output`` is the file that a measure must write, inside
+    the worktree's mounts; ``transcript`` and ``errors`` are files on the host that take what the agent
+    prints, as it comes, scrubbed of the credential.
+    """
+
+    phase: Literal["measure", "stitch"]
+    task_id: str
+    title: str
+    attempt: int
+    prompt: str
+    worktree: Path
+    mounts: tuple[Mount, ...]
+    network: Network
+    limits: Limits
+    transcript: Path
+    errors: Path
+    output: Path | None = None
+    on_step: Callable[[str], None] | None = None
+    """Called with one line of text for each step the agent takes (a tool call, a message)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentResult:
+    """What came of it. ``error`` is empty exactly when the agent says it is done.
+
+    ``limited``: a usage or rate limit, or spent credit, stopped it; ``limited_until``: when that ends, if it was said.
+    ``text`` is the agent's last message.
+    """
+
+    completed: Completed
+    error: str = ""
+    limited: bool = False
+    limited_until: datetime | None = None
+    usage: Usage = Usage()
+    text: str = ""
+    session_id: str = ""
+
+
+class Agent(Protocol):
+    """A program that works in a sandbox; thread-safe."""
+
+    @property
+    def description(self) -> str:
+        """One line for the run's header."""
+        ...
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values that must appear in no transcript, log, report or commit."""
+        ...
+
+    def preflight(self, sandbox: Sandbox) -> None:
+        """Prove, before anything is spent, that the program is there, starts, and has its credential.
+
+        Raises:
+            CobblerError: with the cause and the remedy.
+        """
+        ...
+
+    def run(self, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation) -> AgentResult:
+        """Run the agent to its end.
+
+        Raises:
+            SandboxError: it could not be run at all.
+        """
+        ...

@@ -1,0 +1,357 @@
+"""The one door for child processes: git, bd, podman and jobs of the host sandbox.
+
+Every child gets a session of its own, the environment it is given and nothing else, its output drained
+to the end, and a deadline after which its process group gets TERM, a grace period, and KILL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+from pytest_cobbler.errors import CobblerError
+
+__all__ = ["TAIL", "Cancellation", "Completion", "End", "LineSplitter", "host_environment", "run"]
+
+TAIL = 64 * 1024
+"""Bytes kept of a stream that is handed on instead of captured."""
+
+LONGEST_LINE = 32 * 1024 * 1024
+"""Bytes of one line; a longer one is handed on in pieces."""
+
+_CHUNK = 256 * 1024
+_LINGER = 2.0
+"""Seconds that the output of a finished child's own children is waited for."""
+
+End = Literal["exited", "timeout", "idle", "cancelled"]
+
+_INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
+
+
+def host_environment(*more: str, **values: str) -> dict[str, str]:
+    """The few variables that any program needs, those named in ``more``, and ``values``."""
+    names = (*_INHERITED, *more)
+    return {name: os.environ[name] for name in names if name in os.environ} | values
+
+
+class Cancellation:
+    """Ends every process that was started with it; thread-safe and for good."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._wakers: set[int] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def requested(self) -> bool:
+        return self._event.is_set()
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._event.set()
+            for waker in self._wakers:
+                with contextlib.suppress(BlockingIOError):
+                    os.write(waker, b"x")
+
+    def wait(self, timeout: float) -> bool:
+        return self._event.wait(timeout)
+
+    @contextlib.contextmanager
+    def _waking(self, waker: int) -> Iterator[None]:
+        with self._lock:
+            self._wakers.add(waker)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wakers.discard(waker)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """How a child ended.
+
+    ``status`` is the exit status, negative for a signal; ``stdout`` and ``stderr`` are whole unless the
+    stream was handed to a callback or file, then ``stdout`` is empty; ``seconds`` is wall time.
+    """
+
+    argv: tuple[str, ...]
+    status: int
+    end: End
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        return self.end == "exited" and self.status == 0
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode("utf-8", "replace")
+
+    @property
+    def errors(self) -> str:
+        return self.stderr.decode("utf-8", "replace")
+
+
+class LineSplitter:
+    """Cuts chunks of bytes into lines (without their newline) and hands each to ``on_line``."""
+
+    def __init__(self, on_line: Callable[[bytes], None]) -> None:
+        self._on_line = on_line
+        self._rest: list[bytes] = []
+        self._length = 0
+
+    def feed(self, chunk: bytes) -> None:
+        *lines, rest = chunk.split(b"\n")
+        for line in lines:
+            self._on_line(b"".join([*self._rest, line]))
+            self._rest, self._length = [], 0
+        if rest:
+            self._rest.append(rest)
+            self._length += len(rest)
+            if self._length > LONGEST_LINE:
+                self.close()
+
+    def close(self) -> None:
+        if self._rest:
+            self._on_line(b"".join(self._rest))
+            self._rest, self._length = [], 0
+
+
+class _Tail:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._data = bytearray()
+
+    def __call__(self, chunk: bytes) -> None:
+        self._data += chunk
+        if len(self._data) > 2 * self._limit:
+            del self._data[: -self._limit]
+
+    def value(self) -> bytes:
+        return bytes(self._data[-self._limit :])
+
+
+def run(
+    argv: Sequence[str | os.PathLike[str]],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    stdin: bytes = b"",
+    keep_stdin_open: bool = False,
+    stdout: IO[bytes] | None = None,
+    on_line: Callable[[bytes], None] | None = None,
+    on_error_line: Callable[[bytes], None] | None = None,
+    timeout: float | None = None,
+    idle: float | None = None,
+    grace: float = 2.0,
+    cancellation: Cancellation | None = None,
+    pass_fds: Sequence[int] = (),
+) -> Completion:
+    """Run ``argv`` to its end.
+
+    Args:
+        env: the whole environment of the child.
+        stdin: what the child reads; nothing at all means ``/dev/null``.
+        keep_stdin_open: the pipe stays open until the child has ended (a lifeline).
+        stdout: a file that takes the output; excludes ``on_line``.
+        on_line, on_error_line: called in this thread with each line of the stream, without its newline.
+        timeout: seconds after which the process group gets TERM and, ``grace`` seconds later, KILL.
+        idle: seconds without any output after which the same happens.
+        cancellation: ends the child early in the same way.
+
+    Raises:
+        CobblerError: the program does not exist or cannot be executed.
+    """
+    words = tuple(os.fspath(word) for word in argv)
+    began = time.monotonic()
+    try:
+        child = subprocess.Popen(
+            words,
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.PIPE if stdin or keep_stdin_open else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=pass_fds,
+        )
+    except (OSError, ValueError) as error:
+        raise CobblerError(f"cannot run {words[0]}: {getattr(error, 'strerror', None) or error}") from error
+
+    captured: list[bytes] = []
+    out_lines = LineSplitter(on_line) if on_line else None
+    error_lines = LineSplitter(on_error_line) if on_error_line else None
+    error_tail = _Tail(TAIL if error_lines else 1 << 40)
+
+    def take_out(chunk: bytes) -> None:
+        if out_lines:
+            out_lines.feed(chunk)
+        elif stdout:
+            stdout.write(chunk)
+        else:
+            captured.append(chunk)
+
+    def take_error(chunk: bytes) -> None:
+        error_tail(chunk)
+        if error_lines:
+            error_lines.feed(chunk)
+
+    with _Pump(child, stdin, keep_stdin_open, take_out, take_error) as pump:
+        try:
+            end = pump.until_end(timeout, idle, grace, cancellation)
+        except BaseException:
+            _signal_group(child, signal.SIGKILL)
+            child.wait()
+            raise
+    if out_lines:
+        out_lines.close()
+    if error_lines:
+        error_lines.close()
+    return Completion(
+        argv=words,
+        status=child.wait(),
+        end=end,
+        stdout=b"".join(captured),
+        stderr=error_tail.value(),
+        seconds=time.monotonic() - began,
+    )
+
+
+class _Pump:
+    """Moves bytes between a child's pipes and their ends until the child is gone."""
+
+    def __init__(
+        self,
+        child: subprocess.Popen[bytes],
+        stdin: bytes,
+        keep_stdin_open: bool,
+        take_out: Callable[[bytes], None],
+        take_error: Callable[[bytes], None],
+    ) -> None:
+        self._child = child
+        self._input = memoryview(stdin)
+        self._keep_stdin_open = keep_stdin_open
+        self._selector = selectors.DefaultSelector()
+        self._open = 0
+        for stream, take in ((child.stdout, take_out), (child.stderr, take_error)):
+            assert stream is not None
+            os.set_blocking(stream.fileno(), False)
+            self._selector.register(stream, selectors.EVENT_READ, take)
+            self._open += 1
+        if child.stdin is not None:
+            os.set_blocking(child.stdin.fileno(), False)
+            if stdin:
+                self._selector.register(child.stdin, selectors.EVENT_WRITE, None)
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
+        self._last_output = time.monotonic()
+
+    def __enter__(self) -> _Pump:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._selector.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+        for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+
+    def until_end(
+        self,
+        timeout: float | None,
+        idle: float | None,
+        grace: float,
+        cancellation: Cancellation | None,
+    ) -> End:
+        watched = cancellation._waking(self._wake_write) if cancellation is not None else contextlib.nullcontext()
+        with watched:
+            end = self._until(timeout, idle, cancellation)
+            if end == "exited":
+                return end
+            _signal_group(self._child, signal.SIGTERM)
+            if self._until(grace, None, None) != "exited":
+                _signal_group(self._child, signal.SIGKILL)
+                self._until(grace, None, None)
+            return end
+
+    def _until(self, timeout: float | None, idle: float | None, cancellation: Cancellation | None) -> End:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        gone: float | None = None
+        while True:
+            now = time.monotonic()
+            if self._child.poll() is not None:
+                gone = gone or now
+                # A child's own children may hold the pipes open for ever.
+                if not self._open or now - gone > _LINGER:
+                    return "exited"
+            if cancellation is not None and cancellation.requested:
+                return "cancelled"
+            if deadline is not None and now >= deadline:
+                return "timeout"
+            if idle is not None and now - self._last_output >= idle:
+                return "idle"
+            self._step(self._patience(now, deadline, idle))
+
+    def _patience(self, now: float, deadline: float | None, idle: float | None) -> float:
+        # With both pipes closed only polling tells when the child is gone.
+        waits = [0.5 if self._open else 0.01]
+        if deadline is not None:
+            waits.append(deadline - now)
+        if idle is not None:
+            waits.append(self._last_output + idle - now)
+        return max(0.0, min(waits))
+
+    def _step(self, patience: float) -> None:
+        for key, _ in self._selector.select(patience):
+            if key.fileobj is self._child.stdin:
+                self._feed()
+            elif key.fd == self._wake_read:
+                os.read(self._wake_read, 1)
+            else:
+                self._drain(key)
+
+    def _drain(self, key: selectors.SelectorKey) -> None:
+        try:
+            chunk = os.read(key.fd, _CHUNK)
+        except BlockingIOError:
+            return
+        if chunk:
+            self._last_output = time.monotonic()
+            key.data(chunk)
+        else:
+            self._selector.unregister(key.fileobj)
+            self._open -= 1
+
+    def _feed(self) -> None:
+        assert self._child.stdin is not None
+        try:
+            self._input = self._input[os.write(self._child.stdin.fileno(), self._input[:_CHUNK]) :]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:  # the child did not want all of it
+            self._input = self._input[:0]
+        if not self._input:
+            self._selector.unregister(self._child.stdin)
+            if not self._keep_stdin_open:
+                with contextlib.suppress(BrokenPipeError):
+                    self._child.stdin.close()
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, number)

@@ -1,0 +1,139 @@
+"""Where the code of agents runs: the seam between what is to be run and what runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import IO, Literal, Protocol
+
+from pytest_cobbler.process import Cancellation
+
+
+class Network(Enum):
+    """What a job can reach."""
+
+    NONE = "none"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """A directory or file of the host at ``target`` inside.
+
+    ``overlay``: readable and writable inside, unchanged on the host afterwards.
+    """
+
+    source: Path
+    target: str
+    mode: Literal["ro", "rw", "overlay"] = "ro"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds of a job; ``None`` is no bound.
+
+    ``wall`` and ``idle`` (no output) are seconds, ``memory`` and ``disk`` (of ``/tmp``) bytes, ``pids`` processes.
+    """
+
+    wall: float | None = None
+    idle: float | None = None
+    memory: int | None = None
+    pids: int | None = 2048
+    disk: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to run in a sandbox.
+
+    ``environment`` is all that the job sees beside the image's own variables and ``HOME``; ``secrets`` are
+    variables too, but never appear on a command line, in podman's environment or on the host's disk.
+    ``stdout`` takes the output as it is; else each line goes to ``on_line``; else it is dropped.
+    Errors go to ``on_error_line`` and, their end, to ``Completed.stderr``.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    workdir: str
+    stdin: bytes = b""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    mounts: tuple[Mount, ...] = ()
+    network: Network = Network.NONE
+    limits: Limits = Limits()
+    image: str | None = None
+    """Another image than the sandbox's own; ignored where there are no images."""
+    arguments: tuple[str, ...] = ()
+    """Extra arguments of ``podman run``, validated by the configuration."""
+    stdout: IO[bytes] | None = None
+    on_line: Callable[[bytes], None] | None = None
+    on_error_line: Callable[[bytes], None] | None = None
+
+
+Cause = Literal["exited", "timeout", "idle", "killed", "cancelled"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """How a job ended.
+
+    ``killed``: by something else than its limits (out of memory, a person's ``podman kill``).
+    """
+
+    status: int
+    cause: Cause
+    seconds: float
+    stderr: str
+
+    @property
+    def ok(self) -> bool:
+        return self.cause == "exited" and self.status == 0
+
+
+class Capability(Enum):
+    """What a sandbox holds a job to; the conformance suite asks each only for what it claims."""
+
+    READ_ONLY = "read-only mounts"
+    OVERLAY = "overlay mounts"
+    NETWORK = "network off"
+    LIMITS = "memory and process limits"
+    CONTAINMENT = "nothing but its mounts can be seen or written"
+
+
+class Sandbox(Protocol):
+    """Runs jobs; every method is thread-safe."""
+
+    @property
+    def description(self) -> str:
+        """One line for the run's header, with what is given away if anything is."""
+        ...
+
+    @property
+    def capabilities(self) -> frozenset[Capability]: ...
+
+    @property
+    def owner(self) -> tuple[int, int] | None:
+        """uid and gid, on the host, of what jobs write; ``None``: the caller's own."""
+        ...
+
+    def preflight(self) -> None:
+        """Prove that a job can run.
+
+        Raises:
+            SandboxError: with the cause and the remedy.
+        """
+        ...
+
+    def run(self, job: Job, cancellation: Cancellation | None = None) -> Completed:
+        """Run ``job`` to its end; afterwards none of its processes is left.
+
+        Raises:
+            SandboxError: the sandbox could not run it at all.
+        """
+        ...
+
+    def sweep(self) -> list[str]:
+        """End what dead runs on this repository left behind; the names of what was found."""
+        ...
