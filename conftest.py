@@ -1,0 +1,3 @@
+"""The tests of this project run pytest inside pytest."""
+
+pytest_plugins = ["pytester"]

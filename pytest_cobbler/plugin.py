@@ -1,0 +1,107 @@
+"""What every pytest run loads: options, markers, one ``if``, fixtures that import when they are used.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_cobbler.config import Config
+    from pytest_cobbler.testing.agent import StandInAgent
+    from pytest_cobbler.testing.project import Project
+
+ACTIONS = ("start", "generate", "demo")
+"""What ``--cobbler-ACTION`` does; one at a time."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("cobbler", "AI code generation")
+    group.addoption(
+        "--cobbler-start",
+        action="store_true",
+        help="Tag the base and create a generation branch with its first commit.",
+    )
+    group.addoption(
+        "--cobbler-generate",
+        action="store_true",
+        help="Finish open tasks, then run measure and stitch cycles; starts a generation if none is active.",
+    )
+    group.addoption(
+        "--cobbler-demo",
+        action="store_true",
+        help="Run a whole cycle on a sample project with recorded agents: no key, podman or bd needed.",
+    )
+    group.addoption("--cobbler-cycles", type=int, metavar="N", help="Cycles of this run (0: only open tasks).")
+    group.addoption("--cobbler-jobs", type=int, metavar="N", help="Agents at once in this run.")
+    group.addoption("--cobbler-max-issues", type=int, metavar="N", help="Most tasks per measure and per cycle.")
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from pytest_cobbler import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Before any conftest of the repository is imported: see that it is not an agent's."""
+    if chosen_actions(early_config):
+        from pytest_cobbler.actions.guard import refuse_untrusted_checkout
+
+        refuse_untrusted_checkout(early_config)
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist (trylast) decides to distribute
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "cobbler_measure: an item in which an agent proposes tasks.")
+    config.addinivalue_line("markers", "cobbler_stitch(task): an item in which an agent does a task.")
+    if chosen_actions(config) == ["generate"]:
+        from pytest_cobbler.session.plugin import register
+
+        register(config)
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    actions = chosen_actions(config)
+    if not actions or actions == ["generate"]:
+        return None
+    from pytest_cobbler.actions import run
+
+    return run(config, actions)
+
+
+def chosen_actions(config: pytest.Config) -> list[str]:
+    options = config.known_args_namespace if not hasattr(config.option, "cobbler_start") else config.option
+    return [action for action in ACTIONS if getattr(options, f"cobbler_{action}", False)]
+
+
+@pytest.fixture(scope="session")
+def cobbler_config(pytestconfig: pytest.Config) -> Config:
+    """The validated ``configuration.yaml`` of the project under test."""
+    from pytest_cobbler.config import load
+
+    return load(pytestconfig.rootpath / "configuration.yaml")
+
+
+@pytest.fixture
+def cobbler_agent(tmp_path_factory: pytest.TempPathFactory) -> StandInAgent:
+    """A stand-in agent, scripted step by step; costs nothing."""
+    from pytest_cobbler.testing.agent import StandInAgent
+
+    return StandInAgent(tmp_path_factory.mktemp("cobbler-agent"))
+
+
+@pytest.fixture
+def cobbler_project(
+    tmp_path_factory: pytest.TempPathFactory, cobbler_agent: StandInAgent
+) -> Iterator[Project]:
+    """A throwaway git repository with a configuration, on which ``--cobbler-*`` actions can be run."""
+    from pytest_cobbler.testing.project import Project
+
+    with Project.create(tmp_path_factory.mktemp("cobbler-project"), cobbler_agent) as project:
+        yield project
