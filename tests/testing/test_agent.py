@@ -1,0 +1,211 @@
+"""The stand-in agent, run by the shell of the host."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.process import Completion, host_environment, run
+from pytest_cobbler.testing.agent import StandInAgent
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> StandInAgent:
+    return StandInAgent(tmp_path / "an agent's directory")
+
+
+@pytest.fixture
+def worktree(tmp_path: Path) -> Path:
+    path = tmp_path / "worktree"
+    path.mkdir()
+    return path
+
+
+def stitch(agent: StandInAgent, worktree: Path, title: str, attempt: int = 1, prompt: str = "") -> Completion:
+    env = host_environment(COBBLER_PHASE="stitch", COBBLER_TASK_TITLE=title, COBBLER_ATTEMPT=str(attempt))
+    return run(agent.command, env=env, cwd=worktree, stdin=prompt.encode(), timeout=30)
+
+
+def measure(agent: StandInAgent, worktree: Path, cycle: int = 1, attempt: int = 1) -> str:
+    output = worktree / "proposals.json"
+    env = host_environment(
+        COBBLER_PHASE="measure",
+        COBBLER_TASK_ID=f"cycle-{cycle}",
+        COBBLER_TASK_TITLE=f"cycle-{cycle}",
+        COBBLER_ATTEMPT=str(attempt),
+        COBBLER_OUTPUT=str(output),
+    )
+    completion = run(agent.command, env=env, cwd=worktree, timeout=30)
+    assert completion.ok, completion.errors
+    return output.read_text()
+
+
+def test_steps_are_taken_in_order(agent: StandInAgent, worktree: Path) -> None:
+    agent.task("Add").writes("src/deep/a.txt", "one\n").appends("src/deep/a.txt", "two\n").writes(
+        "b", b"\0\xff"
+    )
+    assert stitch(agent, worktree, "Add").ok
+    assert (worktree / "src/deep/a.txt").read_text() == "one\ntwo\n"
+    assert (worktree / "b").read_bytes() == b"\0\xff"
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "plain",
+        "it's",
+        'say "hi"',
+        "$(touch pwned) `id` \\",
+        "two\nlines",
+        "glob * [a-z] ?",
+        "Größe 漢字 🧵",
+        "-n",
+        ";;",
+    ],
+)
+def test_any_title_is_taken_literally(agent: StandInAgent, worktree: Path, title: str) -> None:
+    agent.task("other").fails()
+    agent.task(title).writes("seen", title)
+    assert stitch(agent, worktree, title).ok
+    assert (worktree / "seen").read_text() == title
+    assert not (worktree / "pwned").exists()
+
+
+@pytest.mark.parametrize("name", ["-r", "a b", "it's", "ü/漢", "a\nb", "$HOME"])
+def test_any_path_is_taken_literally(agent: StandInAgent, worktree: Path, name: str) -> None:
+    agent.task("t").writes(name, "x").edits(name, "x", "y").appends(name, "z")
+    assert stitch(agent, worktree, "t").ok
+    assert (worktree / name).read_text() == "yz"
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "result"),
+    [
+        ("a*b*c\n\n", "*", "?", "a?b*c\n\n"),
+        ("it's\n", "it's", '"$x"', '"$x"\n'),
+        ("one\ntwo\nthree", "one\ntwo", "", "\nthree"),
+        ("[a-z]\\n %s", "[a-z]\\n", "%d", "%d %s"),
+    ],
+)
+def test_edits_replaces_the_first_occurrence(
+    agent: StandInAgent, worktree: Path, text: str, old: str, new: str, result: str
+) -> None:
+    (worktree / "f").write_text(text)
+    agent.task("t").edits("f", old, new)
+    assert stitch(agent, worktree, "t").ok
+    assert (worktree / "f").read_text() == result
+
+
+def test_edits_fails_where_there_is_nothing_to_replace(agent: StandInAgent, worktree: Path) -> None:
+    (worktree / "f").write_text("text")
+    agent.task("t").edits("f", "absent", "x").writes("after", "")
+    completion = stitch(agent, worktree, "t")
+    assert completion.status == 1
+    assert "does not contain" in completion.errors
+    assert (worktree / "f").read_text() == "text"
+    assert not (worktree / "after").exists()
+
+
+def test_a_failing_step_ends_the_agent_with_its_status(agent: StandInAgent, worktree: Path) -> None:
+    agent.task("t").runs("exit 7").writes("after", "")
+    agent.task("u").writes("before", "").fails(3).writes("after", "")
+    assert stitch(agent, worktree, "t").status == 7
+    assert stitch(agent, worktree, "u").status == 3
+    assert (worktree / "before").exists()
+    assert not (worktree / "after").exists()
+
+
+def test_a_file_that_cannot_be_written_ends_the_agent(agent: StandInAgent, worktree: Path) -> None:
+    (worktree / "file").touch()
+    agent.task("t").writes("file/below", "").writes("after", "")
+    assert stitch(agent, worktree, "t").status != 0
+    assert not (worktree / "after").exists()
+
+
+def test_deletes_and_prints(agent: StandInAgent, worktree: Path) -> None:
+    (worktree / "d").mkdir()
+    agent.task("t").deletes("d").prints("it's %s \\n").sleeps(0.01)
+    assert stitch(agent, worktree, "t").text == "it's %s \\n\n"
+    assert not (worktree / "d").exists()
+
+
+def test_a_command_reads_the_prompt(agent: StandInAgent, worktree: Path) -> None:
+    agent.task("t").runs("cat > prompt")
+    assert stitch(agent, worktree, "t", prompt="Do it.").ok
+    assert (worktree / "prompt").read_text() == "Do it."
+
+
+def test_a_later_attempt_takes_the_last_steps_defined_for_it(agent: StandInAgent, worktree: Path) -> None:
+    agent.task("t").writes("n", "first")
+    agent.task("t", attempt=3).writes("n", "third")
+    seen = []
+    for attempt in (1, 2, 3, 4, 10):
+        assert stitch(agent, worktree, "t", attempt).ok
+        seen.append((worktree / "n").read_text())
+    assert seen == ["first", "first", "third", "third", "third"]
+
+
+def test_attempts_before_the_first_defined_one_do_what_any_other_task_does(
+    agent: StandInAgent, worktree: Path
+) -> None:
+    agent.task("t", attempt=2).writes("n", "second")
+    agent.otherwise().writes("other", "")
+    assert stitch(agent, worktree, "t", 1).ok
+    assert [path.name for path in worktree.iterdir()] == ["other"]
+
+
+def test_an_unknown_task_changes_nothing(agent: StandInAgent, worktree: Path) -> None:
+    assert stitch(agent, worktree, "unknown").ok
+    assert list(worktree.iterdir()) == []
+
+
+def test_steps_for_the_same_task_add_up(agent: StandInAgent, worktree: Path) -> None:
+    agent.task("t").writes("a", "")
+    agent.task("t").writes("b", "")
+    assert stitch(agent, worktree, "t").ok
+    assert sorted(path.name for path in worktree.iterdir()) == ["a", "b"]
+
+
+def test_commits_needs_no_identity(agent: StandInAgent, worktree: Path) -> None:
+    git = ["git", "-C", str(worktree)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    agent.task("t").writes("a", "").commits("it's done")
+    assert stitch(agent, worktree, "t").ok
+    log = subprocess.run(
+        [*git, "log", "--format=%s", "--name-only"], check=True, capture_output=True, text=True
+    )
+    assert log.stdout == "it's done\n\na\n"
+
+
+def test_measures_answer_in_the_order_of_their_cycles(agent: StandInAgent, worktree: Path) -> None:
+    agent.measure().writes_tasks([{"title": "One"}, {"title": "Zwei ü", "dependency": 0, "description": "D"}])
+    agent.measure().writes_tasks([{"index": 7, "title": "Three"}])
+    agent.measure(cycle=1, attempt=2).writes_output("not JSON")
+    assert json.loads(measure(agent, worktree)) == [
+        {"index": 0, "title": "One", "description": "One"},
+        {"index": 1, "title": "Zwei ü", "description": "D", "dependency": 0},
+    ]
+    assert measure(agent, worktree, 1, 2) == "not JSON"
+    assert json.loads(measure(agent, worktree, 2)) == [{"index": 7, "title": "Three", "description": "Three"}]
+    assert json.loads(measure(agent, worktree, 2, 2)) == []
+    assert json.loads(measure(agent, worktree, 3)) == []
+
+
+def test_usage_is_reported_as_a_stream_json_result(agent: StandInAgent, worktree: Path) -> None:
+    agent.reports(cost_usd=0.5)
+    agent.task("t").reports(cost_usd=0.25, tokens_output=12, model="m")
+    lines = [json.loads(line) for line in stitch(agent, worktree, "t").text.splitlines()]
+    assert [line["total_cost_usd"] for line in lines] == [0.5, 0.25]
+    assert lines[1]["usage"]["output_tokens"] == lines[1]["modelUsage"]["m"]["outputTokens"] == 12
+    assert json.loads(stitch(agent, worktree, "other").text)["total_cost_usd"] == 0.5
+
+
+def test_a_container_can_read_the_script(agent: StandInAgent) -> None:
+    agent.task("t").writes("a", "x")
+    directory = Path(agent.command[1]).parent
+    assert agent.podman_arguments == ["-v", f"{directory}:{directory}:ro"]
+    assert directory.stat().st_mode & 0o005 == 0o005
+    assert all(path.stat().st_mode & 0o004 for path in directory.iterdir())
