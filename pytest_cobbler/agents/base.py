@@ -14,7 +14,11 @@ from pytest_cobbler.sandbox.base import Completed, Limits, Mount, Network, Sandb
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What one agent run cost. Tokens by kind; ``cost_usd`` is the agent's own estimate, ``None`` if unknown."""
+    """What one agent run cost, by the agent's own account.
+
+    Tokens by kind; ``cost_usd`` is an estimate, ``None`` if unknown; ``seconds`` is the time it says it
+    worked.
+    """
 
     turns: int = 0
     tokens_input: int = 0
@@ -22,6 +26,7 @@ class Usage:
     tokens_cache_read: int = 0
     tokens_cache_write: int = 0
     cost_usd: float | None = None
+    seconds: float = 0.0
     model: str = ""
 
 
@@ -29,8 +34,8 @@ class Usage:
 class AgentRequest:
     """One agent run.
 
-    ``worktree`` has the same path on the host and inside; ``output`` is the file that a measure must write, inside
-    the worktree's mounts; ``transcript`` and ``errors`` are files on the host that take what the agent
+    ``worktree`` has the same path on the host and inside; ``output`` is the file that a measure must write,
+    inside the worktree's mounts; ``transcript`` and ``errors`` are files on the host that take what the agent
     prints, as it comes, scrubbed of the credential.
     """
 
@@ -46,6 +51,10 @@ class AgentRequest:
     transcript: Path
     errors: Path
     output: Path | None = None
+    system_prompt_file: str | None = None
+    """A file inside, mounted by the caller, that is added to the agent's system prompt."""
+    budget_usd: float | None = None
+    """What the run may cost, where the agent can hold to it; checked between turns, so it may be overshot."""
     on_step: Callable[[str], None] | None = None
     """Called with one line of text for each step the agent takes (a tool call, a message)."""
 
@@ -54,8 +63,8 @@ class AgentRequest:
 class AgentResult:
     """What came of it. ``error`` is empty exactly when the agent says it is done.
 
-    ``limited``: a usage or rate limit, or spent credit, stopped it; ``limited_until``: when that ends, if it was said.
-    ``text`` is the agent's last message.
+    ``limited``: a usage or rate limit, or spent credit, stopped it; ``limited_until``: when that ends, if it
+    was said. ``text`` is the agent's last message.
     """
 
     completed: Completed

@@ -1,0 +1,161 @@
+"""The claude program as the agent."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+
+from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.agents.credential import Credential
+from pytest_cobbler.agents.launch import Program, ending, exit_text, launch, try_out
+from pytest_cobbler.agents.stream import StreamReader
+from pytest_cobbler.agents.transcript import Scrubber
+from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.sandbox.base import Completed, Limits, Sandbox
+
+__all__ = ["DEFAULT_ARGUMENTS", "ClaudeAgent"]
+
+DEFAULT_ARGUMENTS = ("--dangerously-skip-permissions", "-p", "--verbose", "--output-format", "stream-json")
+
+_ENVIRONMENT = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_AUTOUPDATER": "1",
+}
+
+# Without it the model is told to end its commit messages with an advertisement.
+_SETTINGS = json.dumps({"attribution": {"commit": "", "pr": ""}})
+
+_INSTALL = (
+    "The sandbox needs the claude program on its PATH: install it in the image with\n"
+    "  npm install -g @anthropic-ai/claude-code\n"
+    "or mount the program itself: podman_args: [-v, /path/to/claude:/usr/local/bin/claude:ro]"
+)
+
+_LOG_IN = (
+    "Set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN (made by `claude setup-token`) in the environment,\n"
+    "or put the credential into the file that secrets_dir and token_file name."
+)
+
+
+class ClaudeAgent:
+    """Runs claude without a terminal, the prompt on its stdin.
+
+    It loads no settings, hooks or MCP servers from the worktree: those are programs, and an agent may have
+    written them.
+
+    Args:
+        arguments: ``claude_args``; what the reader of its output needs is added if it is missing, and what
+            the user has given is not given again.
+        model: for ``--model``.
+        credential: handed to the program inside the sandbox, where the agent can read it. A caller that
+            serves the API to the sandbox hands in ``Credential.stand_in()``.
+        base_url: of the API, if it is another than Anthropic's.
+        environment: more variables.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str] = DEFAULT_ARGUMENTS,
+        *,
+        model: str | None = None,
+        credential: Credential | None = None,
+        base_url: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._arguments = _completed(arguments, model)
+        self._model = model
+        self._credential = credential
+        self._environment = _ENVIRONMENT | ({"ANTHROPIC_BASE_URL": base_url} if base_url else {})
+        self._environment |= environment or {}
+
+    @property
+    def description(self) -> str:
+        return f"agent: claude, {self._model}" if self._model else "agent: claude"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return self._credential.secrets() if self._credential else ()
+
+    def preflight(self, sandbox: Sandbox) -> None:
+        if self._credential is None:
+            raise UsageProblem("agent: claude has no credential", _LOG_IN)
+        try_out(sandbox, ("claude", "--version"), _INSTALL)
+
+    def run(self, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation) -> AgentResult:
+        session_id = str(uuid.uuid4())
+        program = Program(
+            argv=("claude", *self._arguments, *_arguments_of(request, self._arguments, session_id)),
+            stdin=_prompt(request.prompt).encode("utf-8", "replace"),
+            environment=self._environment | ({"IS_SANDBOX": "1"} if _runs_as_root(sandbox) else {}),
+            secrets=self._credential.environment() if self._credential else {},
+        )
+        completed, reader = launch(program, request, sandbox, cancellation, Scrubber(self.secrets))
+        error = _error(completed, reader, request.limits)
+        return AgentResult(
+            completed=completed,
+            error=f"agent: {error}" if error else "",
+            limited=bool(error) and reader.limited,
+            limited_until=reader.limited_until if error else None,
+            usage=reader.usage,
+            text=reader.text,
+            session_id=reader.session_id or session_id,
+        )
+
+
+def _error(completed: Completed, reader: StreamReader, limits: Limits) -> str:
+    """Why the run is no success: exit status 0 alone proves nothing, nor does a result alone."""
+    if ended := ending(completed, limits):
+        return ended
+    if reader.has_result and reader.failure:
+        return reader.failure
+    if not completed.ok:
+        return exit_text(completed, reader.last_log)
+    return reader.failure
+
+
+def _completed(arguments: Sequence[str], model: str | None) -> tuple[str, ...]:
+    added: list[str] = []
+    if not _given(arguments, "-p", "--print"):
+        added += ["-p"]
+    if not _given(arguments, "--verbose"):
+        added += ["--verbose"]
+    if not _given(arguments, "--setting-sources"):
+        added += ["--setting-sources", "user"]
+    if not _given(arguments, "--strict-mcp-config"):
+        added += ["--strict-mcp-config"]
+    if not _given(arguments, "--settings"):
+        added += ["--settings", _SETTINGS]
+    if model and not _given(arguments, "--model"):
+        added += ["--model", model]
+    if "--output-format stream-json" not in " ".join(arguments).replace("=", " "):
+        added += ["--output-format", "stream-json"]  # of several the last one counts
+    return (*arguments, *added)
+
+
+def _arguments_of(request: AgentRequest, arguments: Sequence[str], session_id: str) -> list[str]:
+    added: list[str] = []
+    if not _given(arguments, "--session-id", "--resume", "-r", "--continue", "-c"):
+        added += ["--session-id", session_id]
+    if request.system_prompt_file:
+        added += ["--append-system-prompt-file", request.system_prompt_file]
+    if request.budget_usd is not None and not _given(arguments, "--max-budget-usd"):
+        added += ["--max-budget-usd", f"{request.budget_usd:.6f}"]
+    return added
+
+
+def _given(arguments: Sequence[str], *names: str) -> bool:
+    return any(argument.split("=", 1)[0] in names for argument in arguments)
+
+
+def _prompt(prompt: str) -> str:
+    """``prompt``, so that the program takes no part of it for a command of its own."""
+    return f"Your task:\n\n{prompt}" if prompt.lstrip().startswith("/") else prompt
+
+
+def _runs_as_root(sandbox: Sandbox) -> bool:
+    """Whether the program would refuse to skip permissions unless it is told that it runs in a sandbox."""
+    uid = sandbox.owner[0] if sandbox.owner else os.geteuid()
+    return uid == 0

@@ -1,0 +1,100 @@
+"""Any program as the agent: the prompt on its stdin, exit status 0 when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.agents.credential import Credential
+from pytest_cobbler.agents.launch import Program, ending, exit_text, launch, try_out
+from pytest_cobbler.agents.stream import StreamReader
+from pytest_cobbler.agents.transcript import Scrubber
+from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.sandbox.base import Completed, Limits, Sandbox
+
+__all__ = ["CommandAgent"]
+
+_FIND = 'command -v -- "$1" >/dev/null || { echo "$1: not found" >&2; exit 127; }'
+
+
+class CommandAgent:
+    """Runs ``command`` in the worktree.
+
+    It finds ``COBBLER_PHASE``, ``COBBLER_TASK_ID``, ``COBBLER_TASK_TITLE``, ``COBBLER_ATTEMPT`` and, where
+    there is a file to write, ``COBBLER_OUTPUT`` in its environment. stream-json on its stdout is understood:
+    usage, steps, and a last result that says it failed. Anything else there is log.
+
+    Args:
+        environment: more variables.
+        credential: handed to it as claude would be, if it is to have one.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        credential: Credential | None = None,
+    ) -> None:
+        if not command:
+            raise UsageProblem("agent_command is empty", "Give the program and its arguments as a list.")
+        self._command = tuple(command)
+        self._environment = dict(environment or {})
+        self._credential = credential
+
+    @property
+    def description(self) -> str:
+        return f"agent: {' '.join(self._command)}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return self._credential.secrets() if self._credential else ()
+
+    def preflight(self, sandbox: Sandbox) -> None:
+        program = self._command[0]
+        if "/" in program and not program.startswith("/"):
+            return  # relative to a worktree that does not exist yet
+        try_out(
+            sandbox,
+            ("sh", "-c", _FIND, "sh", program),
+            f"agent_command names {program}, which must be in the image (podman_image), "
+            "or on PATH where there is no sandbox.",
+        )
+
+    def run(self, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation) -> AgentResult:
+        program = Program(
+            argv=self._command,
+            stdin=request.prompt.encode("utf-8", "replace"),
+            environment=self._environment | _facts(request),
+            secrets=self._credential.environment() if self._credential else {},
+        )
+        completed, reader = launch(program, request, sandbox, cancellation, Scrubber(self.secrets))
+        error = _error(completed, reader, request.limits)
+        return AgentResult(
+            completed=completed,
+            error=f"agent: {error}" if error else "",
+            limited=bool(error) and reader.limited,
+            limited_until=reader.limited_until if error else None,
+            usage=reader.usage,
+            text=reader.text,
+            session_id=reader.session_id,
+        )
+
+
+def _facts(request: AgentRequest) -> dict[str, str]:
+    facts = {
+        "COBBLER_PHASE": request.phase,
+        "COBBLER_TASK_ID": request.task_id,
+        "COBBLER_TASK_TITLE": request.title,
+        "COBBLER_ATTEMPT": str(request.attempt),
+    }
+    return facts | ({"COBBLER_OUTPUT": str(request.output)} if request.output else {})
+
+
+def _error(completed: Completed, reader: StreamReader, limits: Limits) -> str:
+    if ended := ending(completed, limits):
+        return ended
+    if reader.has_result and reader.failure:
+        return reader.failure
+    return "" if completed.ok else exit_text(completed, reader.last_log)

@@ -1,0 +1,116 @@
+"""Finds what the agent logs in with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pytest_cobbler.errors import UsageProblem
+
+__all__ = ["VARIABLES", "Credential", "find_credential"]
+
+Kind = Literal["api_key", "oauth"]
+
+VARIABLES: Mapping[str, Kind] = {"ANTHROPIC_API_KEY": "api_key", "CLAUDE_CODE_OAUTH_TOKEN": "oauth"}
+"""Environment variables that hold a credential, the first found counts."""
+
+_VARIABLE_OF = {kind: name for name, kind in VARIABLES.items()}
+
+_SHAPES = (
+    'Put {"api_key": "..."} into it, or the "claudeAiOauth" object that the claude program stores at login,\n'
+    "or set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN in the environment."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credential:
+    """An API key or an OAuth token; the kind matters, because the program behaves differently with each.
+
+    ``source`` says where it was found; ``refresh_token`` came with it and is as secret.
+    """
+
+    kind: Kind
+    value: str = field(repr=False)
+    source: str
+    refresh_token: str = field(default="", repr=False)
+
+    def environment(self) -> dict[str, str]:
+        """The variables that hand it to the program."""
+        return {_VARIABLE_OF[self.kind]: self.value}
+
+    def secrets(self) -> tuple[str, ...]:
+        """The values that must appear in no file and no message."""
+        return tuple(value for value in (self.value, self.refresh_token) if value)
+
+    def stand_in(self) -> Credential:
+        """A worthless credential of the same kind, for where the real one must not be."""
+        prefix = "sk-ant-oat01-" if self.kind == "oauth" else "sk-ant-api03-"
+        return Credential(kind=self.kind, value=f"{prefix}stand-in-{'0' * 64}", source="stand-in")
+
+
+def find_credential(
+    environment: Mapping[str, str], token_path: Path, lifted: Mapping[str, str] | None = None
+) -> Credential | None:
+    """The credential, or ``None`` if there is none.
+
+    Args:
+        environment: looked at first, for the names in ``VARIABLES``.
+        lifted: variables taken out of ``podman_args``; looked at next.
+        token_path: a JSON file with ``api_key`` or ``claudeAiOauth``; looked at last.
+
+    Raises:
+        UsageProblem: the file is there but unusable, or its token has expired.
+    """
+    for variables, where in ((environment, "the environment"), (lifted or {}, "podman_args")):
+        for name, kind in VARIABLES.items():
+            if value := variables.get(name, "").strip():
+                return Credential(kind=kind, value=value, source=f"{name} in {where}")
+    return _from_file(token_path)
+
+
+def _from_file(path: Path) -> Credential | None:
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageProblem(f"cannot read {path}: {error.strerror}", _SHAPES) from error
+    except (ValueError, RecursionError):
+        # Not chained: the error holds the text of the file.
+        raise UsageProblem(f"{path} is not JSON", _SHAPES) from None
+    content = content if isinstance(content, dict) else {}
+    if key := _string(content, "api_key"):
+        return Credential(kind="api_key", value=key, source=str(path))
+    login = content.get("claudeAiOauth")
+    login = login if isinstance(login, dict) else {}
+    token = _string(login, "accessToken")
+    if not token:
+        raise UsageProblem(f"{path} holds no credential", _SHAPES)
+    _refuse_expired(login.get("expiresAt"), path)
+    return Credential(
+        kind="oauth", value=token, source=str(path), refresh_token=_string(login, "refreshToken")
+    )
+
+
+def _refuse_expired(milliseconds: object, path: Path) -> None:
+    if not isinstance(milliseconds, int | float):
+        return
+    try:
+        end = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return
+    if end <= datetime.now(UTC):
+        raise UsageProblem(
+            f"the login in {path} expired on {end:%Y-%m-%d at %H:%M} UTC",
+            "Log in again with claude and copy its credentials file, or make a long-lived token with\n"
+            "`claude setup-token` and set CLAUDE_CODE_OAUTH_TOKEN in the environment.",
+        )
+
+
+def _string(content: Mapping[str, object], key: str) -> str:
+    value = content.get(key)
+    return value.strip() if isinstance(value, str) else ""

@@ -1,0 +1,121 @@
+"""What every agent that is a program has in common: the job, its recordings, and how its end reads."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from pytest_cobbler.agents.base import AgentRequest
+from pytest_cobbler.agents.stream import StreamReader, one_line
+from pytest_cobbler.agents.transcript import Recording, Scrubber
+from pytest_cobbler.errors import CobblerError, SandboxError
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.sandbox.base import Completed, Job, Limits, Sandbox
+
+__all__ = ["Program", "ending", "exit_text", "launch", "try_out"]
+
+_ERRORS_LIMIT = 8 * 1024 * 1024
+_TRY_OUT = Limits(wall=60.0)
+_NOT_FOUND = (126, 127)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What to launch; ``secrets`` are variables that only the job may see."""
+
+    argv: tuple[str, ...]
+    stdin: bytes
+    environment: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
+
+
+def launch(
+    program: Program, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation, scrubber: Scrubber
+) -> tuple[Completed, StreamReader]:
+    """Run ``program`` to its end; what it prints goes, scrubbed, to the request's files and the reader.
+
+    Raises:
+        SandboxError: it could not be run at all.
+    """
+    reader = StreamReader(request.on_step)
+    with Recording(request.transcript) as transcript, Recording(request.errors, _ERRORS_LIMIT) as errors:
+
+        def take_line(line: bytes) -> None:
+            line = scrubber(line)
+            transcript.write(line)
+            reader.feed(line)
+
+        job = Job(
+            name=f"{request.phase}-{request.task_id}-{request.attempt}",
+            argv=program.argv,
+            workdir=str(request.worktree),
+            stdin=program.stdin,
+            environment=program.environment,
+            secrets=program.secrets,
+            mounts=request.mounts,
+            network=request.network,
+            limits=request.limits,
+            on_line=take_line,
+            on_error_line=lambda line: errors.write(scrubber(line)),
+        )
+        completed = sandbox.run(job, cancellation)
+    return replace(completed, stderr=scrubber.text(completed.stderr)), reader
+
+
+def ending(completed: Completed, limits: Limits) -> str:
+    """Who ended the job, in the user's words; empty if it exited by itself."""
+    match completed.cause:
+        case "timeout":
+            return f"timeout after {_duration(limits.wall)}" if limits.wall else "timeout"
+        case "idle":
+            return f"no output for {_duration(limits.idle)}" if limits.idle else "no output"
+        case "cancelled":
+            return "cancelled"
+        case "killed":
+            return "killed from outside, perhaps because it ran out of memory"
+        case "exited":
+            return ""
+
+
+def exit_text(completed: Completed, last_log: str) -> str:
+    """The exit status and the last thing the program said."""
+    lines = [line for line in completed.stderr.splitlines() if line.strip()]
+    said = one_line(lines[-1]) if lines else last_log
+    return f"{_status(completed.status)}: {said}" if said else _status(completed.status)
+
+
+def try_out(sandbox: Sandbox, argv: tuple[str, ...], remedy: str) -> None:
+    """Run a harmless command of the program, without network.
+
+    Raises:
+        CobblerError: it is not there or does not work.
+    """
+    job = Job(name="preflight-agent", argv=argv, workdir="/", limits=_TRY_OUT)
+    try:
+        completed = sandbox.run(job)
+    except SandboxError:
+        raise
+    except CobblerError as error:
+        raise CobblerError(f"agent: {error.cause}", remedy, error.evidence) from error
+    if completed.ok:
+        return
+    if completed.status in _NOT_FOUND:
+        raise CobblerError(f"agent: {argv[0]} is not in the sandbox", remedy, completed.stderr)
+    how = ending(completed, job.limits) or _status(completed.status)
+    raise CobblerError(f"agent: {' '.join(argv)}: {how}", remedy, completed.stderr)
+
+
+def _status(status: int) -> str:
+    number = -status if status < 0 else status - 128
+    try:
+        return f"killed by {signal.Signals(number).name}"
+    except ValueError:
+        return f"exited with {status}"
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((3600, "h"), (60, "m")):
+        if seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"

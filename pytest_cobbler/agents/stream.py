@@ -1,0 +1,340 @@
+"""Reads what claude prints with ``--output-format stream-json``: one event a line, as JSON.
+
+What a reader must know of that format:
+
+* a run may have several ``result`` events (one for each wake-up by a background task): the last one counts;
+  its cost and ``modelUsage`` are totals, its turns, tokens and time are its own;
+* ``"subtype": "success"`` does not mean success: failures of the API say it too, with ``is_error``;
+* a killed run has no result, and a run killed while it writes ends with half a line;
+* ``output_tokens`` of ``assistant`` events are a placeholder.
+
+Lines that are no event of a known type are kept as log text. No input makes the reader raise.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import UTC, datetime
+
+from pytest_cobbler.agents.base import Usage
+
+__all__ = ["StreamReader", "one_line"]
+
+LOG_LINES = 20
+"""Lines of log text that are kept."""
+
+LONGEST_TEXT = 64 * 1024
+"""Characters kept of the agent's last message."""
+
+_LIMIT_STATUS = (402, 429)
+_LIMIT_KINDS = ("rate_limit", "rate_limit_error", "billing_error")
+_LIMIT_TEXT = re.compile(
+    r"usage limit|hit your [\w ]*limit|credit balance is too low|out of usage credits", re.IGNORECASE
+)
+_RESET_IN_TEXT = re.compile(r"limit reached\|(\d{10})\b")
+_API_ERROR_PREFIX = re.compile(r"^API Error:?\s*(\d{3}\b)?:?\s*", re.IGNORECASE)
+
+_LARGEST = 1e15
+"""No count, sum of money or time of a run reaches this."""
+
+_TELLING = ("file_path", "notebook_path", "command", "pattern", "path", "url", "query", "description")
+"""Arguments that say most about a tool call, the best first."""
+
+_FAILURES = {
+    "error_max_turns": "max turns reached",
+    "error_max_budget_usd": "budget reached",
+    "error_max_structured_output_retries": "no valid structured output",
+}
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """``text`` as one line of at most ``limit`` characters, fit for a terminal and for XML.
+
+    Runs of white space become one space, other characters that cannot be printed become escapes.
+    """
+    words = " ".join(text[: 8 * limit].split())
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in words)
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+class StreamReader:
+    """Takes a run's output line by line and tells what came of it.
+
+    Args:
+        on_step: called with one line of text for each message, tool call and line of log text.
+    """
+
+    def __init__(self, on_step: Callable[[str], None] | None = None) -> None:
+        self._on_step = on_step or (lambda step: None)
+        self._log: deque[str] = deque(maxlen=LOG_LINES)
+        self._init: Mapping[str, object] = {}
+        self._message_usage: dict[str, Mapping[str, object]] = {}
+        self._last_message = ""
+        self._error_kind = ""
+        self._retrying_on: object = None
+        self._rejection: Mapping[str, object] = {}
+        self._result: Mapping[str, object] | None = None
+        self._turns = 0
+        self._milliseconds = 0.0
+        self._result_usage: list[Mapping[str, object]] = []
+
+    def feed(self, line: bytes) -> None:
+        """Take one line, without its newline."""
+        event = _event(line)
+        match _text(event, "type"):
+            case "system":
+                self._take_system(event)
+            case "assistant":
+                self._take_message(event)
+            case "result":
+                self._take_result(event)
+            case "rate_limit_event":
+                self._take_rate_limit(event)
+            case "user" | "stream_event":
+                pass
+            case _:
+                self._take_log(line, is_event=bool(event))
+
+    @property
+    def session_id(self) -> str:
+        return one_line(_text(self._result or {}, "session_id") or _text(self._init, "session_id"))
+
+    @property
+    def has_result(self) -> bool:
+        return self._result is not None
+
+    @property
+    def last_log(self) -> str:
+        """The last line that was no event."""
+        return self._log[-1] if self._log else ""
+
+    @property
+    def text(self) -> str:
+        """The agent's last message."""
+        text = _text(self._result or {}, "result") or self._last_message
+        return text[:LONGEST_TEXT].encode("utf-8", "replace").decode()
+
+    @property
+    def failure(self) -> str:
+        """Why the last result is no success, in one line; empty if it is one."""
+        if self._result is None:
+            return "no result"
+        return one_line(_failure(self._result, self._talked_to_model))
+
+    @property
+    def limited(self) -> bool:
+        """Whether a usage or rate limit, or spent credit, is what stopped the run."""
+        if self._result is None:
+            return self._retrying_on in _LIMIT_STATUS
+        if not self.failure:
+            return False
+        return (
+            self._result.get("api_error_status") in _LIMIT_STATUS
+            or _text(self._result, "api_error_type") in _LIMIT_KINDS
+            or self._error_kind in _LIMIT_KINDS
+            or bool(_LIMIT_TEXT.search(_explanation(self._result)[:1000]))
+        )
+
+    @property
+    def limited_until(self) -> datetime | None:
+        """When the limit ends, if it was said."""
+        if not self.limited:
+            return None
+        in_text = _RESET_IN_TEXT.search(self.text[:1000])
+        return _moment(in_text[1] if in_text else self._rejection.get("resetsAt"))
+
+    @property
+    def usage(self) -> Usage:
+        """What the run cost; without a result, the least that it can have cost."""
+        if self._result is None:
+            return Usage(
+                turns=len(self._message_usage),
+                model=self._model,
+                **_tokens(self._message_usage.values(), _SNAKE, without=("tokens_output",)),
+            )
+        per_model = _objects(self._result.get("modelUsage"))
+        tokens = _tokens(per_model.values(), _CAMEL) if per_model else _tokens(self._result_usage, _SNAKE)
+        return Usage(
+            turns=self._turns,
+            cost_usd=_number(self._result, "total_cost_usd"),
+            seconds=self._milliseconds / 1000,
+            model=self._model,
+            **tokens,
+        )
+
+    @property
+    def _model(self) -> str:
+        """The model that did most of the work: the one asked for, unless a fallback took over."""
+        asked = _text(self._init, "model")
+        per_model = _objects((self._result or {}).get("modelUsage"))
+        if asked in per_model or not per_model:
+            return one_line(asked)
+        return one_line(max(per_model, key=lambda name: _number(per_model[name], "costUSD") or 0.0))
+
+    @property
+    def _talked_to_model(self) -> bool:
+        return bool(self._message_usage)
+
+    def _take_system(self, event: Mapping[str, object]) -> None:
+        match _text(event, "subtype"):
+            case "init":
+                self._init = event
+            case "api_retry":
+                self._retrying_on = event.get("error_status")
+                status = f" {self._retrying_on}" if isinstance(self._retrying_on, int) else ""
+                wait = (_number(event, "retry_delay_ms") or 0.0) / 1000
+                self._on_step(
+                    one_line(f"API error{status} ({_text(event, 'error')}), next try in {wait:.0f} s")
+                )
+            case _:
+                pass
+
+    def _take_message(self, event: Mapping[str, object]) -> None:
+        message = _object(event.get("message"))
+        self._error_kind = _text(event, "error")
+        if not self._error_kind and message.get("model") != "<synthetic>":
+            self._retrying_on = None
+            self._message_usage[_text(message, "id")] = _object(message.get("usage"))
+        for block in _blocks(message.get("content")):
+            if text := _text(block, "text").strip():
+                self._last_message = text
+                self._on_step(one_line(text))
+            elif block.get("type") == "tool_use":
+                self._on_step(self._tool_step(block))
+
+    def _tool_step(self, block: Mapping[str, object]) -> str:
+        name = _text(block, "name")
+        arguments = _object(block.get("input"))
+        said = next((text for key in _TELLING if (text := _text(arguments, key))), "")
+        worktree = _text(self._init, "cwd")
+        return one_line(f"{name} {said.replace(worktree + '/', '') if worktree else said}")
+
+    def _take_result(self, event: Mapping[str, object]) -> None:
+        self._result = event
+        self._turns += int(_number(event, "num_turns") or 0)
+        self._milliseconds += _number(event, "duration_ms") or 0.0
+        self._result_usage.append(_object(event.get("usage")))
+
+    def _take_rate_limit(self, event: Mapping[str, object]) -> None:
+        information = _object(event.get("rate_limit_info"))
+        self._rejection = information if information.get("status") == "rejected" else {}
+
+    def _take_log(self, line: bytes, *, is_event: bool) -> None:
+        text = one_line(line[: 8 * 200].decode("utf-8", "replace"))
+        if text:
+            self._log.append(text)
+            if not is_event:
+                self._on_step(text)
+
+
+def _retry_step(event: Mapping[str, object]) -> str:
+    status = event.get("error_status")
+    error = f"API error {status}" if type(status) is int else "API error"
+    seconds = (_number(event, "retry_delay_ms") or 0.0) / 1000
+    return one_line(f"{error} ({_text(event, 'error')}), next try in {seconds:.0f} s")
+
+
+def _failure(result: Mapping[str, object], talked_to_model: bool) -> str:
+    subtype = _text(result, "subtype")
+    reason = _text(result, "terminal_reason")
+    explanation = _explanation(result)
+    status = result.get("api_error_status")
+    if type(status) is int:
+        return f"API error {status}: {_API_ERROR_PREFIX.sub('', explanation)}"
+    if reason == "api_error":
+        return f"API error: {_API_ERROR_PREFIX.sub('', explanation)}"
+    if subtype in _FAILURES:
+        return _joined(_FAILURES[subtype], explanation)
+    if result.get("stop_reason") == "refusal":
+        return _joined("the model refused", explanation)
+    if subtype != "success" or result.get("is_error") is not False:
+        return _joined("error" if subtype == "success" else subtype or "error", explanation or reason)
+    # Absent from programs older than the field, and when a local command ran instead of the model.
+    if reason != "completed" and (reason or not talked_to_model):
+        return (
+            f"ended early: {reason}" if reason else "no turn of the model: the prompt ran as a local command"
+        )
+    return "" if explanation.strip() else "the last message is empty"
+
+
+def _explanation(result: Mapping[str, object]) -> str:
+    errors = result.get("errors")
+    said = [error for error in errors if isinstance(error, str)] if isinstance(errors, list) else []
+    return _text(result, "result") or "; ".join(said) or _text(result, "api_error")
+
+
+def _joined(cause: str, detail: str) -> str:
+    return f"{cause}: {detail}" if detail else cause
+
+
+def _event(line: bytes) -> Mapping[str, object]:
+    if not line.lstrip().startswith(b"{"):
+        return {}
+    try:
+        return _object(json.loads(line.decode("utf-8", "replace")))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _object(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: object) -> Mapping[str, Mapping[str, object]]:
+    return {key: _object(item) for key, item in _object(value).items()}
+
+
+def _blocks(value: object) -> Iterator[Mapping[str, object]]:
+    if isinstance(value, list):
+        yield from (_object(block) for block in value)
+
+
+def _text(event: Mapping[str, object], key: str) -> str:
+    value = event.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(event: Mapping[str, object], key: str) -> float | None:
+    value = event.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if 0 <= number < _LARGEST else None
+
+
+_SNAKE = {
+    "tokens_input": "input_tokens",
+    "tokens_output": "output_tokens",
+    "tokens_cache_read": "cache_read_input_tokens",
+    "tokens_cache_write": "cache_creation_input_tokens",
+}
+_CAMEL = {
+    "tokens_input": "inputTokens",
+    "tokens_output": "outputTokens",
+    "tokens_cache_read": "cacheReadInputTokens",
+    "tokens_cache_write": "cacheCreationInputTokens",
+}
+
+
+def _tokens(
+    usages: Collection[Mapping[str, object]], names: Mapping[str, str], without: tuple[str, ...] = ()
+) -> dict[str, int]:
+    return {
+        ours: sum(int(_number(usage, theirs) or 0) for usage in usages)
+        for ours, theirs in names.items()
+        if ours not in without
+    }
+
+
+def _moment(seconds: object) -> datetime | None:
+    """The time that is ``seconds`` after 1970, if it is one."""
+    try:
+        return datetime.fromtimestamp(float(seconds), UTC)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
