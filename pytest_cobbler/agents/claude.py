@@ -107,13 +107,9 @@ class ClaudeAgent:
 
 def _error(completed: Completed, reader: StreamReader, limits: Limits) -> str:
     """Why the run is no success: exit status 0 alone proves nothing, nor does a result alone."""
-    if ended := ending(completed, limits):
-        return ended
-    if reader.has_result and reader.failure:
-        return reader.failure
-    if not completed.ok:
-        return exit_text(completed, reader.last_log)
-    return reader.failure
+    if error := ending(completed, limits) or reader.failure:
+        return error
+    return reader.doubt if completed.ok else exit_text(completed, reader.last_log)
 
 
 def _completed(arguments: Sequence[str], model: str | None) -> tuple[str, ...]:

@@ -93,8 +93,6 @@ def _facts(request: AgentRequest) -> dict[str, str]:
 
 
 def _error(completed: Completed, reader: StreamReader, limits: Limits) -> str:
-    if ended := ending(completed, limits):
-        return ended
-    if reader.has_result and reader.failure:
-        return reader.failure
+    if error := ending(completed, limits) or reader.failure:
+        return error
     return "" if completed.ok else exit_text(completed, reader.last_log)

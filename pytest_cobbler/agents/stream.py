@@ -103,10 +103,6 @@ class StreamReader:
         return one_line(_text(self._result or {}, "session_id") or _text(self._init, "session_id"))
 
     @property
-    def has_result(self) -> bool:
-        return self._result is not None
-
-    @property
     def last_log(self) -> str:
         """The last line that was no event."""
         return self._log[-1] if self._log else ""
@@ -119,10 +115,17 @@ class StreamReader:
 
     @property
     def failure(self) -> str:
-        """Why the last result is no success, in one line; empty if it is one."""
+        """What the last result says went wrong, in one line; empty if it says nothing of the kind."""
+        return one_line(_failure(self._result)) if self._result is not None else ""
+
+    @property
+    def doubt(self) -> str:
+        """Why it cannot be taken that a model worked to its end, though nothing says it failed."""
         if self._result is None:
             return "no result"
-        return one_line(_failure(self._result, self._talked_to_model))
+        if not self._message_usage:
+            return "the model was not asked: the prompt ran as a local command"
+        return "" if self.text.strip() else "the last message is empty"
 
     @property
     def limited(self) -> bool:
@@ -174,21 +177,13 @@ class StreamReader:
             return one_line(asked)
         return one_line(max(per_model, key=lambda name: _number(per_model[name], "costUSD") or 0.0))
 
-    @property
-    def _talked_to_model(self) -> bool:
-        return bool(self._message_usage)
-
     def _take_system(self, event: Mapping[str, object]) -> None:
         match _text(event, "subtype"):
             case "init":
                 self._init = event
             case "api_retry":
                 self._retrying_on = event.get("error_status")
-                status = f" {self._retrying_on}" if isinstance(self._retrying_on, int) else ""
-                wait = (_number(event, "retry_delay_ms") or 0.0) / 1000
-                self._on_step(
-                    one_line(f"API error{status} ({_text(event, 'error')}), next try in {wait:.0f} s")
-                )
+                self._on_step(_retry_step(event))
             case _:
                 pass
 
@@ -237,27 +232,22 @@ def _retry_step(event: Mapping[str, object]) -> str:
     return one_line(f"{error} ({_text(event, 'error')}), next try in {seconds:.0f} s")
 
 
-def _failure(result: Mapping[str, object], talked_to_model: bool) -> str:
+def _failure(result: Mapping[str, object]) -> str:
     subtype = _text(result, "subtype")
     reason = _text(result, "terminal_reason")
     explanation = _explanation(result)
     status = result.get("api_error_status")
     if type(status) is int:
-        return f"API error {status}: {_API_ERROR_PREFIX.sub('', explanation)}"
+        return _joined(f"API error {status}", _API_ERROR_PREFIX.sub("", explanation))
     if reason == "api_error":
-        return f"API error: {_API_ERROR_PREFIX.sub('', explanation)}"
+        return _joined("API error", _API_ERROR_PREFIX.sub("", explanation))
     if subtype in _FAILURES:
         return _joined(_FAILURES[subtype], explanation)
     if result.get("stop_reason") == "refusal":
         return _joined("the model refused", explanation)
-    if subtype != "success" or result.get("is_error") is not False:
+    if subtype != "success" or result.get("is_error"):
         return _joined("error" if subtype == "success" else subtype or "error", explanation or reason)
-    # Absent from programs older than the field, and when a local command ran instead of the model.
-    if reason != "completed" and (reason or not talked_to_model):
-        return (
-            f"ended early: {reason}" if reason else "no turn of the model: the prompt ran as a local command"
-        )
-    return "" if explanation.strip() else "the last message is empty"
+    return "" if reason in ("", "completed") else f"ended early: {reason}"
 
 
 def _explanation(result: Mapping[str, object]) -> str:
