@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, Protocol
 
 from pytest_cobbler.errors import TrackerError
@@ -12,15 +14,19 @@ ACTOR = "cobbler"
 """The one name under which cobbler claims, comments and closes."""
 
 METADATA = "cobbler"
-"""The key of an issue's ``metadata`` under which our own data lie."""
+"""The key of an issue's ``metadata`` that holds its claim and nothing else; other data take other keys."""
+
+TITLE_LIMIT = 500
+"""Bytes of UTF-8 that beads allows in a title."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """One issue as the tracker has it.
 
-    ``status`` is one of beads' own (open, in_progress, blocked, deferred, closed, pinned, hooked) or a project's;
-    ``needs`` are the ids of the issues that block this one (dependencies of type ``blocks``), closed or not;
+    ``status`` is one of beads' own (open, in_progress, blocked, deferred, closed, pinned, hooked) or one of
+    the project's; ``needs`` are the ids of the issues that block this one (dependencies of type ``blocks``),
+    closed or not;
     ``created_at`` is RFC 3339; ``priority`` 0 (first) to 4.
     """
 
@@ -50,7 +56,11 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class NewTask:
-    """A task to be created; ``needs`` are keys of the same batch."""
+    """A task to be created.
+
+    ``key`` names it within its batch only; ``needs`` are keys of the same batch. ``metadata`` must be JSON
+    and must not have the key ``METADATA``.
+    """
 
     key: str
     title: str
@@ -91,7 +101,10 @@ class Tracker(Protocol):
         ...
 
     def create(self, tasks: Sequence[NewTask]) -> dict[str, str]:
-        """Create all of ``tasks`` with their dependencies, or none; the id of each key."""
+        """Create all of ``tasks`` with their dependencies, or none; the id of each key.
+
+        The store itself is created by the first call if there is none.
+        """
         ...
 
     def claim(self, task_id: str, claim: Claim) -> None:
@@ -103,11 +116,54 @@ class Tracker(Protocol):
         ...
 
     def release(self, task_id: str, comment: str = "") -> None:
-        """Make a task that ``ACTOR`` holds open again, without assignee."""
+        """Make a task that ``ACTOR`` holds by a recorded claim open again, without assignee and record.
+
+        A task that is open already stays as it is. Anything else, a claim without a record above all, is
+        somebody else's and an error.
+        """
+        ...
+
+    def reopen(self, task_id: str, comment: str = "") -> None:
+        """Make a closed task open again, without assignee and record; an open one stays as it is."""
         ...
 
     def comment(self, task_id: str, text: str) -> None: ...
 
     def close(self, task_id: str, reason: str) -> None:
-        """Close a task that ``ACTOR`` holds; closing a closed one changes nothing."""
+        """Close a task; closing a closed one changes nothing.
+
+        Refused while somebody else holds it or one of its needs is not closed.
+        """
         ...
+
+
+def check_batch(tasks: Sequence[NewTask]) -> None:
+    """Refuse what no store could keep: doubled or unknown keys, circles, impossible titles."""
+    keys = Counter(task.key for task in tasks)
+    for task in tasks:
+        _check_title(task)
+        if keys[task.key] > 1:
+            raise TrackerError(f"two new tasks have the key {task.key!r}")
+        if METADATA in task.metadata:
+            raise TrackerError(f"task {task.key!r}: the metadata key {METADATA!r} is kept for claims")
+        if not 0 <= task.priority <= 4:
+            raise TrackerError(f"task {task.key!r}: priority {task.priority} is not between 0 and 4")
+        for need in task.needs:
+            if need not in keys:
+                raise TrackerError(f"task {task.key!r} needs {need!r}, which is not among the new tasks")
+    try:
+        TopologicalSorter({task.key: task.needs for task in tasks}).prepare()
+    except CycleError as error:
+        raise TrackerError(f"the new tasks wait for each other: {' -> '.join(error.args[1])}") from None
+
+
+def _check_title(task: NewTask) -> None:
+    size = len(task.title.encode("utf-8", "replace"))
+    if not task.title.strip():
+        raise TrackerError(f"task {task.key!r} has no title")
+    if size > TITLE_LIMIT:
+        raise TrackerError(
+            f"the title of task {task.key!r} has {size} bytes; beads allows {TITLE_LIMIT}",
+            "shorten it and put the rest into the description",
+            task.title,
+        )

@@ -1,0 +1,320 @@
+"""The embedded store: ``issues.jsonl`` in bd's own line format, without bd.
+
+``bd init --from-jsonl`` adopts such a store, ``bd export`` makes one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import math
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pytest_cobbler.errors import TrackerError
+from pytest_cobbler.tracker.base import ACTOR, METADATA, AlreadyClaimed, Claim, NewTask, Task, check_batch
+from pytest_cobbler.tracker.jsonl import IssueFile, Line, Record
+
+__all__ = ["ISSUES", "EmbeddedTracker", "bd_owns", "issue_prefix"]
+
+ISSUES = "issues.jsonl"
+
+_BD_STORES = ("embeddeddolt", "dolt", "proxieddb", "beads.db", "redirect")
+_HELD = ("lease_expires_at", "heartbeat_at", "lease_granted_node")
+_IGNORE_ALL = (
+    "# Made by pytest-cobbler so that git does not see this directory. See docs/tracker.md to track it.\n*\n"
+)
+_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+_HASH_BYTES = {3: 2, 4: 3, 5: 4, 6: 4, 7: 5, 8: 5}
+
+
+def bd_owns(beads_dir: Path) -> str:
+    """What in ``beads_dir`` shows that bd keeps the tasks in a database of its own; empty if nothing does."""
+    for name in _BD_STORES:
+        if (beads_dir / name).exists():
+            return name
+    try:
+        data = json.loads((beads_dir / "metadata.json").read_bytes())
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError):
+        return "metadata.json"
+    if isinstance(data, dict) and (
+        data.get("backend") or data.get("dolt_mode") or data.get("database") == "dolt"
+    ):
+        return "metadata.json"
+    return ""
+
+
+def issue_prefix(name: str) -> str:
+    """A prefix for ids made of ``name``: letters, digits and ``_``."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "task"
+
+
+class EmbeddedTracker:
+    """Tasks in ``beads_dir/issues.jsonl``.
+
+    Args:
+        root: the main checkout; names the store in messages and, without ``prefix``, its ids.
+        beads_dir: made by the first write when it is missing, and then hidden from git.
+        prefix: of ids, when there are no issues yet to take it from.
+        timeout: seconds to wait for another writer.
+    """
+
+    def __init__(self, root: Path, beads_dir: Path, *, prefix: str = "", timeout: float = 60.0) -> None:
+        self._beads_dir = beads_dir
+        self._prefix = issue_prefix(prefix or root.resolve().name)
+        self._timeout = timeout
+        self._file = IssueFile(beads_dir / ISSUES)
+
+    @property
+    def description(self) -> str:
+        return f"embedded store {self._file.path}"
+
+    def tasks(self) -> list[Task]:
+        self._refuse_bd()
+        return [line.task for line in self._file.issues().values() if line.task]
+
+    def create(self, tasks: Sequence[NewTask]) -> dict[str, str]:
+        check_batch(tasks)
+        if not tasks:
+            return {}
+        with self._changing() as issues:
+            now = datetime.now(UTC)
+            times = {task.key: now + timedelta(microseconds=place) for place, task in enumerate(tasks)}
+            ids = _new_ids(tasks, times, self._prefix_of(issues), issues)
+            waiting = Counter(need for task in tasks for need in set(task.needs))
+            self._file.write(_new_issue(task, times[task.key], ids, waiting[task.key]) for task in tasks)
+        return ids
+
+    def claim(self, task_id: str, claim: Claim) -> None:
+        with self._changing() as issues:
+            task = _find(issues, task_id)
+            if task.status != "open" or task.assignee not in ("", ACTOR):
+                raise AlreadyClaimed(f"{task_id} cannot be claimed: {_state(task)}")
+            record, now = _touch(issues[task_id])
+            record.set("status", "in_progress")
+            record.set("assignee", ACTOR)
+            if "started_at" not in record:
+                record.set("started_at", now)
+            record.edit("metadata", {METADATA: asdict(claim)})
+            self._file.write([record])
+
+    def release(self, task_id: str, comment: str = "") -> None:
+        with self._changing() as issues:
+            task = _find(issues, task_id)
+            if task.status == "open":
+                return
+            if task.claim is None:
+                raise TrackerError(f"{task_id} is not ours to release: {_state(task)}")
+            self._open(issues, task_id, comment)
+
+    def reopen(self, task_id: str, comment: str = "") -> None:
+        with self._changing() as issues:
+            task = _find(issues, task_id)
+            if task.status == "open":
+                return
+            if task.status != "closed":
+                raise TrackerError(f"{task_id} cannot be reopened: {_state(task)}")
+            self._open(issues, task_id, comment)
+
+    def comment(self, task_id: str, text: str) -> None:
+        with self._changing() as issues:
+            _find(issues, task_id)
+            record, now = _touch(issues[task_id])
+            _add_comment(record, task_id, _next_comment(issues), text, now)
+            self._file.write([record])
+
+    def close(self, task_id: str, reason: str) -> None:
+        with self._changing() as issues:
+            task = _find(issues, task_id)
+            if task.status == "closed":
+                return
+            if task.assignee not in ("", ACTOR):
+                raise TrackerError(f"{task_id} is not ours to close: {_state(task)}")
+            waiting = [
+                need for need in task.needs if need in issues and _find(issues, need).status != "closed"
+            ]
+            if waiting:
+                raise TrackerError(f"{task_id} cannot be closed: it is blocked by {', '.join(waiting)}")
+            record, now = _touch(issues[task_id])
+            record.set("status", "closed")
+            record.set("closed_at", now)
+            record.set("close_reason", reason)
+            record.remove(*_HELD)
+            self._file.write([record])
+
+    def _open(self, issues: Mapping[str, Line], task_id: str, comment: str) -> None:
+        record, now = _touch(issues[task_id])
+        record.set("status", "open")
+        record.remove("assignee", "closed_at", "close_reason", "closed_by_session", *_HELD)
+        record.edit("metadata", {}, without=[METADATA])
+        if comment:
+            _add_comment(record, task_id, _next_comment(issues), comment, now)
+        self._file.write([record])
+
+    def _prefix_of(self, issues: Mapping[str, Line]) -> str:
+        used = Counter(name.rpartition("-")[0] for name in issues if "-" in name)
+        return used.most_common(1)[0][0] if used else self._prefix
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[Mapping[str, Line]]:
+        """The issues as they are, for as long as nobody else may change them."""
+        self._refuse_bd()
+        try:
+            _make_directory(self._beads_dir)
+            lock = (self._beads_dir / ".jsonl.lock").open("ab")
+        except OSError as error:
+            raise TrackerError(f"cannot write in {self._beads_dir}: {error.strerror}") from error
+        with lock:
+            self._lock(lock.fileno())
+            self._refuse_bd()
+            yield self._file.issues()
+
+    def _lock(self, descriptor: int) -> None:
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise TrackerError(
+                        f"{self._file.path} is locked: another process has had it for {self._timeout:g} s",
+                        f"see who has {self._beads_dir / '.jsonl.lock'} open (fuser shows it)",
+                    ) from None
+                time.sleep(0.01)
+            else:
+                return
+
+    def _refuse_bd(self) -> None:
+        sign = bd_owns(self._beads_dir)
+        if sign:
+            raise TrackerError(
+                f"{self._beads_dir} belongs to bd ({sign} shows it); {ISSUES} is only an export there",
+                "set `tracker: bd` (or leave it at `auto`) and have bd on PATH",
+            )
+
+
+def _make_directory(beads_dir: Path) -> None:
+    beads_dir.mkdir(parents=True, exist_ok=True)
+    if not any(beads_dir.iterdir()):
+        (beads_dir / ".gitignore").write_text(_IGNORE_ALL)
+
+
+def _find(issues: Mapping[str, Line], task_id: str) -> Task:
+    line = issues.get(task_id)
+    if line is None or line.task is None:
+        raise TrackerError(f"there is no task {task_id}")
+    return line.task
+
+
+def _state(task: Task) -> str:
+    return f"it is {task.status}" + (f", assigned to {task.assignee}" if task.assignee else "")
+
+
+def _touch(line: Line) -> tuple[Record, str]:
+    """The issue with a later ``updated_at``, and that time: an import takes the newest."""
+    record = Record.parse(line.text)
+    now = datetime.now(UTC)
+    with contextlib.suppress(TypeError, ValueError):
+        now = max(now, datetime.fromisoformat(record.get("updated_at")) + timedelta(microseconds=1))
+    record.set("updated_at", _rfc3339(now))
+    return record, _rfc3339(now)
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0").rstrip(".") + "Z"
+
+
+def _next_comment(issues: Mapping[str, Line]) -> int:
+    return 1 + max(line.last_comment for line in issues.values())
+
+
+def _add_comment(record: Record, task_id: str, number: int, text: str, now: str) -> None:
+    # Numbers, though bd itself has long written UUIDs: bd 0.49 cannot read those, every later one reads both.
+    comment = {"id": number, "issue_id": task_id, "author": ACTOR, "text": text, "created_at": now}
+    record.append("comments", comment)
+    if "comment_count" in record:
+        record.set("comment_count", len(record.get("comments")))
+
+
+def _new_issue(task: NewTask, created: datetime, ids: Mapping[str, str], dependents: int) -> Record:
+    now = _rfc3339(created)
+    edges = [
+        {
+            "issue_id": ids[task.key],
+            "depends_on_id": ids[need],
+            "type": "blocks",
+            "created_at": now,
+            "created_by": ACTOR,
+            "metadata": "{}",
+        }
+        for need in dict.fromkeys(task.needs)
+    ]
+    values: dict[str, Any] = {
+        "_type": "issue",
+        "id": ids[task.key],
+        "title": task.title,
+        "description": task.description,
+        "status": "open",
+        "priority": task.priority,
+        "issue_type": "task",
+        "created_at": now,
+        "created_by": ACTOR,
+        "updated_at": now,
+        "metadata": dict(task.metadata),
+        "labels": sorted(set(task.labels)),
+        "dependencies": edges,
+        "dependency_count": len(edges),
+        "dependent_count": dependents,
+        "comment_count": 0,
+    }
+    optional = ("description", "metadata", "labels", "dependencies")
+    return Record({name: value for name, value in values.items() if value or name not in optional})
+
+
+def _new_ids(
+    tasks: Sequence[NewTask], times: Mapping[str, datetime], prefix: str, issues: Mapping[str, Line]
+) -> dict[str, str]:
+    taken = set(issues)
+    count = sum(name.startswith(f"{prefix}-") and "." not in name for name in issues)
+    ids: dict[str, str] = {}
+    for task in tasks:
+        ids[task.key] = _new_id(task, times[task.key], prefix, taken, _id_length(count + len(ids)))
+        taken.add(ids[task.key])
+    return ids
+
+
+def _id_length(issues: int) -> int:
+    """bd's rule: as short as keeps the chance of any collision at 25 % or less."""
+    for length in range(3, 8):
+        if 1 - math.exp(-(issues**2) / (2 * 36**length)) <= 0.25:
+            return length
+    return 8
+
+
+def _new_id(task: NewTask, created: datetime, prefix: str, taken: set[str], shortest: int) -> str:
+    nanoseconds = round(created.timestamp() * 1_000_000) * 1000
+    for length in range(shortest, 9):
+        for nonce in range(10):
+            seed = f"{task.title}|{task.description}|{ACTOR}|{nanoseconds}|{nonce}".encode("utf-8", "replace")
+            name = f"{prefix}-{_base36(hashlib.sha256(seed).digest()[: _HASH_BYTES[length]], length)}"
+            if name not in taken:
+                return name
+    raise TrackerError(f"no free id for {task.title!r} under the prefix {prefix}")
+
+
+def _base36(data: bytes, length: int) -> str:
+    number, digits = int.from_bytes(data, "big"), ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _BASE36[digit] + digits
+    return digits.rjust(length, "0")[-length:]

@@ -1,0 +1,65 @@
+"""One issue in beads' JSON, as ``bd --json`` prints it and ``issues.jsonl`` keeps it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from pytest_cobbler.tracker.base import Task
+
+__all__ = ["Comment", "Dependency", "Issue"]
+
+
+class _FromBeads(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:
+        if isinstance(data, dict) and None in data.values():
+            return {name: value for name, value in data.items() if value is not None}
+        return data
+
+
+class Dependency(_FromBeads):
+    depends_on_id: str
+    type: str = "blocks"
+
+
+class Comment(_FromBeads):
+    id: int | str = 0
+    text: str = ""
+
+
+class Issue(_FromBeads):
+    """What we read of an issue; the other fields are left where they are."""
+
+    id: str
+    title: str = ""
+    description: str = ""
+    status: str = "open"
+    priority: int = 0  # as bd itself reads a line without one
+    issue_type: str = "task"
+    assignee: str = ""
+    created_at: str = ""
+    updated_at: str = ""
+    labels: tuple[str, ...] = ()
+    dependencies: tuple[Dependency, ...] = ()
+    comments: tuple[Comment, ...] = ()
+    metadata: Any = None
+
+    def task(self) -> Task:
+        return Task(
+            id=self.id,
+            title=self.title,
+            description=self.description,
+            status=self.status,
+            type=self.issue_type,
+            priority=self.priority,
+            needs=tuple(edge.depends_on_id for edge in self.dependencies if edge.type == "blocks"),
+            labels=self.labels,
+            assignee=self.assignee,
+            created_at=self.created_at,
+            metadata=self.metadata if isinstance(self.metadata, dict) else {},
+        )

@@ -1,0 +1,133 @@
+"""One thread that owns a tracker, so that nobody else waits for it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pytest_cobbler.errors import TrackerError
+from pytest_cobbler.tracker.base import Claim, NewTask, Task, Tracker
+
+__all__ = ["Failure", "TrackerLane"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A call that nobody waited for and that was not carried out: what it was, and why."""
+
+    call: str
+    error: BaseException
+
+
+@dataclass(frozen=True)
+class _Call:
+    name: str
+    run: Callable[[Tracker], Any]
+    future: Future[Any]
+    awaited: bool
+
+
+class TrackerLane:
+    """Runs calls on a tracker one after the other, in the order in which they came.
+
+    May be used from any thread. A call that its caller waits for reports its error through the future alone;
+    of the others the errors are in ``failures`` too.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._failures: list[Failure] = []
+        self._thread = threading.Thread(target=self._work, name="cobbler-tracker", daemon=True)
+        self._thread.start()
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """What went wrong in calls that nobody waited for, in order."""
+        with self._lock:
+            return tuple(self._failures)
+
+    def submit(self, run: Callable[[Tracker], T], *, name: str = "call", awaited: bool = True) -> Future[T]:
+        """Queue ``run``; ``name`` is what a ``Failure`` calls it."""
+        future: Future[T] = Future()
+        call = _Call(name, run, future, awaited)
+        with self._lock:
+            if not self._closed:
+                self._calls.put(call)
+                return future
+        self._fail(call, TrackerError(f"{name}: the tracker is closed already"))
+        return future
+
+    def tasks(self) -> Future[list[Task]]:
+        return self.submit(lambda tracker: tracker.tasks(), name="list the tasks")
+
+    def create(self, tasks: Sequence[NewTask]) -> Future[dict[str, str]]:
+        return self.submit(lambda tracker: tracker.create(tasks), name="create tasks")
+
+    def claim(self, task_id: str, claim: Claim) -> Future[None]:
+        return self.submit(lambda tracker: tracker.claim(task_id, claim), name=f"claim {task_id}")
+
+    def release(self, task_id: str, comment: str = "") -> Future[None]:
+        return self._record(f"release {task_id}", lambda tracker: tracker.release(task_id, comment))
+
+    def reopen(self, task_id: str, comment: str = "") -> Future[None]:
+        return self._record(f"reopen {task_id}", lambda tracker: tracker.reopen(task_id, comment))
+
+    def comment(self, task_id: str, text: str) -> Future[None]:
+        return self._record(f"comment on {task_id}", lambda tracker: tracker.comment(task_id, text))
+
+    def close_task(self, task_id: str, reason: str) -> Future[None]:
+        return self._record(f"close {task_id}", lambda tracker: tracker.close(task_id, reason))
+
+    def close(self, timeout: float | None = None) -> bool:
+        """Take no more calls and finish those that are queued; False if ``timeout`` seconds did not suffice.
+
+        What was not begun by then is given up and is in ``failures``; the call that runs is left to its end.
+        """
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._calls.put(None)
+        self._thread.join(timeout)
+        if not self._thread.is_alive():
+            return True
+        self._give_up()
+        return False
+
+    def _record(self, name: str, run: Callable[[Tracker], None]) -> Future[None]:
+        return self.submit(run, name=name, awaited=False)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            if not call.future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = call.run(self._tracker)
+            except BaseException as error:  # belongs to the caller, whatever it is; the lane goes on
+                self._fail(call, error)
+            else:
+                call.future.set_result(result)
+
+    def _fail(self, call: _Call, error: BaseException) -> None:
+        if not call.awaited:
+            with self._lock:
+                self._failures.append(Failure(call=call.name, error=error))
+        call.future.set_exception(error)
+
+    def _give_up(self) -> None:
+        while True:
+            try:
+                call = self._calls.get_nowait()
+            except queue.Empty:
+                break
+            if call is not None and call.future.set_running_or_notify_cancel():
+                self._fail(call, TrackerError(f"{call.name}: not done when the time for it was over"))
+        self._calls.put(None)
