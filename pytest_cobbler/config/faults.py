@@ -1,0 +1,108 @@
+"""What can be wrong with a value, and how a list of such things is told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_cobbler.errors import ConfigurationProblem
+
+_LONGEST_SHOWN = 50
+
+
+def place(spot: Sequence[int | str]) -> str:
+    """A key and what lies below it, like ``podman_args[2]`` or ``seed_files["a/b"]``."""
+    key, *rest = spot
+    return printable(str(key)) + "".join(
+        f"[{part}]" if isinstance(part, int) else f'["{printable(part)}"]' for part in rest
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing that is wrong: in ``key``, or in the part of its value that ``at`` leads to."""
+
+    key: str
+    message: str
+    at: tuple[int | str, ...] = ()
+
+    @property
+    def where(self) -> str:
+        return place((self.key, *self.at))
+
+
+class Wrong(ValueError):
+    """A value is not what its key allows; raised by the validators of single keys."""
+
+    def __init__(self, message: str, at: tuple[int | str, ...] = ()) -> None:
+        super().__init__(message)
+        self.parts: list[tuple[tuple[int | str, ...], str]] = [(at, message)]
+
+    @classmethod
+    def together(cls, parts: Sequence[tuple[tuple[int | str, ...], str]]) -> Wrong:
+        wrong = cls(parts[0][1], parts[0][0])
+        wrong.parts = list(parts)
+        return wrong
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of the error: where, and what."""
+
+    number: int | None
+    """Line of the file, from 1; ``None``: no line in particular."""
+    text: str
+    option: bool = False
+    """Whether it is about the command line, not the file."""
+
+
+def printable(text: str) -> str:
+    """``text`` without control characters and not longer than a part of a line."""
+    shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+    return shown if len(shown) <= _LONGEST_SHOWN else shown[: _LONGEST_SHOWN - 3] + "..."
+
+
+def shown(value: object) -> str:
+    """``value`` as its author would recognise it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{printable(value)}"' if value else "an empty text"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    if isinstance(value, dict):
+        return "a mapping"
+    if value is None:
+        return "nothing"
+    return printable(str(value))
+
+
+def problem(path: Path, lines: Iterable[Line]) -> ConfigurationProblem:
+    """The error that tells all of ``lines``, in the order of the file."""
+    name = shown_path(path)
+    ordered = sorted(lines, key=lambda line: (line.option, line.number is None, line.number or 0))
+    told = [_told(name, line) for line in ordered]
+    if len(told) == 1:
+        return ConfigurationProblem(told[0])
+    return ConfigurationProblem(f"{name}: {len(told)} errors", "\n".join(told))
+
+
+def _told(name: str, line: Line) -> str:
+    if line.option:
+        return line.text
+    return f"{name}: {line.text}" if line.number is None else f"{name}:{line.number}: {line.text}"
+
+
+def shown_path(path: Path) -> str:
+    """``path`` relative to where the user stands, if it lies below; else absolute."""
+    try:
+        return printable_path(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return printable_path(path)
+
+
+def printable_path(path: Path) -> str:
+    text = os.fspath(path)
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

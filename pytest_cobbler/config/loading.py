@@ -1,0 +1,131 @@
+"""From a file and the command line to a ``Config``, or to every error at once."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pytest_cobbler.config.faults import Fault, Line, Wrong, printable, problem, shown
+from pytest_cobbler.config.model import PLANNED_KEYS, PLANNED_VALUES, Config
+from pytest_cobbler.config.rules import broken
+from pytest_cobbler.config.source import Source, read
+from pytest_cobbler.config.values import Allowed
+
+NOT_YET = "planned, not available in this version"
+
+
+def load(path: Path, overrides: Mapping[str, object] | None = None) -> Config:
+    """The validated configuration in the file ``path``.
+
+    Args:
+        overrides: values from the command line by key, ``None`` where none was given; they hold to the same
+            rules, and their errors name the option.
+
+    Raises:
+        ConfigurationProblem: with every error of the file and the overrides, each with its line and key.
+    """
+    path = Path(os.path.normpath(path.absolute()))
+    source = read(path)
+    written, unknown = _known(source)
+    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    faults = _Faults(source, frozenset(given))
+
+    good, wrong = _sound(written, path)
+    faults.add(*unknown, *wrong)
+    good_given, wrong_given = _sound(given, path)
+    faults.add_options(*wrong_given)
+
+    config = Config.model_validate({**good, **good_given}, context=path)
+    invalid = frozenset(fault.key for fault in (*wrong, *wrong_given)) | faults.unreadable
+    faults.add_either(*broken(config, invalid))
+    if faults.lines:
+        raise problem(path, faults.lines)
+    return config
+
+
+class _Faults:
+    """The lines of the error, as they are found."""
+
+    def __init__(self, source: Source, given: frozenset[str]) -> None:
+        self._source = source
+        self._given = given
+        self.lines = list(source.errors)
+
+    @property
+    def unreadable(self) -> frozenset[str]:
+        """Keys that were written, but have no value that could be read."""
+        return frozenset(str(spot[0]) for spot in self._source.lines) - self._source.values.keys()
+
+    def add(self, *faults: Fault) -> None:
+        for fault in faults:
+            line = self._source.line((fault.key, *fault.at))
+            self.lines.append(Line(number=line, text=f"{fault.where}: {fault.message}"))
+
+    def add_options(self, *faults: Fault) -> None:
+        for fault in faults:
+            self.lines.append(Line(number=None, text=f"{_option(fault.key)}: {fault.message}", option=True))
+
+    def add_either(self, *faults: Fault) -> None:
+        for fault in faults:
+            (self.add_options if fault.key in self._given else self.add)(fault)
+
+
+def _option(key: str) -> str:
+    return "--cobbler-" + key.replace("_", "-")
+
+
+def _known(source: Source) -> tuple[dict[str, Any], list[Fault]]:
+    """Values of known keys (an empty one asks for the default), and what is wrong with other keys."""
+    values = {
+        key: value for key, value in source.values.items() if value is not None and key in Config.model_fields
+    }
+    keys = dict.fromkeys(str(spot[0]) for spot in source.lines)
+    return values, [
+        Fault(key=key, message=_unknown_key(key)) for key in keys if key not in Config.model_fields
+    ]
+
+
+def _unknown_key(key: str) -> str:
+    if key in PLANNED_KEYS:
+        return f"{NOT_YET} ({PLANNED_KEYS[key]})"
+    spelled = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).replace("-", "_").replace(" ", "_").lower()
+    nearest = difflib.get_close_matches(spelled[:100], Config.model_fields, n=1)
+    return f"unknown key; did you mean {nearest[0]}?" if nearest else "unknown key"
+
+
+def _sound(values: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], list[Fault]]:
+    """What of ``values`` is valid, each key for itself, and what is wrong with the rest."""
+    try:
+        Config.model_validate(values, context=path)
+    except ValidationError as error:
+        faults = [fault for detail in error.errors(include_url=False) for fault in _faults(detail, values)]
+        bad = {fault.key for fault in faults}
+        return {key: value for key, value in values.items() if key not in bad}, faults
+    return dict(values), []
+
+
+def _faults(detail: Any, values: Mapping[str, Any]) -> Iterator[Fault]:
+    key = str(detail["loc"][0])
+    cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, Wrong):
+        for at, message in cause.parts:
+            yield Fault(key=key, at=at, message=message)
+    elif detail["type"] == "extra_forbidden":
+        yield Fault(key=key, message=_unknown_key(key))
+    else:
+        yield Fault(key=key, message=_not_allowed(key, values[key]))
+
+
+def _not_allowed(key: str, value: object) -> str:
+    allowed = next(
+        (mark.words for mark in Config.model_fields[key].metadata if isinstance(mark, Allowed)), ""
+    )
+    if value in PLANNED_VALUES.get(key, ()):
+        return f"{printable(str(value))} is {NOT_YET}; allowed: {allowed}"
+    return f"{shown(value)} is not allowed; allowed: {allowed}"

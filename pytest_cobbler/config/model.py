@@ -1,0 +1,215 @@
+"""``Config``: every key that works, with its default, its meaning and what it accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from pytest_cobbler.config.podman import PodmanArguments, PodmanArgumentsField
+from pytest_cobbler.config.values import (
+    Arguments,
+    Branch,
+    BranchPrefix,
+    Directories,
+    Duration,
+    FileName,
+    Globs,
+    Image,
+    Label,
+    MeasurePrompt,
+    ModelName,
+    OptionalText,
+    OwnDirectory,
+    Patterns,
+    Program,
+    Seeds,
+    StepCommand,
+    StitchPrompt,
+    Switch,
+    Text,
+    WorkDirectory,
+    one_of,
+    whole_number,
+)
+
+CLAUDE_ARGUMENTS = ("--dangerously-skip-permissions", "-p", "--verbose", "--output-format", "stream-json")
+
+
+class Config(BaseModel):
+    """The validated ``configuration.yaml``; made by ``load``.
+
+    Paths are absolute, times are seconds (``None``: no limit), optional keys that were not written are
+    ``None``, empty, or their default.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
+    )
+
+    module_path: OptionalText = Field(None, description="Import or distribution name of the project.")
+    gen_prefix: BranchPrefix = Field("generation-", description="Prefix of generation branches.")
+    generation_branch: Branch = Field(None, description="Which generation, if several are active.")
+    base_branch: Branch = Field(
+        None,
+        description="What a generation starts from and is merged into; default: the branch checked out then.",
+    )
+    language: Annotated[Literal["python", "none"] | None, one_of("python", "none")] = Field(
+        None, description="Sources, counting and default gate; default: found out from the tracked files."
+    )
+    source_dirs: Directories = Field((), description="Source directories.")
+    reset_sources: Annotated[Switch | None, one_of("true", "false")] = Field(
+        None, description="Whether start removes the language's sources; default: no for Python."
+    )
+    seed_files: Seeds = Field(
+        {}, description="Files written at start: destination to template ({{.Version}}, {{.ModulePath}})."
+    )
+
+    podman_image: Image = Field(None, description="Container image; required unless sandbox is none.")
+    podman_args: PodmanArgumentsField = Field(
+        PodmanArguments(), repr=False, description="Extra arguments of podman run, from an allow-list."
+    )
+    unsafe_podman_args: Switch = Field(
+        False,
+        description="Accept podman_args outside the allow-list; the run's header says what they give away.",
+    )
+    sandbox: Annotated[Literal["podman", "none"], one_of("podman", "none")] = Field(
+        "podman", description="Where agents and the gate run; none: on this machine, unprotected."
+    )
+    agent: Annotated[Literal["claude", "command"], one_of("claude", "command")] = Field(
+        "claude", description="The program that does the work; command: the one in agent_command."
+    )
+    agent_command: Program = Field(
+        None, description="A list; run in the worktree, prompt on stdin, exit status 0 when it is done."
+    )
+    agent_network: Annotated[Literal["open", "none"], one_of("open", "none")] = Field(
+        "open", description="What the agent can reach."
+    )
+    claude_args: Arguments = Field(CLAUDE_ARGUMENTS, description="Arguments of claude: a list, or one text.")
+    model: ModelName = Field(None, description="Model, passed to claude.")
+    silence_agent: Switch = Field(True, description="false: show the agent's steps as they happen.")
+    secrets_dir: OwnDirectory = Field(Path(".secrets"), description="Directory of the agent's credential.")
+    default_token_file: Text = Field("claude.json", description="File of the credential in secrets_dir.")
+    token_file: FileName = Field(None, description="Another file of the credential in secrets_dir.")
+
+    measure_prompt: MeasurePrompt = Field(
+        None, description="Template file of the measure prompt; must hold {{.OutputPath}}."
+    )
+    stitch_prompt: StitchPrompt = Field(
+        None, description="Template file of the stitch prompt; must hold {{.Title}} or {{.Description}}."
+    )
+    user_prompt: Text = Field("", description="More context for measure.")
+    spec_globs: Globs = Field({}, description="Label to glob (with **) of specifications.")
+    estimated_lines_min: Annotated[int, *whole_number(1, 100_000)] = Field(
+        250, description="Fewest lines of a task asked for."
+    )
+    estimated_lines_max: Annotated[int, *whole_number(1, 100_000)] = Field(
+        350, description="Most lines of a task asked for."
+    )
+
+    cycles: Annotated[int, *whole_number(0, 1000)] = Field(
+        1, description="Cycles of measure and stitch per run; 0: only finish open tasks."
+    )
+    max_issues: Annotated[int, *whole_number(0, 1000)] = Field(
+        10, description="Most tasks per measure, and most tasks stitched per cycle."
+    )
+    jobs: Annotated[int, *whole_number(1, 64)] = Field(2, description="Agents at once.")
+    max_attempts: Annotated[int, *whole_number(1, 10)] = Field(2, description="Attempts per task and run.")
+    task_timeout: Duration = Field(1800.0, description="Longest time of one agent run.")
+    idle_timeout: Duration = Field(600.0, description="Longest time of an agent without any output.")
+    gate_timeout: Duration = Field(900.0, description="Longest time of one gate command.")
+
+    build_command: StepCommand = Field(
+        None,
+        description="First command of the gate: a text for sh -c, a list, or false; default: by language.",
+    )
+    test_command: StepCommand = Field(
+        None,
+        description="Second command of the gate: a text for sh -c, a list, or false; default: by language.",
+    )
+    gate_image: Image = Field(None, description="Image of the gate; default: podman_image.")
+    gate_network: Annotated[Literal["open", "none"], one_of("open", "none")] = Field(
+        "none", description="What the gate can reach."
+    )
+    protected_paths: Patterns = Field(
+        (), description="Paths that no task may change, besides the built-in ones."
+    )
+    allow_paths: Patterns = Field((), description="Paths taken out of the protected ones, by name.")
+
+    tracker: Annotated[Literal["auto", "bd", "embedded"], one_of("auto", "bd", "embedded")] = Field(
+        "auto", description="Where tasks live; auto: what the repository already has, else embedded."
+    )
+    task_label: Label = Field("", description="Only tasks with this label are done; empty: every open task.")
+    beads_dir: OwnDirectory = Field(Path(".beads"), description="Directory of the tracker.")
+    cobbler_dir: OwnDirectory = Field(Path(".cobbler"), description="Transcripts, journal and reports.")
+    work_dir: WorkDirectory = Field(
+        None, description="Where worktrees lie, outside the repository; default: the user's state directory."
+    )
+
+    _path: Path = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        self._path = context if isinstance(context, Path) else Path.cwd() / "configuration.yaml"
+
+    @property
+    def path(self) -> Path:
+        """The configuration file, absolute."""
+        return self._path
+
+    @property
+    def root(self) -> Path:
+        """The directory of the configuration file, which paths are relative to."""
+        return self._path.parent
+
+    @property
+    def token_path(self) -> Path:
+        """The file of the agent's credential; it need not exist."""
+        return self.secrets_dir / (self.token_file or self.default_token_file)
+
+    @property
+    def podman_arguments(self) -> tuple[str, ...]:
+        """What of ``podman_args`` goes on podman's command line; holds no variables."""
+        return self.podman_args.arguments
+
+    @property
+    def container_environment(self) -> Mapping[str, str]:
+        """Variables from ``podman_args`` (``-e``); may be secret, so never on a command line or in a log."""
+        return self.podman_args.environment
+
+    @property
+    def lifted_credentials(self) -> Mapping[str, str]:
+        """The agent's credentials from ``podman_args`` (``-e ANTHROPIC_API_KEY=...``), by variable."""
+        return self.podman_args.credentials
+
+    @property
+    def given_away(self) -> tuple[str, ...]:
+        """What ``unsafe_podman_args`` lets containers have, one line for each argument."""
+        return tuple(f"{unsafe.flag} {unsafe.reason}" for unsafe in self.podman_args.unsafe)
+
+
+PLANNED_KEYS: Mapping[str, str] = {
+    "binary_name": "name of the program that the Go gate builds",
+    "binary_dir": "where the Go gate builds",
+    "main_package": "package that the Go gate builds",
+    "go_source_dirs": "source directories of a Go project; source_dirs works now",
+    "version_file": "file with the version that stop tags",
+    "magefiles_dir": "directory of a Go project that is kept when sources are reset",
+    "cleanup_dirs": "directories removed after stop and reset",
+    "budget_usd": "money per run",
+    "task_budget_usd": "money per task",
+    "recording": "what the agent replay plays",
+}
+"""Keys that do nothing yet, and what they will do."""
+
+PLANNED_VALUES: Mapping[str, tuple[str, ...]] = {
+    "agent": ("replay",),
+    "agent_network": ("proxy",),
+    "language": ("go",),
+}
+"""Values that do nothing yet, by key."""

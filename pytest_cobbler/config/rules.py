@@ -1,0 +1,113 @@
+"""What keys have to do with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+
+from pytest_cobbler.config.faults import Fault, shown
+from pytest_cobbler.config.model import Config
+from pytest_cobbler.config.podman import overlap
+from pytest_cobbler.config.values import real
+
+Rule = Callable[[Config], Iterator[Fault]]
+
+
+def broken(config: Config, invalid: frozenset[str]) -> Iterator[Fault]:
+    """What is wrong between keys, without what needs the value of an ``invalid`` one."""
+    for keys, rule in _RULES:
+        if invalid.isdisjoint(keys):
+            yield from rule(config)
+
+
+def _image(config: Config) -> Iterator[Fault]:
+    if config.sandbox == "podman" and config.podman_image is None:
+        yield Fault(
+            key="podman_image",
+            message="required: the image that agents run in (only sandbox: none does without it)",
+        )
+
+
+def _lines(config: Config) -> Iterator[Fault]:
+    low, high = config.estimated_lines_min, config.estimated_lines_max
+    if low > high:
+        key = (
+            "estimated_lines_min"
+            if "estimated_lines_min" in config.model_fields_set
+            else "estimated_lines_max"
+        )
+        yield Fault(key=key, message=f"the least, {low}, is more than the most, {high}")
+
+
+def _agent_command(config: Config) -> Iterator[Fault]:
+    if config.agent == "command" and config.agent_command is None:
+        yield Fault(key="agent_command", message="required with agent: command")
+    if config.agent != "command" and config.agent_command is not None:
+        yield Fault(
+            key="agent_command", message=f"does nothing with agent: {config.agent}; write agent: command"
+        )
+
+
+def _token_files(config: Config) -> Iterator[Fault]:
+    for key in ("default_token_file", "token_file"):
+        name = getattr(config, key)
+        parts = PurePosixPath(name or "x").parts
+        if (
+            not parts
+            or name == ""
+            or ".." in parts
+            or parts[0] in ("/", "//", "~")
+            or not (name or "x").isprintable()
+        ):
+            yield Fault(key=key, message=f"{shown(name)} is not a file of secrets_dir")
+
+
+def _directories(config: Config) -> Iterator[Fault]:
+    if config.beads_dir.is_relative_to(config.cobbler_dir):
+        yield Fault(key="beads_dir", message="lies in cobbler_dir, all of which may be deleted at any time")
+    if config.secrets_dir == config.beads_dir:
+        yield Fault(key="secrets_dir", message="is beads_dir, which is committed")
+
+
+def _podman_words(config: Config) -> Iterator[Fault]:
+    for index, message in config.podman_args.wrong:
+        yield Fault(key="podman_args", at=(index,), message=message)
+
+
+def _podman_arguments(config: Config) -> Iterator[Fault]:
+    if config.unsafe_podman_args:
+        return
+    for unsafe in config.podman_args.unsafe:
+        yield Fault(
+            key="podman_args",
+            at=(unsafe.index,),
+            message=f"{unsafe.flag} {unsafe.reason} (unsafe_podman_args: true accepts it)",
+        )
+
+
+def _volumes(config: Config) -> Iterator[Fault]:
+    if config.unsafe_podman_args:
+        return
+    already = {unsafe.index for unsafe in config.podman_args.unsafe}
+    for volume in config.podman_args.volumes:
+        for key in ("secrets_dir", "beads_dir", "cobbler_dir"):
+            if volume.index not in already and overlap(volume.source, real(getattr(config, key))):
+                message = f"--volume gives away: {volume.source}, which is or holds {key}"
+                yield Fault(
+                    key="podman_args",
+                    at=(volume.index,),
+                    message=f"{message} (unsafe_podman_args: true accepts it)",
+                )
+                break
+
+
+_RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
+    (("sandbox", "podman_image"), _image),
+    (("estimated_lines_min", "estimated_lines_max"), _lines),
+    (("agent", "agent_command"), _agent_command),
+    (("default_token_file", "token_file"), _token_files),
+    (("secrets_dir", "beads_dir", "cobbler_dir"), _directories),
+    (("podman_args",), _podman_words),
+    (("podman_args", "unsafe_podman_args"), _podman_arguments),
+    (("podman_args", "unsafe_podman_args", "secrets_dir", "beads_dir", "cobbler_dir"), _volumes),
+)
