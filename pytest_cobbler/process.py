@@ -11,6 +11,7 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,11 @@ LONGEST_LINE = 32 * 1024 * 1024
 _CHUNK = 256 * 1024
 _LINGER = 2.0
 """Seconds that the output of a finished child's own children is waited for."""
+
+_POLL = 0.01
+"""Seconds between looks at a child where the system does not tell of its end."""
+_LONG = 3600.0
+"""Seconds of one wait for anything to happen."""
 
 End = Literal["exited", "timeout", "idle", "cancelled"]
 
@@ -188,7 +194,7 @@ def run(
             pass_fds=pass_fds,
         )
     except (OSError, ValueError) as error:
-        raise CobblerError(f"cannot run {words[0]}: {getattr(error, 'strerror', None) or error}") from error
+        raise CobblerError(_why_not(words[0], cwd, error)) from error
 
     captured: list[bytes] = []
     out_lines = LineSplitter(on_line) if on_line else None
@@ -229,6 +235,14 @@ def run(
     )
 
 
+def _why_not(program: str, cwd: Path | None, error: OSError | ValueError) -> str:
+    if isinstance(error, ValueError):
+        return f"cannot run {program}: {error}"
+    if cwd is not None and error.filename == os.fspath(cwd):
+        return f"cannot run {program} in {cwd}: {error.strerror}"
+    return f"cannot run {program}: {error.strerror}"
+
+
 class _Pump:
     """Moves bytes between a child's pipes and their ends until the child is gone."""
 
@@ -254,6 +268,9 @@ class _Pump:
             os.set_blocking(child.stdin.fileno(), False)
             if stdin:
                 self._selector.register(child.stdin, selectors.EVENT_WRITE, None)
+        self._death = _descriptor_of(child)
+        if self._death is not None:
+            self._selector.register(self._death, selectors.EVENT_READ, None)
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
@@ -266,6 +283,8 @@ class _Pump:
         self._selector.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
+        if self._death is not None:
+            os.close(self._death)
         for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):
@@ -278,15 +297,18 @@ class _Pump:
         grace: float,
         cancellation: Cancellation | None,
     ) -> End:
-        watched = cancellation._waking(self._wake_write) if cancellation is not None else contextlib.nullcontext()
+        watched = (
+            cancellation._waking(self._wake_write) if cancellation is not None else contextlib.nullcontext()
+        )
         with watched:
             end = self._until(timeout, idle, cancellation)
             if end == "exited":
                 return end
             _signal_group(self._child, signal.SIGTERM)
-            if self._until(grace, None, None) != "exited":
-                _signal_group(self._child, signal.SIGKILL)
-                self._until(grace, None, None)
+            self._until(grace, None, None)
+            # Also when the child has obeyed: others of its group may not have.
+            _signal_group(self._child, signal.SIGKILL)
+            self._until(_LINGER + grace, None, None)
             return end
 
     def _until(self, timeout: float | None, idle: float | None, cancellation: Cancellation | None) -> End:
@@ -294,27 +316,38 @@ class _Pump:
         gone: float | None = None
         while True:
             now = time.monotonic()
+            cancelled = cancellation is not None and cancellation.requested
             if self._child.poll() is not None:
+                self._forget_death()
                 gone = gone or now
                 # A child's own children may hold the pipes open for ever.
-                if not self._open or now - gone > _LINGER:
+                if not self._open or cancelled or now >= gone + _LINGER:
                     return "exited"
-            if cancellation is not None and cancellation.requested:
+                self._step(gone + _LINGER - now)
+                continue
+            if cancelled:
                 return "cancelled"
             if deadline is not None and now >= deadline:
                 return "timeout"
-            if idle is not None and now - self._last_output >= idle:
+            if idle is not None and now >= self._last_output + idle:
                 return "idle"
             self._step(self._patience(now, deadline, idle))
 
     def _patience(self, now: float, deadline: float | None, idle: float | None) -> float:
-        # With both pipes closed only polling tells when the child is gone.
-        waits = [0.5 if self._open else 0.01]
+        waits = [_LONG]
+        if self._death is None:
+            waits.append(_POLL)
         if deadline is not None:
             waits.append(deadline - now)
         if idle is not None:
             waits.append(self._last_output + idle - now)
         return max(0.0, min(waits))
+
+    def _forget_death(self) -> None:
+        if self._death is not None:
+            self._selector.unregister(self._death)
+            os.close(self._death)
+            self._death = None
 
     def _step(self, patience: float) -> None:
         for key, _ in self._selector.select(patience):
@@ -322,7 +355,7 @@ class _Pump:
                 self._feed()
             elif key.fd == self._wake_read:
                 os.read(self._wake_read, 1)
-            else:
+            elif key.fd != self._death:
                 self._drain(key)
 
     def _drain(self, key: selectors.SelectorKey) -> None:
@@ -350,6 +383,14 @@ class _Pump:
             if not self._keep_stdin_open:
                 with contextlib.suppress(BrokenPipeError):
                     self._child.stdin.close()
+
+
+def _descriptor_of(child: subprocess.Popen[bytes]) -> int | None:
+    """Readable once the child has ended; ``None`` where the system has no such thing."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            return os.pidfd_open(child.pid)
+    return None
 
 
 def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -34,7 +34,8 @@ class Mount:
 class Limits:
     """Bounds of a job; ``None`` is no bound.
 
-    ``wall`` and ``idle`` (no output) are seconds, ``memory`` and ``disk`` (of ``/tmp``) bytes, ``pids`` processes.
+    ``wall`` and ``idle`` (no output) are seconds, ``memory`` and ``disk`` (of ``/tmp``) bytes, ``pids`` is a
+    number of processes and threads.
     """
 
     wall: float | None = None

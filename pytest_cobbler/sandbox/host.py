@@ -1,0 +1,195 @@
+"""Jobs on the host itself: no containment at all, for machines without podman."""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import getpass
+import itertools
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from pytest_cobbler.errors import CobblerError, SandboxError
+from pytest_cobbler.process import Cancellation, Completion, host_environment, run
+from pytest_cobbler.sandbox.base import Capability, Completed, Job, Mount
+from pytest_cobbler.sandbox.stderr import ErrorTail
+
+__all__ = ["HostSandbox"]
+
+_VARIABLE: Final = "COBBLER_JOB"
+"""Environment variable by which a job's processes are known, also those that left its session."""
+
+_KILLED: Final = 128 + signal.SIGKILL
+_PATIENCE: Final = 5.0
+"""Seconds that killed processes are waited for."""
+
+
+class HostSandbox:
+    """Runs jobs as ordinary processes of the user.
+
+    A job has a home directory of its own and only the environment it is given, but the whole machine.
+    Mounts are worked out without mounting:
+
+    * ``ro`` and ``rw`` of a path at itself, or of a file at a copy of it: nothing to do (``ro`` is not held);
+    * ``overlay`` of a directory: a private copy, in which the job runs if its ``workdir`` lies there;
+    * anything else is an error.
+
+    The network and the limits on memory, disk and processes are not held either. A process that leaves both
+    its session and its environment behind outlives its job.
+
+    Args:
+        repository: a short hash that names the user's repository.
+        run_id: names this run; :meth:`sweep` takes every other run on the repository for dead.
+    """
+
+    def __init__(self, *, repository: str, run_id: str) -> None:
+        self._repository = repository
+        self._run_id = run_id
+        self._numbers = itertools.count(1)
+
+    @property
+    def description(self) -> str:
+        return f"no sandbox: jobs run as {_user()} and can do whatever {_user()} can"
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return frozenset()
+
+    @property
+    def owner(self) -> tuple[int, int] | None:
+        return None
+
+    def preflight(self) -> None:
+        missing = [name for name in ("sh", "git") if shutil.which(name) is None]
+        if missing:
+            raise SandboxError(f"jobs need {' and '.join(missing)} on this machine")
+
+    def run(self, job: Job, cancellation: Cancellation | None = None) -> Completed:
+        if cancellation is not None and cancellation.requested:
+            return Completed(status=_KILLED, cause="cancelled", seconds=0.0, stderr="")
+        mark = f"{_VARIABLE}={self._repository}/{self._run_id}/{job.name}-{next(self._numbers)}"
+        errors = ErrorTail(job.on_error_line)
+        with ExitStack() as stack:
+            home = stack.enter_context(_temporary_directory())
+            workdir = _place_mounts(job, stack)
+            stack.callback(_end_marked, mark)
+            stdout = job.stdout
+            if stdout is None and job.on_line is None:
+                stdout = stack.enter_context(Path(os.devnull).open("wb"))
+            try:
+                completion = run(
+                    job.argv,
+                    env=_environment(job, home, mark),
+                    cwd=workdir,
+                    stdin=job.stdin,
+                    stdout=stdout,
+                    on_line=job.on_line if stdout is None else None,
+                    on_error_line=errors,
+                    timeout=job.limits.wall,
+                    idle=job.limits.idle,
+                    cancellation=cancellation,
+                )
+            except CobblerError as error:
+                raise SandboxError(error.cause, "Install it, or run jobs in an image that has it.") from error
+        return _completed(completion, errors)
+
+    def sweep(self) -> list[str]:
+        repository = f"{_VARIABLE}={self._repository}/"
+        marks = {mark for _, mark in _marked() if mark.startswith(repository)}
+        dead = sorted(mark for mark in marks if not mark.startswith(f"{repository}{self._run_id}/"))
+        for mark in dead:
+            _end_marked(mark)
+        return [mark.removeprefix(f"{_VARIABLE}=") for mark in dead]
+
+
+def _environment(job: Job, home: Path, mark: str) -> dict[str, str]:
+    name, _, value = mark.partition("=")
+    return {**host_environment(), "HOME": str(home), **job.environment, **job.secrets, name: value}
+
+
+def _completed(completion: Completion, errors: ErrorTail) -> Completed:
+    status = completion.status if completion.status >= 0 else 128 - completion.status
+    killed = completion.end == "exited" and status == _KILLED
+    return Completed(
+        status=status,
+        cause="killed" if killed else completion.end,
+        seconds=completion.seconds,
+        stderr=errors.text,
+    )
+
+
+@contextlib.contextmanager
+def _temporary_directory() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="cobbler-"))
+    try:
+        yield directory
+    finally:
+        # shutil.rmtree fails on very deep trees and on directories that the job made unwritable.
+        environment = host_environment()
+        run(["chmod", "-R", "u+rwX", directory], env=environment)
+        run(["rm", "-rf", directory], env=environment)
+
+
+def _place_mounts(job: Job, stack: ExitStack) -> Path:
+    """Do what can be done about mounts without mounting; where the job is to run."""
+    workdir = Path(job.workdir)
+    for mount in job.mounts:
+        if mount.mode != "overlay":
+            _check_in_place(mount)
+        elif PurePosixPath(job.workdir).is_relative_to(mount.target):
+            copy = _copy(mount.source, stack.enter_context(_temporary_directory()))
+            workdir = copy / workdir.relative_to(mount.target)
+        else:
+            raise SandboxError(f"without a sandbox no job outside {mount.target} can have its own copy of it")
+    return workdir
+
+
+def _check_in_place(mount: Mount) -> None:
+    target = Path(mount.target)
+    if mount.source.absolute() == target:
+        return
+    is_copy = mount.source.is_file() and target.is_file() and filecmp.cmp(mount.source, target, shallow=False)
+    if not is_copy:
+        raise SandboxError(f"without a sandbox {mount.source} cannot be mounted at {mount.target}")
+
+
+def _copy(source: Path, directory: Path) -> Path:
+    copy = directory / source.name
+    copied = run(["cp", "-a", "--reflink=auto", source, copy], env=host_environment())
+    if not copied.ok:
+        raise SandboxError(f"cannot copy {source}", evidence=copied.errors)
+    return copy
+
+
+def _marked() -> Iterator[tuple[int, str]]:
+    """Process id and mark of every process that carries one and may be looked at."""
+    for directory in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            for variable in (directory / "environ").read_bytes().split(b"\0"):
+                if variable.startswith(f"{_VARIABLE}=".encode()):
+                    yield int(directory.name), variable.decode("utf-8", "replace")
+
+
+def _end_marked(mark: str) -> None:
+    """Kill all processes of a job, also those that they start meanwhile."""
+    deadline = time.monotonic() + _PATIENCE
+    while processes := [process for process, its_mark in _marked() if its_mark == mark]:
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(process, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            raise SandboxError(f"processes of a job cannot be ended: {', '.join(map(str, processes))}")
+        time.sleep(0.01)
+
+
+def _user() -> str:
+    with contextlib.suppress(OSError, KeyError):
+        return getpass.getuser()
+    return f"uid {os.getuid()}"

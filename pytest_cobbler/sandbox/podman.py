@@ -1,0 +1,300 @@
+"""Jobs in podman containers."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import secrets
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from pytest_cobbler.errors import SandboxError
+from pytest_cobbler.process import Cancellation, Completion, host_environment, run
+from pytest_cobbler.sandbox import lifeline
+from pytest_cobbler.sandbox.base import Capability, Cause, Completed, Job, Limits
+from pytest_cobbler.sandbox.flags import flags
+from pytest_cobbler.sandbox.stderr import ErrorTail
+
+__all__ = ["PodmanSandbox", "job_owner", "podman_environment"]
+
+OLDEST: Final = (4, 3)
+"""The oldest podman known to do all that is asked of it here."""
+
+NOBODY_ELSE: Final = 60989
+"""uid and gid of jobs when neither a person nor the repository's owner offers one.
+
+From the range 60706 to 61183, which nobody hands out (https://systemd.io/UIDS-GIDS/), and below 65536, so
+that it exists where the host is itself a container with the usual mapping.
+"""
+
+_LABEL_REPOSITORY: Final = "cobbler.repository"
+_LABEL_RUN: Final = "cobbler.run"
+_KILLED: Final = 128 + 9
+_ADMINISTRATION: Final = 120.0
+"""Seconds for a podman call that runs no job; normally far less than one."""
+
+_VARIABLES: Final = (
+    "CONTAINERS_CONF",
+    "CONTAINERS_STORAGE_CONF",
+    "CONTAINERS_REGISTRIES_CONF",
+    "CONTAINER_CONNECTION",
+    "CONTAINER_HOST",
+    "CONTAINER_SSHKEY",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "SSH_AUTH_SOCK",
+    "STORAGE_DRIVER",
+    "STORAGE_OPTS",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+)
+
+
+def podman_environment() -> dict[str, str]:
+    """What podman needs of the caller's environment: where its configuration and storage are."""
+    return host_environment(*_VARIABLES)
+
+
+def job_owner(repository: Path) -> tuple[int, int] | None:
+    """uid and gid of jobs on ``repository``; never root's.
+
+    A user other than root needs none (``None``): podman maps the container's user to them. For root it is
+    whoever called sudo, else the owner of the repository, else a uid that nobody has.
+    """
+    if os.geteuid() != 0:
+        return None
+    caller = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+    if caller[0].isdigit() and caller[1].isdigit() and int(caller[0]) != 0:
+        return int(caller[0]), int(caller[1])
+    status = repository.stat()
+    if status.st_uid != 0:
+        return status.st_uid, status.st_gid
+    return NOBODY_ELSE, NOBODY_ELSE
+
+
+class PodmanSandbox:
+    """Runs each job in a container of its own, which is gone when :meth:`run` returns.
+
+    Args:
+        image: the image of jobs that name none.
+        repository: a short hash that names the user's repository.
+        run_id: names this run; :meth:`sweep` takes every other run on the repository for dead.
+        owner: uid and gid of jobs for root's podman, see :func:`job_owner`; ``None`` for a user's own.
+        program: podman's name or path.
+        arguments: further arguments of ``podman run`` for every job, validated by the configuration.
+        environment: of podman itself, :func:`podman_environment` by default; jobs see nothing of it.
+    """
+
+    def __init__(
+        self,
+        image: str,
+        *,
+        repository: str,
+        run_id: str,
+        owner: tuple[int, int] | None,
+        program: str = "podman",
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._image = image
+        self._repository = repository
+        self._run_id = run_id
+        self._owner = owner
+        self._program = program
+        self._arguments = tuple(arguments)
+        self._environment = dict(podman_environment() if environment is None else environment)
+        self._numbers = itertools.count(1)
+        self._version = ""
+
+    @property
+    def description(self) -> str:
+        who = "you" if self._owner is None else f"uid {self._owner[0]}"
+        words = [f"podman {self._version}".strip(), f"image {self._image}", f"jobs run as {who}"]
+        if Capability.LIMITS not in self.capabilities:
+            words.append("no limits on memory and processes (cgroup v1 without root)")
+        if self._arguments:
+            words.append("with " + shlex.join(self._arguments))
+        return ", ".join(words)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        everything = frozenset(Capability)
+        if self._owner is None and not Path("/sys/fs/cgroup/cgroup.controllers").exists():
+            return everything - {Capability.LIMITS}
+        return everything
+
+    @property
+    def owner(self) -> tuple[int, int] | None:
+        return self._owner
+
+    def preflight(self) -> None:
+        self._version = self._checked_version()
+        job = Job(name="preflight", argv=("git", "--version"), workdir="/", limits=Limits(wall=120))
+        completed = self.run(job)
+        if not completed.ok:
+            raise SandboxError(
+                f"the image {self._image} cannot run git ({completed.cause}, exit status {completed.status})",
+                f"Try it by hand: {self._program} run --rm --network=none --read-only --entrypoint=git "
+                f"{self._image} --version",
+                completed.stderr,
+            )
+
+    def run(self, job: Job, cancellation: Cancellation | None = None) -> Completed:
+        if cancellation is not None and cancellation.requested:
+            return Completed(status=_KILLED, cause="cancelled", seconds=0.0, stderr="")
+        name = self._container_name(job)
+        errors = ErrorTail(job.on_error_line)
+        words = lifeline.Words(secrets.token_hex(16), errors)
+        try:
+            completion = self._run_container(name, job, words, cancellation)
+        except BaseException:
+            self._remove([name])
+            raise
+        if completion.end != "exited" or words.status is None:
+            self._remove([name])
+            if completion.end == "exited":
+                self._raise_unless_killed(job, words, completion, errors)
+        return Completed(
+            status=_KILLED if words.status is None else words.status,
+            cause=_cause(completion, words),
+            seconds=completion.seconds,
+            stderr=errors.text,
+        )
+
+    def sweep(self) -> list[str]:
+        listed = self._podman(
+            "ps",
+            "--all",
+            f"--filter=label={_LABEL_REPOSITORY}={self._repository}",
+            f'--format={{{{.Names}}}} {{{{index .Labels "{_LABEL_RUN}"}}}}',
+        )
+        if not listed.ok:
+            raise SandboxError("podman cannot list its containers", evidence=listed.errors)
+        containers = [line.split() for line in listed.text.splitlines()]
+        dead = [words[0] for words in containers if words and words[1:] != [self._run_id]]
+        if dead:
+            self._remove(dead)
+        return dead
+
+    def _run_container(
+        self, name: str, job: Job, words: lifeline.Words, cancellation: Cancellation | None
+    ) -> Completion:
+        environment = {"HOME": lifeline.HOME, **job.environment, **job.secrets}
+        header = lifeline.opening(environment, words.token)
+        argv = [
+            self._program,
+            "run",
+            "--rm",
+            "--interactive",
+            f"--name={name}",
+            f"--label={_LABEL_REPOSITORY}={self._repository}",
+            f"--label={_LABEL_RUN}={self._run_id}",
+            *flags(job, self._owner),
+            *self._arguments,
+            job.image or self._image,
+            *lifeline.arguments(words.token, header, job.stdin, job.argv),
+        ]
+        with ExitStack() as opened:
+            stdout = job.stdout
+            if stdout is None and job.on_line is None:
+                stdout = opened.enter_context(Path(os.devnull).open("wb"))
+            return run(
+                argv,
+                env=self._environment,
+                cwd=Path("/"),
+                stdin=header + job.stdin,
+                keep_stdin_open=True,
+                stdout=stdout,
+                on_line=job.on_line if stdout is None else None,
+                on_error_line=words,
+                timeout=job.limits.wall,
+                idle=job.limits.idle,
+                cancellation=cancellation,
+            )
+
+    def _container_name(self, job: Job) -> str:
+        plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", job.name)[:80]
+        return f"cobbler-{self._repository}-{self._run_id}-{plain}-{next(self._numbers)}"
+
+    def _podman(self, *arguments: str) -> Completion:
+        return run([self._program, *arguments], env=self._environment, cwd=Path("/"), timeout=_ADMINISTRATION)
+
+    def _remove(self, names: Sequence[str]) -> None:
+        removed = self._podman("rm", "--force", "--time=0", "--ignore", *names)
+        if not removed.ok:
+            raise SandboxError(
+                f"podman cannot remove {', '.join(names)}, which may still be running",
+                f"Remove it by hand: {self._program} rm --force --time=0 {shlex.join(names)}",
+                removed.errors,
+            )
+
+    def _checked_version(self) -> str:
+        asked = self._podman("version", "--format={{.Client.Version}}")
+        version = asked.text.strip()
+        numbers = re.match(r"(\d+)\.(\d+)", version)
+        if not asked.ok or not numbers:
+            raise SandboxError(
+                "podman does not work here", f"Try it by hand: {self._program} version", asked.errors
+            )
+        if (int(numbers[1]), int(numbers[2])) < OLDEST:
+            oldest = ".".join(map(str, OLDEST))
+            raise SandboxError(f"podman {version} is too old", f"Install podman {oldest} or newer.")
+        return version
+
+    def _raise_unless_killed(
+        self, job: Job, words: lifeline.Words, completion: Completion, errors: ErrorTail
+    ) -> None:
+        image = job.image or self._image
+        if words.lacks:
+            raise SandboxError(
+                f"the image {image} has no {words.lacks}, which the first process of a job needs",
+                f"Add to the image: {', '.join(lifeline.REQUIRED)} (coreutils or busybox).",
+            )
+        if words.missing:
+            raise SandboxError(
+                f"there is no program {job.argv[0]} in the image {image}",
+                "Add it to the image, or mount it by podman_args.",
+            )
+        if not words.started:
+            raise _not_started(self._program, image, completion, b"\n".join(words.before))
+        if completion.status not in lifeline.VIOLENT_ENDS and completion.status >= 0:
+            raise SandboxError(
+                f"the first process of the job {job.name} failed (exit status {completion.status})",
+                evidence=errors.text,
+            )
+
+
+def _cause(completion: Completion, words: lifeline.Words) -> Cause:
+    if completion.end != "exited":
+        return completion.end
+    return "killed" if words.status in (None, _KILLED) else "exited"
+
+
+def _not_started(program: str, image: str, completion: Completion, said: bytes) -> SandboxError:
+    evidence = said.decode("utf-8", "replace")
+    if "image not known" in evidence or "no such image" in evidence.lower():
+        return SandboxError(
+            f"podman has no image {image}",
+            f"Get it with `{program} pull {image}`, or build it: docs/containers.md has a recipe.",
+            evidence,
+        )
+    if re.search(
+        r"executable file [`\"']?sh[`\"']? not found|exec: \"sh\"|[`\"']sh[`\"']: No such file", evidence
+    ):
+        return SandboxError(
+            f"the image {image} has no sh, which the first process of a job needs",
+            f"Add to the image: {', '.join(lifeline.REQUIRED)} (coreutils or busybox).",
+            evidence,
+        )
+    if "is already in use" in evidence:
+        return SandboxError(
+            "podman has a container of that name already",
+            "Another run has the same id; `podman ps --all` shows it.",
+            evidence,
+        )
+    return SandboxError(f"podman cannot start a job (exit status {completion.status})", evidence=evidence)

@@ -1,0 +1,28 @@
+"""The end of what a job wrote to its stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pytest_cobbler.process import TAIL
+
+__all__ = ["ErrorTail"]
+
+
+class ErrorTail:
+    """Hands lines of stderr on and keeps the last :data:`~pytest_cobbler.process.TAIL` bytes of them."""
+
+    def __init__(self, on_line: Callable[[bytes], None] | None) -> None:
+        self._on_line = on_line
+        self._kept = bytearray()
+
+    def __call__(self, line: bytes) -> None:
+        self._kept += line + b"\n"
+        if len(self._kept) > 2 * TAIL:
+            del self._kept[:-TAIL]
+        if self._on_line is not None:
+            self._on_line(line)
+
+    @property
+    def text(self) -> str:
+        return bytes(self._kept[-TAIL:]).decode("utf-8", "replace")
