@@ -1,0 +1,225 @@
+"""One agent run for one task: worktree, agent, harvest, check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.cycle.prompts import Feedback, StitchFacts, stitch_prompt
+from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.repository import names, trailers
+from pytest_cobbler.repository.harvest import Harvest, harvest
+from pytest_cobbler.repository.landing import patch_of
+from pytest_cobbler.repository.worktrees import Worktree
+
+from pytest_cobbler.tracker.base import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What an attempt starts from.
+
+    ``tree`` is checked out, ``parent`` becomes the parent of what is harvested; ``marked`` are the files in which we left conflict markers.
+    """
+
+    parent: str
+    tree: str
+    marked: tuple[str, ...] = ()
+    feedback: Feedback | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """What came of one agent run.
+
+    ``commit`` holds the work, on ``task/<generation>-<id>``; empty when there is none or it cannot be imported, then ``kept_at``
+    says where it lies. ``error`` is the cause of a failure in a line, ``cause`` in a word, both empty when the change may be landed.
+    """
+
+    number: int
+    result: AgentResult
+    cause: str = ""
+    error: str = ""
+    evidence: str = ""
+    paths: tuple[str, ...] = ()
+    commit: str = ""
+    kept_at: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+
+def run_attempt(
+    run: Run, task: Task, number: int, start: Start, on_step: Callable[[str], None] | None = None
+) -> Attempt:
+    """Let the agent work on ``task`` and take what it made.
+
+    Raises:
+        SandboxError: the agent could not be run at all.
+    """
+    directory = run.attempt_directory(task.id, number)
+    directory.mkdir(parents=True, exist_ok=True)
+    prompt = _prompt(run, task, number, start.feedback)
+    (directory / "prompt.md").write_text(prompt, encoding="utf-8")
+    worktree = run.worktrees.create(
+        f"{task.id}-{number}",
+        parent=start.parent,
+        tree=start.tree,
+        purpose={"task": task.id, "title": task.title, "number": str(number)},
+    )
+    run.journal.write("attempt", task=task.id, attempt=number, worktree=worktree.tree, parent=start.parent)
+    result = run.agent.run(
+        AgentRequest(
+            phase="stitch",
+            task_id=task.id,
+            title=task.title,
+            attempt=number,
+            prompt=prompt,
+            worktree=worktree.tree,
+            mounts=worktree.mounts(run.repository),
+            network=run.network,
+            limits=run.agent_limits,
+            transcript=directory / "transcript.jsonl",
+            errors=directory / "stderr.txt",
+            on_step=on_step,
+        ),
+        run.sandbox,
+        run.cancellation,
+    )
+    run.journal.write(
+        "agent", task=task.id, attempt=number, seconds=round(result.completed.seconds, 3), error=result.error
+    )
+    attempt = _take(run, task, number, start, worktree, result)
+    _write_result(run, task, attempt)
+    return attempt
+
+
+def _prompt(run: Run, task: Task, number: int, feedback: Feedback | None) -> str:
+    template = run.config.stitch_prompt
+    return stitch_prompt(
+        template.read_text(encoding="utf-8") if template else None,
+        StitchFacts(
+            id=task.id,
+            title=task.title,
+            type=task.type,
+            description=task.description,
+            needs=run.needs_of(task),
+            gate=run.gate.shown,
+            protected=run.protected_shown,
+            finished=run.surroundings.finished,
+            attempt=number,
+            feedback=feedback,
+            documents=run.surroundings.documents,
+            files=run.surroundings.files,
+        ),
+    )
+
+
+def _take(
+    run: Run, task: Task, number: int, start: Start, worktree: Worktree, result: AgentResult
+) -> Attempt:
+    """Harvest a worktree, however its agent ended, and say what may become of it."""
+    try:
+        # Not cancelled with the run: what an agent made so far is worth a second.
+        found = harvest(worktree, run.repository, run.sandbox, run.policy(start.marked), run.sandbox.owner)
+    except CobblerError as error:
+        kept = run.worktrees.keep(worktree)
+        return Attempt(
+            number=number,
+            result=result,
+            cause="harvest",
+            error=error.cause,
+            evidence=error.evidence,
+            kept_at=str(kept),
+        )
+    notes = _notes(found)
+    run.journal.write("harvest", task=task.id, attempt=number, files=len(found.change.entries), notes=notes)
+    if not found.importable:
+        kept = run.worktrees.keep(worktree)
+        return Attempt(
+            number=number,
+            result=result,
+            cause="refused",
+            error=f"refused: {found.refusals[0]}",
+            evidence="\n".join(map(str, found.refusals)),
+            paths=tuple(refusal.path for refusal in found.refusals if refusal.path),
+            kept_at=str(kept),
+            notes=notes,
+        )
+    commit = _commit(run, task, number, found) if found.change else ""
+    run.worktrees.remove(worktree)
+    cause, error, evidence = _verdict(result, found)
+    return Attempt(
+        number=number,
+        result=result,
+        cause=cause,
+        error=error,
+        evidence=evidence,
+        paths=tuple(r.path for r in found.refusals if r.path),
+        commit=commit,
+        notes=notes,
+    )
+
+
+def _verdict(result: AgentResult, found: Harvest) -> tuple[str, str, str]:
+    """Cause in a word, in a line, and the evidence; all empty when the change may be landed."""
+    if result.completed.cause == "cancelled":
+        return "cancelled", "cancelled", ""
+    if result.limited:
+        return "limited", result.error, ""
+    if result.error:
+        cause = result.completed.cause if result.completed.cause in ("timeout", "idle", "killed") else "agent"
+        return cause, result.error, result.text or result.completed.stderr
+    if found.refusals:
+        more = f" (and {len(found.refusals) - 1} more)" if len(found.refusals) > 1 else ""
+        return "refused", f"refused: {found.refusals[0]}{more}", "\n".join(map(str, found.refusals))
+    if not found.change:
+        return "no-change", "no change", result.text
+    return "", "", ""
+
+
+def _notes(found: Harvest) -> tuple[str, ...]:
+    notes = []
+    if found.removed:
+        notes.append(f"removed before harvest: {', '.join(found.removed[:10])}")
+    if found.ignored:
+        notes.append(f"ignored by .gitignore: {', '.join(found.ignored[:10])}")
+    return tuple(notes)
+
+
+def _commit(run: Run, task: Task, number: int, found: Harvest) -> str:
+    """The work as a commit on the task branch: from here on it cannot be lost."""
+    message = trailers.message(
+        run.repository,
+        f"Work on {task.id}: {task.title}",
+        "",
+        {trailers.ATTEMPT: f"{task.id} {number}", trailers.GENERATION: run.generation.name},
+    )
+    commit = run.repository.commit(found.tree, [found.parent], message, run.identity)
+    run.repository.set_ref(names.branch_ref(names.task_branch(run.generation.name, task.id)), commit)
+    return commit
+
+
+def _write_result(run: Run, task: Task, attempt: Attempt) -> None:
+    directory = run.attempt_directory(task.id, attempt.number)
+    if attempt.commit:
+        patch = patch_of(run.repository, f"{attempt.commit}^", attempt.commit)
+        (directory / "change.patch").write_bytes(patch)
+    usage = attempt.result.usage
+    facts = {
+        "task": task.id,
+        "title": task.title,
+        "attempt": attempt.number,
+        "cause": attempt.cause,
+        "error": attempt.error,
+        "commit": attempt.commit,
+        "kept_at": attempt.kept_at,
+        "notes": attempt.notes,
+        "session": attempt.result.session_id,
+        "seconds": round(attempt.result.completed.seconds, 3),
+        "turns": usage.turns,
+        "cost_usd": usage.cost_usd,
+        "model": usage.model,
+    }
+    (directory / "result.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")

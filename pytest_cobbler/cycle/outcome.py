@@ -1,0 +1,97 @@
+"""What becomes of an item, and what it cost."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from pytest_cobbler.agents.base import Usage
+
+
+class Verdict(StrEnum):
+    LANDED = "landed"
+    PROPOSED = "proposed"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    LIMITED = "limited"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What an item used, over all its attempts; seconds are wall time.
+
+    ``queue_seconds``: waiting for a slot, the tracker or the landing lane.
+    """
+
+    attempts: int = 0
+    agent_seconds: float = 0.0
+    gate_seconds: float = 0.0
+    landing_seconds: float = 0.0
+    queue_seconds: float = 0.0
+    usage: Usage = Usage()
+    insertions: int = 0
+    deletions: int = 0
+    files: int = 0
+    started_at: str = ""
+    transcript: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """What the item is said to have taken: agent, gate and landing, not the waiting between."""
+        return self.agent_seconds + self.gate_seconds + self.landing_seconds
+
+    def with_usage(self, usage: Usage) -> Record:
+        costs = [cost for cost in (self.usage.cost_usd, usage.cost_usd) if cost is not None]
+        return replace(
+            self,
+            usage=Usage(
+                turns=self.usage.turns + usage.turns,
+                tokens_input=self.usage.tokens_input + usage.tokens_input,
+                tokens_output=self.usage.tokens_output + usage.tokens_output,
+                tokens_cache_read=self.usage.tokens_cache_read + usage.tokens_cache_read,
+                tokens_cache_write=self.usage.tokens_cache_write + usage.tokens_cache_write,
+                cost_usd=sum(costs) if costs else None,
+                model=usage.model or self.usage.model,
+            ),
+        )
+
+    def as_json(self, caller: str, **more: object) -> str:
+        """The invocation record that becomes a comment in the tracker."""
+        usage = asdict(self.usage)
+        return json.dumps(
+            {
+                "caller": caller,
+                "started_at": self.started_at,
+                "duration_s": round(self.seconds, 1),
+                "attempts": self.attempts,
+                "tokens": {
+                    kind: usage[f"tokens_{kind}"] for kind in ("input", "output", "cache_read", "cache_write")
+                },
+                "cost_usd": self.usage.cost_usd,
+                "model": self.usage.model,
+                "diff": {"files": self.files, "insertions": self.insertions, "deletions": self.deletions},
+                **more,
+            },
+            ensure_ascii=False,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How an item ended.
+
+    ``cause`` is one word for machines (gate, conflict, agent, refused, harvest, no-change, timeout ...); ``summary`` one line for people;
+    ``details`` the evidence. ``until``: when a limit ends.
+    """
+
+    verdict: Verdict
+    cause: str = ""
+    summary: str = ""
+    details: str = ""
+    commit: str = ""
+    until: datetime | None = None
+    record: Record = Record()
+    transcript_tail: str = ""

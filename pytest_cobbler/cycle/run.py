@@ -1,0 +1,207 @@
+"""What every item of one run shares."""
+
+from __future__ import annotations
+
+import fnmatch
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_cobbler.agents.base import Agent
+from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.prompts import DOCUMENT_BUDGET, Document, NeedFacts
+from pytest_cobbler.gate import Gate
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository.attempts import last_numbers
+from pytest_cobbler.repository.checks import PROTECTED, PROTECTED_TABLE, Policy, read_change, shown
+from pytest_cobbler.repository.generations import Generation, active_generations
+from pytest_cobbler.repository.repository import Identity, Repository
+from pytest_cobbler.repository.trailers import Landed, landed_tasks
+from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
+from pytest_cobbler.report.journal import Journal
+from pytest_cobbler.sandbox.base import Limits, Network, Sandbox
+from pytest_cobbler.cycle.slots import Slots
+from pytest_cobbler.tracker.base import Claim, Task
+from pytest_cobbler.tracker.lane import TrackerLane
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What prompts say of the repository; the same for every task of a cycle."""
+
+    documents: tuple[Document, ...] = ()
+    files: tuple[str, ...] = ()
+    finished: tuple[str, ...] = ()
+
+
+class Finished:
+    """The tasks that are finished in the generation; thread-safe."""
+
+    def __init__(self, landed: dict[str, Landed]) -> None:
+        self._landed = landed
+        self._lock = threading.Lock()
+
+    def add(self, landed: Landed) -> None:
+        with self._lock:
+            self._landed[landed.task] = landed
+
+    def __contains__(self, task_id: str) -> bool:
+        with self._lock:
+            return task_id in self._landed
+
+    def get(self, task_id: str) -> Landed | None:
+        with self._lock:
+            return self._landed.get(task_id)
+
+    def all(self) -> list[Landed]:
+        with self._lock:
+            return list(self._landed.values())
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One run on one generation: the parts, wired. Made by ``opening.open_run``."""
+
+    config: Config
+    repository: Repository
+    identity: Identity
+    generation: Generation
+    tracker: TrackerLane
+    sandbox: Sandbox
+    agent: Agent
+    gate: Gate
+    checkout: GateCheckout
+    worktrees: Worktrees
+    journal: Journal
+    directory: Path
+    claim: Claim
+    slots: Slots
+    landing: ThreadPoolExecutor
+    finished: Finished
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    surroundings: Surroundings = Surroundings()
+    _numbers: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def network(self) -> Network:
+        return Network(self.config.agent_network)
+
+    @property
+    def agent_limits(self) -> Limits:
+        return Limits(wall=self.config.task_timeout, idle=self.config.idle_timeout)
+
+    @property
+    def protected(self) -> tuple[str, ...]:
+        """Patterns of paths that no change may touch, as they are held."""
+        return (*PROTECTED, *self._named_files(), *self.config.protected_paths)
+
+    def _named_files(self) -> Iterable[str]:
+        """Files of the repository that the configuration takes its word from."""
+        root = self.repository.root.resolve()
+        trusted = [self.config.path, self.config.measure_prompt, self.config.stitch_prompt]
+        for path in (*trusted, *self.config.seed_files.values()):
+            if path is not None and Path(path).is_relative_to(root):
+                yield str(Path(path).relative_to(root))
+
+    @property
+    def protected_shown(self) -> tuple[str, ...]:
+        return (*self.protected, PROTECTED_TABLE)
+
+    def policy(self, marked: Sequence[str] = ()) -> Policy:
+        return Policy(
+            protected=self.protected,
+            allowed=tuple(self.config.allow_paths),
+            secrets=self.agent.secrets,
+            marked=tuple(marked),
+        )
+
+    def tip(self) -> str:
+        """The head of the generation branch."""
+        tip = self.repository.read_ref(self.generation.ref)
+        assert tip is not None, f"{self.generation.ref} is gone"
+        return tip
+
+    def next_number(self, task_id: str) -> int:
+        """The number of a task's next attempt: rising over all runs."""
+        if not self._numbers:
+            self._numbers = {"": 0} | last_numbers(self.repository, self.generation.name)
+        number = max(self._numbers.get(task_id, 0), self._last_directory(task_id)) + 1
+        self._numbers[task_id] = number
+        return number
+
+    def attempt_directory(self, task_id: str, number: int) -> Path:
+        return self.directory / "attempts" / task_id / str(number)
+
+    def _last_directory(self, task_id: str) -> int:
+        parent = self.directory / "attempts" / task_id
+        numbers = [int(path.name) for path in parent.glob("*") if path.name.isdigit()]
+        return max(numbers, default=0)
+
+    def foreign_labels(self) -> frozenset[str]:
+        """Labels by which other active generations own their tasks."""
+        active = active_generations(self.repository, self.config.gen_prefix)
+        return frozenset(active) - {self.generation.name}
+
+    def look_around(self) -> None:
+        """Read what prompts say of the repository, for the cycle that begins."""
+        tip = self.tip()
+        files = self.repository.files(tip)
+        self.surroundings = Surroundings(
+            documents=tuple(self._documents(tip, files)),
+            files=tuple(shown(name.encode("utf-8", "surrogateescape")) for name in files),
+            finished=tuple(landed.title for landed in self.finished.all()),
+        )
+
+    def _documents(self, tip: str, files: Sequence[str]) -> Iterable[Document]:
+        room = DOCUMENT_BUDGET
+        taken: set[str] = set()
+        for pattern in self.config.spec_globs.values():
+            for name in files:
+                if name in taken or not matches_glob(name, pattern):
+                    continue
+                taken.add(name)
+                content = self.repository.read_file(tip, name) if room > 0 else b""
+                text = (content or b"").decode("utf-8", "replace")
+                room -= len(text)
+                yield Document(path=name, text=text)
+
+    def needs_of(self, task: Task) -> list[NeedFacts]:
+        """What the needs of a task landed."""
+        found = []
+        for need in task.needs:
+            if landed := self.finished.get(need):
+                change = read_change(self.repository.objects, f"{landed.commit}^", landed.commit)
+                found.append(NeedFacts(title=landed.title, files=change.paths))
+        return found
+
+    def reread_finished(self) -> None:
+        """Find what is finished from the commits themselves."""
+        self.finished = Finished(finished_tasks(self.repository, self.generation, self.tip()))
+
+
+def finished_tasks(repository: Repository, generation: Generation, tip: str) -> dict[str, Landed]:
+    """Task id -> landed commit: of the generation, and of its base unless the start reset the sources."""
+    found: dict[str, Landed] = {}
+    if repository.tree_of(generation.first) == repository.tree_of(generation.start):
+        found |= landed_tasks(repository, generation.start)
+    return found | landed_tasks(repository, f"{generation.first}..{tip}")
+
+
+def matches_glob(path: str, pattern: str) -> bool:
+    """``*`` within a name, ``**`` across directories."""
+    parts = pattern.removeprefix("./").split("/")
+    return _match(path.split("/"), parts)
+
+
+def _match(names_left: list[str], parts: list[str]) -> bool:
+    if not parts:
+        return not names_left
+    if parts[0] == "**":
+        return any(_match(names_left[i:], parts[1:]) for i in range(len(names_left) + 1))
+    return (
+        bool(names_left)
+        and fnmatch.fnmatchcase(names_left[0], parts[0])
+        and _match(names_left[1:], parts[1:])
+    )

@@ -1,0 +1,51 @@
+"""How many agents run at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from pytest_cobbler.process import Cancellation
+
+
+class Slots:
+    """A count of free places for agents. A further attempt of a task goes before a new task.
+
+    ``freed`` is called, in whatever thread, when a place may have become free for a new task.
+    """
+
+    def __init__(self, count: int, freed: Callable[[], None]) -> None:
+        self._free = count
+        self._waiting = 0
+        self._condition = threading.Condition()
+        self._freed = freed
+
+    def take(self) -> bool:
+        """A place for a new task, if there is one that no started task waits for."""
+        with self._condition:
+            if self._free <= self._waiting:
+                return False
+            self._free -= 1
+            return True
+
+    def wait(self, cancellation: Cancellation) -> bool:
+        """A place for a further attempt; False when the run is cancelled first."""
+        with self._condition:
+            self._waiting += 1
+            try:
+                while not self._free:
+                    if cancellation.requested:
+                        return False
+                    self._condition.wait(0.2)
+                if cancellation.requested:
+                    return False
+                self._free -= 1
+                return True
+            finally:
+                self._waiting -= 1
+
+    def give(self) -> None:
+        with self._condition:
+            self._free += 1
+            self._condition.notify()
+        self._freed()

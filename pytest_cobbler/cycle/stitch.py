@@ -1,0 +1,359 @@
+"""The way of one task: claim, attempts, landing, record. Runs in a thread of its own; knows no pytest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pytest_cobbler.cycle.attempt import Attempt, Start, run_attempt
+from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
+from pytest_cobbler.cycle.prompts import Feedback, informative
+from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.gate import GateResult
+from pytest_cobbler.report.journal import timestamp
+from pytest_cobbler.repository import names, trailers
+from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt, kept_attempts
+from pytest_cobbler.repository.landing import Merge, land, merge, size_of
+from pytest_cobbler.repository.trailers import Landed
+from pytest_cobbler.tracker.base import AlreadyClaimed, Task
+
+CONTINUED = frozenset(
+    {"gate", "conflict", "timeout", "idle", "killed", "cancelled", "limited", "interrupted"}
+)
+"""Causes after which a new run goes on from the kept work instead of afresh."""
+
+_KINDS = {"conflict": "conflict", "gate": "gate", "refused": "refused", "harvest": "harvest"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Landing:
+    """What the landing lane made of a commit: ``commit`` is set exactly when the tip was moved to it."""
+
+    commit: str = ""
+    merged: Merge | None = None
+    gate: GateResult | None = None
+    gate_seconds: float = 0.0
+    seconds: float = 0.0
+    cause: str = ""
+
+
+class Stitching:
+    """One task on its way. Call it once, in a thread that holds a slot; it gives the slot back."""
+
+    def __init__(self, run: Run, task: Task, on_step: Callable[[str], None] | None = None) -> None:
+        self._run = run
+        self._task = task
+        self._on_step = on_step
+        self._record = Record(started_at=timestamp())
+        self._has_slot = True
+        self._transcript = ""
+
+    def __call__(self) -> Outcome:
+        """The outcome, of which nothing is left to do but to report it."""
+        try:
+            outcome = self._work()
+        finally:
+            self._give_slot()
+        return replace(outcome, record=self._record, transcript_tail=self._transcript)
+
+    # -- the task
+
+    def _work(self) -> Outcome:
+        run, task = self._run, self._task
+        waited = time.monotonic()
+        try:
+            run.tracker.claim(task.id, run.claim).result()
+        except AlreadyClaimed as error:
+            return Outcome(verdict=Verdict.BLOCKED, cause="claimed", summary=error.cause)
+        self._count(queue_seconds=time.monotonic() - waited)
+        run.journal.write("claim", task=task.id)
+        try:
+            outcome = self._attempts()
+        except BaseException as error:
+            if landed := run.finished.get(task.id):
+                self._close(Outcome(verdict=Verdict.LANDED, commit=landed.commit))
+            else:
+                run.tracker.release(task.id, f"cobbler failed: {error}")
+            raise
+        if outcome.verdict is Verdict.LANDED:
+            self._close(outcome)
+        else:
+            run.tracker.release(task.id, self._comment(outcome))
+            run.journal.write("release", task=task.id, outcome=outcome.verdict, summary=outcome.summary)
+        return outcome
+
+    def _attempts(self) -> Outcome:
+        start = self._first_start()
+        for remaining in reversed(range(self._run.config.max_attempts)):
+            if self._run.cancellation.requested:
+                return _cancelled()
+            attempt = self._attempt(start)
+            if not attempt.cause:
+                self._give_slot()
+                landing = self._land(attempt)
+                if landing.commit:
+                    return self._landed(attempt, landing)
+                attempt = self._not_landed(attempt, landing)
+            self._keep(attempt)
+            if not remaining or attempt.cause in ("cancelled", "limited", "no-change"):
+                return self._failed(attempt)
+            waited = time.monotonic()
+            if not self._has_slot and not self._run.slots.wait(self._run.cancellation):
+                return _cancelled()
+            self._has_slot = True
+            self._count(queue_seconds=time.monotonic() - waited)
+            start = self._next_start(attempt)
+        raise AssertionError("max_attempts is at least 1")
+
+    def _first_start(self) -> Start:
+        """The tip; or the work that an earlier run kept, merged with the tip."""
+        tip = self._run.tip()
+        kept = kept_attempts(self._run.repository, self._run.generation.name, self._task.id)
+        if kept and kept[-1].cause in CONTINUED:
+            last = kept[-1]
+            feedback = self._feedback(last.cause, f"an earlier attempt ended: {last.cause}", last.evidence)
+            return self._start_from(last.commit, feedback)
+        return Start(parent=tip, tree=self._run.repository.tree_of(tip))
+
+    def _next_start(self, attempt: Attempt) -> Start:
+        feedback = self._feedback(attempt.cause, attempt.error, attempt.evidence, attempt.paths)
+        if attempt.commit:
+            return self._start_from(attempt.commit, feedback)
+        tip = self._run.tip()
+        return Start(parent=tip, tree=self._run.repository.tree_of(tip), feedback=feedback)
+
+    def _start_from(self, commit: str, feedback: Feedback) -> Start:
+        """Earlier work merged with the tip of this moment, conflict markers and all."""
+        repository = self._run.repository
+        merged = merge(repository, self._run.tip(), commit)
+        if merged.conflicts:
+            theirs = self._titles_between(commit, merged)
+            feedback = replace(feedback, files=merged.conflicts, theirs=theirs)
+            if feedback.kind != "conflict":
+                said = f"{feedback.summary}; since then the work conflicts with what landed"
+                feedback = replace(feedback, kind="conflict", summary=said)
+        return Start(parent=merged.tip, tree=merged.tree, marked=merged.conflicts, feedback=feedback)
+
+    def _titles_between(self, commit: str, merged: Merge) -> tuple[str, ...]:
+        landed = trailers.landed_tasks(self._run.repository, f"{commit}^..{merged.tip}")
+        return tuple(one.title for one in landed.values())
+
+    def _feedback(self, cause: str, summary: str, evidence: str, paths: tuple[str, ...] = ()) -> Feedback:
+        kind = _KINDS.get(cause, "agent")
+        return Feedback(kind=kind, summary=summary, evidence=informative(evidence), files=paths)  # type: ignore[arg-type]
+
+    # -- one attempt
+
+    def _attempt(self, start: Start) -> Attempt:
+        number = self._run.next_number(self._task.id)
+        attempt = run_attempt(self._run, self._task, number, start, self._on_step)
+        directory = self._run.attempt_directory(self._task.id, number)
+        transcript = directory / "transcript.jsonl"
+        self._transcript = read_tail(transcript)
+        self._record = replace(
+            self._record.with_usage(attempt.result.usage),
+            attempts=self._record.attempts + 1,
+            transcript=str(transcript),
+        )
+        self._count(agent_seconds=attempt.result.completed.seconds)
+        return attempt
+
+    def _land(self, attempt: Attempt) -> Landing:
+        """Wait for the landing lane."""
+        asked = time.monotonic()
+        landing = self._run.landing.submit(self._land_in_lane, attempt).result()
+        self._count(
+            gate_seconds=landing.gate_seconds,
+            landing_seconds=landing.seconds - landing.gate_seconds,
+            queue_seconds=max(0.0, time.monotonic() - asked - landing.seconds),
+        )
+        return landing
+
+    def _land_in_lane(self, attempt: Attempt) -> Landing:
+        """Merge, gate, compare-and-swap; again when the tip was moved by somebody else meanwhile."""
+        run, task = self._run, self._task
+        began = time.monotonic()
+        gate_seconds = 0.0
+        while not run.cancellation.requested:
+            merged = merge(run.repository, run.tip(), attempt.commit)
+            run.journal.write(
+                "merge", task=task.id, tip=merged.tip, tree=merged.tree, conflicts=merged.conflicts
+            )
+            seconds = time.monotonic() - began
+            if merged.conflicts:
+                return Landing(merged=merged, cause="conflict", gate_seconds=gate_seconds, seconds=seconds)
+            if merged.tree == run.repository.tree_of(merged.tip):
+                return Landing(merged=merged, cause="no-change", gate_seconds=gate_seconds, seconds=seconds)
+            log = run.attempt_directory(task.id, attempt.number) / "gate.log"
+            result = run.gate.run(run.checkout.move(merged.tree), log, run.cancellation)
+            gate_seconds += result.seconds
+            run.journal.write(
+                "gate",
+                task=task.id,
+                tree=merged.tree,
+                passed=result.passed,
+                summary="" if result.passed else result.summary,
+                seconds=round(result.seconds, 3),
+            )
+            if not result.passed:
+                cause = "cancelled" if result.cause == "cancelled" else "gate"
+                return Landing(
+                    merged=merged,
+                    gate=result,
+                    cause=cause,
+                    gate_seconds=gate_seconds,
+                    seconds=time.monotonic() - began,
+                )
+            commit = land(
+                run.repository, run.generation.ref, merged, self._message(attempt, merged), run.identity
+            )
+            if commit:
+                run.finished.add(Landed(commit=commit, task=task.id, title=task.title))
+                run.journal.write("land", task=task.id, commit=commit)
+                seconds = time.monotonic() - began
+                return Landing(commit=commit, merged=merged, gate_seconds=gate_seconds, seconds=seconds)
+        return Landing(cause="cancelled", gate_seconds=gate_seconds, seconds=time.monotonic() - began)
+
+    def _message(self, attempt: Attempt, merged: Merge) -> str:
+        usage = self._record.usage
+        said: dict[str, object] = {
+            trailers.TASK: self._task.id,
+            trailers.GENERATION: self._run.generation.name,
+            trailers.ATTEMPT: attempt.number,
+        }
+        if usage.cost_usd is not None:
+            said["Cobbler-Cost-USD"] = f"{usage.cost_usd:.6f}"
+        for kind in ("input", "output", "cache_read", "cache_write"):
+            if tokens := getattr(usage, f"tokens_{kind}"):
+                said[f"Cobbler-Tokens-{kind.replace('_', '-').title()}"] = tokens
+        if attempt.result.session_id:
+            said["Cobbler-Session"] = attempt.result.session_id
+        return trailers.message(self._run.repository, self._task.title, self._task.description, said)
+
+    # -- what came of it
+
+    def _landed(self, attempt: Attempt, landing: Landing) -> Outcome:
+        run = self._run
+        assert landing.merged is not None
+        size = size_of(run.repository, landing.merged.tip, landing.commit)
+        self._record = replace(
+            self._record, files=size.files, insertions=size.insertions, deletions=size.deletions
+        )
+        drop_attempts(run.repository, run.generation.name, self._task.id)
+        self._drop_task_branch()
+        return Outcome(
+            verdict=Verdict.LANDED,
+            summary=f"landed in {landing.commit[:12]}",
+            details="\n".join(attempt.notes),
+            commit=landing.commit,
+        )
+
+    def _close(self, outcome: Outcome) -> None:
+        run, task = self._run, self._task
+        record = self._record.as_json("stitch", commit=outcome.commit, generation=run.generation.name)
+        run.tracker.comment(task.id, record)
+        run.tracker.close_task(task.id, f"landed in {outcome.commit}")
+        run.journal.write("close", task=task.id, commit=outcome.commit)
+
+    def _not_landed(self, attempt: Attempt, landing: Landing) -> Attempt:
+        merged, gate = landing.merged, landing.gate
+        if landing.cause == "conflict" and merged:
+            files = ", ".join(merged.conflicts)
+            return replace(
+                attempt,
+                cause="conflict",
+                error=f"conflict with the tip in {files}",
+                evidence=merged.messages,
+                paths=merged.conflicts,
+            )
+        if landing.cause == "gate" and gate:
+            return replace(attempt, cause="gate", error=f"gate: {gate.summary}", evidence=gate.output)
+        if landing.cause == "no-change":
+            return replace(attempt, cause="no-change", error="no change: the tip has all of it already")
+        return replace(attempt, cause="cancelled", error="cancelled")
+
+    def _keep(self, attempt: Attempt) -> None:
+        """Keep work that did not land."""
+        if not attempt.commit:
+            return
+        run = self._run
+        ref = keep_attempt(
+            run.repository,
+            run.generation.name,
+            self._task.id,
+            attempt.number,
+            commit=attempt.commit,
+            title=self._task.title,
+            cause=attempt.cause,
+            evidence=f"{attempt.error}\n\n{informative(attempt.evidence)}".strip(),
+            identity=run.identity,
+        )
+        self._drop_task_branch()
+        run.journal.write("keep", task=self._task.id, attempt=attempt.number, ref=ref, cause=attempt.cause)
+
+    def _drop_task_branch(self) -> None:
+        branch = names.task_branch(self._run.generation.name, self._task.id)
+        self._run.repository.delete_refs([names.branch_ref(branch)])
+
+    def _failed(self, attempt: Attempt) -> Outcome:
+        where = self._where(attempt)
+        details = "\n".join(part for part in (informative(attempt.evidence), *attempt.notes, where) if part)
+        verdicts = {"cancelled": Verdict.CANCELLED, "limited": Verdict.LIMITED}
+        summary = attempt.error
+        if attempt.cause == "no-change":
+            summary = f"{attempt.error}; if it is done already: bd close {self._task.id}"
+        return Outcome(
+            verdict=verdicts.get(attempt.cause, Verdict.FAILED),
+            cause=attempt.cause,
+            summary=summary,
+            details=details,
+            until=attempt.result.limited_until,
+        )
+
+    def _where(self, attempt: Attempt) -> str:
+        """Where the work can be found."""
+        if attempt.kept_at:
+            return f"The work is kept in {attempt.kept_at}"
+        if attempt.commit:
+            ref = names.attempt_ref(self._run.generation.name, self._task.id, attempt.number)
+            return f"The work is kept as {ref}"
+        return ""
+
+    def _comment(self, outcome: Outcome) -> str:
+        record = self._record.as_json(
+            "stitch",
+            outcome=outcome.verdict,
+            cause=outcome.cause,
+            summary=outcome.summary,
+            generation=self._run.generation.name,
+        )
+        return f"{outcome.verdict}: {outcome.summary}\n{record}"
+
+    # -- bookkeeping
+
+    def _give_slot(self) -> None:
+        if self._has_slot:
+            self._has_slot = False
+            self._run.slots.give()
+
+    def _count(self, **seconds: float) -> None:
+        record = self._record
+        more = {name: getattr(record, name) + value for name, value in seconds.items()}
+        self._record = replace(record, **more)  # type: ignore[arg-type]
+
+
+def _cancelled() -> Outcome:
+    return Outcome(verdict=Verdict.CANCELLED, cause="cancelled", summary="cancelled")
+
+
+def read_tail(path: Path, limit: int = 20_000) -> str:
+    """The last ``limit`` bytes of a file of ours, or nothing."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - limit))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""

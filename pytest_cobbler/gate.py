@@ -1,0 +1,134 @@
+"""The gate: build and test exactly the tree that is about to land, in a job of its own without network."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.sandbox.base import Cause, Job, Limits, Mount, Network, Sandbox
+
+LARGEST_LOG = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateStep:
+    """One command of the gate: its name (``build``, ``test``), its words, and how it is shown."""
+
+    name: str
+    argv: tuple[str, ...]
+    shown: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateResult:
+    """What the gate said.
+
+    ``failed`` is the step that failed, empty when all passed; ``output`` the end of what was printed.
+    """
+
+    failed: str
+    cause: Cause
+    status: int
+    seconds: float
+    output: str
+
+    @property
+    def passed(self) -> bool:
+        return self.cause == "exited" and self.status == 0 and not self.failed
+
+    @property
+    def summary(self) -> str:
+        """The cause in a line: ``test failed (exit 1)``."""
+        if self.cause in ("timeout", "idle"):
+            return f"{self.failed or 'gate'} timed out after {self.seconds:.0f} s"
+        if self.cause != "exited":
+            return f"{self.failed or 'gate'} was {self.cause}"
+        return f"{self.failed or 'gate'} failed (exit {self.status})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """The commands of the trusted configuration, and where they run."""
+
+    steps: Sequence[GateStep]
+    sandbox: Sandbox
+    network: Network
+    image: str | None
+    timeout: float | None
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str]
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return tuple(step.shown for step in self.steps)
+
+    def run(self, checkout: Path, log: Path, cancellation: Cancellation) -> GateResult:
+        """Run every step on ``checkout``, which stays as it is; all output goes to ``log``."""
+        # The mark is unguessable, so that output of the tested code cannot pass for it.
+        mark = secrets.token_hex(16)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as file:
+            reader = _LogReader(file.write, mark.encode())
+            completed = self.sandbox.run(
+                Job(
+                    name="gate",
+                    argv=("sh", "-c", _script(self.steps, mark)),
+                    workdir=str(checkout),
+                    environment=dict(self.environment),
+                    mounts=(Mount(source=checkout, target=str(checkout), mode="overlay"),),
+                    network=self.network,
+                    limits=Limits(wall=self.timeout),
+                    image=self.image,
+                    arguments=self.arguments,
+                    on_line=reader,
+                    on_error_line=reader,
+                ),
+                cancellation,
+            )
+        return GateResult(
+            failed="" if completed.ok else reader.step,
+            cause=completed.cause,
+            status=completed.status,
+            seconds=completed.seconds,
+            output=reader.tail(),
+        )
+
+
+def _script(steps: Sequence[GateStep], mark: str) -> str:
+    lines = ["exec 2>&1"]
+    for step in steps:
+        lines.append(f"printf '%s\\n' {shlex.quote(f'{mark}{step.name}')}")
+        lines.append(f"( {shlex.join(step.argv)} ) </dev/null || exit")
+    return "\n".join(lines)
+
+
+class _LogReader:
+    """Writes lines to the log, keeps their end, and sees which step is running."""
+
+    def __init__(self, write: Callable[[bytes], object], mark: bytes) -> None:
+        self._write = write
+        self._mark = mark
+        self._written = 0
+        self._last: deque[bytes] = deque()
+        self._kept = 0
+        self.step = ""
+
+    def __call__(self, line: bytes) -> None:
+        if line.startswith(self._mark):
+            self.step = line.removeprefix(self._mark).decode()
+            line = b"== " + self.step.encode() + b" =="
+        if self._written < LARGEST_LOG:
+            self._write(line + b"\n")
+            self._written += len(line) + 1
+        self._last.append(line[:10_000])
+        self._kept += len(self._last[-1])
+        while self._kept > 64_000:
+            self._kept -= len(self._last.popleft())
+
+    def tail(self) -> str:
+        return b"\n".join(self._last).decode("utf-8", "replace")

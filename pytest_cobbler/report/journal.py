@@ -1,0 +1,36 @@
+"""What happened, for people: one JSON object a line, appended as it happens. Losing it loses no work."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+class Journal:
+    """Appends to ``journal.jsonl`` of a generation; thread-safe."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(self, event: str, **facts: object) -> None:
+        """Append one event; facts that are empty are left out."""
+        line = {"time": timestamp(), "event": event} | {k: v for k, v in facts.items() if v not in ("", None, ())}
+        with self._lock, self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+
+
+def timestamp() -> str:
+    """Now, RFC 3339 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def ignore_itself(directory: Path) -> None:
+    """Make a directory that git does not see."""
+    directory.mkdir(parents=True, exist_ok=True)
+    ignore = directory / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")

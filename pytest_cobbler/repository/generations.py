@@ -1,0 +1,163 @@
+"""Generations: found from refs and commits, made by one compare-and-swap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.repository import names, trailers
+from pytest_cobbler.repository.repository import ZERO, Identity, Repository
+
+ACTIVE_REF = "refs/cobbler/active"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """One generation as the repository has it.
+
+    ``start`` is the base's commit at which it began; ``first`` its own first commit.
+    """
+
+    name: str
+    base: str
+    start: str
+    first: str
+
+    @property
+    def ref(self) -> str:
+        return names.branch_ref(self.name)
+
+
+def active_generations(repository: Repository, prefix: str) -> dict[str, str]:
+    """Branch -> tip of every generation that has a branch, sorted by name."""
+    found = repository.list_refs(f"refs/heads/{prefix}*")
+    return {ref.removeprefix("refs/heads/"): tip for ref, tip in sorted(found.items())}
+
+
+def find_generation(repository: Repository, prefix: str, chosen: str | None) -> Generation | None:
+    """The generation to work on: the one named, else the one chosen, else the only one.
+
+    Raises:
+        RepositoryError: the one named does not exist, or there are several and none is chosen.
+    """
+    active = active_generations(repository, prefix)
+    if chosen:
+        if chosen not in active:
+            known = ", ".join(active) or "there is none"
+            raise RepositoryError(
+                f"generation_branch: no branch {chosen}", f"Generations in this repository: {known}."
+            )
+        return read_generation(repository, chosen)
+    switched = repository.refs.run("symbolic-ref", "--quiet", ACTIVE_REF, accepted=(0, 1)).text.strip()
+    if switched.removeprefix("refs/heads/") in active:
+        return read_generation(repository, switched.removeprefix("refs/heads/"))
+    if len(active) > 1:
+        raise RepositoryError(
+            f"several generations are active: {', '.join(active)}",
+            "Name one in configuration.yaml: generation_branch: NAME",
+        )
+    return read_generation(repository, next(iter(active))) if active else None
+
+
+def read_generation(repository: Repository, name: str) -> Generation:
+    """What the commits of branch ``name`` say of the generation.
+
+    Raises:
+        RepositoryError: it has no first commit of ours.
+    """
+    subject = _subject(name)
+    line = repository.objects.text(
+        "log",
+        "--max-count=1",
+        "--fixed-strings",
+        f"--grep={subject}",
+        f"--format=%H %P%x00%s%x00%(trailers:key={trailers.BASE},valueonly,separator=%x01)",
+        "--end-of-options",
+        repository.read_ref(names.branch_ref(name)) or "",
+    )
+    commits, found, base = [*line.split("\0"), "", ""][:3]
+    first, *parents = commits.split() or [""]
+    if found != subject or len(parents) != 1:
+        raise RepositoryError(
+            f"branch {name} is not a generation: it has no commit {subject!r}",
+            "Rename or delete that branch, or set another gen_prefix.",
+        )
+    return Generation(name=name, base=base.split("\x01")[0], start=parents[0], first=first)
+
+
+def create_generation(
+    repository: Repository,
+    *,
+    prefix: str,
+    base: str,
+    identity: Identity,
+    now: datetime,
+    remove: Sequence[str] = (),
+    write: Mapping[str, bytes] | None = None,
+) -> Generation:
+    """Branch off ``base`` with one commit that removes and writes the given paths; tag the base.
+
+    Making the branch is the commit point: before it nothing is visible, after it the tag follows from it.
+
+    Raises:
+        RepositoryError: the base does not exist.
+    """
+    start = repository.read_ref(names.branch_ref(base))
+    if start is None:
+        raise RepositoryError(f"there is no branch {base} to start from", "Set base_branch to an existing one.")
+    name = names.generation_name(prefix, now, _taken(repository, prefix))
+    tree = _edited_tree(repository, repository.tree_of(start), remove, write or {})
+    text = trailers.message(
+        repository, _subject(name), "", {trailers.GENERATION: name, trailers.BASE: base}
+    )
+    first = repository.commit(tree, [start], text, identity)
+    if not repository.move_ref(names.branch_ref(name), first, ZERO, f"cobbler: start {name}"):
+        raise RepositoryError(f"branch {name} appeared while it was being made", "Run the command again.")
+    generation = Generation(name=name, base=base, start=start, first=first)
+    complete_start(repository, generation)
+    return generation
+
+
+def complete_start(repository: Repository, generation: Generation) -> None:
+    """Make what follows from the branch: its start tag."""
+    tag = names.tag_ref(generation.name, "start")
+    if repository.read_ref(tag) is None:
+        repository.move_ref(tag, generation.start, ZERO, "")
+
+
+def _subject(name: str) -> str:
+    return f"Start generation: {name}"
+
+
+def _taken(repository: Repository, prefix: str) -> set[str]:
+    refs = repository.list_refs(f"refs/heads/{prefix}*", f"refs/tags/{prefix}*")
+    taken = set()
+    for ref in refs:
+        name = ref.split("/", 2)[2]
+        taken.add(name)
+        taken.add(name.rpartition("-")[0])
+    return taken
+
+
+def _edited_tree(
+    repository: Repository, tree: str, remove: Sequence[str], write: Mapping[str, bytes]
+) -> str:
+    if not remove and not write:
+        return tree
+    index = repository.work_dir / "start.index"
+    Path(index).unlink(missing_ok=True)
+    try:
+        git = repository.objects.using(index=index)
+        git.run("read-tree", tree)
+        if remove:
+            gone = b"".join(path.encode("utf-8", "surrogateescape") + b"\0" for path in remove)
+            git.run("update-index", "--force-remove", "-z", "--stdin", stdin=gone)
+        for path, content in write.items():
+            blob = git.text("hash-object", "-w", "--stdin", stdin=content)
+            git.run("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
+        return git.text("write-tree")
+    finally:
+        Path(index).unlink(missing_ok=True)

@@ -1,0 +1,184 @@
+"""From what lies in a worktree to objects in the repository, with nothing of it trusted on the way.
+
+A job in the sandbox turns the files into a pack; the host reads the pack into a quarantine with git's own strict
+checks; ``checks`` looks at the change there; only then do the objects reach the repository.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import IO
+
+from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository.checks import Change, Policy, Refusal, check_change
+from pytest_cobbler.repository.git import Git, init_bare
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.worktrees import Owner, Worktree, chown_tree, remove_tree
+from pytest_cobbler.sandbox.base import Capability, Job, Limits, Mount, Sandbox
+
+LARGEST_FILE = 50 * 1024 * 1024
+LARGEST_PACK = 500 * 1024 * 1024
+LONGEST_HARVEST = 600.0
+_HEADER = 4 * 1024 * 1024
+_LOOSE = 100
+_TOO_LARGE = 65
+
+_TIDY = "/cobbler/worktree"
+
+
+class HarvestError(CobblerError):
+    """The work could not be read; it is still in the worktree."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Harvest:
+    """What was found in a worktree.
+
+    ``tree`` is its tree, in the repository unless a refusal is ``poisonous``; ``removed`` were nested repositories and special
+    files, ``ignored`` paths that a .gitignore hid. Paths are for display.
+    """
+
+    tree: str
+    parent: str
+    change: Change
+    refusals: tuple[Refusal, ...] = ()
+    removed: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def importable(self) -> bool:
+        return not any(refusal.poisonous for refusal in self.refusals)
+
+
+def harvest(
+    worktree: Worktree,
+    repository: Repository,
+    sandbox: Sandbox,
+    policy: Policy,
+    owner: Owner,
+    cancellation: Cancellation | None = None,
+) -> Harvest:
+    """Take what lies in ``worktree``; the worktree stays as it is.
+
+    Raises:
+        HarvestError: nothing could be taken; never to be read as "no change".
+        SandboxError: the job could not be run.
+    """
+    directory = worktree.directory / "harvest"
+    remove_tree(directory)
+    directory.mkdir()
+    try:
+        with (directory / "output").open("w+b") as output:
+            _run_job(worktree, repository, sandbox, owner, directory, output, cancellation)
+            records, offset = _read_records(output)
+            output.seek(offset)
+            tree = records.get("tree", [""])[0]
+            quarantine = _receive(directory / "quarantine.git", repository, output)
+        change, refusals = check_change(quarantine, worktree.parent, tree, policy)
+        found = Harvest(
+            tree=tree,
+            parent=worktree.parent,
+            change=change,
+            refusals=refusals,
+            removed=tuple(records.get("removed", ())),
+            ignored=tuple(records.get("ignored", ())),
+        )
+        if found.importable:
+            _migrate(quarantine, repository)
+        return found
+    finally:
+        remove_tree(directory)
+
+
+def _run_job(
+    worktree: Worktree,
+    repository: Repository,
+    sandbox: Sandbox,
+    owner: Owner,
+    directory: Path,
+    output: IO[bytes],
+    cancellation: Cancellation | None,
+) -> None:
+    git_dir = directory / "git"
+    init_bare(git_dir, object_format=repository.object_format, alternates=repository.object_stores)
+    shutil.copyfile(worktree.index, git_dir / "index")
+    if owner:
+        chown_tree(git_dir, owner)
+    tree, tidy = str(worktree.tree), str(worktree.tree)
+    mounts = [Mount(source=git_dir, target=str(git_dir), mode="rw")]
+    if Capability.READ_ONLY in sandbox.capabilities:
+        tidy = _TIDY
+        mounts += [
+            Mount(source=worktree.tree, target=tree),
+            Mount(source=worktree.tree, target=tidy, mode="rw"),
+        ]
+    else:
+        mounts.append(Mount(source=worktree.tree, target=tree, mode="rw"))
+    mounts += [Mount(source=store, target=str(store)) for store in repository.object_stores]
+    script = resources.files("pytest_cobbler").joinpath("data/harvest.sh").read_text()
+    arguments = (tidy, tree, str(git_dir), worktree.parent, str(LARGEST_FILE // 1024))
+    completed = sandbox.run(
+        Job(
+            name=f"harvest-{worktree.name}",
+            argv=("sh", "-c", script, "harvest", *arguments),
+            workdir=tree,
+            mounts=tuple(mounts),
+            limits=Limits(wall=LONGEST_HARVEST),
+            stdout=output,
+        ),
+        cancellation,
+    )
+    output.flush()
+    if completed.cause == "exited" and completed.status == _TOO_LARGE:
+        large = ", ".join(_read_records(output)[0].get("large", ())[:5])
+        raise HarvestError(f"harvest: larger than {LARGEST_FILE >> 20} MiB: {large}")
+    if not completed.ok:
+        how = f"exit {completed.status}" if completed.cause == "exited" else completed.cause
+        raise HarvestError(f"harvest failed ({how})", evidence=completed.stderr)
+
+
+def _read_records(output: IO[bytes]) -> tuple[dict[str, list[str]], int]:
+    """The records before the pack, by kind, and where the pack begins."""
+    output.seek(0)
+    header = output.read(_HEADER)
+    records: dict[str, list[str]] = {}
+    offset = 0
+    for record in header.split(b"\0"):
+        offset += len(record) + 1
+        kind, _, value = record.partition(b" ")
+        if kind == b"pack":
+            break
+        records.setdefault(kind.decode("ascii", "replace"), []).append(os.fsdecode(value.removeprefix(b"./")))
+    return records, offset
+
+
+def _receive(directory: Path, repository: Repository, pack: IO[bytes]) -> Git:
+    """Read a pack into a new git directory with git's strict checks."""
+    init_bare(directory, object_format=repository.object_format, alternates=repository.object_stores)
+    quarantine = Git(directory)
+    content = pack.read(LARGEST_PACK + 1)
+    if len(content) > LARGEST_PACK:
+        raise HarvestError(f"harvest: the change is larger than {LARGEST_PACK >> 20} MiB")
+    try:
+        quarantine.run(
+            "index-pack", "--strict", "--stdin", f"--max-input-size={LARGEST_PACK}", stdin=content
+        )
+    except CobblerError as error:
+        raise HarvestError("harvest: git refuses the objects", evidence=error.evidence) from error
+    return quarantine
+
+
+def _migrate(quarantine: Git, repository: Repository) -> None:
+    """Bring checked objects into the repository, loose when they are few, as git does on receive."""
+    for pack in sorted((quarantine.git_dir / "objects" / "pack").glob("*.pack")):
+        content = pack.read_bytes()
+        count = int.from_bytes(content[8:12], "big")
+        if count == 0:
+            continue
+        command = ("unpack-objects", "-q") if count < _LOOSE else ("index-pack", "--strict", "--stdin")
+        repository.objects.run(*command, stdin=content)

@@ -1,0 +1,90 @@
+"""Moving the tip: merge, commit, compare-and-swap. Called from one thread at a time."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from pytest_cobbler.repository.checks import shown
+from pytest_cobbler.repository.repository import Identity, Repository
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merge:
+    """A merge of two commits, made on objects alone.
+
+    ``tree`` is the merged tree, with conflict markers in the files ``conflicts``.
+    """
+
+    tip: str
+    tree: str
+    conflicts: tuple[str, ...] = ()
+    messages: str = ""
+
+
+def merge(repository: Repository, tip: str, commit: str) -> Merge:
+    """Merge ``commit`` with ``tip``; nothing moves."""
+    if repository.objects.text("rev-parse", "--verify", f"{commit}^") == tip:
+        return Merge(tip=tip, tree=repository.tree_of(commit))
+    completion = repository.objects.run(
+        "merge-tree", "--write-tree", "-z", "--name-only", "--messages", tip, commit, accepted=(0, 1)
+    )
+    head, _, messages = completion.stdout.partition(b"\0\0")
+    tree, *conflicts = head.rstrip(b"\0").split(b"\0")
+    if completion.status == 0:
+        return Merge(tip=tip, tree=tree.decode())
+    return Merge(
+        tip=tip,
+        tree=tree.decode(),
+        conflicts=tuple(dict.fromkeys(shown(path) for path in conflicts)),
+        messages=_readable(messages),
+    )
+
+
+def _readable(messages: bytes) -> str:
+    """The informational messages of merge-tree -z: <count> <path>... <type> <message>, NUL between."""
+    fields = messages.split(b"\0")
+    found = []
+    while fields and fields[0].isdigit():
+        paths = int(fields[0])
+        if len(fields) < paths + 3:
+            break
+        found.append(shown(fields[paths + 2].strip()))
+        fields = fields[paths + 3 :]
+    return "\n".join(found)
+
+
+def land(
+    repository: Repository, ref: str, merged: Merge, message: str, identity: Identity
+) -> str | None:
+    """Commit the merged tree on top of its tip and move ``ref`` there; ``None``: the tip has moved meanwhile."""
+    commit = repository.commit(merged.tree, [merged.tip], message, identity)
+    reason = f"cobbler: land {os.fsdecode(message.split(chr(10), 1)[0])}"
+    return commit if repository.move_ref(ref, commit, merged.tip, reason) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """Lines of a commit's change."""
+
+    files: int = 0
+    insertions: int = 0
+    deletions: int = 0
+
+
+def size_of(repository: Repository, old: str, new: str) -> Size:
+    """Files and lines that differ between two commits or trees; binary files count as files only."""
+    files = insertions = deletions = 0
+    for record in repository.objects.fields("diff-tree", "-r", "-z", "--numstat", "--no-renames", old, new):
+        added, removed, _ = record.split(b"\t", 2)
+        files += 1
+        insertions += int(added) if added.isdigit() else 0
+        deletions += int(removed) if removed.isdigit() else 0
+    return Size(files=files, insertions=insertions, deletions=deletions)
+
+
+def patch_of(repository: Repository, old: str, new: str) -> bytes:
+    """The change as a patch, for people."""
+    return repository.objects.run(
+        "diff-tree", "-r", "-p", "--no-renames", "--no-ext-diff", "--no-textconv", old, new
+    ).stdout

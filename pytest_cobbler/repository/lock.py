@@ -1,0 +1,36 @@
+"""One run per repository at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_cobbler.errors import RepositoryError
+
+
+@contextlib.contextmanager
+def run_lock(common_dir: Path, what: str) -> Iterator[None]:
+    """Hold the repository for one run; released by the kernel however the process ends.
+
+    Raises:
+        RepositoryError: another run has it; says which.
+    """
+    path = common_dir / "cobbler.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(descriptor, 1000).decode("utf-8", "replace").strip() or "another run"
+            raise RepositoryError(
+                f"the repository is in use: {holder}", "Wait until that run has ended, or stop it."
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{what}, process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,45 @@
+"""Names of branches, tags and refs: made and matched whole, never by a prefix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from datetime import datetime, timedelta
+
+STAMP = "%Y-%m-%d-%H-%M-%S"
+
+_TASK_ID = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?![.]))*")
+
+
+def generation_name(prefix: str, now: datetime, taken: Container[str]) -> str:
+    """``<prefix>YYYY-MM-DD-HH-MM-SS``; the next free second if that one is taken."""
+    while (name := prefix + now.strftime(STAMP)) in taken:
+        now += timedelta(seconds=1)
+    return name
+
+
+def branch_ref(branch: str) -> str:
+    return f"refs/heads/{branch}"
+
+
+def tag_ref(generation: str, kind: str) -> str:
+    """``kind``: start, finished, merged or abandoned."""
+    return f"refs/tags/{generation}-{kind}"
+
+
+def task_branch(generation: str, task_id: str) -> str:
+    return f"task/{generation}-{task_id}"
+
+
+def attempts_prefix(generation: str, task_id: str | None = None) -> str:
+    """The refs of kept attempts, of one task or all; ends with ``/``."""
+    return f"refs/cobbler/attempts/{generation}/" + (f"{task_id}/" if task_id else "")
+
+
+def attempt_ref(generation: str, task_id: str, number: int) -> str:
+    return f"{attempts_prefix(generation, task_id)}{number}"
+
+
+def is_usable_task_id(task_id: str) -> bool:
+    """Whether an id can be part of a branch's and of a directory's name."""
+    return bool(_TASK_ID.fullmatch(task_id)) and not task_id.endswith((".", ".lock")) and len(task_id) <= 100
