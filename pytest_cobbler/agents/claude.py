@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.credential import Credential
-from pytest_cobbler.agents.launch import Program, ending, exit_text, launch, try_out
-from pytest_cobbler.agents.stream import StreamReader
+from pytest_cobbler.agents.launch import Program, launch, try_out
 from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.sandbox.base import Completed, Limits, Sandbox
+from pytest_cobbler.sandbox.base import Sandbox
 
 __all__ = ["DEFAULT_ARGUMENTS", "ClaudeAgent"]
 
@@ -92,24 +91,9 @@ class ClaudeAgent:
             environment=self._environment | ({"IS_SANDBOX": "1"} if _runs_as_root(sandbox) else {}),
             secrets=self._credential.environment() if self._credential else {},
         )
-        completed, reader = launch(program, request, sandbox, cancellation, Scrubber(self.secrets))
-        error = _error(completed, reader, request.limits)
-        return AgentResult(
-            completed=completed,
-            error=f"agent: {error}" if error else "",
-            limited=bool(error) and reader.limited,
-            limited_until=reader.limited_until if error else None,
-            usage=reader.usage,
-            text=reader.text,
-            session_id=reader.session_id or session_id,
-        )
-
-
-def _error(completed: Completed, reader: StreamReader, limits: Limits) -> str:
-    """Why the run is no success: exit status 0 alone proves nothing, nor does a result alone."""
-    if error := ending(completed, limits) or reader.failure:
-        return error
-    return reader.doubt if completed.ok else exit_text(completed, reader.last_log)
+        launched = launch(program, request, sandbox, cancellation, Scrubber(self.secrets))
+        # An exit status of 0 proves nothing (an interrupted run has it too), nor does a result.
+        return launched.result(launched.error() or launched.reader.doubt, session_id)
 
 
 def _completed(arguments: Sequence[str], model: str | None) -> tuple[str, ...]:

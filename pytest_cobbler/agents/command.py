@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.credential import Credential
-from pytest_cobbler.agents.launch import Program, ending, exit_text, launch, try_out
-from pytest_cobbler.agents.stream import StreamReader
+from pytest_cobbler.agents.launch import Program, launch, try_out
 from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.sandbox.base import Completed, Limits, Sandbox
+from pytest_cobbler.sandbox.base import Sandbox
 
 __all__ = ["CommandAgent"]
 
@@ -69,17 +68,8 @@ class CommandAgent:
             environment=self._environment | _facts(request),
             secrets=self._credential.environment() if self._credential else {},
         )
-        completed, reader = launch(program, request, sandbox, cancellation, Scrubber(self.secrets))
-        error = _error(completed, reader, request.limits)
-        return AgentResult(
-            completed=completed,
-            error=f"agent: {error}" if error else "",
-            limited=bool(error) and reader.limited,
-            limited_until=reader.limited_until if error else None,
-            usage=reader.usage,
-            text=reader.text,
-            session_id=reader.session_id,
-        )
+        launched = launch(program, request, sandbox, cancellation, Scrubber(self.secrets))
+        return launched.result(launched.error())
 
 
 def _facts(request: AgentRequest) -> dict[str, str]:
@@ -90,9 +80,3 @@ def _facts(request: AgentRequest) -> dict[str, str]:
         "COBBLER_ATTEMPT": str(request.attempt),
     }
     return facts | ({"COBBLER_OUTPUT": str(request.output)} if request.output else {})
-
-
-def _error(completed: Completed, reader: StreamReader, limits: Limits) -> str:
-    if error := ending(completed, limits) or reader.failure:
-        return error
-    return "" if completed.ok else exit_text(completed, reader.last_log)

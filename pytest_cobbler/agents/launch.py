@@ -6,14 +6,14 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from pytest_cobbler.agents.base import AgentRequest
+from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.stream import StreamReader, one_line
 from pytest_cobbler.agents.transcript import Recording, Scrubber
 from pytest_cobbler.errors import CobblerError, SandboxError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Job, Limits, Sandbox
 
-__all__ = ["Program", "ending", "exit_text", "launch", "try_out"]
+__all__ = ["Launched", "Program", "launch", "try_out"]
 
 _ERRORS_LIMIT = 8 * 1024 * 1024
 _TRY_OUT = Limits(wall=60.0)
@@ -30,9 +30,43 @@ class Program:
     secrets: Mapping[str, str] = field(repr=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Launched:
+    """A run that has ended, as seen from outside (``completed``) and by its own account (``reader``)."""
+
+    completed: Completed
+    limits: Limits
+    reader: StreamReader
+
+    def error(self) -> str:
+        """What went wrong, by the limits, by what the program says and by its exit status; else empty."""
+        return _ending(self.completed, self.limits) or self.reader.failure or self._exit_error()
+
+    def result(self, error: str, session_id: str = "") -> AgentResult:
+        reader = self.reader
+        return AgentResult(
+            completed=self.completed,
+            error=f"agent: {error}" if error else "",
+            limited=bool(error) and reader.limited,
+            limited_until=reader.limited_until if error else None,
+            usage=reader.usage,
+            text=reader.text,
+            session_id=reader.session_id or session_id,
+        )
+
+    def _exit_error(self) -> str:
+        """The exit status and the last thing the program said; empty if it ended well."""
+        if self.completed.ok:
+            return ""
+        lines = [line for line in self.completed.stderr.splitlines() if line.strip()]
+        said = one_line(lines[-1]) if lines else self.reader.last_log
+        status = _status(self.completed.status)
+        return f"{status}: {said}" if said else status
+
+
 def launch(
     program: Program, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation, scrubber: Scrubber
-) -> tuple[Completed, StreamReader]:
+) -> Launched:
     """Run ``program`` to its end; what it prints goes, scrubbed, to the request's files and the reader.
 
     Raises:
@@ -60,29 +94,8 @@ def launch(
             on_error_line=lambda line: errors.write(scrubber(line)),
         )
         completed = sandbox.run(job, cancellation)
-    return replace(completed, stderr=scrubber.text(completed.stderr)), reader
-
-
-def ending(completed: Completed, limits: Limits) -> str:
-    """Who ended the job, in the user's words; empty if it exited by itself."""
-    match completed.cause:
-        case "timeout":
-            return f"timeout after {_duration(limits.wall)}" if limits.wall else "timeout"
-        case "idle":
-            return f"no output for {_duration(limits.idle)}" if limits.idle else "no output"
-        case "cancelled":
-            return "cancelled"
-        case "killed":
-            return "killed from outside, perhaps because it ran out of memory"
-        case "exited":
-            return ""
-
-
-def exit_text(completed: Completed, last_log: str) -> str:
-    """The exit status and the last thing the program said."""
-    lines = [line for line in completed.stderr.splitlines() if line.strip()]
-    said = one_line(lines[-1]) if lines else last_log
-    return f"{_status(completed.status)}: {said}" if said else _status(completed.status)
+    completed = replace(completed, stderr=scrubber.text(completed.stderr))
+    return Launched(completed=completed, limits=request.limits, reader=reader)
 
 
 def try_out(sandbox: Sandbox, argv: tuple[str, ...], remedy: str) -> None:
@@ -102,8 +115,23 @@ def try_out(sandbox: Sandbox, argv: tuple[str, ...], remedy: str) -> None:
         return
     if completed.status in _NOT_FOUND:
         raise CobblerError(f"agent: {argv[0]} is not in the sandbox", remedy, completed.stderr)
-    how = ending(completed, job.limits) or _status(completed.status)
+    how = _ending(completed, job.limits) or _status(completed.status)
     raise CobblerError(f"agent: {' '.join(argv)}: {how}", remedy, completed.stderr)
+
+
+def _ending(completed: Completed, limits: Limits) -> str:
+    """Who ended the job, in the user's words; empty if it exited by itself."""
+    match completed.cause:
+        case "timeout":
+            return f"timeout after {_duration(limits.wall)}" if limits.wall else "timeout"
+        case "idle":
+            return f"no output for {_duration(limits.idle)}" if limits.idle else "no output"
+        case "cancelled":
+            return "cancelled"
+        case "killed":
+            return "killed from outside, perhaps because it ran out of memory"
+        case "exited":
+            return ""
 
 
 def _status(status: int) -> str:

@@ -123,9 +123,9 @@ class StreamReader:
         """Why it cannot be taken that a model worked to its end, though nothing says it failed."""
         if self._result is None:
             return "no result"
-        if not self._message_usage:
+        if not self._message_usage and "terminal_reason" not in self._result:
             return "the model was not asked: the prompt ran as a local command"
-        return "" if self.text.strip() else "the last message is empty"
+        return "" if _text(self._result, "result").strip() else "the last message is empty"
 
     @property
     def limited(self) -> bool:
@@ -235,16 +235,16 @@ def _retry_step(event: Mapping[str, object]) -> str:
 def _failure(result: Mapping[str, object]) -> str:
     subtype = _text(result, "subtype")
     reason = _text(result, "terminal_reason")
-    explanation = _explanation(result)
+    explanation = _API_ERROR_PREFIX.sub("", _explanation(result))
     status = result.get("api_error_status")
-    if type(status) is int:
-        return _joined(f"API error {status}", _API_ERROR_PREFIX.sub("", explanation))
-    if reason == "api_error":
-        return _joined("API error", _API_ERROR_PREFIX.sub("", explanation))
-    if subtype in _FAILURES:
-        return _joined(_FAILURES[subtype], explanation)
     if result.get("stop_reason") == "refusal":
         return _joined("the model refused", explanation)
+    if type(status) is int:
+        return _joined(f"API error {status}", explanation)
+    if reason == "api_error":
+        return _joined("API error", explanation)
+    if subtype in _FAILURES:
+        return _joined(_FAILURES[subtype], explanation)
     if subtype != "success" or result.get("is_error"):
         return _joined("error" if subtype == "success" else subtype or "error", explanation or reason)
     return "" if reason in ("", "completed") else f"ended early: {reason}"
