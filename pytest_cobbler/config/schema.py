@@ -1,7 +1,4 @@
-"""The JSON schema of the configuration, for editors.
-
-``python -m pytest_cobbler.config.schema`` writes its file.
-"""
+"""The JSON schema of the configuration, for editors."""
 
 from __future__ import annotations
 
@@ -32,17 +29,26 @@ def text() -> str:
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+def write() -> None:
+    """Bring the published file up to date."""
+    FILE.write_text(text(), encoding="utf-8")
+
+
 def _property(generated: dict[str, Any]) -> dict[str, Any]:
     """A key's schema that also takes nothing at all: an empty value asks for the default."""
     kept = {name: generated[name] for name in ("description", "default") if generated.get(name) is not None}
     rest = {
         name: value for name, value in generated.items() if name not in ("description", "default", "title")
     }
-    choices = rest.pop("anyOf", None) or [rest]
-    return {**kept, "anyOf": [*(choice for choice in choices if choice != _NOTHING), _NOTHING]}
+    choices = [choice for choice in rest.pop("anyOf", [rest]) if choice != _NOTHING]
+    if len(choices) == 1 and isinstance(choices[0].get("type"), str):
+        return {**kept, **_or_nothing(choices[0])}
+    return {**kept, "anyOf": [*choices, _NOTHING]}
+
+
+def _or_nothing(choice: dict[str, Any]) -> dict[str, Any]:
+    enum = {"enum": [*choice["enum"], None]} if "enum" in choice else {}
+    return {**choice, **enum, "type": [choice["type"], "null"]}
 
 
 _NOTHING = {"type": "null"}
-
-if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")

@@ -1,0 +1,62 @@
+"""Python: compiled by compileall, tested by pytest."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from pytest_cobbler.languages.base import NamedSources, Step
+
+# python3 first: `python` is missing on Debian and was Python 2 elsewhere.
+_FIND_PYTHON = """\
+python=$(command -v python3 || command -v python) || {
+  echo "there is no python3 or python where the gate runs: choose another gate_image or set build_command" >&2
+  exit 127
+}
+"""
+
+# -I: a module of the tree that is named like one of the standard library must not take its place.
+# The bytecode goes elsewhere: the tree may be read-only, and is nobody's to change.
+_BUILD = (
+    _FIND_PYTHON
+    + """\
+cache=$(mktemp -d) || exit 1
+trap 'rm -rf "$cache"' EXIT
+"$python" -I -X pycache_prefix="$cache" -m compileall -q -x '/(\\.[^/]*|node_modules|site-packages)/' .
+"""
+)
+
+# No bytecode: with a mark of whole seconds it can be taken for that of the next tree in the same directory.
+_TEST = (
+    _FIND_PYTHON
+    + """\
+"$python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("pytest") is None)' || {
+  echo "pytest is not installed where the gate runs: add it to the image or set test_command" >&2
+  exit 127
+}
+PYTHONDONTWRITEBYTECODE=1 "$python" -m pytest
+status=$?
+if [ "$status" -eq 5 ]; then
+  echo "tests: none yet"
+  exit 0
+fi
+exit "$status"
+"""
+)
+
+
+class Python(NamedSources):
+    name = "python"
+    source_patterns = ("*.py", "*.pyi")
+    module_files = ("pyproject.toml", "setup.py", "setup.cfg")
+
+    def is_test(self, path: PurePosixPath) -> bool:
+        if not self.is_source(path):
+            return False
+        named = path.name == "conftest.py" or path.match("test_*.py") or path.match("*_test.py")
+        return named or not {"test", "tests"}.isdisjoint(path.parts[:-1])
+
+    def default_build(self) -> Step:
+        return Step(name="build", argv=("sh", "-c", _BUILD), shown="python -m compileall -q .")
+
+    def default_test(self) -> Step:
+        return Step(name="test", argv=("sh", "-c", _TEST), shown="python -m pytest")
