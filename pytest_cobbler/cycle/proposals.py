@@ -1,0 +1,378 @@
+"""What a measure proposes: read, checked as a whole, and turned into tasks."""
+
+from __future__ import annotations
+
+import graphlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from pytest_cobbler.tracker.base import NewTask, Task
+
+__all__ = [
+    "Limits",
+    "Proposal",
+    "ProposalProblem",
+    "Proposals",
+    "normalised",
+    "parse",
+    "select",
+    "to_new_tasks",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds of one answer: ``size`` in bytes, ``title`` and ``description`` in characters."""
+
+    size: int = 1_000_000
+    tasks: int = 200
+    title: int = 200
+    description: int = 20_000
+    items: int = 100
+    """Entries of ``files`` and of ``acceptance``."""
+    item: int = 1_000
+    """Characters of such an entry."""
+
+
+class ProposalProblem(Exception):
+    """An answer that cannot be used; ``errors`` are sentences for the agent that gave it."""
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = list(errors)
+
+
+class Proposal(BaseModel):
+    """One entry of the answer; keys that are not known are left alone."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    index: int = Field(ge=0, le=1_000_000)
+    title: str
+    description: str
+    dependency: int | None = None
+    dependencies: Annotated[tuple[int, ...], BeforeValidator(lambda value: _listed(value))] = ()
+    files: Annotated[tuple[str, ...], BeforeValidator(lambda value: _listed(value))] = ()
+    acceptance: Annotated[tuple[str, ...], BeforeValidator(lambda value: _listed(value))] = ()
+
+    @property
+    def needs(self) -> tuple[int, ...]:
+        """The indexes that it depends on, each once; -1 stands for none."""
+        first = () if self.dependency is None else (self.dependency,)
+        return tuple(index for index in dict.fromkeys((*first, *self.dependencies)) if index != -1)
+
+
+Proposals = tuple[Proposal, ...]
+
+
+def parse(raw: bytes, existing: Iterable[Task] = (), limits: Limits = Limits()) -> Proposals:
+    """The proposals in an answer, in its order; a Markdown fence around the JSON is tolerated.
+
+    Args:
+        existing: tasks, of whatever status, that must not be proposed again.
+
+    Raises:
+        ProposalProblem: with everything that is wrong.
+    """
+    proposals = _read(raw, limits)
+    errors = [
+        *_index_errors(proposals),
+        *(error for proposal in proposals for error in _text_errors(proposal, limits)),
+        *_need_errors(proposals),
+        *_duplicate_errors(proposals, existing),
+    ]
+    if errors:
+        raise ProposalProblem(errors)
+    return proposals
+
+
+def select(proposals: Sequence[Proposal], limit: int) -> tuple[Proposals, Proposals]:
+    """The first ``limit`` proposals at most, each with all that it needs; and those that are left.
+
+    Both keep the order of the answer. One that does not fit with its needs makes room for later ones.
+    """
+    by_index = {proposal.index: proposal for proposal in proposals}
+    taken: set[int] = set()
+    for proposal in proposals:
+        wanted = taken | _closure(proposal.index, by_index)
+        if len(wanted) <= limit:
+            taken = wanted
+    return (
+        tuple(proposal for proposal in proposals if proposal.index in taken),
+        tuple(proposal for proposal in proposals if proposal.index not in taken),
+    )
+
+
+def to_new_tasks(proposals: Sequence[Proposal], generation: str, task_label: str = "") -> list[NewTask]:
+    """Tasks for the tracker; their keys are the indexes.
+
+    Expected files and acceptance criteria become a part of the description: it is all that an agent sees.
+    """
+    labels = tuple(label for label in (generation, task_label) if label)
+    return [
+        NewTask(
+            key=str(proposal.index),
+            title=proposal.title.strip(),
+            description=_whole_description(proposal),
+            needs=tuple(str(index) for index in proposal.needs),
+            labels=labels,
+        )
+        for proposal in proposals
+    ]
+
+
+def normalised(title: str) -> str:
+    """What is left of a title for comparison: letters and digits, case folded."""
+    folded = unicodedata.normalize("NFKC", title).casefold()
+    words = "".join(character if character.isalnum() else " " for character in folded).split()
+    return " ".join(words) or " ".join(folded.split())
+
+
+# Reading
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_FENCE = re.compile(r"\A\s*```[\w-]*[ \t]*\n(.*?)\n?[ \t]*```\s*\Z", re.DOTALL)
+
+
+def _read(raw: bytes, limits: Limits) -> Proposals:
+    entries = _entries(raw, limits)
+    proposals: list[Proposal] = []
+    errors: list[str] = []
+    for position, entry in enumerate(entries):
+        try:
+            proposals.append(Proposal.model_validate(entry))
+        except ValidationError as error:
+            errors += _type_errors(error, _name_of(entry, position))
+    if errors:
+        raise ProposalProblem(errors)
+    return tuple(proposals)
+
+
+def _entries(raw: bytes, limits: Limits) -> list[Any]:
+    if len(raw) > limits.size:
+        raise ProposalProblem(
+            [
+                f"The file has {len(raw):,} bytes, more than {limits.size:,}. "
+                "Propose fewer tasks, with shorter descriptions."
+            ]
+        )
+    try:
+        text = raw.removeprefix(_BYTE_ORDER_MARK).decode()
+    except UnicodeDecodeError as error:
+        raise ProposalProblem([f"The file is not UTF-8 (byte {error.start}). Write it as UTF-8."]) from error
+    if not text.strip():
+        raise ProposalProblem(["The file is empty. Write a JSON array; `[]` if there is nothing to propose."])
+    fenced = _FENCE.match(text)
+    found = _json(fenced[1] if fenced else text)
+    if not isinstance(found, list):
+        raise ProposalProblem(
+            [f"The file holds {_kind(found)}. Write a JSON array of objects, one for each task."]
+        )
+    if len(found) > limits.tasks:
+        raise ProposalProblem([f"The array has {len(found)} tasks, more than {limits.tasks}. Propose fewer."])
+    return found
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise ProposalProblem(
+            [f"The file is not JSON: {error.msg} ({where}). Write one JSON array and nothing else."]
+        ) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; thousands of brackets
+        raise ProposalProblem(
+            ["The file is not JSON that can be read. Write one plain JSON array."]
+        ) from error
+
+
+def _listed(value: Any) -> Any:
+    """Strict tuples take no list; ``null`` is none."""
+    return () if value is None else tuple(value) if isinstance(value, list) else value
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case Mapping():
+            return "an object"
+    return "a list"
+
+
+# Checking
+
+_EXPECTED = {
+    "index": "a whole number from 0 to 1,000,000",
+    "title": "a string",
+    "description": "a string",
+    "dependency": "the index of another task, -1 or null",
+    "dependencies": "a list of indexes of other tasks",
+    "files": "a list of paths",
+    "acceptance": "a list of strings",
+}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, further ends of lines, what turns the direction of writing, halves of characters."""
+_CONTROL_IN_TEXT = re.compile(_CONTROL.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b\x0c\x0e-\x1f"))
+
+
+def _name_of(entry: object, position: int) -> str:
+    if not isinstance(entry, Mapping):
+        return f"Entry {position + 1} of the array"
+    index, title = entry.get("index"), entry.get("title")
+    known = type(index) is int and 0 <= index <= 1_000_000
+    name = f"Task {index}" if known else f"Entry {position + 1} of the array"
+    return f'{name} ("{_shown(title)}")' if isinstance(title, str) and title.strip() else name
+
+
+def _named(proposal: Proposal) -> str:
+    return _name_of({"index": proposal.index, "title": proposal.title}, 0)
+
+
+def _shown(text: str) -> str:
+    plain = " ".join(_CONTROL.sub(" ", text).split())
+    return plain if len(plain) <= 80 else f"{plain[:77]}..."
+
+
+def _type_errors(error: ValidationError, name: str) -> Iterator[str]:
+    seen = set()
+    for problem in error.errors(include_url=False, include_context=False):
+        where = problem["loc"]
+        if not where:
+            yield f"{name} is {_kind(problem['input'])}. Write an object with index, title and description."
+            continue
+        key = str(where[0])
+        if key in seen:
+            continue
+        seen.add(key)
+        wrong = f'has no "{key}"' if problem["type"] == "missing" else f'has a wrong "{key}"'
+        yield f"{name} {wrong}. Give {_EXPECTED[key]}."
+
+
+def _index_errors(proposals: Proposals) -> Iterator[str]:
+    by_index: dict[int, list[Proposal]] = {}
+    for proposal in proposals:
+        by_index.setdefault(proposal.index, []).append(proposal)
+    for index, same in by_index.items():
+        if len(same) > 1:
+            titles = ", ".join(f'"{_shown(proposal.title)}"' for proposal in same)
+            yield f"The index {index} belongs to {len(same)} tasks: {titles}. Give each an index of its own."
+
+
+def _text_errors(proposal: Proposal, limits: Limits) -> Iterator[str]:
+    name = _named(proposal)
+    yield from _size_errors(name, "title", proposal.title, limits.title)
+    yield from _size_errors(name, "description", proposal.description, limits.description)
+    if _CONTROL.search(proposal.title.strip()):
+        yield f"{name} has a line break or a control character in its title. Write the title in one line."
+    if _CONTROL_IN_TEXT.search(proposal.description):
+        yield f"{name} has control characters in its description. Leave them out."
+    for key, values in (("files", proposal.files), ("acceptance", proposal.acceptance)):
+        if len(values) > limits.items:
+            yield f'{name} has {len(values)} entries in "{key}", more than {limits.items}. Split the task.'
+        if any(not value.strip() or len(value) > limits.item for value in values):
+            yield f'{name} has an entry in "{key}" that is empty or over {limits.item:,} characters. Mend it.'
+        if any(_CONTROL.search(value) for value in values):
+            yield f'{name} has a line break or a control character in "{key}". Write one line for each entry.'
+    for path in proposal.files:
+        if path.startswith("/") or ".." in PurePosixPath(path).parts:
+            yield f'{name} names the file "{_shown(path)}". Give paths from the top of the repository.'
+
+
+def _size_errors(name: str, key: str, text: str, limit: int) -> Iterator[str]:
+    if not text.strip():
+        yield f"{name} has an empty {key}. Give 1 to {limit:,} characters."
+    elif len(text) > limit:
+        yield f"{name} has a {key} of {len(text):,} characters, more than {limit:,}. Shorten it."
+
+
+def _need_errors(proposals: Proposals) -> Iterator[str]:
+    names = {proposal.index: _named(proposal) for proposal in proposals}
+    needs: dict[int, set[int]] = {}
+    for proposal in proposals:
+        known = needs.setdefault(proposal.index, set())
+        for index in proposal.needs:
+            if index == proposal.index:
+                yield f"{names[index]} depends on itself. Leave that out."
+            elif index in names:
+                known.add(index)
+            else:
+                yield (
+                    f"{names[proposal.index]} depends on {index}, which is the index of no other task. "
+                    "Depend on tasks of this answer only, or leave it out."
+                )
+    for cycle in _cycles(needs):
+        way = " needs ".join(names[index] for index in cycle)
+        yield f"These tasks wait for each other: {way}. Leave out at least one of these dependencies."
+
+
+def _cycles(needs: Mapping[int, set[int]]) -> Iterator[list[int]]:
+    """Cycles until none is left; from each that was found, one need is taken out to find the next."""
+    graph = {index: set(needed) for index, needed in needs.items()}
+    while True:
+        try:
+            graphlib.TopologicalSorter(graph).prepare()
+        except graphlib.CycleError as error:
+            cycle: list[int] = error.args[1][::-1]  # from the one that needs to the one that is needed
+            graph[cycle[0]].discard(cycle[1])
+            yield cycle
+        else:
+            return
+
+
+def _duplicate_errors(proposals: Proposals, existing: Iterable[Task]) -> Iterator[str]:
+    known = {normalised(task.title): task for task in existing}
+    first: dict[str, Proposal] = {}
+    for proposal in proposals:
+        title = normalised(proposal.title)
+        if title in known:
+            task = known[title]
+            yield (
+                f'{_named(proposal)} is there already: {task.id} ("{_shown(task.title)}", {task.status}). '
+                "Leave it out, or say in the title what is new."
+            )
+        elif title in first:
+            yield f"{_named(proposal)} has the title of {_named(first[title])}. Leave one out or rename it."
+        else:
+            first[title] = proposal
+
+
+# Choosing
+
+
+def _closure(index: int, by_index: Mapping[int, Proposal]) -> set[int]:
+    found: set[int] = set()
+    waiting = [index]
+    while waiting:
+        current = waiting.pop()
+        if current not in found:
+            found.add(current)
+            waiting += by_index[current].needs
+    return found
+
+
+def _whole_description(proposal: Proposal) -> str:
+    parts = [proposal.description.replace("\r\n", "\n").replace("\r", "\n").strip()]
+    if proposal.files:
+        parts.append("Files that it will probably touch:\n\n" + _bullets(proposal.files))
+    if proposal.acceptance:
+        parts.append("Acceptance criteria:\n\n" + _bullets(proposal.acceptance))
+    return "\n\n".join(parts)
+
+
+def _bullets(entries: Sequence[str]) -> str:
+    return "\n".join(f"* {entry.strip()}" for entry in entries)

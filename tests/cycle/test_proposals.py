@@ -1,0 +1,340 @@
+"""What a measure may answer, and what becomes of it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_cobbler.cycle.proposals import (
+    Limits,
+    Proposal,
+    ProposalProblem,
+    Proposals,
+    normalised,
+    parse,
+    select,
+    to_new_tasks,
+)
+from pytest_cobbler.tracker.base import Task
+
+
+def entry(index: int, title: str = "", **more: Any) -> dict[str, Any]:
+    return {"index": index, "title": title or f"Task number {index}", "description": "Do it."} | more
+
+
+def parsed(*entries: Any, existing: list[Task] | None = None, limits: Limits | None = None) -> Proposals:
+    return parse(json.dumps(entries).encode(), existing or [], limits or Limits())
+
+
+def errors(*entries: Any, existing: list[Task] | None = None, limits: Limits | None = None) -> list[str]:
+    with pytest.raises(ProposalProblem) as raised:
+        parsed(*entries, existing=existing, limits=limits)
+    return raised.value.errors
+
+
+def errors_of(raw: bytes) -> list[str]:
+    with pytest.raises(ProposalProblem) as raised:
+        parse(raw)
+    return raised.value.errors
+
+
+def chain(*needs: tuple[int, ...]) -> Proposals:
+    return tuple(
+        Proposal(index=index, title=f"T{index}", description="d", dependencies=needed)
+        for index, needed in enumerate(needs)
+    )
+
+
+# parse
+
+
+def test_an_empty_array_proposes_nothing() -> None:
+    assert parse(b"[]") == ()
+
+
+def test_entries_are_read_in_their_order() -> None:
+    first, second = parsed(
+        entry(5, "One", files=["a.py"], acceptance=["it runs"], priority="high"),
+        entry(2, "Two", dependency=5),
+    )
+    assert (first.index, first.title, first.files, first.acceptance) == (5, "One", ("a.py",), ("it runs",))
+    assert second.needs == (5,)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"dependency": -1},
+        {"dependency": None},
+        {"dependencies": []},
+        {"dependencies": None},
+        {"dependencies": [-1]},
+    ],
+)
+def test_no_dependency_is_written_in_many_ways(more: dict[str, Any]) -> None:
+    assert parsed(entry(0), entry(1, **more))[1].needs == ()
+
+
+def test_both_kinds_of_dependency_add_up() -> None:
+    assert parsed(entry(0), entry(1), entry(2, dependency=1, dependencies=[1, 0, 0]))[2].needs == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "fence", ["```json\n{}\n```", "\n```\n{}```\n", "\ufeff{}", "\ufeff```JSON\n{}\n```"]
+)
+def test_a_fence_or_a_byte_order_mark_is_tolerated(fence: str) -> None:
+    assert len(parse(fence.format(json.dumps([entry(0)])).encode())) == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"", "The file is empty. Write a JSON array; `[]` if there is nothing to propose."),
+        (b" \n", "The file is empty. Write a JSON array; `[]` if there is nothing to propose."),
+        (b"{}", "The file holds an object. Write a JSON array of objects, one for each task."),
+        (b"null", "The file holds null. Write a JSON array of objects, one for each task."),
+        (
+            b'[\n{"index": 0,}]',
+            "The file is not JSON: Illegal trailing comma before end of object (line 2, column 12). "
+            "Write one JSON array and nothing else.",
+        ),
+        (b"[\xff]", "The file is not UTF-8 (byte 1). Write it as UTF-8."),
+        (b"[" + b"9" * 5000 + b"]", "The file is not JSON that can be read. Write one plain JSON array."),
+        (b"[" * 100_000, "The file is not JSON that can be read. Write one plain JSON array."),
+        (
+            b"[" + b" " * 1_000_000 + b"]",
+            "The file has 1,000,002 bytes, more than 1,000,000. "
+            "Propose fewer tasks, with shorter descriptions.",
+        ),
+        (b"[0" + b",0" * 200 + b"]", "The array has 201 tasks, more than 200. Propose fewer."),
+    ],
+)
+def test_what_is_no_list_of_tasks(raw: bytes, expected: str) -> None:
+    [found] = errors_of(raw)
+    # the wording of json's own messages differs between versions of Python
+    assert found == expected or ("JSON:" in expected and found.startswith("The file is not JSON: "))
+
+
+def test_all_errors_are_told_at_once() -> None:
+    assert errors(
+        {"title": "No index", "description": "d"},
+        entry(1, "Wrong types", files="a.py", dependency="0", acceptance=[1, 2]),
+        {"index": True, "title": 3},
+        "a string",
+    ) == [
+        'Entry 1 of the array ("No index") has no "index". Give a whole number from 0 to 1,000,000.',
+        'Task 1 ("Wrong types") has a wrong "dependency". Give the index of another task, -1 or null.',
+        'Task 1 ("Wrong types") has a wrong "files". Give a list of paths.',
+        'Task 1 ("Wrong types") has a wrong "acceptance". Give a list of strings.',
+        'Entry 3 of the array has a wrong "index". Give a whole number from 0 to 1,000,000.',
+        'Entry 3 of the array has a wrong "title". Give a string.',
+        'Entry 3 of the array has no "description". Give a string.',
+        "Entry 4 of the array is a string. Write an object with index, title and description.",
+    ]
+
+
+def test_an_index_belongs_to_one_task() -> None:
+    assert errors(entry(1, "One"), entry(1, "Two"), entry(3)) == [
+        'The index 1 belongs to 2 tasks: "One", "Two". Give each an index of its own.'
+    ]
+
+
+def test_texts_have_a_size() -> None:
+    found = errors(
+        entry(0, " "),
+        entry(1, "x" * 201),
+        entry(2, description=" \n"),
+        entry(3, description="y" * 20_001),
+        entry(4, files=["f"] * 101),
+        entry(5, acceptance=["", "z" * 1_001]),
+    )
+    assert found == [
+        "Task 0 has an empty title. Give 1 to 200 characters.",
+        f'Task 1 ("{"x" * 77}...") has a title of 201 characters, more than 200. Shorten it.',
+        'Task 2 ("Task number 2") has an empty description. Give 1 to 20,000 characters.',
+        'Task 3 ("Task number 3") has a description of 20,001 characters, more than 20,000. Shorten it.',
+        'Task 4 ("Task number 4") has 101 entries in "files", more than 100. Split the task.',
+        'Task 5 ("Task number 5") has an entry in "acceptance" that is empty or over 1,000 characters. '
+        "Mend it.",
+    ]
+
+
+@pytest.mark.parametrize("character", ["\n", "\0", "\x1b", "\x85", "\u2028", "\u202e", "\u2066", "\ud800"])
+def test_control_characters_are_refused(character: str) -> None:
+    [error] = errors(entry(0, f"One{character}two"))
+    assert error == (
+        'Task 0 ("One two") has a line break or a control character in its title. '
+        "Write the title in one line."
+    )
+    [error] = errors(entry(0, acceptance=[f"a{character}b"]))
+    assert 'in "acceptance"' in error
+    if character != "\n":
+        [error] = errors(entry(0, description=f"a{character}b"))
+        assert "in its description" in error
+
+
+def test_descriptions_have_lines_and_tabs() -> None:
+    assert parsed(entry(0, description="a\n\tb\r\nc"))
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x"])
+def test_files_lie_in_the_repository(path: str) -> None:
+    [error] = errors(entry(0, files=["ok.py", path]))
+    assert error.startswith(f'Task 0 ("Task number 0") names the file "{path}". ')
+
+
+def test_needs_are_known_and_not_oneself() -> None:
+    assert errors(entry(0, dependency=0), entry(1, dependencies=[7, -2])) == [
+        'Task 0 ("Task number 0") depends on itself. Leave that out.',
+        'Task 1 ("Task number 1") depends on 7, which is the index of no other task. '
+        "Depend on tasks of this answer only, or leave it out.",
+        'Task 1 ("Task number 1") depends on -2, which is the index of no other task. '
+        "Depend on tasks of this answer only, or leave it out.",
+    ]
+
+
+def test_each_cycle_is_shown() -> None:
+    first, second = errors(
+        entry(0, "A", dependency=1),
+        entry(1, "B", dependency=2),
+        entry(2, "C", dependency=0),
+        entry(3, "D", dependency=4),
+        entry(4, "E", dependency=3),
+        entry(5, "F", dependency=0),
+    )
+    for error, edges in ((first, ("AB", "BC", "CA")), (second, ("DE", "ED"))):
+        way = [part.split('"')[1] for part in error.split(" needs ")]
+        assert way[0] == way[-1]
+        assert {a + b for a, b in itertools.pairwise(way)} == set(edges)
+
+
+@pytest.mark.parametrize(
+    "title", ["Add the parser", "  add THE  parser!", "Add: the-parser.", "\uff21dd the parser"]
+)
+@pytest.mark.parametrize("status", ["open", "closed", "deferred"])
+def test_what_is_there_is_not_proposed_again(title: str, status: str) -> None:
+    existing = [Task(id="x-7", title="Add the parser", status=status)]
+    [error] = errors(entry(3, title), existing=existing)
+    assert f'is there already: x-7 ("Add the parser", {status}). Leave it out' in error
+
+
+def test_titles_of_an_answer_differ() -> None:
+    assert errors(entry(0, "Add it"), entry(1, "add it.")) == [
+        'Task 1 ("add it.") has the title of Task 0 ("Add it"). Leave one out or rename it.'
+    ]
+
+
+def test_titles_without_letters_are_compared_as_they_are() -> None:
+    assert normalised("!!!") != normalised("???")
+    assert len(parsed(entry(0, "!!!"), entry(1, "???"))) == 2
+
+
+@given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "replace")))
+def test_arbitrary_bytes_are_refused_in_words(raw: bytes) -> None:
+    try:
+        parse(raw)
+    except ProposalProblem as problem:
+        assert problem.errors
+        assert all(problem.errors)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 5) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+KEYS = ("index", "title", "description", "dependency", "dependencies", "files", "acceptance")
+ENTRY = st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, JSON)) | JSON
+LIKELY = st.fixed_dictionaries(
+    {
+        "index": st.integers(0, 5),
+        "title": st.text(min_size=1, max_size=5),
+        "description": st.text(min_size=1, max_size=5),
+    },
+    optional={
+        "dependency": st.integers(-1, 5) | st.none(),
+        "dependencies": st.lists(st.integers(-1, 5), max_size=3),
+        "files": st.lists(st.text(max_size=5), max_size=2),
+    },
+)
+
+
+@given(st.lists(ENTRY | LIKELY, max_size=6))
+def test_any_json_is_taken_whole_or_refused_in_words(entries: list[Any]) -> None:
+    try:
+        proposals = parse(json.dumps(entries).encode())
+    except ProposalProblem as problem:
+        assert problem.errors
+        "\n".join(problem.errors).encode()
+        assert not any("\n" in error for error in problem.errors)
+        return
+    assert [proposal.index for proposal in proposals] == [entry["index"] for entry in entries]
+    indexes = {proposal.index for proposal in proposals}
+    assert all(set(proposal.needs) <= indexes - {proposal.index} for proposal in proposals)
+    for task in to_new_tasks(proposals, "generation-x"):
+        (task.title + task.description).encode()
+
+
+# select
+
+
+@st.composite
+def acyclic(draw: st.DrawFn) -> Proposals:
+    size = draw(st.integers(0, 12))
+    order = draw(st.permutations(range(size)))
+    place = {index: position for position, index in enumerate(order)}
+    return chain(
+        *[
+            tuple(other for other in draw(st.sets(st.integers(0, size - 1))) if place[other] < place[index])
+            for index in range(size)
+        ]
+    )
+
+
+@given(acyclic(), st.integers(0, 14))
+def test_what_is_selected_has_all_it_needs_within_the_limit(proposals: Proposals, limit: int) -> None:
+    taken, left = select(proposals, limit)
+    indexes = {proposal.index for proposal in taken}
+    assert len(taken) <= limit
+    assert all(set(proposal.needs) <= indexes for proposal in taken)
+    assert sorted([*taken, *left], key=lambda proposal: proposal.index) == list(proposals)
+    assert list(taken) == [proposal for proposal in proposals if proposal in taken]
+    if len(proposals) <= limit:
+        assert left == ()
+    if limit and proposals:
+        assert taken  # something without needs is always there
+
+
+def test_the_first_are_selected_with_what_they_need() -> None:
+    proposals = chain((3,), (), (), ())
+    assert [proposal.index for proposal in select(proposals, 2)[0]] == [0, 3]
+    assert [proposal.index for proposal in select(proposals, 3)[0]] == [0, 1, 3]
+    assert [proposal.index for proposal in select(proposals, 1)[0]] == [1]
+
+
+# tasks
+
+
+def test_a_task_says_all_that_its_agent_must_know() -> None:
+    first, second = to_new_tasks(
+        parsed(
+            entry(4, " One ", description=" Build\r\nit. ", files=["a.py", "b.py"], acceptance=["it runs"]),
+            entry(7, "Two", dependency=4),
+        ),
+        "generation-2026-01-01-00-00-00",
+        "team",
+    )
+    assert first.title == "One"
+    assert first.description == (
+        "Build\nit.\n\nFiles that it will probably touch:\n\n* a.py\n* b.py\n\n"
+        "Acceptance criteria:\n\n* it runs"
+    )
+    assert first.labels == ("generation-2026-01-01-00-00-00", "team")
+    assert (second.key, second.needs) == ("7", ("4",))
+    assert to_new_tasks(parsed(entry(0)), "generation-x")[0].labels == ("generation-x",)
