@@ -43,6 +43,11 @@ class Task:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def state(self) -> str:
+        """For messages: ``it is in_progress, assigned to jane``."""
+        return f"it is {self.status}" + (f", assigned to {self.assignee}" if self.assignee else "")
+
+    @property
     def claim(self) -> Claim | None:
         """Who has it, if that is a run of cobbler."""
         found = self.metadata.get(METADATA)
@@ -58,8 +63,8 @@ class Task:
 class NewTask:
     """A task to be created.
 
-    ``key`` names it within its batch only; ``needs`` are keys of the same batch. ``metadata`` must be JSON
-    and must not have the key ``METADATA``.
+    ``key`` names it within its batch only; ``needs`` are keys of the same batch. ``metadata`` are strings
+    because bd 1.0.5 creates no others; the key ``METADATA`` is not for them.
     """
 
     key: str
@@ -68,7 +73,7 @@ class NewTask:
     needs: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     priority: int = 2
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +114,8 @@ class Tracker(Protocol):
 
     def claim(self, task_id: str, claim: Claim) -> None:
         """open -> in_progress, assigned to ``ACTOR``, with ``claim`` recorded in the metadata.
+
+        A task that has exactly this claim stays as it is.
 
         Raises:
             AlreadyClaimed: it is not open, or somebody else is its assignee.

@@ -98,8 +98,10 @@ class EmbeddedTracker:
     def claim(self, task_id: str, claim: Claim) -> None:
         with self._changing() as issues:
             task = _find(issues, task_id)
+            if task.claim == claim:
+                return
             if task.status != "open" or task.assignee not in ("", ACTOR):
-                raise AlreadyClaimed(f"{task_id} cannot be claimed: {_state(task)}")
+                raise AlreadyClaimed(f"{task_id} cannot be claimed: {task.state}")
             record, now = _touch(issues[task_id])
             record.set("status", "in_progress")
             record.set("assignee", ACTOR)
@@ -114,7 +116,7 @@ class EmbeddedTracker:
             if task.status == "open":
                 return
             if task.claim is None:
-                raise TrackerError(f"{task_id} is not ours to release: {_state(task)}")
+                raise TrackerError(f"{task_id} is not ours to release: {task.state}")
             self._open(issues, task_id, comment)
 
     def reopen(self, task_id: str, comment: str = "") -> None:
@@ -123,7 +125,7 @@ class EmbeddedTracker:
             if task.status == "open":
                 return
             if task.status != "closed":
-                raise TrackerError(f"{task_id} cannot be reopened: {_state(task)}")
+                raise TrackerError(f"{task_id} cannot be reopened: {task.state}")
             self._open(issues, task_id, comment)
 
     def comment(self, task_id: str, text: str) -> None:
@@ -139,7 +141,7 @@ class EmbeddedTracker:
             if task.status == "closed":
                 return
             if task.assignee not in ("", ACTOR):
-                raise TrackerError(f"{task_id} is not ours to close: {_state(task)}")
+                raise TrackerError(f"{task_id} is not ours to close: {task.state}")
             waiting = [
                 need for need in task.needs if need in issues and _find(issues, need).status != "closed"
             ]
@@ -214,10 +216,6 @@ def _find(issues: Mapping[str, Line], task_id: str) -> Task:
     if line is None or line.task is None:
         raise TrackerError(f"there is no task {task_id}")
     return line.task
-
-
-def _state(task: Task) -> str:
-    return f"it is {task.status}" + (f", assigned to {task.assignee}" if task.assignee else "")
 
 
 def _touch(line: Line) -> tuple[Record, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from pytest_cobbler.tracker.base import Task
 
@@ -23,8 +23,10 @@ class _FromBeads(BaseModel):
 
 
 class Dependency(_FromBeads):
-    depends_on_id: str
-    type: str = "blocks"
+    """An edge; ``bd show`` prints the whole issue at its end instead, with a ``dependency_type``."""
+
+    depends_on_id: str = Field(validation_alias=AliasChoices("depends_on_id", "id"))
+    type: str = Field("blocks", validation_alias=AliasChoices("dependency_type", "type"))
 
 
 class Comment(_FromBeads):

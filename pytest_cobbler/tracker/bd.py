@@ -1,0 +1,362 @@
+"""Tasks kept by the ``bd`` program (beads)."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from pytest_cobbler.errors import CobblerError, TrackerError
+from pytest_cobbler.process import Completion, host_environment, run
+from pytest_cobbler.tracker.base import ACTOR, METADATA, AlreadyClaimed, Claim, NewTask, Task, check_batch
+from pytest_cobbler.tracker.embedded import ISSUES, bd_owns, issue_prefix
+from pytest_cobbler.tracker.issue import Issue
+
+__all__ = ["INSTALL", "OLDEST", "BdTracker"]
+
+OLDEST = (1, 0, 5)
+_GUARDS = (1, 3, 0)
+"""Since then ``update`` has ``--if-status`` and ``--if-assignee``, and ``close`` minds who holds an issue."""
+_RETRACTED = {(1, 2, 1)}
+_ISSUES = TypeAdapter(list[Issue])
+_ROLE_WARNING = re.compile(r"^warning: beads\.role not configured.*\n(?:  (?:Fix|Or): .*\n?)*", re.MULTILINE)
+
+INSTALL = (
+    "install bd 1.0.5 or later: `brew install beads`, or see https://github.com/gastownhall/beads; "
+    "an installed one is upgraded by `brew upgrade beads`"
+)
+
+
+class BdTracker:
+    """Tasks in the bd store ``beads_dir``, by one ``bd`` process at a time.
+
+    Args:
+        root: the main checkout, where bd runs.
+        beads_dir: made by the first ``create`` when it is missing.
+        prefix: of the ids of a new store; the name of ``root`` by default.
+        program: ``bd``, or the path of one.
+        timeout: seconds that one call may take. bd itself would wait for a locked store without limit.
+    """
+
+    def __init__(
+        self, root: Path, beads_dir: Path, *, prefix: str = "", program: str = "bd", timeout: float = 60.0
+    ) -> None:
+        self._root = root
+        self._beads_dir = beads_dir.absolute()
+        self._prefix = issue_prefix(prefix or root.resolve().name)
+        self._program = program
+        self._timeout = timeout
+        self._known_version: tuple[int, ...] | None = None
+
+    @property
+    def description(self) -> str:
+        return f"bd {'.'.join(map(str, self._version()))} {self._beads_dir}"
+
+    def tasks(self) -> list[Task]:
+        self._version()
+        if not self._exists():
+            return []
+        answer = self._bd("list", "--all", "--include-gates", "--limit", "0")
+        issues = answer.issues() if answer.status == 0 else None
+        if issues is None:
+            raise answer.failure("bd did not list the tasks")
+        return sorted((issue.task() for issue in issues), key=lambda task: task.id)
+
+    def create(self, tasks: Sequence[NewTask]) -> dict[str, str]:
+        check_batch(tasks)
+        if not tasks:
+            return {}
+        self._version()
+        if not self._exists():
+            self._init()
+        with _file(json.dumps(_plan(tasks))) as plan:
+            answer = self._bd("create", "--graph", plan)
+        ids = answer.data.get("ids") if isinstance(answer.data, dict) else None
+        if not isinstance(ids, dict) or set(ids) != {task.key for task in tasks} or not all(ids.values()):
+            raise answer.failure("bd did not create the tasks")
+        return {key: str(name) for key, name in ids.items()}
+
+    def claim(self, task_id: str, claim: Claim) -> None:
+        answer = self._claim(task_id, claim, "")
+        if not _is_claimed(answer.issue(task_id), claim):
+            task = self._show(task_id)
+            if task.status == "open" and task.assignee == ACTOR:  # a person opened it again and left the name
+                answer = self._claim(task_id, claim, ACTOR)
+                task = answer.issue(task_id) or task
+            if _is_claimed(task, claim):
+                return
+            if task.status != "open" or task.assignee not in ("", ACTOR):
+                raise AlreadyClaimed(f"{task_id} cannot be claimed: {task.state}")
+            raise answer.failure(f"bd did not claim {task_id}")
+
+    def _claim(self, task_id: str, claim: Claim, assignee: str) -> _Answer:
+        record = json.dumps({METADATA: asdict(claim)})
+        if not self._guards():
+            task = self._show(task_id)
+            if task.status != "open" and task.claim != claim:
+                raise AlreadyClaimed(f"{task_id} cannot be claimed: {task.state}")
+            return self._bd("update", task_id, "--claim", "--metadata", record)
+        # Not --claim: that one succeeds, and would replace the record, where another run holds the task under
+        # the same name; and its lease of five minutes invites `bd reclaim` to take the task away.
+        guards = ("--if-status", "open", "--if-assignee", assignee)
+        changes = ("--status", "in_progress", "--assignee", ACTOR, "--metadata", record)
+        return self._bd("update", task_id, *guards, *changes)
+
+    def release(self, task_id: str, comment: str = "") -> None:
+        task = self._show(task_id)
+        if task.status == "open":
+            return
+        if task.claim is None:
+            raise TrackerError(f"{task_id} is not ours to release: {task.state}")
+        guards = ("--if-status", "in_progress", "--if-assignee", ACTOR) if self._guards() else ()
+        self._open(task_id, guards, comment)
+
+    def reopen(self, task_id: str, comment: str = "") -> None:
+        task = self._show(task_id)
+        if task.status == "open":
+            return
+        if task.status != "closed":
+            raise TrackerError(f"{task_id} cannot be reopened: {task.state}")
+        self._open(task_id, ("--if-status", "closed") if self._guards() else (), comment)
+
+    def comment(self, task_id: str, text: str) -> None:
+        with _file(text) as file:
+            answer = self._bd("comments", "add", task_id, "--file", file)
+        found = answer.data
+        if not isinstance(found, dict) or found.get("issue_id") != task_id or not found.get("id"):
+            raise answer.failure(f"bd did not add the comment to {task_id}")
+
+    def close(self, task_id: str, reason: str) -> None:
+        if not self._guards():  # such a bd closes what others hold, and closes again what is closed
+            task = self._show(task_id)
+            if task.status == "closed":
+                return
+            if task.assignee not in ("", ACTOR):
+                raise TrackerError(f"{task_id} is not ours to close: {task.state}")
+        with _file(reason) as file:
+            answer = self._bd("close", task_id, "--reason-file", file)
+        found = answer.issue(task_id)
+        if (found or self._show(task_id)).status != "closed":
+            raise answer.failure(f"bd did not close {task_id}")
+
+    def _open(self, task_id: str, guards: tuple[str, ...], comment: str) -> None:
+        answer = self._bd(
+            "update", task_id, *guards, "--status", "open", "--assignee", "", "--unset-metadata", METADATA
+        )
+        found = answer.issue(task_id)
+        if found is None or found.status != "open" or found.assignee or METADATA in found.metadata:
+            raise answer.failure(f"bd did not open {task_id} again")
+        if comment:
+            self.comment(task_id, comment)
+
+    def _show(self, task_id: str) -> Task:
+        answer = self._bd("show", task_id)
+        found = answer.issue(task_id)
+        if found is None:
+            raise answer.failure(f"there is no task {task_id}")
+        return found
+
+    def _exists(self) -> bool:
+        """Whether there is a store; False means that nothing at all is in its place."""
+        if bd_owns(self._beads_dir):
+            return True
+        if (self._beads_dir / ISSUES).exists():
+            raise TrackerError(
+                f"{self._beads_dir} holds an embedded store, and bd has none there yet",
+                "leave `tracker` at `auto`, or let bd adopt the store: `bd init --from-jsonl --stealth`",
+            )
+        return self._beads_dir.is_dir() and any(self._beads_dir.iterdir())
+
+    def _init(self) -> None:
+        """Make the store aside, and put it in place when it is complete.
+
+        bd init sets git configuration, writes .git/info/exclude or .gitignore of the repository where it runs,
+        and may write ~/.config/bd/config.yaml: it runs where there is neither a repository nor a home.
+        """
+        self._beads_dir.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.TemporaryDirectory(prefix="cobbler-home-") as home,
+            tempfile.TemporaryDirectory(
+                prefix=f"{self._beads_dir.name}-new-", dir=self._beads_dir.parent
+            ) as aside,
+        ):
+            (Path(aside) / ".gitignore").write_text("*\n")
+            new = Path(aside) / self._beads_dir.name
+            env = self._environment() | {"BEADS_DIR": str(new), "HOME": home, "GIT_CEILING_DIRECTORIES": home}
+            options = ("--quiet", "--stealth", "--skip-hooks", "--skip-agents", "--non-interactive")
+            done = self._run(("init", "--prefix", self._prefix, *options), env=env, cwd=Path(home))
+            if not bd_owns(new):
+                raise _Answer(done).failure("bd init made no store")
+            with (new / ".gitignore").open("a") as ignored:
+                ignored.write("\n# Added by pytest-cobbler: git sees nothing of this directory.\n*\n")
+            new.rename(self._beads_dir)
+
+    def _guards(self) -> bool:
+        return self._version() >= _GUARDS
+
+    def _version(self) -> tuple[int, ...]:
+        """bd's version, asked once; refuses those we cannot work with."""
+        if self._known_version is None:
+            done = self._run(("version", "--json"), env=self._environment(), cwd=self._root)
+            text = _version_text(done)
+            found = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
+            if found is None:
+                raise _Answer(done).failure(f"{self._program} does not tell its version")
+            version = tuple(map(int, found.groups()))
+            if version < OLDEST:
+                raise TrackerError(f"bd {text} is too old: 1.0.5 or later is needed", INSTALL)
+            if version in _RETRACTED:
+                raise TrackerError(f"bd {text} was retracted by its makers: take a later one", INSTALL)
+            self._known_version = version
+        return self._known_version
+
+    def _bd(self, *words: str | Path) -> _Answer:
+        self._version()
+        if not self._exists():
+            raise TrackerError(f"there are no tasks yet in {self._beads_dir}")
+        with self._without_gate_file():
+            done = self._run(
+                (*map(str, words), "--actor", ACTOR, "--json"), env=self._environment(), cwd=self._root
+            )
+        return _Answer(done)
+
+    def _run(self, words: Sequence[str], *, env: dict[str, str], cwd: Path) -> Completion:
+        try:
+            done = run([self._program, *words], env=env, cwd=cwd, timeout=self._timeout)
+        except CobblerError as error:
+            raise TrackerError(f"the tracker is bd, but it cannot be run: {error.cause}", INSTALL) from error
+        if done.end != "exited":
+            raise TrackerError(
+                f"bd {words[0]} did not answer within {self._timeout:g} s and was ended",
+                f"another process may hold the store: see who has files below {self._beads_dir} open",
+                _told(done),
+            )
+        return done
+
+    def _environment(self) -> dict[str, str]:
+        # A store on a Dolt server is reached by what these say; no other variable of beads may reach bd.
+        server = [name for name in os.environ if name.startswith("BEADS_DOLT_")]
+        return host_environment(
+            *server,
+            BEADS_DIR=str(self._beads_dir),
+            BEADS_ACTOR=ACTOR,
+            BD_ACTOR=ACTOR,
+            BD_NON_INTERACTIVE="1",
+            BD_JSON_ENVELOPE="0",
+            BD_DISABLE_METRICS="1",
+            NO_COLOR="1",
+        )
+
+    @contextlib.contextmanager
+    def _without_gate_file(self) -> Iterator[None]:
+        """Take away the empty lock file that bd 1.3.0 leaves beside its directory, in the user's checkout.
+
+        Only one that was not there before, and only while nobody holds it.
+        """
+        gate = self._beads_dir.with_name(f"{self._beads_dir.name}.gate.lock")
+        before = gate.exists()
+        try:
+            yield
+        finally:
+            if not before:
+                with contextlib.suppress(OSError), gate.open("rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    gate.unlink()
+
+
+class _Answer:
+    """What bd said: the JSON it printed is the truth, not its exit status."""
+
+    def __init__(self, done: Completion) -> None:
+        self._done = done
+        self.status = done.status
+        self.data = _data(done.text)
+
+    def issues(self) -> list[Issue] | None:
+        """The issues that bd printed; None if it printed something else."""
+        try:
+            return _ISSUES.validate_python([self.data] if isinstance(self.data, dict) else self.data)
+        except ValidationError:
+            return None
+
+    def issue(self, task_id: str) -> Task | None:
+        """The issue ``task_id`` if bd printed it."""
+        found = [issue for issue in self.issues() or () if issue.id == task_id]
+        return found[0].task() if len(found) == 1 else None
+
+    def failure(self, what: str) -> TrackerError:
+        call = " ".join(self._done.argv[:3])
+        return TrackerError(
+            f"{what}: {self._reason()}", "", f"`{call}`, exit {self.status}\n{_told(self._done)}"
+        )
+
+    def _reason(self) -> str:
+        if isinstance(self.data, dict) and "error" in self.data:
+            return str(self.data["error"])
+        lines = [line.strip() for line in _told(self._done).splitlines()]
+        telling = [line for line in lines if line and not line.lower().startswith("warning:")]
+        return telling[0][:200] if telling else "it printed nothing"
+
+
+def _is_claimed(task: Task | None, claim: Claim) -> bool:
+    return task is not None and task.claim == claim
+
+
+def _data(text: str) -> Any:
+    """The JSON in ``text``, without the envelope that some versions put around it; None if there is none."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(data, dict) and "schema_version" in data and "data" in data:
+        return data["data"]
+    return data
+
+
+def _version_text(done: Completion) -> str:
+    data = _data(done.text)
+    return str(data.get("version", "")) if isinstance(data, dict) else ""
+
+
+def _told(done: Completion) -> str:
+    text = _ROLE_WARNING.sub("", done.errors) + done.text
+    return text[-4000:]
+
+
+def _plan(tasks: Sequence[NewTask]) -> dict[str, Any]:
+    nodes = [
+        {
+            "key": task.key,
+            "title": task.title,
+            "type": "task",
+            "description": task.description,
+            "priority": task.priority,
+            "labels": sorted(set(task.labels)),
+            "metadata": dict(task.metadata),
+        }
+        for task in tasks
+    ]
+    edges = [
+        {"from_key": task.key, "to_key": need, "type": "blocks"}
+        for task in tasks
+        for need in dict.fromkeys(task.needs)
+    ]
+    return {"nodes": nodes, "edges": edges}
+
+
+@contextlib.contextmanager
+def _file(text: str) -> Iterator[Path]:
+    """A file that holds ``text``: an argument could not be longer than 128 KiB, nor hold every character."""
+    with tempfile.TemporaryDirectory(prefix="cobbler-bd-") as directory:
+        path = Path(directory) / "text"
+        path.write_bytes(text.encode("utf-8", "replace"))
+        yield path

@@ -1,0 +1,40 @@
+"""Which tracker a repository has."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from pytest_cobbler.errors import TrackerError
+from pytest_cobbler.tracker.base import Tracker
+from pytest_cobbler.tracker.bd import INSTALL, BdTracker
+from pytest_cobbler.tracker.embedded import EmbeddedTracker, bd_owns
+
+__all__ = ["Kind", "open_tracker"]
+
+Kind = Literal["auto", "bd", "embedded"]
+
+
+def open_tracker(kind: Kind, root: Path, beads_dir: Path, prefix: str = "") -> Tracker:
+    """The tracker of the repository whose main checkout is ``root``.
+
+    Changes nothing: a store that does not exist yet is made by the first ``create``.
+
+    Args:
+        kind: ``auto`` takes what ``beads_dir`` holds already, and the embedded store where it holds nothing.
+        prefix: of the ids in a new store; the name of ``root`` by default.
+
+    Raises:
+        TrackerError: the store is bd's and ``bd`` is not installed, or is not the one asked for.
+    """
+    sign = bd_owns(beads_dir)
+    if kind == "bd" or (kind == "auto" and sign):
+        if shutil.which("bd") is None:
+            reason = f"{beads_dir} belongs to bd ({sign} shows it)" if sign else "`tracker: bd` is configured"
+            raise TrackerError(f"{reason}, but there is no bd on PATH", INSTALL)
+        return BdTracker(root, beads_dir, prefix=prefix)
+    tracker = EmbeddedTracker(root, beads_dir, prefix=prefix)
+    if sign:
+        tracker.tasks()  # refuses, and says why
+    return tracker
