@@ -11,9 +11,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_cobbler.errors import ConfigurationProblem
@@ -52,25 +51,28 @@ EVIDENCE = 8_000
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """A text of the repository that is given whole: a vision, a requirement, an interface."""
+    """A text of the repository that is given whole: a vision, a requirement, an interface.
+
+    A ``text`` of ``None`` has not been read: only the path is given.
+    """
 
     path: str
-    text: str
+    text: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureFacts:
     """What the agent that proposes tasks is told.
 
-    ``other`` are rejected and deferred tasks; ``documents`` are in the order of their importance, and what
-    exceeds ``document_budget`` bytes is only named; ``gate`` are the commands as they are shown;
+    ``other_tasks`` are the rejected and deferred ones; ``documents`` are in the order of their importance,
+    and what exceeds ``document_budget`` bytes is only named; ``gate`` are the commands as they are shown;
     ``user_input`` is the configuration's ``user_prompt``; ``errors`` say what was wrong with the last answer,
     ``previous``.
     """
 
     open_tasks: Sequence[Task] = ()
     finished_tasks: Sequence[Task] = ()
-    other: Sequence[Task] = ()
+    other_tasks: Sequence[Task] = ()
     limit: int
     output_path: str
     user_input: str = ""
@@ -145,7 +147,7 @@ def measure_prompt(template: str | None, facts: MeasureFacts, *, source: str = "
     if template is None:
         return _speakable(_built_in("measure.md").render(facts=facts))
     values = {
-        "ExistingIssues": _issues([*facts.open_tasks, *facts.other, *facts.finished_tasks]),
+        "ExistingIssues": _issues([*facts.open_tasks, *facts.other_tasks, *facts.finished_tasks]),
         "Limit": facts.limit,
         "OutputPath": facts.output_path,
         "UserInput": facts.user_input,
@@ -164,7 +166,8 @@ def stitch_prompt(template: str | None, facts: StitchFacts, *, source: str = "st
         source: the template's file, for messages.
 
     Raises:
-        ConfigurationProblem: the template has something unknown in it, or lacks ``{{.Title}}``.
+        ConfigurationProblem: the template has something unknown in it, or lacks both ``{{.Title}}`` and
+            ``{{.Description}}``.
     """
     if template is None:
         return _speakable(_built_in("stitch.md").render(facts=facts))
@@ -269,20 +272,19 @@ def _documents(documents: Sequence[Document], budget: int) -> str:
     shown: list[str] = []
     others: list[str] = []
     for document in documents:
-        size = len(document.text.encode("utf-8", "surrogatepass"))
-        if size <= budget:
+        size = 0 if document.text is None else len(document.text.encode("utf-8", "surrogatepass"))
+        if document.text is None or size > budget:
+            others.append(document.path)
+        else:
             budget -= size
             shown.append(_data("document", document.text, path=document.path))
-        else:
-            others.append(document.path)
     if others:
-        shown.append(
-            "Too long to be shown; read them where they matter:\n\n" + _data("paths", _lines(others))
-        )
+        shown.append("Not shown here; read them where they matter:\n\n" + _data("paths", _lines(others)))
     return "\n\n".join(shown)
 
 
-def _files(files: Sequence[str]) -> str:
+@lru_cache(maxsize=2)  # every task of a cycle lists the same ones
+def _listing(files: tuple[str, ...]) -> str:
     """The names of the files, or, of very many, their directories."""
     names = sorted(files)
     if len(names) <= LISTED_FILES:
@@ -298,7 +300,7 @@ def _files(files: Sequence[str]) -> str:
 
 
 def _directories(names: Sequence[str], depth: int) -> Counter[str]:
-    return Counter("/".join(PurePosixPath(name).parent.parts[:depth]) or "." for name in names)
+    return Counter("/".join(name.split("/")[:-1][:depth]) or "." for name in names)
 
 
 def _lines(texts: Sequence[str]) -> str:
@@ -354,7 +356,7 @@ def _built_in(name: str) -> Template:
     environment.globals.update(
         data=_data,
         documents=_documents,
-        files=_files,
+        files=lambda names: _listing(tuple(names)),
         informative=informative,
         line=_line,
         lines=_lines,
@@ -380,7 +382,8 @@ _PLACEHOLDERS: dict[Phase, tuple[str, ...]] = {
     "measure": ("ExistingIssues", "Limit", "OutputPath", "UserInput", "LinesMin", "LinesMax"),
     "stitch": ("Title", "ID", "IssueType", "Description"),
 }
-_NEEDED: dict[Phase, str] = {"measure": "OutputPath", "stitch": "Title"}
+_NEEDED: dict[Phase, tuple[str, ...]] = {"measure": ("OutputPath",), "stitch": ("Title", "Description")}
+"""Of each, one must be there."""
 
 _ACTION = re.compile(r"\{\{(?P<left>-\s)?(?P<body>.*?)(?P<right>\s-)?\}\}", re.DOTALL)
 
@@ -409,9 +412,9 @@ class _Translation:
         parts = list(self._parts())
         if self._open:
             raise self._problem(self._open[-1][0], "{{if}} without {{end}}")
-        if _NEEDED[self.phase] not in self._used:
-            cause = f"{self.source}: the template lacks {{{{.{_NEEDED[self.phase]}}}}}"
-            raise ConfigurationProblem(cause, self._remedy())
+        if not self._used.intersection(_NEEDED[self.phase]):
+            needed = " or ".join(f"{{{{.{name}}}}}" for name in _NEEDED[self.phase])
+            raise ConfigurationProblem(f"{self.source}: the template lacks {needed}", self._remedy())
         return "".join(parts)
 
     def _parts(self) -> Iterator[str]:

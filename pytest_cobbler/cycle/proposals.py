@@ -110,7 +110,9 @@ def select(proposals: Sequence[Proposal], limit: int) -> tuple[Proposals, Propos
     )
 
 
-def to_new_tasks(proposals: Sequence[Proposal], generation: str, task_label: str = "") -> list[NewTask]:
+def to_new_tasks(
+    proposals: Sequence[Proposal], generation: str, task_label: str | None = None
+) -> list[NewTask]:
     """Tasks for the tracker; their keys are the indexes.
 
     Expected files and acceptance criteria become a part of the description: it is all that an agent sees.

@@ -26,6 +26,7 @@ replace_once() {  # PATH OLD NEW
 }
 
 attempt=${COBBLER_ATTEMPT:-1}
+prompt=$(cat)
 """
 
 
@@ -170,7 +171,7 @@ class Script:
 
     def runs(self, command: str) -> Self:
         """Run shell commands in the worktree, in a shell of their own; standard input has the prompt."""
-        return self._step(f"sh -c {shlex.quote(command)}")
+        return self._step(f"printf '%s\\n' \"$prompt\" | sh -c {shlex.quote(command)}")
 
     def commits(self, message: str) -> Self:
         """Commit everything with git, as some agents do unasked."""
@@ -248,13 +249,19 @@ class MeasureScript(Script):
     def writes_tasks(self, tasks: Sequence[Mapping[str, Any]]) -> Self:
         """Answer with these proposals: ``index``, ``title``, ``description``, ``dependency`` and so on.
 
-        What is missing is filled in: the position as ``index``, the title as ``description``.
+        What is missing is filled in: the position as ``index``, the title as ``description``. When the prompt
+        says that one of them is there already, the answer is ``[]``, so that a second run proposes nothing
+        twice; :meth:`writes_output` has no such scruples.
         """
         proposals = [
             {"index": position, "description": task.get("title", ""), **task}
             for position, task in enumerate(tasks)
         ]
-        return self.writes_output(json.dumps(proposals, indent=2, ensure_ascii=False) + "\n")
+        payload = self._store((json.dumps(proposals, indent=2, ensure_ascii=False) + "\n").encode())
+        known = "|".join(_in_prompts(str(task.get("title", ""))) for task in tasks) or "''"
+        return self._step(
+            f'case "$prompt" in\n{known}) printf \'[]\\n\' ;;\n*) cat {payload} ;;\nesac >"$COBBLER_OUTPUT"'
+        )
 
     def writes_output(self, content: str | bytes) -> Self:
         """Answer with exactly this."""
@@ -262,6 +269,13 @@ class MeasureScript(Script):
             content if isinstance(content, bytes) else content.encode("utf-8", "surrogateescape")
         )
         return self._step(f'cat {payload} >"$COBBLER_OUTPUT"')
+
+
+def _in_prompts(title: str) -> str:
+    """Shell patterns for a prompt that lists a task, as ``ID: TITLE`` or, in a user's template, as JSON."""
+    line = shlex.quote(f": {title}\n")
+    entry = shlex.quote(f'"title": {json.dumps(title, ensure_ascii=False)}')
+    return f"*{line}*|*{entry}*"
 
 
 def _path(path: str) -> str:

@@ -66,7 +66,7 @@ def test_measure_lists_every_known_task_once_and_in_order() -> None:
         MEASURE,
         finished_tasks=finished,
         open_tasks=[Task(id="x-3", title="Open\nin two lines")],
-        other=[Task(id="x-4", title="Unwanted")],
+        other_tasks=[Task(id="x-4", title="Unwanted")],
     )
     found = blocks(measure_prompt(None, facts))
     assert found["finished-tasks"] == "x-9: First\nx-2: Second"
@@ -91,11 +91,12 @@ def test_what_exceeds_the_budget_of_documents_is_named() -> None:
         Document(path="a.md", text="a" * 60),
         Document(path="b.md", text="ü" * 60),
         Document(path="c.md", text="c"),
+        Document(path="d.md", text=None),
     ]
     prompt = measure_prompt(None, dataclasses.replace(MEASURE, documents=documents, document_budget=100))
     assert '<document path="a.md">\n' + "a" * 60 in prompt
     assert '<document path="c.md">\nc\n' in prompt
-    assert blocks(prompt)["paths"] == "b.md"
+    assert blocks(prompt)["paths"] == "b.md\nd.md"
     assert "ü" not in prompt
 
 
@@ -295,7 +296,7 @@ def test_conditions_and_trim_marks(template: str, description: str, expected: st
         ("{{.Title | upper}}", "t.md:1: {{.Title | upper}} is not understood"),
         ("{{.Title.__class__}}", "t.md:1: .Title.__class__ is not a placeholder"),
         ("{{}}", "t.md:1: {{}} is not understood"),
-        ("only text", "t.md: the template lacks {{.Title}}"),
+        ("only text", "t.md: the template lacks {{.Title}} or {{.Description}}"),
     ],
 )
 def test_anything_else_is_an_error_with_its_line(template: str, where: str) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pytest_cobbler.cycle.prompts import MeasureFacts, measure_prompt
 from pytest_cobbler.process import Completion, host_environment, run
 from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.tracker.base import Task
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def stitch(agent: StandInAgent, worktree: Path, title: str, attempt: int = 1, pr
     return run(agent.command, env=env, cwd=worktree, stdin=prompt.encode(), timeout=30)
 
 
-def measure(agent: StandInAgent, worktree: Path, cycle: int = 1, attempt: int = 1) -> str:
+def measure(agent: StandInAgent, worktree: Path, cycle: int = 1, attempt: int = 1, prompt: str = "") -> str:
     output = worktree / "proposals.json"
     env = host_environment(
         COBBLER_PHASE="measure",
@@ -38,7 +41,7 @@ def measure(agent: StandInAgent, worktree: Path, cycle: int = 1, attempt: int = 
         COBBLER_ATTEMPT=str(attempt),
         COBBLER_OUTPUT=str(output),
     )
-    completion = run(agent.command, env=env, cwd=worktree, timeout=30)
+    completion = run(agent.command, env=env, cwd=worktree, stdin=prompt.encode(), timeout=30)
     assert completion.ok, completion.errors
     return output.read_text()
 
@@ -133,9 +136,9 @@ def test_deletes_and_prints(agent: StandInAgent, worktree: Path) -> None:
 
 
 def test_a_command_reads_the_prompt(agent: StandInAgent, worktree: Path) -> None:
-    agent.task("t").runs("cat > prompt")
-    assert stitch(agent, worktree, "t", prompt="Do it.").ok
-    assert (worktree / "prompt").read_text() == "Do it."
+    agent.task("t").runs("true").runs("cat > prompt")
+    assert stitch(agent, worktree, "t", prompt="Do 'it' %s \\n.\n").ok
+    assert (worktree / "prompt").read_text() == "Do 'it' %s \\n.\n"
 
 
 def test_a_later_attempt_takes_the_last_steps_defined_for_it(agent: StandInAgent, worktree: Path) -> None:
@@ -192,6 +195,27 @@ def test_measures_answer_in_the_order_of_their_cycles(agent: StandInAgent, workt
     assert json.loads(measure(agent, worktree, 2)) == [{"index": 7, "title": "Three", "description": "Three"}]
     assert json.loads(measure(agent, worktree, 2, 2)) == []
     assert json.loads(measure(agent, worktree, 3)) == []
+
+
+@pytest.mark.parametrize("template", [None, "{{.ExistingIssues}} {{.OutputPath}}"])
+@pytest.mark.parametrize("title", ['Add it\'s "parser"', "Größe * [a]"])
+def test_a_measure_does_not_repeat_itself(
+    agent: StandInAgent, worktree: Path, title: str, template: str | None
+) -> None:
+    agent.measure().writes_tasks([{"title": "Other"}, {"title": title}])
+    agent.measure(cycle=2).writes_output(json.dumps([{"title": title}]))
+    facts = MeasureFacts(
+        limit=1,
+        output_path="out",
+        lines_min=1,
+        lines_max=2,
+        finished_tasks=[Task(id="x-1", title=f"{title} more")],
+    )
+    assert len(json.loads(measure(agent, worktree, prompt=measure_prompt(template, facts)))) == 2
+    facts = replace(facts, open_tasks=[Task(id="x-2", title=title)])
+    prompt = measure_prompt(template, facts)
+    assert json.loads(measure(agent, worktree, prompt=prompt)) == []
+    assert len(json.loads(measure(agent, worktree, 2, prompt=prompt))) == 1
 
 
 def test_usage_is_reported_as_a_stream_json_result(agent: StandInAgent, worktree: Path) -> None:
