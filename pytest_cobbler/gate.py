@@ -9,19 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Cause, Job, Limits, Mount, Network, Sandbox
 
 LARGEST_LOG = 16 * 1024 * 1024
-
-
-@dataclass(frozen=True, kw_only=True)
-class GateStep:
-    """One command of the gate: its name (``build``, ``test``), its words, and how it is shown."""
-
-    name: str
-    argv: tuple[str, ...]
-    shown: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +47,7 @@ class GateResult:
 class Gate:
     """The commands of the trusted configuration, and where they run."""
 
-    steps: Sequence[GateStep]
+    steps: Sequence[Step]
     sandbox: Sandbox
     network: Network
     image: str | None
@@ -99,7 +91,7 @@ class Gate:
         )
 
 
-def _script(steps: Sequence[GateStep], mark: str) -> str:
+def _script(steps: Sequence[Step], mark: str) -> str:
     lines = ["exec 2>&1"]
     for step in steps:
         lines.append(f"printf '%s\\n' {shlex.quote(f'{mark}{step.name}')}")

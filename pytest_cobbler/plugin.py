@@ -36,9 +36,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="Run a whole cycle on a sample project with recorded agents: no key, podman or bd needed.",
     )
-    group.addoption("--cobbler-cycles", type=int, metavar="N", help="Cycles of this run (0: only open tasks).")
+    group.addoption(
+        "--cobbler-cycles", type=int, metavar="N", help="Cycles of this run (0: only open tasks)."
+    )
     group.addoption("--cobbler-jobs", type=int, metavar="N", help="Agents at once in this run.")
-    group.addoption("--cobbler-max-issues", type=int, metavar="N", help="Most tasks per measure and per cycle.")
+    group.addoption(
+        "--cobbler-max-issues", type=int, metavar="N", help="Most tasks per measure and per cycle."
+    )
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -1,0 +1,26 @@
+"""What ``--cobbler-ACTION`` does when it is not a session of items; one module for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+
+import pytest
+
+from pytest_cobbler.errors import CobblerError
+
+
+def run(config: pytest.Config, actions: Sequence[str]) -> int:
+    """Carry out the one action asked for; its exit code.
+
+    Raises:
+        pytest.UsageError: several were asked for, or it cannot be done as things are.
+    """
+    if len(actions) > 1:
+        names = " and ".join(f"--cobbler-{action}" for action in actions)
+        raise pytest.UsageError(f"{names}: one action at a time")
+    module = import_module(f"pytest_cobbler.actions.{actions[0]}")
+    try:
+        return int(module.run(config))
+    except CobblerError as error:
+        raise pytest.UsageError(str(error)) from error

@@ -149,12 +149,12 @@ def _take(
         )
     commit = _commit(run, task, number, found) if found.change else ""
     run.worktrees.remove(worktree)
-    cause, error, evidence = _verdict(result, found)
+    cause, said, evidence = _verdict(result, found)
     return Attempt(
         number=number,
         result=result,
         cause=cause,
-        error=error,
+        error=said,
         evidence=evidence,
         paths=tuple(r.path for r in found.refusals if r.path),
         commit=commit,

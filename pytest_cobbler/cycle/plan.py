@@ -58,6 +58,11 @@ class Plan:
             entry.rank = (-heights[key], *entry.rank[1:])
         self._ranked = True
 
+    def follow(self, key: str, after: Iterable[str]) -> None:
+        """Let ``key`` come after more items than it did."""
+        self._entries[key].after |= frozenset(after)
+        self._ranked = False
+
     def __contains__(self, key: str) -> bool:
         return key in self._entries
 

@@ -81,6 +81,8 @@ class Run:
     landing: ThreadPoolExecutor
     finished: Finished
     cancellation: Cancellation = field(default_factory=Cancellation)
+    open_tasks: set[str] = field(default_factory=set)
+    """Ids of the session's tasks: a need outside it is met."""
     surroundings: Surroundings = Surroundings()
     _numbers: dict[str, int] = field(default_factory=dict)
 

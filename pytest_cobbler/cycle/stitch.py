@@ -341,7 +341,7 @@ class Stitching:
     def _count(self, **seconds: float) -> None:
         record = self._record
         more = {name: getattr(record, name) + value for name, value in seconds.items()}
-        self._record = replace(record, **more)  # type: ignore[arg-type]
+        self._record = replace(record, **more)
 
 
 def _cancelled() -> Outcome:

@@ -18,7 +18,9 @@ class Journal:
 
     def write(self, event: str, **facts: object) -> None:
         """Append one event; facts that are empty are left out."""
-        line = {"time": timestamp(), "event": event} | {k: v for k, v in facts.items() if v not in ("", None, ())}
+        line = {"time": timestamp(), "event": event} | {
+            k: v for k, v in facts.items() if v not in ("", None, ())
+        }
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
 

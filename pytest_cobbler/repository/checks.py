@@ -136,9 +136,7 @@ def read_change(git: Git, old: str, new: str) -> Change:
     for facts, path in zip(fields[::2], fields[1::2], strict=True):
         old_mode, new_mode, before, after, status = facts[1:].decode().split(" ")
         entries.append(
-            Entry(
-                path=path, status=status[:1], old_mode=old_mode, new_mode=new_mode, old=before, new=after
-            )
+            Entry(path=path, status=status[:1], old_mode=old_mode, new_mode=new_mode, old=before, new=after)
         )
     return Change(entries=tuple(entries))
 
@@ -182,7 +180,9 @@ def _check_protected(git: Git, change: Change, policy: Policy) -> Iterable[Refus
             continue
         if _matches(path, policy.protected) or _shadows_standard_library(path):
             yield Refusal(reason="a protected path", path=entry.shown)
-        elif path.lower() == "pyproject.toml" and _pytest_tables(git, entry.old) != _pytest_tables(git, entry.new):
+        elif path.lower() == "pyproject.toml" and _pytest_tables(git, entry.old) != _pytest_tables(
+            git, entry.new
+        ):
             yield Refusal(reason="the [tool.pytest] table is protected", path=entry.shown)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,14 @@ class Generation:
     @property
     def ref(self) -> str:
         return names.branch_ref(self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What the first commit of a generation changes: paths that go, and path -> content by the generation's name."""
+
+    remove: tuple[str, ...] = ()
+    write: Callable[[str], Mapping[str, bytes]] = lambda name: {}
 
 
 def active_generations(repository: Repository, prefix: str) -> dict[str, str]:
@@ -93,26 +101,21 @@ def create_generation(
     *,
     prefix: str,
     base: str,
+    start: str,
     identity: Identity,
     now: datetime,
-    remove: Sequence[str] = (),
-    write: Mapping[str, bytes] | None = None,
+    changes: Changes,
 ) -> Generation:
-    """Branch off ``base`` with one commit that removes and writes the given paths; tag the base.
+    """Branch off commit ``start`` of branch ``base`` with one commit that makes ``changes``; tag ``start``.
 
     Making the branch is the commit point: before it nothing is visible, after it the tag follows from it.
 
     Raises:
-        RepositoryError: the base does not exist.
+        RepositoryError: somebody made the same branch at the same time.
     """
-    start = repository.read_ref(names.branch_ref(base))
-    if start is None:
-        raise RepositoryError(f"there is no branch {base} to start from", "Set base_branch to an existing one.")
     name = names.generation_name(prefix, now, _taken(repository, prefix))
-    tree = _edited_tree(repository, repository.tree_of(start), remove, write or {})
-    text = trailers.message(
-        repository, _subject(name), "", {trailers.GENERATION: name, trailers.BASE: base}
-    )
+    tree = _edited_tree(repository, repository.tree_of(start), changes.remove, changes.write(name))
+    text = trailers.message(repository, _subject(name), "", {trailers.GENERATION: name, trailers.BASE: base})
     first = repository.commit(tree, [start], text, identity)
     if not repository.move_ref(names.branch_ref(name), first, ZERO, f"cobbler: start {name}"):
         raise RepositoryError(f"branch {name} appeared while it was being made", "Run the command again.")
@@ -125,7 +128,7 @@ def complete_start(repository: Repository, generation: Generation) -> None:
     """Make what follows from the branch: its start tag."""
     tag = names.tag_ref(generation.name, "start")
     if repository.read_ref(tag) is None:
-        repository.move_ref(tag, generation.start, ZERO, "")
+        repository.move_ref(tag, generation.start, ZERO, "cobbler: start")
 
 
 def _subject(name: str) -> str:
@@ -142,9 +145,7 @@ def _taken(repository: Repository, prefix: str) -> set[str]:
     return taken
 
 
-def _edited_tree(
-    repository: Repository, tree: str, remove: Sequence[str], write: Mapping[str, bytes]
-) -> str:
+def _edited_tree(repository: Repository, tree: str, remove: Sequence[str], write: Mapping[str, bytes]) -> str:
     if not remove and not write:
         return tree
     index = repository.work_dir / "start.index"

@@ -127,7 +127,9 @@ class Git:
 
     def resolve(self, revision: str) -> str | None:
         """The id of ``revision``, or ``None``."""
-        completion = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision, accepted=(0, 1))
+        completion = self.run(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", revision, accepted=(0, 1)
+        )
         return completion.text.strip() or None
 
 

@@ -165,9 +165,7 @@ def _receive(directory: Path, repository: Repository, pack: IO[bytes]) -> Git:
     if len(content) > LARGEST_PACK:
         raise HarvestError(f"harvest: the change is larger than {LARGEST_PACK >> 20} MiB")
     try:
-        quarantine.run(
-            "index-pack", "--strict", "--stdin", f"--max-input-size={LARGEST_PACK}", stdin=content
-        )
+        quarantine.run("index-pack", "--strict", "--stdin", f"--max-input-size={LARGEST_PACK}", stdin=content)
     except CobblerError as error:
         raise HarvestError("harvest: git refuses the objects", evidence=error.evidence) from error
     return quarantine

@@ -54,9 +54,7 @@ def _readable(messages: bytes) -> str:
     return "\n".join(found)
 
 
-def land(
-    repository: Repository, ref: str, merged: Merge, message: str, identity: Identity
-) -> str | None:
+def land(repository: Repository, ref: str, merged: Merge, message: str, identity: Identity) -> str | None:
     """Commit the merged tree on top of its tip and move ``ref`` there; ``None``: the tip has moved meanwhile."""
     commit = repository.commit(merged.tree, [merged.tip], message, identity)
     reason = f"cobbler: land {os.fsdecode(message.split(chr(10), 1)[0])}"

@@ -27,7 +27,9 @@ def message(repository: Repository, title: str, body: str, trailers: Mapping[str
     ]
     # The line before makes a last paragraph of the body that looks like trailers one that is not.
     draft = f"{subject}\n\n{text}\n\n" if text else f"{subject}\n\n"
-    return repository.objects.text("interpret-trailers", "--no-divider", *arguments, stdin=draft.encode()) + "\n"
+    return (
+        repository.objects.text("interpret-trailers", "--no-divider", *arguments, stdin=draft.encode()) + "\n"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

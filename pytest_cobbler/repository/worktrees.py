@@ -189,7 +189,9 @@ class GateCheckout:
         return self.path
 
     def _chown_changes(self, old: str, new: str, owner: tuple[int, int]) -> None:
-        changed = self._git.fields("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=d", old, new)
+        changed = self._git.fields(
+            "diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=d", old, new
+        )
         paths: set[Path] = set()
         for name in changed:
             path = self.path / os.fsdecode(name)

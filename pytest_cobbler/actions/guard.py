@@ -1,0 +1,67 @@
+"""Before any conftest is imported: a checkout that holds an agent's unmerged work is not a place to run pytest from."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_cobbler.errors import CobblerError, RepositoryError
+from pytest_cobbler.repository import trailers
+from pytest_cobbler.repository.repository import Repository
+
+
+def refuse_untrusted_checkout(config: pytest.Config) -> None:
+    """Refuse to run where HEAD holds landed work that its base does not reach.
+
+    Raises:
+        pytest.UsageError: it does; says how to get back.
+    """
+    try:
+        repository = Repository(config.invocation_params.dir)
+    except RepositoryError:
+        return  # whoever needs a repository will say so
+    try:
+        found = untrusted(repository)
+    except CobblerError as error:
+        raise pytest.UsageError(str(error)) from error
+    if found:
+        raise pytest.UsageError(found)
+
+
+def untrusted(repository: Repository) -> str:
+    """Why HEAD cannot be trusted, or nothing."""
+    head = repository.head_commit()
+    if head is None:
+        return ""
+    fields = repository.objects.fields(
+        "log",
+        "-z",
+        f"--grep=^{trailers.GENERATION}: ",
+        f"--format=%s%x00%(trailers:key={trailers.BASE},valueonly,separator=%x01)",
+        "--end-of-options",
+        head,
+    )
+    if not fields:
+        return ""
+    subjects = {subject.decode("utf-8", "replace") for subject in fields[::2]}
+    bases = {base.decode("utf-8", "replace") for base in fields[1::2] if base}
+    branch = repository.head_branch()
+    if branch and f"Start generation: {branch}" in subjects:
+        return _refusal(f"{branch} is checked out, which is a generation: an agent's code", bases)
+    known = [ref for base in bases for ref in (f"refs/heads/{base}",) if repository.read_ref(ref)]
+    left = repository.objects.text(
+        "log",
+        "--max-count=1",
+        f"--grep=^{trailers.TASK}: ",
+        "--format=%H",
+        head,
+        "--not",
+        *(repository.read_ref(ref) or "" for ref in known),
+    )
+    if left:
+        return _refusal(f"HEAD holds {left[:12]}, an agent's commit that was not merged into its base", bases)
+    return ""
+
+
+def _refusal(cause: str, bases: set[str]) -> str:
+    base = next(iter(sorted(bases)), "main")
+    return f"{cause}; pytest would import its conftest.py here\nGo back to code you trust: git switch {base}"

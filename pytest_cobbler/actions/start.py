@@ -1,0 +1,40 @@
+"""``--cobbler-start``: tag the base, make the generation branch with its first commit."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from pytest_cobbler.config import load
+from pytest_cobbler.cycle.opening import find_base, language_of, open_repository, start_generation
+from pytest_cobbler.repository.generations import Generation, active_generations
+from pytest_cobbler.repository.lock import run_lock
+from pytest_cobbler.session.find import configuration_path, overrides
+
+
+def run(config: pytest.Config) -> int:
+    """Start a generation; the user's checkout stays as it is.
+
+    Raises:
+        CobblerError: there is nothing to start from.
+    """
+    settings = load(configuration_path(config, "--cobbler-start"), overrides(config))
+    repository = open_repository(settings)
+    with run_lock(repository.common_dir, "pytest --cobbler-start"):
+        base = find_base(settings, repository)
+        generation = start_generation(settings, repository, language_of(settings, repository), base)
+        active = active_generations(repository, settings.gen_prefix)
+    _say(generation, list(active))
+    return 0
+
+
+def _say(generation: Generation, active: list[str]) -> None:
+    lines = [f"Started {generation.name} from {generation.base} ({generation.start[:12]})."]
+    if len(active) > 1:
+        lines += [
+            f"Active generations: {', '.join(active)}.",
+            f"Name the one to work on in configuration.yaml: generation_branch: {generation.name}",
+        ]
+    lines.append("Next: pytest --cobbler-generate")
+    sys.stdout.write("\n".join(lines) + "\n")

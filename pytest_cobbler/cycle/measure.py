@@ -1,0 +1,232 @@
+"""One measure: an agent proposes tasks, what it wrote is checked, the tasks are created."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
+from pytest_cobbler.cycle.prompts import MeasureFacts, informative, measure_prompt
+from pytest_cobbler.cycle.proposals import Proposal, ProposalProblem, parse, select, to_new_tasks
+from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.cycle.stitch import read_tail
+from pytest_cobbler.report.journal import timestamp
+from pytest_cobbler.repository.worktrees import Worktree
+from pytest_cobbler.tracker.base import Task
+
+LARGEST_ANSWER = 1024 * 1024
+
+_OUTPUT = "tasks.json"
+
+
+class NoAnswer(Exception):
+    """The agent left no file that could be read; the text says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a measure came to: ``tasks`` were created, ``left`` are titles beyond the limit."""
+
+    outcome: Outcome
+    tasks: tuple[Task, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+class Measuring:
+    """One measure on its way. Call it once, in a thread that holds a slot; it gives the slot back."""
+
+    def __init__(self, run: Run, cycle: int, on_step: Callable[[str], None] | None = None) -> None:
+        self._run = run
+        self._name = f"cycle-{cycle}"
+        self._on_step = on_step
+        self._record = Record(started_at=timestamp())
+        self._transcript = ""
+
+    def __call__(self) -> Measured:
+        try:
+            measured = self._work()
+        finally:
+            self._run.slots.give()
+        outcome = replace(measured.outcome, record=self._record, transcript_tail=self._transcript)
+        return replace(measured, outcome=outcome)
+
+    def _work(self) -> Measured:
+        run = self._run
+        run.look_around()
+        existing = run.tracker.tasks().result()
+        errors: list[str] = []
+        previous = ""
+        cause, summary, details = "agent", "", ""
+        for _ in range(run.config.max_attempts):
+            if run.cancellation.requested:
+                return Measured(outcome=Outcome(verdict=Verdict.CANCELLED, summary="cancelled"))
+            result, answer = self._attempt(existing, errors, previous)
+            if result.completed.cause == "cancelled":
+                return Measured(outcome=Outcome(verdict=Verdict.CANCELLED, summary="cancelled"))
+            if result.limited:
+                outcome = Outcome(
+                    verdict=Verdict.LIMITED, cause="limited", summary=result.error, until=result.limited_until
+                )
+                return Measured(outcome=outcome)
+            if result.error:
+                cause, summary, details = (
+                    "agent",
+                    result.error,
+                    informative(result.text or result.completed.stderr),
+                )
+                errors, previous = [], ""
+                continue
+            if isinstance(answer, NoAnswer):
+                cause, summary, details = "output", str(answer), informative(result.text)
+                errors, previous = [str(answer)], ""
+                continue
+            try:
+                proposals = parse(answer, existing)
+            except ProposalProblem as problem:
+                errors, previous = list(problem.errors), answer.decode("utf-8", "replace")
+                cause, summary, details = "output", f"unusable answer: {errors[0]}", "\n".join(errors)
+                continue
+            return self._import(proposals)
+        outcome = Outcome(
+            verdict=Verdict.FAILED,
+            cause=cause,
+            summary=summary,
+            details="\n".join(part for part in (details, f"Kept in {self._kept()}") if part),
+        )
+        return Measured(outcome=outcome)
+
+    def _attempt(
+        self, existing: list[Task], errors: list[str], previous: str
+    ) -> tuple[AgentResult, bytes | NoAnswer]:
+        run = self._run
+        number = run.next_number(self._name)
+        directory = run.attempt_directory(self._name, number)
+        directory.mkdir(parents=True, exist_ok=True)
+        tip = run.tip()
+        worktree = run.worktrees.create(
+            f"{self._name}-{number}",
+            parent=tip,
+            tree=run.repository.tree_of(tip),
+            purpose={"measure": self._name, "number": str(number)},
+        )
+        try:
+            prompt = self._prompt(worktree, existing, errors, previous)
+            (directory / "prompt.md").write_text(prompt, encoding="utf-8")
+            run.journal.write("measure", item=self._name, attempt=number, worktree=worktree.tree)
+            result = run.agent.run(
+                AgentRequest(
+                    phase="measure",
+                    task_id=self._name,
+                    title=f"measure {self._name}",
+                    attempt=self._record.attempts + 1,
+                    prompt=prompt,
+                    worktree=worktree.tree,
+                    mounts=worktree.mounts(run.repository),
+                    network=run.network,
+                    limits=run.agent_limits,
+                    transcript=directory / "transcript.jsonl",
+                    errors=directory / "stderr.txt",
+                    output=worktree.output / _OUTPUT,
+                    on_step=self._on_step,
+                ),
+                run.sandbox,
+                run.cancellation,
+            )
+            answer = read_answer(worktree)
+        finally:
+            run.worktrees.remove(worktree)
+        if isinstance(answer, bytes):
+            (directory / _OUTPUT).write_bytes(answer)
+        self._note(result, directory / "transcript.jsonl")
+        run.journal.write("measured", item=self._name, attempt=number, error=result.error)
+        return result, answer
+
+    def _note(self, result: AgentResult, transcript: Path) -> None:
+        self._transcript = read_tail(transcript)
+        record = self._record.with_usage(result.usage)
+        self._record = replace(
+            record,
+            attempts=record.attempts + 1,
+            agent_seconds=record.agent_seconds + result.completed.seconds,
+            transcript=str(transcript),
+        )
+
+    def _prompt(self, worktree: Worktree, existing: list[Task], errors: list[str], previous: str) -> str:
+        run, config = self._run, self._run.config
+        tasks = [task for task in existing if task.type == "task"]
+        finished = [task for task in tasks if task.status == "closed" or task.id in run.finished]
+        open_tasks = [
+            task for task in tasks if task not in finished and task.status in ("open", "in_progress")
+        ]
+        others = [task for task in tasks if task not in finished and task not in open_tasks]
+        template = config.measure_prompt
+        return measure_prompt(
+            template.read_text(encoding="utf-8") if template else None,
+            MeasureFacts(
+                open_tasks=open_tasks,
+                finished_tasks=finished,
+                other_tasks=others,
+                limit=config.max_issues,
+                output_path=str(worktree.output / _OUTPUT),
+                user_input=config.user_prompt,
+                lines_min=config.estimated_lines_min,
+                lines_max=config.estimated_lines_max,
+                gate=run.gate.shown,
+                protected=run.protected_shown,
+                documents=run.surroundings.documents,
+                files=run.surroundings.files,
+                errors=errors,
+                previous=previous,
+            ),
+        )
+
+    def _import(self, proposals: tuple[Proposal, ...]) -> Measured:
+        """Create the tasks, all or none."""
+        run = self._run
+        began = time.monotonic()
+        taken, left = select(proposals, run.config.max_issues)
+        tasks: tuple[Task, ...] = ()
+        if taken:
+            new = to_new_tasks(taken, run.generation.name, run.config.task_label)
+            ids = run.tracker.create(new).result()
+            created = {task.id: task for task in run.tracker.tasks().result()}
+            tasks = tuple(created[ids[one.key]] for one in new)
+            first = tasks[0].id
+            run.tracker.comment(first, self._record.as_json("measure", tasks=[task.id for task in tasks]))
+        self._record = replace(
+            self._record, landing_seconds=self._record.landing_seconds + time.monotonic() - began
+        )
+        titles = tuple(proposal.title for proposal in left)
+        run.journal.write("proposed", item=self._name, tasks=[task.id for task in tasks], left=titles)
+        said = f"{len(tasks)} tasks proposed" if tasks else "nothing left to propose"
+        return Measured(
+            outcome=Outcome(verdict=Verdict.PROPOSED, summary=said, details="\n".join(titles)),
+            tasks=tasks,
+            left=titles,
+        )
+
+    def _kept(self) -> str:
+        return str(self._run.directory / "attempts" / self._name)
+
+
+def read_answer(worktree: Worktree) -> bytes | NoAnswer:
+    """The file an agent was asked for, read as what it is: something an agent wrote."""
+    path = worktree.output / _OUTPUT
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return NoAnswer("the agent wrote no file of tasks")
+    except OSError as error:
+        return NoAnswer(f"the file of tasks cannot be read: {error.strerror}")
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return NoAnswer("the file of tasks is not a regular file")
+        content = file.read(LARGEST_ANSWER + 1)
+    if len(content) > LARGEST_ANSWER:
+        return NoAnswer(f"the file of tasks is larger than {LARGEST_ANSWER >> 20} MiB")
+    return content

@@ -1,0 +1,118 @@
+"""What a run that died left behind, found by comparing two truths: the repository and the tracker."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from pytest_cobbler.cycle.outcome import Record
+from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.repository import names, trailers
+from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt
+from pytest_cobbler.repository.generations import complete_start
+from pytest_cobbler.repository.harvest import harvest
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.worktrees import Worktree
+
+INTERRUPTED = "interrupted"
+
+
+def recover(run: Run) -> list[str]:
+    """Bring repository and tracker to a state from which a run can begin; what was done, a line each.
+
+    Nothing an agent made is dropped: what lies in a worktree becomes an attempt ref. Call it under the run lock.
+    """
+    done = [f"removed container {name}" for name in run.sandbox.sweep()]
+    complete_start(run.repository, run.generation)
+    done += _worktrees(run)
+    done += _task_branches(run)
+    done += _claims(run)
+    for line in done:
+        run.journal.write("recovered", what=line)
+    return done
+
+
+def remove_stale_locks(repository: Repository) -> list[str]:
+    """Remove git's lock files on refs that only we write; call it under the run lock."""
+    places = ("refs/cobbler", "refs/heads/task")
+    found = [path for place in places for path in (repository.common_dir / place).rglob("*.lock")]
+    for path in found:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+    return [f"removed {path}" for path in found]
+
+
+def _worktrees(run: Run) -> Iterator[str]:
+    for worktree in run.worktrees.leftovers():
+        task_id = worktree.purpose.get("task", "")
+        if task_id and task_id not in run.finished:
+            yield _salvage(run, worktree, task_id)
+        else:
+            run.worktrees.remove(worktree)
+            yield f"removed worktree {worktree.name}"
+
+
+def _salvage(run: Run, worktree: Worktree, task_id: str) -> str:
+    """Take the work out of a dead run's worktree."""
+    try:
+        found = harvest(worktree, run.repository, run.sandbox, run.policy(), run.sandbox.owner)
+    except CobblerError as error:
+        return f"kept {run.worktrees.keep(worktree)} of {task_id}: {error.cause}"
+    if not found.importable:
+        return f"kept {run.worktrees.keep(worktree)} of {task_id}: {found.refusals[0]}"
+    run.worktrees.remove(worktree)
+    if not found.change:
+        return f"removed worktree {worktree.name}, which had no change"
+    title = worktree.purpose.get("title", "")
+    commit = run.repository.commit(found.tree, [found.parent], f"Work on {task_id}\n", run.identity)
+    return _keep(run, task_id, int(worktree.purpose["number"]), commit, title)
+
+
+def _keep(run: Run, task_id: str, number: int, commit: str, title: str) -> str:
+    ref = keep_attempt(
+        run.repository,
+        run.generation.name,
+        task_id,
+        number,
+        commit=commit,
+        title=title,
+        cause=INTERRUPTED,
+        evidence="The run that made it ended before it could be landed.",
+        identity=run.identity,
+    )
+    return f"kept the work on {task_id} as {ref}"
+
+
+def _task_branches(run: Run) -> Iterator[str]:
+    """Branches of tasks whose landing never ended; whose they are is in the commit, not in the name's beginning."""
+    for ref, commit in run.repository.list_refs(f"refs/heads/task/{run.generation.name}-*").items():
+        said = trailers.read_trailers(run.repository, commit)
+        task_id, _, number = said.get(trailers.ATTEMPT, "").partition(" ")
+        if said.get(trailers.GENERATION) != run.generation.name or not number.isdigit():
+            continue
+        if ref != names.branch_ref(names.task_branch(run.generation.name, task_id)):
+            continue
+        if task_id in run.finished:
+            drop_attempts(run.repository, run.generation.name, task_id)
+        else:
+            title = run.repository.objects.text("show", "-s", "--format=%s", commit)
+            yield _keep(run, task_id, int(number), commit, title.partition(": ")[2])
+        run.repository.delete_refs([ref])
+
+
+def _claims(run: Run) -> Iterator[str]:
+    for task in run.tracker.tasks().result():
+        claim = task.claim
+        if claim is None or (claim.host, claim.repository) != (run.claim.host, run.claim.repository):
+            continue
+        if claim.run == run.claim.run:
+            continue
+        if landed := run.finished.get(task.id):
+            record = Record().as_json("recovery", commit=landed.commit, generation=run.generation.name)
+            run.tracker.comment(task.id, record)
+            run.tracker.close_task(task.id, f"landed in {landed.commit}").result()
+            yield f"closed {task.id}, which had landed in {landed.commit[:12]}"
+        else:
+            run.tracker.release(task.id, "released: the run that had it ended").result()
+            yield f"released {task.id}"

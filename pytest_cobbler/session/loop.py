@@ -1,0 +1,296 @@
+"""The session's loop: starts what may start, reports what has ended, stops when it is told to.
+
+The main thread alone touches pytest and the terminal, and waits for nothing but its own queue.
+"""
+
+from __future__ import annotations
+
+import functools
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_cobbler.cycle.measure import Measured, Measuring
+from pytest_cobbler.cycle.outcome import Outcome, Verdict
+from pytest_cobbler.cycle.plan import Plan, State
+from pytest_cobbler.cycle.stitch import Stitching
+from pytest_cobbler.session.nodes import AgentItem, ConfigurationFile, MeasureItem, Placeholder, StitchItem
+from pytest_cobbler.session.status import StatusLine
+
+if TYPE_CHECKING:
+    from pytest_cobbler.cycle.run import Run
+
+_TICK = 0.5
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A thread has come to its end."""
+
+    key: str
+    result: Outcome | Measured | BaseException
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """An agent took a step."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Woken:
+    """Something may be ready now."""
+
+
+Event = Ended | Stepped | Woken
+
+
+@dataclass
+class Events:
+    """What threads tell the main thread."""
+
+    _queue: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
+
+    def put(self, event: Event) -> None:
+        self._queue.put(event)
+
+    def wake(self) -> None:
+        self._queue.put(Woken())
+
+    def get(self, timeout: float) -> Event | None:
+        try:
+            return self._queue.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+
+class Loop:
+    """Runs the items of a session."""
+
+    def __init__(self, session: pytest.Session, run: Run, events: Events, reporter: Any) -> None:
+        self._session = session
+        self._run = run
+        self._events = events
+        self._plan = Plan()
+        self._items: dict[str, AgentItem] = {}
+        self._running: dict[str, float] = {}
+        self._steps: dict[str, str] = {}
+        self._no_measure = ""
+        self._reporter = reporter
+        self._status = StatusLine(reporter)
+        self._looping = False
+        file = session.items[0].getparent(ConfigurationFile)
+        assert file is not None
+        self._placeholder = Placeholder.from_parent(file, name="next", cycle=0)
+        self.not_selected: list[str] = []
+
+    def skip_measures(self, why: str) -> None:
+        """No measure runs from here on."""
+        self._no_measure = why
+
+    def add(self, items: list[AgentItem]) -> None:
+        """Plan new items; every measure comes after the stitches of earlier cycles."""
+        for item in items:
+            self._items[item.key] = item
+            if isinstance(item, StitchItem):
+                needs = [f"stitch::{need}" for need in item.task.needs if self._is_open(need)]
+                task = item.task
+                self._plan.add(item.key, needs=needs, priority=task.priority, created=task.created_at)
+            else:
+                self._plan.add(item.key)
+        for key, item in self._items.items():
+            if isinstance(item, MeasureItem) and self._plan.state(key) is State.WAITING:
+                self._plan.follow(key, [k for k, other in self._items.items() if _comes_before(other, item)])
+
+    def _is_open(self, task_id: str) -> bool:
+        return task_id not in self._run.finished and task_id in self._run.open_tasks
+
+    # -- running
+
+    def run(self) -> None:
+        """Run every item.
+
+        Raises:
+            pytest.Session.Failed, pytest.Session.Interrupted: as pytest's own loop does.
+        """
+        session = self._session
+        self._catch_signals()
+        self._looping = True
+        try:
+            while self._plan.waiting() or self._running:
+                if session.shouldstop or session.shouldfail:
+                    break
+                self._step()
+            if session.shouldstop or session.shouldfail:
+                self._stop(str(session.shouldfail or session.shouldstop))
+        finally:
+            self._looping = False
+            self._run.cancellation.cancel()
+            self._status.hide()
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+
+    def _step(self) -> None:
+        if self._report_what_cannot_start():
+            return
+        self._start()
+        event = self._events.get(_TICK)
+        if event is None:
+            self._show_status()
+        else:
+            self._take(event)
+
+    def _report_what_cannot_start(self) -> bool:
+        """Report one item that will never start; True if there was one."""
+        for key, needs in self._plan.blocked().items():
+            unselected = [need for need in needs if need not in self._plan]
+            self.not_selected += [key] if unselected else []
+            why = "not selected" if unselected else "did not land"
+            names = ", ".join(need.partition("::")[2] for need in needs)
+            self._report(
+                key,
+                Outcome(verdict=Verdict.BLOCKED, cause="needs", summary=f"blocked by {names}, which {why}"),
+            )
+            return True
+        for key in self._plan.stuck():
+            self._report(key, Outcome(verdict=Verdict.BLOCKED, cause="needs", summary="waits for itself"))
+            return True
+        for key in self._plan.ready():
+            if self._no_measure and isinstance(self._items[key], MeasureItem):
+                self._report(key, Outcome(verdict=Verdict.BLOCKED, cause="measure", summary=self._no_measure))
+                return True
+        return False
+
+    def _start(self) -> None:
+        for key in self._plan.ready():
+            if not self._run.slots.take():
+                return
+            self._plan.mark(key, State.RUNNING)
+            self._running[key] = time.monotonic()
+            threading.Thread(
+                target=self._body, args=(key, self._work(key)), name=f"cobbler-{key}", daemon=True
+            ).start()
+
+    def _work(self, key: str) -> Callable[[], Outcome | Measured]:
+        item = self._items[key]
+
+        def on_step(text: str) -> None:
+            self._events.put(Stepped(key, text))
+
+        if isinstance(item, StitchItem):
+            return Stitching(self._run, item.task, on_step)
+        return Measuring(self._run, item.cycle, on_step)
+
+    def _body(self, key: str, work: Callable[[], Outcome | Measured]) -> None:
+        try:
+            result: Outcome | Measured | BaseException = work()
+        except BaseException as error:  # belongs to the item, whatever it is
+            result = error
+        self._events.put(Ended(key, result))
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Stepped):
+            self._steps[event.key] = event.text
+            if not self._run.config.silence_agent:
+                self._say(f"{event.key.partition('::')[2]}: {event.text}")
+        elif isinstance(event, Ended):
+            self._end(event)
+
+    def _say(self, text: str) -> None:
+        self._status.hide()
+        if self._reporter is not None:
+            self._reporter.ensure_newline()
+            self._reporter.write_line(text)
+
+    def _end(self, event: Ended) -> None:
+        self._running.pop(event.key, None)
+        item, result = self._items[event.key], event.result
+        if isinstance(result, BaseException):
+            item.error = result
+            landed = self._run.finished.get(item.name)
+            verdict = Verdict.LANDED if landed else Verdict.FAILED
+            result = Outcome(verdict=verdict, cause="error", commit=landed.commit if landed else "")
+        if isinstance(result, Measured):
+            assert isinstance(item, MeasureItem)
+            item.tasks = result.tasks
+            self._run.open_tasks |= {task.id for task in result.tasks}
+            if result.outcome.verdict is Verdict.PROPOSED and not result.tasks:
+                self.skip_measures("nothing left to propose")
+            result = result.outcome
+        self._report(event.key, result)
+
+    def _report(self, key: str, outcome: Outcome) -> None:
+        """Report an item by pytest's own protocol."""
+        item = self._items[key]
+        item.ended(outcome)
+        done = outcome.verdict in (Verdict.LANDED, Verdict.PROPOSED)
+        self._plan.mark(key, State.DONE if done else State.FAILED)
+        self._status.hide()
+        item.ihook.pytest_cobbler_outcome(item=item, outcome=outcome)
+        more = bool(self._plan.waiting() or self._running or getattr(item, "tasks", ()))
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=self._placeholder if more else None)
+        if outcome.verdict is Verdict.LIMITED and not self._session.shouldstop:
+            until = f" until {outcome.until:%H:%M %Z}".rstrip() if outcome.until else ""
+            self._session.shouldstop = f"limited{until}: {outcome.summary}"
+
+    # -- stopping
+
+    def _stop(self, why: str) -> None:
+        """End what runs, then report everything that has not been."""
+        self._run.cancellation.cancel()
+        while self._running:
+            self._status.show(f"stopping {len(self._running)} agents")
+            event = self._events.get(_TICK)
+            if isinstance(event, Ended):
+                self._end(event)
+        for key in self._plan.waiting():
+            self._report(
+                key, Outcome(verdict=Verdict.CANCELLED, cause="cancelled", summary=f"not started: {why}")
+            )
+
+    def _catch_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+
+        def handler(number: int, frame: object) -> None:
+            again = bool(self._session.shouldstop)
+            if not again:
+                self._session.shouldstop = signal.Signals(number).name
+            self._run.cancellation.cancel()
+            self._events.wake()
+            if again and number == signal.SIGINT and self._looping:  # never into pytest's own reporting
+                raise KeyboardInterrupt
+
+        for number in _SIGNALS:
+            old = signal.signal(number, handler)
+            self._session.config.add_cleanup(functools.partial(_restore, number, old))
+
+    def _show_status(self) -> None:
+        now = time.monotonic()
+        parts = []
+        for key, began in self._running.items():
+            step = self._steps.get(key, "")
+            parts.append(f"{key.partition('::')[2]} {now - began:.0f}s{' ' + step[:40] if step else ''}")
+        waiting = len(self._plan.waiting())
+        self._status.show(f"cobbler: {len(parts)} running ({'; '.join(parts)}), {waiting} waiting")
+
+
+def _restore(number: signal.Signals, handler: Any) -> None:
+    signal.signal(number, handler)
+
+
+def _comes_before(other: AgentItem, measure: AgentItem) -> bool:
+    if other is measure:
+        return False
+    return other.cycle < measure.cycle

@@ -1,0 +1,145 @@
+"""The collection tree: ``configuration.yaml`` -> ``measure``, ``stitch`` -> items.
+
+Names hold no brackets: ``--lf`` of pytest 9.2 does not find custom items with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_cobbler.cycle.outcome import Outcome, Verdict
+from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.session.properties import properties_of
+from pytest_cobbler.tracker.base import Task
+
+if TYPE_CHECKING:
+    from pytest_cobbler.session.plugin import GenerationSession
+
+STATE: pytest.StashKey[GenerationSession] = pytest.StashKey()
+"""Where the items find the session's state: in ``config.stash``."""
+
+
+class TaskFailed(Exception):
+    """An item whose work did not land; shown as text, without a traceback."""
+
+
+class ConfigurationFile(pytest.File):
+    """``configuration.yaml`` as a file of items."""
+
+    def collect(self) -> Iterator[pytest.Collector]:
+        yield StitchGroup.from_parent(self, name="stitch")
+        yield MeasureGroup.from_parent(self, name="measure")
+
+
+class StitchGroup(pytest.Collector):
+    """The tasks that earlier runs left open."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        for task in self.config.stash[STATE].open_tasks:
+            yield self.item(task, cycle=0)
+
+    def item(self, task: Task, cycle: int) -> StitchItem:
+        return StitchItem.from_parent(self, name=task.id, task=task, cycle=cycle)
+
+
+class MeasureGroup(pytest.Collector):
+    """One item a cycle."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        for cycle in range(1, self.config.stash[STATE].settings.cycles + 1):
+            yield MeasureItem.from_parent(self, name=f"cycle-{cycle}", cycle=cycle)
+
+
+class AgentItem(pytest.Item):
+    """An item whose work is done in a thread before its protocol runs."""
+
+    _parallel_custom_item = True  # pytest-run-parallel: leave it alone
+
+    # What conftests of projects commonly read of an item.
+    fixturenames = ()
+    module = cls = function = obj = None
+
+    def __init__(self, *, cycle: int, **kw: Any) -> None:
+        super().__init__(**kw)
+        self.cycle = cycle
+        self.outcome: Outcome | None = None
+        self.error: BaseException | None = None
+        if self.config.pluginmanager.hasplugin("timeout"):
+            self.add_marker(pytest.mark.timeout(0))  # a suite's timeout is not for agents
+        if self.config.pluginmanager.hasplugin("rerunfailures"):
+            self.add_marker(pytest.mark.flaky(reruns=0))  # it would run only the report again
+
+    @property
+    def key(self) -> str:
+        """``measure::cycle-1``, ``stitch::ID``: unique in the session."""
+        assert self.parent is not None
+        return f"{self.parent.name}::{self.name}"
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, self.key  # a line number: a skip mark needs one
+
+    def ended(self, outcome: Outcome) -> None:
+        """Take what the thread came to; the protocol reports it."""
+        self.outcome = outcome
+        state = self.config.stash[STATE]
+        known = {name for name, _ in self.user_properties}
+        self.user_properties += [
+            pair for pair in properties_of(self, outcome, state.generation_name) if pair[0] not in known
+        ]
+
+    def runtest(self) -> None:
+        if self.error is not None:
+            raise self.error
+        outcome = self.outcome
+        if outcome is None:
+            raise CobblerError("not started: another plugin runs the items")
+        if outcome.transcript_tail:
+            self.add_report_section("call", "stdout transcript", outcome.transcript_tail)
+        if outcome.details and outcome.verdict in (Verdict.LANDED, Verdict.PROPOSED):
+            self.add_report_section("call", "stdout notes", outcome.details)
+        if outcome.verdict is Verdict.FAILED:
+            raise TaskFailed("\n".join(part for part in (outcome.summary, outcome.details) if part))
+        if outcome.verdict not in (Verdict.LANDED, Verdict.PROPOSED):
+            pytest.skip(outcome.summary or str(outcome.verdict))
+        self.passed()
+
+    def passed(self) -> None:
+        """What follows from success, still inside the item's call."""
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, TaskFailed | CobblerError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+
+class MeasureItem(AgentItem):
+    """An agent proposes tasks; they become items inside this item's call."""
+
+    def __init__(self, **kw: Any) -> None:
+        super().__init__(**kw)
+        self.tasks: tuple[Task, ...] = ()
+        self.add_marker("cobbler_measure")
+
+    def passed(self) -> None:
+        self.config.stash[STATE].admit(self)
+
+
+class StitchItem(AgentItem):
+    """An agent does a task."""
+
+    def __init__(self, *, task: Task, **kw: Any) -> None:
+        super().__init__(**kw)
+        self.task = task
+        self.extra_keyword_matches.add(task.title)
+        self.add_marker(pytest.mark.cobbler_stitch(task=task.id))
+
+
+class Placeholder(AgentItem):
+    """The ``nextitem`` while it is not known which item is next: keeps the parents set up."""
+
+    def runtest(self) -> None:
+        raise AssertionError("never run")

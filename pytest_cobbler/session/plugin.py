@@ -1,0 +1,215 @@
+"""The generation session: registered only with ``--cobbler-generate``; its hooks delegate."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.config import Config, load
+from pytest_cobbler.cycle.opening import Opened, look, open_run
+from pytest_cobbler.cycle.outcome import Verdict
+from pytest_cobbler.cycle.plan import Selection
+from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.session.find import configuration_path, overrides
+from pytest_cobbler.session.loop import Events, Loop
+from pytest_cobbler.session.nodes import (
+    STATE,
+    AgentItem,
+    ConfigurationFile,
+    MeasureItem,
+    StitchGroup,
+    StitchItem,
+)
+from pytest_cobbler.tracker.base import Task
+
+_WORDS: Mapping[str, tuple[str, str, dict[str, bool]]] = {
+    "landed": ("passed", "L", {"green": True}),
+    "proposed": ("passed", ".", {"green": True}),
+    "blocked": ("skipped", "b", {"yellow": True}),
+    "limited": ("skipped", "l", {"yellow": True}),
+    "cancelled": ("skipped", "c", {"yellow": True}),
+}
+
+
+def register(config: pytest.Config) -> None:
+    """Make this pytest session a generation session.
+
+    Raises:
+        pytest.UsageError: the configuration or the command line is wrong.
+    """
+    if hasattr(config, "workerinput"):
+        raise pytest.UsageError("--cobbler-generate does not run in a worker of pytest-xdist")
+    try:
+        path = configuration_path(config, "--cobbler-generate")
+        settings = load(path, overrides(config))
+    except CobblerError as error:
+        raise pytest.UsageError(str(error)) from error
+    session = GenerationSession(config, path, settings)
+    config.stash[STATE] = session
+    config.pluginmanager.register(session, "cobbler-generation")
+
+
+class GenerationSession:
+    """The state of one generation session and pytest's hooks on it."""
+
+    def __init__(self, config: pytest.Config, path: Path, settings: Config) -> None:
+        self.config = config
+        self.path = path
+        self.settings = settings
+        self.open_tasks: tuple[Task, ...] = ()
+        self.generation_name = ""
+        self._selection = Selection()
+        self._opened: Opened | None = None
+        self._loop: Loop | None = None
+        self._events = Events()
+        self._stack = contextlib.ExitStack()
+        self._failures: list[str] = []
+        self._lines: list[str] = []
+        config.add_cleanup(self._stack.close)
+        self._take_arguments()
+        self._turned_off = self._turn_off_distribution()
+
+    def _take_arguments(self) -> None:
+        """Collect the configuration file, whatever ``testpaths`` says."""
+        config = self.config
+        if config.args_source is not config.ArgsSource.ARGS:
+            config.args[:] = [str(self.path)]
+            config.args_source = config.ArgsSource.ARGS
+        here = config.invocation_params.dir
+        for argument in config.args:
+            if (here / argument.split("::")[0]).resolve() != self.path:
+                takes = f"{self.path.name}, {self.path.name}::measure or {self.path.name}::stitch[::ID]"
+                raise pytest.UsageError(f"--cobbler-generate takes {takes}, not {argument}")
+
+    def _turn_off_distribution(self) -> str:
+        option = self.config.option
+        if getattr(option, "dist", "no") == "no" and not getattr(option, "tx", None):
+            return ""
+        option.dist, option.tx, option.numprocesses = "no", [], None
+        return "-n is ignored: agents at once are set by jobs or --cobbler-jobs"
+
+    @property
+    def _starts_nothing(self) -> bool:
+        option = self.config.option
+        return bool(option.collectonly or option.setuponly or option.setupplan)
+
+    @property
+    def run(self) -> Run:
+        assert self._opened is not None
+        return self._opened.run
+
+    # -- pytest's hooks
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Check everything, before anything is collected, shown or spent."""
+        try:
+            if self._starts_nothing:
+                generation, self._selection = look(self.settings)
+                self.generation_name = generation.name if generation else ""
+            else:
+                self._opened = self._stack.enter_context(open_run(self.settings, freed=self._events.wake))
+                self._selection = self._opened.selection
+                self.generation_name = self.run.generation.name
+        except CobblerError as error:
+            raise pytest.UsageError(str(error)) from error
+        self.open_tasks = self._selection.taken
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        if file_path == self.path:
+            return ConfigurationFile.from_parent(parent, path=file_path)
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        if session.testsfailed and not self.config.option.continue_on_collection_errors:
+            raise session.Interrupted(f"{session.testsfailed} errors during collection")
+        if self._starts_nothing or not session.items:
+            return True
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        self._loop = Loop(session, self.run, self._events, reporter)
+        if self._selection.left:
+            self._loop.skip_measures(f"{len(self._selection.left)} open tasks are left (max_issues)")
+        self._loop.add([item for item in session.items if isinstance(item, AgentItem)])
+        self._loop.run()
+        return True
+
+    def admit(self, measure: MeasureItem) -> None:
+        """Make items of what ``measure`` proposed; called inside its call phase, so that totals are right."""
+        if not measure.tasks or not self._takes_new_tasks():
+            return
+        session = measure.session
+        file = measure.getparent(ConfigurationFile)
+        assert self._loop is not None and file is not None
+        group = StitchGroup.from_parent(file, name="stitch")
+        batch: list[pytest.Item] = [group.item(task, measure.cycle) for task in measure.tasks]
+        for item in batch:
+            item.ihook.pytest_itemcollected(item=item)
+        self.config.hook.pytest_collection_modifyitems(session=session, config=self.config, items=batch)
+        session.items.extend(batch)
+        session.testscollected += len(batch)
+        self._loop.add([item for item in batch if isinstance(item, StitchItem)])
+
+    def _takes_new_tasks(self) -> bool:
+        """Whether the command line selects stitches that do not exist yet."""
+        selected = {tuple(argument.split("::")[1:]) for argument in self.config.args}
+        return () in selected or ("stitch",) in selected
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if not isinstance(item, AgentItem) or item.outcome is None:
+            return report
+        outcome = item.outcome
+        if call.when == "call":
+            report.duration = outcome.record.seconds
+            report.start = report.stop - report.duration
+        if report.failed and call.when != "call" and outcome.verdict is Verdict.LANDED:
+            report.longrepr = f"LANDED in {outcome.commit}; its {call.when} failed:\n{report.longreprtext}"
+        return report
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
+        said = dict(getattr(report, "user_properties", ())).get("cobbler_outcome")
+        if said is None or report.failed or (report.passed and report.when != "call"):
+            return None
+        category, letter, markup = _WORDS.get(str(said), ("", "", {}))
+        if category != report.outcome:
+            return None
+        return category, letter, (str(said).upper(), markup)
+
+    def pytest_report_header(self) -> list[str]:
+        from pytest_cobbler.session.texts import header
+
+        if self._opened is None:
+            return [f"cobbler: {self.generation_name or 'no generation yet'}, nothing is started"]
+        return header(self._opened, self.settings, self._turned_off)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Finish what is queued, so that the summary speaks of the end."""
+        if self._opened is None:
+            return
+        lane = self.run.tracker
+        self._stack.close()
+        self._failures = [f"{failure.call}: {failure.error}" for failure in lane.failures]
+        not_selected = self._loop.not_selected if self._loop else []
+        if (self._failures or not_selected) and session.exitstatus in (0, pytest.ExitCode.OK):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self.run.journal.write("end", exit=int(session.exitstatus))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._opened is None:
+            return
+        from pytest_cobbler.session.texts import summary
+
+        items = [item for item in terminalreporter._session.items if isinstance(item, AgentItem)]  # type: ignore[union-attr]
+        terminalreporter.section("cobbler", "-")
+        for line in summary(self.run, self._selection, items, self._failures):
+            terminalreporter.write_line(line)

@@ -1,0 +1,43 @@
+"""What an item's report says in numbers: JUnit properties."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_cobbler.cycle.outcome import Outcome
+
+if TYPE_CHECKING:
+    from pytest_cobbler.session.nodes import AgentItem
+
+
+def properties_of(item: AgentItem, outcome: Outcome, generation: str) -> list[tuple[str, object]]:
+    """The ``cobbler_*`` properties of an item; what does not apply is left out."""
+    record, usage = outcome.record, outcome.record.usage
+    task = getattr(item, "task", None)
+    found: list[tuple[str, object]] = [
+        ("cobbler_task", task.id if task else ""),
+        ("cobbler_title", _plain(task.title) if task else ""),
+        ("cobbler_generation", generation),
+        ("cobbler_cycle", item.cycle),
+        ("cobbler_outcome", str(outcome.verdict)),
+        ("cobbler_cause", outcome.cause),
+        ("cobbler_attempts", record.attempts),
+        ("cobbler_commit", outcome.commit),
+        ("cobbler_agent_seconds", round(record.agent_seconds, 3)),
+        ("cobbler_gate_seconds", round(record.gate_seconds, 3)),
+        ("cobbler_queue_seconds", round(record.queue_seconds, 3)),
+        ("cobbler_tokens_input", usage.tokens_input),
+        ("cobbler_tokens_output", usage.tokens_output),
+        ("cobbler_tokens_cache_read", usage.tokens_cache_read),
+        ("cobbler_tokens_cache_write", usage.tokens_cache_write),
+        ("cobbler_cost_usd", "" if usage.cost_usd is None else round(usage.cost_usd, 6)),
+        ("cobbler_model", usage.model),
+        ("cobbler_insertions", record.insertions if task else ""),
+        ("cobbler_deletions", record.deletions if task else ""),
+        ("cobbler_transcript", record.transcript),
+    ]
+    return [(name, value) for name, value in found if value != ""]
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

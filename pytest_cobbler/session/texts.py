@@ -1,0 +1,65 @@
+"""What a person reads before and after a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.opening import Opened
+from pytest_cobbler.cycle.outcome import Verdict
+from pytest_cobbler.cycle.plan import Selection
+from pytest_cobbler.cycle.run import Run
+
+if TYPE_CHECKING:
+    from pytest_cobbler.session.nodes import AgentItem
+
+
+def header(opened: Opened, config: Config, turned_off: str) -> list[str]:
+    """The lines of the run's header: what runs where, and what is given away."""
+    run, generation = opened.run, opened.run.generation
+    lines = [
+        f"cobbler: {generation.name} on {generation.base}" + (" (started now)" if opened.started else ""),
+        f"sandbox: {run.sandbox.description}",
+        f"{run.agent.description}, {config.jobs} at once, network {config.agent_network}",
+        f"gate: {'; '.join(run.gate.shown) or 'none: what lands is neither built nor tested'}",
+    ]
+    for name, command in (("build", config.build_command), ("test", config.test_command)):
+        if command is False:
+            lines.append(f"gate: {name} is turned off")
+    if run.agent.secrets:
+        lines.append("credential: handed to the agent, which can read it (agent_network proxy is planned)")
+    lines += [f"given away: {what}" for what in config.given_away]
+    if turned_off:
+        lines.append(turned_off)
+    lines += [f"recovered: {line}" for line in opened.recovered]
+    lines += _waiting(opened.selection)
+    return lines
+
+
+def summary(run: Run, selection: Selection, items: Sequence[AgentItem], failures: Iterable[str]) -> list[str]:
+    """The lines of the run's summary."""
+    outcomes = [item.outcome for item in items if item.outcome]
+    counts = Counter(str(o.verdict) for o in outcomes if o.verdict is not Verdict.PROPOSED)
+    said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
+    lines = [f"{run.generation.name}: {said or 'no task'}; tip {run.tip()[:12]}"]
+    costs = [o.record.usage.cost_usd for o in outcomes if o.record.usage.cost_usd is not None]
+    agent_seconds = sum(outcome.record.agent_seconds for outcome in outcomes)
+    money = f", {sum(costs):.4f} USD" if costs else ""
+    lines.append(f"agents: {agent_seconds:.1f} s{money}")
+    lines += _waiting(selection)
+    if selection.left:
+        lines.append(f"left for the next run (max_issues): {_named(t.id for t in selection.left)}")
+    lines += [f"TRACKER: {failure}" for failure in failures]
+    lines.append(f"transcripts: {run.directory}")
+    return lines
+
+
+def _waiting(selection: Selection) -> list[str]:
+    return [f"waiting: {task_id}: {why}" for task_id, why in list(selection.waiting.items())[:20]]
+
+
+def _named(ids: Iterable[str]) -> str:
+    found = list(ids)
+    return ", ".join(found[:10]) + (f" and {len(found) - 10} more" if len(found) > 10 else "")
