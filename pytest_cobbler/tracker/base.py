@@ -26,7 +26,7 @@ class Task:
 
     ``status`` is one of beads' own (open, in_progress, blocked, deferred, closed, pinned, hooked) or one of
     the project's; ``needs`` are the ids of the issues that block this one (dependencies of type ``blocks``),
-    closed or not;
+    closed or not; ``labels`` are sorted;
     ``created_at`` is RFC 3339; ``priority`` 0 (first) to 4.
     """
 

@@ -56,6 +56,7 @@ class BdTracker:
         self._program = program
         self._timeout = timeout
         self._known_version: tuple[int, ...] | None = None
+        self._known_ids: set[str] = set()
 
     @property
     def description(self) -> str:
@@ -69,6 +70,7 @@ class BdTracker:
         issues = answer.issues() if answer.status == 0 else None
         if issues is None:
             raise answer.failure("bd did not list the tasks")
+        self._known_ids = {issue.id for issue in issues}
         return sorted((issue.task() for issue in issues), key=lambda task: task.id)
 
     def create(self, tasks: Sequence[NewTask]) -> dict[str, str]:
@@ -77,15 +79,17 @@ class BdTracker:
             return {}
         self._version()
         if not self._exists():
-            self._init()
+            self.init()
         with _file(json.dumps(_plan(tasks))) as plan:
             answer = self._bd("create", "--graph", plan)
         ids = answer.data.get("ids") if isinstance(answer.data, dict) else None
         if not isinstance(ids, dict) or set(ids) != {task.key for task in tasks} or not all(ids.values()):
             raise answer.failure("bd did not create the tasks")
+        self._known_ids |= set(ids.values())
         return {key: str(name) for key, name in ids.items()}
 
     def claim(self, task_id: str, claim: Claim) -> None:
+        self._confirm(task_id)
         answer = self._claim(task_id, claim, "")
         if not _is_claimed(answer.issue(task_id), claim):
             task = self._show(task_id)
@@ -129,6 +133,7 @@ class BdTracker:
         self._open(task_id, ("--if-status", "closed") if self._guards() else (), comment)
 
     def comment(self, task_id: str, text: str) -> None:
+        self._confirm(task_id)
         with _file(text) as file:
             answer = self._bd("comments", "add", task_id, "--file", file)
         found = answer.data
@@ -136,6 +141,7 @@ class BdTracker:
             raise answer.failure(f"bd did not add the comment to {task_id}")
 
     def close(self, task_id: str, reason: str) -> None:
+        self._confirm(task_id)
         if not self._guards():  # such a bd closes what others hold, and closes again what is closed
             task = self._show(task_id)
             if task.status == "closed":
@@ -163,7 +169,13 @@ class BdTracker:
         found = answer.issue(task_id)
         if found is None:
             raise answer.failure(f"there is no task {task_id}")
+        self._known_ids.add(task_id)
         return found
+
+    def _confirm(self, task_id: str) -> None:
+        """Make sure that the id is a whole one: of parts bd guesses what was meant, and changes that."""
+        if task_id not in self._known_ids:
+            self._show(task_id)
 
     def _exists(self) -> bool:
         """Whether there is a store; False means that nothing at all is in its place."""
@@ -176,10 +188,10 @@ class BdTracker:
             )
         return self._beads_dir.is_dir() and any(self._beads_dir.iterdir())
 
-    def _init(self) -> None:
-        """Make the store aside, and put it in place when it is complete.
+    def init(self) -> None:
+        """Make a store where none is: aside, and put in place when it is complete.
 
-        bd init sets git configuration, writes .git/info/exclude or .gitignore of the repository where it runs,
+        bd init sets git configuration, writes .git/info/exclude or .gitignore of the repository it runs in,
         and may write ~/.config/bd/config.yaml: it runs where there is neither a repository nor a home.
         """
         self._beads_dir.parent.mkdir(parents=True, exist_ok=True)

@@ -87,8 +87,11 @@ class EmbeddedTracker:
         check_batch(tasks)
         if not tasks:
             return {}
+        self._refuse_bd()
+        _make_directory(self._beads_dir)
         with self._changing() as issues:
-            now = datetime.now(UTC)
+            # Microseconds keep the order within the batch; bd rounds them away.
+            now = _now()
             times = {task.key: now + timedelta(microseconds=place) for place, task in enumerate(tasks)}
             ids = _new_ids(tasks, times, self._prefix_of(issues), issues)
             waiting = Counter(need for task in tasks for need in set(task.needs))
@@ -172,8 +175,9 @@ class EmbeddedTracker:
         """The issues as they are, for as long as nobody else may change them."""
         self._refuse_bd()
         try:
-            _make_directory(self._beads_dir)
             lock = (self._beads_dir / ".jsonl.lock").open("ab")
+        except FileNotFoundError:
+            raise TrackerError(f"there are no tasks yet in {self._beads_dir}") from None
         except OSError as error:
             raise TrackerError(f"cannot write in {self._beads_dir}: {error.strerror}") from error
         with lock:
@@ -206,9 +210,12 @@ class EmbeddedTracker:
 
 
 def _make_directory(beads_dir: Path) -> None:
-    beads_dir.mkdir(parents=True, exist_ok=True)
-    if not any(beads_dir.iterdir()):
-        (beads_dir / ".gitignore").write_text(_IGNORE_ALL)
+    try:
+        beads_dir.mkdir(parents=True, exist_ok=True)
+        if not any(beads_dir.iterdir()):
+            (beads_dir / ".gitignore").write_text(_IGNORE_ALL)
+    except OSError as error:
+        raise TrackerError(f"cannot make {beads_dir}: {error.strerror}") from error
 
 
 def _find(issues: Mapping[str, Line], task_id: str) -> Task:
@@ -219,13 +226,21 @@ def _find(issues: Mapping[str, Line], task_id: str) -> Task:
 
 
 def _touch(line: Line) -> tuple[Record, str]:
-    """The issue with a later ``updated_at``, and that time: an import takes the newest."""
+    """The issue with a later ``updated_at``, and that time.
+
+    bd rounds to seconds, and its import leaves alone what is not newer by one.
+    """
     record = Record.parse(line.text)
-    now = datetime.now(UTC)
+    now = _now()
     with contextlib.suppress(TypeError, ValueError):
-        now = max(now, datetime.fromisoformat(record.get("updated_at")) + timedelta(microseconds=1))
+        before = datetime.fromisoformat(record.get("updated_at"))
+        now = max(now, (before + timedelta(seconds=1.5)).replace(microsecond=0))
     record.set("updated_at", _rfc3339(now))
     return record, _rfc3339(now)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -60,7 +60,7 @@ class Issue(_FromBeads):
             type=self.issue_type,
             priority=self.priority,
             needs=tuple(edge.depends_on_id for edge in self.dependencies if edge.type == "blocks"),
-            labels=self.labels,
+            labels=tuple(sorted(self.labels)),
             assignee=self.assignee,
             created_at=self.created_at,
             metadata=self.metadata if isinstance(self.metadata, dict) else {},

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.parts import need
+from tests.tracker.stores import BdStore, EmbeddedStore, Store
+
+
+@pytest.fixture(scope="session")
+def fast_directory() -> Iterator[Path]:
+    """Where many small writes cost little."""
+    memory = Path("/dev/shm")
+    path = Path(tempfile.mkdtemp(prefix="cobbler-tracker-", dir=memory if memory.is_dir() else None))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def place(fast_directory: Path) -> Iterator[Path]:
+    """An empty directory."""
+    path = Path(tempfile.mkdtemp(dir=fast_directory))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def bd_program() -> Path:
+    return need("bd")
+
+
+@pytest.fixture(scope="session")
+def bd_template(bd_program: Path, fast_directory: Path) -> Path:
+    """A directory with an empty bd store, to be copied: to make one takes seconds."""
+    root = fast_directory / "template"
+    root.mkdir()
+    BdStore(root, bd_program).tracker().init()
+    return root
+
+
+@pytest.fixture
+def embedded_store(place: Path) -> EmbeddedStore:
+    root = place / "embedded"
+    root.mkdir()
+    return EmbeddedStore(root)
+
+
+@pytest.fixture
+def bd_store(place: Path, bd_program: Path, bd_template: Path) -> BdStore:
+    root = place / "bd"
+    root.mkdir()
+    return BdStore(root, bd_program, bd_template)
+
+
+@pytest.fixture(params=["embedded", "bd"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """An empty store of each kind."""
+    found: Store = request.getfixturevalue(f"{request.param}_store")
+    return found
+
+
+@pytest.fixture(params=["embedded", "bd"])
+def no_store(request: pytest.FixtureRequest, place: Path) -> Callable[[Path], Store]:
+    """Makes what is to become a store of each kind."""
+    if request.param == "embedded":
+        return EmbeddedStore
+    program = request.getfixturevalue("bd_program")
+    return lambda root: BdStore(root, program)

@@ -1,0 +1,120 @@
+"""Stores to test on: what a tracker sees, and what lies below it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from pytest_cobbler.process import host_environment
+from pytest_cobbler.tracker.base import Claim, NewTask, Tracker
+from pytest_cobbler.tracker.bd import BdTracker
+from pytest_cobbler.tracker.embedded import EmbeddedTracker
+
+MINE = Claim(host="here", repository="/repo/.git", run="run-1", generation="generation-1")
+THEIRS = Claim(host="there", repository="/repo/.git", run="run-2", generation="generation-1")
+
+Record = dict[str, Any]
+
+
+def new(key: str, *needs: str, title: str = "", **more: Any) -> NewTask:
+    """A task whose title is, if nothing else, its key."""
+    return NewTask(key=key, title=title or key, description=more.pop("description", ""), needs=needs, **more)
+
+
+def issue(name: str, **fields: Any) -> Record:
+    """An issue as bd exports it."""
+    time = "2026-01-02T03:04:05Z"
+    fixed = {
+        "_type": "issue",
+        "id": name,
+        "title": name,
+        "status": "open",
+        "priority": 2,
+        "issue_type": "task",
+    }
+    closed = {"closed_at": time} if fields.get("status") == "closed" else {}
+    return fixed | {"created_at": time, "created_by": "jane", "updated_at": time} | closed | fields
+
+
+def edge(name: str, needs: str, kind: str = "blocks") -> Record:
+    time = "2026-01-02T03:04:05Z"
+    ends = {"issue_id": name, "depends_on_id": needs, "type": kind}
+    return ends | {"created_at": time, "created_by": "jane", "metadata": "{}"}
+
+
+def lines(records: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+
+
+class Store(Protocol):
+    """A store in ``root``, which holds nothing else."""
+
+    root: Path
+
+    def tracker(self) -> Tracker: ...
+
+    def seed(self, *records: Record) -> None:
+        """Put issues into the store as they are."""
+        ...
+
+    def records(self) -> dict[str, Record]:
+        """The issues as they lie in the store, by id."""
+        ...
+
+
+class EmbeddedStore:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.file = root / ".beads" / "issues.jsonl"
+
+    def tracker(self) -> EmbeddedTracker:
+        return EmbeddedTracker(self.root, self.root / ".beads", prefix="proj", timeout=5.0)
+
+    def seed(self, *records: Record) -> None:
+        self.file.parent.mkdir(exist_ok=True)
+        self.file.write_text(lines(records))
+
+    def records(self) -> dict[str, Record]:
+        found = [json.loads(line) for line in self.file.read_text().split("\n") if line]
+        return {record["id"]: record for record in found}
+
+
+class BdStore:
+    def __init__(self, root: Path, program: Path, template: Path | None = None) -> None:
+        self.root = root
+        self.program = program
+        if template is not None:
+            shutil.copytree(template / ".beads", root / ".beads")
+
+    def tracker(self) -> BdTracker:
+        return BdTracker(self.root, self.root / ".beads", prefix="proj", program=str(self.program))
+
+    def seed(self, *records: Record) -> None:
+        file = self.root / "seed.jsonl"
+        file.write_text(lines(records))
+        self.bd("import", str(file))
+        file.unlink()
+
+    def records(self) -> dict[str, Record]:
+        found = [json.loads(line) for line in self.bd("export", "--all").split("\n") if line]
+        return {record["id"]: record for record in found if record["_type"] == "issue"}
+
+    def bd(self, *words: str) -> str:
+        env = host_environment(
+            BEADS_DIR=str(self.root / ".beads"), BEADS_ACTOR="jane", BD_DISABLE_METRICS="1"
+        )
+        home = {"HOME": os.fspath(self.root), "BD_NON_INTERACTIVE": "1"}
+        done = subprocess.run(
+            [self.program, *words],
+            env=env | home,
+            cwd=self.root,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
