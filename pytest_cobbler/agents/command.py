@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.launch import Program, launch, try_out
+from pytest_cobbler.agents.stream import one_line
 from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Sandbox
 
 __all__ = ["CommandAgent"]
-
-_FIND = 'command -v -- "$1" >/dev/null || { echo "$1: not found" >&2; exit 127; }'
 
 
 class CommandAgent:
@@ -44,7 +44,7 @@ class CommandAgent:
 
     @property
     def description(self) -> str:
-        return f"agent: {' '.join(self._command)}"
+        return one_line(Scrubber(self.secrets).text(f"agent: {shlex.join(self._command)}"))
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -56,8 +56,8 @@ class CommandAgent:
             return  # relative to a worktree that does not exist yet
         try_out(
             sandbox,
-            ("sh", "-c", _FIND, "sh", program),
-            f"agent_command names {program}, which must be in the image (podman_image), "
+            [program],
+            f"agent_command names {program}: it must be in the image (podman_image), "
             "or on PATH where there is no sandbox.",
         )
 

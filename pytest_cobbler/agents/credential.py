@@ -97,7 +97,7 @@ def _from_file(path: Path) -> Credential | None:
 
 
 def _refuse_expired(milliseconds: object, path: Path) -> None:
-    if not isinstance(milliseconds, int | float):
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
         return
     try:
         end = datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.stream import StreamReader, one_line
 from pytest_cobbler.agents.transcript import Recording, Scrubber
-from pytest_cobbler.errors import CobblerError, SandboxError
+from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Job, Limits, Sandbox
 
 __all__ = ["Launched", "Program", "launch", "try_out"]
 
 _ERRORS_LIMIT = 8 * 1024 * 1024
-_TRY_OUT = Limits(wall=60.0)
-_NOT_FOUND = (126, 127)
+_NOT_FOUND = 127
+_TRY_LIMITS = Limits(wall=60.0)
+_TRY = f'command -v -- "$1" >/dev/null || exit {_NOT_FOUND}; [ $# = 1 ] || exec "$@"'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,25 +99,19 @@ def launch(
     return Launched(completed=completed, limits=request.limits, reader=reader)
 
 
-def try_out(sandbox: Sandbox, argv: tuple[str, ...], remedy: str) -> None:
-    """Run a harmless command of the program, without network.
+def try_out(sandbox: Sandbox, argv: Sequence[str], remedy: str) -> None:
+    """Look for the program ``argv[0]`` and, if there are more words, run it with them, without network.
 
     Raises:
         CobblerError: it is not there or does not work.
     """
-    job = Job(name="preflight-agent", argv=argv, workdir="/", limits=_TRY_OUT)
-    try:
-        completed = sandbox.run(job)
-    except SandboxError:
-        raise
-    except CobblerError as error:
-        raise CobblerError(f"agent: {error.cause}", remedy, error.evidence) from error
+    job = Job(name="preflight-agent", argv=("sh", "-c", _TRY, "sh", *argv), workdir="/", limits=_TRY_LIMITS)
+    completed = sandbox.run(job)
     if completed.ok:
         return
-    if completed.status in _NOT_FOUND:
-        raise CobblerError(f"agent: {argv[0]} is not in the sandbox", remedy, completed.stderr)
     how = _ending(completed, job.limits) or _status(completed.status)
-    raise CobblerError(f"agent: {' '.join(argv)}: {how}", remedy, completed.stderr)
+    cause = "it is not in the sandbox" if completed.status == _NOT_FOUND else f"{' '.join(argv)} {how}"
+    raise CobblerError(f"agent: cannot use {argv[0]}: {cause}", remedy, completed.stderr)
 
 
 def _ending(completed: Completed, limits: Limits) -> str:

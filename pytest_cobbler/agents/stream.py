@@ -47,6 +47,7 @@ _FAILURES = {
     "error_max_turns": "max turns reached",
     "error_max_budget_usd": "budget reached",
     "error_max_structured_output_retries": "no valid structured output",
+    "error_during_execution": "error during execution",
 }
 
 
@@ -237,6 +238,8 @@ def _failure(result: Mapping[str, object]) -> str:
     reason = _text(result, "terminal_reason")
     explanation = _API_ERROR_PREFIX.sub("", _explanation(result))
     status = result.get("api_error_status")
+    if reason.startswith("aborted"):
+        return "interrupted"
     if result.get("stop_reason") == "refusal":
         return _joined("the model refused", explanation)
     if type(status) is int:

@@ -42,10 +42,11 @@ class Scrubber:
 
 def _forms(secret: str) -> Iterator[bytes]:
     raw = secret.encode()
-    once = json.dumps(secret)[1:-1]
     yield raw
-    yield once.encode()
-    yield json.dumps(once)[1:-1].encode()
+    for ascii_only in (True, False):
+        once = json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
+        yield once.encode()
+        yield json.dumps(once, ensure_ascii=ascii_only)[1:-1].encode()
     yield quote(secret, safe="").encode()
     yield raw.hex().encode()
     yield raw.hex().upper().encode()

@@ -1,0 +1,190 @@
+"""What every agent keeps to, whatever program it is."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.agents.base import Agent
+from pytest_cobbler.agents.command import CommandAgent
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.sandbox.base import Limits
+from tests.agents.builders import KEY, Workplace, claude
+from tests.parts import need
+from tests.scripted_api import API_KEY, Line, ScriptedApi, always, error, hang, text, tool, turn
+
+
+class Cast(ABC):
+    """One kind of agent in every part that the suite wants played."""
+
+    patience: float
+    """Seconds in which it is sure to have begun."""
+
+    @abstractmethod
+    def plays(self, script: str, *, says: str = "Done.") -> Agent:
+        """Runs ``script`` in a shell, says something, and is done."""
+
+    @abstractmethod
+    def fails(self) -> Agent:
+        """Is not done."""
+
+    @abstractmethod
+    def hangs(self) -> Agent:
+        """Says "Wait." and then nothing any more."""
+
+
+class Commands(Cast):
+    patience = 1.0
+
+    def plays(self, script: str, *, says: str = "Done.") -> Agent:
+        return self._agent(f"({script}) && echo {shlex.quote(says)}")
+
+    def fails(self) -> Agent:
+        return self._agent("echo failing; exit 1")
+
+    def hangs(self) -> Agent:
+        return self._agent("echo Wait.; sleep 60")
+
+    def _agent(self, script: str) -> Agent:
+        return CommandAgent(["sh", "-c", script], credential=KEY)
+
+
+class Claudes(Cast):
+    patience = 5.0
+
+    def __init__(self, api: ScriptedApi) -> None:
+        self._api = api
+
+    def plays(self, script: str, *, says: str = "Done.") -> Agent:
+        return self._agent(turn(tool("Bash", command=script)), turn(text(says)))
+
+    def fails(self) -> Agent:
+        return self._agent(always(error(403)))
+
+    def hangs(self) -> Agent:
+        return self._agent(turn(text("Wait."), tool("Bash", command="true")), hang())
+
+    def _agent(self, *lines: Line) -> Agent:
+        self._api.script("", lines)
+        return claude(self._api)
+
+
+@pytest.fixture(params=["command", "claude"])
+def cast(request: pytest.FixtureRequest) -> Iterator[Cast]:
+    if request.param == "command":
+        yield Commands()
+        return
+    need("claude")
+    with ScriptedApi() as api:
+        yield Claudes(api)
+
+
+def test_work_is_done_in_the_worktree(cast: Cast, workplace: Workplace) -> None:
+    result = workplace.run(cast.plays("echo hello > hello.txt"))
+
+    assert (result.error, result.limited, result.limited_until) == ("", False, None)
+    assert result.completed.ok
+    assert (workplace.worktree / "hello.txt").read_text() == "hello\n"
+    assert workplace.steps[-1] == "Done."
+    assert b"Done." in workplace.transcript.read_bytes()
+
+
+def test_a_failure_is_one_line_that_says_who(cast: Cast, workplace: Workplace) -> None:
+    error = workplace.run(cast.fails()).error
+
+    assert error.startswith("agent: ")
+    assert error.isprintable()
+
+
+def test_a_limit_of_time(cast: Cast, workplace: Workplace) -> None:
+    result = workplace.run(cast.hangs(), limits=Limits(wall=cast.patience))
+
+    assert result.error == f"agent: timeout after {cast.patience:g}s"
+    assert not result.limited
+    assert b"Wait." in workplace.transcript.read_bytes()
+    assert workplace.errors.exists()
+
+
+def test_a_limit_of_silence(cast: Cast, workplace: Workplace) -> None:
+    result = workplace.run(cast.hangs(), limits=Limits(wall=600.0, idle=cast.patience))
+
+    assert result.error == f"agent: no output for {cast.patience:g}s"
+    assert not result.limited
+    assert result.completed.seconds < 60
+
+
+def test_a_cancellation_in_the_middle(cast: Cast, workplace: Workplace) -> None:
+    cancellation = Cancellation()
+    agent, seen = cast.hangs(), threading.Event()
+
+    def cancel(step: str) -> None:
+        seen.set()
+        cancellation.cancel()
+
+    result = workplace.run(agent, cancellation=cancellation, on_step=cancel)
+
+    assert seen.is_set()
+    assert result.error == "agent: cancelled"
+
+
+def test_a_cancellation_before_the_beginning(cast: Cast, workplace: Workplace) -> None:
+    cancellation = Cancellation()
+    cancellation.cancel()
+
+    result = workplace.run(cast.plays("touch begun"), cancellation=cancellation)
+
+    assert result.error == "agent: cancelled"
+    assert not (workplace.worktree / "begun").exists()
+
+
+def test_its_secrets_are_in_nothing_that_it_leaves(cast: Cast, workplace: Workplace) -> None:
+    agent = cast.plays(
+        "echo $ANTHROPIC_API_KEY; printenv | base64 -w0; printenv >&2", says=f"My key is {API_KEY}"
+    )
+
+    result = workplace.run(agent)
+
+    assert result.error == ""
+    assert agent.secrets == (API_KEY,)
+    assert b"My key is [credential]" in workplace.transcript.read_bytes()
+    for path in (workplace.transcript, workplace.errors):
+        assert API_KEY.encode() not in path.read_bytes()
+    assert API_KEY not in repr((result, workplace.steps, agent.description))
+
+
+def test_steps_are_printable_lines(cast: Cast, workplace: Workplace) -> None:
+    workplace.run(cast.plays("true", says="a\x1b[31m\x07 \u202eb"))
+
+    assert workplace.steps
+    assert all(step.isprintable() and len(step) <= 200 for step in workplace.steps)
+    assert "\\x1b" in workplace.steps[-1]
+
+
+def test_nobody_has_to_watch(cast: Cast, workplace: Workplace) -> None:
+    assert workplace.run(cast.plays("true"), on_step=None).error == ""
+
+
+def test_two_can_work_at_once(cast: Cast, tmp_path: Path) -> None:
+    agent = cast.plays("echo hello > hello.txt")
+    places = [Workplace(tmp_path / "one"), Workplace(tmp_path / "two")]
+
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(lambda place: place.run(agent), places))
+
+    assert [result.error for result in results] == ["", ""]
+    assert all((place.worktree / "hello.txt").exists() for place in places)
+
+
+def test_it_describes_itself_and_is_ready(cast: Cast, workplace: Workplace) -> None:
+    agent = cast.plays("true")
+
+    agent.preflight(workplace.sandbox)
+
+    assert agent.description.startswith("agent: ")
+    assert agent.description.isprintable()
