@@ -95,8 +95,11 @@ def _unknown_key(key: str) -> str:
     if key in PLANNED_KEYS:
         return f"{NOT_YET} ({PLANNED_KEYS[key]})"
     spelled = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).replace("-", "_").replace(" ", "_").lower()
-    nearest = difflib.get_close_matches(spelled[:100], Config.model_fields, n=1)
-    return f"unknown key; did you mean {nearest[0]}?" if nearest else "unknown key"
+    nearest = difflib.get_close_matches(spelled[:100], [*Config.model_fields, *PLANNED_KEYS], n=1)
+    if not nearest:
+        return "unknown key"
+    later = f" That is {NOT_YET}." if nearest[0] in PLANNED_KEYS else ""
+    return f"unknown key; did you mean {nearest[0]}?{later}"
 
 
 def _sound(values: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], list[Fault]]:

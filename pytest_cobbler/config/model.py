@@ -123,7 +123,7 @@ class Config(BaseModel):
     max_attempts: Annotated[int, *whole_number(1, 10)] = Field(2, description="Attempts per task and run.")
     task_timeout: Duration = Field(1800.0, description="Longest time of one agent run.")
     idle_timeout: Duration = Field(600.0, description="Longest time of an agent without any output.")
-    gate_timeout: Duration = Field(900.0, description="Longest time of one gate command.")
+    gate_timeout: Duration = Field(900.0, description="Longest time of the gate.")
 
     build_command: StepCommand = Field(
         None,
@@ -190,7 +190,7 @@ class Config(BaseModel):
     @property
     def given_away(self) -> tuple[str, ...]:
         """What ``unsafe_podman_args`` lets containers have, one line for each argument."""
-        return tuple(f"{unsafe.flag} {unsafe.reason}" for unsafe in self.podman_args.unsafe)
+        return tuple(f"{unsafe.flag}: {unsafe.reason}" for unsafe in self.podman_args.unsafe)
 
 
 PLANNED_KEYS: Mapping[str, str] = {

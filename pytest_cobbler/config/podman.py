@@ -95,14 +95,14 @@ def _tmpfs(value: str, _: Path) -> str:
     known = r"ro|rw|exec|noexec|nosuid|nodev|size=[0-9]{1,18}[kmgKMG%]?|mode=[0-7]{3,4}"
     for option in options.split(",") if options else ():
         if not re.fullmatch(known, option):
-            raise _NotAllowed(f"the option {printable(option)}")
+            raise _NotAllowed(f"the option {shown(option)} is not in the list of allowed ones")
     return value
 
 
 def _host(value: str, _: Path) -> str:
     name, _separator, address = value.partition(":")
     if address == "host-gateway":
-        raise _NotAllowed("the way to the host's own services")
+        raise _NotAllowed("leads to the services of the host")
     try:
         ipaddress.ip_address(address.strip("[]"))
     except ValueError:
@@ -214,7 +214,7 @@ class _Parsing:
             except Wrong as wrong:
                 self._wrong.append((index, f"{flag}: {wrong}"))
             except _NotAllowed as reason:
-                self._pass_on(index, flag, value, f"gives away: {reason}")
+                self._pass_on(index, flag, value, str(reason))
         return PodmanArguments(
             arguments=tuple(self._arguments),
             environment=self._environment,
@@ -233,7 +233,7 @@ class _Parsing:
             used = 1
             if not flag:
                 self._wrong.append((index, _NO_FLAG))
-            elif re.match(r"--?[A-Za-z-]+\s", word):
+            elif value is not None and value[:1].isspace():
                 self._wrong.append((index, f"{flag}: flag and value are one element; write two"))
             else:
                 following = self._words[index + 1 : index + 2]
@@ -276,26 +276,27 @@ class _Parsing:
         target[name] = value
 
     def _take_volume(self, index: int, written: str) -> None:
-        volume = _volume(index, written, self._root)
-        target, options = written.split(":")[1:2], ",".join(sorted(volume.options))
-        argument = ":".join([str(volume.source), *target, *([options] if options else [])])
+        volume, target = _volume(index, written, self._root)
         self._volumes.append(volume)
+        argument = ":".join(
+            [str(volume.source), target, *([",".join(sorted(volume.options))] if volume.options else [])]
+        )
         reason = _given_away(volume, self._root)
         if reason:
-            self._unsafe.append(Unsafe(index=index, flag="--volume", reason=f"gives away: {reason}"))
-        self._arguments.append(f"--volume={argument}")
+            self._pass_on(index, "--volume", argument, f"gives away {reason}")
+        else:
+            self._arguments.append(f"--volume={argument}")
 
 
-_NO_FLAG = (
-    "a value without its flag (the image is the key podman_image, the agent's arguments are claude_args)"
-)
+_NO_FLAG = "not a flag (the image is the key podman_image, the agent's arguments are claude_args)"
 
 
 def _split(word: str) -> tuple[str, str | None]:
     """Flag (long form where there is one) and attached value; no flag for what is none."""
-    if word.startswith("--") and len(word) > 2:
-        flag, equals, value = word.partition("=")
-        return printable(flag.split()[0]), value if equals else None
+    long = re.match(r"--[A-Za-z][A-Za-z0-9-]*(?=[=\s]|$)", word)
+    if long:
+        rest = word[long.end() :]
+        return long.group(), rest.removeprefix("=") if rest else None
     if not re.match(r"-[A-Za-z]", word):
         return "", None
     short, rest = word[:2], word[2:]
@@ -310,32 +311,30 @@ def _may_be_value(flag: str, word: str) -> bool:
     return flag in _ALLOWED or not word.startswith("-")
 
 
-def _volume(index: int, written: str, root: Path) -> Volume:
+def _volume(index: int, written: str, root: Path) -> tuple[Volume, str]:
+    """The volume and its target."""
     source, *rest = written.split(":")
-    if not 1 <= len(rest) <= 2 or not written.isprintable():
+    if not 1 <= len(rest) <= 2 or not source or not written.isprintable():
         raise Wrong(f"{shown(written)} is not allowed; for example: ./cache:/cache:ro")
-    _check_target(rest[0])
+    target = rest[0]
+    _check_target(target)
     if not source.startswith(("/", "./", "../")) and source not in (".", ".."):
-        raise Wrong(
-            f"{shown(source)} is a named volume; for a directory write ./{source} or an absolute path"
-        )
-    options = frozenset(rest[1].split(",")) if len(rest) == 2 else frozenset()
-    unknown = options - {"ro", "rw", "O", "z"}
-    if unknown or {"ro", "rw"} <= options:
-        raise Wrong(
-            f"the option {shown(min(unknown, default='ro,rw'))} is not allowed; allowed: ro, rw, O, z"
-        )
+        raise _NotAllowed(f"{shown(source)} is a named volume; for a directory write ./{printable(source)}")
     path = real(root / source)
     try:
         path.lstat()
     except OSError:
         raise Wrong(f"{shown(source)}: there is nothing of that name") from None
-    return Volume(index=index, source=path, options=options)
+    options = frozenset(rest[1].split(",")) if len(rest) == 2 else frozenset()
+    if {"ro", "rw"} <= options:
+        raise Wrong(f"{shown(written)} is both ro and rw")
+    return Volume(index=index, source=path, options=options), target
 
 
 def _check_target(target: str) -> None:
-    parts = target.split("/")
-    if not target.startswith("/") or ".." in parts or not any(parts) or parts[1] in ("proc", "sys", "dev"):
+    parts = [part for part in target.split("/") if part not in ("", ".")]
+    system = parts[:1] in (["proc"], ["sys"], ["dev"]) and not (parts[:2] == ["dev", "shm"] and parts[2:])
+    if not target.startswith("/") or ".." in parts or not parts or system:
         raise Wrong(f"{shown(target)} is no place in a container to mount at")
 
 
@@ -355,16 +354,18 @@ def _given_away(volume: Volume, root: Path) -> str:
         return f"{source}, which is no file or directory but a socket, device or pipe of the host"
     base = real(root)
     below = source.is_relative_to(base)
-    if overlap(source, real(repository_of(root)) / ".git"):
-        return f"{source}, which is or holds git's own directory"
     for place in _private_places():
+        if str(place) == "/dev" and Path("/dev/shm") in source.parents:  # files in memory, not devices
+            continue
         if overlap(source, place) and not (below and base.is_relative_to(place)):
             return f"{source}" if source.is_relative_to(place) else f"{source}, which holds {place}"
-    if below:
-        return ""
-    if not volume.options & {"ro", "O"}:
+    if overlap(source, real(repository_of(root)) / ".git"):
+        return f"{source}, which is or holds git's own directory"
+    if not below and not volume.options & {"ro", "O"}:
         return f"{source}, which is outside the repository and writable (read-only is allowed: add :ro)"
-    return f"{source}, which z would relabel" if "z" in volume.options else ""
+    if unknown := volume.options - {"ro", "rw", "O"} - ({"z"} if below else set()):
+        return f"{source} with the option {shown(min(unknown))} (allowed: ro, rw, O; and z in the repository)"
+    return ""
 
 
 def overlap(one: Path, other: Path) -> bool:
@@ -373,10 +374,12 @@ def overlap(one: Path, other: Path) -> bool:
 
 
 def _private_places() -> Iterator[Path]:
-    home = real(Path.home()) if "HOME" in os.environ else None
+    try:
+        home = real(Path.home())
+    except RuntimeError:  # this user has none
+        home = Path("/root")
     yield from (Path(place) for place in _SYSTEM if Path(place) != home)
-    if home is not None:
-        yield from (home / name for name in _PERSONAL)
+    yield from (home / name for name in _PERSONAL)
 
 
 def _validate(value: object, info: ValidationInfo) -> PodmanArguments:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from pytest_cobbler.config.faults import Fault, shown
 from pytest_cobbler.config.model import Config
-from pytest_cobbler.config.podman import overlap
+from pytest_cobbler.config.podman import Volume, overlap
 from pytest_cobbler.config.values import real
 
 Rule = Callable[[Config], Iterator[Fault]]
@@ -81,7 +81,7 @@ def _podman_arguments(config: Config) -> Iterator[Fault]:
         yield Fault(
             key="podman_args",
             at=(unsafe.index,),
-            message=f"{unsafe.flag} {unsafe.reason} (unsafe_podman_args: true accepts it)",
+            message=f"{unsafe.flag}: {unsafe.reason} (unsafe_podman_args: true accepts it)",
         )
 
 
@@ -90,17 +90,28 @@ def _volumes(config: Config) -> Iterator[Fault]:
         return
     already = {unsafe.index for unsafe in config.podman_args.unsafe}
     for volume in config.podman_args.volumes:
-        for key in ("secrets_dir", "beads_dir", "cobbler_dir"):
-            if volume.index not in already and overlap(volume.source, real(getattr(config, key))):
-                message = f"--volume gives away: {volume.source}, which is or holds {key}"
-                yield Fault(
-                    key="podman_args",
-                    at=(volume.index,),
-                    message=f"{message} (unsafe_podman_args: true accepts it)",
-                )
-                break
+        reason = "" if volume.index in already else _taken(volume, config)
+        if reason:
+            message = f"--volume: gives away {volume.source}, {reason} (unsafe_podman_args: true accepts it)"
+            yield Fault(key="podman_args", at=(volume.index,), message=message)
 
 
+def _taken(volume: Volume, config: Config) -> str:
+    """Why ``volume`` is no matter of the repository's own files."""
+    for key in _STATE:
+        if overlap(volume.source, real(getattr(config, key))):
+            return f"which is or holds {key}"
+    if volume.options & {"ro", "O"}:
+        return ""
+    trusted = [config.path, config.measure_prompt, config.stitch_prompt, *config.seed_files.values()]
+    for path in trusted:
+        if path is not None and overlap(volume.source, real(path)):
+            return f"where an agent could write {path.name}, which is trusted"
+    return ""
+
+
+_STATE = ("secrets_dir", "beads_dir", "cobbler_dir")
+_TRUSTED = ("measure_prompt", "stitch_prompt", "seed_files")
 _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("sandbox", "podman_image"), _image),
     (("estimated_lines_min", "estimated_lines_max"), _lines),
@@ -109,5 +120,5 @@ _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("secrets_dir", "beads_dir", "cobbler_dir"), _directories),
     (("podman_args",), _podman_words),
     (("podman_args", "unsafe_podman_args"), _podman_arguments),
-    (("podman_args", "unsafe_podman_args", "secrets_dir", "beads_dir", "cobbler_dir"), _volumes),
+    (("podman_args", "unsafe_podman_args", *_STATE, *_TRUSTED), _volumes),
 )

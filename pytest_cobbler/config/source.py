@@ -144,6 +144,8 @@ class _Reading:
         self._source = Source()
 
     def source(self, root: yaml.MappingNode) -> Source:
+        if root.tag != _STANDARD + "map":
+            self._fault(root, f"the tag {printable(root.tag)} is not allowed")
         for key, value in self._pairs(root, ()):
             if self._fits((key,), value):
                 self._source.values[key] = self._value((key,), value)

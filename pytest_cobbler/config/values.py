@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from pytest_cobbler.config.faults import Wrong, shown
 
@@ -86,6 +86,8 @@ def _reference_fault(name: str) -> str:
     bad = re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//", name)
     if bad:
         return f"{shown(bad.group())} cannot be part of it"
+    if name == "HEAD" or any(len(part.encode()) > 200 for part in name.split("/")):
+        return "it is too long" if name != "HEAD" else "it means the branch checked out"
     if not name or name == "@" or name.startswith(("-", "/")) or name.endswith(("/", ".")):
         return 'it may not be empty, start with "-" or "/", or end with "/" or "."'
     if any(part.startswith(".") or part.endswith(".lock") for part in name.split("/")):
@@ -381,43 +383,60 @@ _DURATION_SCHEMA = {
     ]
 }
 
-Text = Annotated[str, PlainValidator(text), WithJsonSchema(_STRING)]
-OptionalText = Annotated[str | None, PlainValidator(_optional_text), WithJsonSchema(_STRING)]
-Label = Annotated[str, PlainValidator(_label), WithJsonSchema(_STRING)]
-Image = Annotated[str | None, PlainValidator(_word("an image")), WithJsonSchema(_STRING)]
-ModelName = Annotated[str | None, PlainValidator(_word("a model")), WithJsonSchema(_STRING)]
-FileName = Annotated[str | None, PlainValidator(_optional_text), WithJsonSchema(_STRING)]
-Branch = Annotated[str | None, PlainValidator(_branch), WithJsonSchema(_STRING)]
-BranchPrefix = Annotated[str, PlainValidator(_branch_prefix), WithJsonSchema(_STRING)]
-Directory = Annotated[Path, PlainValidator(_directory), WithJsonSchema(_STRING)]
-OwnDirectory = Annotated[Path, PlainValidator(_own_directory), WithJsonSchema(_STRING)]
-Directories = Annotated[tuple[Path, ...], PlainValidator(_directories), WithJsonSchema(_STRINGS)]
-WorkDirectory = Annotated[Path | None, PlainValidator(_work_directory), WithJsonSchema(_STRING)]
-MeasurePrompt = Annotated[Path | None, PlainValidator(_prompt("OutputPath")), WithJsonSchema(_STRING)]
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path | PurePosixPath):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_plain(element) for element in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(element) for key, element in value.items()}
+    return value
+
+
+# pydantic 2.14 otherwise warns of the lists that JSON has for tuples.
+_PLAIN = PlainSerializer(_plain, when_used="json")
+
+Text = Annotated[str, PlainValidator(text), _PLAIN, WithJsonSchema(_STRING)]
+OptionalText = Annotated[str | None, PlainValidator(_optional_text), _PLAIN, WithJsonSchema(_STRING)]
+Label = Annotated[str, PlainValidator(_label), _PLAIN, WithJsonSchema(_STRING)]
+Image = Annotated[str | None, PlainValidator(_word("an image")), _PLAIN, WithJsonSchema(_STRING)]
+ModelName = Annotated[str | None, PlainValidator(_word("a model")), _PLAIN, WithJsonSchema(_STRING)]
+FileName = Annotated[str | None, PlainValidator(_optional_text), _PLAIN, WithJsonSchema(_STRING)]
+Branch = Annotated[str | None, PlainValidator(_branch), _PLAIN, WithJsonSchema(_STRING)]
+BranchPrefix = Annotated[str, PlainValidator(_branch_prefix), _PLAIN, WithJsonSchema(_STRING)]
+Directory = Annotated[Path, PlainValidator(_directory), _PLAIN, WithJsonSchema(_STRING)]
+OwnDirectory = Annotated[Path, PlainValidator(_own_directory), _PLAIN, WithJsonSchema(_STRING)]
+Directories = Annotated[tuple[Path, ...], PlainValidator(_directories), _PLAIN, WithJsonSchema(_STRINGS)]
+WorkDirectory = Annotated[Path | None, PlainValidator(_work_directory), _PLAIN, WithJsonSchema(_STRING)]
+MeasurePrompt = Annotated[Path | None, PlainValidator(_prompt("OutputPath")), _PLAIN, WithJsonSchema(_STRING)]
 StitchPrompt = Annotated[
-    Path | None, PlainValidator(_prompt("Title", "Description")), WithJsonSchema(_STRING)
+    Path | None, PlainValidator(_prompt("Title", "Description")), _PLAIN, WithJsonSchema(_STRING)
 ]
 Seeds = Annotated[
     Mapping[PurePosixPath, Path],
     PlainValidator(_seeds),
+    _PLAIN,
     WithJsonSchema({"type": "object", "additionalProperties": _STRING}),
 ]
 Globs = Annotated[
     Mapping[str, str],
     PlainValidator(_globs),
+    _PLAIN,
     WithJsonSchema({"type": "object", "additionalProperties": _STRING}),
 ]
-Patterns = Annotated[tuple[str, ...], PlainValidator(_patterns), WithJsonSchema(_STRINGS)]
+Patterns = Annotated[tuple[str, ...], PlainValidator(_patterns), _PLAIN, WithJsonSchema(_STRINGS)]
 Arguments = Annotated[
-    tuple[str, ...], PlainValidator(_arguments), WithJsonSchema({"anyOf": [_STRING, _STRINGS]})
+    tuple[str, ...], PlainValidator(_arguments), _PLAIN, WithJsonSchema({"anyOf": [_STRING, _STRINGS]})
 ]
 Program = Annotated[
-    tuple[str, ...] | None, PlainValidator(_program), WithJsonSchema({**_STRINGS, "minItems": 1})
+    tuple[str, ...] | None, PlainValidator(_program), _PLAIN, WithJsonSchema({**_STRINGS, "minItems": 1})
 ]
 StepCommand = Annotated[
     tuple[str, ...] | Literal[False] | None,
     PlainValidator(_step),
+    _PLAIN,
     WithJsonSchema({"anyOf": [{**_STRING, "minLength": 1}, {**_STRINGS, "minItems": 1}, {"const": False}]}),
 ]
-Duration = Annotated[float | None, PlainValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)]
+Duration = Annotated[float | None, PlainValidator(_duration), _PLAIN, WithJsonSchema(_DURATION_SCHEMA)]
 Switch = Annotated[bool, Field(strict=True), Allowed("true or false")]

@@ -1,0 +1,793 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pytest_cobbler.config import Config, json_schema, load, schema
+from pytest_cobbler.config.model import PLANNED_KEYS, PLANNED_VALUES
+from pytest_cobbler.errors import ConfigurationProblem, UsageProblem
+
+IMAGE = "podman_image: localhost/agent\n"
+
+Loaded = Callable[..., Config]
+Errors = Callable[..., list[str]]
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository, and the directory that pytest is run in."""
+    root = tmp_path / "project"
+    (root / ".git").mkdir(parents=True)
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def loaded(root: Path) -> Loaded:
+    def loaded(text: str = "", **overrides: object) -> Config:
+        (root / "configuration.yaml").write_text(IMAGE + text)
+        return load(root / "configuration.yaml", overrides)
+
+    return loaded
+
+
+@pytest.fixture
+def errors(root: Path) -> Errors:
+    def errors(text: str | bytes, **overrides: object) -> list[str]:
+        """The lines of the error, without a heading."""
+        path = root / "configuration.yaml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        with pytest.raises(ConfigurationProblem) as caught:
+            load(path, overrides)
+        assert "sk-secret" not in str(caught.value)
+        lines = str(caught.value).splitlines()
+        return lines[1:] if re.fullmatch(r"configuration.yaml: \d+ errors", lines[0]) else lines
+
+    return errors
+
+
+# What a good file means
+
+
+def test_the_smallest_file_gives_every_default(loaded: Loaded, root: Path) -> None:
+    config = loaded()
+
+    assert (config.path, config.root) == (root / "configuration.yaml", root)
+    assert config.podman_image == "localhost/agent"
+    assert (config.gen_prefix, config.beads_dir, config.cobbler_dir) == (
+        "generation-",
+        root / ".beads",
+        root / ".cobbler",
+    )
+    assert config.claude_args == (
+        "--dangerously-skip-permissions",
+        "-p",
+        "--verbose",
+        "--output-format",
+        "stream-json",
+    )
+    assert (config.max_issues, config.cycles, config.jobs, config.max_attempts) == (10, 1, 2, 2)
+    assert (config.estimated_lines_min, config.estimated_lines_max) == (250, 350)
+    assert (config.task_timeout, config.idle_timeout, config.gate_timeout) == (1800, 600, 900)
+    assert (config.sandbox, config.agent, config.tracker) == ("podman", "claude", "auto")
+    assert (config.agent_network, config.gate_network) == ("open", "none")
+    assert (config.silence_agent, config.unsafe_podman_args, config.reset_sources) == (True, False, None)
+    assert (config.language, config.build_command, config.test_command, config.work_dir) == (None,) * 4
+    assert config.token_path == root / ".secrets" / "claude.json"
+
+
+def test_a_written_zero_or_false_is_zero_or_false(loaded: Loaded) -> None:
+    config = loaded(
+        "cycles: 0\nmax_issues: 0\nsilence_agent: false\nreset_sources: false\n"
+        "task_timeout: 0\nbuild_command: false\n"
+    )
+
+    assert (config.cycles, config.max_issues) == (0, 0)
+    assert (config.silence_agent, config.reset_sources) == (False, False)
+    assert config.task_timeout is None
+    assert config.build_command is False
+
+
+def test_an_empty_value_asks_for_the_default(loaded: Loaded) -> None:
+    keys = [key for key in Config.model_fields if key != "podman_image"]
+    assert loaded("".join(f"{key}:\n" for key in keys)) == loaded()
+
+
+def test_a_text_that_may_be_missing_may_be_empty(loaded: Loaded) -> None:
+    keys = (
+        "module_path",
+        "generation_branch",
+        "token_file",
+        "measure_prompt",
+        "stitch_prompt",
+        "user_prompt",
+    )
+    assert loaded("".join(f'{key}: ""\n' for key in keys)) == loaded()
+
+
+def test_the_configuration_is_frozen(loaded: Loaded) -> None:
+    with pytest.raises(ValidationError):
+        loaded().cycles = 3
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("30m", 1800),
+        ("2h", 7200),
+        ("1.5h", 5400),
+        ("0.5", 0.5),
+        ('"90"', 90),
+        ("0s", None),
+    ],
+)
+def test_times(loaded: Loaded, written: str, seconds: float | None) -> None:
+    assert loaded(f"idle_timeout: {written}\n").idle_timeout == seconds
+
+
+@pytest.mark.parametrize(
+    ("key", "written", "value"),
+    [
+        ("claude_args", "-p --model 'a b'", ("-p", "--model", "a b")),
+        ("claude_args", "[-p, 3]", ("-p", "3")),
+        ("claude_args", "[]", ()),
+        ("build_command", "make && make check", ("sh", "-c", "make && make check")),
+        ("test_command", "[go, test, ./...]", ("go", "test", "./...")),
+        ("protected_paths", "[docs/, '*.lock']", ("docs/", "*.lock")),
+        ("spec_globs", "{docs: 'docs/**/*.md', 1: b}", {"docs": "docs/**/*.md", "1": "b"}),
+        ("module_path", "1.10", "1.10"),
+        ("base_branch", "2024-01-01", "2024-01-01"),
+        ("gen_prefix", "gen_", "gen_"),
+        ("generation_branch", "generation-2025-01-02-03-04-05", "generation-2025-01-02-03-04-05"),
+        ("language", "none", "none"),
+        ("silence_agent", "no", False),
+        ("model", "claude-sonnet-4-5", "claude-sonnet-4-5"),
+        ("user_prompt", "|\n  two\n  lines", "two\nlines\n"),
+        ("task_label", "cobbler", "cobbler"),
+    ],
+)
+def test_values(loaded: Loaded, key: str, written: str, value: object) -> None:
+    assert getattr(loaded(f"{key}: {written}\n"), key) == value
+
+
+def test_paths_are_relative_to_the_file_not_to_the_working_directory(
+    root: Path, loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "sub").mkdir()
+    loaded("source_dirs: [src, ./lib/../core]\nsecrets_dir: keys\ntoken_file: mine.json\n")
+    monkeypatch.chdir(root / "sub")
+
+    config = load(Path("../configuration.yaml"))
+
+    assert config.root == root
+    assert config.source_dirs == (root / "src", root / "core")
+    assert config.token_path == root / "keys" / "mine.json"
+
+
+def test_templates_are_files_of_the_repository(root: Path, loaded: Loaded) -> None:
+    (root / "measure.tmpl").write_text("Write to {{.OutputPath}}")
+    (root / "stitch.tmpl").write_text("{{- .Title -}}: {{ .Description }}")
+    (root / "go.mod.tmpl").write_text("module {{.ModulePath}}")
+
+    config = loaded(
+        "measure_prompt: measure.tmpl\nstitch_prompt: stitch.tmpl\nseed_files: {sub/../go.mod: go.mod.tmpl}\n"
+    )
+
+    assert config.measure_prompt == root / "measure.tmpl"
+    assert config.stitch_prompt == root / "stitch.tmpl"
+    assert config.seed_files == {PurePosixPath("go.mod"): root / "go.mod.tmpl"}
+
+
+def test_worktrees_may_lie_outside(root: Path, loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(root.parent / "home"))
+
+    assert loaded("work_dir: ../work\n").work_dir == root.parent / "work"
+    assert loaded("work_dir: ~/work\n").work_dir == root.parent / "home/work"
+    assert loaded(f"work_dir: {root.parent}/work\n").work_dir == root.parent / "work"
+
+
+def test_the_command_line_wins(loaded: Loaded) -> None:
+    config = loaded("cycles: 3\njobs: 4\n", cycles=0, jobs=None)
+    assert (config.cycles, config.jobs) == (0, 4)
+
+
+# What is wrong with a bad one
+
+
+def test_a_missing_file_says_what_to_do(root: Path) -> None:
+    with pytest.raises(UsageProblem) as caught:
+        load(root / "configuration.yaml")
+    assert caught.value.cause == "configuration.yaml: there is no such file"
+    assert "podman_image: IMAGE" in caught.value.remedy
+
+
+def test_what_is_no_file(root: Path) -> None:
+    (root / "directory").mkdir()
+    os.mkfifo(root / "pipe")
+    for name, words in (("directory", "is a directory, not a file"), ("pipe", "is not a regular file")):
+        with pytest.raises(ConfigurationProblem, match=f"{name}: {words}"):
+            load(root / name)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_cannot_be_read(root: Path) -> None:
+    (root / "configuration.yaml").touch(mode=0)
+    with pytest.raises(ConfigurationProblem, match="cannot be read: Permission denied"):
+        load(root / "configuration.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (b"jobs: 1\nmodel: \xff\n", ":2: is not UTF-8 text"),
+        (b"\xff\xfej\0o\0", ":1: is not UTF-8 text"),
+        (b"jobs: 1\n\nmodel: a\0b\n", ":3: the character U+0000 is not allowed"),
+        ("jobs: 1\nseed_files:\n\tgo.mod: x\n", ":3: a tab: YAML indents with spaces"),
+        (
+            "jobs: 1\nmodel: a: b\n",
+            ":2: a second colon, or a wrong indentation: put a text with a colon in quotes",
+        ),
+        ("jobs: 1\n---\njobs: 2\n", ':2: a second document ("---"): only one is allowed'),
+        ("claude_args: &a [-p]\npodman_args: *a\n", ":2: an alias (*name): write the value out"),
+        ("- jobs: 1\n", ':1: a list where "key: value" lines belong'),
+        ("jobs\n", ':1: a text where "key: value" lines belong'),
+        ("jobs: [1\n", None),
+        ("model: 'a\n", None),
+        ("model: %a\n", None),
+        ("[" * 5000, None),
+        ("claude_args: " + "[" * 5000 + "]" * 5000, None),
+        ("user_prompt: " + "a" * 300_000, ": is larger than 256 KiB"),
+    ],
+)
+def test_what_is_not_yaml(errors: Errors, text: str | bytes, line: str | None) -> None:
+    found = errors(text)
+    assert found == [f"configuration.yaml{line}"] if line else len(found) == 1
+
+
+def test_a_billion_laughs_are_refused(errors: Errors) -> None:
+    text = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+    assert errors(text) == ["configuration.yaml:2: an alias (*name): write the value out"]
+
+
+JOBS = " is not allowed; allowed: a whole number from 1 to 64"
+TIMES = " is not allowed; allowed: 90, 90s, 30m, 2h, at most 720h; 0 for no limit"
+STEPS = " is not allowed; allowed: a text (run by sh -c), a list, or false (no such step)"
+LEAVES = " leaves the repository: write it relative to the configuration"
+
+WRONG = [
+    # keys
+    ("max_isues: 3", "max_isues: unknown key; did you mean max_issues?"),
+    ("maxIssues: 3", "maxIssues: unknown key; did you mean max_issues?"),
+    ("max-issues: 3", "max-issues: unknown key; did you mean max_issues?"),
+    ("xyzzy: 3", "xyzzy: unknown key"),
+    ("<<: {jobs: 3}", "<<: unknown key"),
+    ('"a\\eb": 3', "a\\x1bb: unknown key"),
+    ("version_fil: x", "version_fil: unknown key; did you mean version_file? That is planned, ..."),
+    ("[1]: 3", "a list where a key belongs"),
+    ("jobs: !foo 3", "jobs: the tag !foo is not allowed"),
+    ("model: !!python/name:a.b x", "model: the tag tag:yaml.org,2002:python/name:a.b is not allowed"),
+    ('model: "a\\0b"', "model: a character that is not text"),
+    ('model: "\\ud800"', "model: a character that is not text"),
+    # wrong types
+    ('jobs: "4"', 'jobs: "4"' + JOBS),
+    ("jobs: true", "jobs: true" + JOBS),
+    ("jobs: 2.0", "jobs: 2.0" + JOBS),
+    ("jobs: 0", "jobs: 0" + JOBS),
+    ("jobs: 65", "jobs: 65" + JOBS),
+    ("jobs: 010", 'jobs: "010"' + JOBS),
+    ("jobs: 1:30", 'jobs: "1:30"' + JOBS),
+    ("jobs: [1]", "jobs: a list" + JOBS),
+    ("jobs: " + "9" * 40, f'jobs: "{"9" * 40}"' + JOBS),
+    ("jobs: " + "9" * 6000, f'jobs: "{"9" * 47}..."' + JOBS),
+    ("cycles: -1", "cycles: -1 is not allowed; allowed: a whole number from 0 to 1000"),
+    ("max_attempts: 11", "max_attempts: 11 is not allowed; allowed: a whole number from 1 to 10"),
+    ('silence_agent: "no"', 'silence_agent: "no" is not allowed; allowed: true or false'),
+    ("silence_agent: 0", "silence_agent: 0 is not allowed; allowed: true or false"),
+    ("reset_sources: 1", "reset_sources: 1 is not allowed; allowed: true or false"),
+    ("user_prompt: yes", "user_prompt: a yes or no (true, off, ...) where a text belongs..."),
+    ("user_prompt: [a]", "user_prompt: a list where a text belongs"),
+    ("spec_globs: [a]", 'spec_globs: a list where "label: glob" lines belong'),
+    ("source_dirs: src", 'source_dirs: "src" where a list belongs'),
+    ("sandbox: docker", 'sandbox: "docker" is not allowed; allowed: podman or none'),
+    ("tracker: [bd]", "tracker: a list is not allowed; allowed: auto, bd or embedded"),
+    # times
+    ("task_timeout: 3 days", 'task_timeout: "3 days"' + TIMES),
+    ("task_timeout: -1", "task_timeout: -1" + TIMES),
+    ("task_timeout: .inf", 'task_timeout: ".inf"' + TIMES),
+    ("task_timeout: 721h", 'task_timeout: "721h"' + TIMES),
+    ("task_timeout: true", "task_timeout: true" + TIMES),
+    # names
+    ("gen_prefix: a b", 'gen_prefix: "a b" cannot start a branch name: " " cannot be part of it'),
+    ("gen_prefix: a/b", 'gen_prefix: "a/b" cannot start a branch name: "/" cannot be part of it'),
+    ('gen_prefix: ""', "gen_prefix: an empty text cannot start a branch name: it may not be empty"),
+    ("base_branch: a..b", 'base_branch: "a..b" is no branch name for git: ".." cannot be part of it'),
+    ("base_branch: HEAD", 'base_branch: "HEAD" is no branch name for git: it means the branch checked out'),
+    ("podman_image: --privileged", 'podman_image: "--privileged" is not the name of an image...'),
+    ("model: a b", 'model: "a b" is not the name of a model: no blanks, no "-" in front'),
+    ("task_label: a,b", 'task_label: "a,b" is not a label: no commas, no blanks around it, no "-" in front'),
+    # commands
+    ("claude_args: -p 'a", "claude_args: cannot be split into arguments: no closing quotation"),
+    ("build_command: true", "build_command: true" + STEPS),
+    ("test_command: []", "test_command: an empty list" + STEPS),
+    ('test_command: [" ", a]', "test_command: a command without a program"),
+    ("agent: command", "agent_command: required with agent: command"),
+    ("agent_command: [a]", "agent_command: does nothing with agent: claude; write agent: command"),
+    ("estimated_lines_min: 400", "estimated_lines_min: the least, 400, is more than the most, 350"),
+    ("estimated_lines_max: 3", "estimated_lines_max: the least, 250, is more than the most, 3"),
+    # paths
+    ("beads_dir: ../beads", 'beads_dir: "../beads" leaves ROOT'),
+    ("beads_dir: /tmp", 'beads_dir: "/tmp" leaves ROOT'),
+    ("beads_dir: ~/beads", 'beads_dir: "~/beads": ~ is not expanded here...'),
+    ("beads_dir: link/beads", 'beads_dir: "link/beads" is a symbolic link out of ROOT, to OUTSIDE/beads'),
+    ("beads_dir: file", 'beads_dir: "file" is not a directory'),
+    ("cobbler_dir: .", 'cobbler_dir: ".": name a directory of its own below ROOT'),
+    ("cobbler_dir: .git/x", 'cobbler_dir: ".git/x": name a directory of its own below ROOT'),
+    ("beads_dir: .cobbler/beads", "beads_dir: lies in cobbler_dir, all of which may be deleted at any time"),
+    ("secrets_dir: .beads", "secrets_dir: is beads_dir, which is committed"),
+    ("token_file: ../x", 'token_file: "../x" is not a file of secrets_dir'),
+    ("token_file: /etc/passwd", 'token_file: "/etc/passwd" is not a file of secrets_dir'),
+    ("work_dir: work", 'work_dir: "work" lies in ROOT: worktrees must lie outside the repository'),
+    ("protected_paths: [/etc]", 'protected_paths[0]: "/etc"' + LEAVES),
+    ("spec_globs: {a: ../b}", 'spec_globs["a"]: "../b"' + LEAVES),
+    ("measure_prompt: nowhere", 'measure_prompt: "nowhere": there is no such file in ROOT'),
+    ("measure_prompt: .git", 'measure_prompt: ".git" is not a file'),
+    ("measure_prompt: file", 'measure_prompt: "file" lacks the placeholder {{.OutputPath}}'),
+    ("stitch_prompt: file", 'stitch_prompt: "file" lacks the placeholder {{.Title}} or {{.Description}}'),
+    ("measure_prompt: latin", 'measure_prompt: "latin" is not UTF-8 text'),
+    ("seed_files: {go.mod: nowhere}", 'seed_files["go.mod"]: "nowhere": there is no such file in ROOT'),
+    ("seed_files: {../go.mod: file}", 'seed_files["../go.mod"]: "../go.mod" leaves ROOT'),
+    ("seed_files: {.git/config: file}", 'seed_files[".git/config"]: ".git/config" is no place for a file'),
+    ("seed_files: {a: file, b/../a: file}", 'seed_files["b/../a"]: a is named twice'),
+    ("source_dirs: [" + "a" * 300 + "]", f'source_dirs[0]: "{"a" * 47}...": a path that is too long'),
+]
+
+
+@pytest.mark.parametrize(("text", "line"), WRONG)
+def test_what_is_wrong(root: Path, errors: Errors, text: str, line: str) -> None:
+    outside = root.parent / "outside"
+    outside.mkdir()
+    (root / "link").symlink_to(outside)
+    (root / "file").write_text("{{if .Title}}{{if .OutputPath}}")
+    (root / "latin").write_bytes(b"\xe9 {{.OutputPath}}")
+
+    image = "" if text.startswith("podman_image") else IMAGE
+    line = line.replace("ROOT", str(root)).replace("OUTSIDE", str(outside))
+
+    number = 1 + text.count("\n") + bool(image)
+    where = (
+        "configuration.yaml" if line.startswith("agent_command: required") else f"configuration.yaml:{number}"
+    )
+    (found,) = errors(image + text + "\n")
+    if line.endswith("..."):
+        assert found.startswith(f"{where}: {line.removesuffix('...')}")
+    else:
+        assert found == f"{where}: {line}"
+
+
+@pytest.mark.parametrize("key", sorted(PLANNED_KEYS))
+def test_planned_keys_are_refused_as_planned(errors: Errors, key: str) -> None:
+    assert errors(f"{IMAGE}{key}: x\n") == [
+        f"configuration.yaml:2: {key}: planned, not available in this version ({PLANNED_KEYS[key]})"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key in PLANNED_VALUES for value in PLANNED_VALUES[key]]
+)
+def test_planned_values_are_refused_as_planned(errors: Errors, key: str, value: str) -> None:
+    (line,) = errors(f"{IMAGE}{key}: {value}\n")
+    assert line.startswith(
+        f"configuration.yaml:2: {key}: {value} is planned, not available in this version; allowed: "
+    )
+
+
+def test_the_image_is_required_where_there_are_images(errors: Errors, root: Path) -> None:
+    assert errors("jobs: 1\n") == [
+        "configuration.yaml: podman_image: required: the image that agents run in "
+        "(only sandbox: none does without it)"
+    ]
+    (root / "configuration.yaml").write_text("sandbox: none\n")
+    assert load(root / "configuration.yaml").podman_image is None
+
+
+def test_every_error_is_told_at_once_in_the_order_of_the_file(errors: Errors) -> None:
+    text = """\
+jobs: 0
+claude_args:
+  - -p
+  - [a]
+  -
+max_isues: 3
+jobs: 3
+estimated_lines_min: 400
+podman_args:
+  - --privileged
+  - --memory=lots
+sandbox: docker
+"""
+    assert [line.split(": ")[0] + ": " + line.split(": ")[1] for line in errors(text, cycles=-1)] == [
+        "configuration.yaml:1: jobs",
+        "configuration.yaml:4: claude_args[1]",
+        "configuration.yaml:5: claude_args[2]",
+        "configuration.yaml:6: max_isues",
+        "configuration.yaml:7: jobs",
+        "configuration.yaml:8: estimated_lines_min",
+        "configuration.yaml:10: podman_args[0]",
+        "configuration.yaml:11: podman_args[1]",
+        "configuration.yaml:12: sandbox",
+        "--cobbler-cycles: -1 is not allowed; allowed",
+    ]
+
+
+def test_a_key_written_twice_names_both_lines(errors: Errors) -> None:
+    assert errors(f"{IMAGE}jobs: 1\njobs: 2\nspec_globs:\n  a: b\n  a: c\n") == [
+        "configuration.yaml:3: jobs: written twice, first in line 2",
+        "configuration.yaml:6: a: written twice, first in line 5",
+    ]
+
+
+def test_errors_of_the_command_line_name_the_option(errors: Errors) -> None:
+    assert errors(IMAGE, jobs=100, max_issues=-1) == [
+        "--cobbler-max-issues: -1 is not allowed; allowed: a whole number from 0 to 1000",
+        "--cobbler-jobs: 100 is not allowed; allowed: a whole number from 1 to 64",
+    ]
+
+
+def test_a_symbolic_link_may_lead_to_a_place_inside(root: Path, loaded: Loaded) -> None:
+    (root / "tracker").mkdir()
+    (root / "link").symlink_to("tracker")
+    assert loaded("beads_dir: link\n").beads_dir == root / "link"
+
+
+def test_a_loop_of_links_is_an_error(root: Path, errors: Errors) -> None:
+    (root / "a").symlink_to("b")
+    (root / "b").symlink_to("a")
+    assert errors(f"{IMAGE}beads_dir: a\n") == ['configuration.yaml:2: beads_dir: "a" is not a directory']
+
+
+# podman_args
+
+
+def podman_args(*words: str) -> str:
+    return "podman_args:\n" + "".join(f"  - {json.dumps(word)}\n" for word in words)
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments"),
+    [
+        (["--memory", "4g"], ["--memory=4g"]),
+        (["--memory=4g"], ["--memory=4g"]),
+        (["-m4g"], ["--memory=4g"]),
+        (["-m", "512m", "--cpus", "1.5"], ["--memory=512m", "--cpus=1.5"]),
+        (["--memory-swap=-1"], ["--memory-swap=-1"]),
+        (["--shm-size", "64m", "--pids-limit=100"], ["--shm-size=64m", "--pids-limit=100"]),
+        (["--ulimit", "nofile=1024:2048"], ["--ulimit=nofile=1024:2048"]),
+        (["--tmpfs", "/scratch:size=64m,noexec"], ["--tmpfs=/scratch:size=64m,noexec"]),
+        (["-h", "builder"], ["--hostname=builder"]),
+        (["--add-host=db:192.0.2.1"], ["--add-host=db:192.0.2.1"]),
+        (["--add-host", "db:::1"], ["--add-host=db:::1"]),
+        (["-v", "./cache:/cache"], ["--volume=ROOT/cache:/cache"]),
+        (["-vcache/../cache:/c"], None),
+        (["--volume=ROOT/cache:/cache:ro,z"], ["--volume=ROOT/cache:/cache:ro,z"]),
+        (["-v", "/usr/share:/host/share:ro"], ["--volume=/usr/share:/host/share:ro"]),
+        (["-v", "/usr/share:/host/share:O"], ["--volume=/usr/share:/host/share:O"]),
+    ],
+)
+def test_allowed_arguments(root: Path, loaded: Loaded, words: list[str], arguments: list[str] | None) -> None:
+    (root / "cache").mkdir()
+    text = podman_args(*words).replace("ROOT", str(root))
+    if arguments is None:
+        with pytest.raises(ConfigurationProblem):
+            loaded(text)
+    else:
+        assert loaded(text).podman_arguments == tuple(word.replace("ROOT", str(root)) for word in arguments)
+
+
+@pytest.mark.parametrize("form", [["-e", "{}"], ["--env", "{}"], ["-e{}"], ["--env={}"], ["-e={}"]])
+def test_variables_are_lifted_out_of_the_command_line(loaded: Loaded, form: list[str]) -> None:
+    variables = ["ANTHROPIC_API_KEY=sk-secret=x", "MODE=a b", "EMPTY="]
+    config = loaded(podman_args(*(word.format(variable) for variable in variables for word in form)))
+
+    assert config.podman_arguments == ()
+    assert config.lifted_credentials == {"ANTHROPIC_API_KEY": "sk-secret=x"}
+    assert config.container_environment == {"MODE": "a b", "EMPTY": ""}
+
+
+@pytest.mark.parametrize("name", ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"])
+def test_every_credential_is_lifted_out(loaded: Loaded, name: str) -> None:
+    config = loaded(podman_args("-e", f"{name}=sk-secret"))
+    assert (config.lifted_credentials, config.container_environment) == ({name: "sk-secret"}, {})
+
+
+def test_a_variable_by_name_is_handed_on_if_it_is_set(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLOUR", "red")
+    monkeypatch.delenv("SHAPE", raising=False)
+    assert loaded(podman_args("-e", "COLOUR", "-e", "SHAPE")).container_environment == {"COLOUR": "red"}
+
+
+def test_nothing_prints_a_variable(loaded: Loaded) -> None:
+    config = loaded(podman_args("-e", "ANTHROPIC_API_KEY=sk-secret", "-e", "OTHER=sk-secret"))
+    shown = [
+        repr(config),
+        str(config),
+        repr(config.podman_args),
+        config.model_dump_json(),
+        str(config.model_dump()),
+    ]
+    assert not [text for text in shown if "sk-secret" in text]
+
+
+UNSAFE = [
+    (["--privileged"], "--privileged", "gives the host away"),
+    (["--pid=host"], "--pid", "gives the host's processes away"),
+    (["--env-host"], "--env-host", "gives the host's environment away"),
+    (["--cidfile", "/tmp/x"], "--cidfile", "writes files on the host"),
+    (["--pidfile=/tmp/x"], "--pidfile", "writes files on the host"),
+    (["--log-opt", "path=/tmp/x"], "--log-opt", "writes files on the host"),
+    (["--mount", "type=bind,src=/etc,dst=/x"], "--mount", "is not allowed: use -v"),
+    (["--device=/dev/fuse"], "--device", "gives a device of the host away"),
+    (["--hooks-dir=/tmp"], "--hooks-dir", "is not in the list of allowed arguments"),
+    (["--network=host"], "--network", "is set by the keys agent_network and gate_network"),
+    (["--rm"], "--rm", "is set by cobbler itself: leave it out"),
+    (["-it"], "-it", "is set by cobbler itself: leave it out"),
+    (["-u", "0"], "-u", "is set by cobbler itself: leave it out"),
+    (["-p8080:80"], "-p", "is not in the list of allowed arguments"),
+    (["--pids-limit=-1"], "--pids-limit", "no limit on processes"),
+    (["--ulimit=host"], "--ulimit", "no limits"),
+    (["--tmpfs=/x:suid"], "--tmpfs", 'the option "suid" is not in the list of allowed ones'),
+    (["--add-host=host:host-gateway"], "--add-host", "leads to the services of the host"),
+    (["-v", "cache:/cache"], "--volume", '"cache" is a named volume; for a directory write ./cache'),
+    (["-v", "/:/host:ro"], "--volume", "gives away /, which holds /proc"),
+    (["-v", "/etc:/host:ro"], "--volume", "gives away /etc"),
+    (["-v", "/proc/self:/host:ro"], "--volume", None),
+    (["-v", "/usr/share:/host"], "--volume", "which is outside the repository and writable"),
+    (["-v", "/usr/share:/host:ro,z"], "--volume", 'gives away /usr/share with the option "z"'),
+    (["-v", "./cache:/c:Z"], "--volume", 'gives away ROOT/cache with the option "Z"'),
+    (["-v", "HOME/.ssh:/ssh:ro"], "--volume", "gives away HOME/.ssh"),
+    (["-v", "HOME:/home:ro"], "--volume", "gives away HOME, which holds HOME/.ssh"),
+    (["-v", "./socket:/socket"], "--volume", "gives away ROOT/socket, which is no file or directory"),
+    (["-v", "./away:/away"], "--volume", "gives away HOME/.ssh"),
+    (["-v", "..:/up:ro"], "--volume", "gives away UP, which is or holds git's own directory"),
+    (["-v", ".:/project:ro"], "--volume", "gives away ROOT, which is or holds git's own directory"),
+    (["-v", "./.git/hooks:/hooks"], "--volume", "gives away ROOT/.git/hooks, which is"),
+    (["-v", "./.secrets:/s:ro"], "--volume", "gives away ROOT/.secrets, which is or holds secrets_dir"),
+    (["-v", "./configuration.yaml:/c"], "--volume", "where an agent could write configuration.yaml"),
+]
+
+
+@pytest.fixture
+def surroundings(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Mapping[str, str]:
+    """Things to mount, in the repository and in a home directory, and what their names stand for."""
+    home = tmp_path_factory.mktemp("home")
+    for directory in (home / ".ssh", root / "cache", root / ".secrets", root / ".git/hooks"):
+        directory.mkdir(parents=True)
+    (root / "away").symlink_to(home / ".ssh")
+    monkeypatch.setenv("HOME", str(home))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+    return {"ROOT": str(root), "HOME": str(home), "UP": str(root.parent)}
+
+
+def _filled(text: str, surroundings: Mapping[str, str]) -> str:
+    for name, value in surroundings.items():
+        text = text.replace(name, value)
+    return text
+
+
+@pytest.mark.parametrize(("words", "flag", "reason"), UNSAFE)
+def test_what_gives_the_host_away_must_be_asked_for(
+    surroundings: Mapping[str, str],
+    loaded: Loaded,
+    errors: Errors,
+    words: list[str],
+    flag: str,
+    reason: str | None,
+) -> None:
+    text = _filled(podman_args(*words), surroundings)
+
+    (line,) = errors(IMAGE + text)
+    assert line.startswith(f"configuration.yaml:3: podman_args[0]: {flag}: ")
+    assert line.endswith(" (unsafe_podman_args: true accepts it)")
+    if reason:
+        assert _filled(reason, surroundings) in line
+
+    config = loaded(text + "unsafe_podman_args: true\n")
+    assert len(config.podman_arguments) in (1, 2)
+    assert all(word.startswith(flag) for word in config.podman_arguments[:1])
+
+
+def test_what_is_given_away_can_be_told(loaded: Loaded) -> None:
+    config = loaded(
+        podman_args("--privileged", "--memory=1g", "--pid", "host") + "unsafe_podman_args: true\n"
+    )
+    assert config.given_away == (
+        "--privileged: gives the host away",
+        "--pid: gives the host's processes away",
+    )
+    assert config.podman_arguments == ("--privileged", "--memory=1g", "--pid=host")
+    assert loaded(podman_args("--memory=1g")).given_away == ()
+
+
+@pytest.mark.parametrize("unsafe", ["false", "true"])
+@pytest.mark.parametrize(
+    ("words", "place", "reason"),
+    [
+        (
+            ["image"],
+            0,
+            "not a flag (the image is the key podman_image, the agent's arguments are claude_args)",
+        ),
+        (["--rm", "image"], 1, "not a flag"),
+        (["--"], 0, "not a flag"),
+        (["-"], 0, "not a flag"),
+        ([""], 0, "not an argument: every element is a text"),
+        (["--memory"], 0, "--memory: its value is missing"),
+        (["--memory=lots"], 0, '--memory: "lots" is not allowed; for example: 512m'),
+        (["--memory 4g"], 0, "--memory: flag and value are one element; write two"),
+        (["-e ANTHROPIC_API_KEY=sk-secret"], 0, "--env: flag and value are one element; write two"),
+        (["-e", "sk-secret"], 0, "--env: not the name of a variable"),
+        (["--env", "H*"], 0, "--env: not the name of a variable"),
+        (["-v", "./nowhere:/x"], 0, '--volume: "./nowhere": there is nothing of that name'),
+        (["-v", "./.git"], 0, '--volume: "./.git" is not allowed; for example: ./cache:/cache:ro'),
+        (["-v", "./.git:/x:ro,rw"], 0, '--volume: "./.git:/x:ro,rw" is both ro and rw'),
+        (["-v", "./.git:x"], 0, '--volume: "x" is no place in a container to mount at'),
+        (["-v", "./.git://proc"], 0, '--volume: "//proc" is no place in a container to mount at'),
+        (
+            ["--add-host", "db:nowhere"],
+            0,
+            '--add-host: "db:nowhere" is not allowed; for example: name:192.0.2.1',
+        ),
+        (["--cpus", "two"], 0, '--cpus: "two" is not allowed; for example: 1.5'),
+    ],
+)
+def test_what_is_no_argument_is_never_accepted(
+    errors: Errors, words: list[str], place: int, reason: str, unsafe: str
+) -> None:
+    found = errors(f"{IMAGE}{podman_args(*words)}unsafe_podman_args: {unsafe}\n")
+    expected = f"configuration.yaml:{3 + place}: podman_args[{place}]: {reason}"
+    assert [line for line in found if line.startswith(expected)]
+
+
+def test_a_text_instead_of_a_list_is_not_repeated(errors: Errors) -> None:
+    assert errors(f"{IMAGE}podman_args: -e ANTHROPIC_API_KEY=sk-secret\n") == [
+        "configuration.yaml:2: podman_args: not a list; write one argument or value a line, each after a dash"
+    ]
+
+
+# Invariants
+
+_LINE = st.tuples(
+    st.sampled_from([*Config.model_fields, *PLANNED_KEYS, "x", "<<"]),
+    st.one_of(
+        st.sampled_from(
+            ["", "0", "1", "-1", "1.5", "yes", "null", "[]", "{}", "[[]]", "{a: {b: c}}", "/", "..", "~"]
+        ),
+        st.sampled_from(
+            ["[-e]", "[-v, '.:/x']", "[-v]", "'\\0'", '"\\0"', '"\\ud800"', "!!binary x", "&a b", "*a"]
+        ),
+        st.text(max_size=20).map(json.dumps),
+        st.text(max_size=20),
+        st.lists(st.text(max_size=10), max_size=4).map(json.dumps),
+        st.integers().map(str),
+        st.floats().map(str),
+    ),
+).map(": ".join)
+
+
+def _only_configuration_problems(directory: Path, content: bytes) -> None:
+    path = directory / "configuration.yaml"
+    path.write_bytes(content)
+    try:
+        config = load(path)
+    except ConfigurationProblem as error:
+        assert error.cause.isprintable()
+        assert all(line.isprintable() for line in str(error).splitlines())
+    else:
+        assert config.path == path
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(_LINE, max_size=4))
+def test_no_file_of_keys_is_anything_but_good_or_a_configuration_problem(
+    tmp_path: Path, lines: list[str]
+) -> None:
+    _only_configuration_problems(tmp_path, "\n".join(lines).encode("utf-8", "surrogatepass"))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.one_of(
+        st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace"))
+    )
+)
+@example(b"\xef\xbb\xbfjobs: 1")
+@example(b"? ")
+@example(b"%YAML 9.9\n---\n")
+@example(b"!!set {jobs}")
+@example(b"--- !x\njobs: 1")
+def test_no_content_is_anything_but_good_or_a_configuration_problem(tmp_path: Path, content: bytes) -> None:
+    _only_configuration_problems(tmp_path, content)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    words=st.lists(
+        st.one_of(
+            st.sampled_from(
+                ["-e", "-v", "--memory", "--privileged", "-it", "--volume=.:/x", "--", "A=b", "--x=y"]
+            ),
+            st.text(max_size=8),
+            st.text(max_size=8).map("-".__add__),
+            st.text(max_size=8).map("--".__add__),
+        ),
+        max_size=4,
+    )
+)
+def test_only_the_allow_list_reaches_podman(tmp_path: Path, words: list[str]) -> None:
+    path = tmp_path / "configuration.yaml"
+    path.write_text(IMAGE + "podman_args: " + json.dumps(words) + "\n")
+    try:
+        config = load(path)
+    except ConfigurationProblem:
+        return
+    allowed = ("--memory=", "--volume=", "--hostname=")
+    assert all(argument.startswith(allowed) for argument in config.podman_arguments)
+
+
+# What is published
+
+
+def test_the_published_schema_is_up_to_date() -> None:
+    update = "python -c 'from pytest_cobbler.config import schema; schema.write()'"
+    assert schema.FILE.read_text(encoding="utf-8") == schema.text(), f"bring it up to date: {update}"
+
+
+def test_the_schema_knows_every_key_and_what_is_planned() -> None:
+    published = json_schema()
+    assert list(published["properties"]) == list(Config.model_fields)
+    assert published["additionalProperties"] is False
+    assert published["x-planned"] == dict(PLANNED_KEYS)
+    assert not PLANNED_KEYS.keys() & Config.model_fields.keys()
+    assert published["properties"]["jobs"]["maximum"] == 64
+    assert published["properties"]["sandbox"]["enum"] == ["podman", "none", None]
+    assert all(value["description"] for value in published["properties"].values())
+
+
+DOCS = Path(__file__).parent.parent / "docs" / "configuration.md"
+
+
+def test_the_documentation_names_every_key_that_works_and_no_other() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(rows) == sorted(Config.model_fields)
+
+
+def test_the_documentation_tells_the_defaults(loaded: Loaded, root: Path) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    told = {key: default.strip("`") for key, default in rows if default.startswith("`")}
+    text = "".join(f"{key}: {default}\n" for key, default in told.items())
+    assert loaded(text) == loaded()
+    assert len(told) > 25
+
+
+def test_the_example_in_the_documentation_is_valid(root: Path) -> None:
+    (example_text,) = re.findall(
+        r"```yaml\n(# configuration.yaml\n.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL
+    )
+    (root / "vendor").mkdir()
+    (root / "configuration.yaml").write_text(example_text)
+    assert load(root / "configuration.yaml").podman_image
