@@ -175,7 +175,12 @@ class Project:
         """Make it a small Python package with a test, both run by the interpreter that runs this test."""
         self.write(python_sample())
         pytest_command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        self.configure(language="python", build_command=None, test_command=pytest_command)
+        self.configure(
+            language="python",
+            build_command=None,
+            test_command=pytest_command,
+            spec_globs={"vision": "docs/*.md"},
+        )
 
     def git(self, *arguments: str) -> str:
         """The output of git in the checkout.
