@@ -16,7 +16,7 @@ from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.process import Cancellation
 from tests.agents.builders import KEY, Workplace, claude
-from tests.scripted_api import API_KEY, Request, ScriptedApi, Turn, always, error, hang, text, tool, turn
+from tests.scripted_api import Request, ScriptedApi, Turn, always, error, hang, text, tool, turn
 
 LOGIN = Credential(kind="oauth", value="sk-ant-oat01-scripted-cXV1eHF1dXg", source="the test")
 
@@ -59,26 +59,23 @@ def test_a_run_that_writes_edits_and_looks(api: ScriptedApi, workplace: Workplac
 
 
 @pytest.mark.parametrize(
-    ("answer", "credential", "said", "limited"),
+    ("answer", "said", "limited"),
     [
-        (error(401, "invalid x-api-key"), KEY, "agent: API error 401: Invalid API key", False),
-        (error(403, "no"), KEY, "agent: API error 403: Failed to authenticate", False),
-        (error(404), KEY, "agent: API error 404: There's an issue with the selected model", False),
-        (error(529), KEY, "agent: API error 529: overloaded_error", False),
-        (error(429, headers={"retry-after": "3600"}), KEY, "agent: API error 429: ", True),
-        (error(400, "Your credit balance is too low"), KEY, "agent: API error 400: Credit balance", True),
-        (error(402), KEY, "agent: API error 402", True),
-        (turn(text("No."), stop_reason="refusal"), KEY, "agent: the model refused: ", False),
-        (turn(), KEY, "agent: the last message is empty", False),
+        (error(401, "invalid x-api-key"), "agent: API error 401: Invalid API key", False),
+        (error(529), "agent: API error 529: overloaded_error", False),
+        (error(429, headers={"retry-after": "3600"}), "agent: API error 429: ", True),
+        (error(400, "Your credit balance is too low"), "agent: API error 400: Credit balance", True),
+        (turn(text("No."), stop_reason="refusal"), "agent: the model refused: ", False),
+        (turn(), "agent: the last message is empty", False),
     ],
-    ids=["401", "403", "404", "529", "429", "credit", "402", "refusal", "empty"],
+    ids=["401", "529", "429", "credit", "refusal", "empty"],
 )
 def test_an_answer_that_is_none(
-    api: ScriptedApi, workplace: Workplace, answer: Turn, credential: Credential, said: str, limited: bool
+    api: ScriptedApi, workplace: Workplace, answer: Turn, said: str, limited: bool
 ) -> None:
     api.script("Write hello.txt", [always(answer)])
 
-    result = workplace.run(claude(api, credential=credential))
+    result = workplace.run(claude(api))
 
     assert result.error.startswith(said)
     assert "\n" not in result.error
@@ -241,22 +238,6 @@ def test_a_prompt_that_looks_like_a_command_goes_to_the_model(
     assert workplace.run(claude(api), prompt).text == "Done."
 
     assert api.requests[0].prompt.endswith(prompt)
-
-
-def test_the_credential_is_kept_out_of_files(api: ScriptedApi, workplace: Workplace) -> None:
-    print_it = "echo $ANTHROPIC_API_KEY; printenv | base64 -w0; echo $ANTHROPIC_API_KEY >&2"
-    api.script(
-        "Write hello.txt", [turn(tool("Bash", command=print_it)), turn(text(f"The key is {API_KEY}."))]
-    )
-
-    result = workplace.run(claude(api))
-
-    assert API_KEY in api.requests[1].tool_results[0]  # the agent does see it
-    assert API_KEY.encode() not in workplace.transcript.read_bytes()
-    assert result.text == "The key is [credential]."
-    assert workplace.steps[-1] == "The key is [credential]."
-    assert API_KEY not in repr(result)
-    assert API_KEY not in repr(claude(api))
 
 
 def test_a_run_that_is_stopped_keeps_what_is_known(api: ScriptedApi, workplace: Workplace) -> None:

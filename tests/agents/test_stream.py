@@ -220,6 +220,7 @@ def test_tokens_without_a_count_by_model() -> None:
             {"terminal_reason": "api_error", "api_error": "connection_failed", "result": None},
             "API error: connection_failed",
         ),
+        ({"api_error_status": 402, "is_error": True, "result": None}, "API error 402"),
         ({"api_error_status": 400, "result": "API Error: 400 bad request"}, "API error 400: bad request"),
         ({"terminal_reason": "aborted_tools", "subtype": "error_during_execution"}, "interrupted"),
         ({"subtype": None}, "error: Done."),
@@ -227,6 +228,15 @@ def test_tokens_without_a_count_by_model() -> None:
 )
 def test_causes_of_failure(changes: dict[str, Any], failure: str) -> None:
     assert events(result(**changes)).failure == failure
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1, True, "3", None, [], 10**400, 1e300])
+def test_numbers_that_cannot_be_are_unknown(number: Any) -> None:
+    models = {"": {"inputTokens": number, "costUSD": number}}
+
+    reader = events(result(num_turns=number, duration_ms=number, total_cost_usd=number, modelUsage=models))
+
+    assert reader.usage == Usage()
 
 
 def test_a_local_command_is_no_work_of_the_model() -> None:
@@ -244,6 +254,7 @@ def test_old_and_new_ways_to_say_that_a_limit_is_reached() -> None:
     assert old.limited
     assert old.limited_until == datetime(2030, 1, 1, tzinfo=UTC)
     assert events(result(is_error=True, result="You've hit your weekly limit")).limited
+    assert events(result(is_error=True, api_error_status=402)).limited
     assert not events(result(result="I documented the usage limit of the API.")).limited
     assert not events(result(is_error=True, result="Out of cheese")).limited
 
