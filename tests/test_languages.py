@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.languages import Language, LineCount, Step, detect, get
+from pytest_cobbler.languages.base import lines
+
+PYTHON = get("python")
+NONE = get("none")
+
+
+# Which language
+
+
+@pytest.mark.parametrize(
+    ("tracked", "name"),
+    [
+        ([], "none"),
+        (["README.md", "docs/setup.py.md"], "none"),
+        (["sub/pyproject.toml"], "none"),
+        (["main.go"], "none"),
+        (["pyproject.toml"], "python"),
+        (["setup.py"], "python"),
+        (["setup.cfg"], "python"),
+        (["deep/down/tool.py"], "python"),
+    ],
+)
+def test_the_language_is_found_out_from_the_files(tracked: list[str], name: str) -> None:
+    assert detect(tracked).name == name
+
+
+@pytest.mark.parametrize("more", [[], ["pyproject.toml"], ["tool.py"]])
+def test_a_go_module_needs_a_word_of_the_configuration(more: list[str]) -> None:
+    with pytest.raises(UsageProblem) as caught:
+        detect(["go.mod", *more])
+    assert (
+        caught.value.cause
+        == "go.mod: this is a Go module, and the language go is planned, not available in this version"
+    )
+    assert "`language: none` with build_command and test_command" in caught.value.remedy
+
+
+def test_an_unknown_language_names_the_known_ones() -> None:
+    with pytest.raises(UsageProblem, match="language: cobol is not known; known: python, none"):
+        get("cobol")
+
+
+# Sources
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "test"),
+    [
+        ("a.py", True, False),
+        ("src/a/b.pyi", True, False),
+        ("testing/a.py", True, False),
+        ("latest.py", True, False),
+        ("test_a.py", True, True),
+        ("src/a_test.py", True, True),
+        ("conftest.py", True, True),
+        ("tests/helpers.py", True, True),
+        ("a/test/b.py", True, True),
+        ("tests/data.json", False, False),
+        ("tests", False, False),
+        ("a.pyc", False, False),
+        ("py", False, False),
+    ],
+)
+def test_what_python_calls_source_and_test(path: str, source: bool, test: bool) -> None:
+    assert (PYTHON.is_source(PurePosixPath(path)), PYTHON.is_test(PurePosixPath(path))) == (source, test)
+
+
+def test_no_language_has_no_sources() -> None:
+    assert not NONE.is_source(PurePosixPath("a.py"))
+    assert NONE.count([(PurePosixPath("a.py"), b"1\n")]) == LineCount()
+    assert NONE.gate() == ()
+
+
+def test_lines_are_counted_by_kind() -> None:
+    files = {
+        "a.py": b"one\n\n# three\n",
+        "b.py": b"no newline",
+        "empty.py": b"",
+        "tests/test_a.py": b"\xff\n\xfe",
+        "README.md": b"many\n" * 100,
+    }
+    counted = PYTHON.count((PurePosixPath(path), content) for path, content in files.items())
+    assert counted == LineCount(production=4, test=2)
+    assert counted + LineCount(production=1) == LineCount(production=5, test=2)
+
+
+@given(st.binary())
+def test_lines_are_those_that_a_person_sees(content: bytes) -> None:
+    seen = content.split(b"\n")
+    assert lines(content) == len(seen) - (seen[-1] == b"")
+
+
+# The default gate, run as the gate runs it
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    return tree
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """A directory for PATH with what a small image has, but no Python."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("sh", "mktemp", "rm"):
+        found = shutil.which(name)
+        assert found
+        (programs / name).symlink_to(found)
+    return programs
+
+
+def install_python(programs: Path, name: str, *options: str) -> None:
+    script = programs / name
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {" ".join(options)} "$@"\n')
+    script.chmod(0o755)
+
+
+def run(step: Step | None, tree: Path, programs: Path) -> subprocess.CompletedProcess[str]:
+    assert step is not None
+    temporary = programs.parent / "temporary"
+    temporary.mkdir(exist_ok=True)
+    environment = {
+        "PATH": os.fspath(programs),
+        "TMPDIR": os.fspath(temporary),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
+    done = subprocess.run(
+        step.argv,
+        cwd=tree,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert list(temporary.glob("tmp.*")) == []
+    return done
+
+
+def test_the_gate_builds_then_tests() -> None:
+    assert [(step.name, step.shown) for step in PYTHON.gate()] == [
+        ("build", "python -m compileall -q ."),
+        ("test", "python -m pytest"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["python3", "python"])
+def test_an_empty_project_passes_and_says_so(tree: Path, programs: Path, name: str) -> None:
+    install_python(programs, name)
+
+    assert run(PYTHON.default_build(), tree, programs).returncode == 0
+    tested = run(PYTHON.default_test(), tree, programs)
+    assert (tested.returncode, tested.stdout.splitlines()[-1]) == (0, "tests: none yet")
+
+
+def test_code_that_does_not_compile_fails_and_is_shown(tree: Path, programs: Path) -> None:
+    install_python(programs, "python3")
+    (tree / "package").mkdir()
+    (tree / "package" / "bad.py").write_text("x = (\n")
+
+    built = run(PYTHON.default_build(), tree, programs)
+
+    assert built.returncode == 1
+    assert "./package/bad.py" in built.stdout
+    assert "SyntaxError" in built.stdout
+
+
+def test_what_is_not_the_projects_own_is_not_compiled(tree: Path, programs: Path) -> None:
+    install_python(programs, "python3")
+    for directory in (".venv", "node_modules", "venv/lib/site-packages"):
+        (tree / directory).mkdir(parents=True)
+        (tree / directory / "bad.py").write_text("x = (\n")
+
+    assert run(PYTHON.default_build(), tree, programs).returncode == 0
+
+
+def test_building_leaves_the_tree_as_it_is(tree: Path, programs: Path) -> None:
+    install_python(programs, "python3")
+    (tree / "package").mkdir()
+    (tree / "package" / "good.py").write_text("x = 1\n")
+    (tree / "__pycache__").write_text("a file where a directory would have to be")
+
+    assert run(PYTHON.default_build(), tree, programs).returncode == 0
+    assert sorted(path.name for path in tree.rglob("*")) == ["__pycache__", "good.py", "package"]
+
+
+def test_a_module_of_the_tree_does_not_take_the_builders_place(tree: Path, programs: Path) -> None:
+    install_python(programs, "python3")
+    (tree / "compileall.py").write_text("import sys\nsys.exit(0)\n")
+    (tree / "bad.py").write_text("x = (\n")
+
+    assert run(PYTHON.default_build(), tree, programs).returncode == 1
+
+
+@pytest.mark.parametrize(("body", "status"), [("pass", 0), ("assert 0", 1)])
+def test_tests_decide(tree: Path, programs: Path, body: str, status: int) -> None:
+    install_python(programs, "python3")
+    (tree / "good.py").write_text("x = 1\n")
+    (tree / "test_good.py").write_text(f"import good\ndef test_good(): {body}\n")
+
+    tested = run(PYTHON.default_test(), tree, programs)
+
+    assert tested.returncode == status
+    assert "tests: none yet" not in tested.stdout
+    assert not list(tree.rglob("*.pyc"))
+
+
+def test_a_collection_error_is_not_an_empty_start(tree: Path, programs: Path) -> None:
+    install_python(programs, "python3")
+    (tree / "test_bad.py").write_text("import nowhere\n")
+    assert run(PYTHON.default_test(), tree, programs).returncode == 2
+
+
+def test_without_python_the_image_is_named(tree: Path, programs: Path) -> None:
+    for step in PYTHON.gate():
+        done = run(step, tree, programs)
+        assert done.returncode == 127
+        assert "there is no python3 or python where the gate runs" in done.stderr
+
+
+def test_without_pytest_the_remedy_is_named(tree: Path, programs: Path) -> None:
+    install_python(programs, "python3", "-S")  # no site-packages, so no pytest
+
+    done = run(PYTHON.default_test(), tree, programs)
+
+    assert done.returncode == 127
+    assert done.stderr == (
+        "pytest is not installed where the gate runs: add it to the image or set test_command\n"
+    )
+
+
+@pytest.mark.parametrize("language", [PYTHON, NONE], ids=lambda language: str(language.name))
+def test_the_gate_is_the_default_steps(language: Language) -> None:
+    steps = (language.default_build(), language.default_test())
+    assert language.gate() == tuple(step for step in steps if step)
