@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
-import math
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,9 +18,10 @@ from typing import Any
 
 from pytest_cobbler.errors import TrackerError
 from pytest_cobbler.tracker.base import ACTOR, METADATA, AlreadyClaimed, Claim, NewTask, Task, check_batch
+from pytest_cobbler.tracker.ids import issue_prefix, new_ids, prefix_in_use
 from pytest_cobbler.tracker.jsonl import IssueFile, Line, Record
 
-__all__ = ["ISSUES", "EmbeddedTracker", "bd_owns", "issue_prefix"]
+__all__ = ["ISSUES", "EmbeddedTracker", "bd_owns"]
 
 ISSUES = "issues.jsonl"
 
@@ -32,8 +30,6 @@ _HELD = ("lease_expires_at", "heartbeat_at", "lease_granted_node")
 _IGNORE_ALL = (
     "# Made by pytest-cobbler so that git does not see this directory. See docs/tracker.md to track it.\n*\n"
 )
-_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
-_HASH_BYTES = {3: 2, 4: 3, 5: 4, 6: 4, 7: 5, 8: 5}
 
 
 def bd_owns(beads_dir: Path) -> str:
@@ -52,11 +48,6 @@ def bd_owns(beads_dir: Path) -> str:
     ):
         return "metadata.json"
     return ""
-
-
-def issue_prefix(name: str) -> str:
-    """A prefix for ids made of ``name``: letters, digits and ``_``."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "task"
 
 
 class EmbeddedTracker:
@@ -93,7 +84,7 @@ class EmbeddedTracker:
             # Microseconds keep the order within the batch; bd rounds them away.
             now = _now()
             times = {task.key: now + timedelta(microseconds=place) for place, task in enumerate(tasks)}
-            ids = _new_ids(tasks, times, self._prefix_of(issues), issues)
+            ids = new_ids(tasks, times, prefix_in_use(issues) or self._prefix, issues)
             waiting = Counter(need for task in tasks for need in set(task.needs))
             self._file.write(_new_issue(task, times[task.key], ids, waiting[task.key]) for task in tasks)
         return ids
@@ -165,10 +156,6 @@ class EmbeddedTracker:
         if comment:
             _add_comment(record, task_id, _next_comment(issues), comment, now)
         self._file.write([record])
-
-    def _prefix_of(self, issues: Mapping[str, Line]) -> str:
-        used = Counter(name.rpartition("-")[0] for name in issues if "-" in name)
-        return used.most_common(1)[0][0] if used else self._prefix
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[Mapping[str, Line]]:
@@ -292,42 +279,3 @@ def _new_issue(task: NewTask, created: datetime, ids: Mapping[str, str], depende
     }
     optional = ("description", "metadata", "labels", "dependencies")
     return Record({name: value for name, value in values.items() if value or name not in optional})
-
-
-def _new_ids(
-    tasks: Sequence[NewTask], times: Mapping[str, datetime], prefix: str, issues: Mapping[str, Line]
-) -> dict[str, str]:
-    taken = set(issues)
-    count = sum(name.startswith(f"{prefix}-") and "." not in name for name in issues)
-    ids: dict[str, str] = {}
-    for task in tasks:
-        ids[task.key] = _new_id(task, times[task.key], prefix, taken, _id_length(count + len(ids)))
-        taken.add(ids[task.key])
-    return ids
-
-
-def _id_length(issues: int) -> int:
-    """bd's rule: as short as keeps the chance of any collision at 25 % or less."""
-    for length in range(3, 8):
-        if 1 - math.exp(-(issues**2) / (2 * 36**length)) <= 0.25:
-            return length
-    return 8
-
-
-def _new_id(task: NewTask, created: datetime, prefix: str, taken: set[str], shortest: int) -> str:
-    nanoseconds = round(created.timestamp() * 1_000_000) * 1000
-    for length in range(shortest, 9):
-        for nonce in range(10):
-            seed = f"{task.title}|{task.description}|{ACTOR}|{nanoseconds}|{nonce}".encode("utf-8", "replace")
-            name = f"{prefix}-{_base36(hashlib.sha256(seed).digest()[: _HASH_BYTES[length]], length)}"
-            if name not in taken:
-                return name
-    raise TrackerError(f"no free id for {task.title!r} under the prefix {prefix}")
-
-
-def _base36(data: bytes, length: int) -> str:
-    number, digits = int.from_bytes(data, "big"), ""
-    while number:
-        number, digit = divmod(number, 36)
-        digits = _BASE36[digit] + digits
-    return digits.rjust(length, "0")[-length:]

@@ -1,0 +1,310 @@
+"""What is bd's own: its versions, its failures, and what it leaves in a checkout."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.errors import TrackerError
+from pytest_cobbler.tracker.base import AlreadyClaimed, Tracker
+from pytest_cobbler.tracker.bd import BdTracker
+from tests.tracker.stores import MINE, BdStore, issue, new
+
+VERSION = '{"schema_version": 1, "version": "%s"}'
+
+Stub = Callable[..., BdTracker]
+
+
+@pytest.fixture
+def stub(place: Path) -> Stub:
+    """Makes a tracker whose ``bd`` is a shell script that tells a version and then does as it is told."""
+    (place / ".beads" / "embeddeddolt").mkdir(parents=True)
+
+    def make(script: str, *, version: str = VERSION % "1.3.0", timeout: float = 20.0) -> BdTracker:
+        program = place / "bd"
+        program.write_text(f"#!/bin/sh\nif [ \"$1\" = version ]; then echo '{version}'; exit; fi\n{script}\n")
+        program.chmod(0o755)
+        return BdTracker(place, place / ".beads", program=str(program), timeout=timeout)
+
+    return make
+
+
+def every_call(tracker: Tracker) -> list[Callable[[], object]]:
+    return [
+        tracker.tasks,
+        lambda: tracker.create([new("a")]),
+        lambda: tracker.claim("proj-abc", MINE),
+        lambda: tracker.release("proj-abc"),
+        lambda: tracker.reopen("proj-abc"),
+        lambda: tracker.comment("proj-abc", "text"),
+        lambda: tracker.close("proj-abc", "done"),
+        lambda: tracker.description,
+    ]
+
+
+def failures(tracker: Tracker, calls: slice = slice(None)) -> list[TrackerError]:
+    """The error of every call; a call without one fails the test."""
+    caught = []
+    for call in every_call(tracker)[calls]:
+        with pytest.raises(TrackerError) as error:
+            call()
+        caught.append(error.value)
+    return caught
+
+
+def test_a_missing_bd_says_how_to_get_one(place: Path) -> None:
+    for error in failures(BdTracker(place, place / ".beads", program="bd-that-is-nowhere")):
+        assert "cannot run bd-that-is-nowhere: No such file" in error.cause
+        assert "brew install beads" in error.remedy
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("version", ["0.49.6", "1.0.4", "1.0.0-rc.1"])
+def test_an_old_bd_is_refused_by_its_version(stub: Stub, version: str) -> None:
+    for error in failures(stub("exit 9", version=VERSION % version)):
+        assert error.cause == f"bd {version} is too old: 1.0.5 or later is needed"
+        assert "brew upgrade beads" in error.remedy
+
+
+def test_the_retracted_bd_is_refused_by_its_version(stub: Stub) -> None:
+    for error in failures(stub("exit 9", version=VERSION % "1.2.1")):
+        assert error.cause.startswith("bd 1.2.1 was retracted")
+        assert "brew upgrade beads" in error.remedy
+
+
+@pytest.mark.parametrize("version", ["1.0.5", "1.2.2", "1.3.0", "2.0.0", "1.10.0"])
+def test_later_versions_are_taken(stub: Stub, version: str) -> None:
+    tracker = stub("echo '[]'", version=VERSION % version)
+    assert tracker.tasks() == []
+    assert tracker.description.startswith(f"bd {version} ")
+
+
+@pytest.mark.parametrize("version", ["bd version 1.3.0 (dev)", "", "{}", '{"version": "dev"}', "[]"])
+def test_a_bd_without_a_version_is_refused(stub: Stub, version: str) -> None:
+    for error in failures(stub("echo '[]'", version=version)):
+        assert "does not tell its version" in error.cause
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "exit 0",
+        "exit 1",
+        "echo 'Segmentation fault' >&2; kill -SEGV $$",
+        "echo no JSON at all",
+        'echo \'{"error": "database not found"}\'; exit 1',
+        'echo \'{"error": "database not found"}\'',
+        'echo \'{"error": "database not found"}\' >&2',
+        'echo \'[{"id": "proj-abc", "title": "cut',
+        "echo '[[]]'",
+        "echo '{}'",
+        "echo null",
+        "echo 3",
+        "echo '[]'; echo 'too many rows' >&2; exit 2",
+        'echo \'[{"id": "proj-abc", "priority": "high"}]\'',
+    ],
+)
+def test_what_is_no_answer_is_an_error_and_never_no_tasks(stub: Stub, script: str) -> None:
+    for error in failures(stub(script), slice(0, 7)):
+        assert "bd did not" in error.cause or "there is no task" in error.cause
+        assert not isinstance(error, AlreadyClaimed)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "[]",
+        '[{"id": "proj-other", "status": "closed"}]',
+        '{"ids": {}}',
+        '{"ids": {"a": ""}}',
+        '{"ids": {"a": "proj-abc", "b": "proj-abd"}}',
+        '{"issue_id": "proj-other", "id": "1"}',
+    ],
+)
+def test_success_that_bd_does_not_show_is_none(stub: Stub, answer: str) -> None:
+    failures(stub(f"echo '{answer}'"), slice(1, 7))
+
+
+def test_an_update_that_did_not_take_is_an_error(stub: Stub) -> None:
+    held = issue("proj-abc", status="open")
+    tracker = stub(f"echo '{json.dumps([held])}'")
+    with pytest.raises(TrackerError, match="bd did not claim proj-abc"):
+        tracker.claim("proj-abc", MINE)
+    with pytest.raises(TrackerError, match="bd did not close proj-abc"):
+        tracker.close("proj-abc", "done")
+
+
+def test_the_error_tells_the_reason_and_shows_the_rest(stub: Stub) -> None:
+    script = """
+    echo 'warning: beads.role not configured (GH#2950).' >&2
+    echo '  Fix: git config beads.role maintainer' >&2
+    echo '  Or:  git config beads.role contributor' >&2
+    echo 'Warning: .beads has permissions 0755' >&2
+    echo 'Error: no beads database found' >&2
+    echo 'Hint: run bd where' >&2
+    exit 1"""
+    (error,) = failures(stub(script), slice(0, 1))
+    assert error.cause == "bd did not list the tasks: Error: no beads database found"
+    assert "exit 1" in error.evidence
+    assert "Hint: run bd where" in error.evidence
+    assert "role" not in str(error)
+
+
+def test_a_hanging_bd_is_ended_and_named(stub: Stub, place: Path) -> None:
+    tracker = stub(
+        'echo "waiting for the lock" >&2; echo $$ > pid; trap "" TERM; while :; do sleep 1; done', timeout=0.5
+    )
+    began = time.monotonic()
+    (error,) = failures(tracker, slice(0, 1))
+    assert time.monotonic() - began < 10
+    assert error.cause == "bd list did not answer within 0.5 s and was ended"
+    assert "another process may hold the store" in error.remedy
+    assert "waiting for the lock" in error.evidence
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((place / "pid").read_text()), 0)
+
+
+def test_a_locked_store_is_an_error(bd_store: BdStore) -> None:
+    bd_store.tracker().create([new("a")])
+    tracker = BdTracker(bd_store.root, bd_store.root / ".beads", program=str(bd_store.program), timeout=2.0)
+    (lock,) = (bd_store.root / ".beads" / "embeddeddolt").glob("*/.dolt/noms/LOCK")
+    with lock.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(TrackerError) as caught:
+            tracker.tasks()
+    assert "did not answer within 2 s" in caught.value.cause
+    assert "locked by another" in caught.value.evidence
+    assert len(tracker.tasks()) == 1
+
+
+def test_an_envelope_is_taken_off(stub: Stub) -> None:
+    tracker = stub(f"echo '{json.dumps({'schema_version': 1, 'data': [issue('proj-abc')]})}'")
+    assert [task.id for task in tracker.tasks()] == ["proj-abc"]
+
+
+def test_bd_sees_what_it_needs_and_nothing_else(
+    stub: Stub, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BEADS_DB", "BD_DB", "CLAUDE_CODE", "BD_AGENT_MODE", "BEADS_MAX_ROWS", "ANTHROPIC_API_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("BEADS_DIR", "/elsewhere")
+    monkeypatch.setenv("BEADS_DOLT_SERVER_HOST", "db.example")
+    tracker = stub('env > seen; cat > stdin; pwd > cwd; printf "%s\\n" "$@" > argv; echo "[]"')
+    tracker.tasks()
+    seen = dict(line.split("=", 1) for line in (place / "seen").read_text().splitlines())
+    assert (
+        seen.items()
+        >= {
+            "BEADS_DIR": str(place / ".beads"),
+            "BEADS_ACTOR": "cobbler",
+            "BD_ACTOR": "cobbler",
+            "BD_NON_INTERACTIVE": "1",
+            "BD_JSON_ENVELOPE": "0",
+            "BEADS_DOLT_SERVER_HOST": "db.example",
+        }.items()
+    )
+    assert seen.keys().isdisjoint({"BEADS_DB", "BD_DB", "CLAUDE_CODE", "BD_AGENT_MODE", "BEADS_MAX_ROWS"})
+    assert "ANTHROPIC_API_KEY" not in seen
+    assert (place / "stdin").read_bytes() == b""
+    assert (place / "cwd").read_text() == f"{place}\n"
+    words = (place / "argv").read_text().split()
+    assert words == ["list", "--all", "--include-gates", "--limit", "0", "--actor", "cobbler", "--json"]
+
+
+def test_a_store_that_bd_cannot_open_is_not_an_empty_one(place: Path, bd_program: Path) -> None:
+    (place / ".beads").mkdir()
+    (place / ".beads" / "metadata.json").write_text('{"backend": "dolt", "dolt_mode": "embedded"}')
+    with pytest.raises(TrackerError, match="bd did not list the tasks"):
+        BdTracker(place, place / ".beads", program=str(bd_program)).tasks()
+
+
+def test_an_embedded_store_is_not_taken_for_an_empty_one(place: Path, bd_program: Path) -> None:
+    (place / ".beads").mkdir()
+    (place / ".beads" / "issues.jsonl").write_text(json.dumps(issue("proj-abc")))
+    for error in failures(BdTracker(place, place / ".beads", program=str(bd_program)), slice(0, 7)):
+        assert "holds an embedded store" in error.cause
+        assert "--from-jsonl" in error.remedy
+    assert [path.name for path in (place / ".beads").iterdir()] == ["issues.jsonl"]
+
+
+class Checkout:
+    """A user's repository, with something of everything that an installer might touch."""
+
+    def __init__(self, root: Path, home: Path) -> None:
+        self.root, self.home = root, home
+        (home / ".config" / "bd").mkdir(parents=True)
+        (home / ".config" / "bd" / "config.yaml").write_text("metrics:\n    disabled: true\n")
+        (home / ".gitconfig").write_text("[user]\n\tname = Jane\n\temail = jane@example.org\n")
+        self.git("init", "--quiet", "--initial-branch", "main")
+        (root / "tracked").write_text("one\n")
+        (root / ".gitignore").write_text("*.log\n")
+        self.git("add", ".")
+        self.git("commit", "--quiet", "--message", "first")
+        (root / "tracked").write_text("two\n")
+        (root / "staged").write_text("staged\n")
+        self.git("add", "staged")
+        (root / "untracked").write_text("untracked\n")
+
+    def git(self, *words: str) -> str:
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.home), "GIT_OPTIONAL_LOCKS": "0"}
+        return subprocess.run(
+            ["git", *words], cwd=self.root, env=env, check=True, capture_output=True, text=True
+        ).stdout
+
+    def state(self) -> dict[str, bytes | str]:
+        files = [path for path in (*self.root.rglob("*"), *self.home.rglob("*")) if path.is_file()]
+        # Any call of bd makes ~/.dolt/config_global.json.
+        theirs = {self.root / ".beads", self.home / ".dolt"}
+        kept = {str(path): path.read_bytes() for path in files if theirs.isdisjoint(path.parents)}
+        return kept | {"status": self.git("status", "--porcelain=v2", "--branch", "--untracked-files=all")}
+
+
+def test_a_new_store_leaves_the_checkout_and_the_home_as_they_were(
+    place: Path, bd_program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "home").mkdir()
+    (place / "repository").mkdir()
+    monkeypatch.setenv("HOME", str(place / "home"))
+    checkout = Checkout(place / "repository", place / "home")
+    before = checkout.state()
+
+    tracker = BdTracker(checkout.root, checkout.root / ".beads", prefix="My App", program=str(bd_program))
+    name = tracker.create([new("a")])["a"]
+    tracker.claim(name, MINE)
+    tracker.comment(name, "text")
+    tracker.close(name, "done")
+    tracker.tasks()
+
+    assert name.startswith("my_app-")
+    assert checkout.state() == before
+
+
+def test_a_failing_init_leaves_nothing(place: Path, stub: Stub) -> None:
+    shutil.rmtree(place / ".beads")
+    tracker = stub('mkdir "$BEADS_DIR"; echo "no space left on device" >&2; exit 1')
+    with pytest.raises(TrackerError, match="bd init made no store: no space left"):
+        tracker.create([new("a")])
+    assert [path.name for path in place.iterdir()] == ["bd"]
+
+
+def test_the_lock_file_of_somebody_else_stays(bd_store: BdStore) -> None:
+    gate = bd_store.root / ".beads.gate.lock"
+    bd_store.tracker().tasks()
+    assert not gate.exists()
+    gate.touch()
+    bd_store.tracker().tasks()
+    assert gate.exists()
+
+
+def test_the_lock_file_stays_while_it_is_held(stub: Stub, place: Path) -> None:
+    hold = "(flock --shared 9; exec sleep 2) 9>.beads.gate.lock >/dev/null 2>&1 &"
+    stub(f"{hold} sleep 0.3; echo '[]'").tasks()
+    assert (place / ".beads.gate.lock").exists()
