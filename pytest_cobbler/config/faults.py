@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,18 +32,20 @@ class Fault:
         return place((self.key, *self.at))
 
 
+Part = tuple[tuple[int | str, ...], str]
+"""Where in a value, and what is wrong there."""
+
+
 class Wrong(ValueError):
     """A value is not what its key allows; raised by the validators of single keys."""
 
-    def __init__(self, message: str, at: tuple[int | str, ...] = ()) -> None:
+    def __init__(self, message: str, *parts: Part) -> None:
         super().__init__(message)
-        self.parts: list[tuple[tuple[int | str, ...], str]] = [(at, message)]
+        self.parts = parts or (((), message),)
 
     @classmethod
-    def together(cls, parts: Sequence[tuple[tuple[int | str, ...], str]]) -> Wrong:
-        wrong = cls(parts[0][1], parts[0][0])
-        wrong.parts = list(parts)
-        return wrong
+    def together(cls, parts: Sequence[Part]) -> Wrong:
+        return cls("; ".join(message for _, message in parts), *parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +59,15 @@ class Line:
     """Whether it is about the command line, not the file."""
 
 
+def escaped(text: str) -> str:
+    """``text`` with its control characters spelled out."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+
+
 def printable(text: str) -> str:
-    """``text`` without control characters and not longer than a part of a line."""
-    shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
-    return shown if len(shown) <= _LONGEST_SHOWN else shown[: _LONGEST_SHOWN - 3] + "..."
+    """``text`` escaped, and not longer than a part of a line."""
+    whole = escaped(text)
+    return whole if len(whole) <= _LONGEST_SHOWN else whole[: _LONGEST_SHOWN - 3] + "..."
 
 
 def shown(value: object) -> str:
@@ -81,7 +87,7 @@ def shown(value: object) -> str:
 
 def problem(path: Path, lines: Iterable[Line]) -> ConfigurationProblem:
     """The error that tells all of ``lines``, in the order of the file."""
-    name = shown_path(path)
+    name = _shown_path(path)
     ordered = sorted(lines, key=lambda line: (line.option, line.number is None, line.number or 0))
     told = [_told(name, line) for line in ordered]
     if len(told) == 1:
@@ -91,18 +97,13 @@ def problem(path: Path, lines: Iterable[Line]) -> ConfigurationProblem:
 
 def _told(name: str, line: Line) -> str:
     if line.option:
-        return line.text
-    return f"{name}: {line.text}" if line.number is None else f"{name}:{line.number}: {line.text}"
+        return escaped(line.text)
+    return escaped(f"{name}: {line.text}" if line.number is None else f"{name}:{line.number}: {line.text}")
 
 
-def shown_path(path: Path) -> str:
+def _shown_path(path: Path) -> str:
     """``path`` relative to where the user stands, if it lies below; else absolute."""
     try:
-        return printable_path(path.relative_to(Path.cwd()))
+        return str(path.relative_to(Path.cwd()))
     except (ValueError, OSError):
-        return printable_path(path)
-
-
-def printable_path(path: Path) -> str:
-    text = os.fspath(path)
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+        return str(path)

@@ -62,14 +62,14 @@ class _NotAllowed(Exception):
     """A known flag with a value that gives something away."""
 
 
-_Check = Callable[[str, Path], str]
-"""From a flag's value and the root to the value to pass on; raises ``Wrong`` or ``_NotAllowed``."""
+_Check = Callable[[str], str]
+"""From a flag's value to the value to pass on; raises ``Wrong`` or ``_NotAllowed``."""
 
 
 def _matching(pattern: str, example: str) -> _Check:
     compiled = re.compile(pattern)
 
-    def check(value: str, _: Path) -> str:
+    def check(value: str) -> str:
         if not compiled.fullmatch(value):
             raise Wrong(f"{shown(value)} is not allowed; for example: {example}")
         return value
@@ -77,20 +77,25 @@ def _matching(pattern: str, example: str) -> _Check:
     return check
 
 
-def _processes(value: str, _: Path) -> str:
-    if re.fullmatch(r"-1|0+", value):
-        raise _NotAllowed("no limit on processes")
-    return _matching(r"[0-9]{1,9}", "2048")(value, _)
+def _limit(check: _Check) -> _Check:
+    """``check`` of a limit that is one: podman takes 0 and -1 for none."""
+
+    def limit(value: str) -> str:
+        if re.fullmatch(r"-1|0+[a-zA-Z]?", value):
+            raise _NotAllowed("is no limit")
+        return check(value)
+
+    return limit
 
 
-def _ulimit(value: str, _: Path) -> str:
+def _ulimit(value: str) -> str:
     if value == "host" or "-1" in value:
-        raise _NotAllowed("no limits")
-    return _matching(r"[a-z]{2,12}=[0-9]{1,18}(:[0-9]{1,18})?", "nofile=4096:8192")(value, _)
+        raise _NotAllowed("is no limit")
+    return _matching(r"[a-z]{2,12}=[0-9]{1,18}(:[0-9]{1,18})?", "nofile=4096:8192")(value)
 
 
-def _tmpfs(value: str, _: Path) -> str:
-    target, _separator, options = value.partition(":")
+def _tmpfs(value: str) -> str:
+    target, _, options = value.partition(":")
     _check_target(target)
     known = r"ro|rw|exec|noexec|nosuid|nodev|size=[0-9]{1,18}[kmgKMG%]?|mode=[0-7]{3,4}"
     for option in options.split(",") if options else ():
@@ -99,24 +104,25 @@ def _tmpfs(value: str, _: Path) -> str:
     return value
 
 
-def _host(value: str, _: Path) -> str:
-    name, _separator, address = value.partition(":")
+def _host(value: str) -> str:
+    _, _, address = value.partition(":")
     if address == "host-gateway":
         raise _NotAllowed("leads to the services of the host")
+    check = _matching(r"[A-Za-z0-9._-]+:[0-9A-Fa-f.:\[\]]+", "name:192.0.2.1")
     try:
         ipaddress.ip_address(address.strip("[]"))
     except ValueError:
-        raise Wrong(f"{shown(value)} is not allowed; for example: name:192.0.2.1") from None
-    return _matching(r"[A-Za-z0-9._-]+:.*", "name:192.0.2.1")(f"{name}:{address}", _)
+        return check("")
+    return check(value)
 
 
 _SIZE = _matching(r"[0-9]{1,18}[bkmgBKMG]?", "512m")
 _FLAGS: Mapping[str, _Check] = {
-    "--memory": _SIZE,
-    "--memory-swap": _matching(r"-1|[0-9]{1,18}[bkmgBKMG]?", "1g"),
-    "--shm-size": _SIZE,
-    "--cpus": _matching(r"[0-9]{1,4}(\.[0-9]{1,4})?", "1.5"),
-    "--pids-limit": _processes,
+    "--memory": _limit(_SIZE),
+    "--memory-swap": _limit(_SIZE),
+    "--shm-size": _limit(_SIZE),
+    "--cpus": _limit(_matching(r"[0-9]{1,4}(\.[0-9]{1,4})?", "1.5")),
+    "--pids-limit": _limit(_matching(r"[0-9]{1,9}", "2048")),
     "--ulimit": _ulimit,
     "--tmpfs": _tmpfs,
     "--hostname": _matching(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62})", "builder"),
@@ -126,33 +132,9 @@ _SHORT = {"-e": "--env", "-v": "--volume", "-m": "--memory", "-h": "--hostname"}
 _ALLOWED = ("--env", "--volume", *_FLAGS)
 
 _ALONE = frozenset(
-    {
-        *(
-            "--privileged",
-            "--rm",
-            "-i",
-            "-t",
-            "-d",
-            "-P",
-            "-q",
-            "--interactive",
-            "--tty",
-            "--detach",
-            "--quiet",
-        ),
-        *(
-            "--publish-all",
-            "--init",
-            "--read-only",
-            "--env-host",
-            "--replace",
-            "--no-hosts",
-            "--no-healthcheck",
-        ),
-        *("--oom-kill-disable", "--http-proxy", "--rmi", "--sig-proxy"),
-    }
+    ("--privileged", "--rm", "-i", "-t", "-it", "-ti", "-d", "--interactive", "--tty", "--detach")
 )
-"""Flags that take no value in an element of its own."""
+"""Common flags without a value: what follows one of them is an argument of its own."""
 
 _SET_HERE = "is set by cobbler itself: leave it out"
 _REASONS: Mapping[str, str] = {
@@ -251,7 +233,7 @@ class _Parsing:
         elif flag == "--volume":
             self._take_volume(index, value or "")
         elif known:
-            self._arguments.append(f"{flag}={_FLAGS[flag](value or '', self._root)}")
+            self._arguments.append(f"{flag}={_FLAGS[flag](value or '')}")
         else:
             self._pass_on(index, flag, value, _REASONS.get(flag, "is not in the list of allowed arguments"))
 

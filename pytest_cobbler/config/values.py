@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
-from pytest_cobbler.config.faults import Wrong, shown
+from pytest_cobbler.config.faults import Part, Wrong, shown
 
 T = TypeVar("T")
 
@@ -177,9 +177,13 @@ def _directory(value: object, info: ValidationInfo) -> Path:
 def _own_directory(value: object, info: ValidationInfo) -> Path:
     root = root_of(info)
     path = _directory(value, info)
-    if path == root or ".git" in path.relative_to(root).parts:
+    if path == root or _is_git(PurePosixPath(path.relative_to(root))):
         raise Wrong(f"{shown(str(value))}: name a directory of its own below {root}")
     return path
+
+
+def _is_git(path: PurePosixPath) -> bool:
+    return any(part.lower() == ".git" for part in path.parts)
 
 
 def _directories(value: object, info: ValidationInfo) -> tuple[Path, ...]:
@@ -229,11 +233,11 @@ def _prompt(*placeholders: str) -> Callable[[object, ValidationInfo], Path | Non
 def _seeds(value: object, info: ValidationInfo) -> dict[PurePosixPath, Path]:
     root = root_of(info)
     seeds: dict[PurePosixPath, Path] = {}
-    wrong: list[tuple[tuple[int | str, ...], str]] = []
+    wrong: list[Part] = []
     for name, template in _mapping(value, "destination: template").items():
         try:
             destination = PurePosixPath(inside(name, root).relative_to(root))
-            if destination == PurePosixPath(".") or ".git" in destination.parts:
+            if destination == PurePosixPath(".") or _is_git(destination):
                 raise Wrong(f"{shown(name)} is no place for a file")
             if destination in seeds:
                 raise Wrong(f"{destination} is named twice")
@@ -279,7 +283,7 @@ def each(value: object, check: Callable[[object], T]) -> tuple[T, ...]:
     if not isinstance(value, list | tuple):
         raise Wrong(f"{shown(value)} where a list belongs")
     good: list[T] = []
-    wrong: list[tuple[tuple[int | str, ...], str]] = []
+    wrong: list[Part] = []
     for index, element in enumerate(value):
         try:
             good.append(check(element))
@@ -312,7 +316,7 @@ def _patterns(value: object) -> tuple[str, ...]:
 
 def _globs(value: object) -> dict[str, str]:
     globs: dict[str, str] = {}
-    wrong: list[tuple[tuple[int | str, ...], str]] = []
+    wrong: list[Part] = []
     for label, glob in _mapping(value, "label: glob").items():
         try:
             globs[label] = _pattern(glob)
