@@ -1,4 +1,4 @@
-"""Before any conftest is imported: a checkout that holds an agent's unmerged work is not a place to run pytest from."""
+"""Before any conftest is imported: pytest is not to run where an agent's unmerged work is checked out."""
 
 from __future__ import annotations
 

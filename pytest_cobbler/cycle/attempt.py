@@ -14,7 +14,6 @@ from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.harvest import Harvest, harvest
 from pytest_cobbler.repository.landing import patch_of
 from pytest_cobbler.repository.worktrees import Worktree
-
 from pytest_cobbler.tracker.base import Task
 
 
@@ -22,7 +21,8 @@ from pytest_cobbler.tracker.base import Task
 class Start:
     """What an attempt starts from.
 
-    ``tree`` is checked out, ``parent`` becomes the parent of what is harvested; ``marked`` are the files in which we left conflict markers.
+    ``tree`` is checked out, ``parent`` becomes the parent of what is harvested; ``marked`` are the files in
+    which we left conflict markers.
     """
 
     parent: str
@@ -35,8 +35,9 @@ class Start:
 class Attempt:
     """What came of one agent run.
 
-    ``commit`` holds the work, on ``task/<generation>-<id>``; empty when there is none or it cannot be imported, then ``kept_at``
-    says where it lies. ``error`` is the cause of a failure in a line, ``cause`` in a word, both empty when the change may be landed.
+    ``commit`` holds the work, on ``task/<generation>-<id>``; empty when there is none or it cannot be imported,
+    then ``kept_at`` says where it lies. ``error`` is the cause of a failure in a line, ``cause`` in a word; both
+    are empty when the change may be landed.
     """
 
     number: int

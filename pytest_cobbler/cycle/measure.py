@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
 from pytest_cobbler.cycle.prompts import MeasureFacts, informative, measure_prompt
 from pytest_cobbler.cycle.proposals import Proposal, ProposalProblem, parse, select, to_new_tasks
 from pytest_cobbler.cycle.run import Run
-from pytest_cobbler.cycle.stitch import read_tail
+from pytest_cobbler.cycle.stitch import STEPS_SHOWN, read_tail
 from pytest_cobbler.report.journal import timestamp
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.tracker.base import Task
@@ -45,15 +46,20 @@ class Measuring:
         self._name = f"cycle-{cycle}"
         self._on_step = on_step
         self._record = Record(started_at=timestamp())
-        self._transcript = ""
+        self._steps: deque[str] = deque(maxlen=STEPS_SHOWN)
 
     def __call__(self) -> Measured:
         try:
             measured = self._work()
         finally:
             self._run.slots.give()
-        outcome = replace(measured.outcome, record=self._record, transcript_tail=self._transcript)
+        outcome = replace(measured.outcome, record=self._record, transcript_tail="\n".join(self._steps))
         return replace(measured, outcome=outcome)
+
+    def _step(self, text: str) -> None:
+        self._steps.append(text)
+        if self._on_step:
+            self._on_step(text)
 
     def _work(self) -> Measured:
         run = self._run
@@ -132,7 +138,7 @@ class Measuring:
                     transcript=directory / "transcript.jsonl",
                     errors=directory / "stderr.txt",
                     output=worktree.output / _OUTPUT,
-                    on_step=self._on_step,
+                    on_step=self._step,
                 ),
                 run.sandbox,
                 run.cancellation,
@@ -147,7 +153,8 @@ class Measuring:
         return result, answer
 
     def _note(self, result: AgentResult, transcript: Path) -> None:
-        self._transcript = read_tail(transcript)
+        if not self._steps:
+            self._steps.append(read_tail(transcript))
         record = self._record.with_usage(result.usage)
         self._record = replace(
             record,
@@ -223,7 +230,7 @@ def read_answer(worktree: Worktree) -> bytes | NoAnswer:
         return NoAnswer("the agent wrote no file of tasks")
     except OSError as error:
         return NoAnswer(f"the file of tasks cannot be read: {error.strerror}")
-    with open(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return NoAnswer("the file of tasks is not a regular file")
         content = file.read(LARGEST_ANSWER + 1)

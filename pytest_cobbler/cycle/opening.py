@@ -21,6 +21,7 @@ from pytest_cobbler.agents.command import CommandAgent
 from pytest_cobbler.agents.credential import find_credential
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.plan import Selection, select_tasks
+from pytest_cobbler.cycle.prompts import Phase, check_template
 from pytest_cobbler.cycle.recovery import recover, remove_stale_locks
 from pytest_cobbler.cycle.run import Finished, Run, finished_tasks
 from pytest_cobbler.cycle.seeds import starting_files
@@ -57,7 +58,10 @@ _DRAIN = 300.0
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """A run that may begin: ``started`` says that its generation was made just now; ``recovered``: what was put in order."""
+    """A run that may begin.
+
+    ``started``: its generation was made just now; ``recovered``: what of a dead run was put in order, a line each.
+    """
 
     run: Run
     selection: Selection
@@ -113,6 +117,7 @@ def open_run(
         if generation:
             _refuse_checked_out(repository, generation)
         base = None if generation else find_base(config, repository)
+        _check_templates(config)
         language = language_of(config, repository)
         run_id = secrets.token_hex(4)
         sandbox = make_sandbox(config, repository, run_id)
@@ -308,6 +313,16 @@ def _step(
     return Step(name=name, argv=command, shown=shown)
 
 
+def _check_templates(config: Config) -> None:
+    phases: tuple[tuple[Phase, Path | None], ...] = (
+        ("measure", config.measure_prompt),
+        ("stitch", config.stitch_prompt),
+    )
+    for phase, template in phases:
+        if template:
+            check_template(template.read_text(encoding="utf-8"), phase, str(template))
+
+
 def _preflight_gate(gate: Gate, language: Language) -> None:
     """The language's own commands pass on an empty directory wherever their tools are there."""
     defaults = tuple(step for step in gate.steps if step in language.gate())
@@ -330,7 +345,7 @@ def _preflight_gate(gate: Gate, language: Language) -> None:
     if not result.passed:
         raise UsageProblem(
             f"the gate cannot run: {result.summary} on an empty directory",
-            "Add the language's tools to podman_image (or gate_image), or set build_command and test_command.",
+            "Add its tools to podman_image (or gate_image), or set build_command and test_command.",
             result.output,
         )
 

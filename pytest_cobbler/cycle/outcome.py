@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -31,7 +31,7 @@ class Record:
     gate_seconds: float = 0.0
     landing_seconds: float = 0.0
     queue_seconds: float = 0.0
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     insertions: int = 0
     deletions: int = 0
     files: int = 0
@@ -83,8 +83,8 @@ class Record:
 class Outcome:
     """How an item ended.
 
-    ``cause`` is one word for machines (gate, conflict, agent, refused, harvest, no-change, timeout ...); ``summary`` one line for people;
-    ``details`` the evidence. ``until``: when a limit ends.
+    ``cause`` is one word for machines (gate, conflict, agent, refused, harvest, no-change, timeout ...);
+    ``summary`` one line for people; ``details`` the evidence. ``until``: when a limit ends.
     """
 
     verdict: Verdict
@@ -93,5 +93,5 @@ class Outcome:
     details: str = ""
     commit: str = ""
     until: datetime | None = None
-    record: Record = Record()
+    record: Record = field(default_factory=Record)
     transcript_tail: str = ""

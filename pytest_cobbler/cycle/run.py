@@ -12,17 +12,17 @@ from pathlib import Path
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.prompts import DOCUMENT_BUDGET, Document, NeedFacts
+from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.gate import Gate
 from pytest_cobbler.process import Cancellation
+from pytest_cobbler.report.journal import Journal
 from pytest_cobbler.repository.attempts import last_numbers
 from pytest_cobbler.repository.checks import PROTECTED, PROTECTED_TABLE, Policy, read_change, shown
 from pytest_cobbler.repository.generations import Generation, active_generations
 from pytest_cobbler.repository.repository import Identity, Repository
 from pytest_cobbler.repository.trailers import Landed, landed_tasks
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
-from pytest_cobbler.report.journal import Journal
 from pytest_cobbler.sandbox.base import Limits, Network, Sandbox
-from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.tracker.base import Claim, Task
 from pytest_cobbler.tracker.lane import TrackerLane
 
@@ -97,7 +97,7 @@ class Run:
     @property
     def protected(self) -> tuple[str, ...]:
         """Patterns of paths that no change may touch, as they are held."""
-        return (*PROTECTED, *self._named_files(), *self.config.protected_paths)
+        return tuple(dict.fromkeys((*PROTECTED, *self._named_files(), *self.config.protected_paths)))
 
     def _named_files(self) -> Iterable[str]:
         """Files of the repository that the configuration takes its word from."""
@@ -164,9 +164,9 @@ class Run:
                 if name in taken or not matches_glob(name, pattern):
                     continue
                 taken.add(name)
-                content = self.repository.read_file(tip, name) if room > 0 else b""
-                text = (content or b"").decode("utf-8", "replace")
-                room -= len(text)
+                content = self.repository.read_file(tip, name) if room > 0 else None
+                text = content.decode("utf-8", "replace") if content is not None else None
+                room -= len(text or "")
                 yield Document(path=name, text=text)
 
     def needs_of(self, task: Task) -> list[NeedFacts]:

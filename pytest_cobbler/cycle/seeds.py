@@ -11,7 +11,7 @@ from pytest_cobbler.repository.repository import Repository
 
 
 def starting_files(config: Config, repository: Repository, language: Language, start: str) -> Changes:
-    """The changes of ``Start generation``: the language's sources if they are to be reset, and the seed files."""
+    """What ``Start generation`` changes: sources, if they are to be reset, and seed files."""
     remove: tuple[str, ...] = ()
     if config.reset_sources:
         tracked = repository.files(repository.tree_of(start))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,9 @@ from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt, kept
 from pytest_cobbler.repository.landing import Merge, land, merge, size_of
 from pytest_cobbler.repository.trailers import Landed
 from pytest_cobbler.tracker.base import AlreadyClaimed, Task
+
+STEPS_SHOWN = 200
+"""Steps of the agent in a report; the transcript has all."""
 
 CONTINUED = frozenset(
     {"gate", "conflict", "timeout", "idle", "killed", "cancelled", "limited", "interrupted"}
@@ -48,7 +52,7 @@ class Stitching:
         self._on_step = on_step
         self._record = Record(started_at=timestamp())
         self._has_slot = True
-        self._transcript = ""
+        self._steps: deque[str] = deque(maxlen=STEPS_SHOWN)
 
     def __call__(self) -> Outcome:
         """The outcome, of which nothing is left to do but to report it."""
@@ -56,7 +60,12 @@ class Stitching:
             outcome = self._work()
         finally:
             self._give_slot()
-        return replace(outcome, record=self._record, transcript_tail=self._transcript)
+        return replace(outcome, record=self._record, transcript_tail="\n".join(self._steps))
+
+    def _step(self, text: str) -> None:
+        self._steps.append(text)
+        if self._on_step:
+            self._on_step(text)
 
     # -- the task
 
@@ -122,7 +131,8 @@ class Stitching:
         if attempt.commit:
             return self._start_from(attempt.commit, feedback)
         tip = self._run.tip()
-        return Start(parent=tip, tree=self._run.repository.tree_of(tip), feedback=feedback)
+        afresh = replace(feedback, continues=False)
+        return Start(parent=tip, tree=self._run.repository.tree_of(tip), feedback=afresh)
 
     def _start_from(self, commit: str, feedback: Feedback) -> Start:
         """Earlier work merged with the tip of this moment, conflict markers and all."""
@@ -148,10 +158,11 @@ class Stitching:
 
     def _attempt(self, start: Start) -> Attempt:
         number = self._run.next_number(self._task.id)
-        attempt = run_attempt(self._run, self._task, number, start, self._on_step)
+        attempt = run_attempt(self._run, self._task, number, start, self._step)
         directory = self._run.attempt_directory(self._task.id, number)
         transcript = directory / "transcript.jsonl"
-        self._transcript = read_tail(transcript)
+        if not self._steps:
+            self._steps.append(read_tail(transcript))
         self._record = replace(
             self._record.with_usage(attempt.result.usage),
             attempts=self._record.attempts + 1,

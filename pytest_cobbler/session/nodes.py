@@ -13,7 +13,7 @@ import pytest
 
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.session.properties import properties_of
+from pytest_cobbler.session.properties import plain, properties_of
 from pytest_cobbler.tracker.base import Task
 
 if TYPE_CHECKING:
@@ -72,6 +72,16 @@ class AgentItem(pytest.Item):
             self.add_marker(pytest.mark.timeout(0))  # a suite's timeout is not for agents
         if self.config.pluginmanager.hasplugin("rerunfailures"):
             self.add_marker(pytest.mark.flaky(reruns=0))  # it would run only the report again
+
+    @property
+    def title(self) -> str:
+        """What the item is about, for people; empty for a measure."""
+        return ""
+
+    @property
+    def task_id(self) -> str:
+        """The task's id; empty for a measure."""
+        return ""
 
     @property
     def key(self) -> str:
@@ -136,6 +146,14 @@ class StitchItem(AgentItem):
         self.task = task
         self.extra_keyword_matches.add(task.title)
         self.add_marker(pytest.mark.cobbler_stitch(task=task.id))
+
+    @property
+    def title(self) -> str:
+        return plain(self.task.title)
+
+    @property
+    def task_id(self) -> str:
+        return self.task.id
 
 
 class Placeholder(AgentItem):

@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 def properties_of(item: AgentItem, outcome: Outcome, generation: str) -> list[tuple[str, object]]:
     """The ``cobbler_*`` properties of an item; what does not apply is left out."""
     record, usage = outcome.record, outcome.record.usage
-    task = getattr(item, "task", None)
     found: list[tuple[str, object]] = [
-        ("cobbler_task", task.id if task else ""),
-        ("cobbler_title", _plain(task.title) if task else ""),
+        ("cobbler_task", item.task_id),
+        ("cobbler_title", item.title),
         ("cobbler_generation", generation),
         ("cobbler_cycle", item.cycle),
         ("cobbler_outcome", str(outcome.verdict)),
@@ -32,12 +31,13 @@ def properties_of(item: AgentItem, outcome: Outcome, generation: str) -> list[tu
         ("cobbler_tokens_cache_write", usage.tokens_cache_write),
         ("cobbler_cost_usd", "" if usage.cost_usd is None else round(usage.cost_usd, 6)),
         ("cobbler_model", usage.model),
-        ("cobbler_insertions", record.insertions if task else ""),
-        ("cobbler_deletions", record.deletions if task else ""),
+        ("cobbler_insertions", record.insertions if item.task_id else ""),
+        ("cobbler_deletions", record.deletions if item.task_id else ""),
         ("cobbler_transcript", record.transcript),
     ]
     return [(name, value) for name, value in found if value != ""]
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """``text`` for a terminal or XML: what does not print is escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

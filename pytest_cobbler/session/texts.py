@@ -48,6 +48,11 @@ def summary(run: Run, selection: Selection, items: Sequence[AgentItem], failures
     agent_seconds = sum(outcome.record.agent_seconds for outcome in outcomes)
     money = f", {sum(costs):.4f} USD" if costs else ""
     lines.append(f"agents: {agent_seconds:.1f} s{money}")
+    lines += [
+        f"{item.outcome.commit[:12]} {item.name} {item.title}"
+        for item in items
+        if item.outcome and item.outcome.verdict is Verdict.LANDED
+    ]
     lines += _waiting(selection)
     if selection.left:
         lines.append(f"left for the next run (max_issues): {_named(t.id for t in selection.left)}")

@@ -1,0 +1,229 @@
+"""The whole way with the real parts: git, podman, the claude program, bd; only the model is a script."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_cobbler.sandbox.base import Job, Mount
+from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, podman_environment
+from pytest_cobbler.testing.project import Project, RunResult
+from tests.images import claude_volume, minimal_image, python_image
+from tests.parts import need
+from tests.scripted_api import Request, ScriptedApi, Turn, text, tool, turn
+
+__all__ = ["claude_volume", "minimal_image", "python_image"]
+
+SUBTRACT, MULTIPLY, DIVIDE = "Subtract numbers", "Multiply numbers", "Divide numbers"
+
+ADD = 'def add(a: float, b: float) -> float:\n    """The sum."""\n    return a + b\n'
+
+
+def function(name: str, expression: str) -> str:
+    return f"\n\ndef {name}(a: float, b: float) -> float:\n    return {expression}\n"
+
+
+def check(name: str, expected: int) -> str:
+    return f"from calculator import {name}\n\n\ndef test_{name}() -> None:\n    assert {name}(6, 3) == {expected}\n"
+
+
+class Calculator:
+    """What the model says: three tasks, of which one conflicts and one is red at first."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._multiply_began = threading.Event()
+
+    def script(self, api: ScriptedApi) -> None:
+        api.script("tasks.json", [self.propose, turn(text("Three tasks are proposed."))])
+        api.script(f"<title>\n{SUBTRACT}", [self.subtract, self.commit_subtract, turn(text("Done."))])
+        api.script(
+            f"<title>\n{MULTIPLY}",
+            [self.multiply, self.wait_for_subtract, turn(text("Done."))],
+            [self.resolve, turn(text("Resolved."))],
+        )
+        api.script(
+            f"<title>\n{DIVIDE}",
+            [self.divide_wrong, turn(text("Done."))],
+            [self.repair, turn(text("Repaired."))],
+        )
+
+    def propose(self, request: Request) -> Turn:
+        path = re.search(r"(/\S+/output/tasks\.json)", request.prompt)
+        assert path is not None
+        tasks = [
+            {"index": 0, "title": SUBTRACT, "description": "Add subtract(a, b).", "dependency": -1},
+            {"index": 1, "title": MULTIPLY, "description": "Add multiply(a, b).", "dependency": -1},
+            {"index": 2, "title": DIVIDE, "description": "Add divide(a, b).", "dependency": 0},
+        ]
+        return turn(text("I propose."), tool("Write", file_path=path[1], content=json.dumps(tasks)))
+
+    def subtract(self, request: Request) -> Turn:
+        self._multiply_began.wait(60)  # both start from the same tip
+        where = worktree(request)
+        new = ADD + function("subtract", "a - b")
+        return turn(
+            tool("Read", file_path=f"{where}/calculator/__init__.py"),
+            tool("Edit", file_path=f"{where}/calculator/__init__.py", old_string=ADD, new_string=new),
+            tool("Write", file_path=f"{where}/tests/test_subtract.py", content=check("subtract", 3)),
+        )
+
+    def commit_subtract(self, request: Request) -> Turn:
+        command = "git status --short && git add -A && git commit -qm subtract && git log --oneline | head -3"
+        return turn(tool("Bash", command=command, description="Commit"))
+
+    def multiply(self, request: Request) -> Turn:
+        self._multiply_began.set()
+        script = f"cat >>calculator/__init__.py <<'E'{function('multiply', 'a * b')}E"
+        return turn(tool("Bash", command=script, description="Append"))
+
+    def wait_for_subtract(self, request: Request) -> Turn:
+        for _ in range(600):
+            if any(commit.title == SUBTRACT for commit in self._project.landed()):
+                break
+            threading.Event().wait(0.1)
+        where = worktree(request)
+        return turn(tool("Write", file_path=f"{where}/tests/test_multiply.py", content=check("multiply", 18)))
+
+    def resolve(self, request: Request) -> Turn:
+        assert "calculator/__init__.py" in request.prompt
+        assert SUBTRACT in request.prompt  # whose change is on the other side
+        command = (
+            "grep -c '<<<<<<<' calculator/__init__.py && sed -i '/^[<=>]\\{7\\}/d' calculator/__init__.py"
+        )
+        return turn(tool("Bash", command=command, description="Resolve"))
+
+    def divide_wrong(self, request: Request) -> Turn:
+        where = worktree(request)
+        test = check("divide", 2).replace("from calculator", "from calculator.division")
+        return turn(
+            tool(
+                "Write", file_path=f"{where}/calculator/division.py", content=function("divide", "a // b + 1")
+            ),
+            tool("Write", file_path=f"{where}/tests/test_divide.py", content=test),
+        )
+
+    def repair(self, request: Request) -> Turn:
+        assert "test_divide" in request.prompt  # what the gate printed
+        where = f"{worktree(request)}/calculator/division.py"
+        return turn(
+            tool("Read", file_path=where),
+            tool("Edit", file_path=where, old_string="a // b + 1", new_string="a / b"),
+        )
+
+
+def worktree(request: Request) -> str:
+    """The directory the agent works in, as claude tells the model."""
+    said = re.search(
+        r"working directory: (/\S+)", json.dumps(request.body).replace("\\n", "\n"), re.IGNORECASE
+    )
+    assert said is not None
+    return said[1]
+
+
+@pytest.fixture
+def api() -> Iterator[ScriptedApi]:
+    with ScriptedApi() as server:
+        yield server
+    assert not server.failures
+
+
+@pytest.fixture
+def calculator(cobbler_project: Project, python_image: str, claude_volume: tuple[str, str]) -> Project:
+    cobbler_project.python_sample()
+    cobbler_project.configure(
+        sandbox="podman",
+        podman_image=python_image,
+        podman_args=[*claude_volume, "-e", "CLAUDE_CODE_MAX_RETRIES=1"],
+        agent="claude",
+        agent_command=None,
+        agent_network="open",
+        test_command=None,
+    )
+    return cobbler_project
+
+
+@pytest.mark.parametrize("tracker", ["bd", "embedded"])
+def test_generation_with_the_real_claude(calculator: Project, api: ScriptedApi, tracker: str) -> None:
+    if tracker == "bd":
+        need("bd")
+    calculator.configure(tracker=tracker)
+    before = checkout(calculator)
+    Calculator(calculator).script(api)
+
+    result = calculator.run("--cobbler-generate", "-v", env=api.environment, timeout=300)
+
+    result.assert_outcomes(passed=4)
+    assert result.ret == 0
+    titles = [commit.title for commit in calculator.landed()]
+    assert titles[0] == SUBTRACT
+    assert sorted(titles[1:]) == [DIVIDE, MULTIPLY]
+    assert_all_agree(calculator, result)
+    assert attempts(calculator, result) == {SUBTRACT: 1, MULTIPLY: 2, DIVIDE: 2}
+    assert checkout(calculator) == before
+    assert gate_passes_on_the_tip(calculator)
+    api_key = api.environment["ANTHROPIC_API_KEY"].encode()
+    kept = [path for path in (calculator.path / ".cobbler").rglob("*") if path.is_file()]
+    assert kept and not [path for path in kept if api_key in path.read_bytes()]
+
+
+def checkout(project: Project) -> tuple[str, ...]:
+    """What of the user's must not change."""
+    return (
+        project.git("rev-parse", "HEAD"),
+        project.git("symbolic-ref", "HEAD"),
+        project.git("status", "--porcelain"),
+        (project.path / ".git" / "config").read_text(),
+        (project.path / ".git" / "index").read_bytes().hex(),
+        project.git("rev-parse", "main"),
+    )
+
+
+def assert_all_agree(project: Project, result: RunResult) -> None:
+    """The branch, the tracker and the report say the same."""
+    tasks = {task.id: task for task in project.tasks()}
+    landed = {commit.task: commit for commit in project.landed()}
+    cases = {name.rpartition("::")[2]: case for name, case in result.junit.items() if "::stitch::" in name}
+    assert set(tasks) == set(landed) == set(cases)
+    for task_id, task in tasks.items():
+        assert task.status == "closed"
+        assert cases[task_id].outcome == "passed"
+        assert cases[task_id].properties["cobbler_commit"] == landed[task_id].commit
+        assert cases[task_id].properties["cobbler_title"] == task.title == landed[task_id].title
+        assert float(cases[task_id].properties["cobbler_cost_usd"]) > 0
+        assert int(cases[task_id].properties["cobbler_tokens_input"]) > 0
+        assert landed[task_id].trailers["Cobbler-Generation"] == project.generation
+
+
+def attempts(project: Project, result: RunResult) -> dict[str, int]:
+    stitches = [case for name, case in result.junit.items() if "::stitch::" in name]
+    return {c.properties["cobbler_title"]: int(c.properties["cobbler_attempts"]) for c in stitches}
+
+
+def gate_passes_on_the_tip(project: Project) -> bool:
+    """pytest on a checkout of the tip, in the gate's image."""
+    tree = project.directory / "tip"
+    tree.mkdir()
+    for name, content in project.files().items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(content)
+    sandbox = PodmanSandbox(
+        project.configuration["podman_image"],
+        repository="tip",
+        run_id="tip",
+        owner=job_owner(project.path),
+        environment=podman_environment(),
+    )
+    completed = sandbox.run(
+        Job(
+            name="tip",
+            argv=("python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            workdir=str(tree),
+            mounts=(Mount(source=tree, target=str(tree)),),
+        )
+    )
+    return completed.ok
