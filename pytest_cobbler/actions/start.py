@@ -8,9 +8,9 @@ import pytest
 
 from pytest_cobbler.config import load
 from pytest_cobbler.cycle.opening import find_base, language_of, open_repository, start_generation
+from pytest_cobbler.invocation import configuration_path, overrides
 from pytest_cobbler.repository.generations import Generation, active_generations
 from pytest_cobbler.repository.lock import run_lock
-from pytest_cobbler.session.find import configuration_path, overrides
 
 
 def run(config: pytest.Config) -> int:

@@ -15,7 +15,7 @@ from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.cycle.plan import Selection
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.session.find import configuration_path, overrides
+from pytest_cobbler.invocation import configuration_path, overrides
 from pytest_cobbler.session.loop import Events, Loop
 from pytest_cobbler.session.nodes import (
     STATE,
