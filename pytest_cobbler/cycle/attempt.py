@@ -35,9 +35,9 @@ class Start:
 class Attempt:
     """What came of one agent run.
 
-    ``commit`` holds the work, on ``task/<generation>-<id>``; empty when there is none or it cannot be imported,
-    then ``kept_at`` says where it lies. ``error`` is the cause of a failure in a line, ``cause`` in a word; both
-    are empty when the change may be landed.
+    ``commit`` holds the work, on ``task/<generation>-<id>``; empty when there is none or it cannot be
+    imported, then ``kept_at`` says where it lies. ``error`` is the cause of a failure in a line, ``cause`` in a
+    word; both are empty when the change may be landed.
     """
 
     number: int
@@ -70,6 +70,7 @@ def run_attempt(
         purpose={"task": task.id, "title": task.title, "number": str(number)},
     )
     run.journal.write("attempt", task=task.id, attempt=number, worktree=worktree.tree, parent=start.parent)
+    mounts, instructions = run.system_prompt(worktree)
     result = run.agent.run(
         AgentRequest(
             phase="stitch",
@@ -78,7 +79,8 @@ def run_attempt(
             attempt=number,
             prompt=prompt,
             worktree=worktree.tree,
-            mounts=worktree.mounts(run.repository),
+            mounts=(*worktree.mounts(run.repository), *mounts),
+            system_prompt_file=instructions,
             network=run.network,
             limits=run.agent_limits,
             transcript=directory / "transcript.jsonl",

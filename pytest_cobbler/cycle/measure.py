@@ -124,6 +124,7 @@ class Measuring:
             prompt = self._prompt(worktree, existing, errors, previous)
             (directory / "prompt.md").write_text(prompt, encoding="utf-8")
             run.journal.write("measure", item=self._name, attempt=number, worktree=worktree.tree)
+            mounts, instructions = run.system_prompt(worktree)
             result = run.agent.run(
                 AgentRequest(
                     phase="measure",
@@ -132,7 +133,8 @@ class Measuring:
                     attempt=self._record.attempts + 1,
                     prompt=prompt,
                     worktree=worktree.tree,
-                    mounts=worktree.mounts(run.repository),
+                    mounts=(*worktree.mounts(run.repository), *mounts),
+                    system_prompt_file=instructions,
                     network=run.network,
                     limits=run.agent_limits,
                     transcript=directory / "transcript.jsonl",

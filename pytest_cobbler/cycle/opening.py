@@ -32,6 +32,7 @@ from pytest_cobbler.languages import Language, detect, get
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.report.journal import Journal, ignore_itself
+from pytest_cobbler.repository.attempts import last_numbers
 from pytest_cobbler.repository.generations import (
     Generation,
     active_generations,
@@ -52,6 +53,9 @@ from pytest_cobbler.tracker.lane import TrackerLane
 NESTED = "COBBLER_SESSION"
 """Set in every run's environment: a run inside a run is refused."""
 
+INSTRUCTIONS = "CLAUDE.md"
+"""The repository's own words to claude."""
+
 _DRAIN = 300.0
 """Seconds that the tracker gets to finish what is queued when a run ends."""
 
@@ -60,7 +64,7 @@ _DRAIN = 300.0
 class Opened:
     """A run that may begin.
 
-    ``started``: its generation was made just now; ``recovered``: what of a dead run was put in order, a line each.
+    ``started``: its generation was made just now; ``recovered``: what a dead run left, put in order.
     """
 
     run: Run
@@ -163,6 +167,8 @@ def open_run(
             landing=landing,
             finished=Finished(finished_tasks(repository, generation, tip)),
             cancellation=cancellation or Cancellation(),
+            numbers=last_numbers(repository, generation.name),
+            instructions=repository.read_file(generation.start, INSTRUCTIONS),
         )
         run.journal.write("run", run=run_id, generation=generation.name, tip=tip)
         recovered = recover(run)

@@ -21,7 +21,7 @@ INTERRUPTED = "interrupted"
 def recover(run: Run) -> list[str]:
     """Bring repository and tracker to a state from which a run can begin; what was done, a line each.
 
-    Nothing an agent made is dropped: what lies in a worktree becomes an attempt ref. Call it under the run lock.
+    Nothing an agent made is dropped: what lies in a worktree becomes an attempt ref. Needs the run lock.
     """
     done = [f"removed container {name}" for name in run.sandbox.sweep()]
     complete_start(run.repository, run.generation)
@@ -85,7 +85,7 @@ def _keep(run: Run, task_id: str, number: int, commit: str, title: str) -> str:
 
 
 def _task_branches(run: Run) -> Iterator[str]:
-    """Branches of tasks whose landing never ended; whose they are is in the commit, not in the name's beginning."""
+    """Branches of tasks whose landing never ended; whose they are says the commit, not the name."""
     for ref, commit in run.repository.list_refs(f"refs/heads/task/{run.generation.name}-*").items():
         said = trailers.read_trailers(run.repository, commit)
         task_id, _, number = said.get(trailers.ATTEMPT, "").partition(" ")

@@ -16,13 +16,12 @@ from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.gate import Gate
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.report.journal import Journal
-from pytest_cobbler.repository.attempts import last_numbers
 from pytest_cobbler.repository.checks import PROTECTED, PROTECTED_TABLE, Policy, read_change, shown
-from pytest_cobbler.repository.generations import Generation, active_generations
+from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.repository import Identity, Repository
 from pytest_cobbler.repository.trailers import Landed, landed_tasks
-from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
-from pytest_cobbler.sandbox.base import Limits, Network, Sandbox
+from pytest_cobbler.repository.worktrees import GateCheckout, Worktree, Worktrees
+from pytest_cobbler.sandbox.base import Limits, Mount, Network, Sandbox
 from pytest_cobbler.tracker.base import Claim, Task
 from pytest_cobbler.tracker.lane import TrackerLane
 
@@ -84,7 +83,10 @@ class Run:
     open_tasks: set[str] = field(default_factory=set)
     """Ids of the session's tasks: a need outside it is met."""
     surroundings: Surroundings = Surroundings()
-    _numbers: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    """Task id -> number of its last kept attempt."""
+    instructions: bytes | None = None
+    """The base's CLAUDE.md: agents do not read the one in their worktree."""
 
     @property
     def network(self) -> Network:
@@ -127,10 +129,8 @@ class Run:
 
     def next_number(self, task_id: str) -> int:
         """The number of a task's next attempt: rising over all runs."""
-        if not self._numbers:
-            self._numbers = {"": 0} | last_numbers(self.repository, self.generation.name)
-        number = max(self._numbers.get(task_id, 0), self._last_directory(task_id)) + 1
-        self._numbers[task_id] = number
+        number = max(self.numbers.get(task_id, 0), self._last_directory(task_id)) + 1
+        self.numbers[task_id] = number
         return number
 
     def attempt_directory(self, task_id: str, number: int) -> Path:
@@ -141,10 +141,13 @@ class Run:
         numbers = [int(path.name) for path in parent.glob("*") if path.name.isdigit()]
         return max(numbers, default=0)
 
-    def foreign_labels(self) -> frozenset[str]:
-        """Labels by which other active generations own their tasks."""
-        active = active_generations(self.repository, self.config.gen_prefix)
-        return frozenset(active) - {self.generation.name}
+    def system_prompt(self, worktree: Worktree) -> tuple[tuple[Mount, ...], str | None]:
+        """The mount and the path inside of the base's instructions for agents, if it has any."""
+        if self.instructions is None:
+            return (), None
+        path = worktree.directory / "instructions.md"
+        path.write_bytes(self.instructions)
+        return (Mount(source=path, target=str(path)),), str(path)
 
     def look_around(self) -> None:
         """Read what prompts say of the repository, for the cycle that begins."""
@@ -177,10 +180,6 @@ class Run:
                 change = read_change(self.repository.objects, f"{landed.commit}^", landed.commit)
                 found.append(NeedFacts(title=landed.title, files=change.paths))
         return found
-
-    def reread_finished(self) -> None:
-        """Find what is finished from the commits themselves."""
-        self.finished = Finished(finished_tasks(self.repository, self.generation, self.tip()))
 
 
 def finished_tasks(repository: Repository, generation: Generation, tip: str) -> dict[str, Landed]:

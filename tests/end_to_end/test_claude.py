@@ -18,6 +18,7 @@ from tests.scripted_api import Request, ScriptedApi, Turn, text, tool, turn
 
 __all__ = ["claude_volume", "minimal_image", "python_image"]
 
+INSTRUCTION = "Write numbers as words in docstrings."
 SUBTRACT, MULTIPLY, DIVIDE = "Subtract numbers", "Multiply numbers", "Divide numbers"
 
 ADD = 'def add(a: float, b: float) -> float:\n    """The sum."""\n    return a + b\n'
@@ -28,7 +29,8 @@ def function(name: str, expression: str) -> str:
 
 
 def check(name: str, expected: int) -> str:
-    return f"from calculator import {name}\n\n\ndef test_{name}() -> None:\n    assert {name}(6, 3) == {expected}\n"
+    call = f"assert {name}(6, 3) == {expected}"
+    return f"from calculator import {name}\n\n\ndef test_{name}() -> None:\n    {call}\n"
 
 
 class Calculator:
@@ -135,6 +137,7 @@ def api() -> Iterator[ScriptedApi]:
 @pytest.fixture
 def calculator(cobbler_project: Project, python_image: str, claude_volume: tuple[str, str]) -> Project:
     cobbler_project.python_sample()
+    cobbler_project.write({"CLAUDE.md": f"{INSTRUCTION}\n"})
     cobbler_project.configure(
         sandbox="podman",
         podman_image=python_image,
@@ -166,6 +169,7 @@ def test_generation_with_the_real_claude(calculator: Project, api: ScriptedApi, 
     assert attempts(calculator, result) == {SUBTRACT: 1, MULTIPLY: 2, DIVIDE: 2}
     assert checkout(calculator) == before
     assert gate_passes_on_the_tip(calculator)
+    assert all(INSTRUCTION in json.dumps(request.body["system"]) for request in api.requests)
     api_key = api.environment["ANTHROPIC_API_KEY"].encode()
     kept = [path for path in (calculator.path / ".cobbler").rglob("*") if path.is_file()]
     assert kept and not [path for path in kept if api_key in path.read_bytes()]
