@@ -12,10 +12,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-_LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True, no_logo=True))"
-_LOADED = (
-    "import sys, pytest_cobbler.plugin; print(*(m for m in sys.modules if m.startswith('pytest_cobbler')))"
-)
+_LINT = """\
+import sys
+from importlinter.cli import lint_imports
+sys.exit(lint_imports(no_cache=True, no_logo=True))
+"""
+_LOADED = """\
+import sys
+import pytest_cobbler.plugin
+print(*(name for name in sys.modules if name.startswith("pytest_cobbler")))
+"""
 
 _FOR_TYPES = "from typing import TYPE_CHECKING\nif TYPE_CHECKING: "
 

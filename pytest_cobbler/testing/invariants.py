@@ -1,0 +1,432 @@
+"""What must hold of a repository after a run, however it ended: its truths are held against each other.
+
+The branch, the tracker, the JUnit report, the kept attempts and the journal each say what became of a task.
+:func:`check` lists where they differ, and what a run left behind that it should not have::
+
+    before = Checkout.of(cobbler_project)
+    result = cobbler_project.run("--cobbler-generate")
+    assert check(cobbler_project, result, before=before) == []
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pytest_cobbler.config import Config, load
+from pytest_cobbler.process import host_environment, run
+from pytest_cobbler.repository import names, trailers
+from pytest_cobbler.repository.generations import Generation, find_generation
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.sandbox.podman import podman_environment
+from pytest_cobbler.testing.project import Case, Project, RunResult
+from pytest_cobbler.tracker.base import ACTOR, METADATA
+from pytest_cobbler.tracker.embedded import bd_owns
+
+__all__ = ["Checkout", "check"]
+
+_STITCH = "configuration.yaml::stitch::"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkout:
+    """What of the user's own a run must not touch: HEAD, index, files, configuration, hooks, other refs."""
+
+    head: str
+    index: str
+    status: str
+    files: Mapping[str, bytes]
+    refs: Mapping[str, str]
+
+    @classmethod
+    def of(cls, project: Path | Project) -> Checkout:
+        """The checkout as it is now."""
+        state = _State.of(project)
+        git_dir, common = state.repository.git_dir, state.repository.common_dir
+        paths = [git_dir / "HEAD", common / "config", common / "info" / "exclude"]
+        paths += sorted((common / "hooks").glob("*"))
+        return cls(
+            head=state.git("rev-parse", "--verify", "--quiet", "HEAD"),
+            index=state.git("ls-files", "--stage", "-v", "-z"),
+            status=state.git("status", "--porcelain=v2", "--untracked-files=all", "-z"),
+            files={str(path.relative_to(common)): path.read_bytes() for path in paths if path.is_file()},
+            refs={ref: commit for ref, commit in state.refs.items() if not state.is_ours(ref)},
+        )
+
+
+def check(
+    project: Path | Project,
+    result: RunResult | Mapping[str, Case] | None = None,
+    *,
+    before: Checkout | None = None,
+) -> list[str]:
+    """Where the truths about the active generation differ, a sentence each; nothing when all is well.
+
+    Call it when no run is going on.
+
+    Args:
+        project: the project, or the directory of its configuration.yaml.
+        result: the last run, or its JUnit cases by node id: they are held against the branch too.
+        before: the checkout as it was before the run.
+
+    Raises:
+        CobblerError: there is no repository, or several generations and none chosen.
+    """
+    cases = result.junit if isinstance(result, RunResult) else result
+    state = _State.of(project, cases or {})
+    found = [fault for look in _ALWAYS for fault in look(state)]
+    if state.generation:
+        found += [fault for look in _OF_A_GENERATION for fault in look(state)]
+    if before is not None:
+        found += _differences(before, Checkout.of(project))
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Commit:
+    id: str
+    parents: tuple[str, ...]
+    tree: str
+    tasks: tuple[str, ...]
+    title: str
+
+
+@dataclass(kw_only=True)
+class _State:
+    config: Config
+    repository: Repository
+    cases: Mapping[str, Case] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, project: Path | Project, cases: Mapping[str, Case] | None = None) -> _State:
+        directory = project.path if isinstance(project, Project) else project
+        config = load(directory / "configuration.yaml")
+        return cls(config=config, repository=Repository(config.root, config.work_dir), cases=cases or {})
+
+    def git(self, *arguments: str) -> str:
+        """The output of git in the checkout, changing nothing, not even the times in the index."""
+        env = host_environment(GIT_OPTIONAL_LOCKS="0", LC_ALL="C")
+        return run(["git", *arguments], env=env, cwd=self.config.root).stdout.decode("utf-8", "replace")
+
+    @cached_property
+    def generation(self) -> Generation | None:
+        return find_generation(self.repository, self.config.gen_prefix, self.config.generation_branch)
+
+    @cached_property
+    def name(self) -> str:
+        return self.generation.name if self.generation else ""
+
+    @cached_property
+    def key(self) -> str:
+        """By which containers and processes of jobs name the repository."""
+        return self.repository.key.rpartition("-")[2]
+
+    @cached_property
+    def refs(self) -> dict[str, str]:
+        return self.repository.list_refs("refs/")
+
+    def is_ours(self, ref: str) -> bool:
+        prefix = self.config.gen_prefix
+        ours = ("refs/cobbler/", "refs/heads/task/", f"refs/heads/{prefix}", f"refs/tags/{prefix}")
+        return ref.startswith(ours)
+
+    @cached_property
+    def commits(self) -> list[_Commit]:
+        """From the generation's first commit to its tip, oldest first."""
+        assert self.generation is not None
+        form = f"%H%x00%P%x00%T%x00%(trailers:key={trailers.TASK},valueonly,separator=%x01)%x00%s"
+        words = self.repository.refs.run(
+            "log", "-z", "--reverse", f"--format={form}", f"{self.generation.start}..{self.generation.ref}"
+        ).text.split("\0")[:-1]
+        rows = [words[at : at + 5] for at in range(0, len(words), 5)]
+        return [
+            _Commit(
+                id=name,
+                parents=tuple(parents.split()),
+                tree=tree,
+                tasks=tuple(task.strip() for task in tasks.split("\x01") if task.strip()),
+                title=title,
+            )
+            for name, parents, tree, tasks, title in rows
+        ]
+
+    @cached_property
+    def landed(self) -> dict[str, str]:
+        """Task id -> its (last) commit."""
+        return {task: commit.id for commit in self.commits for task in commit.tasks}
+
+    @cached_property
+    def issues(self) -> dict[str, Mapping[str, Any]]:
+        """Every issue as the tracker's exchange format has it, comments and all."""
+        if bd_owns(self.config.beads_dir):
+            env = host_environment(BEADS_DIR=str(self.config.beads_dir), BD_DISABLE_METRICS="1")
+            exported = run(["bd", "export", "--all"], env=env, cwd=self.config.root).text
+        else:
+            path = self.config.beads_dir / "issues.jsonl"
+            exported = path.read_text("utf-8") if path.exists() else ""
+        records = [json.loads(line) for line in exported.split("\n") if line.strip()]
+        return {record["id"]: record for record in records if record.get("_type", "issue") == "issue"}
+
+    @cached_property
+    def of_this_generation(self) -> dict[str, Mapping[str, Any]]:
+        return {name: issue for name, issue in self.issues.items() if self.name in issue.get("labels", ())}
+
+    @cached_property
+    def attempts(self) -> dict[str, str]:
+        """``TASK NUMBER`` -> ref of a kept attempt."""
+        prefix = names.attempts_prefix(self.name)
+        refs = [ref for ref in self.refs if ref.startswith(prefix)]
+        return {" ".join(ref.removeprefix(prefix).rsplit("/", 1)): ref for ref in refs}
+
+    @cached_property
+    def journal(self) -> list[Mapping[str, Any]]:
+        """Every event; a last line that was cut off is none."""
+        path = self.config.cobbler_dir / self.name / "journal.jsonl"
+        found = []
+        for line in path.read_text("utf-8").splitlines() if path.exists() else []:
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+        return found
+
+    def events(self, *kinds: str) -> list[Mapping[str, Any]]:
+        return [event for event in self.journal if event["event"] in kinds]
+
+    @cached_property
+    def last_run(self) -> list[Mapping[str, Any]]:
+        starts = [at for at, event in enumerate(self.journal) if event["event"] == "run"]
+        return self.journal[starts[-1] :] if starts else []
+
+
+# The branch
+
+
+def _branch_is_a_line(state: _State) -> Iterator[str]:
+    assert state.generation is not None
+    tip = state.generation.start
+    for commit in state.commits:
+        if commit.parents != (tip,):
+            yield f"{_of(commit)} has the parents {' '.join(commit.parents)}, not the tip before it, {tip}"
+        tip = commit.id
+
+
+def _start_is_tagged(state: _State) -> Iterator[str]:
+    assert state.generation is not None
+    tag = names.tag_ref(state.name, "start")
+    if state.refs.get(tag) != state.generation.start:
+        yield f"{tag} is {state.refs.get(tag, 'missing')}, not the start {state.generation.start}"
+
+
+def _tasks_landed_once(state: _State) -> Iterator[str]:
+    for commit in state.commits:
+        if len(commit.tasks) > 1:
+            yield f"{_of(commit)} names several tasks: {', '.join(commit.tasks)}"
+    for task, count in Counter(task for commit in state.commits for task in commit.tasks).items():
+        if count > 1:
+            yield f"task {task} landed {count} times"
+
+
+def _commits_passed_the_gate(state: _State) -> Iterator[str]:
+    assert state.generation is not None
+    passed = {event["tree"] for event in state.events("gate") if event.get("passed")}
+    for commit in state.commits:
+        if commit.id != state.generation.first and commit.tree not in passed:
+            yield f"{_of(commit)}: the journal knows of no gate that its tree {commit.tree} passed"
+
+
+# The tracker
+
+
+def _landed_tasks_are_closed(state: _State) -> Iterator[str]:
+    for task, commit in state.landed.items():
+        issue = state.issues.get(task)
+        if issue is None:
+            yield f"task {task} landed in {commit}, but the tracker has no such issue"
+        elif issue.get("status") != "closed":
+            yield f"task {task} landed in {commit}, but is {issue.get('status')}"
+        else:
+            if issue.get("close_reason") != f"landed in {commit}":
+                yield f"task {task} was closed as {issue.get('close_reason')!r}, but landed in {commit}"
+            if commit not in _recorded(issue):
+                yield f"task {task} has no comment with the record of {commit}"
+
+
+def _recorded(issue: Mapping[str, Any]) -> set[str]:
+    """The commits of which an issue has a record."""
+    found = set()
+    for comment in issue.get("comments") or ():
+        with contextlib.suppress(ValueError, AttributeError):
+            found.add(str(json.loads(comment["text"]).get("commit", "")))
+    return found
+
+
+def _closed_tasks_landed(state: _State) -> Iterator[str]:
+    for task, issue in state.of_this_generation.items():
+        if issue.get("status") == "closed" and task not in state.landed:
+            yield f"task {task} is closed as {issue.get('close_reason')!r}, but did not land"
+
+
+def _nothing_is_claimed(state: _State) -> Iterator[str]:
+    for task, issue in state.issues.items():
+        held = issue.get("assignee") == ACTOR or METADATA in (issue.get("metadata") or {})
+        if issue.get("status") == "in_progress" and (held or task in state.of_this_generation):
+            yield f"task {task} is still in progress, held by {issue.get('assignee') or 'nobody'}"
+        elif issue.get("status") != "closed" and held:
+            yield f"task {task} is {issue.get('status')}, but still has a claim"
+
+
+# Work that did not land
+
+
+def _work_is_kept(state: _State) -> Iterator[str]:
+    kept = state.repository.work_dir / "kept" / state.name
+    for event in state.events("harvest"):
+        task, number = event["task"], event["attempt"]
+        if not event.get("files") or task in state.landed or f"{task} {number}" in state.attempts:
+            continue
+        if not list(kept.glob(f"{task}-{number}.*")):
+            yield f"what attempt {number} at {task} made is neither landed nor kept"
+
+
+def _kept_attempts_say_what_they_are(state: _State) -> Iterator[str]:
+    for attempt, ref in state.attempts.items():
+        said = trailers.read_trailers(state.repository, state.refs[ref])
+        task = attempt.partition(" ")[0]
+        if said.get(trailers.ATTEMPT) != attempt or said.get(trailers.GENERATION) != state.name:
+            yield f"{ref} says it is attempt {said.get(trailers.ATTEMPT)} of {said.get(trailers.GENERATION)}"
+        if not said.get(trailers.CAUSE):
+            yield f"{ref} does not say why it did not land"
+        if trailers.TASK in said:
+            yield f"{ref} says that its task landed"
+        if task in state.landed:
+            yield f"{ref} is kept, but {task} landed in {state.landed[task]}"
+        if task not in state.issues:
+            yield f"{ref} is kept, but the tracker has no issue {task}"
+
+
+# The report
+
+
+def _report_agrees_with_the_branch(state: _State) -> Iterator[str]:
+    for name, case in state.cases.items():
+        task = case.properties.get("cobbler_task", "")
+        if not name.startswith(_STITCH) or not task:
+            continue
+        said, commit = case.properties.get("cobbler_outcome"), case.properties.get("cobbler_commit", "")
+        landed = state.landed.get(task, "")
+        if (said == "landed") != bool(landed) or commit != landed:
+            yield f"the report has {task} as {said} {commit}, the branch has {landed or 'no commit of it'}"
+        if case.outcome == "passed" and said != "landed":
+            yield f"the report has {task} as passed, but its outcome is {said}"
+
+
+def _report_is_complete(state: _State) -> Iterator[str]:
+    if not state.cases:
+        return
+    reported = {case.properties.get("cobbler_task", "") for case in state.cases.values()}
+    for task in dict.fromkeys(event["task"] for event in state.last_run if event["event"] == "claim"):
+        if task not in reported:
+            yield f"the last run claimed {task}, but its report has no case of it"
+
+
+# What is left behind
+
+
+def _no_task_branches(state: _State) -> Iterator[str]:
+    for ref in state.refs:
+        if ref.startswith("refs/heads/task/"):
+            yield f"branch {ref.removeprefix('refs/heads/')} is left"
+
+
+def _no_worktrees(state: _State) -> Iterator[str]:
+    work = state.repository.work_dir
+    for path in sorted(work.glob("*")):
+        if path.name in ("scratch.git", "kept") or (path.name == "gate" and not any(path.iterdir())):
+            continue
+        inside = sorted(child.name for child in path.iterdir()) if path.is_dir() else []
+        yield f"{path} is left" + (f", with {', '.join(inside)}" if inside else "")
+
+
+def _no_locks(state: _State) -> Iterator[str]:
+    common = state.repository.common_dir
+    lock = common / "cobbler.lock"
+    for path in (*common.glob("*.lock"), *(common / "refs").rglob("*.lock")):
+        if path != lock:
+            yield f"git's lock file {path} is left"
+    if lock.exists():
+        with lock.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield f"the repository is still held: {file.read().decode('utf-8', 'replace').strip()}"
+
+
+def _no_processes(state: _State) -> Iterator[str]:
+    mark = f"COBBLER_JOB={state.key}/".encode()
+    for directory in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if any(word.startswith(mark) for word in (directory / "environ").read_bytes().split(b"\0")):
+                command = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                yield f"process {directory.name} of a job is left: {command[:200]}"
+
+
+def _no_containers(state: _State) -> Iterator[str]:
+    if state.config.sandbox != "podman":
+        return
+    label = f"--filter=label=cobbler.repository={state.key}"
+    env = podman_environment() | {name: os.environ[name] for name in ("PATH",) if name in os.environ}
+    listed = run(["podman", "ps", "--all", label, "--format={{.Names}}"], env=env, cwd=Path("/"))
+    if not listed.ok:
+        yield f"podman cannot list its containers: {listed.errors.strip()}"
+    for name in listed.text.split():
+        yield f"container {name} is left"
+
+
+def _differences(before: Checkout, after: Checkout) -> Iterator[str]:
+    for what in ("head", "index", "status"):
+        old, new = getattr(before, what), getattr(after, what)
+        if old != new:
+            yield f"the checkout's {what} was {_shown(old)}, and is {_shown(new)}"
+    for what in ("files", "refs"):
+        old, new = getattr(before, what), getattr(after, what)
+        for name in sorted(old.keys() | new.keys()):
+            if old.get(name) != new.get(name):
+                yield f"{name} is not as before"
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 300 else f"{text[:300]}...")
+
+
+def _of(commit: _Commit) -> str:
+    return f"commit {commit.id[:12]} ({commit.title})"
+
+
+_ALWAYS: Sequence[Callable[[_State], Iterator[str]]] = (
+    _nothing_is_claimed,
+    _no_task_branches,
+    _no_worktrees,
+    _no_locks,
+    _no_processes,
+    _no_containers,
+)
+
+_OF_A_GENERATION: Sequence[Callable[[_State], Iterator[str]]] = (
+    _branch_is_a_line,
+    _start_is_tagged,
+    _tasks_landed_once,
+    _commits_passed_the_gate,
+    _landed_tasks_are_closed,
+    _closed_tasks_landed,
+    _work_is_kept,
+    _kept_attempts_say_what_they_are,
+    _report_agrees_with_the_branch,
+    _report_is_complete,
+)
