@@ -55,7 +55,7 @@ class Cancellation:
     def __init__(self) -> None:
         self._event = threading.Event()
         self._wakers: set[int] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler cancels in the thread that may hold it
 
     @property
     def requested(self) -> bool:
@@ -238,7 +238,7 @@ def run(
 def _why_not(program: str, cwd: Path | None, error: OSError | ValueError) -> str:
     if isinstance(error, ValueError):
         return f"cannot run {program}: {error}"
-    if cwd is not None and error.filename == os.fspath(cwd):
+    if cwd is not None and error.filename == cwd:
         return f"cannot run {program} in {cwd}: {error.strerror}"
     return f"cannot run {program}: {error.strerror}"
 

@@ -1,11 +1,11 @@
 #!/bin/bash
 # A root file system made of Debian packages, without a registry, a chroot or maintainer scripts:
 #
-#   tests/image.sh minimal|python|busybox DIRECTORY
+#   tests/image.sh minimal|python|busybox|bare DIRECTORY
 #   tar -C DIRECTORY -c . | podman import - localhost/NAME
 #
 # minimal: git, coreutils, bash, certificates, and dash as sh; python: the same and Python, and bash as sh;
-# busybox: that alone. So each common kind of sh is there once.
+# busybox: that alone (so each common kind of sh is there once); bare: directories.
 # DIRECTORY must not exist. Needs apt-get with package lists, dpkg-deb and tar.
 set -euo pipefail
 
@@ -13,7 +13,7 @@ kind=$1
 root=$2
 
 base="libc6 libgcc-s1 base-files bash dash libtinfo6 coreutils libacl1 libattr1 libgmp10 libssl3 libselinux1
-  libpcre2-8-0 git zlib1g libexpat1 sed grep findutils diffutils ca-certificates libcurl3-gnutls"
+  libpcre2-8-0 git zlib1g libexpat1 sed grep findutils diffutils util-linux ca-certificates libcurl3-gnutls"
 # What git-remote-https links against.
 base+=" libnghttp2-14 libidn2-0 librtmp1 libssh2-1 libpsl5 libgnutls30 libnettle8 libhogweed6 libgssapi-krb5-2
   libkrb5-3 libk5crypto3 libcom-err2 libkrb5support0 libkeyutils1 libldap-2.5-0 libsasl2-2 libzstd1 libbrotli1
@@ -27,6 +27,7 @@ packages() {
     minimal) echo $base ;;
     python) echo $base $python ;;
     busybox) echo busybox-static ;;
+    bare) ;;
     *) echo "image.sh: no kind '$kind'" >&2; return 1 ;;
   esac
 }
@@ -69,5 +70,7 @@ configure() {
 }
 
 lay_out
-unpack
-configure
+if [ "$kind" != bare ]; then
+  unpack
+  configure
+fi

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from pytest_cobbler.errors import SandboxError
+from pytest_cobbler.errors import CobblerError, SandboxError
 from pytest_cobbler.process import Cancellation, Completion, host_environment, run
 from pytest_cobbler.sandbox import lifeline
 from pytest_cobbler.sandbox.base import Capability, Cause, Completed, Job, Limits
@@ -53,6 +53,33 @@ _VARIABLES: Final = (
     "XDG_DATA_HOME",
     "XDG_RUNTIME_DIR",
 )
+
+
+_NEEDED: Final = f"Add to the image: {', '.join(lifeline.REQUIRED)} (coreutils or busybox)."
+
+_SIGNS: Final = (
+    (
+        r"image not known|[Nn]o such image",
+        "podman has no image {image}",
+        "Get it with `{program} pull {image}`, or build it: docs/containers.md has a recipe.",
+    ),
+    (
+        r"""executable file [`'"]?sh[`'"]? not found|exec: "sh":""",
+        "the image {image} has no sh, which the first process of a job needs",
+        _NEEDED,
+    ),
+    (
+        r"is already in use",
+        "podman has a container of that name already",
+        "A run with the same id is going on, or ended badly; `{program} ps --all` shows it.",
+    ),
+    (
+        r"setrlimit|cgroup",
+        "podman cannot start containers on this machine as it is configured",
+        "Set another runtime, cgroup manager or limits: docs/containers.md on CONTAINERS_CONF.",
+    ),
+)
+"""What podman says when it cannot start a container; what that means; what to do."""
 
 
 def podman_environment() -> dict[str, str]:
@@ -234,7 +261,12 @@ class PodmanSandbox:
             )
 
     def _checked_version(self) -> str:
-        asked = self._podman("version", "--format={{.Client.Version}}")
+        try:
+            asked = self._podman("version", "--format={{.Client.Version}}")
+        except CobblerError as error:
+            raise SandboxError(
+                error.cause, "Install podman, or do without any protection by `sandbox: none`."
+            ) from error
         version = asked.text.strip()
         numbers = re.match(r"(\d+)\.(\d+)", version)
         if not asked.ok or not numbers:
@@ -253,7 +285,7 @@ class PodmanSandbox:
         if words.lacks:
             raise SandboxError(
                 f"the image {image} has no {words.lacks}, which the first process of a job needs",
-                f"Add to the image: {', '.join(lifeline.REQUIRED)} (coreutils or busybox).",
+                _NEEDED,
             )
         if words.missing:
             raise SandboxError(
@@ -277,24 +309,8 @@ def _cause(completion: Completion, words: lifeline.Words) -> Cause:
 
 def _not_started(program: str, image: str, completion: Completion, said: bytes) -> SandboxError:
     evidence = said.decode("utf-8", "replace")
-    if "image not known" in evidence or "no such image" in evidence.lower():
-        return SandboxError(
-            f"podman has no image {image}",
-            f"Get it with `{program} pull {image}`, or build it: docs/containers.md has a recipe.",
-            evidence,
-        )
-    if re.search(
-        r"executable file [`\"']?sh[`\"']? not found|exec: \"sh\"|[`\"']sh[`\"']: No such file", evidence
-    ):
-        return SandboxError(
-            f"the image {image} has no sh, which the first process of a job needs",
-            f"Add to the image: {', '.join(lifeline.REQUIRED)} (coreutils or busybox).",
-            evidence,
-        )
-    if "is already in use" in evidence:
-        return SandboxError(
-            "podman has a container of that name already",
-            "Another run has the same id; `podman ps --all` shows it.",
-            evidence,
-        )
+    for sign, cause, remedy in _SIGNS:
+        if re.search(sign, evidence):
+            names = {"program": program, "image": image}
+            return SandboxError(cause.format(**names), remedy.format(**names), evidence)
     return SandboxError(f"podman cannot start a job (exit status {completion.status})", evidence=evidence)

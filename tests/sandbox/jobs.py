@@ -1,0 +1,31 @@
+"""Jobs in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pytest_cobbler.sandbox.base import Completed, Job, Limits, Mount, Sandbox
+
+
+def shell(script: str, *arguments: str, **more: Any) -> Job:
+    """A job that runs ``script``, in the root directory and for a minute at most by default."""
+    argv = ("sh", "-c", script, "sh", *arguments)
+    return Job(**{"name": "test", "argv": argv, "workdir": "/", "limits": Limits(wall=60), **more})
+
+
+def output(sandbox: Sandbox, script: str, *arguments: str, **more: Any) -> str:
+    """What a job that must succeed wrote to its stdout."""
+    lines: list[bytes] = []
+    completed = sandbox.run(shell(script, *arguments, on_line=lines.append, **more))
+    assert completed.ok, completed
+    return b"\n".join(lines).decode("utf-8", "replace")
+
+
+def ended(sandbox: Sandbox, script: str, *arguments: str, **more: Any) -> Completed:
+    """How a job ended."""
+    return sandbox.run(shell(script, *arguments, **more))
+
+
+def writable(directory: Path) -> Mount:
+    return Mount(source=directory, target=str(directory), mode="rw")

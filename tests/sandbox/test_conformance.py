@@ -1,0 +1,265 @@
+"""What every sandbox does."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.errors import SandboxError
+from pytest_cobbler.process import TAIL, Cancellation
+from pytest_cobbler.sandbox.base import Capability, Job, Limits, Mount, Sandbox
+from tests.sandbox.jobs import ended, output, shell, writable
+
+EVERY_BYTE = bytes(range(256))
+
+
+def _after(seconds: float, action: Callable[[], None]) -> None:
+    threading.Timer(seconds, action).start()
+
+
+def test_preflight_passes_and_the_description_is_one_line(sandbox: Sandbox) -> None:
+    sandbox.preflight()
+    assert sandbox.description
+    assert "\n" not in sandbox.description
+
+
+class TestExit:
+    # 125 is also what podman exits with when it fails itself.
+    @pytest.mark.parametrize("status", [0, 7, 125])
+    def test_the_status_is_the_jobs_own(self, sandbox: Sandbox, status: int) -> None:
+        completed = ended(sandbox, f"exit {status}")
+        assert (completed.status, completed.cause) == (status, "exited")
+        assert completed.ok == (status == 0)
+
+    def test_a_job_that_is_killed_is_not_one_that_exited(self, sandbox: Sandbox) -> None:
+        assert ended(sandbox, "kill -KILL $$").cause == "killed"
+
+    def test_a_program_that_is_not_there_is_the_sandboxs_error(self, sandbox: Sandbox) -> None:
+        with pytest.raises(SandboxError, match="no-such-program"):
+            sandbox.run(shell("", argv=("no-such-program",)))
+
+    def test_a_working_directory_that_is_not_there_is_the_sandboxs_error(self, sandbox: Sandbox) -> None:
+        with pytest.raises(SandboxError, match="/no/such/directory"):
+            ended(sandbox, "true", workdir="/no/such/directory")
+
+
+class TestStreams:
+    def test_stdin_and_stdout_carry_any_bytes(self, sandbox: Sandbox, tmp_path: Path) -> None:
+        much = EVERY_BYTE * 20_000 + b"no newline at the end"
+        with (tmp_path / "out").open("wb") as out:
+            assert ended(sandbox, "cat", stdin=much, stdout=out).ok
+        assert (tmp_path / "out").read_bytes() == much
+
+    def test_stdin_is_empty_when_there_is_none(self, sandbox: Sandbox) -> None:
+        assert output(sandbox, "wc -c").strip() == "0"
+
+    def test_a_job_need_not_read_its_stdin(self, sandbox: Sandbox) -> None:
+        assert ended(sandbox, "exit 3", stdin=EVERY_BYTE * 10_000).status == 3
+
+    def test_lines_arrive_as_they_are_written(self, sandbox: Sandbox) -> None:
+        arrived: list[tuple[bytes, float]] = []
+        job = shell(
+            "echo first; sleep 0.5; echo second",
+            on_line=lambda line: arrived.append((line, time.monotonic())),
+        )
+        assert sandbox.run(job).ok
+        (first, early), (second, late) = arrived
+        assert (first, second) == (b"first", b"second")
+        assert late - early > 0.3
+
+    def test_lines_are_bytes_without_their_newline(self, sandbox: Sandbox) -> None:
+        lines: list[bytes] = []
+        ended(sandbox, r"printf 'a\000\377\n\nlast'", on_line=lines.append)
+        assert lines == [b"a\0\xff", b"", b"last"]
+
+    def test_stderr_goes_to_its_own_callback_and_its_end_is_kept(self, sandbox: Sandbox) -> None:
+        lines: list[bytes] = []
+        completed = ended(
+            sandbox, "yes 0123456789 | head -n 20000 >&2; printf last >&2", on_error_line=lines.append
+        )
+        assert (len(lines), lines[-1]) == (20001, b"last")
+        assert completed.stderr.endswith("0123456789\nlast\n")
+        assert len(completed.stderr) == TAIL
+
+    def test_a_flood_is_not_kept_in_memory(self, sandbox: Sandbox) -> None:
+        count = 0
+
+        def take(line: bytes) -> None:
+            nonlocal count
+            count += len(line) + 1
+
+        tracemalloc.start()
+        try:
+            job = shell("yes $(printf %01000d 0) | head -c 100000000", on_line=take)
+            assert sandbox.run(job).ok
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert count >= 100_000_000
+        assert peak < 20_000_000
+
+    def test_an_error_in_a_callback_ends_the_job(self, sandbox: Sandbox, workspace: Path) -> None:
+        def fail(_: bytes) -> None:
+            raise LookupError("of the caller")
+
+        job = shell(
+            "while :; do date >>alive; echo; sleep 0.02; done",
+            on_line=fail,
+            workdir=str(workspace),
+            mounts=(writable(workspace),),
+        )
+        with pytest.raises(LookupError):
+            sandbox.run(job)
+        _assert_nothing_writes(workspace / "alive")
+
+
+class TestEnvironment:
+    def test_a_job_gets_what_is_listed_and_nothing_of_the_host(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COBBLER_CANARY", "seen")
+        monkeypatch.setenv("HTTPS_PROXY", "http://user:password@proxy.example")
+        odd = 'it\'s "quoted" $HOME `date`\n\n\\n\ttwo  spaces ä'
+        found = output(
+            sandbox, "env -0 | tr '\\0' '\\1'", environment={"ODD": odd}, secrets={"EMPTY": "", "KEY": "k"}
+        )
+        variables = dict(entry.split("=", 1) for entry in found.split("\1") if entry)
+        assert (variables["ODD"], variables["EMPTY"], variables["KEY"]) == (odd, "", "k")
+        assert {"COBBLER_CANARY", "HTTPS_PROXY", "https_proxy"}.isdisjoint(variables)
+
+    def test_home_is_a_fresh_directory_that_the_job_can_write(self, sandbox: Sandbox) -> None:
+        script = 'test "$(ls -A "$HOME")" = "" && touch "$HOME/file" && echo "$HOME"'
+        home = output(sandbox, script)
+        assert home == output(sandbox, script) or not Path(home).exists()
+        assert home != str(Path.home())
+
+    def test_the_working_directory_is_where_the_job_starts(self, sandbox: Sandbox) -> None:
+        assert output(sandbox, "pwd", workdir="/usr/bin") == "/usr/bin"
+
+    def test_secrets_are_not_on_any_command_line(self, sandbox: Sandbox) -> None:
+        secret = f"secret-{os.urandom(8).hex()}"
+        seen: list[bytes] = []
+
+        def look(_: bytes) -> None:
+            for command in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    words = command.read_bytes()
+                except OSError:
+                    continue
+                if secret.encode() in words:
+                    seen.append(words)
+
+        job = shell(
+            "echo ready; cat >/dev/null", secrets={"KEY": secret}, stdin=secret.encode(), on_line=look
+        )
+        assert sandbox.run(job).ok
+        assert not seen
+
+
+class TestEnd:
+    def test_the_wall_limit_ends_a_job(self, sandbox: Sandbox) -> None:
+        completed = ended(sandbox, "sleep 60", limits=Limits(wall=0.7))
+        assert completed.cause == "timeout"
+        assert not completed.ok
+        assert completed.seconds < 2.5
+
+    def test_silence_ends_a_job_and_output_keeps_it(self, sandbox: Sandbox) -> None:
+        script = "for i in 1 2 3 4 5 6; do echo; sleep 0.2; done; sleep 60"
+        completed = ended(sandbox, script, limits=Limits(idle=0.7))
+        assert completed.cause == "idle"
+        assert 1.7 < completed.seconds < 5
+
+    def test_cancelling_ends_a_job(self, sandbox: Sandbox) -> None:
+        cancellation = Cancellation()
+        job = shell("echo; sleep 60", on_line=lambda _: _after(0.1, cancellation.cancel))
+        completed = sandbox.run(job, cancellation)
+        assert completed.cause == "cancelled"
+        assert completed.seconds < 2.5
+
+    def test_a_cancelled_job_is_not_started(self, sandbox: Sandbox, workspace: Path) -> None:
+        cancellation = Cancellation()
+        cancellation.cancel()
+        job = shell(f"touch {workspace}/started", mounts=(writable(workspace),))
+        assert sandbox.run(job, cancellation).cause == "cancelled"
+        assert not (workspace / "started").exists()
+
+    def test_a_job_is_told_before_it_is_killed(self, sandbox: Sandbox) -> None:
+        cancellation = Cancellation()
+        script = "trap 'echo told >&2; exit 5' TERM; echo; sleep 60 & wait"
+        completed = sandbox.run(shell(script, on_line=lambda _: cancellation.cancel()), cancellation)
+        assert (completed.cause, completed.status) == ("cancelled", 5)
+        assert "told" in completed.stderr
+
+    def test_nothing_of_a_job_outlives_it(self, sandbox: Sandbox, workspace: Path) -> None:
+        completed = sandbox.run(_with_a_child_that_stays(workspace))
+        assert completed.ok
+        _assert_nothing_writes(workspace / "alive")
+
+    def test_a_job_that_will_not_listen_is_killed_with_all_its_children(
+        self, sandbox: Sandbox, workspace: Path
+    ) -> None:
+        completed = sandbox.run(
+            _with_a_child_that_stays(workspace, "while :; do sleep 60; done", limits=Limits(wall=0.7))
+        )
+        assert (completed.cause, completed.status) == ("timeout", 137)
+        assert completed.seconds < 6
+        _assert_nothing_writes(workspace / "alive")
+
+    def test_eight_at_once(self, sandbox: Sandbox) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            found = pool.map(lambda number: output(sandbox, "sleep 0.3; echo $1", str(number)), range(8))
+        assert list(found) == [str(number) for number in range(8)]
+
+
+class TestMounts:
+    def test_what_a_job_writes_belongs_to_the_owner(self, sandbox: Sandbox, workspace: Path) -> None:
+        (workspace / "given").write_text("from the host")
+        assert ended(sandbox, "cp given taken", workdir=str(workspace), mounts=(writable(workspace),)).ok
+        taken = workspace / "taken"
+        assert taken.read_text() == "from the host"
+        if sandbox.owner is not None:
+            assert (taken.stat().st_uid, taken.stat().st_gid) == sandbox.owner
+
+    def test_an_overlay_can_be_written_and_stays_as_it_was(self, sandbox: Sandbox, workspace: Path) -> None:
+        # Made by a job, so that it belongs to the user of jobs.
+        output(sandbox, f"cd {workspace}; echo before >kept; echo >removed", mounts=(writable(workspace),))
+        overlay = Mount(source=workspace, target=str(workspace), mode="overlay")
+        script = "echo after >kept; rm removed; echo new >made; cat kept made; ls"
+        for _ in range(2):
+            found = output(sandbox, script, workdir=str(workspace), mounts=(overlay,))
+            assert found.split() == ["after", "new", "kept", "made"]
+        assert sorted(path.name for path in workspace.iterdir()) == ["kept", "removed"]
+        assert (workspace / "kept").read_text() == "before\n"
+
+    def test_a_source_that_is_not_there_is_the_sandboxs_error(self, sandbox: Sandbox, tmp_path: Path) -> None:
+        with pytest.raises(SandboxError, match="nowhere"):
+            ended(sandbox, "true", mounts=(Mount(source=tmp_path / "nowhere", target="/mnt"),))
+
+
+def test_a_sandbox_without_containers_claims_nothing(sandbox: Sandbox) -> None:
+    claimed = sandbox.capabilities
+    assert not claimed or claimed >= set(Capability) - {Capability.LIMITS}
+
+
+def _with_a_child_that_stays(workspace: Path, then: str = "", **more: Any) -> Job:
+    """A job one of whose children leaves its session, its stdout and the job's exit behind."""
+    script = """
+        trap '' TERM
+        setsid sh -c 'while :; do date >>alive; sleep 0.02; done' >/dev/null 2>&1 &
+        while ! test -s alive; do sleep 0.02; done
+    """
+    return shell(script + then, workdir=str(workspace), mounts=(writable(workspace),), **more)
+
+
+def _assert_nothing_writes(path: Path) -> None:
+    size = path.stat().st_size
+    time.sleep(0.2)
+    assert path.stat().st_size == size

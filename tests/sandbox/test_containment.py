@@ -1,0 +1,333 @@
+"""What a container holds its job to."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.sandbox.base import Capability, Completed, Limits, Mount, Network, Sandbox
+from tests.sandbox.conftest import Podman
+from tests.sandbox.jobs import ended, output, shell, writable
+
+MEBIBYTE = 1024 * 1024
+
+
+def eventually(true: Callable[[], object], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "never came true"
+        time.sleep(0.05)
+
+
+class TestFiles:
+    def test_nothing_of_the_host_is_there_but_the_mounts(self, contained: Sandbox, tmp_path: Path) -> None:
+        canary = tmp_path / "canary"
+        canary.write_text("secret")
+        assert ended(contained, f"cat {canary}").status == 1
+        assert not ended(contained, f"ls {Path(__file__).parent}").ok
+
+    def test_a_read_only_mount_cannot_be_changed(self, contained: Sandbox, workspace: Path) -> None:
+        (workspace / "file").write_text("before")
+        (workspace / "file").chmod(0o666)
+        mount = Mount(source=workspace, target=str(workspace))
+        script = "echo >file; rm -f file; touch other; mkdir directory; chmod 777 .; umount .; true"
+        ended(contained, script, workdir=str(workspace), mounts=(mount,))
+        assert [path.name for path in workspace.iterdir()] == ["file"]
+        assert (workspace / "file").read_text() == "before"
+
+    def test_a_read_only_file_over_another_cannot_be_taken_away(
+        self, contained: Sandbox, workspace: Path, tmp_path: Path
+    ) -> None:
+        above = tmp_path / "above"
+        above.write_text("above")
+        (workspace / "file").write_text("below")
+        (workspace / "file").chmod(0o666)
+        mounts = (writable(workspace), Mount(source=above, target=f"{workspace}/file"))
+        found = output(
+            contained,
+            "{ echo >file; rm file; mv file other; umount file; } 2>/dev/null; cat file",
+            workdir=str(workspace),
+            mounts=mounts,
+        )
+        assert found == "above"
+        assert above.read_text() == "above"
+        assert (workspace / "file").read_text() == "below"
+
+    def test_the_image_cannot_be_written(self, contained: Sandbox) -> None:
+        found = output(
+            contained,
+            "for each in / /etc /usr/bin /root /var; do touch $each/x 2>/dev/null && echo $each; done; true",
+        )
+        assert found == ""
+
+    def test_the_disk_limit_holds_for_tmp(self, contained: Sandbox) -> None:
+        completed = ended(contained, "head -c 8M /dev/zero >/tmp/much", limits=Limits(disk=4 * MEBIBYTE))
+        assert "No space left" in completed.stderr
+
+    def test_programs_can_run_from_tmp(self, contained: Sandbox) -> None:
+        script = "printf '#!/bin/sh\\necho ran' >/tmp/program; chmod +x /tmp/program; /tmp/program"
+        assert output(contained, script) == "ran"
+
+
+class TestPrivileges:
+    def test_a_job_is_not_root_and_can_never_be(self, contained: Sandbox) -> None:
+        status = dict(line.split(":", 1) for line in output(contained, "cat /proc/self/status").splitlines())
+        assert "0" not in status["Uid"].split() + status["Gid"].split() + status["Groups"].split()
+        assert {
+            status[name].strip("\t 0") for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+        } == {""}
+        assert status["NoNewPrivs"].strip() == "1"
+        assert status["Seccomp"].strip() == "2"
+
+    def test_it_cannot_make_devices_or_mount_or_change_owners(
+        self, contained: Sandbox, workspace: Path
+    ) -> None:
+        script = """
+            mknod null c 1 3 && echo mknod
+            touch file && chown 0:0 file && echo chown
+            unshare --mount true && echo unshare
+            unshare --user --map-root-user mknod null c 1 3 && echo unshare --user
+            echo x >/proc/sys/kernel/hostname && echo proc
+            test -w /sys/kernel && echo sys
+            true
+        """
+        found = output(contained, script, workdir=str(workspace), mounts=(writable(workspace),))
+        assert found == ""
+
+    @pytest.mark.skipif(os.getuid() != 0, reason="only root can make a program setuid root")
+    def test_a_setuid_program_gives_nothing(self, contained: Sandbox, workspace: Path) -> None:
+        program = workspace / "id"
+        program.write_bytes(Path("/usr/bin/id").read_bytes())
+        program.chmod(0o6755)
+        found = output(contained, f"{program} -u; {program} -g", mounts=(writable(workspace),))
+        assert "0" not in found.split()
+
+    def test_it_sees_only_itself(self, contained: Sandbox) -> None:
+        processes = output(contained, "echo /proc/[0-9]*").split()
+        assert 2 <= len(processes) < 10
+
+
+class TestNetwork:
+    def test_off_means_loopback_alone(self, contained: Sandbox) -> None:
+        found = output(contained, "tail -n +3 /proc/net/dev | cut -d: -f1; cat /proc/net/route | wc -l")
+        assert found.split() == ["lo", "1"] or found.split() == ["lo", "0"]
+
+    def test_off_means_that_the_hosts_loopback_is_out_of_reach(self, contained: Sandbox) -> None:
+        with _listener() as port:
+            reach = f"bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}' 2>/dev/null"
+            assert not ended(contained, reach).ok
+            # The same probe where it must succeed, or it would prove nothing.
+            assert ended(contained, reach, network=Network.OPEN, arguments=("--network=host",)).ok
+
+    def test_open_adds_no_flag_of_its_own(self, contained: Sandbox) -> None:
+        assert ended(contained, "true", network=Network.OPEN).ok
+
+
+class TestLimits:
+    @pytest.fixture(autouse=True)
+    def _claimed(self, contained: Sandbox) -> None:
+        if Capability.LIMITS not in contained.capabilities:
+            pytest.skip("not claimed: without root this takes cgroup v2")
+
+    def test_a_job_that_takes_too_much_memory_is_killed(self, contained: Sandbox) -> None:
+        completed = ended(
+            contained, "head -c 200M /dev/zero | tail -n 1", limits=Limits(memory=64 * MEBIBYTE)
+        )
+        assert (completed.cause, completed.status) == ("killed", 137)
+
+    def test_a_fork_bomb_is_held(self, contained: Sandbox) -> None:
+        limits = Limits(wall=1.5, pids=40)
+        most = 0
+
+        def count() -> None:
+            nonlocal most
+            while not done.wait(0.05):
+                most = max(most, sum(1 for _ in Path("/proc").glob("[0-9]*")))
+
+        done = threading.Event()
+        before = sum(1 for _ in Path("/proc").glob("[0-9]*"))
+        counter = threading.Thread(target=count)
+        counter.start()
+        completed = ended(contained, "bomb() { bomb | bomb & }; bomb; sleep 60", limits=limits)
+        done.set()
+        counter.join()
+        assert completed.seconds < 8
+        # Others may start a few on this machine meanwhile; a bomb would have made thousands.
+        assert most < before + 300
+
+
+class TestSecrets:
+    def test_they_are_nowhere_but_in_the_job(
+        self, podman: Podman, minimal_image: str, repository: str
+    ) -> None:
+        secret = f"secret-{os.urandom(8).hex()}"
+        sandbox = podman.sandbox(minimal_image, repository=repository)
+        found: dict[str, object] = {}
+
+        def look(line: bytes) -> None:
+            name = podman("ps", f"--filter=label=cobbler.repository={repository}", "--format={{.Names}}")
+            found["job"] = line == secret.encode()
+            found["inspect"] = secret in podman("inspect", name)
+            found["processes"] = [path for path in _of_podman(name) if secret.encode() in _read(path)]
+            found["disk"] = _holding(secret, *_storage(podman))
+            # The search must be able to find something.
+            found["name on disk"] = bool(_holding(name, *_storage(podman)))
+            seen.cancel()
+
+        seen = Cancellation()
+        job = shell('echo "$KEY"; sleep 60', secrets={"KEY": secret}, stdin=secret.encode(), on_line=look)
+        assert sandbox.run(job, seen).cause == "cancelled"
+        assert found == {"job": True, "inspect": False, "processes": [], "disk": [], "name on disk": True}
+
+
+class TestLifeline:
+    @pytest.mark.parametrize("victim", ["caller", "podman"])
+    def test_the_container_ends_with_whoever_started_it(
+        self, podman: Podman, minimal_image: str, repository: str, workspace: Path, victim: str
+    ) -> None:
+        caller = subprocess.Popen(
+            [sys.executable, "-c", _CALLER, _described(podman, minimal_image, repository, workspace)]
+        )
+        try:
+            eventually((workspace / "alive").exists)
+            if victim == "podman":
+                for process in _clients(repository):
+                    os.kill(process, 9)
+            else:
+                caller.kill()
+            eventually(lambda: not podman("ps", "-aq", f"--filter=label=cobbler.repository={repository}"), 3)
+            size = (workspace / "alive").stat().st_size
+            time.sleep(0.2)
+            assert (workspace / "alive").stat().st_size == size
+        finally:
+            caller.kill()
+            caller.wait()
+
+    def test_a_container_that_somebody_kills_is_a_killed_job(
+        self, podman: Podman, minimal_image: str, repository: str
+    ) -> None:
+        def kill(_: bytes) -> None:
+            podman("kill", f"cobbler-{repository}-here-test-1")
+
+        sandbox = podman.sandbox(minimal_image, repository=repository)
+        assert sandbox.run(shell("echo; sleep 60", on_line=kill)).cause == "killed"
+
+    def test_a_job_that_kills_the_lifeline_ends_itself(self, contained: Sandbox) -> None:
+        completed = ended(contained, "bash -c 'kill -KILL -1'; sleep 60")
+        assert completed.cause == "killed"
+        assert completed.seconds < 5
+
+
+class TestSweep:
+    def test_it_ends_other_runs_on_the_same_repository_only(
+        self, podman: Podman, minimal_image: str, repository: str
+    ) -> None:
+        here = podman.sandbox(minimal_image, repository=repository, run_id="here")
+        dead = podman.sandbox(minimal_image, repository=repository, run_id="dead")
+        elsewhere = podman.sandbox(minimal_image, repository=f"{repository}x", run_id="dead")
+        with _running(here) as ours, _running(dead) as theirs, _running(elsewhere) as others:
+            assert here.sweep() == [f"cobbler-{repository}-dead-test-1"]
+            eventually(lambda: theirs)
+            assert theirs[0].cause == "killed"
+            assert here.sweep() == []
+            assert not ours
+            assert not others
+
+
+_CALLER = textwrap.dedent("""
+    import json, sys
+    from pathlib import Path
+    from pytest_cobbler.sandbox.base import Job, Mount
+    from pytest_cobbler.sandbox.podman import PodmanSandbox
+
+    image, workspace, arguments = json.loads(sys.argv[1])
+    sandbox = PodmanSandbox(image, **arguments)
+    mount = Mount(source=Path(workspace), target=workspace, mode="rw")
+    script = "trap '' TERM; while :; do date >>alive; sleep 0.02; done"
+    sandbox.run(Job(name="test", argv=("sh", "-c", script), workdir=workspace, mounts=(mount,)))
+""")
+
+
+def _described(podman: Podman, image: str, repository: str, workspace: Path) -> str:
+    arguments = {
+        "repository": repository,
+        "run_id": "here",
+        "owner": podman.owner,
+        "program": podman.program,
+        "environment": podman.environment,
+    }
+    return json.dumps([image, str(workspace), arguments])
+
+
+def _clients(repository: str) -> list[int]:
+    """The processes of ``podman run`` for the repository."""
+    label = f"--label=cobbler.repository={repository}".encode()
+    return [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if label in _read(path).split(b"\0")
+    ]
+
+
+def _of_podman(container: str) -> list[Path]:
+    """Command line and environment of every process of podman's that names ``container``."""
+    return [
+        path.with_name(name)
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if container.encode() in _read(path)
+        for name in ("cmdline", "environ")
+    ]
+
+
+def _read(path: Path) -> bytes:
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    return b""
+
+
+def _storage(podman: Podman) -> list[str]:
+    """Where podman keeps what it knows of containers; layers of images are left out."""
+    graph, run = podman("info", "--format={{.Store.GraphRoot}} {{.Store.RunRoot}}").split()
+    places = [f"{graph}/overlay-containers", f"{graph}/libpod", run, "/run/libpod"]
+    return [place for place in places if Path(place).exists()]
+
+
+def _holding(text: str, *places: str) -> list[str]:
+    found = subprocess.run(
+        ["grep", "-rlF", "--exclude=*.lock", "--devices=skip", text, *places], capture_output=True, text=True
+    )
+    return found.stdout.splitlines()
+
+
+@contextlib.contextmanager
+def _listener() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@contextlib.contextmanager
+def _running(sandbox: Sandbox) -> Iterator[list[Completed]]:
+    """A job that runs meanwhile; how it ended as soon as it has."""
+    ends: list[Completed] = []
+    cancellation, started = Cancellation(), threading.Event()
+    job = shell("echo; sleep 60", on_line=lambda _: started.set())
+    thread = threading.Thread(target=lambda: ends.append(sandbox.run(job, cancellation)))
+    thread.start()
+    try:
+        assert started.wait(30)
+        yield ends
+    finally:
+        cancellation.cancel()
+        thread.join()
