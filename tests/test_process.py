@@ -1,0 +1,248 @@
+"""The one door for child processes."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler import process
+from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.process import TAIL, Cancellation, LineSplitter, host_environment, run
+
+ENVIRONMENT = host_environment()
+
+
+def sh(script: str) -> list[str]:
+    return ["sh", "-c", script]
+
+
+def is_alive(number: int) -> bool:
+    """Whether the process runs; one that has ended and waits for its parent does not."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{number}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+class TestCompletion:
+    def test_output_is_whole_and_apart(self) -> None:
+        completion = run(sh("echo out; echo err >&2"), env=ENVIRONMENT)
+        assert (completion.text, completion.errors, completion.ok) == ("out\n", "err\n", True)
+
+    def test_status_is_the_childs(self) -> None:
+        completion = run(sh("exit 7"), env=ENVIRONMENT)
+        assert (completion.status, completion.end, completion.ok) == (7, "exited", False)
+
+    def test_a_signal_is_a_negative_status(self) -> None:
+        assert run(sh("kill -KILL $$"), env=ENVIRONMENT).status == -signal.SIGKILL
+
+    def test_invalid_text_can_be_shown(self) -> None:
+        completion = run(sh(r"printf '\377'"), env=ENVIRONMENT)
+        assert completion.stdout == b"\xff"
+        assert completion.text == "\N{REPLACEMENT CHARACTER}"
+
+    def test_much_of_both_streams_does_not_block(self) -> None:
+        script = "head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2; head -c 3000000 /dev/zero"
+        completion = run(sh(script), env=ENVIRONMENT)
+        assert (len(completion.stdout), len(completion.stderr)) == (6_000_000, 3_000_000)
+
+
+class TestEnvironment:
+    def test_the_child_sees_what_is_given_and_nothing_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CANARY", "seen")
+        found = run(["/usr/bin/env"], env={"GIVEN": "a b"}).text
+        assert found == "GIVEN=a b\n"
+
+    def test_the_base_holds_what_is_named_and_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CANARY", "seen")
+        monkeypatch.setenv("NAMED", "1")
+        monkeypatch.delenv("UNSET", raising=False)
+        found = host_environment("NAMED", "UNSET", OWN="2")
+        assert (found["NAMED"], found["OWN"]) == ("1", "2")
+        assert {"CANARY", "UNSET"}.isdisjoint(found)
+
+    def test_the_program_is_looked_for_on_the_given_path(self, tmp_path: Path) -> None:
+        program = tmp_path / "special"
+        program.write_text("#!/bin/sh\necho found\n")
+        program.chmod(0o755)
+        assert run(["special"], env={"PATH": str(tmp_path)}).text == "found\n"
+
+    def test_the_child_has_a_session_of_its_own(self) -> None:
+        script = "import os; print(os.getsid(0) == os.getpid())"
+        assert run([sys.executable, "-c", script], env=ENVIRONMENT).text == "True\n"
+
+
+class TestStdin:
+    def test_any_bytes_arrive_and_the_end_too(self) -> None:
+        much = os.urandom(1_000_000)
+        assert run(["cat"], env=ENVIRONMENT, stdin=much).stdout == much
+
+    def test_without_any_it_is_empty(self) -> None:
+        assert run(["cat"], env=ENVIRONMENT, timeout=10).ok
+
+    def test_a_child_may_leave_it_unread(self) -> None:
+        assert run(sh("exit 3"), env=ENVIRONMENT, stdin=bytes(1_000_000)).status == 3
+
+    def test_a_child_may_close_it(self) -> None:
+        assert run(sh("exec <&-; sleep 0.2; exit 4"), env=ENVIRONMENT, stdin=bytes(1_000_000)).status == 4
+
+    def test_kept_open_it_ends_with_the_child_only(self) -> None:
+        script = "head -c 5; exec 3<&0; (cat <&3; echo closed >&2) & sleep 0.3; kill $!"
+        completion = run(sh(script), env=ENVIRONMENT, stdin=b"hello", keep_stdin_open=True)
+        assert (completion.stdout, completion.errors) == (b"hello", "")
+
+
+class TestStreaming:
+    def test_lines_come_as_they_are_written(self) -> None:
+        moments: list[float] = []
+        run(
+            sh("echo a; sleep 0.4; echo b"),
+            env=ENVIRONMENT,
+            on_line=lambda _: moments.append(time.monotonic()),
+        )
+        assert moments[1] - moments[0] > 0.3
+
+    def test_handed_on_output_is_not_kept(self) -> None:
+        lines: list[bytes] = []
+        completion = run(sh(r"printf 'a\n\nb'"), env=ENVIRONMENT, on_line=lines.append)
+        assert (lines, completion.stdout) == ([b"a", b"", b"b"], b"")
+
+    def test_the_end_of_handed_on_errors_is_kept(self) -> None:
+        lines: list[bytes] = []
+        completion = run(
+            sh("yes | head -c 1000000 >&2; echo end >&2"), env=ENVIRONMENT, on_error_line=lines.append
+        )
+        assert len(lines) == 500_001
+        assert len(completion.stderr) == TAIL
+        assert completion.stderr.endswith(b"y\nend\n")
+
+    def test_a_file_takes_the_output(self) -> None:
+        out = io.BytesIO()
+        assert run(sh("echo out"), env=ENVIRONMENT, stdout=out).stdout == b""
+        assert out.getvalue() == b"out\n"
+
+    def test_an_error_of_the_caller_kills_the_child(self) -> None:
+        found: list[int] = []
+
+        def fail(line: bytes) -> None:
+            found.append(int(line))
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            run(sh("echo $$; sleep 60"), env=ENVIRONMENT, on_line=fail)
+        assert not is_alive(found[0])
+
+    def test_lines_that_never_end_come_in_pieces(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(process, "LONGEST_LINE", 10)
+        pieces: list[bytes] = []
+        splitter = LineSplitter(pieces.append)
+        for chunk in (b"0123456789", b"ab", b"cd\nef", b"\n"):
+            splitter.feed(chunk)
+        splitter.close()
+        assert pieces == [b"0123456789ab", b"cd", b"ef"]
+
+
+class TestEnds:
+    def test_a_deadline_ends_the_child(self) -> None:
+        completion = run(["sleep", "60"], env=ENVIRONMENT, timeout=0.2)
+        assert (completion.end, completion.status) == ("timeout", -signal.SIGTERM)
+        assert completion.seconds < 2
+
+    def test_silence_ends_the_child_and_output_keeps_it(self) -> None:
+        script = "for i in 1 2 3 4; do echo >&2; sleep 0.2; done; sleep 60"
+        completion = run(sh(script), env=ENVIRONMENT, idle=0.5)
+        assert completion.end == "idle"
+        assert 1 < completion.seconds < 3
+
+    def test_the_child_may_tidy_up(self) -> None:
+        completion = run(sh("trap 'echo bye; exit 5' TERM; sleep 60 & wait"), env=ENVIRONMENT, timeout=0.3)
+        assert (completion.end, completion.status, completion.text) == ("timeout", 5, "bye\n")
+
+    def test_a_child_that_will_not_listen_is_killed(self) -> None:
+        script = "trap '' TERM; while :; do sleep 60; done"
+        completion = run(sh(script), env=ENVIRONMENT, timeout=0.2, grace=0.3)
+        assert (completion.end, completion.status) == ("timeout", -signal.SIGKILL)
+
+    def test_children_that_will_not_listen_are_killed_though_the_child_does(self) -> None:
+        script = "(trap '' TERM; while :; do sleep 60; done) >/dev/null 2>&1 & echo $!; exec sleep 60"
+        completion = run(sh(script), env=ENVIRONMENT, timeout=0.3, grace=0.5)
+        assert completion.status == -signal.SIGTERM
+        number = int(completion.text)
+        time.sleep(0.05)
+        assert not is_alive(number)
+
+    def test_cancelling_from_another_thread_ends_it_at_once(self) -> None:
+        cancellation = Cancellation()
+        threading.Timer(0.2, cancellation.cancel).start()
+        completion = run(["sleep", "60"], env=ENVIRONMENT, cancellation=cancellation)
+        assert completion.end == "cancelled"
+        assert completion.seconds < 1
+
+    def test_one_cancellation_ends_many(self) -> None:
+        cancellation = Cancellation()
+        ends: list[str] = []
+
+        def sleep() -> None:
+            ends.append(run(["sleep", "60"], env=ENVIRONMENT, cancellation=cancellation).end)
+
+        threads = [threading.Thread(target=sleep) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        cancellation.cancel()
+        for thread in threads:
+            thread.join(5)
+        assert ends == ["cancelled"] * 8
+        assert run(["sleep", "60"], env=ENVIRONMENT, cancellation=cancellation).end == "cancelled"
+
+    def test_a_child_that_closes_its_output_is_waited_for(self) -> None:
+        completion = run(sh("exec >&- 2>&-; sleep 0.3; exit 6"), env=ENVIRONMENT)
+        assert completion.status == 6
+        assert 0.3 <= completion.seconds < 1
+
+    def test_a_daemon_that_keeps_the_output_open_is_not(self) -> None:
+        completion = run(sh("sleep 60 & echo $!"), env=ENVIRONMENT, timeout=0.5)
+        os.kill(int(completion.text), signal.SIGKILL)
+        # Not "timeout": the child itself was done before.
+        assert completion.ok
+        assert completion.seconds < 5
+
+    def test_the_end_is_seen_where_the_system_does_not_tell(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(process, "_descriptor_of", lambda _: None)
+        completion = run(sh("exec >&- 2>&-; sleep 0.2; exit 6"), env=ENVIRONMENT)
+        assert completion.status == 6
+        assert completion.seconds < 1
+
+
+class TestRefusal:
+    def test_a_program_that_is_not_there(self) -> None:
+        with pytest.raises(CobblerError, match="cannot run no-such-program: No such file"):
+            run(["no-such-program"], env=ENVIRONMENT)
+
+    def test_a_directory_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(CobblerError, match=f"cannot run true in {tmp_path}/x: No such file"):
+            run(["true"], env=ENVIRONMENT, cwd=tmp_path / "x")
+
+    def test_an_argument_that_no_system_takes(self) -> None:
+        with pytest.raises(CobblerError, match="cannot run true: embedded null"):
+            run(["true", "a\0b"], env=ENVIRONMENT)
+
+    def test_arguments_that_are_too_long(self) -> None:
+        with pytest.raises(CobblerError, match="cannot run true: Argument list too long"):
+            run(["true", "x" * 10_000_000], env=ENVIRONMENT)
+
+
+def test_no_descriptor_is_left_open() -> None:
+    before = set(Path("/proc/self/fd").iterdir())
+    for _ in range(5):
+        run(["true"], env=ENVIRONMENT, stdin=b"x", cancellation=Cancellation())
+        with pytest.raises(CobblerError):
+            run(["no-such-program"], env=ENVIRONMENT)
+        run(["sleep", "60"], env=ENVIRONMENT, timeout=0)
+    assert set(Path("/proc/self/fd").iterdir()) == before
