@@ -512,7 +512,7 @@ def test_variables_are_lifted_out_of_the_command_line(loaded: Loaded, form: list
     assert config.container_environment == {"MODE": "a b", "EMPTY": ""}
 
 
-@pytest.mark.parametrize("name", ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"])
+@pytest.mark.parametrize("name", ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"])
 def test_every_credential_is_lifted_out(loaded: Loaded, name: str) -> None:
     config = loaded(podman_args("-e", f"{name}=sk-secret"))
     assert (config.lifted_credentials, config.container_environment) == ({name: "sk-secret"}, {})

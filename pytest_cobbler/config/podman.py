@@ -19,7 +19,7 @@ from pydantic import PlainSerializer, PlainValidator, ValidationInfo, WithJsonSc
 from pytest_cobbler.config.faults import Wrong, printable, shown
 from pytest_cobbler.config.values import each, real, repository_of, root_of, text
 
-CREDENTIALS = frozenset({"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"})
+CREDENTIALS = frozenset({"ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"})
 """Variables that are the agent's credential: lifted out of the arguments."""
 
 

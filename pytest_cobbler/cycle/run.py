@@ -13,6 +13,7 @@ from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.prompts import DOCUMENT_BUDGET, Document, NeedFacts
 from pytest_cobbler.cycle.slots import Slots
+from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.gate import Gate
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.report.journal import Journal
@@ -124,7 +125,10 @@ class Run:
     def tip(self) -> str:
         """The head of the generation branch."""
         tip = self.repository.read_ref(self.generation.ref)
-        assert tip is not None, f"{self.generation.ref} is gone"
+        if tip is None:
+            raise RepositoryError(
+                f"branch {self.generation.name} is gone", "The commits are in the reflog, and in the tracker."
+            )
         return tip
 
     def next_number(self, task_id: str) -> int:
@@ -185,7 +189,7 @@ class Run:
 def finished_tasks(repository: Repository, generation: Generation, tip: str) -> dict[str, Landed]:
     """Task id -> landed commit: of the generation, and of its base unless the start reset the sources."""
     found: dict[str, Landed] = {}
-    if repository.tree_of(generation.first) == repository.tree_of(generation.start):
+    if not generation.reset:
         found |= landed_tasks(repository, generation.start)
     return found | landed_tasks(repository, f"{generation.first}..{tip}")
 

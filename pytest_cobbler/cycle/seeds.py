@@ -16,7 +16,7 @@ def starting_files(config: Config, repository: Repository, language: Language, s
     if config.reset_sources:
         tracked = repository.files(repository.tree_of(start))
         remove = tuple(path for path in tracked if _is_reset(config, language, PurePosixPath(path)))
-    return Changes(remove=remove, write=lambda name: _seeds(config, name))
+    return Changes(reset=bool(config.reset_sources), remove=remove, write=lambda name: _seeds(config, name))
 
 
 def _is_reset(config: Config, language: Language, path: PurePosixPath) -> bool:

@@ -12,6 +12,7 @@ from pytest_cobbler.cycle.attempt import Attempt, Start, run_attempt
 from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
 from pytest_cobbler.cycle.prompts import Feedback, informative
 from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.gate import GateResult
 from pytest_cobbler.report.journal import timestamp
 from pytest_cobbler.repository import names, trailers
@@ -24,9 +25,12 @@ STEPS_SHOWN = 200
 """Steps of the agent in a report; the transcript has all."""
 
 CONTINUED = frozenset(
-    {"gate", "conflict", "timeout", "idle", "killed", "cancelled", "limited", "interrupted"}
+    {"gate", "conflict", "timeout", "idle", "killed", "cancelled", "limited", "landing", "interrupted"}
 )
 """Causes after which a new run goes on from the kept work instead of afresh."""
+
+FINAL = frozenset({"cancelled", "limited", "no-change", "landing"})
+"""Causes that a further attempt would not mend."""
 
 _KINDS = {"conflict": "conflict", "gate": "gate", "refused": "refused", "harvest": "harvest"}
 
@@ -41,6 +45,7 @@ class Landing:
     gate_seconds: float = 0.0
     seconds: float = 0.0
     cause: str = ""
+    error: CobblerError | None = None
 
 
 class Stitching:
@@ -106,7 +111,7 @@ class Stitching:
                     return self._landed(attempt, landing)
                 attempt = self._not_landed(attempt, landing)
             self._keep(attempt)
-            if not remaining or attempt.cause in ("cancelled", "limited", "no-change"):
+            if not remaining or attempt.cause in FINAL:
                 return self._failed(attempt)
             waited = time.monotonic()
             if not self._has_slot and not self._run.slots.wait(self._run.cancellation):
@@ -183,6 +188,12 @@ class Stitching:
         return landing
 
     def _land_in_lane(self, attempt: Attempt) -> Landing:
+        try:
+            return self._try_to_land(attempt)
+        except CobblerError as error:  # the disk, podman, git: not the work's fault, which is kept
+            return Landing(cause="landing", error=error)
+
+    def _try_to_land(self, attempt: Attempt) -> Landing:
         """Merge, gate, compare-and-swap; again when the tip was moved by somebody else meanwhile."""
         run, task = self._run, self._task
         began = time.monotonic()
@@ -281,6 +292,9 @@ class Stitching:
             )
         if landing.cause == "gate" and gate:
             return replace(attempt, cause="gate", error=f"gate: {gate.summary}", evidence=gate.output)
+        if landing.error:
+            said = f"landing: {landing.error.cause}"
+            return replace(attempt, cause="landing", error=said, evidence=str(landing.error))
         if landing.cause == "no-change":
             return replace(attempt, cause="no-change", error="no change: the tip has all of it already")
         return replace(attempt, cause="cancelled", error="cancelled")

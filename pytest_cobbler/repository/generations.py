@@ -18,13 +18,15 @@ ACTIVE_REF = "refs/cobbler/active"
 class Generation:
     """One generation as the repository has it.
 
-    ``start`` is the base's commit at which it began; ``first`` its own first commit.
+    ``start`` is the base's commit at which it began; ``first`` its own first commit; ``reset`` says that the
+    first commit removed the sources, so that what the base's history did is to be done again.
     """
 
     name: str
     base: str
     start: str
     first: str
+    reset: bool = False
 
     @property
     def ref(self) -> str:
@@ -33,8 +35,13 @@ class Generation:
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What the first commit of a generation changes: paths that go, and path -> content by the generation's name."""
+    """What the first commit of a generation changes.
 
+    ``remove``: paths that go; ``write``: path -> content, by the generation's name; ``reset``: whether the
+    sources are to be generated anew.
+    """
+
+    reset: bool = False
     remove: tuple[str, ...] = ()
     write: Callable[[str], Mapping[str, bytes]] = lambda name: {}
 
@@ -77,23 +84,26 @@ def read_generation(repository: Repository, name: str) -> Generation:
         RepositoryError: it has no first commit of ours.
     """
     subject = _subject(name)
+    # By the trailer, which no landed commit can have; a task's title may be anything.
     line = repository.objects.text(
         "log",
         "--max-count=1",
-        "--fixed-strings",
-        f"--grep={subject}",
-        f"--format=%H %P%x00%s%x00%(trailers:key={trailers.BASE},valueonly,separator=%x01)",
+        f"--grep=^{trailers.BASE}: ",
+        "--format=%H %P%x00%s",
         "--end-of-options",
         repository.read_ref(names.branch_ref(name)) or "",
     )
-    commits, found, base = [*line.split("\0"), "", ""][:3]
+    commits, _, found = line.partition("\0")
     first, *parents = commits.split() or [""]
     if found != subject or len(parents) != 1:
         raise RepositoryError(
             f"branch {name} is not a generation: it has no commit {subject!r}",
             "Rename or delete that branch, or set another gen_prefix.",
         )
-    return Generation(name=name, base=base.split("\x01")[0], start=parents[0], first=first)
+    said = trailers.read_trailers(repository, first)
+    return Generation(
+        name=name, base=said[trailers.BASE], start=parents[0], first=first, reset=trailers.RESET in said
+    )
 
 
 def create_generation(
@@ -115,11 +125,14 @@ def create_generation(
     """
     name = names.generation_name(prefix, now, _taken(repository, prefix))
     tree = _edited_tree(repository, repository.tree_of(start), changes.remove, changes.write(name))
-    text = trailers.message(repository, _subject(name), "", {trailers.GENERATION: name, trailers.BASE: base})
+    said = {trailers.GENERATION: name, trailers.BASE: base} | (
+        {trailers.RESET: "yes"} if changes.reset else {}
+    )
+    text = trailers.message(repository, _subject(name), "", said)
     first = repository.commit(tree, [start], text, identity)
     if not repository.move_ref(names.branch_ref(name), first, ZERO, f"cobbler: start {name}"):
         raise RepositoryError(f"branch {name} appeared while it was being made", "Run the command again.")
-    generation = Generation(name=name, base=base, start=start, first=first)
+    generation = Generation(name=name, base=base, start=start, first=first, reset=changes.reset)
     complete_start(repository, generation)
     return generation
 

@@ -11,6 +11,7 @@ from pytest_cobbler.repository.repository import Repository
 TASK = "Cobbler-Task"
 GENERATION = "Cobbler-Generation"
 BASE = "Cobbler-Base"
+RESET = "Cobbler-Reset"
 ATTEMPT = "Cobbler-Attempt"
 CAUSE = "Cobbler-Cause"
 
