@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,10 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Before any conftest of the repository is imported: see that it is not an agent's."""
-    if chosen_actions(early_config):
+    actions = chosen_actions(early_config.known_args_namespace)
+    if actions == ["demo"]:
+        early_config.known_args_namespace.noconftest = True  # it has nothing to do with the current directory
+    elif actions:
         from pytest_cobbler.actions.guard import refuse_untrusted_checkout
 
         refuse_untrusted_checkout(early_config)
@@ -64,14 +68,14 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cobbler_measure: an item in which an agent proposes tasks.")
     config.addinivalue_line("markers", "cobbler_stitch(task): an item in which an agent does a task.")
-    if chosen_actions(config) == ["generate"]:
+    if chosen_actions(config.option) == ["generate"]:
         from pytest_cobbler.session.plugin import register
 
         register(config)
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    actions = chosen_actions(config)
+    actions = chosen_actions(config.option)
     if not actions or actions == ["generate"]:
         return None
     from pytest_cobbler.actions import run
@@ -79,8 +83,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return run(config, actions)
 
 
-def chosen_actions(config: pytest.Config) -> list[str]:
-    options = config.known_args_namespace if not hasattr(config.option, "cobbler_start") else config.option
+def chosen_actions(options: argparse.Namespace) -> list[str]:
+    """The actions asked for; before all options are parsed they stand in ``known_args_namespace`` only."""
     return [action for action in ACTIONS if getattr(options, f"cobbler_{action}", False)]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from pytest_cobbler.errors import CobblerError, RepositoryError
@@ -15,14 +18,16 @@ def refuse_untrusted_checkout(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: it does; says how to get back.
     """
-    try:
-        repository = Repository(config.invocation_params.dir)
-    except RepositoryError:
-        return  # whoever needs a repository will say so
-    try:
-        found = untrusted(repository)
-    except CobblerError as error:
-        raise pytest.UsageError(str(error)) from error
+    # The configuration says where to work, and is not read yet.
+    with tempfile.TemporaryDirectory(prefix="cobbler-") as work_dir:
+        try:
+            repository = Repository(config.invocation_params.dir, Path(work_dir))
+        except RepositoryError:
+            return  # whoever needs a repository will say so
+        try:
+            found = untrusted(repository)
+        except CobblerError as error:
+            raise pytest.UsageError(str(error)) from error
     if found:
         raise pytest.UsageError(found)
 

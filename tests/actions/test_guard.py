@@ -1,0 +1,57 @@
+"""Which checkouts are no place to run pytest from, because pytest imports their conftest.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.project import Project
+
+CONFTEST = "raise RuntimeError('it was imported')"
+
+
+@pytest.fixture
+def project(cobbler_project: Project, cobbler_agent: StandInAgent) -> Project:
+    """A project with one landed task, which is not merged."""
+    cobbler_agent.measure().writes_tasks([{"title": "Add a file"}])
+    cobbler_agent.task("Add a file").writes("file.txt", "text\n")
+    assert cobbler_project.run("--cobbler-generate").ret == 0
+    assert cobbler_project.generation
+    return cobbler_project
+
+
+@pytest.mark.parametrize("action", ["--cobbler-generate", "--cobbler-start"])
+def test_a_checkout_of_a_generation_is_refused(project: Project, action: str) -> None:
+    project.git("switch", "--quiet", project.generation or "")
+    project.write({"conftest.py": CONFTEST})
+    result = project.run(action)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: generation-* is checked out*", "*git switch main*"])
+    result.stderr.no_fnmatch_line("*it was imported*")
+
+
+def test_a_branch_with_unmerged_work_is_refused(project: Project) -> None:
+    project.git("switch", "--quiet", "--create", "copy", f"{project.generation}")
+    project.write({"conftest.py": CONFTEST})
+    result = project.run("--cobbler-generate")
+    assert result.ret == 4
+    result.stderr.no_fnmatch_line("*it was imported*")
+
+
+def test_an_ordinary_run_of_pytest_is_not_hindered(project: Project) -> None:
+    project.git("switch", "--quiet", project.generation or "")
+    project.write({"test_it.py": "def test_it(): ...\n"})
+    project.run("test_it.py").assert_outcomes(passed=1)
+
+
+def test_merged_work_is_trusted(project: Project) -> None:
+    project.git("merge", "--quiet", project.generation or "")
+    assert project.run("--cobbler-start").ret == 0
+
+
+def test_nothing_is_left_in_the_home_directory(project: Project, tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+    assert project.run("--cobbler-generate", env=home).ret == 0
+    assert list(tmp_path.iterdir()) == []
