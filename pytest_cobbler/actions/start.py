@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from pytest_cobbler.config import load
-from pytest_cobbler.cycle.opening import find_base, language_of, open_repository, start_generation
+from pytest_cobbler.cycle.opening import open_repository
+from pytest_cobbler.cycle.starting import find_base, language_of, start_generation
 from pytest_cobbler.invocation import configuration_path, overrides
 from pytest_cobbler.repository.generations import Generation, active_generations
 from pytest_cobbler.repository.lock import run_lock

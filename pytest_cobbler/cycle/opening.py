@@ -5,53 +5,41 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shlex
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import Literal
 
-from pytest_cobbler.agents.base import Agent
-from pytest_cobbler.agents.claude import ClaudeAgent
-from pytest_cobbler.agents.command import CommandAgent
-from pytest_cobbler.agents.credential import find_credential
 from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.parts import (
+    NESTED,
+    check_templates,
+    make_agent,
+    make_gate,
+    make_sandbox,
+    preflight_gate,
+)
 from pytest_cobbler.cycle.plan import Selection, select_tasks
-from pytest_cobbler.cycle.prompts import Phase, check_template
 from pytest_cobbler.cycle.recovery import recover, remove_stale_locks
 from pytest_cobbler.cycle.run import Finished, Run, finished_tasks
-from pytest_cobbler.cycle.seeds import starting_files
 from pytest_cobbler.cycle.slots import Slots
+from pytest_cobbler.cycle.starting import find_base, language_of, start_generation
 from pytest_cobbler.errors import RepositoryError, UsageProblem
-from pytest_cobbler.gate import Gate
-from pytest_cobbler.languages import Language, detect, get
-from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.report.journal import Journal, ignore_itself
 from pytest_cobbler.repository.attempts import last_numbers
 from pytest_cobbler.repository.generations import (
     Generation,
     active_generations,
-    create_generation,
     find_generation,
 )
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.names import is_usable_task_id
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
-from pytest_cobbler.sandbox.base import Network, Sandbox
-from pytest_cobbler.sandbox.host import HostSandbox
-from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
 from pytest_cobbler.tracker.base import Claim, Task
 from pytest_cobbler.tracker.choose import open_tracker
 from pytest_cobbler.tracker.lane import TrackerLane
-
-NESTED = "COBBLER_SESSION"
-"""Set in every run's environment: a run inside a run is refused."""
 
 INSTRUCTIONS = "CLAUDE.md"
 """The repository's own words to claude."""
@@ -121,15 +109,15 @@ def open_run(
         if generation:
             _refuse_checked_out(repository, generation)
         base = None if generation else find_base(config, repository)
-        _check_templates(config)
+        check_templates(config)
         language = language_of(config, repository)
         run_id = secrets.token_hex(4)
         sandbox = make_sandbox(config, repository, run_id)
-        agent = make_agent(config)
-        gate = make_gate(config, language, sandbox)
+        agent = make_agent(config, run_id)
+        gate = make_gate(config, language, sandbox, run_id)
         sandbox.preflight()
         agent.preflight(sandbox)
-        _preflight_gate(gate, language)
+        preflight_gate(gate, language)
         lane = TrackerLane(open_tracker(config.tracker, config.root, config.beads_dir))
         stack.callback(lane.close, _DRAIN)
         tasks = lane.tasks().result()
@@ -208,161 +196,6 @@ def choose(
         task_label=config.task_label or None,
         limit=config.max_issues,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Base:
-    """The branch that a generation starts from, and its commit."""
-
-    branch: str
-    commit: str
-
-
-def find_base(config: Config, repository: Repository) -> Base:
-    """The branch to start from: the configured one, else the one checked out.
-
-    Raises:
-        RepositoryError: there is none.
-    """
-    branch = config.base_branch or repository.head_branch()
-    if branch is None:
-        raise RepositoryError(
-            "HEAD is detached, so there is no branch to start from", "Check a branch out, or set base_branch."
-        )
-    commit = repository.read_ref(f"refs/heads/{branch}")
-    if commit is None:
-        raise RepositoryError(
-            f"there is no branch {branch} to start from", "Set base_branch to an existing one."
-        )
-    return Base(branch=branch, commit=commit)
-
-
-def start_generation(config: Config, repository: Repository, language: Language, base: Base) -> Generation:
-    """Tag the base and make the generation branch."""
-    return create_generation(
-        repository,
-        prefix=config.gen_prefix,
-        base=base.branch,
-        start=base.commit,
-        identity=repository.identity(),
-        now=datetime.now(),
-        changes=starting_files(config, repository, language, base.commit),
-    )
-
-
-def make_sandbox(config: Config, repository: Repository, run_id: str) -> Sandbox:
-    name = repository.key.rpartition("-")[2]
-    if config.sandbox == "none":
-        return HostSandbox(repository=name, run_id=run_id)
-    assert config.podman_image is not None
-    return PodmanSandbox(
-        config.podman_image,
-        repository=name,
-        run_id=run_id,
-        owner=job_owner(repository.root),
-        arguments=config.podman_arguments,
-    )
-
-
-def make_agent(config: Config) -> Agent:
-    credential = find_credential(os.environ, config.token_path, config.lifted_credentials)
-    environment = dict(config.container_environment)
-    if config.agent == "command":
-        assert config.agent_command is not None
-        return CommandAgent(config.agent_command, environment=environment, credential=None)
-    return ClaudeAgent(
-        config.claude_args,
-        model=config.model,
-        credential=credential,
-        base_url=os.environ.get("ANTHROPIC_BASE_URL"),
-        environment=environment,
-    )
-
-
-def make_gate(config: Config, language: Language, sandbox: Sandbox) -> Gate:
-    """The gate of the configuration, or the language's.
-
-    Raises:
-        UsageProblem: nobody said what to build and test, nor that nothing is to be.
-    """
-    steps = tuple(
-        step
-        for step in (
-            _step("build", config.build_command, language.default_build()),
-            _step("test", config.test_command, language.default_test()),
-        )
-        if step
-    )
-    if not steps and config.build_command is None and config.test_command is None:
-        raise UsageProblem(
-            f"there is no gate: language {language.name} has no commands of its own",
-            "Set build_command and test_command in configuration.yaml (false: land without that step).",
-        )
-    return Gate(
-        steps=steps,
-        sandbox=sandbox,
-        network=Network(config.gate_network),
-        image=config.gate_image,
-        timeout=config.gate_timeout,
-        environment=dict(config.container_environment),
-    )
-
-
-def _step(
-    name: Literal["build", "test"], command: tuple[str, ...] | Literal[False] | None, default: Step | None
-) -> Step | None:
-    if command is None:
-        return default
-    if command is False:
-        return None
-    shown = command[2] if command[:2] == ("sh", "-c") and len(command) == 3 else shlex.join(command)
-    return Step(name=name, argv=command, shown=shown)
-
-
-def _check_templates(config: Config) -> None:
-    phases: tuple[tuple[Phase, Path | None], ...] = (
-        ("measure", config.measure_prompt),
-        ("stitch", config.stitch_prompt),
-    )
-    for phase, template in phases:
-        if template:
-            check_template(template.read_text(encoding="utf-8"), phase, str(template))
-
-
-def _preflight_gate(gate: Gate, language: Language) -> None:
-    """The language's own commands pass on an empty directory wherever their tools are there."""
-    defaults = tuple(step for step in gate.steps if step in language.gate())
-    if not defaults:
-        return
-    with tempfile.TemporaryDirectory(prefix="cobbler-") as name:
-        directory = Path(name)
-        empty = directory / "empty"
-        empty.mkdir(mode=0o755)
-        if gate.sandbox.owner:
-            os.chown(empty, *gate.sandbox.owner)
-        result = Gate(
-            steps=defaults,
-            sandbox=gate.sandbox,
-            network=gate.network,
-            image=gate.image,
-            timeout=gate.timeout,
-            environment=gate.environment,
-        ).run(empty, directory / "gate.log", Cancellation())
-    if not result.passed:
-        raise UsageProblem(
-            f"the gate cannot run: {result.summary} on an empty directory",
-            "Add its tools to podman_image (or gate_image), or set build_command and test_command.",
-            result.output,
-        )
-
-
-def language_of(config: Config, repository: Repository) -> Language:
-    """The language that is configured, else the one that the base's files show."""
-    if config.language:
-        return get(config.language)
-    base = config.base_branch
-    commit = repository.read_ref(f"refs/heads/{base}") if base else repository.head_commit()
-    return detect(repository.files(commit) if commit else ())
 
 
 def _refuse_checked_out(repository: Repository, generation: Generation) -> None:

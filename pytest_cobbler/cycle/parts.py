@@ -1,0 +1,128 @@
+"""The parts of a run that the configuration chooses: sandbox, agent, gate."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from pytest_cobbler.agents.base import Agent
+from pytest_cobbler.agents.claude import ClaudeAgent
+from pytest_cobbler.agents.command import CommandAgent
+from pytest_cobbler.agents.credential import find_credential
+from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.prompts import Phase, check_template
+from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.gate import Gate
+from pytest_cobbler.languages import Language
+from pytest_cobbler.languages.base import Step
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.sandbox.base import Network, Sandbox
+from pytest_cobbler.sandbox.host import HostSandbox
+from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
+
+NESTED = "COBBLER_SESSION"
+"""Set for every job: a run inside a run is refused."""
+
+
+def make_sandbox(config: Config, repository: Repository, run_id: str) -> Sandbox:
+    name = repository.key.rpartition("-")[2]
+    if config.sandbox == "none":
+        return HostSandbox(repository=name, run_id=run_id)
+    assert config.podman_image is not None
+    return PodmanSandbox(
+        config.podman_image,
+        repository=name,
+        run_id=run_id,
+        owner=job_owner(repository.root),
+        arguments=config.podman_arguments,
+    )
+
+
+def make_agent(config: Config, run_id: str) -> Agent:
+    credential = find_credential(os.environ, config.token_path, config.lifted_credentials)
+    environment = {**config.container_environment, NESTED: run_id}
+    if config.agent == "command":
+        assert config.agent_command is not None
+        return CommandAgent(config.agent_command, environment=environment, credential=None)
+    return ClaudeAgent(
+        config.claude_args,
+        model=config.model,
+        credential=credential,
+        base_url=os.environ.get("ANTHROPIC_BASE_URL"),
+        environment=environment,
+    )
+
+
+def make_gate(config: Config, language: Language, sandbox: Sandbox, run_id: str) -> Gate:
+    """The gate of the configuration, or the language's.
+
+    Raises:
+        UsageProblem: nobody said what to build and test, nor that nothing is to be.
+    """
+    steps = tuple(
+        step
+        for step in (
+            _step("build", config.build_command, language.default_build()),
+            _step("test", config.test_command, language.default_test()),
+        )
+        if step
+    )
+    if not steps and config.build_command is None and config.test_command is None:
+        raise UsageProblem(
+            f"there is no gate: language {language.name} has no commands of its own",
+            "Set build_command and test_command in configuration.yaml (false: land without that step).",
+        )
+    return Gate(
+        steps=steps,
+        sandbox=sandbox,
+        network=Network(config.gate_network),
+        image=config.gate_image,
+        timeout=config.gate_timeout,
+        environment={**config.container_environment, NESTED: run_id},
+    )
+
+
+def _step(
+    name: Literal["build", "test"], command: tuple[str, ...] | Literal[False] | None, default: Step | None
+) -> Step | None:
+    if command is None:
+        return default
+    if command is False:
+        return None
+    shown = command[2] if command[:2] == ("sh", "-c") and len(command) == 3 else shlex.join(command)
+    return Step(name=name, argv=command, shown=shown)
+
+
+def check_templates(config: Config) -> None:
+    phases: tuple[tuple[Phase, Path | None], ...] = (
+        ("measure", config.measure_prompt),
+        ("stitch", config.stitch_prompt),
+    )
+    for phase, template in phases:
+        if template:
+            check_template(template.read_text(encoding="utf-8"), phase, str(template))
+
+
+def preflight_gate(gate: Gate, language: Language) -> None:
+    """The language's own commands pass on an empty directory wherever their tools are there."""
+    defaults = tuple(step for step in gate.steps if step in language.gate())
+    if not defaults:
+        return
+    with tempfile.TemporaryDirectory(prefix="cobbler-") as name:
+        directory = Path(name)
+        empty = directory / "empty"
+        empty.mkdir(mode=0o755)
+        if gate.sandbox.owner:
+            os.chown(empty, *gate.sandbox.owner)
+        result = replace(gate, steps=defaults).run(empty, directory / "gate.log", Cancellation())
+    if not result.passed:
+        raise UsageProblem(
+            f"the gate cannot run: {result.summary} on an empty directory",
+            "Add its tools to podman_image (or gate_image), or set build_command and test_command.",
+            result.output,
+        )
