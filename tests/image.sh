@@ -40,12 +40,18 @@ lay_out() {
   mkdir -p -m 1777 "$root/tmp" "$root/var/tmp"
 }
 
+download() { (cd "$1" && apt-get -o APT::Sandbox::User=root -qq download $(packages)); }
+
 unpack() {
   local downloads package
   downloads=$(mktemp -d)
   trap "rm -rf '$downloads'" EXIT
   if [ "$(id -u)" = 0 ]; then chmod 755 "$downloads"; fi
-  (cd "$downloads" && apt-get -o APT::Sandbox::User=root -qq download $(packages))
+  if ! download "$downloads"; then
+    [ "$(id -u)" = 0 ] || return 1
+    apt-get -qq update  # the lists are missing, or older than the archive
+    download "$downloads"
+  fi
   for package in "$downloads"/*.deb; do
     dpkg-deb --fsys-tarfile "$package" | tar -C "$root" -x --no-same-owner --keep-directory-symlink \
       --exclude='./usr/share/doc*' --exclude='./usr/share/man*' --exclude='./usr/share/locale*' \

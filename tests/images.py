@@ -118,7 +118,8 @@ def _exists(name: str) -> bool:
 def _build(kind: str, name: str) -> None:
     with tempfile.TemporaryDirectory(prefix="cobbler-image-") as directory:
         root = Path(directory, "root")
-        subprocess.run(["bash", BUILDER, kind, root], check=True, capture_output=True)
+        built = subprocess.run(["bash", BUILDER, kind, root], capture_output=True, text=True)
+        assert built.returncode == 0, built.stderr
         if kind == "python":
             _copy_distributions(root / "usr/lib/python3/dist-packages")
         archive = Path(directory, "root.tar")

@@ -18,7 +18,7 @@ import pytest
 
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Capability, Completed, Limits, Mount, Network, Sandbox
-from tests.sandbox.conftest import Podman
+from tests.podmans import Podman
 from tests.sandbox.jobs import ended, output, shell, writable
 
 MEBIBYTE = 1024 * 1024

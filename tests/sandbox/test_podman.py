@@ -13,7 +13,7 @@ from pytest_cobbler.sandbox import flags as flags_module
 from pytest_cobbler.sandbox.base import Job, Limits, Mount, Network
 from pytest_cobbler.sandbox.flags import flags
 from pytest_cobbler.sandbox.podman import NOBODY_ELSE, PodmanSandbox, job_owner
-from tests.sandbox.conftest import Podman
+from tests.podmans import Podman
 from tests.sandbox.jobs import ended, output, shell
 
 

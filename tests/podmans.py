@@ -1,0 +1,95 @@
+"""The podmans that tests can have: of whoever runs them, and of an ordinary user when that is root."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, podman_environment
+
+__all__ = ["Podman", "open_to_others", "own_podman", "rootless_podman"]
+
+
+@dataclass(frozen=True)
+class Podman:
+    """A podman to be had: how it is called, in what environment, and as whom its jobs run."""
+
+    program: str
+    environment: dict[str, str]
+    owner: tuple[int, int] | None
+
+    def __call__(self, *arguments: str) -> str:
+        done = subprocess.run([self.program, *arguments], env=self.environment, cwd="/", capture_output=True)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode().strip()
+
+    def sandbox(self, image: str, *, repository: str, run_id: str = "here") -> PodmanSandbox:
+        return PodmanSandbox(
+            image,
+            repository=repository,
+            run_id=run_id,
+            owner=self.owner,
+            program=self.program,
+            environment=self.environment,
+        )
+
+
+@pytest.fixture(scope="session")
+def own_podman(busybox_image: str) -> Podman:
+    return Podman("podman", podman_environment(), job_owner(Path(__file__)))
+
+
+@pytest.fixture(scope="session")
+def rootless_podman(
+    own_podman: Podman, minimal_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Podman:
+    """The podman of an ordinary user, called by root."""
+    name = os.environ.get("COBBLER_TEST_ROOTLESS", "")
+    if not name:
+        pytest.skip(
+            "needs COBBLER_TEST_ROOTLESS, the name of a user with lines in /etc/subuid and /etc/subgid"
+        )
+    user = pwd.getpwnam(name)
+    # The same place in every session: what podman keeps there belongs to the user, not to the session.
+    runtime = Path(tempfile.gettempdir(), f"cobbler-rootless-{user.pw_uid}")
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    program = tmp_path_factory.mktemp("rootless") / "podman"
+    program.write_text(f'#!/bin/sh\nexec setpriv --reuid={name} --regid={name} --init-groups podman "$@"\n')
+    program.chmod(0o755)
+    environment = own_podman.environment | {
+        "HOME": user.pw_dir,
+        "XDG_RUNTIME_DIR": str(runtime),
+        "STORAGE_DRIVER": "overlay",
+    }
+    if "CONTAINERS_CONF" in environment:
+        environment["CONTAINERS_CONF"] = shutil.copy(
+            environment["CONTAINERS_CONF"], runtime / "containers.conf"
+        )
+    os.chown(runtime, user.pw_uid, user.pw_gid)
+    rootless = Podman(str(program), environment, None)
+    _hand_over(minimal_image, own_podman, rootless, runtime)
+    return rootless
+
+
+def open_to_others(directory: Path) -> None:
+    """pytest keeps its temporary directories to their owner."""
+    for path in (directory, *directory.parents):
+        if path.stat().st_uid == os.getuid():
+            path.chmod(path.stat().st_mode | 0o011)
+
+
+def _hand_over(image: str, giver: Podman, taker: Podman, directory: Path) -> None:
+    looked = subprocess.run([taker.program, "image", "exists", image], env=taker.environment, cwd="/")
+    if looked.returncode != 0:
+        archive = directory / "image.tar"
+        giver("save", "--quiet", f"--output={archive}", image)
+        archive.chmod(0o644)
+        taker("load", "--quiet", f"--input={archive}")
+        archive.unlink()
