@@ -60,7 +60,7 @@ def test_the_package_keeps_its_contracts() -> None:
         ("cycle/plan", "import pytest", "What a task goes through"),
         ("gate", "def late(): from pytest import fail", "What a task goes through"),
         ("session/nodes", "from _pytest.nodes import Item", "Nobody imports pytest's private modules"),
-        ("cycle/attempt", "from pytest_cobbler.sandbox.podman import PodmanSandbox", "Only the wiring"),
+        ("cycle/attempt", "from pytest_cobbler.sandbox.podman import PodmanSandbox", "Only the parts"),
     ],
 )
 def test_a_forbidden_import_is_found(copy: Path, module: str, line: str, contract: str) -> None:
