@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.tracker.base import ACTOR, Task
 
 
 class State(Enum):
@@ -18,21 +20,41 @@ class State(Enum):
 
 @dataclass
 class _Entry:
+    """An item.
+
+    ``unmet``: needs that are not done; ``lost``: those of them that never will be; ``pending``: what it comes
+    after and has not ended.
+    """
+
     needs: frozenset[str]
-    after: frozenset[str]
-    rank: tuple[int, int, str, str]
+    after: set[str]
+    order: tuple[int, str, str]
+    height: int = 0
+    unmet: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
+    pending: set[str] = field(default_factory=set)
     state: State = State.WAITING
 
+    @property
+    def rank(self) -> tuple[int, int, str, str]:
+        return (-self.height, *self.order)
 
-@dataclass
+
 class Plan:
     """The items of a session and what they wait for.
 
-    A *need* must have landed; what an item comes *after* must have ended, however it ended.
+    A *need* must have landed; what an item comes *after* must have ended, however it ended. A question costs
+    about as much as its answer is long, whatever the number of items.
     """
 
-    _entries: dict[str, _Entry] = field(default_factory=dict)
-    _ranked: bool = True
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+        self._dependants: defaultdict[str, set[str]] = defaultdict(set)
+        self._waiting: dict[str, None] = {}
+        self._blocked: dict[str, None] = {}
+        self._ready: list[str] = []
+        self._running = 0
+        self._ranked = True
 
     def add(
         self,
@@ -43,24 +65,32 @@ class Plan:
         priority: int = 0,
         created: str = "",
     ) -> None:
-        """Add an item; needs that are not in the plan count as unmet."""
-        self._entries[key] = _Entry(frozenset(needs), frozenset(after), (0, priority, created, key))
-        self._ranked = False
-
-    def _rank(self) -> None:
-        """Order by the longest chain that waits for an item, then priority, then creation."""
-        dependants: dict[str, list[str]] = {key: [] for key in self._entries}
-        for key, entry in self._entries.items():
-            for other in (entry.needs | entry.after) & self._entries.keys():
-                dependants[other].append(key)
-        heights = _heights(dependants)
-        for key, entry in self._entries.items():
-            entry.rank = (-heights[key], *entry.rank[1:])
-        self._ranked = True
+        """Add an item; needs that are not in the plan (yet) count as unmet."""
+        if key in self._entries:
+            raise ValueError(f"{key} is in the plan already")
+        entry = _Entry(needs=frozenset(needs), after=set(), order=(priority, created, key))
+        self._entries[key] = entry
+        self._waiting[key] = None
+        entry.unmet = {need for need in entry.needs if not self._is(need, State.DONE)}
+        entry.lost = {need for need in entry.unmet if need not in self or self._is(need, State.FAILED)}
+        for need in entry.needs:
+            self._dependants[need].add(key)
+        for other in self._dependants[key]:
+            self._entries[other].lost.discard(key)
+            if key in self._entries[other].after:
+                self._entries[other].pending.add(key)
+            self._settle(other)
+        self.follow(key, after)
 
     def follow(self, key: str, after: Iterable[str]) -> None:
-        """Let ``key`` come after more items than it did."""
-        self._entries[key].after |= frozenset(after)
+        """Let ``key`` come after more items than it did; those not in the plan (yet) do not matter."""
+        entry = self._entries[key]
+        for other in set(after) - entry.after:
+            entry.after.add(other)
+            self._dependants[other].add(key)
+            if other in self and not self.ended(other):
+                entry.pending.add(other)
+        self._settle(key)
         self._ranked = False
 
     def __contains__(self, key: str) -> bool:
@@ -70,10 +100,56 @@ class Plan:
         return self._entries[key].state
 
     def mark(self, key: str, state: State) -> None:
-        self._entries[key].state = state
+        """Say that an item runs, or how it has ended."""
+        entry = self._entries[key]
+        if state is State.WAITING or self.ended(key):
+            raise ValueError(f"{key} is {entry.state.value}, and cannot become {state.value}")
+        self._running += (state is State.RUNNING) - (entry.state is State.RUNNING)
+        entry.state = state
+        self._waiting.pop(key, None)
+        self._settle(key)
+        if self.ended(key):
+            for other in self._dependants[key]:
+                self._tell(self._entries[other], key, state)
+                self._settle(other)
+
+    @staticmethod
+    def _tell(entry: _Entry, key: str, state: State) -> None:
+        entry.pending.discard(key)
+        if state is State.DONE:
+            entry.unmet.discard(key)
+        elif key in entry.needs:
+            entry.lost.add(key)
+
+    def _settle(self, key: str) -> None:
+        """Keep the lists of what is ready and what is blocked true for one item."""
+        entry = self._entries[key]
+        waits = entry.state is State.WAITING
+        if waits and entry.lost:
+            self._blocked[key] = None
+        else:
+            self._blocked.pop(key, None)
+        place = bisect.bisect_left(self._ready, entry.rank, key=self._rank_of)
+        listed = place < len(self._ready) and self._ready[place] == key
+        ready = waits and not entry.unmet and not entry.pending
+        if ready and not listed:
+            self._ready.insert(place, key)
+        elif listed and not ready:
+            del self._ready[place]
+
+    def _rank_of(self, key: str) -> tuple[int, int, str, str]:
+        return self._entries[key].rank
+
+    def _rank(self) -> None:
+        """Order by the longest chain that waits for an item, then priority, then creation."""
+        heights = _heights({key: self._dependants[key] for key in self._entries})
+        for key, height in heights.items():
+            self._entries[key].height = height
+        self._ready.sort(key=self._rank_of)
+        self._ranked = True
 
     def waiting(self) -> list[str]:
-        return [key for key, entry in self._entries.items() if entry.state is State.WAITING]
+        return list(self._waiting)
 
     def ended(self, key: str) -> bool:
         return self._entries[key].state in (State.DONE, State.FAILED)
@@ -82,39 +158,34 @@ class Plan:
         """What may start now, in the order in which it should."""
         if not self._ranked:
             self._rank()
-        found = [key for key in self.waiting() if self._is_ready(self._entries[key])]
-        return sorted(found, key=lambda key: self._entries[key].rank)
-
-    def _is_ready(self, entry: _Entry) -> bool:
-        needs_met = all(self._is(need, State.DONE) for need in entry.needs)
-        return needs_met and all(self.ended(key) for key in entry.after & self._entries.keys())
+        return list(self._ready)
 
     def _is(self, key: str, state: State) -> bool:
         return key in self._entries and self._entries[key].state is state
 
     def blocked(self) -> dict[str, list[str]]:
         """Waiting items that can never start -> the needs that are to blame."""
-        found = {}
-        for key in self.waiting():
-            bad = [
-                need
-                for need in sorted(self._entries[key].needs)
-                if need not in self._entries or self._is(need, State.FAILED)
-            ]
-            if bad:
-                found[key] = bad
-        return found
+        return {key: sorted(self._entries[key].lost) for key in self._blocked}
 
     def stuck(self) -> list[str]:
-        """What waits for itself: nothing runs, nothing is ready and nothing is blocked, yet something waits."""
-        running = any(entry.state is State.RUNNING for entry in self._entries.values())
-        return [] if running or self.ready() or self.blocked() else self.waiting()
+        """Items that wait each for the next, in a circle; none while anything runs, is ready or blocked."""
+        if self._running or self._ready or self._blocked or not self._waiting:
+            return []
+        path: dict[str, int] = {}
+        key = next(iter(self._waiting))
+        while key not in path:
+            path[key] = len(path)
+            # Something waits: what waits for nothing that waits would be ready or blocked.
+            key = min(self._entries[key].unmet | self._entries[key].pending)
+        return list(path)[path[key] :]
 
 
-def _heights(dependants: Mapping[str, list[str]]) -> dict[str, int]:
+def _heights(dependants: Mapping[str, Iterable[str]]) -> dict[str, int]:
     """Key -> length of the longest chain that waits for it; a cycle counts as far as it was followed."""
     heights: dict[str, int] = {}
     for start in dependants:
+        if start in heights:
+            continue
         stack = [(start, iter(dependants[start]))]
         open_keys = {start}
         while stack:
@@ -134,8 +205,8 @@ def _heights(dependants: Mapping[str, list[str]]) -> dict[str, int]:
 class Selection:
     """What of the tracker's tasks a session takes on.
 
-    ``taken`` in the order in which they may start; ``left``: ready but beyond the limit; ``waiting``: task id ->
-    what outside the session it waits for.
+    ``taken`` in the order in which they may start; ``left``: beyond the limit; ``waiting``: id -> why this
+    session cannot do it.
     """
 
     taken: tuple[Task, ...] = ()
@@ -160,12 +231,11 @@ def select_tasks(
     ours = {
         task.id: task
         for task in everything.values()
-        if _is_ours(task, foreign_labels, task_label) and task.id not in done and task.status != "closed"
+        if _is_ours(task, foreign_labels, task_label) and task.id not in done
     }
     waiting = _outside(ours, everything, done)
-    candidates = [task for task in ours.values() if task.id not in waiting]
-    ordered = _ordered(candidates)
-    return Selection(taken=tuple(ordered[:limit]), left=tuple(ordered[limit:]), waiting=waiting)
+    ordered, circles = _ordered([task for task in ours.values() if task.id not in waiting])
+    return Selection(taken=tuple(ordered[:limit]), left=tuple(ordered[limit:]), waiting=waiting | circles)
 
 
 def _is_ours(task: Task, foreign_labels: frozenset[str], task_label: str | None) -> bool:
@@ -177,41 +247,58 @@ def _is_ours(task: Task, foreign_labels: frozenset[str], task_label: str | None)
 def _outside(ours: Mapping[str, Task], everything: Mapping[str, Task], done: set[str]) -> dict[str, str]:
     """Task id -> why it cannot be done in this session."""
     waiting: dict[str, str] = {}
+    dependants: defaultdict[str, list[str]] = defaultdict(list)
     for task in ours.values():
-        if task.status == "in_progress":
-            waiting[task.id] = f"in progress, held by {task.assignee or 'somebody else'}"
-        elif task.status != "open":
-            waiting[task.id] = task.status
-        elif task.assignee:
-            waiting[task.id] = f"assigned to {task.assignee}"
-    changed = True
-    while changed:
-        changed = False
-        for task in ours.values():
-            if task.id in waiting:
-                continue
-            for need in task.needs:
-                if need in done or (need in ours and need not in waiting):
-                    continue
-                waiting[task.id] = f"waits for {need}" + ("" if need in everything else " (unknown)")
-                changed = True
-                break
+        outer = [need for need in task.needs if need not in done and need not in ours]
+        if why := _held(task):
+            waiting[task.id] = why
+        elif outer:
+            waiting[task.id] = f"waits for {outer[0]}" + ("" if outer[0] in everything else " (unknown)")
+        for need in task.needs:
+            dependants[need].append(task.id)
+    queue = deque(waiting)
+    while queue:
+        need = queue.popleft()
+        for task_id in dependants[need]:
+            if task_id not in waiting:
+                waiting[task_id] = f"waits for {need}"
+                queue.append(task_id)
     return waiting
 
 
-def _ordered(tasks: list[Task]) -> list[Task]:
-    """Needs before what needs them; within that the longest chain first, then priority, then creation.
+def _held(task: Task) -> str:
+    """Why nobody here may begin it."""
+    if task.status == "in_progress":
+        return f"in progress, held by {task.assignee or 'somebody else'}"
+    if task.status != "open":
+        return task.status
+    # Who opens a task again may leave our name on it.
+    return f"assigned to {task.assignee}" if task.assignee not in ("", ACTOR) else ""
 
-    A cycle keeps its place at the end: the session reports it as such.
-    """
+
+def _ordered(tasks: list[Task]) -> tuple[list[Task], dict[str, str]]:
+    """Needs before what needs them, within that as ``Plan.ready``; and why the others can never start."""
     plan = Plan()
-    known = {task.id for task in tasks}
-    for task in tasks:
-        plan.add(task.id, needs=known & set(task.needs), priority=task.priority, created=task.created_at)
     by_id = {task.id: task for task in tasks}
+    for task in tasks:
+        needs = by_id.keys() & set(task.needs)
+        plan.add(task.id, needs=needs, priority=task.priority, created=task.created_at)
     ordered: list[Task] = []
     while ready := plan.ready():
         for key in ready:
             plan.mark(key, State.DONE)
             ordered.append(by_id[key])
-    return ordered + [by_id[key] for key in plan.waiting()]
+    never: dict[str, str] = {}
+    while circle := plan.stuck():
+        for key in circle:
+            never[key] = f"waits for itself: {_shown([*circle, circle[0]])}"
+            plan.mark(key, State.FAILED)
+        while blocked := plan.blocked():
+            for key, lost in blocked.items():
+                never[key] = f"waits for {lost[0]}"
+                plan.mark(key, State.FAILED)
+    return ordered, never
+
+
+def _shown(circle: list[str]) -> str:
+    return " -> ".join(circle if len(circle) <= 10 else [*circle[:8], "...", circle[-1]])

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_cobbler.config import Config, load
+from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import host_environment, run
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.generations import Generation, find_generation
@@ -167,13 +168,24 @@ class _State:
     def issues(self) -> dict[str, Mapping[str, Any]]:
         """Every issue as the tracker's exchange format has it, comments and all."""
         if bd_owns(self.config.beads_dir):
-            env = host_environment(BEADS_DIR=str(self.config.beads_dir), BD_DISABLE_METRICS="1")
-            exported = run(["bd", "export", "--all"], env=env, cwd=self.config.root).text
+            exported = self._bd_export()
         else:
             path = self.config.beads_dir / "issues.jsonl"
             exported = path.read_text("utf-8") if path.exists() else ""
         records = [json.loads(line) for line in exported.split("\n") if line.strip()]
         return {record["id"]: record for record in records if record.get("_type", "issue") == "issue"}
+
+    def _bd_export(self) -> str:
+        beads = self.config.beads_dir
+        gate = beads.with_name(f"{beads.name}.gate.lock")  # bd 1.3.0 leaves it in the checkout
+        was_there = gate.exists()
+        env = host_environment(BEADS_DIR=str(beads), BD_DISABLE_METRICS="1")
+        exported = run(["bd", "export", "--all"], env=env, cwd=self.config.root)
+        if not was_there:
+            gate.unlink(missing_ok=True)
+        if not exported.ok:
+            raise CobblerError("bd does not export its issues", evidence=exported.errors)
+        return exported.text
 
     @cached_property
     def of_this_generation(self) -> dict[str, Mapping[str, Any]]:
@@ -348,7 +360,9 @@ def _no_task_branches(state: _State) -> Iterator[str]:
 def _no_worktrees(state: _State) -> Iterator[str]:
     work = state.repository.work_dir
     for path in sorted(work.glob("*")):
-        if path.name in ("scratch.git", "kept") or (path.name == "gate" and not any(path.iterdir())):
+        if path.name == "kept" or path.name.startswith("scratch"):
+            continue
+        if path.name == "gate" and not any(path.iterdir()):
             continue
         inside = sorted(child.name for child in path.iterdir()) if path.is_dir() else []
         yield f"{path} is left" + (f", with {', '.join(inside)}" if inside else "")

@@ -1,0 +1,141 @@
+"""How many agents run at once, and who gets a place that becomes free."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from pytest_cobbler.cycle.slots import Slots
+from pytest_cobbler.process import Cancellation
+
+PATIENCE = 10.0
+"""Seconds until a thread that should have done something is given up."""
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+class Waiter:
+    """A task that waits for a place for a further attempt, in a thread of its own."""
+
+    def __init__(self, slots: Slots, cancellation: Cancellation | None = None) -> None:
+        self.answers: list[bool] = []
+        self._thread = threading.Thread(
+            target=lambda: self.answers.append(slots.wait(cancellation or Cancellation())), daemon=True
+        )
+        self._thread.start()
+
+    def answer(self) -> bool:
+        self._thread.join(PATIENCE)
+        (answer,) = self.answers
+        return answer
+
+
+def slots_with(count: int) -> Slots:
+    return Slots(count, freed=lambda: None)
+
+
+def test_as_many_as_there_are_and_no_more() -> None:
+    slots = slots_with(2)
+    assert [slots.take() for _ in range(3)] == [True, True, False]
+    slots.give()
+    assert [slots.take() for _ in range(2)] == [True, False]
+
+
+def test_freed_is_told_of_every_place_that_is_given_back() -> None:
+    freed: list[bool] = []
+    slots = Slots(1, freed=lambda: freed.append(slots.take()))
+    slots.take()
+    slots.give()
+    slots.give()
+    assert freed == [True, True], "it may take the place at once"
+
+
+def test_a_further_attempt_takes_a_free_place_at_once() -> None:
+    slots = slots_with(1)
+    assert slots.wait(Cancellation())
+    assert not slots.take()
+
+
+def test_a_further_attempt_waits_until_a_place_is_given_back() -> None:
+    slots = slots_with(1)
+    slots.take()
+    waiter = Waiter(slots)
+    eventually(lambda: slots._waiting == 1)
+    assert waiter.answers == []
+    slots.give()
+    assert waiter.answer()
+    assert not slots.take()
+
+
+def test_a_further_attempt_goes_before_a_new_task() -> None:
+    refused: list[bool] = []
+    slots = Slots(1, freed=lambda: refused.append(not slots.take()))
+    slots.take()
+    waiter = Waiter(slots)
+    eventually(lambda: slots._waiting == 1)
+    slots.give()  # at once a new task asks for it
+    assert waiter.answer()
+    assert refused == [True]
+
+
+def test_with_more_places_than_waiting_tasks_new_ones_start_too() -> None:
+    slots = slots_with(2)
+    slots.take()
+    slots.take()
+    waiter = Waiter(slots)
+    eventually(lambda: slots._waiting == 1)
+    slots.give()
+    slots.give()
+    assert waiter.answer()
+    assert slots.take()
+    assert not slots.take()
+
+
+def test_who_waits_is_let_go_when_the_run_is_cancelled() -> None:
+    slots, cancellation = slots_with(1), Cancellation()
+    slots.take()
+    waiters = [Waiter(slots, cancellation) for _ in range(2)]
+    eventually(lambda: slots._waiting == 2)
+    cancellation.cancel()
+    assert [waiter.answer() for waiter in waiters] == [False, False]
+    slots.give()
+    assert slots.take(), "nobody waits any more"
+
+
+def test_a_cancelled_run_starts_no_further_attempt_even_where_there_is_a_place() -> None:
+    slots, cancellation = slots_with(1), Cancellation()
+    cancellation.cancel()
+    assert not slots.wait(cancellation)
+    assert slots.take()
+
+
+def test_never_more_at_once_than_places() -> None:
+    slots, cancellation = slots_with(3), Cancellation()
+    at_once: list[int] = []
+    busy, lock = 0, threading.Lock()
+
+    def work() -> None:
+        nonlocal busy
+        for _ in range(20):
+            assert slots.wait(cancellation)
+            with lock:
+                busy += 1
+                at_once.append(busy)
+            time.sleep(0)
+            with lock:
+                busy -= 1
+            slots.give()
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert len(at_once) == 8 * 20
+    assert max(at_once) <= 3

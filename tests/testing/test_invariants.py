@@ -1,0 +1,387 @@
+"""The checker of invariants finds what it is there to find: each fault is planted in a good result."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.process import host_environment
+from pytest_cobbler.repository.lock import run_lock
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.invariants import Checkout, check
+from pytest_cobbler.testing.project import Case, Project
+
+FIRST, SECOND, FAILS = "Add one", "Add two", "Break it"
+
+
+@dataclass
+class Good:
+    """A project after a run in which two tasks landed and one did not, and what is known of it."""
+
+    project: Project
+    before: Checkout
+    junit: dict[str, Case]
+
+    def faults(self) -> list[str]:
+        return check(self.project, self.junit, before=self.before)
+
+    def task(self, title: str) -> str:
+        return self.project.task(title).id
+
+    @property
+    def generation(self) -> str:
+        assert self.project.generation
+        return self.project.generation
+
+    @property
+    def work(self) -> Path:
+        """Where worktrees lie."""
+        return next((self.project.directory / "work").iterdir())
+
+    @property
+    def attempt(self) -> str:
+        return f"refs/cobbler/attempts/{self.generation}/{self.task(FAILS)}/2"
+
+    def issue(self, title: str, **changes: Any) -> None:
+        """Change an issue in the store behind everybody's back."""
+        store = self.project.path / ".beads" / "issues.jsonl"
+        records = [json.loads(line) for line in store.read_text().splitlines()]
+        for record in records:
+            if record["title"] == title:
+                record |= changes
+        store.write_text("".join(f"{json.dumps(record)}\n" for record in records if record.get("id")))
+
+    def case(self, title: str, *, outcome: str = "", **properties: str) -> None:
+        """Change a case of the report."""
+        name = f"configuration.yaml::stitch::{self.task(title)}"
+        case = self.junit[name]
+        said = {**case.properties, **{f"cobbler_{key}": value for key, value in properties.items()}}
+        self.junit[name] = replace(case, outcome=outcome or case.outcome, properties=said)
+
+    def commit(self, message: str, *parents: str) -> str:
+        """A commit of the tip's tree; on the tip, unless ``parents`` are given."""
+        arguments = [word for parent in parents or (self.generation,) for word in ("-p", parent)]
+        return self.project.git(
+            "commit-tree", f"{self.generation}^{{tree}}", "-m", message, *arguments
+        ).strip()
+
+    def move(self, commit: str) -> None:
+        self.project.git("update-ref", f"refs/heads/{self.generation}", commit)
+
+    def journal(self, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+        """Change every event, or take it out."""
+        path = self.project.path / ".cobbler" / self.generation / "journal.jsonl"
+        events = [change(json.loads(line)) for line in path.read_text().splitlines()]
+        path.write_text("".join(f"{json.dumps(event)}\n" for event in events if event))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Good, Path]]:
+    """The good result, and a copy of its files."""
+    directory = tmp_path_factory.mktemp("good")
+    agent = StandInAgent(directory / "agent")
+    agent.measure().writes_tasks([{"title": FIRST}, {"title": SECOND, "dependency": 0}, {"title": FAILS}])
+    agent.task(FIRST).writes("one.txt", "1\n")
+    agent.task(SECOND).writes("two.txt", "2\n")
+    agent.task(FAILS).writes("bad.txt", "0\n").fails()
+    with Project.create(directory / "project", agent) as project:
+        before = Checkout.of(project)
+        result = project.run("--cobbler-generate")
+        assert result.outcomes() == {"passed": 3, "failed": 1}
+        shutil.copytree(project.directory, directory / "copy", symlinks=True)
+        yield Good(project, before, result.junit), directory / "copy"
+
+
+@pytest.fixture
+def good(made: tuple[Good, Path]) -> Good:
+    """The good result, whatever was done to it before."""
+    known, copy = made
+    shutil.rmtree(known.project.directory)
+    shutil.copytree(copy, known.project.directory, symlinks=True)
+    # git takes a file for changed whose times are not those in the index.
+    known.project.git("update-index", "-q", "--refresh")
+    return Good(known.project, known.before, dict(known.junit))
+
+
+def says(good: Good, *patterns: str) -> None:
+    """The faults are these and no others."""
+    faults = good.faults()
+    assert len(faults) == len(patterns), faults
+    for pattern in patterns:
+        assert any(re.search(pattern, fault) for fault in faults), f"{pattern!r} is not among {faults}"
+
+
+def test_a_good_result_has_no_fault(good: Good) -> None:
+    assert good.faults() == []
+    assert check(good.project.path) == []
+
+
+def test_before_a_generation_there_is_no_fault(cobbler_project: Project) -> None:
+    assert check(cobbler_project, before=Checkout.of(cobbler_project)) == []
+
+
+# The branch
+
+
+def test_a_merge_on_the_branch(good: Good) -> None:
+    good.move(good.commit("Merge", good.generation, f"{good.generation}-start"))
+    says(good, r"\(Merge\) has the parents \w+ \w+, not the tip before it")
+
+
+def test_a_commit_without_a_gate(good: Good) -> None:
+    good.journal(lambda event: event if event["event"] != "gate" else None)
+    says(good, rf"\({FIRST}\): the journal knows of no gate", rf"\({SECOND}\): the journal knows of no gate")
+
+
+def test_a_commit_whose_gate_failed(good: Good) -> None:
+    task = good.task(SECOND)
+    good.journal(lambda e: {**e, "passed": False} if (e["event"], e.get("task")) == ("gate", task) else e)
+    says(good, rf"\({SECOND}\): the journal knows of no gate that its tree \w+ passed")
+
+
+def test_a_task_that_landed_twice(good: Good) -> None:
+    commit = good.commit(f"{FIRST}\n\nCobbler-Task: {good.task(FIRST)}")
+    good.move(commit)
+    says(
+        good,
+        f"task {good.task(FIRST)} landed 2 times",
+        "was closed as 'landed in",
+        "has no comment with the record",
+        "the report has",
+    )
+
+
+def test_a_commit_of_two_tasks(good: Good) -> None:
+    first, second, fails = (good.task(title) for title in (FIRST, SECOND, FAILS))
+    good.move(good.commit(f"Both\n\nCobbler-Task: {first}\nCobbler-Task: {second}", f"{good.generation}~2"))
+    found = good.faults()
+    assert any("(Both) names several tasks" in fault for fault in found)
+    assert not any(fails in fault for fault in found)
+
+
+@pytest.mark.parametrize("how", ["gone", "elsewhere"])
+def test_the_start_tag(good: Good, how: str) -> None:
+    tag = f"refs/tags/{good.generation}-start"
+    good.project.git(*(["update-ref", "-d", tag] if how == "gone" else ["update-ref", tag, good.generation]))
+    says(good, f"{tag} is (missing|[0-9a-f]+), not the start")
+
+
+# The tracker
+
+
+def test_a_landed_task_that_is_open(good: Good) -> None:
+    good.issue(SECOND, status="open", assignee="", metadata={})
+    says(good, f"task {good.task(SECOND)} landed in [0-9a-f]+, but is open")
+
+
+def test_a_landed_task_that_is_unknown(good: Good) -> None:
+    task = good.task(SECOND)
+    good.issue(SECOND, id="")
+    says(good, f"task {task} landed in [0-9a-f]+, but the tracker has no such issue")
+
+
+def test_a_landed_task_closed_for_another_commit(good: Good) -> None:
+    good.issue(SECOND, close_reason=f"landed in {'0' * 40}")
+    says(good, f"task {good.task(SECOND)} was closed as 'landed in 0{{40}}', but landed in")
+
+
+def test_a_landed_task_without_its_record(good: Good) -> None:
+    good.issue(SECOND, comments=[{"id": 1, "text": "[]"}, {"id": 2, "text": "done"}])
+    says(good, f"task {good.task(SECOND)} has no comment with the record of")
+
+
+def test_a_task_closed_that_did_not_land(good: Good) -> None:
+    good.issue(FAILS, status="closed", close_reason="done")
+    says(good, f"task {good.task(FAILS)} is closed as 'done', but did not land")
+
+
+def test_a_task_in_progress(good: Good) -> None:
+    good.issue(FAILS, status="in_progress", assignee="cobbler")
+    says(good, f"task {good.task(FAILS)} is still in progress, held by cobbler")
+
+
+@pytest.mark.parametrize("claim", [{"assignee": "cobbler"}, {"metadata": {"cobbler": {"run": "1"}}}])
+def test_an_open_task_with_a_claim(good: Good, claim: dict[str, Any]) -> None:
+    good.issue(FAILS, **claim)
+    says(good, f"task {good.task(FAILS)} is open, but still has a claim")
+
+
+# Work that did not land
+
+
+def test_work_that_is_lost(good: Good) -> None:
+    good.project.git("update-ref", "-d", good.attempt)
+    says(good, f"what attempt 2 at {good.task(FAILS)} made is neither landed nor kept")
+
+
+def test_work_that_is_kept_as_files_is_not_lost(good: Good) -> None:
+    good.project.git("update-ref", "-d", good.attempt)
+    (good.work / "kept" / good.generation / f"{good.task(FAILS)}-2.1").mkdir(parents=True)
+    assert good.faults() == []
+
+
+@pytest.mark.parametrize(
+    ("trailers", "fault"),
+    [
+        (
+            "Cobbler-Attempt: {task} 1\nCobbler-Generation: {generation}\nCobbler-Cause: agent",
+            "says it is attempt",
+        ),
+        ("Cobbler-Attempt: {task} 2\nCobbler-Generation: other\nCobbler-Cause: agent", "of other"),
+        ("Cobbler-Attempt: {task} 2\nCobbler-Generation: {generation}", "does not say why"),
+        (
+            "Cobbler-Attempt: {task} 2\nCobbler-Generation: {generation}\nCobbler-Cause: agent\n"
+            "Cobbler-Task: {task}",
+            "says that its task landed",
+        ),
+    ],
+)
+def test_a_kept_attempt_that_says_something_else(good: Good, trailers: str, fault: str) -> None:
+    said = trailers.format(task=good.task(FAILS), generation=good.generation)
+    good.project.git("update-ref", good.attempt, good.commit(f"Kept\n\n{said}"))
+    says(good, f"{good.attempt} .*{fault}")
+
+
+def test_a_kept_attempt_of_a_task_that_landed(good: Good) -> None:
+    task = good.task(FIRST)
+    said = f"Cobbler-Attempt: {task} 7\nCobbler-Generation: {good.generation}\nCobbler-Cause: agent"
+    ref = f"refs/cobbler/attempts/{good.generation}/{task}/7"
+    good.project.git("update-ref", ref, good.commit(f"Kept\n\n{said}"))
+    says(good, f"{ref} is kept, but {task} landed in")
+
+
+def test_a_kept_attempt_of_an_unknown_task(good: Good) -> None:
+    said = f"Cobbler-Attempt: gone 1\nCobbler-Generation: {good.generation}\nCobbler-Cause: agent"
+    ref = f"refs/cobbler/attempts/{good.generation}/gone/1"
+    good.project.git("update-ref", ref, good.commit(f"Kept\n\n{said}"))
+    says(good, f"{ref} is kept, but the tracker has no issue gone")
+
+
+# The report
+
+
+def test_a_report_of_something_that_did_not_land(good: Good) -> None:
+    good.case(FAILS, outcome="passed", outcome_="", commit="0" * 40)
+    says(
+        good,
+        f"the report has {good.task(FAILS)} as failed 0+, the branch has no commit",
+        "as passed, but its",
+    )
+
+
+def test_a_report_that_denies_what_landed(good: Good) -> None:
+    good.junit = {
+        name: replace(case, properties={**case.properties, "cobbler_outcome": "failed"})
+        if case.properties.get("cobbler_title") == FIRST
+        else case
+        for name, case in good.junit.items()
+    }
+    says(good, f"the report has {good.task(FIRST)} as failed", "as passed, but its outcome is failed")
+
+
+def test_a_report_with_another_commit(good: Good) -> None:
+    good.case(FIRST, commit="0" * 40)
+    says(good, f"the report has {good.task(FIRST)} as landed 0{{40}}, the branch has [0-9a-f]{{40}}")
+
+
+def test_a_report_without_a_case(good: Good) -> None:
+    task = good.task(FAILS)
+    del good.junit[f"configuration.yaml::stitch::{task}"]
+    says(good, f"the last run claimed {task}, but its report has no case of it")
+
+
+# What is left behind
+
+
+def test_a_task_branch(good: Good) -> None:
+    branch = f"task/{good.generation}-{good.task(FAILS)}"
+    good.project.git("branch", branch, good.generation)
+    says(good, f"branch {branch} is left")
+
+
+def test_a_worktree(good: Good) -> None:
+    (good.work / good.generation / "task-1").mkdir(parents=True)
+    says(good, f"{good.work / good.generation} is left, with task-1")
+
+
+def test_a_gate_checkout(good: Good) -> None:
+    (good.work / "gate" / good.generation).mkdir(parents=True)
+    says(good, f"{good.work / 'gate'} is left, with {good.generation}")
+
+
+@pytest.mark.parametrize(
+    "name", ["index.lock", "packed-refs.lock", "refs/heads/x.lock", "refs/cobbler/x.lock"]
+)
+def test_a_lock_file_of_git(good: Good, name: str) -> None:
+    path = good.project.path / ".git" / name
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    says(good, f"git's lock file {re.escape(str(path))} is left")
+
+
+def test_a_repository_that_is_held(good: Good) -> None:
+    with run_lock(good.project.path / ".git", "pytest of yesterday"):
+        says(good, f"the repository is still held: pytest of yesterday, process {os.getpid()}")
+
+
+def test_a_process_of_a_job(good: Good) -> None:
+    key = Repository(good.project.path).key.rpartition("-")[2]
+    process = subprocess.Popen(["sleep", "60"], env=host_environment(COBBLER_JOB=f"{key}/run/job-1"))
+    try:
+        says(good, f"process {process.pid} of a job is left: sleep 60")
+    finally:
+        process.kill()
+        process.wait()
+
+
+# The checkout
+
+
+def test_a_changed_file(good: Good) -> None:
+    good.project.write({"README.md": "changed\n"})
+    says(good, "the checkout's status was '', and is .*README.md")
+
+
+def test_a_new_file(good: Good) -> None:
+    good.project.write({"new": ""})
+    says(good, r"the checkout's status was '', and is '\? new")
+
+
+def test_a_changed_index(good: Good) -> None:
+    good.project.git("update-index", "--assume-unchanged", "README.md")
+    says(good, "the checkout's index was")
+
+
+def test_another_head(good: Good) -> None:
+    good.project.git("checkout", "-q", "--detach")
+    says(good, "HEAD is not as before")
+
+
+def test_a_commit_on_the_users_branch(good: Good) -> None:
+    good.project.git("commit", "-q", "--allow-empty", "-m", "Theirs")
+    says(good, "the checkout's head was", "refs/heads/main is not as before")
+
+
+def test_another_branch(good: Good) -> None:
+    good.project.git("branch", "new")
+    says(good, "refs/heads/new is not as before")
+
+
+def test_the_users_configuration_of_git(good: Good) -> None:
+    good.project.git("config", "core.hooksPath", "elsewhere")
+    says(good, "config is not as before")
+
+
+def test_a_hook(good: Good) -> None:
+    good.project.write({".git/hooks/post-checkout": "#!/bin/sh\n"})
+    says(good, "hooks/post-checkout is not as before")
