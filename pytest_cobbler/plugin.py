@@ -62,13 +62,17 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         from pytest_cobbler.actions.guard import refuse_untrusted_checkout
 
         refuse_untrusted_checkout(early_config)
+    if actions == ["generate"]:
+        from pytest_cobbler.session.surroundings import stop_coverage
+
+        stop_coverage(early_config)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist (trylast) decides to distribute
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cobbler_measure: an item in which an agent proposes tasks.")
     config.addinivalue_line("markers", "cobbler_stitch(task): an item in which an agent does a task.")
-    if chosen_actions(config.option) == ["generate"]:
+    if chosen_actions(config.option) == ["generate"] and not only_asks(config.option):
         from pytest_cobbler.session.plugin import register
 
         register(config)
@@ -76,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     actions = chosen_actions(config.option)
-    if not actions or actions == ["generate"]:
+    if not actions or actions == ["generate"] or only_asks(config.option):
         return None
     from pytest_cobbler.actions import run
 
@@ -86,6 +90,12 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def chosen_actions(options: argparse.Namespace) -> list[str]:
     """The actions asked for; before all options are parsed they stand in ``known_args_namespace`` only."""
     return [action for action in ACTIONS if getattr(options, f"cobbler_{action}", False)]
+
+
+def only_asks(options: argparse.Namespace) -> bool:
+    """Whether pytest is asked something about itself, such as ``--help``: then nothing is done."""
+    questions = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow")
+    return any(getattr(options, question, False) for question in questions)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,10 @@ class Verdict(StrEnum):
     LIMITED = "limited"
     CANCELLED = "cancelled"
 
+    @property
+    def is_success(self) -> bool:
+        return self in (Verdict.LANDED, Verdict.PROPOSED)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:

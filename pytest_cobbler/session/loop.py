@@ -26,7 +26,13 @@ from pytest_cobbler.session.status import StatusLine
 if TYPE_CHECKING:
     from pytest_cobbler.cycle.run import Run
 
+NOT_ASKED = "not-asked"
+"""The cause of an item that no agent was asked to do: pytest's plain skip."""
+
 _TICK = 0.5
+_PATIENCE = 30.0
+"""Seconds that threads get to end their agents when the session breaks off."""
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -135,6 +141,7 @@ class Loop:
         finally:
             self._looping = False
             self._run.cancellation.cancel()
+            self._wait_for_threads()
             self._status.hide()
         if session.shouldfail:
             raise session.Failed(session.shouldfail)
@@ -156,7 +163,7 @@ class Loop:
         for key, needs in self._plan.blocked().items():
             unselected = [need for need in needs if need not in self._plan]
             self.not_selected += [key] if unselected else []
-            why = "not selected" if unselected else "did not land"
+            why = "was not selected" if unselected else "did not land"
             names = ", ".join(need.partition("::")[2] for need in needs)
             self._report(
                 key,
@@ -167,8 +174,11 @@ class Loop:
             self._report(key, Outcome(verdict=Verdict.BLOCKED, cause="needs", summary="waits for itself"))
             return True
         for key in self._plan.ready():
-            if self._no_measure and isinstance(self._items[key], MeasureItem):
-                self._report(key, Outcome(verdict=Verdict.BLOCKED, cause="measure", summary=self._no_measure))
+            item = self._items[key]
+            why = self._no_measure if isinstance(item, MeasureItem) else ""
+            if why or item.is_marked_not_to_run():
+                summary = why or "marked so"
+                self._report(key, Outcome(verdict=Verdict.BLOCKED, cause=NOT_ASKED, summary=summary))
                 return True
         return False
 
@@ -223,7 +233,7 @@ class Loop:
             result = Outcome(verdict=verdict, cause="error", commit=landed.commit if landed else "")
         if isinstance(result, Measured):
             assert isinstance(item, MeasureItem)
-            item.tasks = result.tasks
+            item.tasks, item.left = result.tasks, result.left
             self._run.open_tasks |= {task.id for task in result.tasks}
             if result.outcome.verdict is Verdict.PROPOSED and not result.tasks:
                 self.skip_measures("nothing left to propose")
@@ -234,10 +244,12 @@ class Loop:
         """Report an item by pytest's own protocol."""
         item = self._items[key]
         item.ended(outcome)
-        done = outcome.verdict in (Verdict.LANDED, Verdict.PROPOSED)
-        self._plan.mark(key, State.DONE if done else State.FAILED)
+        self._plan.mark(key, State.DONE if outcome.verdict.is_success else State.FAILED)
         self._status.hide()
-        item.ihook.pytest_cobbler_outcome(item=item, outcome=outcome)
+        try:
+            item.ihook.pytest_cobbler_outcome(item=item, outcome=outcome)
+        except Exception as error:  # a hook of the project: this item's failure, and nobody else's
+            item.error = item.error or error
         more = bool(self._plan.waiting() or self._running or getattr(item, "tasks", ()))
         item.ihook.pytest_runtest_protocol(item=item, nextitem=self._placeholder if more else None)
         if outcome.verdict is Verdict.LIMITED and not self._session.shouldstop:
@@ -273,8 +285,18 @@ class Loop:
                 raise KeyboardInterrupt
 
         for number in _SIGNALS:
-            old = signal.signal(number, handler)
-            self._session.config.add_cleanup(functools.partial(_restore, number, old))
+            old = signal.getsignal(number)
+            if old is not signal.SIG_IGN:  # nohup, or a job in the background
+                signal.signal(number, handler)
+                self._session.config.add_cleanup(functools.partial(_restore, number, old))
+
+    def _wait_for_threads(self) -> None:
+        """After a second interrupt, or a hook that ended the session: agents do not outlive it."""
+        deadline = time.monotonic() + _PATIENCE
+        while self._running and time.monotonic() < deadline:
+            event = self._events.get(_TICK)
+            if isinstance(event, Ended):
+                self._running.pop(event.key, None)
 
     def _show_status(self) -> None:
         now = time.monotonic()

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.session.properties import plain, properties_of
+from pytest_cobbler.session.properties import plain, plain_lines, properties_of
 from pytest_cobbler.tracker.base import Task
 
 if TYPE_CHECKING:
@@ -61,10 +61,11 @@ class AgentItem(pytest.Item):
 
     # What conftests of projects commonly read of an item.
     fixturenames = ()
-    module = cls = function = obj = None
+    module = cls = function = obj = originalname = None
 
     def __init__(self, *, cycle: int, **kw: Any) -> None:
         super().__init__(**kw)
+        self.funcargs: dict[str, object] = {}
         self.cycle = cycle
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
@@ -90,7 +91,17 @@ class AgentItem(pytest.Item):
         return f"{self.parent.name}::{self.name}"
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        return self.path, 0, self.key  # a line number: a skip mark needs one
+        headline = f"{self.key} {self.title}" if self.title else self.key
+        return self.path, 0, headline  # a line number: a skip mark needs one
+
+    def is_marked_not_to_run(self) -> bool:
+        """Whether a hook of the project gave it a mark by which pytest would not run it."""
+        skipif = (condition for mark in self.iter_markers("skipif") for condition in mark.args)
+        return (
+            self.get_closest_marker("skip") is not None
+            or any(condition for condition in skipif if not isinstance(condition, str))
+            or any(mark.kwargs.get("run") is False for mark in self.iter_markers("xfail"))
+        )
 
     def ended(self, outcome: Outcome) -> None:
         """Take what the thread came to; the protocol reports it."""
@@ -102,23 +113,37 @@ class AgentItem(pytest.Item):
         ]
 
     def runtest(self) -> None:
-        if self.error is not None:
-            raise self.error
         outcome = self.outcome
         if outcome is None:
             raise CobblerError("not started: another plugin runs the items")
         if outcome.transcript_tail:
-            self.add_report_section("call", "stdout transcript", outcome.transcript_tail)
-        if outcome.details and outcome.verdict in (Verdict.LANDED, Verdict.PROPOSED):
-            self.add_report_section("call", "stdout notes", outcome.details)
+            self.add_report_section("call", "stdout transcript", plain_lines(outcome.transcript_tail))
+        if self.error is not None:
+            raise self.error
+        details = plain_lines(outcome.details)
         if outcome.verdict is Verdict.FAILED:
-            raise TaskFailed("\n".join(part for part in (outcome.summary, outcome.details) if part))
-        if outcome.verdict not in (Verdict.LANDED, Verdict.PROPOSED):
-            pytest.skip(outcome.summary or str(outcome.verdict))
+            raise TaskFailed("\n".join(part for part in (plain(outcome.summary), details) if part))
+        if details:
+            self.add_report_section("call", "stdout notes", details)
+        if not outcome.verdict.is_success:
+            pytest.skip(plain(outcome.summary) or str(outcome.verdict))
         self.passed()
 
     def passed(self) -> None:
         """What follows from success, still inside the item's call."""
+
+    def amend(self, report: pytest.TestReport, outcome: Outcome) -> None:
+        """Let the report of a phase say what the work came to, and how long that took."""
+        if report.when == "call" or (report.when == "setup" and not report.passed):
+            report.duration = outcome.record.seconds
+            report.start = report.stop - report.duration
+        came_to = f"{str(outcome.verdict).upper()} in {outcome.commit}" if outcome.commit else outcome.summary
+        if report.failed and outcome.verdict.is_success:
+            report.longrepr = f"{came_to}; its {report.when} failed:\n{report.longreprtext}"
+        elif report.skipped and isinstance(report.longrepr, tuple):
+            said = report.longrepr[2].removeprefix("Skipped: ")
+            reason = f"{came_to}; {said}" if outcome.verdict.is_success else said
+            report.longrepr = (str(self.path), 1, reason)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, TaskFailed | CobblerError):
@@ -132,6 +157,7 @@ class MeasureItem(AgentItem):
     def __init__(self, **kw: Any) -> None:
         super().__init__(**kw)
         self.tasks: tuple[Task, ...] = ()
+        self.left: tuple[str, ...] = ()
         self.add_marker("cobbler_measure")
 
     def passed(self) -> None:
@@ -146,6 +172,10 @@ class StitchItem(AgentItem):
         self.task = task
         self.extra_keyword_matches.add(task.title)
         self.add_marker(pytest.mark.cobbler_stitch(task=task.id))
+
+    def __repr__(self) -> str:
+        needs = f", needs {' '.join(self.task.needs)}" if self.task.needs else ""
+        return f"<{type(self).__name__} {self.name}: {self.title}{needs}>"
 
     @property
     def title(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,19 @@ import pytest
 
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.cycle.opening import Opened, look, open_run
-from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.cycle.plan import Selection
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.invocation import configuration_path, overrides
-from pytest_cobbler.session.loop import Events, Loop
+from pytest_cobbler.session.loop import NOT_ASKED, Events, Loop
 from pytest_cobbler.session.nodes import (
     STATE,
     AgentItem,
     ConfigurationFile,
     MeasureItem,
     StitchGroup,
-    StitchItem,
 )
+from pytest_cobbler.session.surroundings import selecting_addopts, turn_off
 from pytest_cobbler.tracker.base import Task
 
 _WORDS: Mapping[str, tuple[str, str, dict[str, bool]]] = {
@@ -67,12 +66,13 @@ class GenerationSession:
         self._opened: Opened | None = None
         self._loop: Loop | None = None
         self._events = Events()
+        self._items: list[AgentItem] = []
         self._stack = contextlib.ExitStack()
         self._failures: list[str] = []
-        self._lines: list[str] = []
+        self._deselected = 0
         config.add_cleanup(self._stack.close)
         self._take_arguments()
-        self._turned_off = self._turn_off_distribution()
+        self._turned_off = turn_off(config)
 
     def _take_arguments(self) -> None:
         """Collect the configuration file, whatever ``testpaths`` says."""
@@ -86,17 +86,9 @@ class GenerationSession:
                 takes = f"{self.path.name}, {self.path.name}::measure or {self.path.name}::stitch[::ID]"
                 raise pytest.UsageError(f"--cobbler-generate takes {takes}, not {argument}")
 
-    def _turn_off_distribution(self) -> str:
-        option = self.config.option
-        if getattr(option, "dist", "no") == "no" and not getattr(option, "tx", None):
-            return ""
-        option.dist, option.tx, option.numprocesses = "no", [], None
-        return "-n is ignored: agents at once are set by jobs or --cobbler-jobs"
-
     @property
     def _starts_nothing(self) -> bool:
-        option = self.config.option
-        return bool(option.collectonly or option.setuponly or option.setupplan)
+        return any(self.config.getoption(name, False) for name in ("collectonly", "setuponly", "setupplan"))
 
     @property
     def run(self) -> Run:
@@ -125,6 +117,9 @@ class GenerationSession:
             return ConfigurationFile.from_parent(parent, path=file_path)
         return None
 
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        self._deselected += len(items)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         if session.testsfailed and not self.config.option.continue_on_collection_errors:
@@ -135,9 +130,17 @@ class GenerationSession:
         self._loop = Loop(session, self.run, self._events, reporter)
         if self._selection.left:
             self._loop.skip_measures(f"{len(self._selection.left)} open tasks are left (max_issues)")
-        self._loop.add([item for item in session.items if isinstance(item, AgentItem)])
+        elif not self.settings.max_issues:
+            self._loop.skip_measures("max_issues is 0")
+        self._plan(session.items)
         self._loop.run()
         return True
+
+    def _plan(self, items: Sequence[pytest.Item]) -> None:
+        assert self._loop is not None
+        ours = [item for item in items if isinstance(item, AgentItem)]
+        self._items += ours
+        self._loop.add(ours)
 
     def admit(self, measure: MeasureItem) -> None:
         """Make items of what ``measure`` proposed; called inside its call phase, so that totals are right."""
@@ -145,7 +148,7 @@ class GenerationSession:
             return
         session = measure.session
         file = measure.getparent(ConfigurationFile)
-        assert self._loop is not None and file is not None
+        assert file is not None
         group = StitchGroup.from_parent(file, name="stitch")
         batch: list[pytest.Item] = [group.item(task, measure.cycle) for task in measure.tasks]
         for item in batch:
@@ -153,7 +156,7 @@ class GenerationSession:
         self.config.hook.pytest_collection_modifyitems(session=session, config=self.config, items=batch)
         session.items.extend(batch)
         session.testscollected += len(batch)
-        self._loop.add([item for item in batch if isinstance(item, StitchItem)])
+        self._plan(batch)
 
     def _takes_new_tasks(self) -> bool:
         """Whether the command line selects stitches that do not exist yet."""
@@ -165,30 +168,25 @@ class GenerationSession:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        if not isinstance(item, AgentItem) or item.outcome is None:
-            return report
-        outcome = item.outcome
-        if call.when == "call":
-            report.duration = outcome.record.seconds
-            report.start = report.stop - report.duration
-        if report.failed and call.when != "call" and outcome.verdict is Verdict.LANDED:
-            report.longrepr = f"LANDED in {outcome.commit}; its {call.when} failed:\n{report.longreprtext}"
+        if isinstance(item, AgentItem) and item.outcome is not None:
+            item.amend(report, item.outcome)
         return report
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
-        said = dict(getattr(report, "user_properties", ())).get("cobbler_outcome")
-        if said is None or report.failed or (report.passed and report.when != "call"):
+        said = dict(getattr(report, "user_properties", ()))
+        word = str(said.get("cobbler_outcome", ""))
+        category, letter, markup = _WORDS.get(word, ("", "", {}))
+        if category != report.outcome or (report.passed and report.when != "call"):
             return None
-        category, letter, markup = _WORDS.get(str(said), ("", "", {}))
-        if category != report.outcome:
-            return None
-        return category, letter, (str(said).upper(), markup)
+        if said.get("cobbler_cause") == NOT_ASKED:
+            return None  # a plain skip
+        return category, letter, (word.upper(), markup)
 
     def pytest_report_header(self) -> list[str]:
-        from pytest_cobbler.session.texts import header
+        from pytest_cobbler.session.texts import header, plan
 
         if self._opened is None:
-            return [f"cobbler: {self.generation_name or 'no generation yet'}, nothing is started"]
+            return plan(self.generation_name, self._selection)
         return header(self._opened, self.settings, self._turned_off)
 
     @pytest.hookimpl(tryfirst=True)
@@ -197,8 +195,11 @@ class GenerationSession:
         if self._opened is None:
             return
         lane = self.run.tracker
-        self._stack.close()
-        self._failures = [f"{failure.call}: {failure.error}" for failure in lane.failures]
+        try:
+            self._stack.close()
+        except Exception as error:  # what was landed is landed: say it in the summary
+            self._failures.append(f"CLEANUP: {error}")
+        self._failures += [f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures]
         not_selected = self._loop.not_selected if self._loop else []
         if (self._failures or not_selected) and session.exitstatus in (0, pytest.ExitCode.OK):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -207,9 +208,11 @@ class GenerationSession:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._opened is None:
             return
-        from pytest_cobbler.session.texts import summary
+        from pytest_cobbler.session.texts import all_deselected, summary
 
-        items = [item for item in terminalreporter._session.items if isinstance(item, AgentItem)]  # type: ignore[union-attr]
+        lines = summary(self.run, self._selection, self._items, self._failures)
+        if self._deselected and not self._items:
+            lines.append(all_deselected(self._deselected, selecting_addopts(self.config)))
         terminalreporter.section("cobbler", "-")
-        for line in summary(self.run, self._selection, items, self._failures):
+        for line in lines:
             terminalreporter.write_line(line)

@@ -40,4 +40,9 @@ def properties_of(item: AgentItem, outcome: Outcome, generation: str) -> list[tu
 
 def plain(text: str) -> str:
     """``text`` for a terminal or XML: what does not print is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def plain_lines(text: str) -> str:
+    """The same for text of several lines, which keep their ends and tabs."""
+    return "".join(c if c in "\n\t" or c.isprintable() else ascii(c)[1:-1] for c in text)

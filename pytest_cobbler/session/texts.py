@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.opening import Opened
 from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.cycle.plan import Selection
 from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.session.nodes import AgentItem, MeasureItem
+from pytest_cobbler.session.properties import plain
 
-if TYPE_CHECKING:
-    from pytest_cobbler.session.nodes import AgentItem
+_MOST = 20
+"""Tasks that are named of one kind; the rest is counted."""
 
 
-def header(opened: Opened, config: Config, turned_off: str) -> list[str]:
+def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[str]:
     """The lines of the run's header: what runs where, and what is given away."""
     run, generation = opened.run, opened.run.generation
     lines = [
@@ -31,11 +32,14 @@ def header(opened: Opened, config: Config, turned_off: str) -> list[str]:
     if run.agent.secrets:
         lines.append("credential: handed to the agent, which can read it (agent_network proxy is planned)")
     lines += [f"given away: {what}" for what in config.given_away]
-    if turned_off:
-        lines.append(turned_off)
+    lines += turned_off
     lines += [f"recovered: {line}" for line in opened.recovered]
-    lines += _waiting(opened.selection)
-    return lines
+    return lines + _not_taken(opened.selection)
+
+
+def plan(generation: str, selection: Selection) -> list[str]:
+    """The lines of the header when nothing is started."""
+    return [f"cobbler: {generation or 'no generation yet'}, nothing is started", *_not_taken(selection)]
 
 
 def summary(run: Run, selection: Selection, items: Sequence[AgentItem], failures: Iterable[str]) -> list[str]:
@@ -53,18 +57,32 @@ def summary(run: Run, selection: Selection, items: Sequence[AgentItem], failures
         for item in items
         if item.outcome and item.outcome.verdict is Verdict.LANDED
     ]
-    lines += _waiting(selection)
-    if selection.left:
-        lines.append(f"left for the next run (max_issues): {_named(t.id for t in selection.left)}")
-    lines += [f"TRACKER: {failure}" for failure in failures]
+    for item in items:
+        if isinstance(item, MeasureItem) and item.left:
+            lines.append(f"{item.name} proposed more (max_issues): {_named(map(plain, item.left))}")
+    lines += _not_taken(selection)
+    lines += failures
     lines.append(f"transcripts: {run.directory}")
     return lines
 
 
-def _waiting(selection: Selection) -> list[str]:
-    return [f"waiting: {task_id}: {why}" for task_id, why in list(selection.waiting.items())[:20]]
+def all_deselected(count: int, addopts: str) -> str:
+    """Why a session had nothing to do though there was something."""
+    if not addopts:
+        return f"all {count} items were deselected"
+    return f"all {count} items were deselected; addopts: {addopts} (not in this run: -o addopts=)"
 
 
-def _named(ids: Iterable[str]) -> str:
-    found = list(ids)
-    return ", ".join(found[:10]) + (f" and {len(found) - 10} more" if len(found) > 10 else "")
+def _not_taken(selection: Selection) -> list[str]:
+    """The open tasks that are no items, and why."""
+    lines = [f"waiting: {task_id}: {plain(why)}" for task_id, why in list(selection.waiting.items())[:_MOST]]
+    if len(selection.waiting) > _MOST:
+        lines.append(f"waiting: {len(selection.waiting) - _MOST} more")
+    if selection.left:
+        lines.append(f"left for the next run (max_issues): {_named(t.id for t in selection.left)}")
+    return lines
+
+
+def _named(names: Iterable[str]) -> str:
+    found = list(names)
+    return ", ".join(found[:_MOST]) + (f" and {len(found) - _MOST} more" if len(found) > _MOST else "")

@@ -1,0 +1,70 @@
+"""Projects with open tasks, and what a run came to, in a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_cobbler.testing.project import Case, Project, RunResult
+from tests.tracker.stores import Record, edge, issue, lines
+
+FILE = "configuration.yaml"
+
+WRITES_A_FILE = 'echo "$COBBLER_ATTEMPT" >"$COBBLER_TASK_ID.txt"'
+"""What an agent does that changes something, whatever its task."""
+
+
+def task(name: str, *needs: str, **fields: Any) -> Record:
+    """An open task as the tracker keeps it; its id is its title unless one is given."""
+    return issue(name, dependencies=[edge(name, need) for need in needs], **fields)
+
+
+def seed(project: Project, *records: Record) -> None:
+    """Let the tracker hold exactly these issues."""
+    store = project.path / ".beads"
+    store.mkdir(exist_ok=True)
+    (store / ".gitignore").write_text("*\n")
+    (store / "issues.jsonl").write_text(lines(records))
+
+
+def stitch(name: str) -> str:
+    """The node id of a task's item."""
+    return f"{FILE}::stitch::{name}"
+
+
+def measure(cycle: int = 1) -> str:
+    """The node id of a cycle's measure."""
+    return f"{FILE}::measure::cycle-{cycle}"
+
+
+def came_to(result: RunResult) -> dict[str, str]:
+    """``stitch::ID`` or ``measure::cycle-N`` -> the outcome that its JUnit case names."""
+    return {
+        name.removeprefix(f"{FILE}::"): case.properties.get("cobbler_outcome", "")
+        for name, case in result.junit.items()
+    }
+
+
+def by_title(result: RunResult) -> Mapping[str, Case]:
+    """The stitches of a run by the titles of their tasks."""
+    return {
+        case.properties["cobbler_title"]: case
+        for case in result.junit.values()
+        if "cobbler_title" in case.properties
+    }
+
+
+def words(result: RunResult) -> dict[str, str]:
+    """Node id without the file -> the word that a verbose run prints."""
+    lines = (line.split() for line in result.outlines if line.startswith(f"{FILE}::"))
+    return {line[0].removeprefix(f"{FILE}::"): line[1] for line in lines if len(line) > 1}
+
+
+def statuses(project: Project) -> dict[str, str]:
+    """Task id -> its status in the tracker."""
+    return {task.id: task.status for task in project.tasks()}
+
+
+def ids_landed(project: Project) -> list[str]:
+    """Tasks whose commits the generation branch holds, oldest first."""
+    return [commit.task for commit in project.landed()]

@@ -1,0 +1,243 @@
+"""Which items a run has: named, marked, selected, deselected and run again as pytest does it with any."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.invariants import Checkout
+from pytest_cobbler.testing.project import Project
+from tests.session.builders import (
+    WRITES_A_FILE,
+    came_to,
+    ids_landed,
+    measure,
+    seed,
+    statuses,
+    stitch,
+    task,
+    words,
+)
+
+TITLES = {"p-a": "Parse the input", "p-b": "Print the output"}
+
+
+@pytest.fixture
+def project(cobbler_project: Project) -> Project:
+    """Two open tasks that the agent does; a measure would propose a third."""
+    cobbler_project.configure(jobs=1)
+    cobbler_project.agent.otherwise().runs(WRITES_A_FILE)
+    cobbler_project.agent.measure().writes_tasks([{"title": "Proposed"}])
+    seed(cobbler_project, *(task(name, title=title) for name, title in TITLES.items()))
+    return cobbler_project
+
+
+def test_open_tasks_come_first_then_what_a_measure_proposes(project: Project) -> None:
+    result = project.run("--cobbler-generate", "-v")
+    new = project.task("Proposed").id
+    assert result.ret == 0
+    assert words(result) == {
+        "stitch::p-a": "LANDED",
+        "stitch::p-b": "LANDED",
+        "measure::cycle-1": "PROPOSED",
+        f"stitch::{new}": "LANDED",
+    }
+    assert list(words(result))[2:] == ["measure::cycle-1", f"stitch::{new}"]
+    result.stdout.fnmatch_lines(["*collected 3 items", "*::measure::cycle-1 PROPOSED*75%*", "*LANDED*100%*"])
+    result.assert_outcomes(passed=4)
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        (["-m", "cobbler_stitch(task='p-b')"], ["stitch::p-b"]),
+        (["-m", "cobbler_measure"], ["measure::cycle-1"]),
+        (["-k", "measure or proposed"], ["measure::cycle-1", "stitch::NEW"]),
+        (["./configuration.yaml::measure::cycle-1"], ["measure::cycle-1"]),
+        (["configuration.yaml::stitch"], ["stitch::p-a", "stitch::p-b"]),
+        (
+            ["configuration.yaml::stitch::p-b", "configuration.yaml::measure"],
+            ["stitch::p-b", "measure::cycle-1"],
+        ),
+        (["--deselect", stitch("p-a"), "--deselect", measure()], ["stitch::p-b"]),
+    ],
+)
+def test_what_is_selected_runs_and_nothing_else(
+    project: Project, selection: list[str], expected: list[str]
+) -> None:
+    result = project.run("--cobbler-generate", *selection)
+    assert result.ret == 0
+    new = "".join(t.id for t in project.tasks() if t.title == "Proposed")
+    assert list(came_to(result)) == [name.replace("NEW", new) for name in expected]
+    assert ids_landed(project) == [
+        name.removeprefix("stitch::") for name in came_to(result) if "stitch" in name
+    ]
+
+
+def test_a_task_that_a_hook_gives_a_skip_mark_is_not_done(project: Project) -> None:
+    hook = """
+        import pytest
+
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                if item.get_closest_marker("cobbler_stitch") and "print" not in item.title.lower():
+                    item.add_marker(pytest.mark.skip("not today"))
+    """
+    seed(
+        project,
+        task("p-a", title="Parse"),
+        task("p-b", title="Print"),
+        task("p-c", "p-a", title="Print more"),
+    )
+    project.write({"conftest.py": "\n".join(line[8:] for line in hook.splitlines())})
+    result = project.run("--cobbler-generate", "-v", "configuration.yaml::stitch")
+    assert words(result) == {"stitch::p-a": "SKIPPED", "stitch::p-b": "LANDED", "stitch::p-c": "BLOCKED"}
+    result.stdout.fnmatch_lines(["*stitch::p-a SKIPPED (not today)*"])
+    assert ids_landed(project) == ["p-b"]
+    assert statuses(project) == {"p-a": "open", "p-b": "closed", "p-c": "open"}
+    assert not list(project.path.glob(".cobbler/*/attempts/p-a"))
+
+
+@pytest.mark.parametrize(
+    ("argument", "complaint"),
+    [
+        ("configuration.yaml::stitch::p-z", "ERROR: not found: *configuration.yaml::stitch::p-z*"),
+        (".", "ERROR: --cobbler-generate takes configuration.yaml, configuration.yaml::measure*, not ."),
+        ("test_it.py", "ERROR: --cobbler-generate takes *, not test_it.py"),
+    ],
+)
+def test_what_is_no_item_is_refused(project: Project, argument: str, complaint: str) -> None:
+    project.write({"test_it.py": "def test_it(): ...\n"})
+    result = project.run("--cobbler-generate", argument)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([complaint])
+    assert ids_landed(project) == []
+
+
+def test_testpaths_say_where_tests_are_not_what_is_generated(project: Project) -> None:
+    project.write(
+        {"pytest.ini": "[pytest]\ntestpaths = tests\n", "tests/test_it.py": "def test_it(): assert False\n"}
+    )
+    result = project.run("--cobbler-generate", "-k", "p-a")
+    assert (result.ret, came_to(result)) == (0, {"stitch::p-a": "landed"})
+    result.stdout.no_fnmatch_line("testpaths:*")
+
+
+def test_it_runs_from_a_directory_of_the_repository_too(project: Project) -> None:
+    result = project.run("--cobbler-generate", "--rootdir=.", "../project/configuration.yaml::stitch::p-a")
+    assert result.ret == 0
+    project.write({"src/deep/file.txt": ""})
+    result = project.run("-p", "no:cacheprovider", "--cobbler-generate", "--rootdir=src", "-v", "-k", "p-b")
+    assert result.ret == 0
+    assert ids_landed(project) == ["p-a", "p-b"]
+
+
+def test_a_proposed_task_can_be_deselected(project: Project) -> None:
+    first = project.run("--cobbler-generate", "configuration.yaml::measure")
+    new = project.task("Proposed").id
+    assert came_to(first) == {"measure::cycle-1": "proposed"}
+    project.agent.measure(cycle=1, attempt=1).writes_tasks([{"title": "Later"}])
+    result = project.run(
+        "--cobbler-generate", "--deselect", stitch(new), "--deselect", stitch("p-a"), "-k", "not later"
+    )
+    assert result.ret == 0
+    assert list(came_to(result)) == ["stitch::p-b", "measure::cycle-1"]
+    assert result.outcomes() == {"passed": 2, "deselected": 3}
+    assert project.task("Later").status == "open"
+
+
+@pytest.mark.parametrize("selection", [["configuration.yaml::stitch::p-c"], ["--deselect", stitch("p-a")]])
+def test_a_need_that_is_not_selected_blocks_and_that_is_no_success(
+    project: Project, selection: list[str]
+) -> None:
+    seed(project, task("p-a"), task("p-b"), task("p-c", "p-a"))
+    result = project.run("--cobbler-generate", "-v", *selection)
+    assert words(result)["stitch::p-c"] == "BLOCKED"
+    result.stdout.fnmatch_lines(["*BLOCKED (blocked by p-a, which was not selected)*"])
+    assert "p-a" not in ids_landed(project)
+    assert "failed" not in result.outcomes()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_last_failed_tries_the_failed_tasks_again_and_measures_nothing(project: Project) -> None:
+    project.agent.task("p-b").fails()
+    project.agent.task("p-b", attempt=3).runs(WRITES_A_FILE)
+    seed(project, task("p-a"), task("p-b"))
+    assert project.run("--cobbler-generate").ret == 1
+    result = project.run("--cobbler-generate", "--lf", "-v")
+    assert words(result) == {"stitch::p-b": "LANDED"}
+    result.stdout.fnmatch_lines(["run-last-failure: rerun previous 1 failure"])
+    assert result.ret == 0
+
+
+def test_failed_first_changes_what_is_shown_not_what_is_done(project: Project) -> None:
+    project.agent.task("p-b").fails()
+    seed(project, task("p-a"), task("p-b"), task("p-c"))
+    project.configure(max_attempts=1)
+    project.run("--cobbler-generate", stitch("p-b"))
+    result = project.run("--cobbler-generate", "--ff", "configuration.yaml::stitch")
+    assert came_to(result) == {"stitch::p-a": "landed", "stitch::p-b": "failed", "stitch::p-c": "landed"}
+
+
+def test_without_cache_and_terminal_it_works_the_same(project: Project) -> None:
+    result = project.run("--cobbler-generate", "-p", "no:cacheprovider", "-p", "no:terminal")
+    assert (result.ret, result.outlines, result.errlines) == (0, [], [])
+    assert list(came_to(result).values()) == ["landed", "landed", "proposed", "landed"]
+    assert not (project.path / ".pytest_cache").exists()
+
+
+def test_collect_only_shows_the_plan_and_changes_nothing(project: Project) -> None:
+    seed(
+        project,
+        task("p-a", title="Parse"),
+        task("p-b", "p-a", title="Print \x1b[31m"),
+        task("p-c", status="deferred"),
+    )
+    before, tasks = Checkout.of(project), project.tasks()
+    refs = project.git("for-each-ref")
+    result = project.run("--cobbler-generate", "--collect-only", "-p", "no:cacheprovider")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "cobbler: no generation yet, nothing is started",
+            "waiting: p-c: deferred",
+            "collected 3 items",
+            "*<StitchItem p-a: Parse>",
+            r"*<StitchItem p-b: Print \x1b[[]31m, needs p-a>",
+            "*<MeasureItem cycle-1>",
+            "*3 tests collected*",
+        ]
+    )
+    assert (Checkout.of(project), project.tasks(), project.git("for-each-ref")) == (before, tasks, refs)
+    assert not (project.path / ".cobbler").exists()
+
+    assert project.run("--cobbler-generate", "-k", "p-a").ret == 0
+    tip = project.git("rev-parse", project.generation or "")
+    result = project.run("--cobbler-generate", "--co", "-q")
+    assert result.outlines[:2] == ["configuration.yaml::stitch::p-b", "configuration.yaml::measure::cycle-1"]
+    assert project.git("rev-parse", project.generation or "") == tip
+
+
+def test_setup_plan_starts_no_agent(project: Project) -> None:
+    result = project.run("--cobbler-generate", "--setup-plan")
+    assert result.ret == 0
+    assert project.generation is None
+    assert statuses(project) == {"p-a": "open", "p-b": "open"}
+
+
+def test_when_addopts_deselect_everything_they_are_named(project: Project) -> None:
+    project.write({"pytest.ini": "[pytest]\naddopts = -m unit\nmarkers = unit\n"})
+    result = project.run("--cobbler-generate")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(
+        ["all 3 items were deselected; addopts: -m unit (not in this run: -o addopts=)"]
+    )
+    assert project.run("--cobbler-generate", "-o", "addopts=", "-k", "p-a").ret == 0
+
+
+def test_an_empty_group_is_nothing_to_do(cobbler_project: Project, cobbler_agent: StandInAgent) -> None:
+    result = cobbler_project.run("--cobbler-generate", "configuration.yaml::stitch")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result = cobbler_project.run("--cobbler-generate", "--cobbler-cycles=0")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert cobbler_project.tasks() == []

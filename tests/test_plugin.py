@@ -1,0 +1,138 @@
+"""What the plugin does to runs of pytest that are none of its business, and which action it takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.testing.project import Project
+
+LOADED = {"pytest_cobbler", "pytest_cobbler.plugin", "pytest_cobbler.hookspecs"}
+
+ORDINARY = """
+import sys
+
+def test_what_is_loaded():
+    assert {name for name in sys.modules if name.split(".")[0] == "pytest_cobbler"} == LOADED
+
+def test_two():
+    assert 1 + 1 == 3
+"""
+
+
+def test_an_ordinary_run_loads_the_plugin_and_its_hooks_only(cobbler_project: Project) -> None:
+    cobbler_project.write({"test_it.py": ORDINARY.replace("LOADED", repr(LOADED))})
+    result = cobbler_project.run()
+    result.assert_outcomes(passed=1, failed=1)
+
+
+def test_an_ordinary_run_prints_and_writes_what_it_would_without_the_plugin(cobbler_project: Project) -> None:
+    cobbler_project.write({"test_it.py": ORDINARY.replace("LOADED", repr(LOADED))})
+    options = ("-v", "-rA", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-k", "two")
+    without = cobbler_project.run(*options, "-p", "no:cobbler")
+    files = listing(cobbler_project.directory)
+    with_it = cobbler_project.run(*options)
+    assert shown(with_it.outlines) == shown(without.outlines)
+    assert with_it.errlines == without.errlines == []
+    assert with_it.ret == without.ret == 1
+    assert listing(cobbler_project.directory) - files == {
+        cobbler_project.directory / "run-2" / name for name in ("", "stdout", "stderr", "junit.xml")
+    }
+
+
+def listing(directory: Path) -> set[Path]:
+    return {path for path in directory.rglob("*") if "__pycache__" not in path.parts}
+
+
+def shown(lines: list[str]) -> list[str]:
+    """What was printed, without what differs from run to run."""
+    varying = ("plugins:", "generated xml file")
+    return [line.partition(" in 0.")[0] for line in lines if not line.strip(" -").startswith(varying)]
+
+
+def test_importing_the_plugin_imports_nothing_that_pytest_has_not_loaded() -> None:
+    program = """
+import sys
+from _pytest.config import get_config
+
+get_config()
+before = set(sys.modules)
+import pytest_cobbler.plugin
+print(*sorted(set(sys.modules) - before))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["pytest_cobbler", "pytest_cobbler.plugin"]
+
+
+def test_the_help_shows_the_options_in_a_group_of_their_own(cobbler_project: Project) -> None:
+    result = cobbler_project.run("--help")
+    start = result.outlines.index("AI code generation:")
+    group = result.outlines[start + 1 : result.outlines.index("", start + 1)]
+    named = {line.split()[0].partition("=")[0] for line in group if line.startswith("  --")}
+    assert {"--cobbler-start", "--cobbler-generate", "--cobbler-demo", "--cobbler-jobs"} <= named
+    assert all(name.startswith("--cobbler-") for name in named)
+
+
+def test_a_conftest_may_hold_our_hooks_and_markers_in_any_run(cobbler_project: Project) -> None:
+    cobbler_project.write(
+        {
+            "conftest.py": "def pytest_cobbler_outcome(item, outcome): ...\n",
+            "test_it.py": "import pytest\n\n@pytest.mark.cobbler_stitch(task='x')\ndef test_it(): ...\n",
+        }
+    )
+    cobbler_project.run("--strict-markers").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("others", [["--cobbler-start"], ["--cobbler-demo"]])
+def test_two_actions_at_once_are_refused(cobbler_project: Project, others: list[str]) -> None:
+    result = cobbler_project.run("--cobbler-generate", *others)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --cobbler-* and --cobbler-*: one action at a time"])
+    assert cobbler_project.generation is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--cobbler-start", "--help"),
+        ("--cobbler-start", "--fixtures"),
+        ("--cobbler-generate", "--help"),
+        ("--cobbler-generate", "--fixtures"),
+        ("--cobbler-generate", "--markers"),
+        ("--cobbler-generate", "--cache-show"),
+    ],
+)
+def test_a_question_to_pytest_is_answered_and_nothing_done(
+    cobbler_project: Project, options: tuple[str, str]
+) -> None:
+    result = cobbler_project.run(*options)
+    assert (result.ret, result.errlines) == (0, [])
+    assert cobbler_project.generation is None
+    assert not (cobbler_project.path / ".cobbler").exists()
+
+
+def test_an_action_needs_a_configuration(cobbler_project: Project) -> None:
+    (cobbler_project.path / "configuration.yaml").unlink()
+    for action in ("--cobbler-start", "--cobbler-generate"):
+        result = cobbler_project.run(action)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(
+            [f"ERROR: {action}: there is no configuration.yaml here", "*podman_image*"]
+        )
+
+
+def test_a_wrong_configuration_is_one_clear_error(cobbler_project: Project) -> None:
+    cobbler_project.write({"configuration.yaml": "sandbox: none\njobz: 2\n"})
+    result = cobbler_project.run("--cobbler-generate")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: configuration.yaml:2: jobz: unknown key; did you mean jobs[?]"])
+    assert result.outlines == []
+
+
+def test_a_wrong_option_is_named_as_the_option_it_is(cobbler_project: Project) -> None:
+    result = cobbler_project.run("--cobbler-generate", "--cobbler-jobs=0")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *--cobbler-jobs*"])
