@@ -91,30 +91,31 @@ class BdTracker:
 
     def claim(self, task_id: str, claim: Claim) -> None:
         self._confirm(task_id)
-        answer = self._claim(task_id, claim, "")
-        if not _is_claimed(answer.issue(task_id), claim):
+        answer = self._try_to_claim(task_id, claim, "")
+        if _is_claimed(answer.issue(task_id), claim):
+            return
+        task = self._show(task_id)
+        if task.status == "open" and task.assignee == ACTOR:  # a person opened it again and left the name
+            answer = self._try_to_claim(task_id, claim, ACTOR)
             task = self._show(task_id)
-            if task.status == "open" and task.assignee == ACTOR:  # a person opened it again and left the name
-                answer = self._claim(task_id, claim, ACTOR)
-                task = answer.issue(task_id) or task
-            if _is_claimed(task, claim):
-                return
-            if task.status != "open" or task.assignee not in ("", ACTOR):
-                raise AlreadyClaimed(f"{task_id} cannot be claimed: {task.state}")
+        if _is_claimed(task, claim):
+            return
+        if task.status == "open" and task.assignee in ("", ACTOR):
             raise answer.failure(f"bd did not claim {task_id}")
+        raise AlreadyClaimed(f"{task_id} cannot be claimed: {task.state}")
 
-    def _claim(self, task_id: str, claim: Claim, assignee: str) -> _Answer:
+    def _try_to_claim(self, task_id: str, claim: Claim, assignee: str) -> _Answer:
         record = json.dumps({METADATA: asdict(claim)})
-        if not self._guards():
-            task = self._show(task_id)
-            if task.status != "open" and task.claim != claim:
-                raise AlreadyClaimed(f"{task_id} cannot be claimed: {task.state}")
-            return self._bd("update", task_id, "--claim", "--metadata", record)
-        # Not --claim: that one succeeds, and would replace the record, where another run holds the task under
-        # the same name; and its lease of five minutes invites `bd reclaim` to take the task away.
-        guards = ("--if-status", "open", "--if-assignee", assignee)
-        changes = ("--status", "in_progress", "--assignee", ACTOR, "--metadata", record)
-        return self._bd("update", task_id, *guards, *changes)
+        if self._guards():
+            # Not --claim: that one succeeds, and would replace the record, where another run holds the task
+            # under the same name; and its lease of five minutes invites `bd reclaim` to take the task away.
+            guards = ("--if-status", "open", "--if-assignee", assignee)
+            changes = ("--status", "in_progress", "--assignee", ACTOR, "--metadata", record)
+            return self._bd("update", task_id, *guards, *changes)
+        task = self._show(task_id)
+        if task.status != "open" and task.claim != claim:
+            raise AlreadyClaimed(f"{task_id} cannot be claimed: {task.state}")
+        return self._bd("update", task_id, "--claim", "--metadata", record)
 
     def release(self, task_id: str, comment: str = "") -> None:
         task = self._show(task_id)
@@ -185,7 +186,7 @@ class BdTracker:
         if (self._beads_dir / ISSUES).exists():
             raise TrackerError(
                 f"{self._beads_dir} holds an embedded store, and bd has none there yet",
-                "leave `tracker` at `auto`, or let bd adopt the store: `bd init --from-jsonl --stealth`",
+                "leave `tracker` at `auto`, or let bd adopt it: `bd init --from-jsonl --prefix P --stealth`",
             )
         return self._beads_dir.is_dir() and any(self._beads_dir.iterdir())
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from pytest_cobbler.errors import TrackerError
 from pytest_cobbler.tracker.base import AlreadyClaimed, Tracker
 from pytest_cobbler.tracker.bd import BdTracker
-from tests.tracker.stores import MINE, BdStore, issue, new
+from tests.tracker.stores import MINE, BdStore, Record, issue, new
 
 VERSION = '{"schema_version": 1, "version": "%s"}'
 
@@ -130,7 +131,32 @@ def test_what_is_no_answer_is_an_error_and_never_no_tasks(stub: Stub, script: st
     ],
 )
 def test_success_that_bd_does_not_show_is_none(stub: Stub, answer: str) -> None:
-    failures(stub(f"echo '{answer}'"), slice(1, 7))
+    tracker = stub(shown(issue("proj-abc")) + f"echo '{answer}'")
+    calls: list[tuple[Callable[[], object], str]] = [
+        (lambda: tracker.create([new("a")]), "bd did not create the tasks"),
+        (lambda: tracker.claim("proj-abc", MINE), "bd did not claim proj-abc"),
+        (lambda: tracker.comment("proj-abc", "text"), "bd did not add the comment to proj-abc"),
+        (lambda: tracker.close("proj-abc", "done"), "bd did not close proj-abc"),
+    ]
+    for call, complaint in calls:
+        with pytest.raises(TrackerError, match=complaint):
+            call()
+
+
+@pytest.mark.parametrize(
+    "answer", ["[]", "kept", '[{"id": "proj-abc", "status": "open", "assignee": "jane"}]']
+)
+def test_a_task_that_bd_did_not_open_again_is_an_error(stub: Stub, answer: str) -> None:
+    held = {"assignee": "cobbler", "metadata": {"cobbler": asdict(MINE)}}
+    for status, call in (("in_progress", "release"), ("closed", "reopen")):
+        found = issue("proj-abc", status=status, **held)
+        tracker = stub(shown(found) + f"echo '{json.dumps([found]) if answer == 'kept' else answer}'")
+        with pytest.raises(TrackerError, match="bd did not open proj-abc again"):
+            getattr(tracker, call)("proj-abc")
+
+
+def shown(found: Record) -> str:
+    return f"if [ \"$1\" = show ]; then echo '{json.dumps([found])}'; exit; fi\n"
 
 
 def test_an_update_that_did_not_take_is_an_error(stub: Stub) -> None:

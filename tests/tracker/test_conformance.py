@@ -124,10 +124,10 @@ def test_any_text_survives(store: Store) -> None:
     assert found[ids["html"]].title == "Zürich <&> \u2028 \U0001f980"
     assert found[ids["long"]].title == "ü" * 250
 
-    tracker.comment(ids["html"], "".join(TEXTS.values()))
+    text = "--force\0" + 3 * "".join(TEXTS.values())
+    tracker.comment(ids["html"], text)
     (comment,) = store.records()[ids["html"]]["comments"]
-    assert comment["text"] == "".join(TEXTS.values())
-    assert comment["author"] == ACTOR
+    assert (comment["text"], comment["author"]) == (text, ACTOR)
 
 
 def test_half_a_character_is_replaced_not_fatal(store: Store) -> None:
@@ -215,10 +215,10 @@ def test_close_keeps_who_did_it_and_can_be_repeated(store: Store) -> None:
     tracker = store.tracker()
     name = tracker.create([new("a")])["a"]
     tracker.claim(name, MINE)
-    tracker.close(name, "landed as 1234\nwith -- <signs>")
+    tracker.close(name, "--force\nlanded as <1234>")
 
     record = store.records()[name]
-    assert (record["status"], record["close_reason"]) == ("closed", "landed as 1234\nwith -- <signs>")
+    assert (record["status"], record["close_reason"]) == ("closed", "--force\nlanded as <1234>")
     assert record["closed_at"]
     assert record["metadata"]["cobbler"]["run"] == "run-1"
     assert by_id(tracker)[name].claim is None

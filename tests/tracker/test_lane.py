@@ -18,6 +18,7 @@ class Recorder:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.threads: set[int] = set()
+        self.entered = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
         self.error: BaseException | None = None
@@ -25,6 +26,7 @@ class Recorder:
     description = "a recorder"
 
     def _note(self, call: str) -> None:
+        self.entered.set()
         assert self.gate.wait(20)
         self.calls.append(call)
         self.threads.add(threading.get_ident())
@@ -110,9 +112,8 @@ def test_closing_finishes_what_is_queued(lane: TrackerLane, tracker: Recorder) -
 
 def test_what_closing_cannot_finish_in_time_is_a_failure(lane: TrackerLane, tracker: Recorder) -> None:
     tracker.gate.clear()
-    running = lane.close_task("a", "done")
-    while not running.running():
-        pass
+    lane.close_task("a", "done")
+    assert tracker.entered.wait(20)
     queued = [lane.comment("b", "x"), lane.claim("c", MINE), lane.close_task("d", "done")]
     assert not lane.close(0.1)
     assert [failure.call for failure in lane.failures] == ["comment on b", "close d"]
