@@ -21,15 +21,15 @@ import pytest
 
 from pytest_cobbler.process import Completion, run
 
-TOOLS = ("sh", "git", "cat", "chmod", "cp", "find", "mktemp", "rm", "xargs")
-"""All that it finds: no podman, no bd, no claude."""
+MISSING = {"podman", "docker", "buildah", "bd", "claude", "node", "curl", "wget", "ssh"}
+"""Programs that it does not find."""
 
 TITLES = {"Convert lengths", "Convert weights", "Convert temperatures", "Convert on the command line"}
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a demo is run: in an empty directory, with an empty home and few programs."""
+    """Where a demo is run: in an empty directory, with an empty home, without some programs."""
 
     directory: Path
 
@@ -37,10 +37,10 @@ class Place:
     def create(cls, directory: Path) -> Place:
         for name in ("here", "home", "bin", "tmp"):
             (directory / name).mkdir()
-        for tool in TOOLS:
-            found = shutil.which(tool)
-            assert found, tool
-            (directory / "bin" / tool).symlink_to(found)
+        found = [Path(shutil.which(name) or name) for name in ("sh", "git")]
+        programs = {program.name: program for path in found for program in path.parent.iterdir()}
+        for name in programs.keys() - MISSING:
+            (directory / "bin" / name).symlink_to(programs[name])
         return cls(directory)
 
     @property
