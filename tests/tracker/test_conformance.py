@@ -215,10 +215,10 @@ def test_close_keeps_who_did_it_and_can_be_repeated(store: Store) -> None:
     tracker = store.tracker()
     name = tracker.create([new("a")])["a"]
     tracker.claim(name, MINE)
-    tracker.close(name, "--force\nlanded as <1234>")
+    tracker.close(name, "--force\0\nlanded as <1234>")
 
     record = store.records()[name]
-    assert (record["status"], record["close_reason"]) == ("closed", "--force\nlanded as <1234>")
+    assert (record["status"], record["close_reason"]) == ("closed", "--force\0\nlanded as <1234>")
     assert record["closed_at"]
     assert record["metadata"]["cobbler"]["run"] == "run-1"
     assert by_id(tracker)[name].claim is None
