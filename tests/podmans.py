@@ -69,9 +69,9 @@ def rootless_podman(
         "STORAGE_DRIVER": "overlay",
     }
     if "CONTAINERS_CONF" in environment:
-        environment["CONTAINERS_CONF"] = shutil.copy(
-            environment["CONTAINERS_CONF"], runtime / "containers.conf"
-        )
+        readable = runtime / "containers.conf"
+        shutil.copyfile(environment["CONTAINERS_CONF"], readable)
+        environment["CONTAINERS_CONF"] = str(readable)
     os.chown(runtime, user.pw_uid, user.pw_gid)
     rootless = Podman(str(program), environment, None)
     _hand_over(minimal_image, own_podman, rootless, runtime)

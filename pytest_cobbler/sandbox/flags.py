@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +20,15 @@ _SHARED_MEMORY: Final = 64 * 1024 * 1024
 _ENFORCING: Final = Path("/sys/fs/selinux/enforce")
 
 
-def flags(job: Job, owner: tuple[int, int] | None) -> list[str]:
+def flags(job: Job, owner: tuple[int, int] | None, arguments: Sequence[str] = ()) -> list[str]:
     """The flags of ``podman run`` for ``job``, whose user is ``owner`` or, without one, the caller.
+
+    ``arguments`` are further ones, which the job's own follow; both override what they repeat.
 
     Raises:
         SandboxError: a mount that podman could not be told.
     """
+    further = [*arguments, *job.arguments]
     return [
         "--pull=never",
         "--entrypoint=sh",
@@ -31,8 +36,9 @@ def flags(job: Job, owner: tuple[int, int] | None) -> list[str]:
         *_privileges(),
         *_network(job.network),
         *_file_system(job),
+        *([] if _mounts_tmp(further) else _tmp(job.limits)),
         *_limits(job.limits),
-        *job.arguments,
+        *further,
     ]
 
 
@@ -62,15 +68,29 @@ def _network(network: Network) -> list[str]:
 
 
 def _file_system(job: Job) -> list[str]:
-    size = "" if job.limits.disk is None else f",size={job.limits.disk}"
     return [
         "--read-only",
-        f"--tmpfs=/tmp:rw,exec,nosuid,nodev,mode=1777{size}",
         # The lifeline lays the job's stdin there.
         f"--shm-size={_SHARED_MEMORY + len(job.stdin)}b",
         f"--workdir={job.workdir}",
         *(f"--volume={_volume(mount)}" for mount in job.mounts),
     ]
+
+
+def _tmp(limits: Limits) -> list[str]:
+    size = "" if limits.disk is None else f",size={limits.disk}"
+    return [f"--tmpfs=/tmp:rw,exec,nosuid,nodev,mode=1777{size}"]
+
+
+def _mounts_tmp(arguments: Sequence[str]) -> bool:
+    """Whether one of ``arguments`` mounts something at /tmp, which podman allows once only."""
+    words = [part for argument in arguments for part in argument.split("=", 1)]
+    for flag, value in pairwise(words):
+        fields = value.split(":")
+        target = fields[1:2] if flag in ("-v", "--volume") else fields[:1]
+        if flag in ("-v", "--volume", "--tmpfs") and target == ["/tmp"]:
+            return True
+    return False
 
 
 def _volume(mount: Mount) -> str:

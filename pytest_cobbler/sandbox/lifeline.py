@@ -41,16 +41,18 @@ cobbler_token=$1 cobbler_header=$2 cobbler_blocks=$3 cobbler_rest=$4 cobbler_kee
 shift 4
 cobbler_say() { printf '%s %s\n' "$cobbler_token" "$*" >&2; }
 cobbler_take() { dd bs="$1" count="$2" iflag=fullblock 2>/dev/null; }
+cobbler_fail() { cobbler_say failed "$*"; exit 1; }
 cobbler_say started
 for cobbler_program in dd cat mkdir rm; do
   command -v $cobbler_program >/dev/null || { cobbler_say lacks $cobbler_program; exit 127; }
 done
 eval "$(cobbler_take "$cobbler_header" 1)"
-[ "$cobbler_ready" = "$cobbler_token" ] || exit 1
+[ "$cobbler_ready" = "$cobbler_token" ] || cobbler_fail its environment did not arrive
 mkdir -p "$HOME"
-: >$cobbler_keep/cobbler-stdin
-[ "$cobbler_blocks" = 0 ] || cobbler_take BLOCK "$cobbler_blocks" >>$cobbler_keep/cobbler-stdin
-[ "$cobbler_rest" = 0 ] || cobbler_take "$cobbler_rest" 1 >>$cobbler_keep/cobbler-stdin
+{
+  { [ "$cobbler_blocks" = 0 ] || cobbler_take BLOCK "$cobbler_blocks"; } &&
+  { [ "$cobbler_rest" = 0 ] || cobbler_take "$cobbler_rest" 1; }
+} >$cobbler_keep/cobbler-stdin || cobbler_fail its stdin does not fit into $cobbler_keep
 exec 3<&0 <$cobbler_keep/cobbler-stdin
 rm $cobbler_keep/cobbler-stdin
 command -v "$1" >/dev/null || { cobbler_say missing; exit 127; }
@@ -109,6 +111,7 @@ class Words:
         self.started = False
         self.missing = False
         self.lacks = ""
+        self.failure = ""
         self.status: int | None = None
         """Exit status of the job; ``None`` if the lifeline did not live to say it."""
 
@@ -136,5 +139,7 @@ class Words:
                 self.missing = True
             case ["lacks", program]:
                 self.lacks = program
+            case ["failed", *why]:
+                self.failure = " ".join(why)
             case ["ended", status] if status.isdigit():
                 self.status = int(status)

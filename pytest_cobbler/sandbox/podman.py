@@ -39,6 +39,7 @@ _ADMINISTRATION: Final = 120.0
 
 _VARIABLES: Final = (
     "CONTAINERS_CONF",
+    "CONTAINERS_CONF_OVERRIDE",
     "CONTAINERS_STORAGE_CONF",
     "CONTAINERS_REGISTRIES_CONF",
     "CONTAINER_CONNECTION",
@@ -221,8 +222,7 @@ class PodmanSandbox:
             f"--name={name}",
             f"--label={_LABEL_REPOSITORY}={self._repository}",
             f"--label={_LABEL_RUN}={self._run_id}",
-            *flags(job, self._owner),
-            *self._arguments,
+            *flags(job, self._owner, self._arguments),
             job.image or self._image,
             *lifeline.arguments(words.token, header, job.stdin, job.argv),
         ]
@@ -287,6 +287,8 @@ class PodmanSandbox:
                 f"the image {image} has no {words.lacks}, which the first process of a job needs",
                 _NEEDED,
             )
+        if words.failure:
+            raise SandboxError(f"the job {job.name} cannot start: {words.failure}", evidence=errors.text)
         if words.missing:
             raise SandboxError(
                 f"there is no program {job.argv[0]} in the image {image}",

@@ -68,6 +68,13 @@ class TestDiagnosis:
             ended(sandbox, "true", arguments=("--no-such-flag",))
         assert "unknown flag" in caught.value.evidence
 
+    def test_a_prompt_that_does_not_fit(
+        self, own_podman: Podman, minimal_image: str, repository: str
+    ) -> None:
+        sandbox = own_podman.sandbox(minimal_image, repository=repository)
+        with pytest.raises(SandboxError, match="its stdin does not fit into /dev/shm"):
+            ended(sandbox, "true", stdin=bytes(2_000_000), arguments=("--shm-size=1m",))
+
     def test_no_podman(self) -> None:
         sandbox = PodmanSandbox("image", repository="r", run_id="here", owner=None, program="no-such-podman")
         with pytest.raises(SandboxError, match="no-such-podman") as caught:
@@ -154,6 +161,21 @@ class TestFlags:
 
     def test_extra_arguments_come_last_and_win(self) -> None:
         assert flags(shell("true", arguments=("--read-only=false",)), owner=None)[-1] == "--read-only=false"
+
+    @pytest.mark.parametrize(
+        ("arguments", "ours"),
+        [
+            (("--tmpfs", "/tmp:size=1g"), False),
+            (("--tmpfs=/tmp",), False),
+            (("-v", "./cache:/tmp:rw"), False),
+            (("--volume=./cache:/tmp",), False),
+            (("-v", "/tmp:/data:ro"), True),
+            (("--tmpfs=/tmp/deeper", "--memory=1g"), True),
+        ],
+    )
+    def test_tmp_is_left_to_who_asks_for_another(self, arguments: tuple[str, ...], ours: bool) -> None:
+        for found in (flags(shell("true", arguments=arguments), None), flags(shell("true"), None, arguments)):
+            assert any(flag.startswith("--tmpfs=/tmp:rw,exec") for flag in found) == ours
 
     def test_an_open_network_is_podmans_default_one(self) -> None:
         found = flags(shell("true", network=Network.OPEN), owner=None)
