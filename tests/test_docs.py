@@ -1,0 +1,228 @@
+"""What the documents say is there is there, and what is there is said."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.config import Config, load
+from pytest_cobbler.cycle.outcome import Verdict
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "pytest_cobbler"
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = (ROOT / "README.md").read_text("utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+
+every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+
+
+def source(path: str) -> str:
+    return (PACKAGE / path).read_text("utf-8")
+
+
+def section(title: str, text: str = README) -> str:
+    """What stands under a heading, up to the next one of its level."""
+    level = title.split(" ")[0]
+    return re.split(rf"^{level} ", text.split(f"\n{title}\n")[1], flags=re.MULTILINE)[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of every row of the tables in ``text``, without their heads."""
+    tables = re.findall(r"^\|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for t in tables for line in t.splitlines()]
+
+
+def quoted(text: str) -> list[str]:
+    """The words between single backticks."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"`([^`\n]+)`", prose)
+
+
+# -- commands and options
+
+
+def test_the_tests_are_one_command() -> None:
+    [block] = re.findall(r"^<!-- the tests -->\n```sh\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    assert block == "pip install '.[test]' && python -m pytest\n"
+
+
+def test_the_demo_is_one_command() -> None:
+    assert "```sh\npip install . && pytest --cobbler-demo\n```" in README
+
+
+def test_the_readme_has_every_option() -> None:
+    known = set(re.findall(r'"(--cobbler-[a-z-]+)"', source("plugin.py")))
+    assert known
+    assert {quoted(row[0])[0].split(" ")[0] for row in rows(section("## Options"))} == known
+
+
+@every_document
+def test_options_exist(document: Path) -> None:
+    said = set(re.findall(r"--cobbler-[a-z]+(?:-[a-z]+)*", document.read_text("utf-8")))
+    assert said <= set(re.findall(r"--cobbler-[a-z]+(?:-[a-z]+)*", source("plugin.py")))
+
+
+def test_every_fixture_is_described() -> None:
+    known = set(re.findall(r"^def (cobbler_\w+)\(", source("plugin.py"), re.MULTILINE))
+    described = {row[0].strip("`") for row in rows((ROOT / "docs" / "fixtures.md").read_text("utf-8"))}
+    assert {name for name in described if name.startswith("cobbler_")} == known
+    assert known <= set(quoted(section("## Fixtures")))
+
+
+# -- configuration
+
+
+def test_the_readme_names_keys_that_exist() -> None:
+    said = [key for row in rows(section("## Configuration")) for key in quoted(row[0])]
+    assert said
+    assert set(said) <= set(Config.model_fields)
+
+
+def test_the_readme_has_a_configuration(tmp_path: Path) -> None:
+    [example] = re.findall(r"^```yaml\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    (tmp_path / "configuration.yaml").write_text(example, encoding="utf-8")
+    assert load(tmp_path / "configuration.yaml").podman_image
+
+
+# -- outcomes
+
+
+def test_the_readme_has_every_outcome() -> None:
+    words = {row[0] for row in rows(section("## Outcomes")) if row[0].isupper()}
+    assert words == {str(verdict).upper() for verdict in Verdict} | {"SKIPPED"}
+
+
+def test_the_readme_has_the_causes_of_failures() -> None:
+    [failed] = [row for row in rows(section("## Outcomes")) if row[0] == "FAILED"]
+    said = set(quoted(failed[2]))
+    other_outcomes = {"cancelled", "limited", "claimed", "needs", "measure"}
+    files = [*(PACKAGE / "cycle").glob("*.py"), PACKAGE / "session" / "loop.py"]
+    trees = [ast.parse(path.read_text("utf-8")) for path in files]
+    assert said <= {text for tree in trees for text in strings(tree)}
+    given = {
+        text
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg == "cause"
+        for text in strings(node.value)
+    }
+    assert given - other_outcomes - {"", "exited"} <= said
+
+
+def strings(tree: ast.AST) -> Iterator[str]:
+    return (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str))
+
+
+def test_the_readme_has_every_exit_code() -> None:
+    codes = [int(row[0]) for row in rows(section("## Outcomes")) if row[0].isdigit()]
+    assert codes == [0, 1, 2, 3, 4, 5]
+    assert set(codes) <= {int(code) for code in pytest.ExitCode}
+
+
+def test_the_readme_has_every_junit_property() -> None:
+    said = {word for row in rows(section("### JUnit")) for word in quoted(row[0])}
+    assert said == set(re.findall(r'"(cobbler_\w+)"', source("session/properties.py")))
+
+
+# -- pages
+
+
+@every_document
+def test_links_lead_somewhere(document: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if not target.startswith("https://"):
+            path, _, anchor = target.partition("#")
+            page = (document.parent / path).resolve() if path else document
+            assert page.is_relative_to(ROOT) and page.exists(), target
+            assert not anchor or anchor in anchors(page), target
+
+
+def anchors(page: Path) -> set[str]:
+    heads = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    linked = set(re.findall(r"\]\(([^)#]+\.md)", README))
+    assert {str(path.relative_to(ROOT)) for path in DOCUMENTS} - {"README.md"} == linked
+
+
+def test_pages_that_messages_name_exist() -> None:
+    named = {
+        page for path in PACKAGE.rglob("*.py") for page in re.findall(r"docs/[a-z]+\.md", path.read_text())
+    }
+    assert {page for page in named if not (ROOT / page).is_file()} == set()
+
+
+@every_document
+def test_nobody_learns_where_it_was_written(document: Path) -> None:
+    text = document.read_text("utf-8")
+    private = r"/work\b|/home/\w|/root/\w|/tmp/venv|\.cache/|\bshared/|https?://(?:localhost|10\.|192\.168\.)"
+    registries = r"docker\.io|quay\.io|ghcr\.io|gcr\.io|registry\.\w|pypi\.|npmjs"
+    assert re.findall(f"{private}|{registries}", text) == []
+
+
+# -- architecture
+
+
+def test_the_architecture_names_files_that_exist() -> None:
+    paths = {
+        word
+        for word in quoted(ARCHITECTURE)
+        if re.fullmatch(r"[\w/]+/|[\w/.]+\.(?:py|sh|md|toml|yaml)", word)
+    }
+    theirs = {"configuration.yaml", "CLAUDE.md", ".git", "tree/", "git/", "output/", "worktree.json"}
+    missing = [p for p in paths - theirs if not ((PACKAGE / p).exists() or (ROOT / p).exists())]
+    assert len(paths) > 20
+    assert missing == []
+
+
+def test_the_architecture_draws_every_room() -> None:
+    drawing = ARCHITECTURE.split("## Rooms")[1].split("```")[1]
+    modules = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py"}
+    rooms = {f"{path.parent.name}/" for path in PACKAGE.glob("*/__init__.py")}
+    assert {word for word in modules | rooms if word not in drawing} == set()
+
+
+def test_the_architecture_names_code_that_exists() -> None:
+    names = [word for word in quoted(ARCHITECTURE) if re.fullmatch(r"_?[A-Za-z]\w*(?:\.\w+)*", word)]
+    known = set(definitions())
+    programs_and_keys = {
+        "bd",
+        "flock",
+        "tree",
+        "git",
+        "index",
+        "gitfile",
+        "output",
+        "stitch",
+        "measure",
+        "config",
+    }
+    unknown = {
+        name
+        for name in names
+        if name.split(".")[-1] not in known
+        and name not in programs_and_keys
+        and name not in Config.model_fields
+        and not hasattr(pytest, name)
+        and not re.search(r"\.(?:py|sh|md|json|toml|yaml)$", name)
+    }
+    assert len(names) > 40
+    assert unknown == set()
+
+
+def definitions() -> Iterator[str]:
+    """The names of everything that the package defines."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                yield node.name
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id
