@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from pytest_cobbler.agents.base import Usage
 from pytest_cobbler.cycle.outcome import Record
 from pytest_cobbler.cycle.run import Run
-from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.errors import CobblerError, TrackerError
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt
-from pytest_cobbler.repository.generations import complete_start
+from pytest_cobbler.repository.generations import active_generations, complete_start
 from pytest_cobbler.repository.harvest import harvest
+from pytest_cobbler.repository.landing import size_of
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.trailers import Landed
 from pytest_cobbler.repository.worktrees import Worktree
+from pytest_cobbler.tracker.base import Task
 
 INTERRUPTED = "interrupted"
 
@@ -61,12 +65,13 @@ def _salvage(run: Run, worktree: Worktree, task_id: str) -> str:
         return f"kept {run.worktrees.keep(worktree)} of {task_id}: {error.cause}"
     if not found.importable:
         return f"kept {run.worktrees.keep(worktree)} of {task_id}: {found.refusals[0]}"
-    run.worktrees.remove(worktree)
-    if not found.change:
-        return f"removed worktree {worktree.name}, which had no change"
-    title = worktree.purpose.get("title", "")
-    commit = run.repository.commit(found.tree, [found.parent], f"Work on {task_id}\n", run.identity)
-    return _keep(run, task_id, int(worktree.purpose["number"]), commit, title)
+    said = f"removed worktree {worktree.name}, which had no change"
+    if found.change:
+        title = worktree.purpose.get("title", "")
+        commit = run.repository.commit(found.tree, [found.parent], f"Work on {task_id}\n", run.identity)
+        said = _keep(run, task_id, int(worktree.purpose["number"]), commit, title)
+    run.worktrees.remove(worktree)  # only now: this run may be killed too
+    return said
 
 
 def _keep(run: Run, task_id: str, number: int, commit: str, title: str) -> str:
@@ -102,17 +107,57 @@ def _task_branches(run: Run) -> Iterator[str]:
 
 
 def _claims(run: Run) -> Iterator[str]:
-    for task in run.tracker.tasks().result():
+    """Tasks that a dead run held: closed where their commit is there, released where it is not.
+
+    In the order in which they landed: no task can be closed before what it needs. Those of another active
+    generation are left to its own next run, which knows whether they landed.
+    """
+    places = {landed.task: place for place, landed in enumerate(run.finished.all())}
+    foreign = active_generations(run.repository, run.config.gen_prefix).keys() - {run.generation.name}
+    for task in sorted(run.tracker.tasks().result(), key=lambda task: places.get(task.id, len(places))):
         claim = task.claim
         if claim is None or (claim.host, claim.repository) != (run.claim.host, run.claim.repository):
             continue
-        if claim.run == run.claim.run:
+        if claim.run == run.claim.run or claim.generation in foreign:
             continue
-        if landed := run.finished.get(task.id):
-            record = Record().as_json("recovery", commit=landed.commit, generation=run.generation.name)
-            run.tracker.comment(task.id, record)
-            run.tracker.close_task(task.id, f"landed in {landed.commit}").result()
-            yield f"closed {task.id}, which had landed in {landed.commit[:12]}"
-        else:
-            run.tracker.release(task.id, "released: the run that had it ended").result()
-            yield f"released {task.id}"
+        try:
+            yield _settle(run, task)
+        except TrackerError as error:  # a person who reopened what it needs, for example
+            yield f"left {task.id} in progress: {error.cause}"
+
+
+def _settle(run: Run, task: Task) -> str:
+    landed = run.finished.get(task.id)
+    if landed is None:
+        run.tracker.release(task.id, "released: the run that had it ended").result()
+        return f"released {task.id}"
+    record = _record(run.repository, landed).as_json(
+        "recovery", commit=landed.commit, generation=run.generation.name
+    )
+    run.tracker.comment(task.id, record)
+    run.tracker.close_task(task.id, f"landed in {landed.commit}").result()
+    return f"closed {task.id}, which had landed in {landed.commit[:12]}"
+
+
+def _record(repository: Repository, landed: Landed) -> Record:
+    """What the commit itself says of what it cost."""
+    said = trailers.read_trailers(repository, landed.commit)
+    size = size_of(repository, f"{landed.commit}^", landed.commit)
+
+    def tokens(kind: str) -> int:
+        return int(said.get(f"Cobbler-Tokens-{kind}", "0"))
+
+    cost = said.get("Cobbler-Cost-USD")
+    return Record(
+        attempts=1,
+        usage=Usage(
+            tokens_input=tokens("Input"),
+            tokens_output=tokens("Output"),
+            tokens_cache_read=tokens("Cache-Read"),
+            tokens_cache_write=tokens("Cache-Write"),
+            cost_usd=float(cost) if cost else None,
+        ),
+        files=size.files,
+        insertions=size.insertions,
+        deletions=size.deletions,
+    )

@@ -18,6 +18,7 @@ from pytest_cobbler.report.journal import timestamp
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt, kept_attempts
 from pytest_cobbler.repository.landing import Merge, land, merge, size_of
+from pytest_cobbler.repository.markers import marked_files
 from pytest_cobbler.repository.trailers import Landed
 from pytest_cobbler.tracker.base import AlreadyClaimed, Task
 
@@ -149,7 +150,9 @@ class Stitching:
             if feedback.kind != "conflict":
                 said = f"{feedback.summary}; since then the work conflicts with what landed"
                 feedback = replace(feedback, kind="conflict", summary=said)
-        return Start(parent=merged.tip, tree=merged.tree, marked=merged.conflicts, feedback=feedback)
+        # Not only of this merge: the work may have begun with markers and never cleared them.
+        marked = {*merged.conflicts, *marked_files(repository.objects, merged.tip, merged.tree)}
+        return Start(parent=merged.tip, tree=merged.tree, marked=tuple(sorted(marked)), feedback=feedback)
 
     def _titles_between(self, commit: str, merged: Merge) -> tuple[str, ...]:
         landed = trailers.landed_tasks(self._run.repository, f"{commit}^..{merged.tip}")

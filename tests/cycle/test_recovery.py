@@ -1,0 +1,207 @@
+"""What the next run does with what a dead one left: repository and tracker are compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.invariants import check
+from pytest_cobbler.testing.project import Project, RunResult
+
+TITLES = [f"Step {word}" for word in ("one", "two", "three", "four", "five", "six")]
+
+
+@pytest.fixture
+def chain(cobbler_project: Project, cobbler_agent: StandInAgent) -> Project:
+    """Six tasks, each of which needs the one before; all have landed."""
+    cobbler_agent.measure().writes_tasks(
+        [{"title": title, "dependency": place - 1} for place, title in enumerate(TITLES)]
+    )
+    for title in TITLES:
+        cobbler_agent.task(title).writes(f"{title}.txt", "done\n").reports(cost_usd=0.25, tokens_output=7)
+    assert cobbler_project.run("--cobbler-generate").ret == 0
+    return cobbler_project
+
+
+def held_by_a_dead_run(project: Project, *titles: str, **claim: str) -> None:
+    """Take the tracker back to where these tasks were claimed and nothing was said of their end."""
+    own = {
+        "host": _hostname(),
+        "repository": Repository(project.path).key,
+        "run": "dead",
+        "generation": project.generation or "",
+    }
+    changes = {"status": "in_progress", "assignee": "cobbler", "metadata": {"cobbler": own | claim}}
+    change_issues(project, *titles, **changes)
+
+
+def change_issues(project: Project, *titles: str, **changes: Any) -> None:
+    store = project.path / ".beads" / "issues.jsonl"
+    records = [json.loads(line) for line in store.read_text().splitlines()]
+    for record in records:
+        if record["title"] in titles:
+            for name in ("closed_at", "close_reason", "comments"):
+                record.pop(name, None)
+            record.update(changes)
+    store.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+
+
+def _hostname() -> str:
+    import socket
+
+    return socket.gethostname()
+
+
+def generate(project: Project) -> RunResult:
+    return project.run("--cobbler-generate", "--cobbler-cycles", "0")
+
+
+def records(project: Project, title: str) -> list[dict[str, Any]]:
+    """The comments on a task that are records."""
+    store = project.path / ".beads" / "issues.jsonl"
+    (issue,) = (one for one in map(json.loads, store.read_text().splitlines()) if one["title"] == title)
+    return [json.loads(comment["text"]) for comment in issue.get("comments", ())]
+
+
+def test_landed_tasks_are_closed_needs_first_whatever_their_ids(chain: Project) -> None:
+    held_by_a_dead_run(chain, *TITLES)
+    result = generate(chain)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert check(chain) == []
+    for commit in chain.landed():
+        result.stdout.fnmatch_lines(
+            [f"recovered: closed {commit.task}, which had landed in {commit.commit[:12]}"]
+        )
+
+
+def test_the_record_of_a_landing_is_taken_from_its_commit(chain: Project) -> None:
+    held_by_a_dead_run(chain, TITLES[0])
+    generate(chain)
+    (record,) = records(chain, TITLES[0])
+    assert record["commit"] == chain.landed()[0].commit
+    assert (record["caller"], record["cost_usd"], record["tokens"]["output"]) == ("recovery", 0.25, 7)
+    assert record["diff"] == {"files": 1, "insertions": 1, "deletions": 0}
+
+
+def test_a_task_whose_need_a_person_reopened_does_not_hold_up_the_run(chain: Project) -> None:
+    change_issues(chain, TITLES[0], status="open", assignee="")
+    held_by_a_dead_run(chain, TITLES[1])
+    result = generate(chain)
+    task = chain.task(TITLES[1]).id
+    result.stdout.fnmatch_lines(
+        [f"recovered: left {task} in progress: *blocked by {chain.task(TITLES[0]).id}*"]
+    )
+    assert chain.task(TITLES[1]).status == "in_progress"
+
+
+@pytest.mark.parametrize("other", [{"host": "elsewhere"}, {"repository": "another"}])
+def test_claims_of_others_are_left_alone(chain: Project, other: dict[str, str]) -> None:
+    held_by_a_dead_run(chain, TITLES[5], **other)
+    result = generate(chain)
+    result.stdout.no_fnmatch_line("recovered: *")
+    assert chain.task(TITLES[5]).status == "in_progress"
+
+
+def test_a_claim_of_another_active_generation_waits_for_its_own_next_run(chain: Project) -> None:
+    first = chain.generation
+    assert first
+    held_by_a_dead_run(chain, TITLES[5])
+    assert chain.run("--cobbler-start").ret == 0
+    second = max(chain.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/generation-*").split())
+    assert second != first
+
+    chain.configure(generation_branch=second)
+    generate(chain).stdout.no_fnmatch_line("recovered: *")
+    assert chain.task(TITLES[5]).status == "in_progress"
+
+    chain.configure(generation_branch=first)
+    generate(chain).stdout.fnmatch_lines([f"recovered: closed {chain.task(TITLES[5]).id}, *"])
+
+
+def test_a_claim_of_a_generation_that_is_gone_is_released(chain: Project) -> None:
+    held_by_a_dead_run(chain, TITLES[5], generation="generation-2001-01-01-00-00-00")
+    change_issues(chain, TITLES[5], labels=[])
+    chain.git("update-ref", f"refs/heads/{chain.generation}", f"{chain.generation}~1")
+    result = chain.run("--cobbler-generate", "--cobbler-cycles", "0")
+    result.stdout.fnmatch_lines([f"recovered: released {chain.task(TITLES[5]).id}"])
+    result.assert_outcomes(passed=1)
+
+
+def test_a_lock_of_git_on_our_own_refs_is_removed(chain: Project) -> None:
+    change_issues(chain, TITLES[5], status="open", assignee="")
+    chain.git("update-ref", f"refs/heads/{chain.generation}", f"{chain.generation}~1")
+    task = chain.task(TITLES[5]).id
+    git = chain.path / ".git"
+    locks = [
+        git / f"refs/heads/{chain.generation}.lock",
+        git / f"refs/heads/task/{chain.generation}-{task}.lock",
+        git / f"refs/cobbler/attempts/{chain.generation}/{task}/1.lock",
+    ]
+    for lock in locks:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    result = generate(chain)
+    result.assert_outcomes(passed=1)
+    assert check(chain, result) == []
+    assert not any(lock.exists() for lock in locks)
+
+
+# Markers of conflicts that we put there ourselves
+
+
+def conflicting(project: Project, tmp_path: Path, **configuration: Any) -> StandInAgent:
+    """Two tasks that change the same line; the second one's first attempt ends after the first has landed."""
+    landed = tmp_path / "landed"
+    agent = project.agent
+    agent.measure().writes_tasks([{"title": "Theirs"}, {"title": "Ours"}])
+    agent.task("Theirs").writes("list.txt", "theirs\n")
+    agent.task("Ours").writes("list.txt", "ours\n").runs(f"until [ -e {landed} ]; do sleep 0.05; done")
+    project.configure(
+        test_command=f"if [ -e {landed} ]; then exit 0; fi; trap 'touch {landed}' EXIT", **configuration
+    )
+    return agent
+
+
+def test_markers_stay_refused_however_many_attempts_leave_them(
+    cobbler_project: Project, tmp_path: Path
+) -> None:
+    agent = conflicting(cobbler_project, tmp_path, max_attempts=4)
+    agent.task("Ours", attempt=2).writes("other.txt", "done\n")
+    agent.task("Ours", attempt=3).writes("more.txt", "done\n")
+    agent.task("Ours", attempt=4).writes("last.txt", "done\n")
+    result = cobbler_project.run("--cobbler-generate")
+    assert "<<<<<<<" not in cobbler_project.files()["list.txt"]
+    task = cobbler_project.task("Ours").id
+    case = result.junit[f"configuration.yaml::stitch::{task}"]
+    assert (case.outcome, case.properties["cobbler_cause"]) == ("failed", "refused"), case.message
+    assert case.properties["cobbler_attempts"] == "4"
+
+
+def test_markers_that_are_cleared_later_land(cobbler_project: Project, tmp_path: Path) -> None:
+    agent = conflicting(cobbler_project, tmp_path, max_attempts=3)
+    agent.task("Ours", attempt=2).writes("other.txt", "done\n")
+    agent.task("Ours", attempt=3).writes("list.txt", "theirs\nours\n")
+    result = cobbler_project.run("--cobbler-generate")
+    result.assert_outcomes(passed=3)
+    assert cobbler_project.files()["list.txt"] == "theirs\nours\n"
+
+
+def test_markers_in_what_a_dead_run_left_are_refused_too(cobbler_project: Project, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    agent = conflicting(cobbler_project, tmp_path)
+    agent.task("Ours", attempt=2).writes("other.txt", "done\n").runs(f"touch {begun}").sleeps(300)
+    agent.task("Ours", attempt=3).writes("more.txt", "done\n")
+    running = cobbler_project.start("--cobbler-generate")
+    running.wait_until(begun.exists)
+    running.kill()
+
+    result = cobbler_project.run("--cobbler-generate")
+    assert "<<<<<<<" not in cobbler_project.files()["list.txt"]
+    task = cobbler_project.task("Ours").id
+    assert result.junit[f"configuration.yaml::stitch::{task}"].properties["cobbler_cause"] == "refused"
+    assert check(cobbler_project, result) == []

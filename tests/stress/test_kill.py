@@ -1,0 +1,207 @@
+"""A run that is killed at any point: the same command again loses nothing and does nothing twice."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.invariants import Checkout, check
+from pytest_cobbler.testing.project import Project, RunResult
+from tests.images import minimal_image
+from tests.parts import need
+from tests.stress.forest import Planned, gate_of_every_commit, plant, titles_that_can_land
+
+__all__ = ["minimal_image"]
+
+KILLED = -signal.SIGKILL
+STEPS = ("claim", "attempt", "agent", "harvest", "merge", "gate", "land", "keep", "close", "release")
+MOST_RUNS = 6
+
+
+def planned(*tasks: tuple[str, tuple[int, ...]], seconds: float = 0.0) -> list[Planned]:
+    return [
+        Planned(number=number, kind=kind, needs=needs, seconds=seconds)
+        for number, (kind, needs) in enumerate(tasks)
+    ]
+
+
+def few() -> list[Planned]:
+    """Two tasks in which everything happens once, one thing at a time."""
+    return planned(("plain", ()), ("breaks the gate", (0,)))
+
+
+def several(seconds: float = 0.1) -> list[Planned]:
+    """Eight tasks that are on their way side by side, conflict, fail, and land."""
+    return planned(
+        ("appends", ()),
+        ("appends", ()),
+        ("commits half", ()),
+        ("plain", (0,)),
+        ("breaks the gate", (2,)),
+        ("fails always", ()),
+        ("fails once", ()),
+        ("edits a line", (3, 4)),
+        seconds=seconds,
+    )
+
+
+def killed_after(line: str) -> dict[str, str]:
+    """The environment of a run that is killed right after a line of the journal."""
+    return {"KILL_AFTER": line, "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def run_killed_after(project: Project, line: str, env: Mapping[str, str] | None = None) -> int:
+    result = project.run(
+        "--cobbler-generate", "-p", "tests.stress.killer", env={**killed_after(line), **(env or {})}
+    )
+    return int(result.ret)
+
+
+def finish(project: Project, tasks: Sequence[Planned], before: Checkout) -> list[RunResult]:
+    """Run the same command until everything has landed that can, and hold every run to the invariants."""
+    results: list[RunResult] = []
+    while not results or titles(project) < titles_that_can_land(tasks):
+        results.append(project.run("--cobbler-generate", timeout=300))
+        assert int(results[-1].ret) in (0, 1), results[-1].outlines
+        assert check(project, results[-1], before=before) == []
+        assert len(results) <= MOST_RUNS
+    assert titles(project) == titles_that_can_land(tasks)
+    assert {task.title for task in project.tasks()} == {task.title for task in tasks}
+    return results
+
+
+def titles(project: Project) -> set[str]:
+    return {commit.title for commit in project.landed()}
+
+
+def projects(directory: Path) -> Iterator[tuple[int, Project]]:
+    """As many projects as are asked for, one at a time, numbered from 1."""
+    for number in itertools.count(1):
+        place = directory / str(number)
+        with Project.create(place / "project", StandInAgent(place / "agent")) as project:
+            yield number, project
+        shutil.rmtree(place)
+
+
+# After every line of the journal
+
+
+def test_after_every_line_of_the_journal(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for number, project in projects(tmp_path):
+        plant(project, few(), jobs=1)
+        before = Checkout.of(project)
+        status = run_killed_after(project, f"*:{number}")
+        if status != KILLED:
+            assert number > 20, "a run without a single fault writes more lines than that"
+            break
+        with subtests.test(line=number):
+            finish(project, few(), before)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_with_several_agents_at_work(cobbler_project: Project, tmp_path: Path, step: str) -> None:
+    plant(cobbler_project, several(), jobs=4)
+    before = Checkout.of(cobbler_project)
+    assert run_killed_after(cobbler_project, f"{step}:2") == KILLED
+    finish(cobbler_project, several(), before)
+    assert gate_of_every_commit(cobbler_project, tmp_path) == {}
+
+
+def test_again_and_again(cobbler_project: Project) -> None:
+    plant(cobbler_project, several(), jobs=4)
+    before = Checkout.of(cobbler_project)
+    for step in STEPS:
+        run_killed_after(cobbler_project, f"{step}:1")
+    finish(cobbler_project, several(), before)
+
+
+def test_in_podman_with_bd(cobbler_project: Project, minimal_image: str) -> None:
+    need("bd")
+    tasks = planned(("plain", ()), ("appends", ()), ("breaks the gate", (0,)), seconds=0.1)
+    plant(
+        cobbler_project,
+        tasks,
+        jobs=2,
+        sandbox="podman",
+        tracker="bd",
+        podman_image=minimal_image,
+        podman_args=cobbler_project.agent.podman_arguments,
+    )
+    before = Checkout.of(cobbler_project)
+    for step in ("attempt", "land", "keep"):
+        assert run_killed_after(cobbler_project, f"{step}:1") == KILLED
+    finish(cobbler_project, tasks, before)
+
+
+# What was on its way
+
+
+def test_what_an_agent_has_made_is_kept_and_gone_on_with(cobbler_project: Project) -> None:
+    agent = cobbler_project.agent
+    agent.measure().writes_tasks([{"title": "Add both"}])
+    begun = cobbler_project.directory / "begun"
+    agent.task("Add both").writes("first.txt", "1\n").runs(f"touch {begun}").sleeps(300)
+    agent.task("Add both", attempt=2).runs("cat first.txt").writes("second.txt", "2\n")
+    before = Checkout.of(cobbler_project)
+    running = cobbler_project.start("--cobbler-generate")
+    running.wait_until(begun.exists)
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    assert any("process" in fault for fault in check(cobbler_project)), "the agent outlives its pytest"
+
+    result = cobbler_project.run("--cobbler-generate")
+
+    task = cobbler_project.task("Add both").id
+    kept = f"refs/cobbler/attempts/{cobbler_project.generation}/{task}/1"
+    result.stdout.fnmatch_lines(
+        [f"recovered: kept the work on {task} as {kept}", f"recovered: released {task}"]
+    )
+    assert check(cobbler_project, result, before=before) == []
+    files = cobbler_project.files()
+    assert (files["first.txt"], files["second.txt"]) == ("1\n", "2\n")
+
+
+# At every move of a ref
+
+
+def wrapped_git(directory: Path, number: int) -> dict[str, str]:
+    """The environment in which git kills who called it instead of making the ``number``-th commit or ref."""
+    directory.mkdir()
+    git, calls = shutil.which("git"), directory / "calls"
+    script = directory / "git"
+    script.write_text(
+        f"""#!/bin/sh
+for word; do
+    case $word in
+    update-ref | commit-tree)
+        printf x >>{calls}
+        [ "$(wc -c <{calls})" -ne {number} ] || {{ kill -9 $PPID; exit 1; }}
+        ;;
+    esac
+done
+exec {git} "$@"
+"""
+    )
+    script.chmod(0o755)
+    return {"PATH": f"{directory}:{os.environ['PATH']}"}
+
+
+def test_before_every_commit_and_every_move_of_a_ref(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for number, project in projects(tmp_path):
+        plant(project, few(), jobs=1)
+        before = Checkout.of(project)
+        result = project.run("--cobbler-generate", env=wrapped_git(project.directory / "bin", number))
+        if result.ret != KILLED:
+            assert number > 15, "a run without a single fault makes more commits and refs than that"
+            break
+        with subtests.test(call=number):
+            if number <= 2:
+                assert project.generation is None, "before the branch is there, nothing is"
+            finish(project, few(), before)
