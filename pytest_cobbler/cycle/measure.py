@@ -39,7 +39,7 @@ class Measured:
 
 
 class Measuring:
-    """One measure on its way. Call it once, in a thread that holds a slot; it gives the slot back."""
+    """One measure on its way. Call it once, in a thread that holds a slot; afterwards give the slot back."""
 
     def __init__(self, run: Run, cycle: int, on_step: Callable[[str], None] | None = None) -> None:
         self._run = run
@@ -49,12 +49,18 @@ class Measuring:
         self._steps: deque[str] = deque(maxlen=STEPS_SHOWN)
 
     def __call__(self) -> Measured:
-        try:
-            measured = self._work()
-        finally:
-            self._run.slots.give()
+        measured = self._work()
         outcome = replace(measured.outcome, record=self._record, transcript_tail="\n".join(self._steps))
         return replace(measured, outcome=outcome)
+
+    @property
+    def record(self) -> Record:
+        """What it has used so far."""
+        return self._record
+
+    def give_slot(self) -> None:
+        """Give the slot back."""
+        self._run.slots.give()
 
     def _step(self, text: str) -> None:
         self._steps.append(text)

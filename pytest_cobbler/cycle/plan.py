@@ -206,12 +206,13 @@ class Selection:
     """What of the tracker's tasks a session takes on.
 
     ``taken`` in the order in which they may start; ``left``: beyond the limit; ``waiting``: id -> why this
-    session cannot do it.
+    session cannot do it; ``foreign``: id -> the other generation that it belongs to.
     """
 
     taken: tuple[Task, ...] = ()
     left: tuple[Task, ...] = ()
     waiting: Mapping[str, str] = field(default_factory=dict)
+    foreign: Mapping[str, str] = field(default_factory=dict)
 
 
 def select_tasks(
@@ -234,8 +235,16 @@ def select_tasks(
         if _is_ours(task, foreign_labels, task_label) and task.id not in done
     }
     waiting = _outside(ours, everything, done)
+    foreign = {
+        task.id: label
+        for task in everything.values()
+        if task.type == "task" and task.id not in done
+        for label in sorted(foreign_labels & set(task.labels))
+    }
     ordered, circles = _ordered([task for task in ours.values() if task.id not in waiting])
-    return Selection(taken=tuple(ordered[:limit]), left=tuple(ordered[limit:]), waiting=waiting | circles)
+    return Selection(
+        taken=tuple(ordered[:limit]), left=tuple(ordered[limit:]), waiting=waiting | circles, foreign=foreign
+    )
 
 
 def _is_ours(task: Task, foreign_labels: frozenset[str], task_label: str | None) -> bool:

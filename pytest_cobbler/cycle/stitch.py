@@ -50,7 +50,7 @@ class Landing:
 
 
 class Stitching:
-    """One task on its way. Call it once, in a thread that holds a slot; it gives the slot back."""
+    """One task on its way. Call it once, in a thread that holds a slot; afterwards give the slot back."""
 
     def __init__(self, run: Run, task: Task, on_step: Callable[[str], None] | None = None) -> None:
         self._run = run
@@ -62,11 +62,19 @@ class Stitching:
 
     def __call__(self) -> Outcome:
         """The outcome, of which nothing is left to do but to report it."""
-        try:
-            outcome = self._work()
-        finally:
-            self._give_slot()
+        outcome = self._work()
         return replace(outcome, record=self._record, transcript_tail="\n".join(self._steps))
+
+    @property
+    def record(self) -> Record:
+        """What it has used so far."""
+        return self._record
+
+    def give_slot(self) -> None:
+        """Give the slot back, if it still has it."""
+        if self._has_slot:
+            self._has_slot = False
+            self._run.slots.give()
 
     def _step(self, text: str) -> None:
         self._steps.append(text)
@@ -106,7 +114,7 @@ class Stitching:
                 return _cancelled()
             attempt = self._attempt(start)
             if not attempt.cause:
-                self._give_slot()
+                self.give_slot()
                 landing = self._land(attempt)
                 if landing.commit:
                     return self._landed(attempt, landing)
@@ -360,11 +368,6 @@ class Stitching:
         return f"{outcome.verdict}: {outcome.summary}\n{record}"
 
     # -- bookkeeping
-
-    def _give_slot(self) -> None:
-        if self._has_slot:
-            self._has_slot = False
-            self._run.slots.give()
 
     def _count(self, **seconds: float) -> None:
         record = self._record

@@ -10,14 +10,13 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from pytest_cobbler.cycle.measure import Measured, Measuring
-from pytest_cobbler.cycle.outcome import Outcome, Verdict
+from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
 from pytest_cobbler.cycle.plan import Plan, State
 from pytest_cobbler.cycle.stitch import Stitching
 from pytest_cobbler.session.nodes import AgentItem, ConfigurationFile, MeasureItem, Placeholder, StitchItem
@@ -42,6 +41,7 @@ class Ended:
 
     key: str
     result: Outcome | Measured | BaseException
+    record: Record
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,17 @@ class Events:
             return self._queue.get(timeout=timeout)
         except queue.Empty:
             return None
+
+
+class Work(Protocol):
+    """What a thread does for one item."""
+
+    @property
+    def record(self) -> Record: ...
+
+    def __call__(self) -> Outcome | Measured: ...
+
+    def give_slot(self) -> None: ...
 
 
 class Loop:
@@ -192,7 +203,7 @@ class Loop:
                 target=self._body, args=(key, self._work(key)), name=f"cobbler-{key}", daemon=True
             ).start()
 
-    def _work(self, key: str) -> Callable[[], Outcome | Measured]:
+    def _work(self, key: str) -> Work:
         item = self._items[key]
 
         def on_step(text: str) -> None:
@@ -202,12 +213,13 @@ class Loop:
             return Stitching(self._run, item.task, on_step)
         return Measuring(self._run, item.cycle, on_step)
 
-    def _body(self, key: str, work: Callable[[], Outcome | Measured]) -> None:
+    def _body(self, key: str, work: Work) -> None:
         try:
             result: Outcome | Measured | BaseException = work()
         except BaseException as error:  # belongs to the item, whatever it is
             result = error
-        self._events.put(Ended(key, result))
+        self._events.put(Ended(key, result, work.record))
+        work.give_slot()  # after the news, which may be that no further agent is to start
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Stepped):
@@ -229,8 +241,12 @@ class Loop:
         if isinstance(result, BaseException):
             item.error = result
             landed = self._run.finished.get(item.name)
-            verdict = Verdict.LANDED if landed else Verdict.FAILED
-            result = Outcome(verdict=verdict, cause="error", commit=landed.commit if landed else "")
+            result = Outcome(
+                verdict=Verdict.LANDED if landed else Verdict.FAILED,
+                cause="error",
+                commit=landed.commit if landed else "",
+                record=event.record,
+            )
         if isinstance(result, Measured):
             assert isinstance(item, MeasureItem)
             item.tasks, item.left = result.tasks, result.left
@@ -253,7 +269,7 @@ class Loop:
         more = bool(self._plan.waiting() or self._running or getattr(item, "tasks", ()))
         item.ihook.pytest_runtest_protocol(item=item, nextitem=self._placeholder if more else None)
         if outcome.verdict is Verdict.LIMITED and not self._session.shouldstop:
-            until = f" until {outcome.until:%H:%M %Z}".rstrip() if outcome.until else ""
+            until = f" until {outcome.until.astimezone():%Y-%m-%d %H:%M %Z}" if outcome.until else ""
             self._session.shouldstop = f"limited{until}: {outcome.summary}"
 
     # -- stopping

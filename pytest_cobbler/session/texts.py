@@ -75,9 +75,13 @@ def all_deselected(count: int, addopts: str) -> str:
 
 def _not_taken(selection: Selection) -> list[str]:
     """The open tasks that are no items, and why."""
-    lines = [f"waiting: {task_id}: {plain(why)}" for task_id, why in list(selection.waiting.items())[:_MOST]]
-    if len(selection.waiting) > _MOST:
-        lines.append(f"waiting: {len(selection.waiting) - _MOST} more")
+    by_reason: dict[str, list[str]] = {}
+    foreign = {task_id: f"belongs to {generation}" for task_id, generation in selection.foreign.items()}
+    for task_id, why in {**selection.waiting, **foreign}.items():
+        by_reason.setdefault(why, []).append(task_id)
+    lines = [f"waiting: {_named(ids)}: {plain(why)}" for why, ids in list(by_reason.items())[:_MOST]]
+    if more := sum(map(len, list(by_reason.values())[_MOST:])):
+        lines.append(f"waiting: {more} more")
     if selection.left:
         lines.append(f"left for the next run (max_issues): {_named(t.id for t in selection.left)}")
     return lines

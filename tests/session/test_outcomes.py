@@ -1,0 +1,367 @@
+"""What becomes of items, in which words, and with which exit status the run ends."""
+
+from __future__ import annotations
+
+import time
+from textwrap import dedent
+
+import pytest
+
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.project import Project
+from tests.session.builders import WRITES_A_FILE, came_to, ids_landed, seed, statuses, stitch, task, words
+
+LIMIT = "Claude AI usage limit reached|1893456000"
+"""What claude says; the number is the moment at which the limit ends."""
+
+
+@pytest.fixture
+def project(cobbler_project: Project) -> Project:
+    """The agent does any task at its first attempt, unless a test says otherwise."""
+    cobbler_project.configure(max_attempts=1)
+    cobbler_project.agent.otherwise().runs(WRITES_A_FILE)
+    return cobbler_project
+
+
+@pytest.fixture
+def agent(project: Project) -> StandInAgent:
+    return project.agent
+
+
+def test_each_failure_says_which_and_why_in_its_first_line(project: Project, agent: StandInAgent) -> None:
+    project.configure(test_command="! grep -l wrong *.txt")
+    agent.task("broken").writes("half.txt", "half\n").runs("echo it went badly >&2").fails(3)
+    agent.task("idle").prints("Nothing to do.")
+    agent.task("red").writes("red.txt", "wrong\n")
+    agent.task("greedy").writes("conftest.py", "").writes("fine.txt", "fine\n")
+    names = ("broken", "idle", "red", "greedy", "good")
+    seed(project, *(task(name) for name in names), task("later", "broken"), task("last", "later"))
+    result = project.run("--cobbler-generate", "configuration.yaml::stitch", "-v", "-rfs")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert words(result) == {
+        "stitch::broken": "FAILED",
+        "stitch::idle": "FAILED",
+        "stitch::red": "FAILED",
+        "stitch::greedy": "FAILED",
+        "stitch::good": "LANDED",
+        "stitch::later": "BLOCKED",
+        "stitch::last": "BLOCKED",
+    }
+    short = {line for line in result.outlines if line.startswith(("FAILED", "BLOCKED"))}
+    assert short == {
+        f"FAILED {stitch('broken')} - agent: exited with 3: it went badly",
+        f"FAILED {stitch('idle')} - no change; if it is done already: bd close idle",
+        f"FAILED {stitch('red')} - gate: test failed (exit 1)",
+        f"FAILED {stitch('greedy')} - refused: conftest.py: a protected path",
+        f"BLOCKED {stitch('later')} - blocked by broken, which did not land",
+        f"BLOCKED {stitch('last')} - blocked by later, which did not land",
+    }
+    result.assert_outcomes(passed=1, failed=4, skipped=2)
+    result.stdout.fnmatch_lines(["generation-*: 1 landed, 4 failed, 2 blocked; tip *"])
+    assert set(statuses(project).values()) == {"open", "closed"}
+    assert ids_landed(project) == ["good"]
+
+
+def test_what_failed_shows_its_evidence_and_where_the_work_is(project: Project, agent: StandInAgent) -> None:
+    project.configure(test_command="cat red.txt; false")
+    agent.task("Make it red").writes("red.txt", "assertion 1 == 2 \x1b[31mfailed\n").prints(
+        "I think I am done."
+    )
+    seed(project, task("red", title="Make it red"))
+    result = project.run("--cobbler-generate", "configuration.yaml::stitch")
+    generation = project.generation
+    result.stdout.fnmatch_lines(
+        [
+            "*___ stitch::red Make it red ___*",
+            "gate: test failed (exit 1)",
+            "*assertion 1 == 2 *failed",
+            f"The work is kept as refs/cobbler/attempts/{generation}/red/1",
+            "*Captured stdout transcript call*",
+            "I think I am done.",
+        ]
+    )
+    assert "\x1b[31m" not in "\n".join(result.outlines)
+    assert "red.txt" in project.files(f"refs/cobbler/attempts/{generation}/red/1")
+
+
+def test_nothing_to_propose_is_success_and_ends_the_measuring(project: Project) -> None:
+    result = project.run("--cobbler-generate", "--cobbler-cycles=3", "-v")
+    assert result.ret == 0
+    assert words(result) == {
+        "measure::cycle-1": "PROPOSED",
+        "measure::cycle-2": "SKIPPED",
+        "measure::cycle-3": "SKIPPED",
+    }
+    result.stdout.fnmatch_lines(["*cycle-3 SKIPPED (nothing left to propose)*"])
+    assert len(list(project.path.glob(".cobbler/*/attempts/*/*"))) == 1
+
+
+def test_an_unusable_proposal_is_kept_and_its_errors_go_back(project: Project, agent: StandInAgent) -> None:
+    project.configure(max_attempts=2)
+    agent.measure(cycle=1).writes_output('[{"index": 0, "title": "Add", "dependency": 7}]')
+    agent.measure(cycle=1, attempt=2).writes_output('[{"index": 0, "title": "Add", "description": "It."}]')
+    result = project.run("--cobbler-generate", "-v")
+    assert result.ret == 0
+    assert list(words(result).values()) == ["PROPOSED", "LANDED"]
+    (measured,) = project.path.glob(".cobbler/*/attempts/cycle-1")
+    assert '"dependency": 7' in (measured / "1" / "tasks.json").read_text()
+    prompt = (measured / "2" / "prompt.md").read_text()
+    assert 'Task 0 ("Add") has no "description".' in prompt
+    assert result.junit["configuration.yaml::measure::cycle-1"].properties["cobbler_attempts"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [("[1, 2", "unusable answer: *"), (None, "the agent wrote no file of tasks")],
+)
+def test_a_measure_without_a_usable_answer_fails(
+    project: Project, agent: StandInAgent, answer: str | None, complaint: str
+) -> None:
+    if answer is None:
+        agent.measure().prints("I forgot.")
+    else:
+        agent.measure().writes_output(answer)
+    result = project.run("--cobbler-generate", "-v")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert words(result) == {"measure::cycle-1": "FAILED"}
+    result.stdout.fnmatch_lines([f"FAILED configuration.yaml::measure::cycle-1 - {complaint}"])
+    result.stdout.fnmatch_lines(["Kept in *attempts/cycle-1"])
+    assert project.tasks() == []
+
+
+def test_a_second_cycle_knows_what_is_finished_and_goes_on(project: Project, agent: StandInAgent) -> None:
+    agent.measure().writes_tasks([{"title": "First step"}, {"title": "Misstep"}])
+    agent.measure().writes_tasks([{"title": "Second step"}])
+    agent.task("Misstep").fails()
+    result = project.run("--cobbler-generate", "--cobbler-cycles=2")
+    first, missed, second = (project.task(title).id for title in ("First step", "Misstep", "Second step"))
+    assert came_to(result) == {
+        "measure::cycle-1": "proposed",
+        f"stitch::{first}": "landed",
+        f"stitch::{missed}": "failed",
+        "measure::cycle-2": "proposed",
+        f"stitch::{second}": "landed",
+    }
+    assert list(came_to(result))[3:] == ["measure::cycle-2", f"stitch::{second}"]
+    assert result.junit[stitch(second)].properties["cobbler_cycle"] == "2"
+    (prompt,) = project.path.glob(".cobbler/*/attempts/cycle-2/1/prompt.md")
+    assert f"<finished-tasks>\n{first}: First step\n</finished-tasks>" in prompt.read_text()
+    assert f"<open-tasks>\n{missed}: Misstep\n</open-tasks>" in prompt.read_text()
+
+
+def test_no_cycles_means_open_tasks_only(project: Project, agent: StandInAgent) -> None:
+    agent.measure().writes_tasks([{"title": "Never"}])
+    seed(project, task("p-a"))
+    result = project.run("--cobbler-generate", "--cobbler-cycles=0")
+    assert (result.ret, came_to(result)) == (0, {"stitch::p-a": "landed"})
+
+
+def test_open_tasks_beyond_the_limit_are_left_and_nothing_is_measured(project: Project) -> None:
+    seed(project, task("p-a"), task("p-b", "p-a"), task("p-c"), task("p-d", "p-a", priority=3))
+    result = project.run("--cobbler-generate", "--cobbler-max-issues=3", "-v")
+    assert result.ret == 0
+    assert words(result)["measure::cycle-1"] == "SKIPPED"
+    result.stdout.fnmatch_lines(["*cycle-1 SKIPPED (1 open tasks are left (max_issues))*"])
+    assert sorted(ids_landed(project)) == ["p-a", "p-b", "p-c"]
+    left = [line for line in result.outlines if line.startswith("left for the next run")]
+    assert left == ["left for the next run (max_issues): p-d"] * 2  # in the header and in the summary
+
+
+def test_proposals_beyond_the_limit_are_named(project: Project, agent: StandInAgent) -> None:
+    agent.measure().writes_tasks(
+        [{"title": "One", "dependency": 2}, {"title": "Two"}, {"title": "Zero"}, {"title": "Three"}]
+    )
+    result = project.run("--cobbler-generate", "--cobbler-max-issues=2", "-rP")
+    assert result.ret == 0
+    assert {found.title for found in project.tasks()} == {"Zero", "One"}
+    result.stdout.fnmatch_lines(["cycle-1 proposed more (max_issues): Two, Three"])
+    result.stdout.fnmatch_lines(
+        ["*___ measure::cycle-1 ___*", "*Captured stdout notes call*", "Two", "Three"]
+    )
+
+
+def test_a_limit_ends_the_run_and_costs_no_attempt(project: Project, agent: StandInAgent) -> None:
+    project.configure(jobs=1)
+    agent.task("p-b").writes("half.txt", "half\n").reports(error=LIMIT)
+    agent.task("p-b", attempt=2).runs(WRITES_A_FILE)
+    seed(project, task("p-a"), task("p-b"), task("p-c"))
+    result = project.run("--cobbler-generate", "-v", "-rs")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert words(result) == {
+        "stitch::p-a": "LANDED",
+        "stitch::p-b": "LIMITED",
+        "stitch::p-c": "CANCELLED",
+        "measure::cycle-1": "CANCELLED",
+    }
+    moment = time.strftime("%H:%M", time.localtime(1893456000))
+    result.stdout.fnmatch_lines(
+        [
+            f"*stitch::p-c CANCELLED (not started: limited until *{moment}*",
+            f"LIMITED {stitch('p-b')} - agent: API error: Claude AI usage limit reached*",
+            f"*!! Interrupted: limited until 2030-01-01 {moment} *: agent: API error: Claude AI usage limit*",
+        ]
+    )
+    assert statuses(project) == {"p-a": "closed", "p-b": "open", "p-c": "open"}
+    assert project.run("--cobbler-generate").ret == 0
+    assert "half.txt" in project.files()
+
+
+def test_tasks_that_are_not_ours_are_named_and_left_alone(project: Project) -> None:
+    assert project.run("--cobbler-start").ret == 0
+    other = project.generation or ""
+    assert project.run("--cobbler-start").ret == 0
+    project.configure(generation_branch=project.generation)
+    records = [
+        task("p-deferred", status="deferred"),
+        task("p-hers", status="in_progress", assignee="jane"),
+        task("p-his", assignee="joe"),
+        task("p-after", "p-hers"),
+        task("p-too", "p-hers"),
+        task("p-other", labels=[other]),
+        task("p-epic", issue_type="epic"),
+        task("p-mine"),
+    ]
+    seed(project, *records)
+    before = {record["id"]: record for record in map(vars, project.tasks())}
+    result = project.run("--cobbler-generate")
+    assert result.ret == 0
+    assert came_to(result) == {"stitch::p-mine": "landed", "measure::cycle-1": "proposed"}
+    waiting = [line for line in result.outlines if line.startswith("waiting")]
+    assert sorted(waiting[: len(waiting) // 2]) == [
+        "waiting: p-after, p-too: waits for p-hers",
+        "waiting: p-deferred: deferred",
+        "waiting: p-hers: in progress, held by jane",
+        "waiting: p-his: assigned to joe",
+        f"waiting: p-other: belongs to {other}",
+    ]
+    assert waiting[: len(waiting) // 2] == waiting[len(waiting) // 2 :]  # in the header and in the summary
+    after = {record["id"]: record for record in map(vars, project.tasks())}
+    assert {**after, "p-mine": None} == {**before, "p-mine": None}
+
+
+@pytest.mark.parametrize(
+    ("option", "failed", "stopped"),
+    [
+        ("-x", ["p-a"], "stopping after 1 failures"),
+        ("--maxfail=2", ["p-a", "p-b"], "stopping after 2 failures"),
+    ],
+)
+def test_after_too_many_failures_what_runs_is_cancelled(
+    project: Project, agent: StandInAgent, option: str, failed: list[str], stopped: str
+) -> None:
+    project.configure(jobs=3)
+    agent.task("p-a").fails()
+    agent.task("p-b").sleeps(0.5).fails() if "p-b" in failed else agent.task("p-b").sleeps(60)
+    agent.task("p-long").writes("half.txt", "half\n").sleeps(60)
+    seed(project, task("p-a"), task("p-b"), task("p-long"), task("p-waits", "p-long"))
+    result = project.run("--cobbler-generate", option, "-v")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.duration < 30
+    found = words(result)
+    assert [name for name, word in found.items() if word == "FAILED"] == [
+        f"stitch::{name}" for name in failed
+    ]
+    assert found["stitch::p-long"] == found["stitch::p-waits"] == found["measure::cycle-1"] == "CANCELLED"
+    result.stdout.fnmatch_lines(
+        [f"*stitch::p-waits CANCELLED (not started: {stopped})*", f"*!! {stopped} !!*"]
+    )
+    assert "half.txt" in project.files(f"refs/cobbler/attempts/{project.generation}/p-long/1")
+    assert statuses(project)["p-long"] == "open"
+
+
+class TestHooksOfTheProject:
+    def test_what_they_commonly_read_of_an_item_is_there(self, project: Project, agent: StandInAgent) -> None:
+        conftest = """
+            import pytest
+
+            def look(item):
+                assert (item.module, item.cls, item.function, item.obj) == (None, None, None, None)
+                assert "db" not in item.fixturenames and item.funcargs.get("page") is None
+                assert not item.keywords.get("slow") and item.get_closest_marker("slow") is None
+                return item.name, item.nodeid, item.path, item.location, item.own_markers, item.originalname
+
+            def pytest_itemcollected(item): look(item)
+
+            def pytest_collection_modifyitems(items):
+                for item in items: look(item)
+
+            @pytest.hookimpl(wrapper=True)
+            def pytest_runtest_makereport(item):
+                look(item)
+                return (yield)
+        """
+        project.write({"conftest.py": dedent(conftest)})
+        agent.measure().writes_tasks([{"title": "Add"}])
+        seed(project, task("p-a"))
+        result = project.run("--cobbler-generate", "-p", "no:cacheprovider")
+        assert result.ret == 0
+        assert list(came_to(result).values()) == ["landed", "proposed", "landed"]
+
+    def test_one_that_raises_on_new_items_fails_the_measure_and_loses_nothing(
+        self, project: Project, agent: StandInAgent
+    ) -> None:
+        conftest = """
+            def pytest_collection_modifyitems(items):
+                assert not any("stitch::" in item.nodeid for item in items), "I know all my tests"
+        """
+        project.write({"conftest.py": dedent(conftest)})
+        agent.measure().writes_tasks([{"title": "Add"}])
+        result = project.run("--cobbler-generate", "-v")
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        assert words(result) == {"measure::cycle-1": "FAILED"}
+        result.stdout.fnmatch_lines(["1 tasks proposed; its call failed:", "*I know all my tests*"])
+        (path := project.path / "conftest.py").unlink()
+        assert not path.exists()
+        again = project.run("--cobbler-generate")
+        assert again.ret == 0
+        assert sorted(came_to(again).values()) == ["landed", "proposed"]
+
+    def test_one_that_fails_after_a_landing_does_not_hide_it(self, project: Project) -> None:
+        conftest = """
+            import pytest
+
+            def pytest_runtest_setup(item):
+                if item.name == "p-setup": raise RuntimeError("no database")
+                if item.name == "p-skip": pytest.skip("not on this machine")
+
+            def pytest_cobbler_outcome(item, outcome):
+                if item.name == "p-hook": raise RuntimeError("no chat server")
+        """
+        project.write({"conftest.py": dedent(conftest)})
+        seed(project, task("p-setup"), task("p-skip"), task("p-hook"), task("p-after", "p-setup"))
+        result = project.run("--cobbler-generate", "-v", "-rEfs", "configuration.yaml::stitch")
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        commits = {landed.task: landed.commit for landed in project.landed()}
+        result.stdout.fnmatch_lines_random(
+            [
+                f"ERROR {stitch('p-setup')} - LANDED in {commits['p-setup']}; its setup failed:",
+                f"FAILED {stitch('p-hook')} - LANDED in {commits['p-hook']}; its call failed:",
+                f"SKIPPED {stitch('p-skip')} - LANDED in {commits['p-skip']}; not on this machine",
+            ]
+        )
+        assert words(result)["stitch::p-after"] == "LANDED"
+        assert set(statuses(project).values()) == {"closed"}
+        assert float(result.junit[stitch("p-setup")].time) > 0.01  # the agent's, though the call never came
+
+    def test_a_failure_that_they_expect_still_blocks_what_needs_it(
+        self, project: Project, agent: StandInAgent
+    ) -> None:
+        conftest = """
+            import pytest
+
+            def pytest_collection_modifyitems(items):
+                for item in items:
+                    if item.name in ("p-hard", "p-easy"):
+                        item.add_marker(pytest.mark.xfail(reason="an experiment"))
+        """
+        project.write({"conftest.py": dedent(conftest)})
+        agent.task("p-hard").fails()
+        seed(project, task("p-hard"), task("p-easy"), task("p-after", "p-hard"))
+        result = project.run("--cobbler-generate", "configuration.yaml::stitch", "-v")
+        assert words(result) == {
+            "stitch::p-hard": "XFAIL",
+            "stitch::p-easy": "LANDED",
+            "stitch::p-after": "BLOCKED",
+        }
+        assert result.ret == 0
+        assert ids_landed(project) == ["p-easy"]
