@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from pytest_cobbler.errors import CobblerError, TrackerError
 from pytest_cobbler.process import Completion, host_environment, run
 from pytest_cobbler.tracker.base import ACTOR, METADATA, AlreadyClaimed, Claim, NewTask, Task, check_batch
-from pytest_cobbler.tracker.embedded import ISSUES, bd_owns
+from pytest_cobbler.tracker.directory import ISSUES, bd_owns
 from pytest_cobbler.tracker.ids import issue_prefix
 from pytest_cobbler.tracker.issue import Issue
 

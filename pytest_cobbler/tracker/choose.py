@@ -9,7 +9,8 @@ from typing import Literal
 from pytest_cobbler.errors import TrackerError
 from pytest_cobbler.tracker.base import Tracker
 from pytest_cobbler.tracker.bd import INSTALL, BdTracker
-from pytest_cobbler.tracker.embedded import EmbeddedTracker, bd_owns
+from pytest_cobbler.tracker.directory import bd_owns
+from pytest_cobbler.tracker.embedded import EmbeddedTracker
 
 __all__ = ["Kind", "open_tracker"]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,36 +17,16 @@ from typing import Any
 
 from pytest_cobbler.errors import TrackerError
 from pytest_cobbler.tracker.base import ACTOR, METADATA, AlreadyClaimed, Claim, NewTask, Task, check_batch
+from pytest_cobbler.tracker.directory import ISSUES, bd_owns
 from pytest_cobbler.tracker.ids import issue_prefix, new_ids, prefix_in_use
 from pytest_cobbler.tracker.jsonl import IssueFile, Line, Record
 
-__all__ = ["ISSUES", "EmbeddedTracker", "bd_owns"]
+__all__ = ["EmbeddedTracker", "bd_owns"]
 
-ISSUES = "issues.jsonl"
-
-_BD_STORES = ("embeddeddolt", "dolt", "proxieddb", "beads.db", "redirect")
 _HELD = ("lease_expires_at", "heartbeat_at", "lease_granted_node")
 _IGNORE_ALL = (
     "# Made by pytest-cobbler so that git does not see this directory. See docs/tracker.md to track it.\n*\n"
 )
-
-
-def bd_owns(beads_dir: Path) -> str:
-    """What in ``beads_dir`` shows that bd keeps the tasks in a database of its own; empty if nothing does."""
-    for name in _BD_STORES:
-        if (beads_dir / name).exists():
-            return name
-    try:
-        data = json.loads((beads_dir / "metadata.json").read_bytes())
-    except FileNotFoundError:
-        return ""
-    except (OSError, ValueError):
-        return "metadata.json"
-    if isinstance(data, dict) and (
-        data.get("backend") or data.get("dolt_mode") or data.get("database") == "dolt"
-    ):
-        return "metadata.json"
-    return ""
 
 
 class EmbeddedTracker:

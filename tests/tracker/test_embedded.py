@@ -20,7 +20,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from pytest_cobbler.errors import TrackerError
 from pytest_cobbler.tracker.base import ACTOR, AlreadyClaimed, Claim, Task
-from pytest_cobbler.tracker.embedded import EmbeddedTracker, bd_owns
+from pytest_cobbler.tracker.directory import bd_owns
+from pytest_cobbler.tracker.embedded import EmbeddedTracker
 from tests.tracker.stores import MINE, THEIRS, EmbeddedStore, issue, new
 
 

@@ -214,3 +214,15 @@ def test_only_what_changed_is_parsed_again(tmp_path: Path) -> None:
     file.write([Record(issue("proj-b", status="deferred"))])
     after = file.issues()
     assert [name for name in after if after[name] is not before[name]] == ["proj-b"]
+
+
+def test_writing_some_lines_is_writing_them_all(tmp_path: Path) -> None:
+    quoting = json.dumps({"_type": "wish", "of": issue("proj-b")}, separators=(",", ":"))
+    file = file_of(tmp_path, lines(issue(f"proj-{name}") for name in "cab") + quoting + "\n")
+    file.issues()
+    for status in ("deferred", "open", "blocked"):
+        file.write([Record(issue("proj-b", status=status)), Record(issue("proj-a", status=status))])
+        texts = [str(Record(issue(f"proj-{name}", status=status))) for name in "ab"]
+        kept = json.dumps(issue("proj-c"))
+        assert file.path.read_text().split("\n") == [*texts, kept, quoting, ""]
+        assert file.issues() == IssueFile(file.path).issues()
