@@ -30,7 +30,7 @@ from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.podman import podman_environment
 from pytest_cobbler.testing.project import Case, Project, RunResult
 from pytest_cobbler.tracker.base import ACTOR, METADATA
-from pytest_cobbler.tracker.embedded import bd_owns
+from pytest_cobbler.tracker.directory import bd_owns
 
 __all__ = ["Checkout", "check"]
 
