@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -34,16 +34,19 @@ class _Call:
 
 
 class TrackerLane:
-    """Runs calls on a tracker one after the other, in the order in which they came.
+    """Runs calls on a tracker one after the other.
 
-    May be used from any thread. A call that its caller waits for reports its error through the future alone;
-    of the others the errors are in ``failures`` too.
+    May be used from any thread. Calls that somebody waits for go first: an agent's slot must not stay idle
+    while bd writes records. Within each of the two kinds the order is that in which they came. A call that its
+    caller waits for reports its error through the future alone; of the others the errors are in ``failures``
+    too.
     """
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
-        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+        self._awaited: deque[_Call] = deque()
+        self._records: deque[_Call] = deque()
+        self._lock = threading.Condition()
         self._closed = False
         self._failures: list[Failure] = []
         self._thread = threading.Thread(target=self._work, name="cobbler-tracker", daemon=True)
@@ -61,7 +64,8 @@ class TrackerLane:
         call = _Call(name, run, future, awaited)
         with self._lock:
             if not self._closed:
-                self._calls.put(call)
+                (self._awaited if awaited else self._records).append(call)
+                self._lock.notify()
                 return future
         self._fail(call, TrackerError(f"{name}: the tracker is closed already"))
         return future
@@ -93,9 +97,8 @@ class TrackerLane:
         What was not begun by then is given up and is in ``failures``; the call that runs is left to its end.
         """
         with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._calls.put(None)
+            self._closed = True
+            self._lock.notify()
         self._thread.join(timeout)
         if not self._thread.is_alive():
             return True
@@ -106,7 +109,7 @@ class TrackerLane:
         return self.submit(run, name=name, awaited=False)
 
     def _work(self) -> None:
-        while (call := self._calls.get()) is not None:
+        while (call := self._next()) is not None:
             if not call.future.set_running_or_notify_cancel():
                 continue
             try:
@@ -116,6 +119,15 @@ class TrackerLane:
             else:
                 call.future.set_result(result)
 
+    def _next(self) -> _Call | None:
+        """The next call; None when the lane is closed and nothing is left."""
+        with self._lock:
+            while not self._awaited and not self._records:
+                if self._closed:
+                    return None
+                self._lock.wait()
+            return (self._awaited or self._records).popleft()
+
     def _fail(self, call: _Call, error: BaseException) -> None:
         if not call.awaited:
             with self._lock:
@@ -123,11 +135,10 @@ class TrackerLane:
         call.future.set_exception(error)
 
     def _give_up(self) -> None:
-        while True:
-            try:
-                call = self._calls.get_nowait()
-            except queue.Empty:
-                break
-            if call is not None and call.future.set_running_or_notify_cancel():
+        with self._lock:
+            left = [*self._awaited, *self._records]
+            self._awaited.clear()
+            self._records.clear()
+        for call in left:
+            if call.future.set_running_or_notify_cancel():
                 self._fail(call, TrackerError(f"{call.name}: not done when the time for it was over"))
-        self._calls.put(None)
