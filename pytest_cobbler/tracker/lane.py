@@ -37,9 +37,9 @@ class TrackerLane:
     """Runs calls on a tracker one after the other.
 
     May be used from any thread. Calls that somebody waits for go first: an agent's slot must not stay idle
-    while bd writes records. Within each of the two kinds the order is that in which they came. A call that its
-    caller waits for reports its error through the future alone; of the others the errors are in ``failures``
-    too.
+    while bd writes records. Within each of the two kinds the order is that in which they came. A call that
+    its caller waits for reports its error through the future alone; of the others the errors are in
+    ``failures`` too.
     """
 
     def __init__(self, tracker: Tracker) -> None:
