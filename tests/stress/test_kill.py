@@ -16,12 +16,13 @@ from pytest_cobbler.testing.invariants import Checkout, check
 from pytest_cobbler.testing.project import Project, RunResult
 from tests.images import minimal_image
 from tests.parts import need
+from tests.stress.faults import git_that_sends
 from tests.stress.forest import Planned, gate_of_every_commit, plant, titles_that_can_land
 
 __all__ = ["minimal_image"]
 
 KILLED = -signal.SIGKILL
-STEPS = ("claim", "attempt", "agent", "harvest", "merge", "gate", "land", "keep", "close", "release")
+STEPS = ("attempt", "harvest", "gate", "land", "keep", "close")
 MOST_RUNS = 6
 
 
@@ -32,9 +33,9 @@ def planned(*tasks: tuple[str, tuple[int, ...]], seconds: float = 0.0) -> list[P
     ]
 
 
-def few() -> list[Planned]:
-    """Two tasks in which everything happens once, one thing at a time."""
-    return planned(("plain", ()), ("breaks the gate", (0,)))
+def one() -> list[Planned]:
+    """A task to which everything happens once: an attempt that is kept, and one that lands."""
+    return planned(("breaks the gate", ()))
 
 
 def several(seconds: float = 0.1) -> list[Planned]:
@@ -95,14 +96,14 @@ def projects(directory: Path) -> Iterator[tuple[int, Project]]:
 
 def test_after_every_line_of_the_journal(tmp_path: Path, subtests: pytest.Subtests) -> None:
     for number, project in projects(tmp_path):
-        plant(project, few(), jobs=1)
+        plant(project, one(), jobs=1)
         before = Checkout.of(project)
         status = run_killed_after(project, f"*:{number}")
         if status != KILLED:
-            assert number > 20, "a run without a single fault writes more lines than that"
+            assert number > 15, "a run without a single fault writes more lines than that"
             break
         with subtests.test(line=number):
-            finish(project, few(), before)
+            finish(project, one(), before)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -168,40 +169,44 @@ def test_what_an_agent_has_made_is_kept_and_gone_on_with(cobbler_project: Projec
     assert (files["first.txt"], files["second.txt"]) == ("1\n", "2\n")
 
 
-# At every move of a ref
-
-
-def wrapped_git(directory: Path, number: int) -> dict[str, str]:
-    """The environment in which git kills who called it instead of making the ``number``-th commit or ref."""
-    directory.mkdir()
-    git, calls = shutil.which("git"), directory / "calls"
-    script = directory / "git"
-    script.write_text(
-        f"""#!/bin/sh
-for word; do
-    case $word in
-    update-ref | commit-tree)
-        printf x >>{calls}
-        [ "$(wc -c <{calls})" -ne {number} ] || {{ kill -9 $PPID; exit 1; }}
-        ;;
-    esac
-done
-exec {git} "$@"
-"""
-    )
-    script.chmod(0o755)
-    return {"PATH": f"{directory}:{os.environ['PATH']}"}
-
-
-def test_before_every_commit_and_every_move_of_a_ref(tmp_path: Path, subtests: pytest.Subtests) -> None:
-    for number, project in projects(tmp_path):
-        plant(project, few(), jobs=1)
-        before = Checkout.of(project)
-        result = project.run("--cobbler-generate", env=wrapped_git(project.directory / "bin", number))
+def test_recovery_may_be_killed_too(cobbler_project: Project) -> None:
+    agent = cobbler_project.agent
+    agent.measure().writes_tasks([{"title": "Add both"}])
+    agent.task("Add both").writes("first.txt", "1\n")
+    agent.task("Add both", attempt=2).runs("cat first.txt").writes("second.txt", "2\n")
+    before = Checkout.of(cobbler_project)
+    assert run_killed_after(cobbler_project, "agent:1") == KILLED
+    for number in itertools.count(1):
+        directory = cobbler_project.directory / f"bin-{number}"
+        result = cobbler_project.run(
+            "--cobbler-generate", env=git_that_sends(signal.SIGKILL, directory, number)
+        )
         if result.ret != KILLED:
-            assert number > 15, "a run without a single fault makes more commits and refs than that"
+            break
+    assert number > 4, "to keep a dead run's work takes more changes than that"
+    assert check(cobbler_project, result, before=before) == []
+    assert {"first.txt", "second.txt"} <= set(cobbler_project.files())
+
+
+# At every command of git that changes something
+
+
+def test_before_every_change_by_git(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    """Also before a worktree is whole: what is half checked out is not the work of an agent."""
+    for number, project in projects(tmp_path):
+        plant(project, one(), jobs=1)
+        before = Checkout.of(project)
+        environment = git_that_sends(signal.SIGKILL, project.directory / "bin", number)
+        result = project.run("--cobbler-generate", env=environment)
+        if result.ret != KILLED:
+            assert number > 30, "a run without a single fault changes more than that"
             break
         with subtests.test(call=number):
-            if number <= 2:
-                assert project.generation is None, "before the branch is there, nothing is"
-            finish(project, few(), before)
+            assert all(set(project.files("main")) <= set(files) for files in kept(project))
+            finish(project, one(), before)
+
+
+def kept(project: Project) -> list[dict[str, str]]:
+    """The files of every kept attempt."""
+    refs = project.git("for-each-ref", "--format=%(refname)", "refs/cobbler/attempts")
+    return [project.files(ref) for ref in refs.split()]

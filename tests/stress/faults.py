@@ -1,0 +1,40 @@
+"""Faults that happen at an exact place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+CHANGES = ("init", "read-tree", "checkout-index", "index-pack", "unpack-objects", "commit-tree", "update-ref")
+
+
+def git_that_sends(number: signal.Signals, directory: Path, call: int) -> dict[str, str]:
+    """An environment in which git signals who called it before its ``call``-th change of something.
+
+    Calls by pytest itself count, not those by what it started. After SIGKILL nothing is changed.
+    """
+    directory.mkdir()
+    git, calls = shutil.which("git"), directory / "calls"
+    script = directory / "git"
+    script.write_text(
+        f"""#!/bin/sh
+read -r caller </proc/$PPID/comm
+case $caller in python* | pytest*)
+    for word; do
+        case $word in {" | ".join(CHANGES)})
+            printf x >>{calls}
+            if [ "$(wc -c <{calls})" -eq {call} ]; then
+                kill -{int(number)} $PPID
+                [ {int(number)} -ne {int(signal.SIGKILL)} ] || exit 1
+            fi
+            break
+        esac
+    done
+esac
+exec {git} "$@"
+"""
+    )
+    script.chmod(0o755)
+    return {"PATH": f"{directory}:{os.environ['PATH']}"}
