@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from pytest_cobbler.errors import CobblerError, RepositoryError
 from pytest_cobbler.repository import trailers
 from pytest_cobbler.repository.repository import Repository
+
+_BASE = re.compile(rf"^{trailers.BASE}: (\S+)[ ]*$", re.MULTILINE)
 
 
 def refuse_untrusted_checkout(config: pytest.Config) -> None:
@@ -37,22 +40,18 @@ def untrusted(repository: Repository) -> str:
     head = repository.head_commit()
     if head is None:
         return ""
+    # By line, not by trailer: a forge that squashes a merge joins messages, trailers and all.
     fields = repository.objects.fields(
-        "log",
-        "-z",
-        f"--grep=^{trailers.GENERATION}: ",
-        f"--format=%s%x00%(trailers:key={trailers.BASE},valueonly,separator=%x01)",
-        "--end-of-options",
-        head,
+        "log", "-z", f"--grep=^{trailers.BASE}: ", "--format=%s%x00%B", "--end-of-options", head
     )
     if not fields:
         return ""
     subjects = {subject.decode("utf-8", "replace") for subject in fields[::2]}
-    bases = {base.decode("utf-8", "replace") for base in fields[1::2] if base}
+    bases = {name for body in fields[1::2] for name in _BASE.findall(body.decode("utf-8", "replace"))}
     branch = repository.head_branch()
     if branch and f"Start generation: {branch}" in subjects:
         return _refusal(f"{branch} is checked out, which is a generation: an agent's code", bases)
-    known = [ref for base in bases for ref in (f"refs/heads/{base}",) if repository.read_ref(ref)]
+    patterns = [pattern for base in bases for pattern in (f"refs/heads/{base}", f"refs/remotes/*/{base}")]
     left = repository.objects.text(
         "log",
         "--max-count=1",
@@ -60,7 +59,7 @@ def untrusted(repository: Repository) -> str:
         "--format=%H",
         head,
         "--not",
-        *(repository.read_ref(ref) or "" for ref in known),
+        *repository.list_refs(*patterns).values(),
     )
     if left:
         return _refusal(f"HEAD holds {left[:12]}, an agent's commit that was not merged into its base", bases)

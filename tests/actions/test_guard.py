@@ -51,6 +51,22 @@ def test_merged_work_is_trusted(project: Project) -> None:
     assert project.run("--cobbler-start").ret == 0
 
 
+def test_work_that_a_forge_squashed_into_the_base_is_trusted(project: Project) -> None:
+    messages = project.git("log", "--reverse", "--format=* %s%n%n%b", f"main..{project.generation}")
+    project.git("merge", "--quiet", "--squash", project.generation or "")
+    project.git("commit", "--quiet", "--message", f"Generated code (#1)\n\n{messages}")
+    assert project.run("--cobbler-start").ret == 0
+
+
+def test_merged_work_is_trusted_where_the_base_has_no_branch_of_its_own(project: Project) -> None:
+    project.git("merge", "--quiet", project.generation or "")
+    project.git("update-ref", "refs/remotes/origin/main", "main")
+    project.git("switch", "--quiet", "--detach", "main")
+    project.git("branch", "--quiet", "--delete", "--force", "main")
+    result = project.run("--cobbler-generate", "--collect-only")
+    result.stderr.no_fnmatch_line("*HEAD holds*")
+
+
 def test_nothing_is_left_in_the_home_directory(project: Project, tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
     assert project.run("--cobbler-generate", env=home).ret == 0
