@@ -169,20 +169,21 @@ class TestEnd:
         completed = ended(sandbox, "sleep 60", limits=Limits(wall=0.7))
         assert completed.cause == "timeout"
         assert not completed.ok
-        assert completed.seconds < 2.5
+        assert completed.seconds < 30
 
     def test_silence_ends_a_job_and_output_keeps_it(self, sandbox: Sandbox) -> None:
-        script = "for i in 1 2 3 4 5 6; do echo; sleep 0.2; done; sleep 60"
-        completed = ended(sandbox, script, limits=Limits(idle=0.7))
-        assert completed.cause == "idle"
-        assert 1.7 < completed.seconds < 5
+        lines: list[bytes] = []
+        script = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done; sleep 60"
+        completed = ended(sandbox, script, limits=Limits(idle=1.2), on_line=lines.append)
+        assert (completed.cause, len(lines)) == ("idle", 6)
+        assert completed.seconds < 30
 
     def test_cancelling_ends_a_job(self, sandbox: Sandbox) -> None:
         cancellation = Cancellation()
         job = shell("echo; sleep 60", on_line=lambda _: _after(0.1, cancellation.cancel))
         completed = sandbox.run(job, cancellation)
         assert completed.cause == "cancelled"
-        assert completed.seconds < 2.5
+        assert completed.seconds < 30
 
     def test_a_cancelled_job_is_not_started(self, sandbox: Sandbox, workspace: Path) -> None:
         cancellation = Cancellation()
@@ -206,11 +207,12 @@ class TestEnd:
     def test_a_job_that_will_not_listen_is_killed_with_all_its_children(
         self, sandbox: Sandbox, workspace: Path
     ) -> None:
-        completed = sandbox.run(
-            _with_a_child_that_stays(workspace, "while :; do sleep 60; done", limits=Limits(wall=0.7))
+        cancellation = Cancellation()
+        job = _with_a_child_that_stays(
+            workspace, "echo; while :; do sleep 60; done", on_line=lambda _: cancellation.cancel()
         )
-        assert (completed.cause, completed.status) == ("timeout", 137)
-        assert completed.seconds < 6
+        completed = sandbox.run(job, cancellation)
+        assert (completed.cause, completed.status) == ("cancelled", 137)
         _assert_nothing_writes(workspace / "alive")
 
     def test_eight_at_once(self, sandbox: Sandbox) -> None:

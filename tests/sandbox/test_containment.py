@@ -160,7 +160,7 @@ class TestLimits:
         completed = ended(contained, "bomb() { bomb | bomb & }; bomb; sleep 60", limits=limits)
         done.set()
         counter.join()
-        assert completed.seconds < 8
+        assert completed.seconds < 30
         # Others may start a few on this machine meanwhile; a bomb would have made thousands.
         assert most < before + 300
 
@@ -204,7 +204,7 @@ class TestLifeline:
                     os.kill(process, 9)
             else:
                 caller.kill()
-            eventually(lambda: not podman("ps", "-aq", f"--filter=label=cobbler.repository={repository}"), 3)
+            eventually(lambda: not podman("ps", "-aq", f"--filter=label=cobbler.repository={repository}"))
             size = (workspace / "alive").stat().st_size
             time.sleep(0.2)
             assert (workspace / "alive").stat().st_size == size
@@ -224,7 +224,7 @@ class TestLifeline:
     def test_a_job_that_kills_the_lifeline_ends_itself(self, contained: Sandbox) -> None:
         completed = ended(contained, "bash -c 'kill -KILL -1'; sleep 60")
         assert completed.cause == "killed"
-        assert completed.seconds < 5
+        assert completed.seconds < 30
 
     @pytest.mark.parametrize("limits", [Limits(wall=60), Limits(wall=0.5)], ids=["exited", "killed"])
     def test_no_container_is_left(
