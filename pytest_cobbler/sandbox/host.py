@@ -9,6 +9,7 @@ import itertools
 import os
 import shutil
 import signal
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -55,6 +56,11 @@ class HostSandbox:
         self._numbers = itertools.count(1)
 
     @property
+    def _directories(self) -> str:
+        """How the names of this run's temporary directories begin."""
+        return f"cobbler-{self._repository}-{self._run_id}-"
+
+    @property
     def description(self) -> str:
         return f"no sandbox: jobs run as {_user()} and can do whatever {_user()} can"
 
@@ -77,8 +83,8 @@ class HostSandbox:
         mark = f"{_VARIABLE}={self._repository}/{self._run_id}/{job.name}-{next(self._numbers)}"
         errors = ErrorTail(job.on_error_line)
         with ExitStack() as stack:
-            home = stack.enter_context(_temporary_directory())
-            workdir = _place_mounts(job, stack)
+            home = stack.enter_context(_temporary_directory(self._directories))
+            workdir = _place_mounts(job, stack, self._directories)
             stack.callback(_end_marked, mark)
             stdout = job.stdout
             if stdout is None and job.on_line is None:
@@ -106,6 +112,8 @@ class HostSandbox:
         dead = sorted(mark for mark in marks if not mark.startswith(f"{repository}{self._run_id}/"))
         for mark in dead:
             _end_marked(mark)
+        for directory in _left_behind(f"cobbler-{self._repository}-", self._directories):
+            _remove(directory)
         return [mark.removeprefix(f"{_VARIABLE}=") for mark in dead]
 
 
@@ -126,25 +134,42 @@ def _completed(completion: Completion, errors: ErrorTail) -> Completed:
 
 
 @contextlib.contextmanager
-def _temporary_directory() -> Iterator[Path]:
-    directory = Path(tempfile.mkdtemp(prefix="cobbler-"))
+def _temporary_directory(prefix: str) -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix=prefix))
     try:
         yield directory
     finally:
-        # shutil.rmtree fails on very deep trees and on directories that the job made unwritable.
-        environment = host_environment()
-        run(["chmod", "-R", "u+rwX", directory], env=environment)
-        run(["rm", "-rf", directory], env=environment)
+        _remove(directory)
 
 
-def _place_mounts(job: Job, stack: ExitStack) -> Path:
+def _remove(directory: Path) -> None:
+    # shutil.rmtree fails on very deep trees and on directories that the job made unwritable.
+    environment = host_environment()
+    run(["chmod", "-R", "u+rwX", directory], env=environment)
+    run(["rm", "-rf", directory], env=environment)
+
+
+def _left_behind(prefix: str, living: str) -> Iterator[Path]:
+    """Temporary directories of dead runs; others may have put links or directories of such names there."""
+    for path in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        with contextlib.suppress(FileNotFoundError):
+            status = path.lstat()
+            if (
+                stat.S_ISDIR(status.st_mode)
+                and status.st_uid == os.geteuid()
+                and not path.name.startswith(living)
+            ):
+                yield path
+
+
+def _place_mounts(job: Job, stack: ExitStack, prefix: str) -> Path:
     """Do what can be done about mounts without mounting; where the job is to run."""
     workdir = Path(job.workdir)
     for mount in job.mounts:
         if mount.mode != "overlay":
             _check_in_place(mount)
         elif PurePosixPath(job.workdir).is_relative_to(mount.target):
-            copy = _copy(mount.source, stack.enter_context(_temporary_directory()))
+            copy = _copy(mount.source, stack.enter_context(_temporary_directory(prefix)))
             workdir = copy / workdir.relative_to(mount.target)
         else:
             raise SandboxError(f"without a sandbox no job outside {mount.target} can have its own copy of it")

@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import json
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -391,6 +392,11 @@ def _no_processes(state: _State) -> Iterator[str]:
                 yield f"process {directory.name} of a job is left: {command[:200]}"
 
 
+def _no_temporary_directories(state: _State) -> Iterator[str]:
+    for path in Path(tempfile.gettempdir()).glob(f"cobbler-{state.key}-*"):
+        yield f"{path} is left"
+
+
 def _no_containers(state: _State) -> Iterator[str]:
     if state.config.sandbox != "podman":
         return
@@ -429,6 +435,7 @@ _ALWAYS: Sequence[Callable[[_State], Iterator[str]]] = (
     _no_worktrees,
     _no_locks,
     _no_processes,
+    _no_temporary_directories,
     _no_containers,
 )
 

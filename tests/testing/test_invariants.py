@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -342,6 +343,12 @@ def test_a_process_of_a_job(good: Good) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_temporary_directory_of_a_job(good: Good) -> None:
+    key = Repository(good.project.path).key.rpartition("-")[2]
+    with tempfile.TemporaryDirectory(prefix=f"cobbler-{key}-") as directory:
+        says(good, f"{directory} is left")
 
 
 # The checkout
