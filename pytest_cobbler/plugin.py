@@ -6,7 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,8 +52,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before what other plugins do here
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
     """Before any conftest of the repository is imported: see that it is not an agent's."""
     actions = chosen_actions(early_config.known_args_namespace)
     if actions == ["demo"]:
@@ -66,6 +66,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         from pytest_cobbler.session.surroundings import stop_coverage
 
         stop_coverage(early_config)
+    return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist (trylast) decides to distribute

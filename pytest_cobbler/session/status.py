@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from itertools import accumulate
 from typing import Any
 
 
@@ -22,7 +24,7 @@ class StatusLine:
             if self._own_line:
                 self._reporter.write_raw("\n")
             self._shown = True
-        self._reporter.write_raw("\r\x1b[2K" + text[: writer.fullwidth - 1], flush=True)
+        self._reporter.write_raw("\r\x1b[2K" + cut(text, writer.fullwidth - 1), flush=True)
 
     def hide(self) -> None:
         if not self._shown:
@@ -31,3 +33,9 @@ class StatusLine:
         width = self._reporter._tw.width_of_current_line
         back = f"\x1b[1A\x1b[{width}C" if self._own_line else ""
         self._reporter.write_raw("\r\x1b[2K" + back, flush=True)
+
+
+def cut(text: str, columns: int) -> str:
+    """As much of ``text`` as has room in ``columns`` of a terminal."""
+    widths = accumulate(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+    return "".join(char for char, end in zip(text, widths, strict=True) if end <= columns)

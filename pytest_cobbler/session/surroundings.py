@@ -15,7 +15,7 @@ _SELECTING = ("-m", "-k", "--deselect", "--lf", "--last-failed", "--sw", "--step
 
 
 def stop_coverage(early_config: pytest.Config) -> None:
-    """Keep pytest-cov from measuring; called before it begins to, where the order of plugins allows."""
+    """Keep pytest-cov from measuring, and from removing what it measured last; called before it begins."""
     options = early_config.known_args_namespace
     if hasattr(options, "no_cov"):
         options.no_cov = True

@@ -1,0 +1,122 @@
+"""The user's pytest plugins and settings neither break a run nor start agents of their own."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+from pytest_cobbler.testing.project import Project
+from tests.session.builders import WRITES_A_FILE, came_to, ids_landed, seed, task
+
+
+@pytest.fixture
+def project(cobbler_project: Project) -> Project:
+    """Two open tasks; every agent notes that it was started."""
+    agent = cobbler_project.agent
+    agent.otherwise().runs(f'{WRITES_A_FILE}; echo "$COBBLER_TASK_ID" >>{agent.directory}/started')
+    seed(cobbler_project, task("p-a"), task("p-b"))
+    return cobbler_project
+
+
+def started(project: Project) -> list[str]:
+    return sorted((project.agent.directory / "started").read_text().split())
+
+
+@pytest.mark.parametrize("where", ["command line", "addopts"])
+def test_xdist_starts_no_second_agent(project: Project, where: str) -> None:
+    pytest.importorskip("xdist")
+    options = ["-n", "2"]
+    if where == "addopts":
+        project.write({"pytest.ini": "[pytest]\naddopts = -n 4 --dist loadfile\n"})
+        options = []
+    result = project.run("--cobbler-generate", *options)
+    assert result.ret == 0
+    assert started(project) == ["p-a", "p-b"]
+    assert list(came_to(result).values()).count("landed") == 2
+    result.stdout.fnmatch_lines(["-n is ignored: agents at once are set by jobs or --cobbler-jobs"])
+    result.stdout.no_fnmatch_line("*workers*")
+
+
+def test_a_threshold_of_coverage_does_not_fail_a_good_run(project: Project) -> None:
+    pytest.importorskip("pytest_cov")
+    project.write({"pytest.ini": "[pytest]\naddopts = --cov=. --cov-fail-under=90\n", ".coverage": "mine"})
+    result = project.run("--cobbler-generate")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["--cov is ignored: no test runs in this process"])
+    result.stdout.no_fnmatch_line("*Required test coverage*")
+    assert (project.path / ".coverage").read_text() == "mine"
+
+
+def test_a_timeout_of_tests_is_not_one_of_agents(project: Project) -> None:
+    pytest.importorskip("pytest_timeout")
+    conftest = """
+        import time
+
+        def pytest_runtest_call(item):
+            time.sleep(0.4)
+    """
+    project.write(
+        {
+            "pytest.ini": "[pytest]\ntimeout = 0.2\naddopts = --strict-markers\n",
+            "conftest.py": dedent(conftest),
+        }
+    )
+    result = project.run("--cobbler-generate", "-k", "p-a")
+    assert (result.ret, came_to(result)) == (0, {"stitch::p-a": "landed"})
+
+
+def test_reruns_of_flaky_tests_rerun_no_report(project: Project) -> None:
+    pytest.importorskip("pytest_rerunfailures")
+    project.agent.task("p-a").fails()
+    project.configure(max_attempts=1)
+    result = project.run("--cobbler-generate", "--reruns=3", "-k", "p-a")
+    assert result.ret == 1
+    assert result.outcomes() == {"failed": 1, "deselected": 2}
+
+
+def test_jobs_inherit_nothing_of_pytest(project: Project) -> None:
+    """So pytest in an agent or a gate begins no run of its own, however this one was asked for."""
+    project.configure(
+        test_command="env | sort >>gate-environment; cat gate-environment; false", max_attempts=1
+    )
+    project.agent.task("p-a").runs("env | sort >agent-environment")
+    result = project.run(
+        "-k", "p-a", env={"PYTEST_ADDOPTS": "--cobbler-generate -p no:cacheprovider", "COV_CORE_SOURCE": "x"}
+    )
+    assert came_to(result) == {"stitch::p-a": "failed"}
+    agents = project.files(f"refs/cobbler/attempts/{project.generation}/p-a/1")["agent-environment"]
+    (log,) = project.path.glob(".cobbler/*/attempts/p-a/1/gate.log")
+    for environment in (agents, log.read_text()):
+        assert "COBBLER_SESSION=" in environment
+        names = {line.partition("=")[0] for line in environment.splitlines()}
+        assert not {name for name in names if name.startswith(("PYTEST_", "COV_", "GIT_"))}
+
+
+def test_a_run_inside_a_run_is_refused(project: Project) -> None:
+    result = project.run("--cobbler-generate", env={"COBBLER_SESSION": "1a2b3c"})
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: this is a run inside a run*"])
+    assert project.generation is None
+
+
+def test_a_plugin_that_reports_items_without_running_them_lands_nothing(project: Project) -> None:
+    conftest = """
+        import pytest
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_sessionstart(session):
+            session.config.pluginmanager.register(OtherLoop(), "other-loop")
+
+        class OtherLoop:
+            @pytest.hookimpl(tryfirst=True)
+            def pytest_runtestloop(self, session):
+                for item in session.items:
+                    item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+                return True
+    """
+    project.write({"conftest.py": dedent(conftest)})
+    result = project.run("--cobbler-generate", "-k", "p-a")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["not started: another plugin runs the items"])
+    assert ids_landed(project) == []

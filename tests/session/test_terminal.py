@@ -1,0 +1,182 @@
+"""What a person at a terminal sees while agents are at work, and what of it stays."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyte
+import pytest
+
+from pytest_cobbler.testing.project import Project
+from tests.session.builders import WRITES_A_FILE, seed, task
+
+LINES = 40
+
+
+class Terminal:
+    """pytest on a terminal of its own; ``rows`` is what can be read there, without what is blank."""
+
+    def __init__(self, project: Project, columns: int, *options: str) -> None:
+        self._screen = pyte.Screen(columns, LINES)
+        self._stream = pyte.ByteStream(self._screen)
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, columns, 0, 0))
+        os.set_blocking(self._master, False)
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", "--cobbler-generate", *options],
+            cwd=project.path,
+            env=inherited | {"TERM": "xterm", "GIT_CONFIG_GLOBAL": os.devnull},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+
+    def rows(self) -> list[str]:
+        with contextlib.suppress(BlockingIOError, OSError):  # EIO: everybody has left
+            while data := os.read(self._master, 65536):
+                self._stream.feed(data)
+        return [row.rstrip() for row in self._screen.display]
+
+    def wait_for(self, condition: Callable[[list[str]], bool]) -> list[str]:
+        deadline = time.monotonic() + 60
+        while not condition(self.rows()):
+            assert time.monotonic() < deadline, "\n".join(self.rows())
+            time.sleep(0.02)
+        return self.rows()
+
+    def wait(self) -> list[str]:
+        """The screen when pytest has ended."""
+        return self.wait_for(lambda rows: self.process.poll() is not None)
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        return self._screen.cursor.y, self._screen.cursor.x
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        os.close(self._master)
+
+
+NOT_INHERITED = ("PYTEST_", "COBBLER_", "GIT_", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "PY_COLORS")
+
+
+@pytest.fixture
+def project(cobbler_project: Project) -> Project:
+    """One task lands at once; two stay at work, and one waits, until :func:`go`."""
+    agent = cobbler_project.agent
+    agent.otherwise().runs(WRITES_A_FILE)
+    for name in ("p-b", "p-c"):
+        agent.task(name).prints(f"Reading {'資料 ' * 40}").runs(
+            f"until [ -e {agent.directory}/go ]; do sleep 0.05; done; {WRITES_A_FILE}"
+        )
+    tasks = [task("p-a", priority=0), task("p-b"), task("p-c"), task("p-d", "p-b")]
+    seed(cobbler_project, *tasks)
+    return cobbler_project
+
+
+def go(project: Project) -> None:
+    (project.agent.directory / "go").touch()
+
+
+@pytest.fixture
+def terminals(request: pytest.FixtureRequest) -> Iterator[Callable[..., Terminal]]:
+    with contextlib.ExitStack() as stack:
+
+        def start(*arguments: object) -> Terminal:
+            terminal = Terminal(*arguments)  # type: ignore[arg-type]
+            stack.callback(terminal.close)
+            return terminal
+
+        yield start
+
+
+def status(rows: list[str]) -> str:
+    """The lines that tell what is running, of which there is at most one."""
+    return "\n".join(row for row in rows if "running (" in row)
+
+
+def test_a_line_says_what_is_running_and_goes_when_there_is_something_to_report(
+    project: Project, terminals: Callable[..., Terminal]
+) -> None:
+    terminal = terminals(project, 100, "-v")
+    rows = terminal.wait_for(lambda rows: "2 running" in status(rows) and "Reading" in status(rows))
+    assert re.match(r"cobbler: 2 running \(p-. \d+s Reading 資", status(rows))
+    landed = rows.index(line("configuration.yaml::stitch::p-a LANDED", "[ 20%]"))
+    assert rows[landed + 1] == status(rows)
+    assert set(rows[landed + 2 :]) == {""}
+
+    go(project)
+    rows = terminal.wait()
+    assert terminal.process.returncode == 0
+    assert status(rows) == ""
+    first = rows.index(line("configuration.yaml::stitch::p-a LANDED", "[ 20%]"))
+    after = rows[first + 1 : first + 5]
+    assert {row.split()[0].rpartition("::")[2] for row in after} == {"p-b", "p-c", "p-d", "cycle-1"}
+    assert [row[-6:] for row in after] == ["[ 40%]", "[ 60%]", "[ 80%]", "[100%]"]
+    assert "- cobbler -" in rows[first + 5]
+    assert terminal.cursor == (last_row(rows) + 1, 0)
+
+
+def line(left: str, right: str, columns: int = 100) -> str:
+    """As pytest aligns it: its right margin is one column wide."""
+    return left + right.rjust(columns - 1 - len(left))
+
+
+def last_row(rows: list[str]) -> int:
+    return max(number for number, row in enumerate(rows) if row)
+
+
+def test_it_stays_out_of_the_short_report_and_of_a_narrow_screen(
+    project: Project, terminals: Callable[..., Terminal]
+) -> None:
+    terminal = terminals(project, 50)
+    rows = terminal.wait_for(lambda rows: "2 running" in status(rows) and "Reading" in status(rows))
+    progress = rows.index("configuration.yaml L")
+    assert rows[progress + 1] == status(rows)
+    assert set(rows[progress + 2 :]) == {""}  # it was cut, not wrapped
+    go(project)
+    rows = terminal.wait()
+    assert rows[progress] == line("configuration.yaml LLLL.", "[100%]", 50)
+    assert "- cobbler -" in rows[progress + 1]
+    assert status(rows) == ""
+
+
+def test_an_interrupt_at_the_keyboard_leaves_a_clean_screen(
+    project: Project, terminals: Callable[..., Terminal]
+) -> None:
+    terminal = terminals(project, 100, "-v")
+    terminal.wait_for(lambda rows: "2 running" in status(rows))
+    terminal.process.send_signal(signal.SIGINT)
+    rows = terminal.wait()
+    assert terminal.process.returncode == pytest.ExitCode.INTERRUPTED
+    assert status(rows) == ""
+    assert not any("stopping" in row for row in rows)
+    assert sum("CANCELLED" in row for row in rows) == 4
+
+
+def test_without_a_terminal_there_is_no_such_line(project: Project, tmp_path: Path) -> None:
+    running = project.start("--cobbler-generate", "-v")
+    running.wait_until(lambda: "p-a LANDED" in running.output)
+    time.sleep(1.2)  # it would have come by now
+    go(project)
+    result = running.wait()
+    assert result.ret == 0
+    assert "\x1b" not in running.output
+    result.stdout.no_fnmatch_line("*running (*")
