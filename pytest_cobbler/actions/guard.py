@@ -21,18 +21,26 @@ def refuse_untrusted_checkout(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: it does; says how to get back.
     """
-    # The configuration says where to work, and is not read yet.
-    with tempfile.TemporaryDirectory(prefix="cobbler-") as work_dir:
-        try:
-            repository = Repository(config.invocation_params.dir, Path(work_dir))
-        except RepositoryError:
-            return  # whoever needs a repository will say so
-        try:
-            found = untrusted(repository)
-        except CobblerError as error:
-            raise pytest.UsageError(str(error)) from error
-    if found:
-        raise pytest.UsageError(found)
+    for directory in _directories_of_conftests(config):
+        # The configuration says where to work, and is not read yet.
+        with tempfile.TemporaryDirectory(prefix="cobbler-") as work_dir:
+            try:
+                repository = Repository(directory, Path(work_dir))
+            except RepositoryError:
+                continue  # whoever needs a repository will say so
+            try:
+                found = untrusted(repository)
+            except CobblerError as error:
+                raise pytest.UsageError(str(error)) from error
+        if found:
+            raise pytest.UsageError(found)
+
+
+def _directories_of_conftests(config: pytest.Config) -> list[Path]:
+    """Where pytest is about to look: here, and at the files and directories it was given."""
+    here = config.invocation_params.dir
+    given = [here / argument.split("::")[0] for argument in config.known_args_namespace.file_or_dir]
+    return list(dict.fromkeys([here, *(path if path.is_dir() else path.parent for path in given)]))
 
 
 def untrusted(repository: Repository) -> str:

@@ -40,6 +40,25 @@ def test_a_branch_with_unmerged_work_is_refused(project: Project) -> None:
     result.stderr.no_fnmatch_line("*it was imported*")
 
 
+def test_a_detached_head_that_holds_unmerged_work_is_refused(project: Project) -> None:
+    project.git("switch", "--quiet", "--detach", project.generation or "")
+    result = project.run("--cobbler-start")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(
+        ["ERROR: HEAD holds *, an agent's commit that was not merged*", "*switch main*"]
+    )
+
+
+def test_a_work_tree_elsewhere_of_which_a_file_is_named_is_refused(project: Project) -> None:
+    project.git("worktree", "add", "--quiet", "../elsewhere", project.generation or "")
+    (project.directory / "elsewhere" / "conftest.py").write_text(CONFTEST)
+    for argument in ("../elsewhere/configuration.yaml::stitch", "../elsewhere"):
+        result = project.run("--cobbler-generate", argument)
+        assert result.ret == 4
+        result.stderr.fnmatch_lines(["ERROR: generation-* is checked out*"])
+        result.stderr.no_fnmatch_line("*it was imported*")
+
+
 def test_an_ordinary_run_of_pytest_is_not_hindered(project: Project) -> None:
     project.git("switch", "--quiet", project.generation or "")
     project.write({"test_it.py": "def test_it(): ...\n"})

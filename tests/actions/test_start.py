@@ -1,0 +1,247 @@
+"""``--cobbler-start``, and the start within ``--cobbler-generate``: what it makes, what it leaves alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.project import Project
+from tests.session.builders import WRITES_A_FILE, came_to, seed, task
+
+NAME = r"generation-\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d"
+BOTH = pytest.mark.parametrize("action", ["--cobbler-start", "--cobbler-generate"])
+
+
+def everything(project: Project) -> dict[str, bytes]:
+    """The checkout to the byte, with git's index, HEAD, configuration and hooks; not what is ours."""
+    ours = {".cobbler", ".beads", ".pytest_cache"}
+    parts = [path for path in project.path.iterdir() if path.name not in {".git", *ours}]
+    git = [
+        project.path / ".git" / name for name in ("HEAD", "index", "config", "hooks", "info", "packed-refs")
+    ]
+    files = [file for part in [*parts, *git] for file in (part, *part.rglob("*")) if file.is_file()]
+    return {str(file.relative_to(project.path)): file.read_bytes() for file in files}
+
+
+@BOTH
+def test_the_checkout_stays_as_it_is(project: Project, action: str) -> None:
+    """With changes of every kind in it, and hooks that would tell if git ran them."""
+    told = project.directory / "told"
+    for hook in ("post-checkout", "pre-commit", "post-commit", "reference-transaction", "post-index-change"):
+        project.write({f".git/hooks/{hook}": f"#!/bin/sh\necho {hook} >>{told}\n"})
+        (project.path / ".git" / "hooks" / hook).chmod(0o755)
+    project.write({"staged.txt": "staged\n", "README.md": "changed\n", "untracked.txt": "x\n"})
+    project.git("add", "staged.txt")
+    told.unlink(missing_ok=True)
+    before = everything(project)
+    assert project.run(action).ret == 0
+    assert project.generation
+    assert everything(project) == before
+    assert not told.exists()
+
+
+@pytest.fixture
+def project(cobbler_project: Project) -> Project:
+    return cobbler_project
+
+
+def test_it_makes_a_branch_with_one_commit_and_a_tag(project: Project) -> None:
+    base = project.git("rev-parse", "main").strip()
+    result = project.run("--cobbler-start")
+    assert result.ret == 0
+    name = project.generation or ""
+    assert re.fullmatch(NAME, name)
+    assert result.outlines == [f"Started {name} from main ({base[:12]}).", "Next: pytest --cobbler-generate"]
+    assert refs(project) == {
+        "refs/heads/main": base,
+        f"refs/heads/{name}": project.git("rev-parse", name).strip(),
+        f"refs/tags/{name}-start": base,
+    }
+    form = "--format=%P%n%an <%ae>%n%cn%n%B"
+    assert project.git("log", "-1", form, name).strip().splitlines() == [
+        base,
+        "Test <test@example.invalid>",
+        "Test",
+        f"Start generation: {name}",
+        "",
+        f"Cobbler-Generation: {name}",
+        "Cobbler-Base: main",
+    ]
+    assert project.git("diff", "--stat", "main", name) == ""
+
+
+def refs(project: Project) -> dict[str, str]:
+    lines = project.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+    return dict(line.split() for line in lines)
+
+
+def test_generate_takes_up_what_was_started(project: Project) -> None:
+    project.run("--cobbler-start")
+    name = project.generation
+    result = project.run("--cobbler-generate")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines([f"cobbler: {name} on main"])
+    assert set(refs(project)) == {"refs/heads/main", f"refs/heads/{name}", f"refs/tags/{name}-start"}
+
+
+@BOTH
+def test_it_starts_from_the_base_branch_that_is_configured(project: Project, action: str) -> None:
+    project.configure(base_branch="release")
+    project.git("branch", "release")
+    project.write({"later.txt": ""})
+    project.commit("Only on main")
+    project.git("checkout", "--quiet", "--detach")
+    assert project.run(action).ret == 0
+    assert project.git("rev-parse", f"{project.generation}^") == project.git("rev-parse", "release")
+    assert "Cobbler-Base: release" in project.git("log", "-1", "--format=%B", project.generation or "")
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("base", "cause", "remedy"),
+    [
+        (
+            None,
+            "HEAD is detached, so there is no branch to start from",
+            "Check a branch out, or set base_branch.",
+        ),
+        ("gone", "there is no branch gone to start from", "Set base_branch to an existing one."),
+    ],
+)
+def test_without_a_base_nothing_is_started(
+    project: Project, action: str, base: str | None, cause: str, remedy: str
+) -> None:
+    project.configure(base_branch=base)
+    project.git("checkout", "--quiet", "--detach")
+    result = project.run(action)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert [line for line in result.errlines if line] == [f"ERROR: {cause}", remedy]
+    assert set(refs(project)) == {"refs/heads/main"}
+
+
+def test_seed_files_are_written_with_their_placeholders_filled_in(project: Project) -> None:
+    project.write({"templates/version.txt": "{{.Version}} of {{ .ModulePath }}, {{.Other}}\n"})
+    project.configure(module_path="calculator", seed_files={"src/version.txt": "templates/version.txt"})
+    assert project.run("--cobbler-start").ret == 0
+    name = project.generation or ""
+    assert project.files(name)["src/version.txt"] == f"{name} of calculator, {{{{.Other}}}}\n"
+    assert project.git("diff", "--name-only", "main", name) == "src/version.txt\n"
+    assert not (project.path / "src").exists()
+
+
+def test_sources_are_reset_only_if_asked_for_and_then_within_the_source_directories(project: Project) -> None:
+    project.python_sample()
+    project.write({"tools/release.py": "", "calculator/data.txt": "data\n", "tests/data.json": "{}\n"})
+    project.commit("More files")
+    project.configure(source_dirs=["calculator", "tests"])
+    assert project.run("--cobbler-start").ret == 0
+    assert project.git("diff", "--name-only", "main", project.generation or "") == ""
+
+    project.git("branch", "--quiet", "-D", project.generation or "")
+    project.configure(reset_sources=True)
+    assert project.run("--cobbler-start").ret == 0
+    assert project.git("diff", "--name-status", "main", project.generation or "").splitlines() == [
+        "D\tcalculator/__init__.py",
+        "D\ttests/test_add.py",
+    ]
+    assert (project.path / "calculator" / "__init__.py").exists()
+
+
+def test_what_the_base_did_counts_as_done_unless_sources_are_reset(
+    project: Project, cobbler_agent: StandInAgent
+) -> None:
+    cobbler_agent.otherwise().runs(WRITES_A_FILE)
+    seed(project, task("p-a"))
+    project.run("--cobbler-generate", "-k", "p-a")
+    project.git("merge", "--quiet", project.generation or "")
+    project.git("branch", "--quiet", "-D", project.generation or "")
+    seed(project, task("p-a"), task("p-b", "p-a"))
+    result = project.run("--cobbler-generate", "--cobbler-cycles=0")
+    assert came_to(result) == {"stitch::p-b": "landed"}
+
+
+def test_two_generations_and_none_chosen_is_an_error_that_names_both(project: Project) -> None:
+    assert project.run("--cobbler-start").ret == 0
+    first = project.generation or ""
+    result = project.run("--cobbler-start")
+    second = project.generation or ""
+    assert (result.ret, first < second) == (0, True)
+    result.stdout.fnmatch_lines(
+        [f"Active generations: {first}, {second}.", f"Name the one to work on*: generation_branch: {second}"]
+    )
+    for options in ([], ["--collect-only"]):
+        result = project.run("--cobbler-generate", *options)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(
+            [f"ERROR: several generations are active: {first}, {second}", "*generation_branch: NAME"]
+        )
+    project.configure(generation_branch=first)
+    result = project.run("--cobbler-generate")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines([f"cobbler: {first} on main"])
+    project.configure(generation_branch="generation-1999-01-01-00-00-00")
+    result = project.run("--cobbler-generate")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: generation_branch: no branch generation-1999-*", f"*{first}, {second}*"]
+    )
+
+
+@BOTH
+class TestOfNoUse:
+    """Where there is nothing to start from, the first line says what is wrong and the second what to do."""
+
+    def test_a_directory_without_a_repository(self, project: Project, action: str) -> None:
+        (project.path / ".git").rename(project.directory / "elsewhere")
+        self.assert_refused(project, action, "*project is not in a git repository", "Make one: git init*")
+
+    def test_a_repository_without_a_commit(self, project: Project, action: str) -> None:
+        project.git("update-ref", "-d", "refs/heads/main")
+        self.assert_refused(project, action, "*project has no commit yet", "Commit something: git add*")
+
+    def test_a_configuration_that_is_not_at_the_top(self, project: Project, action: str) -> None:
+        project.write({"sub/configuration.yaml": (project.path / "configuration.yaml").read_bytes()})
+        result = project.run(action, "--rootdir=sub", "sub/configuration.yaml")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(
+            [
+                "ERROR: *sub/configuration.yaml is not at the top of its repository",
+                "Move it to *project/conf*",
+            ]
+        )
+
+    def test_a_user_without_a_name(self, project: Project, action: str, tmp_path: Path) -> None:
+        project.git("config", "--unset", "user.email")
+        result = project.run(action, env={"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)})
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(
+            ["ERROR: git has no user.email*", "Set it: git config --global user.email*"]
+        )
+        assert project.generation is None
+
+    def assert_refused(self, project: Project, action: str, cause: str, remedy: str) -> None:
+        result = project.run(action)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines([f"ERROR: {cause}", remedy])
+
+
+def test_one_run_at_a_time(project: Project, cobbler_agent: StandInAgent) -> None:
+    at_work = cobbler_agent.directory / "at-work"
+    cobbler_agent.task("p-a").runs(f"touch {at_work}; sleep 60")
+    seed(project, task("p-a"))
+    running = project.start("--cobbler-generate")
+    running.wait_until(at_work.exists)
+    for action in ("--cobbler-start", "--cobbler-generate"):
+        result = project.run(action)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(
+            [
+                f"ERROR: *pytest --cobbler-generate, process {running.pid} on *",
+                "Wait until that run has ended*",
+            ]
+        )
+    looking = project.run("--cobbler-generate", "--collect-only")
+    assert looking.ret in (0, pytest.ExitCode.NO_TESTS_COLLECTED)
