@@ -36,8 +36,8 @@ class Attempt:
     """What came of one agent run.
 
     ``commit`` holds the work, on ``task/<generation>-<id>``; empty when there is none or it cannot be
-    imported, then ``kept_at`` says where it lies. ``error`` is the cause of a failure in a line, ``cause`` in a
-    word; both are empty when the change may be landed.
+    imported, then ``kept_at`` says where it lies. ``error`` is the cause of a failure in a line, ``cause``
+    in a word; both are empty when the change may be landed.
     """
 
     number: int

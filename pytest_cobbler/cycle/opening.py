@@ -18,6 +18,7 @@ from pytest_cobbler.cycle.parts import (
     make_gate,
     make_sandbox,
     preflight_gate,
+    preflight_work_dir,
 )
 from pytest_cobbler.cycle.plan import Selection, select_tasks
 from pytest_cobbler.cycle.recovery import recover, remove_stale_locks
@@ -35,6 +36,7 @@ from pytest_cobbler.repository.generations import (
 )
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.names import is_usable_task_id
+from pytest_cobbler.repository.preflight import check_repository
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
 from pytest_cobbler.tracker.base import Claim, Task
@@ -115,7 +117,9 @@ def open_run(
         sandbox = make_sandbox(config, repository, run_id)
         agent = make_agent(config, run_id)
         gate = make_gate(config, language, sandbox, run_id)
+        check_repository(repository, sandbox.owner)
         sandbox.preflight()
+        preflight_work_dir(repository, sandbox)
         agent.preflight(sandbox)
         preflight_gate(gate, language)
         lane = TrackerLane(open_tracker(config.tracker, config.root, config.beads_dir))

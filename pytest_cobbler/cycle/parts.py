@@ -21,7 +21,7 @@ from pytest_cobbler.languages import Language
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.sandbox.base import Network, Sandbox
+from pytest_cobbler.sandbox.base import Job, Limits, Mount, Network, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
 
@@ -106,6 +106,33 @@ def check_templates(config: Config) -> None:
     for phase, template in phases:
         if template:
             check_template(template.read_text(encoding="utf-8"), phase, str(template))
+
+
+def preflight_work_dir(repository: Repository, sandbox: Sandbox) -> None:
+    """See that a job can write where worktrees will lie.
+
+    Raises:
+        UsageProblem: it cannot, as when the image closes a directory above it.
+    """
+    repository.work_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+    with tempfile.TemporaryDirectory(prefix="probe-", dir=repository.work_dir) as name:
+        if sandbox.owner:
+            os.chown(name, *sandbox.owner)
+        completed = sandbox.run(
+            Job(
+                name="preflight-worktree",
+                argv=("sh", "-c", 'echo >"$1/file"', "sh", name),  # by its whole path, as an agent would
+                workdir=name,
+                mounts=(Mount(source=Path(name), target=name, mode="rw"),),
+                limits=Limits(wall=120),
+            )
+        )
+    if not completed.ok:
+        raise UsageProblem(
+            f"jobs cannot work in {repository.work_dir}, where worktrees lie",
+            "Set work_dir to a directory that the image does not close to others (it does so with /root).",
+            completed.stderr,
+        )
 
 
 def preflight_gate(gate: Gate, language: Language) -> None:

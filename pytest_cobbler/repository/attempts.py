@@ -59,15 +59,13 @@ def kept_attempts(repository: Repository, generation: str, task_id: str) -> list
         if not number.isdigit():
             continue
         said = trailers.read_trailers(repository, commit)
-        body = repository.objects.text("show", "-s", "--format=%b", commit)
-        evidence = body.rsplit(f"\n{trailers.ATTEMPT}: ", 1)[0].strip()
         found.append(
             KeptAttempt(
                 ref=ref,
                 commit=commit,
                 number=int(number),
                 cause=said.get(trailers.CAUSE, ""),
-                evidence=evidence,
+                evidence=trailers.read_body(repository, commit),
             )
         )
     return sorted(found, key=lambda attempt: attempt.number)

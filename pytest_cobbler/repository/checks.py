@@ -1,7 +1,7 @@
 """What a change must not contain to be landed: looked at on objects, never on files.
 
-The list of protected paths is the floor of what could run, or change what runs, on the host or in the next gate:
-pytest's own configuration, import hooks, the agent program's settings, git's attributes and hooks, CI.
+The list of protected paths is the floor of what could run, or change what runs, on the host or in the next
+gate: pytest's own configuration, import hooks, the agent program's settings, git's attributes and hooks, CI.
 """
 
 from __future__ import annotations
@@ -9,59 +9,80 @@ from __future__ import annotations
 import base64
 import fnmatch
 import os
-import posixpath
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pytest_cobbler.repository.git import Git
 
 MOST_FILES = 20_000
 LARGEST_CHANGE = 200 * 1024 * 1024
-_SCANNED = 5 * 1024 * 1024
+LONGEST_PATH = 1000
+"""Bytes; a path has to fit, below any directory, into what an operating system takes."""
+
+_SCANNED_AT_ONCE = 32 * 1024 * 1024
 
 PROTECTED = (
     "conftest.py",
-    "pytest.ini",
-    ".pytest.ini",
-    "pytest.toml",
-    ".pytest.toml",
-    "tox.ini",
-    "setup.cfg",
+    # Below the root too: `pytest DIRECTORY` takes its configuration from there.
+    "**/pytest.ini",
+    "**/.pytest.ini",
+    "**/pytest.toml",
+    "**/.pytest.toml",
+    "**/tox.ini",
+    "**/setup.cfg",
     "**/*.dist-info/**",
     "**/*.egg-info/**",
     "**/*.egg-link",
     "**/*.pth",
-    "**/sitecustomize.py",
-    "**/usercustomize.py",
+    "**/sitecustomize*",
+    "**/usercustomize*",
     "**/.claude/**",
     "**/.mcp.json",
     "**/CLAUDE.md",
+    "**/CLAUDE.local.md",
     "**/.gitattributes",
     "**/.gitmodules",
     ".githooks/**",
     ".husky/**",
+    "lefthook.y*ml",
+    ".lefthook.y*ml",
+    ".pre-commit-config.y*ml",
     ".github/**",
+    ".gitea/**",
+    ".forgejo/**",
     ".gitlab/**",
     ".gitlab-ci.yml",
     ".circleci/**",
+    ".buildkite/**",
+    ".woodpecker/**",
+    ".woodpecker.y*ml",
     ".travis.yml",
     ".drone.yml",
+    ".cirrus.yml",
+    "appveyor.yml",
+    ".appveyor.yml",
+    "bitbucket-pipelines.yml",
     "azure-pipelines.yml",
     "Jenkinsfile",
-    ".pre-commit-config.yaml",
     ".beads/**",
     "configuration.yaml",
 )
 """Patterns of paths that no change may touch unless the user opts them out by name (``allow_paths``)."""
 
 PROTECTED_TABLE = "pyproject.toml: [tool.pytest*]"
-"""How the protected part of pyproject.toml is shown; the rest of that file is free."""
+"""How the protected part of any pyproject.toml is shown; the rest of such a file is free."""
 
-_MARKER = re.compile(rb"^(?:<{7}|={7}|>{7}|\|{7})(?: .*)?\r?$", re.MULTILINE)
+# Not the row of seven =, which also underlines a heading.
+_MARKER = re.compile(rb"^(?:<{7}|>{7}|\|{7}) ", re.MULTILINE)
+
+_LINK = "120000"
+_SUBMODULE = "160000"
+_MODULE = re.compile(r"\.(?:py|pyc|pyd|so)\Z")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +131,8 @@ class Refusal:
 class Policy:
     """What to hold a change to.
 
-    ``protected`` and ``allowed`` are patterns (``*`` within a name, ``**`` across directories); ``secrets`` the values
-    that must not be committed; ``marked`` the files into which we put conflict markers.
+    ``protected`` and ``allowed`` are patterns (``*`` within a name, ``**`` across directories); ``secrets``
+    the values that must not be committed; ``marked`` the files into which we put conflict markers.
     """
 
     protected: tuple[str, ...] = PROTECTED
@@ -145,7 +166,8 @@ def check_change(git: Git, parent: str, tree: str, policy: Policy) -> tuple[Chan
     """Hold the change from ``parent`` to ``tree`` to ``policy``."""
     change = read_change(git, parent, tree)
     if len(change.entries) > MOST_FILES:
-        return change, (Refusal(reason=f"changes {len(change.entries)} files; at most {MOST_FILES}"),)
+        reason = f"changes {len(change.entries)} files; at most {MOST_FILES}"
+        return change, (Refusal(reason=reason, poisonous=True),)
     refusals = [
         *_check_kinds(git, change),
         *_check_protected(git, change, policy),
@@ -158,19 +180,28 @@ def check_change(git: Git, parent: str, tree: str, policy: Policy) -> tuple[Chan
 
 def _check_kinds(git: Git, change: Change) -> Iterable[Refusal]:
     for entry in change.entries:
-        if entry.new_mode == "160000":
+        if entry.new_mode == _SUBMODULE:
             yield Refusal(reason="a nested repository (submodule)", path=entry.shown)
-        elif entry.new_mode == "120000" and entry.new != entry.old:
+        elif entry.old_mode == _SUBMODULE:
+            yield Refusal(reason="a submodule, which no change may take away", path=entry.shown)
+        elif entry.new_mode == _LINK and entry.new != entry.old:
             target = git.run("cat-file", "blob", entry.new).stdout
             if _leads_out(entry.path, target):
                 yield Refusal(reason=f"a link out of the repository, to {shown(target)}", path=entry.shown)
+        if entry.status != "D" and len(entry.path) > LONGEST_PATH:
+            yield Refusal(reason=f"a path longer than {LONGEST_PATH} bytes", path=f"{entry.shown[:60]}…")
 
 
 def _leads_out(path: bytes, target: bytes) -> bool:
-    if target.startswith(b"/"):
-        return True
-    reached = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-    return reached == b".." or reached.startswith(b"../") or reached.split(b"/")[0].lower() == b".git"
+    """Whether a link may lead out: ``..`` is counted only in front, since what follows may be links again."""
+    parts = [part for part in target.split(b"/") if part not in (b"", b".")]
+    climbs = next((index for index, part in enumerate(parts) if part != b".."), len(parts))
+    return (
+        target.startswith(b"/")
+        or climbs > path.count(b"/")
+        or b".." in parts[climbs:]
+        or any(part.lower() == b".git" for part in parts)
+    )
 
 
 def _check_protected(git: Git, change: Change, policy: Policy) -> Iterable[Refusal]:
@@ -178,11 +209,9 @@ def _check_protected(git: Git, change: Change, policy: Policy) -> Iterable[Refus
         path = os.fsdecode(entry.path)
         if _matches(path, policy.allowed):
             continue
-        if _matches(path, policy.protected) or _shadows_standard_library(path):
+        if _matches(path, policy.protected) or _shadows_standard_library(path, entry.new_mode):
             yield Refusal(reason="a protected path", path=entry.shown)
-        elif path.lower() == "pyproject.toml" and _pytest_tables(git, entry.old) != _pytest_tables(
-            git, entry.new
-        ):
+        elif path.rpartition("/")[2].lower() == "pyproject.toml" and not _same_pytest_tables(git, entry):
             yield Refusal(reason="the [tool.pytest] table is protected", path=entry.shown)
 
 
@@ -190,19 +219,29 @@ def _matches(path: str, patterns: Sequence[str]) -> bool:
     return any(_pattern(pattern).fullmatch(path) for pattern in patterns)
 
 
+@lru_cache(maxsize=1024)
 def _pattern(pattern: str) -> re.Pattern[str]:
-    """``**/`` is any number of directories, ``*`` anything in a name; a name alone protects what is below it too."""
+    """``**/`` is any directories, ``*`` any part of a name; a name stands for what is below it too."""
     parts = re.split(r"(\*\*/|/\*\*$|\*|\?)", pattern.removeprefix("./").rstrip("/"))
     kinds = {"**/": "(?:.*/)?", "/**": "(?:/.*)?", "*": "[^/]*", "?": "[^/]"}
-    # Case is folded: a file system that does so would take .GitHub for .github.
-    return re.compile("".join(kinds.get(part, re.escape(part)) for part in parts) + "(?:/.*)?", re.IGNORECASE)
+    expression = "".join(kinds.get(part, re.escape(part)) for part in parts) + "(?:/.*)?"
+    # Case is folded: a file system that does so would take .GitHub for .github. A name may hold a newline.
+    return re.compile(expression, re.IGNORECASE | re.DOTALL)
 
 
-def _shadows_standard_library(path: str) -> bool:
-    first, _, rest = path.partition("/")
-    name = first.removesuffix(".py") if not rest else first
-    is_module = first.endswith(".py") if not rest else rest.endswith(".py")
-    return is_module and name in sys.stdlib_module_names
+def _shadows_standard_library(path: str, mode: str) -> bool:
+    """A module or package at the top; a directory without code is no package that Python would prefer."""
+    first, _, below = path.partition("/")
+    if first.partition(".")[0] not in sys.stdlib_module_names:
+        return False
+    may_be_directory = mode == _LINK and not below
+    return may_be_directory or bool(_MODULE.search(below or first))
+
+
+def _same_pytest_tables(git: Git, entry: Entry) -> bool:
+    if entry.new_mode == _LINK:
+        return False  # it would be read through the link
+    return bool(_pytest_tables(git, entry.old) == _pytest_tables(git, entry.new))
 
 
 def _pytest_tables(git: Git, blob: str) -> Any:
@@ -212,42 +251,83 @@ def _pytest_tables(git: Git, blob: str) -> Any:
     content = git.run("cat-file", "blob", blob).stdout
     try:
         tool = tomllib.loads(content.decode()).get("tool", {})
-        return {name: table for name, table in tool.items() if fnmatch.fnmatch(name, "pytest*")}
+        return {name: table for name, table in tool.items() if fnmatch.fnmatchcase(name, "pytest*")}
     except (ValueError, AttributeError, RecursionError):
         return content
 
 
 def _check_sizes(git: Git, change: Change, policy: Policy) -> Iterable[Refusal]:
-    blobs = {entry.new: entry for entry in change.entries if entry.new_mode.startswith("100")}
-    if not blobs:
-        return
-    asked = "".join(f"{blob}\n" for blob in blobs).encode()
-    answer = git.run("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=asked).text
     total = 0
-    for line in answer.splitlines():
-        blob, _, size = line.partition(" ")
-        total += int(size)
-        if int(size) > policy.largest_file:
-            reason = f"{int(size) >> 20} MiB; at most {policy.largest_file >> 20}"
-            yield Refusal(reason=reason, path=blobs[blob].shown, poisonous=True)
+    for entry, size in _sizes(git, change):
+        total += size
+        if size > policy.largest_file:
+            reason = f"{size >> 20} MiB; at most {policy.largest_file >> 20}"
+            yield Refusal(reason=reason, path=entry.shown, poisonous=True)
     if total > LARGEST_CHANGE:
         yield Refusal(reason=f"{total >> 20} MiB in all; at most {LARGEST_CHANGE >> 20}", poisonous=True)
 
 
+def _sizes(git: Git, change: Change) -> list[tuple[Entry, int]]:
+    """Every changed file or link with the bytes of its new content."""
+    entries = [entry for entry in change.entries if entry.new_mode.startswith(("100", "120"))]
+    asked = "".join(f"{entry.new}\n" for entry in entries).encode()
+    answer = git.run("cat-file", "--batch-check=%(objectsize)", stdin=asked).text if entries else ""
+    return list(zip(entries, map(int, answer.split()), strict=True))
+
+
 def _check_contents(git: Git, change: Change, policy: Policy) -> Iterable[Refusal]:
-    secrets = _forms(policy.secrets)
+    secrets = _Secrets(policy.secrets)
     marked = set(policy.marked)
     for entry in change.entries:
-        if not entry.new_mode.startswith(("100", "120")) or not (secrets or entry.shown in marked):
-            continue
-        content = git.run("cat-file", "blob", entry.new).stdout
-        if any(form in content for form in secrets):
+        if entry.status != "D" and secrets.are_in(entry.path):
+            yield Refusal(reason="its name contains the credential", poisonous=True)
+    for entry, content in _contents(git, change, everything=bool(secrets), marked=marked):
+        if secrets.are_in(content):
             yield Refusal(reason="contains the credential", path=entry.shown, poisonous=True)
-        if entry.shown in marked and _MARKER.search(content[:_SCANNED]):
+        if entry.shown in marked and _MARKER.search(content):
             yield Refusal(reason="still has conflict markers", path=entry.shown)
 
 
-def _forms(secrets: Sequence[str]) -> tuple[bytes, ...]:
-    """A secret as it is and in base64; short values would be found everywhere."""
-    raw = [secret.encode() for secret in secrets if len(secret) >= 8]
-    return (*raw, *(base64.b64encode(value).rstrip(b"=")[:-1] for value in raw))
+def _contents(
+    git: Git, change: Change, *, everything: bool, marked: set[str]
+) -> Iterator[tuple[Entry, bytes]]:
+    """The new content of changed files, a few at a time."""
+    wanted = [(entry, size) for entry, size in _sizes(git, change) if everything or entry.shown in marked]
+    while wanted:
+        taken, room = [wanted.pop()], _SCANNED_AT_ONCE
+        while wanted and (room := room - taken[-1][1]) > 0:
+            taken.append(wanted.pop())
+        asked = "".join(f"{entry.new}\n" for entry, _ in taken).encode()
+        answer = git.run("cat-file", "--batch=%(objectsize)", stdin=asked).stdout
+        start = 0
+        for entry, size in taken:
+            start = answer.index(b"\n", start) + 1
+            yield entry, answer[start : start + size]
+            start += size + 1
+
+
+class _Secrets:
+    """Values that must not be committed, as they are and in base64; short ones would be found everywhere."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        self._plain = [value.encode() for value in values if len(value) >= 8]
+        self._encoded = [form for value in self._plain for form in _in_base64(value)]
+
+    def __bool__(self) -> bool:
+        return bool(self._plain)
+
+    def are_in(self, content: bytes) -> bool:
+        if any(value in content for value in self._plain):
+            return True
+        # base64 is wrapped into lines, and has two alphabets.
+        text = content.translate(bytes.maketrans(b"-_", b"+/"), b"\r\n") if self._plain else b""
+        return any(form in text for form in self._encoded)
+
+
+def _in_base64(value: bytes) -> Iterator[bytes]:
+    """What of ``value`` is the same in every base64 text that holds it, for each place it can begin at."""
+    for before in range(3):
+        whole = base64.b64encode(bytes(before) + value)
+        first = (before * 8 + 5) // 6
+        last = (before + len(value)) * 8 // 6
+        yield whole[first:last]

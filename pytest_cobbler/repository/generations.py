@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.repository import ZERO, Identity, Repository
 
 ACTIVE_REF = "refs/cobbler/active"
+_MOST_STARTS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,26 +84,31 @@ def read_generation(repository: Repository, name: str) -> Generation:
     Raises:
         RepositoryError: it has no first commit of ours.
     """
-    subject = _subject(name)
-    # By the trailer, which no landed commit can have; a task's title may be anything.
-    line = repository.objects.text(
+    # By the trailer, which no landed commit can have; a task's title may be anything. Those of earlier
+    # generations come up too when somebody merged their base into this one.
+    fields = repository.objects.fields(
         "log",
-        "--max-count=1",
+        "-z",
+        f"--max-count={_MOST_STARTS}",
         f"--grep=^{trailers.BASE}: ",
         "--format=%H %P%x00%s",
         "--end-of-options",
-        repository.read_ref(names.branch_ref(name)) or "",
+        repository.read_ref(names.branch_ref(name)) or names.branch_ref(name),
     )
-    commits, _, found = line.partition("\0")
-    first, *parents = commits.split() or [""]
-    if found != subject or len(parents) != 1:
-        raise RepositoryError(
-            f"branch {name} is not a generation: it has no commit {subject!r}",
-            "Rename or delete that branch, or set another gen_prefix.",
-        )
-    said = trailers.read_trailers(repository, first)
-    return Generation(
-        name=name, base=said[trailers.BASE], start=parents[0], first=first, reset=trailers.RESET in said
+    for commits, subject in zip(fields[::2], fields[1::2], strict=True):
+        first, *parents = commits.decode().split()
+        if subject.decode("utf-8", "replace") == _subject(name) and len(parents) == 1:
+            said = trailers.read_trailers(repository, first)
+            return Generation(
+                name=name,
+                base=said.get(trailers.BASE, ""),
+                start=parents[0],
+                first=first,
+                reset=trailers.RESET in said,
+            )
+    raise RepositoryError(
+        f"branch {name} is not a generation: it has no commit {_subject(name)!r}",
+        "Rename or delete that branch, or set another gen_prefix.",
     )
 
 
@@ -138,8 +144,13 @@ def create_generation(
 
 
 def complete_start(repository: Repository, generation: Generation) -> None:
-    """Make what follows from the branch: its start tag."""
+    """Make what follows from the branch, its start tag, and free both of a dead process's locks.
+
+    Call it under the run lock.
+    """
     tag = names.tag_ref(generation.name, "start")
+    for ref in (generation.ref, tag):
+        repository.remove_stale_lock(ref)
     if repository.read_ref(tag) is None:
         repository.move_ref(tag, generation.start, ZERO, "cobbler: start")
 
@@ -162,16 +173,16 @@ def _edited_tree(repository: Repository, tree: str, remove: Sequence[str], write
     if not remove and not write:
         return tree
     index = repository.work_dir / "start.index"
-    Path(index).unlink(missing_ok=True)
+    git = repository.objects.using(index=index)
+    index.unlink(missing_ok=True)
     try:
-        git = repository.objects.using(index=index)
         git.run("read-tree", tree)
-        if remove:
-            gone = b"".join(path.encode("utf-8", "surrogateescape") + b"\0" for path in remove)
-            git.run("update-index", "--force-remove", "-z", "--stdin", stdin=gone)
+        nothing = "0" * len(tree)
+        lines = [f"0 {nothing}\t".encode() + os.fsencode(path) for path in remove]
         for path, content in write.items():
             blob = git.text("hash-object", "-w", "--stdin", stdin=content)
-            git.run("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
+            lines.append(f"100644 {blob}\t".encode() + os.fsencode(path))
+        git.run("update-index", "-z", "--index-info", stdin=b"".join(line + b"\0" for line in lines))
         return git.text("write-tree")
     finally:
-        Path(index).unlink(missing_ok=True)
+        index.unlink(missing_ok=True)

@@ -1,14 +1,15 @@
 """The one door for git on the host.
 
-Every call names its git directory, works in an empty directory of ours, inherits no ``GIT_*`` variable and
-reads nobody's system or global configuration. Objects are handled through a *scratch* git directory that
-shares the repository's object store but not its configuration: no filter, merge driver, hook or
-``core.fsmonitor`` of the repository takes part, whatever attributes a tree carries.
+Every call names its git directory, works in a directory that no agent can write, inherits no ``GIT_*``
+variable and reads nobody's system or global configuration. Objects are handled through a *scratch* git
+directory that shares the repository's object store but not its configuration: no filter, merge driver, hook
+or ``core.fsmonitor`` of the repository takes part, whatever attributes a tree carries.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -27,9 +28,13 @@ SETTINGS = {
     "core.excludesFile": "/dev/null",
     "core.attributesFile": "/dev/null",
     "core.logAllRefUpdates": "false",
+    # The user's own git may hold a lock for a moment, `git gc` for longer.
+    "core.filesRefLockTimeout": "5000",
+    "core.packedRefsTimeout": "30000",
     "commit.gpgsign": "false",
     "protocol.allow": "never",
     "submodule.recurse": "false",
+    "log.showSignature": "false",
     "gc.auto": "0",
     "maintenance.auto": "false",
     "advice.detachedHead": "false",
@@ -46,17 +51,14 @@ ENVIRONMENT = {
 }
 
 
-def settings_arguments() -> list[str]:
-    """``-c name=value`` for each of ``SETTINGS``."""
-    return [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
-
-
 class Git:
     """git on one git directory.
 
     Args:
         git_dir: its ``--git-dir``.
         objects: another object store than the git directory's own.
+        shallow: the file that lists where the history of that store is cut off; it need not exist.
+        settings: more settings than ``SETTINGS``.
         index: another index.
         work_tree: for the few commands that write one; never a directory that an agent can write.
     """
@@ -66,20 +68,27 @@ class Git:
         git_dir: Path,
         *,
         objects: Path | None = None,
+        shallow: Path | None = None,
+        settings: Mapping[str, str] | None = None,
         index: Path | None = None,
         work_tree: Path | None = None,
-        program: str = "git",
     ) -> None:
         self.git_dir = git_dir
-        self._program = program
         self._objects = objects
+        self._shallow = shallow
+        self._settings = dict(settings or {})
         self._index = index
         self._work_tree = work_tree
 
     def using(self, *, index: Path, work_tree: Path | None = None) -> Git:
         """The same git directory with another index and, maybe, a work tree."""
         return Git(
-            self.git_dir, objects=self._objects, index=index, work_tree=work_tree, program=self._program
+            self.git_dir,
+            objects=self._objects,
+            shallow=self._shallow,
+            settings=self._settings,
+            index=index,
+            work_tree=work_tree,
         )
 
     def run(
@@ -98,9 +107,11 @@ class Git:
         env = host_environment() | ENVIRONMENT | dict(environment or {})
         if self._objects:
             env["GIT_OBJECT_DIRECTORY"] = str(self._objects)
+        if self._shallow:
+            env["GIT_SHALLOW_FILE"] = str(self._shallow)
         if self._index:
             env["GIT_INDEX_FILE"] = str(self._index)
-        words = [self._program, f"--git-dir={self.git_dir}", *settings_arguments()]
+        words = ["git", f"--git-dir={self.git_dir}", *_arguments(SETTINGS | self._settings)]
         if self._work_tree:
             words.append(f"--work-tree={self._work_tree}")
         completion = run(
@@ -133,24 +144,43 @@ class Git:
         return completion.text.strip() or None
 
 
-def init_bare(directory: Path, *, object_format: str, alternates: Sequence[Path]) -> None:
-    """Make an empty git directory that reads the object stores in ``alternates`` too."""
-    run_init = run(
-        [
-            "git",
-            "init",
-            "--quiet",
-            "--bare",
-            "--template=",
-            "--initial-branch=work",
-            f"--object-format={object_format}",
-            directory,
-        ],
-        env=host_environment() | ENVIRONMENT,
-        timeout=TIMEOUT,
-    )
-    if not run_init.ok:
-        raise RepositoryError(f"git init failed in {directory}", evidence=run_init.errors)
-    info = directory / "objects" / "info"
-    info.mkdir(parents=True, exist_ok=True)
-    (info / "alternates").write_text("".join(f"{path}\n" for path in alternates))
+def init_bare(
+    directory: Path,
+    *,
+    object_format: str,
+    alternates: Sequence[Path],
+    shallow: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> None:
+    """Make an empty git directory that reads the object stores in ``alternates`` too.
+
+    Written by hand (gitrepository-layout(5)) and not by ``git init``: a task needs three of them.
+
+    Args:
+        shallow: the file that lists where the history in those stores is cut off; it need not exist.
+        settings: what its configuration says beside the format; ``core.bare`` is true unless they say else.
+
+    Raises:
+        RepositoryError: the file system refuses.
+    """
+    version = {"core.repositoryFormatVersion": "0" if object_format == "sha1" else "1"}
+    extensions = {} if object_format == "sha1" else {"extensions.objectFormat": object_format}
+    configuration = version | {"core.bare": "true"} | extensions | dict(settings or {})
+    try:
+        for name in ("objects/info", "refs/heads"):
+            (directory / name).mkdir(parents=True)
+        alternate_lines = b"".join(os.fsencode(path) + b"\n" for path in alternates)
+        (directory / "objects" / "info" / "alternates").write_bytes(alternate_lines)
+        if shallow and shallow.is_file():
+            shutil.copyfile(shallow, directory / "shallow")
+        with (directory / "config").open("w") as config:
+            for name, value in configuration.items():
+                section, _, key = name.partition(".")
+                config.write(f"[{section}]\n\t{key} = {value}\n")
+        (directory / "HEAD").write_text("ref: refs/heads/work\n")
+    except OSError as error:
+        raise RepositoryError(f"cannot make {directory}: {error.strerror}") from error
+
+
+def _arguments(settings: Mapping[str, str]) -> list[str]:
+    return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]

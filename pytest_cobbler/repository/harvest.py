@@ -1,12 +1,12 @@
 """From what lies in a worktree to objects in the repository, with nothing of it trusted on the way.
 
-A job in the sandbox turns the files into a pack; the host reads the pack into a quarantine with git's own strict
-checks; ``checks`` looks at the change there; only then do the objects reach the repository.
+A job in the sandbox turns the files into a pack; the host reads the pack into a quarantine with git's own
+strict checks; ``checks`` looks at the change there; only then do the objects reach the repository.
 """
 
 from __future__ import annotations
 
-import os
+import re
 import shutil
 from dataclasses import dataclass
 from importlib import resources
@@ -15,20 +15,31 @@ from typing import IO
 
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.repository.checks import Change, Policy, Refusal, check_change
-from pytest_cobbler.repository.git import Git, init_bare
+from pytest_cobbler.repository.checks import (
+    LARGEST_CHANGE,
+    Change,
+    Policy,
+    Refusal,
+    check_change,
+    shown,
+)
+from pytest_cobbler.repository.git import SETTINGS, Git, init_bare
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Owner, Worktree, chown_tree, remove_tree
 from pytest_cobbler.sandbox.base import Capability, Job, Limits, Mount, Sandbox
 
 LARGEST_FILE = 50 * 1024 * 1024
-LARGEST_PACK = 500 * 1024 * 1024
+LARGEST_PACK = LARGEST_CHANGE + 16 * 1024 * 1024
 LONGEST_HARVEST = 600.0
-_HEADER = 4 * 1024 * 1024
+_LARGEST_HEADER = 64 * 1024 * 1024
 _LOOSE = 100
 _TOO_LARGE = 65
+_TOO_LONG = 66
+_NAMED = 1000
+"""Paths of each kind that are remembered."""
 
 _TIDY = "/cobbler/worktree"
+_HARVEST_SETTINGS = SETTINGS | {"core.quotePath": "false"}
 
 
 class HarvestError(CobblerError):
@@ -39,8 +50,8 @@ class HarvestError(CobblerError):
 class Harvest:
     """What was found in a worktree.
 
-    ``tree`` is its tree, in the repository unless a refusal is ``poisonous``; ``removed`` were nested repositories and special
-    files, ``ignored`` paths that a .gitignore hid. Paths are for display.
+    ``tree`` is its tree, in the repository unless a refusal is ``poisonous``; ``removed`` were nested
+    repositories and special files, ``ignored`` paths that a .gitignore hid. Paths are for display.
     """
 
     tree: str
@@ -75,16 +86,16 @@ def harvest(
     try:
         with (directory / "output").open("w+b") as output:
             _run_job(worktree, repository, sandbox, owner, directory, output, cancellation)
-            records, offset = _read_records(output)
-            output.seek(offset)
-            tree = records.get("tree", [""])[0]
+            records = _read_records(output)
             quarantine = _receive(directory / "quarantine.git", repository, output)
+        tree = _tree_of(records, repository)
         change, refusals = check_change(quarantine, worktree.parent, tree, policy)
+        inside = "inside a submodule, whose content is another repository's"
         found = Harvest(
             tree=tree,
             parent=worktree.parent,
             change=change,
-            refusals=refusals,
+            refusals=(*refusals, *(Refusal(reason=inside, path=path) for path in records.get("inside", ()))),
             removed=tuple(records.get("removed", ())),
             ignored=tuple(records.get("ignored", ())),
         )
@@ -105,7 +116,13 @@ def _run_job(
     cancellation: Cancellation | None,
 ) -> None:
     git_dir = directory / "git"
-    init_bare(git_dir, object_format=repository.object_format, alternates=repository.object_stores)
+    init_bare(
+        git_dir,
+        object_format=repository.object_format,
+        alternates=[Path(mount.target) for mount in repository.object_mounts(owner)],
+        shallow=repository.shallow,
+        settings=_HARVEST_SETTINGS,
+    )
     shutil.copyfile(worktree.index, git_dir / "index")
     if owner:
         chown_tree(git_dir, owner)
@@ -119,14 +136,14 @@ def _run_job(
         ]
     else:
         mounts.append(Mount(source=worktree.tree, target=tree, mode="rw"))
-    mounts += [Mount(source=store, target=str(store)) for store in repository.object_stores]
+    mounts += repository.object_mounts(owner)
     script = resources.files("pytest_cobbler").joinpath("data/harvest.sh").read_text()
     arguments = (tidy, tree, str(git_dir), worktree.parent, str(LARGEST_FILE // 1024))
     completed = sandbox.run(
         Job(
             name=f"harvest-{worktree.name}",
             argv=("sh", "-c", script, "harvest", *arguments),
-            workdir=tree,
+            workdir="/",  # the worktree itself may be closed to its owner
             mounts=tuple(mounts),
             limits=Limits(wall=LONGEST_HARVEST),
             stdout=output,
@@ -135,31 +152,57 @@ def _run_job(
     )
     output.flush()
     if completed.cause == "exited" and completed.status == _TOO_LARGE:
-        large = ", ".join(_read_records(output)[0].get("large", ())[:5])
+        large = ", ".join(_read_records(output, needs_pack=False).get("large", ())[:5])
         raise HarvestError(f"harvest: larger than {LARGEST_FILE >> 20} MiB: {large}")
+    if completed.cause == "exited" and completed.status == _TOO_LONG:
+        raise HarvestError("harvest: a path is too long for git", evidence=completed.stderr)
     if not completed.ok:
         how = f"exit {completed.status}" if completed.cause == "exited" else completed.cause
         raise HarvestError(f"harvest failed ({how})", evidence=completed.stderr)
 
 
-def _read_records(output: IO[bytes]) -> tuple[dict[str, list[str]], int]:
-    """The records before the pack, by kind, and where the pack begins."""
+def _read_records(output: IO[bytes], *, needs_pack: bool = True) -> dict[str, list[str]]:
+    """The records before the pack, by kind, with paths for display; ``output`` is left where the pack begins.
+
+    Raises:
+        HarvestError: there are too many, or nothing follows them.
+    """
     output.seek(0)
-    header = output.read(_HEADER)
     records: dict[str, list[str]] = {}
-    offset = 0
-    for record in header.split(b"\0"):
-        offset += len(record) + 1
-        kind, _, value = record.partition(b" ")
-        if kind == b"pack":
-            break
-        records.setdefault(kind.decode("ascii", "replace"), []).append(os.fsdecode(value.removeprefix(b"./")))
-    return records, offset
+    offset, rest = 0, b""
+    while chunk := output.read(1 << 20):
+        *whole, rest = (rest + chunk).split(b"\0")
+        for record in whole:
+            offset += len(record) + 1
+            kind, _, value = record.partition(b" ")
+            if kind == b"pack":
+                output.seek(offset)
+                return records
+            if len(named := records.setdefault(kind.decode("ascii", "replace"), [])) < _NAMED:
+                named.append(shown(value.removeprefix(b"./")))
+        if offset > _LARGEST_HEADER or len(rest) > _LARGEST_HEADER:
+            raise HarvestError("harvest: too many files are ignored or removed")
+    if needs_pack:
+        raise HarvestError("harvest: the job gave no pack")
+    return records
+
+
+def _tree_of(records: dict[str, list[str]], repository: Repository) -> str:
+    digits = 64 if repository.object_format == "sha256" else 40
+    match records.get("tree"):
+        case [tree] if re.fullmatch(rf"[0-9a-f]{{{digits}}}", tree):
+            return tree
+    raise HarvestError("harvest: the job named no tree")
 
 
 def _receive(directory: Path, repository: Repository, pack: IO[bytes]) -> Git:
-    """Read a pack into a new git directory with git's strict checks."""
-    init_bare(directory, object_format=repository.object_format, alternates=repository.object_stores)
+    """Read a pack, from where ``pack`` is, into a new git directory with git's strict checks."""
+    init_bare(
+        directory,
+        object_format=repository.object_format,
+        alternates=repository.object_stores,
+        shallow=repository.shallow,
+    )
     quarantine = Git(directory)
     content = pack.read(LARGEST_PACK + 1)
     if len(content) > LARGEST_PACK:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from pytest_cobbler.repository.checks import shown
@@ -55,9 +54,9 @@ def _readable(messages: bytes) -> str:
 
 
 def land(repository: Repository, ref: str, merged: Merge, message: str, identity: Identity) -> str | None:
-    """Commit the merged tree on top of its tip and move ``ref`` there; ``None``: the tip has moved meanwhile."""
+    """Commit the merged tree on top of its tip and move ``ref`` there; ``None``: the tip moved meanwhile."""
     commit = repository.commit(merged.tree, [merged.tip], message, identity)
-    reason = f"cobbler: land {os.fsdecode(message.split(chr(10), 1)[0])}"
+    reason = f"cobbler: land {message.partition(chr(10))[0]}"
     return commit if repository.move_ref(ref, commit, merged.tip, reason) else None
 
 

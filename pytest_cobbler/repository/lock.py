@@ -17,10 +17,13 @@ def run_lock(common_dir: Path, what: str) -> Iterator[None]:
     """Hold the repository for one run; released by the kernel however the process ends.
 
     Raises:
-        RepositoryError: another run has it; says which.
+        RepositoryError: another run has it, says which; or the repository cannot be written.
     """
     path = common_dir / "cobbler.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise RepositoryError(f"cannot write {path}: {error.strerror}") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,24 +1,37 @@
-"""The user's repository, read by GitPython and by the one door for git."""
+"""The user's repository: found by GitPython, read and moved through the one door for git."""
 
 from __future__ import annotations
 
+import configparser
+import contextlib
 import hashlib
 import os
 import re
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import git as gitpython
 import platformdirs
 
 from pytest_cobbler.errors import RepositoryError
-from pytest_cobbler.repository.git import Git, init_bare
+from pytest_cobbler.process import host_environment, run
+from pytest_cobbler.repository.git import TIMEOUT, Git, init_bare
+from pytest_cobbler.sandbox.base import Mount
 
-ZERO = "0" * 40
+ZERO = ""
+"""The old value of a ref that must not exist. (Zeros would be forty or sixty-four, by the format.)"""
+
 OLDEST_GIT = (2, 38)
 """``git merge-tree --write-tree`` came with 2.38."""
+
+STALE = 5.0
+"""Seconds for which a lock file of git on one of our refs must have been the same to be a dead process's."""
+
+_USER_CONFIGURATION = re.compile(r"GIT_CONFIG_\w+|XDG_CONFIG_HOME")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +50,11 @@ class Identity:
         }
 
 
+def default_work_dir() -> Path:
+    """The user's state directory; for root one that jobs of another user can reach: images close ``/root``."""
+    return Path("/var/lib/cobbler") if os.geteuid() == 0 else platformdirs.user_state_path("cobbler")
+
+
 class Repository:
     """One repository: where its parts lie, its refs, its objects.
 
@@ -48,7 +66,7 @@ class Repository:
         """``root``: a directory of the checkout.
 
         Raises:
-            RepositoryError: there is no repository, it is bare, or git is too old.
+            RepositoryError: there is no repository, it is bare, or git is too old or cannot read it.
         """
         try:
             found = gitpython.Repo(root, search_parent_directories=True)
@@ -56,6 +74,8 @@ class Repository:
             raise RepositoryError(
                 f"{root} is not in a git repository", "Make one: git init && git add -A && git commit"
             ) from error
+        except (configparser.Error, ValueError, OSError) as error:
+            raise RepositoryError(f"the git repository of {root} cannot be read: {error}") from error
         with found:
             if found.bare or found.working_tree_dir is None:
                 raise RepositoryError(
@@ -66,29 +86,20 @@ class Repository:
             self.common_dir = Path(found.common_dir).resolve()
         self._work_dir = work_dir
         self.refs = Git(self.common_dir)
-        self._check_version()
-
-    def _check_version(self) -> None:
-        said = self.refs.text("version")
-        found = re.search(r"(\d+)\.(\d+)", said)
-        if not found or (int(found[1]), int(found[2])) < OLDEST_GIT:
-            raise RepositoryError(f"{said} is too old", "Install git 2.38 or newer.")
+        _check_version()
+        self.object_format = self.refs.text("rev-parse", "--show-object-format")
+        """``sha1`` or ``sha256``."""
 
     @cached_property
     def key(self) -> str:
-        """Names this repository in labels and directories: its directory's name and a hash of its git directory."""
+        """Names this repository in labels and directories: its name and a hash of its git directory."""
         name = re.sub(r"[^A-Za-z0-9_.-]", "-", self.root.name).strip("-.") or "repository"
         return f"{name[:40]}-{hashlib.sha256(os.fsencode(self.common_dir)).hexdigest()[:10]}"
 
     @cached_property
     def work_dir(self) -> Path:
         """Where worktrees lie: outside the repository, ours alone."""
-        parent = self._work_dir or platformdirs.user_state_path("cobbler")
-        return parent / self.key
-
-    @cached_property
-    def object_format(self) -> str:
-        return self.refs.text("rev-parse", "--show-object-format")
+        return (self._work_dir or default_work_dir()) / self.key
 
     @cached_property
     def object_stores(self) -> tuple[Path, ...]:
@@ -96,24 +107,60 @@ class Repository:
         own = self.common_dir / "objects"
         found, queue = [own], [own]
         while queue:
-            directory = queue.pop()
-            alternates = directory / "info" / "alternates"
-            if not alternates.is_file():
-                continue
-            for line in alternates.read_text().splitlines():
-                store = (directory / line).resolve()
-                if line and not line.startswith("#") and store not in found:
-                    found.append(store)
-                    queue.append(store)
+            directory = queue.pop(0)
+            with contextlib.suppress(FileNotFoundError):
+                for line in (directory / "info" / "alternates").read_bytes().split(b"\n"):
+                    store = (directory / os.fsdecode(line)).resolve()
+                    if line and not line.startswith(b"#") and store.is_dir() and store not in found:
+                        found.append(store)
+                        queue.append(store)
         return tuple(found)
+
+    def object_mounts(self, owner: tuple[int, int] | None) -> tuple[Mount, ...]:
+        """The object stores as jobs see them: where they are, or, for jobs of another user, below ``/cobbler``.
+
+        A store may lie below a directory that an image closes to others, as it does ``/root``.
+        """
+        return tuple(
+            Mount(source=store, target=f"/cobbler/objects/{number}" if owner else str(store))
+            for number, store in enumerate(self.object_stores)
+        )
+
+    @property
+    def shallow(self) -> Path:
+        """The file that lists where a shallow clone's history is cut off; it need not exist."""
+        return self.common_dir / "shallow"
 
     @cached_property
     def objects(self) -> Git:
-        scratch = self.work_dir / "scratch.git"
-        if not (scratch / "HEAD").is_file():
+        scratch = self.work_dir / f"scratch-{self.object_format}.git"
+        if not scratch.is_dir():
+            self._make_scratch(scratch)
+        return Git(
+            scratch,
+            objects=self.object_stores[0],
+            shallow=self.shallow,
+            settings={"core.sharedRepository": self.shared} if self.shared else {},
+        )
+
+    def _make_scratch(self, scratch: Path) -> None:
+        """Make it whole or not at all: a process may be killed here, and another may be as far."""
+        try:
             self.work_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
-            init_bare(scratch, object_format=self.object_format, alternates=())
-        return Git(scratch, objects=self.object_stores[0])
+            with tempfile.TemporaryDirectory(prefix="scratch-", dir=self.work_dir) as directory:
+                made = Path(directory) / "git"
+                init_bare(made, object_format=self.object_format, alternates=())
+                made.rename(scratch)
+        except OSError as error:
+            if not scratch.is_dir():
+                raise RepositoryError(
+                    f"cannot make {scratch}: {error.strerror}", "Set work_dir to a directory you can write."
+                ) from error
+
+    @cached_property
+    def shared(self) -> str:
+        """Whom the repository lets read what is written into it: ``core.sharedRepository``, or nothing."""
+        return self.refs.run("config", "--get", "core.sharedRepository", accepted=(0, 1)).text.strip()
 
     def identity(self) -> Identity:
         """The user's, as git itself would take it.
@@ -121,13 +168,8 @@ class Repository:
         Raises:
             RepositoryError: none is configured.
         """
-        with gitpython.Repo(self.root) as repo, repo.config_reader() as reader:
-            values = {
-                part: os.environ.get(f"GIT_COMMITTER_{part.upper()}")
-                or os.environ.get(f"GIT_AUTHOR_{part.upper()}")
-                or str(reader.get_value("user", part, ""))
-                for part in ("name", "email")
-            }
+        said = self._user_configuration()
+        values = {part: _first_said(part, said) for part in ("name", "email")}
         for part, value in values.items():
             if not value:
                 raise RepositoryError(
@@ -136,14 +178,35 @@ class Repository:
                 )
         return Identity(**values)
 
+    def _user_configuration(self) -> dict[str, str]:
+        """``user.name`` and the like, lower case; only here is the user's own configuration read."""
+        names = [name for name in os.environ if _USER_CONFIGURATION.fullmatch(name)]
+        completion = run(
+            [
+                "git",
+                f"--git-dir={self.git_dir}",
+                "config",
+                "--includes",
+                "--null",
+                "--get-regexp",
+                r"^(user|author|committer)\.(name|email)$",
+            ],
+            env=host_environment(*names, LC_ALL="C"),
+            cwd=self.root,
+            timeout=TIMEOUT,
+        )
+        if completion.end != "exited" or completion.status not in (0, 1):
+            raise RepositoryError("git cannot read its configuration", evidence=completion.errors)
+        pairs = (field.partition("\n") for field in completion.text.split("\0") if field)
+        return {name: value.strip() for name, _, value in pairs}
+
     def head_branch(self) -> str | None:
         """The branch checked out, ``None`` when HEAD is detached."""
-        with gitpython.Repo(self.root) as repo:
-            return None if repo.head.is_detached else str(repo.head.reference.name)
+        said = Git(self.git_dir).run("symbolic-ref", "--quiet", "HEAD", accepted=(0, 1))
+        return os.fsdecode(said.stdout).strip().removeprefix("refs/heads/") or None
 
     def head_commit(self) -> str | None:
-        with gitpython.Repo(self.root) as repo:
-            return repo.head.commit.hexsha if repo.head.is_valid() else None
+        return Git(self.git_dir).resolve("HEAD^{commit}")
 
     def checked_out(self) -> dict[str, Path]:
         """Branch ref -> the work tree that has it checked out, over all work trees of the repository."""
@@ -161,22 +224,24 @@ class Repository:
 
     def list_refs(self, *patterns: str) -> dict[str, str]:
         """Ref -> object id of every ref that a pattern of ``for-each-ref`` matches."""
-        lines = self.refs.text("for-each-ref", "--format=%(refname) %(objectname)", *patterns).splitlines()
-        return dict(line.rsplit(" ", 1) for line in lines)
+        completion = self.refs.run("for-each-ref", "--format=%(objectname) %(refname)", *patterns)
+        pairs = (os.fsdecode(line).split(" ", 1) for line in completion.stdout.split(b"\n") if line)
+        return {ref: commit for commit, ref in pairs}
 
     def read_ref(self, ref: str) -> str | None:
-        return self.refs.resolve(ref)
+        """What the ref of exactly this name points at."""
+        return self.list_refs(ref).get(ref)
 
     def move_ref(self, ref: str, new: str, old: str, reason: str) -> bool:
-        """Compare-and-swap of one ref; ``old`` of ``ZERO``: it must not exist. False: somebody else moved it."""
+        """Compare-and-swap of one ref (``old`` may be ``ZERO``); False: somebody else moved it."""
         completion = self.refs.run("update-ref", "-m", reason, ref, new, old, accepted=(0, 1, 128))
         if completion.ok:
             return True
-        if self.read_ref(ref) != (None if set(old) == {"0"} else old):
+        if self.read_ref(ref) != (old or None):
             return False
         raise RepositoryError(
             f"git could not move {ref}",
-            f"If no git command is running, remove {self.common_dir / ref}.lock",
+            f"If no git command is running, remove {self._lock_of(ref)}",
             completion.errors,
         )
 
@@ -187,6 +252,22 @@ class Repository:
     def delete_refs(self, refs: Mapping[str, str] | Sequence[str]) -> None:
         for ref in refs:
             self.refs.run("update-ref", "-d", ref)
+
+    def remove_stale_lock(self, ref: str) -> None:
+        """Remove git's lock file on a ref that only we move, unless it goes by itself.
+
+        Call it under the run lock.
+        """
+        path = self._lock_of(ref)
+        with contextlib.suppress(FileNotFoundError):
+            first = path.stat()
+            time.sleep(min(STALE, max(0.0, STALE - (time.time() - first.st_mtime))))
+            now = path.stat()
+            if (now.st_ino, now.st_mtime_ns) == (first.st_ino, first.st_mtime_ns):
+                path.unlink()
+
+    def _lock_of(self, ref: str) -> Path:
+        return self.common_dir / f"{ref}.lock"
 
     # -- objects
 
@@ -208,6 +289,31 @@ class Repository:
     def commit(self, tree: str, parents: Sequence[str], message: str, identity: Identity) -> str:
         arguments = [word for parent in parents for word in ("-p", parent)]
         completion = self.objects.run(
-            "commit-tree", tree, *arguments, stdin=message.encode(), environment=identity.environment
+            "commit-tree",
+            tree,
+            *arguments,
+            stdin=message.encode("utf-8", "replace"),
+            environment=identity.environment,
         )
         return completion.text.strip()
+
+
+def _first_said(part: str, configured: Mapping[str, str]) -> str:
+    """What git's own order of places says of ``part``: name or email."""
+    variables = (f"GIT_COMMITTER_{part.upper()}", f"GIT_AUTHOR_{part.upper()}")
+    settings = (f"committer.{part}", f"author.{part}", f"user.{part}")
+    last = os.environ.get("EMAIL", "") if part == "email" else ""
+    said = (*(os.environ.get(name) for name in variables), *(configured.get(name) for name in settings), last)
+    return next((value for value in said if value), "")
+
+
+def _check_version() -> None:
+    said = _git_version()
+    found = re.search(r"(\d+)\.(\d+)", said)
+    if not found or (int(found[1]), int(found[2])) < OLDEST_GIT:
+        raise RepositoryError(f"{said} is too old", "Install git 2.38 or newer.")
+
+
+@cache
+def _git_version() -> str:
+    return run(["git", "version"], env=host_environment(LC_ALL="C"), timeout=TIMEOUT).text.strip()

@@ -15,22 +15,45 @@ RESET = "Cobbler-Reset"
 ATTEMPT = "Cobbler-Attempt"
 CAUSE = "Cobbler-Cause"
 
-# A description is an agent's text: what looks like one of our trailers must not become one.
-_OURS = re.compile(r"^(?=\s*cobbler-)", re.IGNORECASE | re.MULTILINE)
+# A title or a description is an agent's text: what git would take for a trailer of ours must not become one,
+# and after what git takes for the end of a message (a line with scissors) it would look for none.
+_OURS = re.compile(r"^(?=[^\S\n]*cobbler-)", re.IGNORECASE | re.MULTILINE)
+_SCISSORS = re.compile(r"^(?=.? ?-+ >8 -+)", re.MULTILINE)
+_UNSEEN = re.compile(
+    # Controls, surrogates, line separators, and what turns the direction of text.
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def message(repository: Repository, title: str, body: str, trailers: Mapping[str, object]) -> str:
-    """A commit message: title, body, then ``trailers`` in a block of their own."""
-    subject = " ".join(_OURS.sub("> ", title).split()) or "(no title)"
-    text = _OURS.sub("> ", body.replace("\0", "").strip())
-    arguments = [
-        f"--trailer={name}: {' '.join(str(value).split())}" for name, value in trailers.items() if str(value)
-    ]
-    # The line before makes a last paragraph of the body that looks like trailers one that is not.
-    draft = f"{subject}\n\n{text}\n\n" if text else f"{subject}\n\n"
-    return (
-        repository.objects.text("interpret-trailers", "--no-divider", *arguments, stdin=draft.encode()) + "\n"
-    )
+    """A commit message: title, body, then ``trailers`` in a block of their own; empty ones are left out."""
+    said = {name: " ".join(_visible(str(value)).split()) for name, value in trailers.items()}
+    block = [f"{name}: {value}" for name, value in said.items() if value]
+    subject = " ".join(_visible(title).split())
+    subject = _harmless(subject) or "(no title)"
+    text = _harmless(_visible(body.replace("\r\n", "\n"))).strip()
+    whole = _joined(subject, text, block)
+    if text and _parsed(repository, whole) != block:
+        # No such text is known. Without its trailers a task would be done again for ever.
+        whole = _joined(subject, "", block)
+    return whole
+
+
+def _joined(subject: str, text: str, block: list[str]) -> str:
+    return "\n\n".join(part for part in (subject, text, "\n".join(block)) if part) + "\n"
+
+
+def _parsed(repository: Repository, text: str) -> list[str]:
+    completion = repository.objects.run("interpret-trailers", "--parse", "--no-divider", stdin=text.encode())
+    return completion.stdout.decode().splitlines()
+
+
+def _harmless(text: str) -> str:
+    return _SCISSORS.sub("> ", _OURS.sub("> ", text))
+
+
+def _visible(text: str) -> str:
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +67,7 @@ class Landed:
 
 def landed_tasks(repository: Repository, revisions: str) -> dict[str, Landed]:
     """Task id -> its newest commit with a task trailer, in a range of revisions; oldest first."""
-    form = f"%H%x00%(trailers:key={TASK},valueonly,separator=%x01)%x00%s"
+    form = f"%H%x00%(trailers:key={TASK},valueonly,unfold,separator=%x01)%x00%s"
     fields = repository.objects.fields(
         "log", "-z", "--reverse", f"--format={form}", f"--grep=^{TASK}: ", "--end-of-options", revisions
     )
@@ -61,5 +84,11 @@ def landed_tasks(repository: Repository, revisions: str) -> dict[str, Landed]:
 def read_trailers(repository: Repository, commit: str) -> dict[str, str]:
     """Name -> value of the trailers of one commit."""
     text = repository.objects.text("show", "-s", "--format=%(trailers:only,unfold)", commit)
-    pairs = (line.partition(": ") for line in text.splitlines() if ": " in line)
+    pairs = (line.partition(": ") for line in text.split("\n") if ": " in line)
     return {name: value for name, _, value in pairs}
+
+
+def read_body(repository: Repository, commit: str) -> str:
+    """What a commit of ours says between its title and its trailers."""
+    body = repository.objects.text("show", "-s", "--format=%b", commit)
+    return body.strip("\n").rpartition("\n\n")[0]

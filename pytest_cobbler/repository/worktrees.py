@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,20 +14,27 @@ from pathlib import Path
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.process import host_environment, run
 from pytest_cobbler.repository.git import init_bare
+from pytest_cobbler.repository.preflight import check_repository
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Mount
 
 Owner = tuple[int, int] | None
 
 _FACTS = "worktree.json"
+_AGENT_SETTINGS = {
+    "core.bare": "false",
+    "gc.auto": "0",
+    "user.name": "agent",
+    "user.email": "agent@localhost",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Worktree:
     """A checkout for one agent run.
 
-    ``directory`` belongs to the host and holds ``tree`` (what the agent works on), ``git`` (its git directory), ``output``
-    (where it may leave a file) and the host's own files: ``index``, a gitfile, and what the worktree is for.
+    ``directory`` belongs to the host and holds ``tree`` (what the agent works on), ``git`` (its git
+    directory), ``output`` (where it may leave a file) and the host's own ``index``, gitfile and facts.
     ``parent`` is the commit that a harvest will have as its parent; ``tree_id`` what was checked out.
     """
 
@@ -35,6 +43,7 @@ class Worktree:
     parent: str
     tree_id: str
     purpose: dict[str, str]
+    owner: Owner = None
 
     @property
     def tree(self) -> Path:
@@ -59,17 +68,22 @@ class Worktree:
             Mount(source=self.directory / "gitfile", target=str(self.tree / ".git")),
             Mount(source=self.git, target=str(self.git), mode="rw"),
             Mount(source=self.output, target=str(self.output), mode="rw"),
-            *(Mount(source=store, target=str(store)) for store in repository.object_stores),
+            *repository.object_mounts(self.owner),
         )
 
 
 class Worktrees:
     """The worktrees of one generation, under ``work_dir/<generation>/``.
 
-    ``owner``: uid and gid that jobs run as, ``None`` for the caller's own.
+    Args:
+        owner: uid and gid that jobs run as, ``None`` for the caller's own.
+
+    Raises:
+        RepositoryError: no job could work on this repository.
     """
 
     def __init__(self, repository: Repository, generation: str, owner: Owner) -> None:
+        check_repository(repository, owner)
         self._repository = repository
         self._directory = repository.work_dir / generation
         self._owner = owner
@@ -81,24 +95,33 @@ class Worktrees:
             RepositoryError: it exists already, or git or the disk failed.
         """
         worktree = Worktree(
-            directory=self._directory / name, name=name, parent=parent, tree_id=tree, purpose=purpose
+            directory=self._directory / name,
+            name=name,
+            parent=parent,
+            tree_id=tree,
+            purpose=purpose,
+            owner=self._owner,
         )
         try:
             worktree.directory.mkdir(parents=True)
+        except OSError as error:
+            raise _cannot_make(worktree, error) from error
+        try:
             worktree.tree.mkdir()
             worktree.output.mkdir()
-            facts = {"parent": parent, "tree": tree, "purpose": purpose}
-            (worktree.directory / _FACTS).write_text(json.dumps(facts))
-        except OSError as error:
-            raise RepositoryError(f"cannot make worktree {worktree.directory}: {error.strerror}") from error
-        self._check_out(worktree)
-        self._make_git(worktree)
+            self._check_out(worktree)
+            self._make_git(worktree)
+            _write_facts(worktree)
+        except BaseException as error:
+            remove_tree(worktree.directory)
+            if isinstance(error, OSError):
+                raise _cannot_make(worktree, error) from error
+            raise
         return worktree
 
     def _check_out(self, worktree: Worktree) -> None:
         git = self._repository.objects.using(index=worktree.index, work_tree=worktree.tree)
-        git.run("read-tree", worktree.tree_id)
-        git.run("checkout-index", "--all", "--index", "--force")
+        git.run("read-tree", "--reset", "-u", worktree.tree_id)
         gitfile = f"gitdir: {worktree.git}\n"
         (worktree.directory / "gitfile").write_text(gitfile)
         (worktree.tree / ".git").write_text(gitfile)
@@ -112,11 +135,10 @@ class Worktrees:
         init_bare(
             worktree.git,
             object_format=self._repository.object_format,
-            alternates=self._repository.object_stores,
+            alternates=[Path(mount.target) for mount in self._repository.object_mounts(self._owner)],
+            shallow=self._repository.shallow,
+            settings=_AGENT_SETTINGS,
         )
-        with (worktree.git / "config").open("a") as config:
-            config.write("[core]\n\tbare = false\n[gc]\n\tauto = 0\n")
-            config.write("[user]\n\tname = agent\n\temail = agent@localhost\n")
         (worktree.git / "refs" / "heads" / "work").write_text(f"{worktree.parent}\n")
         shutil.copyfile(worktree.index, worktree.git / "index")
         if self._owner:
@@ -124,26 +146,20 @@ class Worktrees:
             os.chown(worktree.directory / "gitfile", *self._owner)
 
     def leftovers(self) -> list[Worktree]:
-        """What earlier runs left here."""
+        """What earlier runs left here; what no agent has ever seen is removed."""
         found = []
         for directory in sorted(self._directory.glob("*/")):
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                facts = json.loads((directory / _FACTS).read_text())
-                found.append(
-                    Worktree(
-                        directory=directory,
-                        name=directory.name,
-                        parent=facts["parent"],
-                        tree_id=facts["tree"],
-                        purpose=facts["purpose"],
-                    )
-                )
+            facts = _read_facts(directory)
+            if facts is None:
+                remove_tree(directory)
+            else:
+                found.append(facts)
         return found
 
     def keep(self, worktree: Worktree) -> Path:
         """Move aside what cannot become git objects; where it lies now."""
         kept = self._directory.parent / "kept" / self._directory.name
-        kept.mkdir(parents=True, exist_ok=True)
+        kept.mkdir(parents=True, exist_ok=True, mode=0o700)  # it may be there for a secret that is in it
         number = 1
         while (target := kept / f"{worktree.name}.{number}").exists():
             number += 1
@@ -163,45 +179,81 @@ class GateCheckout:
     """One pristine checkout that is moved from tree to tree; jobs see it through an overlay."""
 
     def __init__(self, repository: Repository, generation: str, owner: Owner) -> None:
-        directory = repository.work_dir / "gate" / generation
-        remove_tree(directory)
-        self.path = directory / "tree"
-        self.path.mkdir(parents=True)
-        self._directory = directory
-        self._git = repository.objects.using(index=directory / "index", work_tree=self.path)
+        self._directory = repository.work_dir / "gate" / generation
+        self.path = self._directory / "tree"
+        self._git = repository.objects.using(index=self._directory / "index", work_tree=self.path)
         self._owner = owner
         self._tree: str | None = None
+        self._make_empty()
+
+    def _make_empty(self) -> None:
+        remove_tree(self._directory)
+        self.path.mkdir(parents=True)
+        if self._owner:
+            os.chown(self.path, *self._owner)
 
     def move(self, tree: str) -> Path:
         """Make the directory hold exactly ``tree``."""
-        if self._tree is None:
-            self._git.run("read-tree", tree)
-            self._git.run("checkout-index", "--all", "--index", "--force")
-            if self._owner:
+        if self._tree == tree:
+            return self.path
+        old, self._tree = self._tree, None  # until it is done, nobody knows what lies there
+        changed = self._changed(old, tree) if old else []
+        if old is None or any(path.rpartition(b"/")[2] == b".gitattributes" for path in changed):
+            # Other attributes may give unchanged blobs other bytes.
+            self._make_empty()
+            old = None
+        # --reset and not -m: a file whose attributes ask for other line ends than it has is never unchanged.
+        self._git.run("read-tree", "--reset", "-u", tree)
+        if self._owner:
+            if old is None:
                 chown_tree(self.path, self._owner)
-        elif self._tree != tree:
-            self._git.run("read-tree", "-m", "-u", self._tree, tree)
-            if self._owner:
-                self._chown_changes(self._tree, tree, self._owner)
-        if self._owner and self._tree != tree:
+            else:
+                self._chown(changed, self._owner)
             self._git.run("update-index", "-q", "--refresh")
         self._tree = tree
         return self.path
 
-    def _chown_changes(self, old: str, new: str, owner: tuple[int, int]) -> None:
-        changed = self._git.fields(
-            "diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=d", old, new
-        )
+    def _changed(self, old: str, new: str) -> list[bytes]:
+        return self._git.fields("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new)
+
+    def _chown(self, changed: list[bytes], owner: tuple[int, int]) -> None:
         paths: set[Path] = set()
         for name in changed:
             path = self.path / os.fsdecode(name)
             paths.add(path)
             paths.update(parent for parent in path.parents if parent.is_relative_to(self.path))
         for path in paths:
-            os.chown(path, *owner, follow_symlinks=False)
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it was removed
+                os.chown(path, *owner, follow_symlinks=False)
 
     def remove(self) -> None:
         remove_tree(self._directory)
+
+
+def _cannot_make(worktree: Worktree, error: OSError) -> RepositoryError:
+    return RepositoryError(f"cannot make worktree {worktree.directory}: {error.strerror}")
+
+
+def _write_facts(worktree: Worktree) -> None:
+    """Say what the worktree is for; the last step of making it: one without is not whole."""
+    facts = {"parent": worktree.parent, "tree": worktree.tree_id, "purpose": worktree.purpose}
+    draft = worktree.directory / f"{_FACTS}.new"
+    draft.write_text(json.dumps(facts))
+    draft.rename(worktree.directory / _FACTS)
+
+
+def _read_facts(directory: Path) -> Worktree | None:
+    try:
+        facts = json.loads((directory / _FACTS).read_text())
+        return Worktree(
+            directory=directory,
+            name=directory.name,
+            parent=facts["parent"],
+            tree_id=facts["tree"],
+            purpose=facts["purpose"],
+        )
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def chown_tree(directory: Path, owner: tuple[int, int]) -> None:
@@ -236,5 +288,7 @@ def remove_tree(directory: Path) -> None:
         completion = run(["rm", "-rf", "--", directory], env=host_environment(LC_ALL="C"), timeout=600)
     if not completion.ok:
         raise RepositoryError(
-            f"cannot remove {directory}", "Remove it: podman unshare rm -rf DIRECTORY", completion.errors
+            f"cannot remove {directory}",
+            f"Remove it: podman unshare rm -rf {shlex.quote(os.fspath(directory))}",
+            completion.errors[-2000:],
         )

@@ -13,12 +13,12 @@ from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project, RunResult
 
-TITLES = [f"Step {word}" for word in ("one", "two", "three", "four", "five", "six")]
+TITLES = [f"Step {word}" for word in ("one", "two", "three", "four")]
 
 
 @pytest.fixture
 def chain(cobbler_project: Project, cobbler_agent: StandInAgent) -> Project:
-    """Six tasks, each of which needs the one before; all have landed."""
+    """Four tasks, each of which needs the one before; all have landed."""
     cobbler_agent.measure().writes_tasks(
         [{"title": title, "dependency": place - 1} for place, title in enumerate(TITLES)]
     )
@@ -101,41 +101,41 @@ def test_a_task_whose_need_a_person_reopened_does_not_hold_up_the_run(chain: Pro
 
 @pytest.mark.parametrize("other", [{"host": "elsewhere"}, {"repository": "another"}])
 def test_claims_of_others_are_left_alone(chain: Project, other: dict[str, str]) -> None:
-    held_by_a_dead_run(chain, TITLES[5], **other)
+    held_by_a_dead_run(chain, TITLES[3], **other)
     result = generate(chain)
     result.stdout.no_fnmatch_line("recovered: *")
-    assert chain.task(TITLES[5]).status == "in_progress"
+    assert chain.task(TITLES[3]).status == "in_progress"
 
 
 def test_a_claim_of_another_active_generation_waits_for_its_own_next_run(chain: Project) -> None:
     first = chain.generation
     assert first
-    held_by_a_dead_run(chain, TITLES[5])
+    held_by_a_dead_run(chain, TITLES[3])
     assert chain.run("--cobbler-start").ret == 0
     second = max(chain.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/generation-*").split())
     assert second != first
 
     chain.configure(generation_branch=second)
     generate(chain).stdout.no_fnmatch_line("recovered: *")
-    assert chain.task(TITLES[5]).status == "in_progress"
+    assert chain.task(TITLES[3]).status == "in_progress"
 
     chain.configure(generation_branch=first)
-    generate(chain).stdout.fnmatch_lines([f"recovered: closed {chain.task(TITLES[5]).id}, *"])
+    generate(chain).stdout.fnmatch_lines([f"recovered: closed {chain.task(TITLES[3]).id}, *"])
 
 
 def test_a_claim_of_a_generation_that_is_gone_is_released(chain: Project) -> None:
-    held_by_a_dead_run(chain, TITLES[5], generation="generation-2001-01-01-00-00-00")
-    change_issues(chain, TITLES[5], labels=[])
+    held_by_a_dead_run(chain, TITLES[3], generation="generation-2001-01-01-00-00-00")
+    change_issues(chain, TITLES[3], labels=[])
     chain.git("update-ref", f"refs/heads/{chain.generation}", f"{chain.generation}~1")
     result = chain.run("--cobbler-generate", "--cobbler-cycles", "0")
-    result.stdout.fnmatch_lines([f"recovered: released {chain.task(TITLES[5]).id}"])
+    result.stdout.fnmatch_lines([f"recovered: released {chain.task(TITLES[3]).id}"])
     result.assert_outcomes(passed=1)
 
 
 def test_a_lock_of_git_on_our_own_refs_is_removed(chain: Project) -> None:
-    change_issues(chain, TITLES[5], status="open", assignee="")
+    change_issues(chain, TITLES[3], status="open", assignee="")
     chain.git("update-ref", f"refs/heads/{chain.generation}", f"{chain.generation}~1")
-    task = chain.task(TITLES[5]).id
+    task = chain.task(TITLES[3]).id
     git = chain.path / ".git"
     locks = [
         git / f"refs/heads/{chain.generation}.lock",

@@ -1,0 +1,86 @@
+"""What a repository must be like before anything is spent on it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.repository.repository import Repository
+
+
+def check_repository(repository: Repository, owner: tuple[int, int] | None) -> None:
+    """Hold a repository to what the rest of this package relies on.
+
+    Args:
+        owner: uid and gid of jobs, ``None`` for the caller's own.
+
+    Raises:
+        RepositoryError: with the remedy.
+    """
+    _check_task_branches(repository)
+    _check_complete(repository)
+    if owner:
+        _check_readable(repository, owner)
+
+
+def _check_task_branches(repository: Repository) -> None:
+    if repository.read_ref("refs/heads/task"):
+        raise RepositoryError(
+            "a branch is called task, so there can be no branches task/...",
+            "Rename it: git branch --move task NAME",
+        )
+
+
+def _check_complete(repository: Repository) -> None:
+    """A partial clone fetches what it lacks when it needs it, from wherever its configuration says."""
+    for store in repository.object_stores:
+        if next((store / "pack").glob("*.promisor"), None):
+            raise RepositoryError(
+                f"the repository is a partial clone: not all of its objects are in {store}",
+                "Work in a clone that was made without --filter.",
+            )
+
+
+def _check_readable(repository: Repository, owner: tuple[int, int]) -> None:
+    """Objects that were written under a umask of 077, say, cannot be read by jobs of another user."""
+    umask = _umask()
+    if umask & 0o044 and not repository.shared:
+        raise RepositoryError(
+            f"jobs run as uid {owner[0]}, which could not read what is committed under umask {umask:04o}",
+            "Set another: umask 022; or let git not heed it: git config core.sharedRepository 0644",
+        )
+    for store in repository.object_stores:
+        for path in _of_store(store):
+            if not _can_read(path, owner):
+                raise RepositoryError(
+                    f"jobs run as uid {owner[0]}, which cannot read {path}",
+                    f"Let others read the objects: chmod -R a+rX {store}; and so that it stays so: "
+                    "git config core.sharedRepository 0644",
+                )
+
+
+def _of_store(store: Path) -> Iterator[Path]:
+    """The directories of an object store, its packs, and one loose object of each directory."""
+    yield store
+    for directory in sorted(path for path in store.iterdir() if path.is_dir()):
+        yield directory
+        with os.scandir(directory) as entries:
+            files = [Path(entry.path) for entry in entries if entry.is_file(follow_symlinks=False)]
+        yield from files if directory.name == "pack" else files[:1]
+
+
+def _can_read(path: Path, owner: tuple[int, int]) -> bool:
+    facts = path.stat()
+    needed = 0o5 if stat.S_ISDIR(facts.st_mode) else 0o4
+    shift = 6 if facts.st_uid == owner[0] else 3 if facts.st_gid == owner[1] else 0
+    return (facts.st_mode >> shift) & needed == needed
+
+
+def _umask() -> int:
+    """The system's only other way to tell it is to set it, for all threads."""
+    lines = Path("/proc/self/status").read_text().splitlines() if Path("/proc/self/status").exists() else []
+    said = next((line.split()[1] for line in lines if line.startswith("Umask:")), "0")
+    return int(said, 8)

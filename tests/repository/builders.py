@@ -1,0 +1,230 @@
+"""Repositories and generations in three lines, and what a test asks of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.generations import Changes, Generation, create_generation
+from pytest_cobbler.repository.harvest import Harvest, harvest
+from pytest_cobbler.repository.repository import Identity, Repository
+from pytest_cobbler.repository.worktrees import Worktree, Worktrees
+from pytest_cobbler.sandbox.base import Job, Sandbox
+
+__all__ = ["ADA", "NOW", "Bench", "UserRepository", "commit_files", "files_in", "identity_of", "snapshot"]
+
+ADA = Identity(name="Ada", email="ada@example.invalid")
+NOW = datetime(2026, 2, 10, 15, 23, 11)
+_ENVIRONMENT = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "LC_ALL": "C",
+    "PATH": os.environ["PATH"],
+}
+
+Content = str | bytes
+
+
+class UserRepository:
+    """A user's checkout, handled by the user's git."""
+
+    def __init__(self, path: Path, work_dir: Path) -> None:
+        self.path = path
+        self.work_dir = work_dir
+
+    @classmethod
+    def create(cls, directory: Path, *arguments: str, name: str = "project") -> UserRepository:
+        """A repository below ``directory`` with nothing in it; ``arguments`` of ``git init``."""
+        made = cls(directory / name, directory / "work")
+        made.path.mkdir(parents=True)
+        made.git("init", "--quiet", "--template=", "--initial-branch=main", *arguments)
+        made.configure({"user.name": ADA.name, "user.email": ADA.email, "gc.auto": "0"})
+        return made
+
+    def copy(self, directory: Path) -> UserRepository:
+        """The same repository below another ``directory``; quicker than to make it again."""
+        copy = UserRepository(directory / self.path.name, directory / "work")
+        shutil.copytree(self.path, copy.path, symlinks=True)
+        return copy
+
+    def clone(self, path: Path, *arguments: str) -> UserRepository:
+        """A clone of it at ``path``."""
+        source = str(self.path) if "--shared" in arguments else self.path.as_uri()
+        subprocess.run(
+            ["git", "clone", "--quiet", *arguments, source, path],
+            env=_ENVIRONMENT,
+            check=True,
+            capture_output=True,
+        )
+        clone = UserRepository(path, path.parent / f"{path.name}-work")
+        clone.configure({"user.name": ADA.name, "user.email": ADA.email})
+        return clone
+
+    def git(self, *arguments: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> str:
+        """The output of git in the checkout, without its last newline."""
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self.path,
+            env=_ENVIRONMENT | dict(env or {}),
+            input=stdin,
+            capture_output=True,
+        )
+        assert done.returncode == 0, (arguments, done.stderr.decode("utf-8", "replace"))
+        return os.fsdecode(done.stdout).removesuffix("\n")
+
+    def configure(self, settings: Mapping[str, str]) -> None:
+        for name, value in settings.items():
+            self.git("config", name, value)
+
+    def write(self, files: Mapping[str, Content]) -> None:
+        for name, content in files.items():
+            path = self.path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def commit(self, files: Mapping[str, Content] | None = None, message: str = "Change") -> str:
+        """Write ``files`` and commit everything there is; the commit."""
+        self.write(files or {})
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def open(self) -> Repository:
+        return Repository(self.path, self.work_dir)
+
+    def start(self, changes: Changes | None = None, *, prefix: str = "generation-") -> Generation:
+        """A generation from what is checked out."""
+        repository = self.open()
+        start = repository.head_commit()
+        assert start is not None
+        return create_generation(
+            repository,
+            prefix=prefix,
+            base=repository.head_branch() or "",
+            start=start,
+            identity=ADA,
+            now=NOW,
+            changes=changes or Changes(),
+        )
+
+
+def snapshot(user: UserRepository, *, but: Sequence[str] = ()) -> dict[str, bytes]:
+    """Every file of the checkout and its git directory but objects and what begins like one of ``but``."""
+    found = {}
+    for path in sorted(user.path.rglob("*")):
+        name = os.fsencode(path.relative_to(user.path)).decode("utf-8", "backslashreplace")
+        if path.is_file() and not name.startswith((".git/objects/", *but)):
+            found[name] = path.read_bytes()
+    return found
+
+
+def files_in(repository: Repository, tree: str) -> dict[str, bytes]:
+    """Path -> content of a tree or commit; of a link its target."""
+    found = {}
+    for line in repository.objects.fields("ls-tree", "-r", "-z", tree):
+        facts, _, path = line.partition(b"\t")
+        mode, _, blob = facts.decode().split(" ")
+        content = b"" if mode == "160000" else repository.objects.run("cat-file", "blob", blob).stdout
+        found[os.fsdecode(path)] = content
+    return found
+
+
+def commit_files(
+    repository: Repository,
+    parent: str,
+    files: Mapping[str, Content | None],
+    message: str = "Work\n",
+    *,
+    modes: Mapping[str, str] | None = None,
+) -> str:
+    """A commit on ``parent`` that differs from it by ``files`` (``None``: gone), made of objects alone.
+
+    ``modes``: path -> mode; the content of a link is its target, that of a submodule its commit.
+    """
+    repository.work_dir.mkdir(parents=True, exist_ok=True)
+    index = repository.work_dir / "test.index"
+    index.unlink(missing_ok=True)
+    git = repository.objects.using(index=index)
+    git.run("read-tree", parent)
+    lines = []
+    for path, content in files.items():
+        mode = (modes or {}).get(path, "100644")
+        raw = content.encode() if isinstance(content, str) else content
+        if raw is None:
+            mode, blob = "0", "0" * len(parent)
+        elif mode == "160000":
+            blob = raw.decode()
+        else:
+            blob = git.text("hash-object", "-w", "--stdin", "--no-filters", stdin=raw)
+        lines.append(f"{mode} {blob}\t".encode() + os.fsencode(path) + b"\0")
+    git.run("update-index", "-z", "--index-info", stdin=b"".join(lines))
+    return repository.commit(git.text("write-tree"), [parent], message, ADA)
+
+
+def identity_of(repository: Repository, commit: str, role: str = "a") -> str:
+    """``Name <email>`` of a commit's author (``a``) or committer (``c``)."""
+    return repository.objects.text("show", "-s", f"--format=%{role}n <%{role}e>", commit)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A generation in a repository, and a sandbox in which its worktrees are harvested."""
+
+    user: UserRepository
+    repository: Repository
+    generation: Generation
+    sandbox: Sandbox
+
+    @property
+    def tip(self) -> str:
+        tip = self.repository.read_ref(self.generation.ref)
+        assert tip is not None
+        return tip
+
+    @property
+    def worktrees(self) -> Worktrees:
+        return Worktrees(self.repository, self.generation.name, self.sandbox.owner)
+
+    def worktree(self, name: str = "t-1", *, parent: str = "", tree: str = "") -> Worktree:
+        """A worktree of the tip, or of ``tree`` on ``parent``."""
+        parent = parent or self.tip
+        return self.worktrees.create(
+            name,
+            parent=parent,
+            tree=tree or self.repository.tree_of(parent),
+            purpose={"task": "t", "number": "1"},
+        )
+
+    def work(self, worktree: Worktree, script: str) -> str:
+        """Let a shell script work in the worktree as an agent does; its output."""
+        with tempfile.TemporaryFile() as output:
+            completed = self.sandbox.run(
+                Job(
+                    name="work",
+                    argv=("bash", "-euc", script),
+                    workdir=str(worktree.tree),
+                    environment=_ENVIRONMENT | {"GIT_ATTR_NOSYSTEM": "1"},
+                    mounts=worktree.mounts(self.repository),
+                    stdout=output,
+                )
+            )
+            assert completed.ok, completed.stderr
+            output.seek(0)
+            return os.fsdecode(output.read())
+
+    def take(self, worktree: Worktree, policy: Policy | None = None) -> Harvest:
+        """Harvest a worktree."""
+        return harvest(worktree, self.repository, self.sandbox, policy or Policy(), self.sandbox.owner)
+
+    def harvested(self, script: str, policy: Policy | None = None) -> Harvest:
+        """What is found after ``script`` has worked on the tip."""
+        worktree = self.worktree()
+        self.work(worktree, script)
+        return self.take(worktree, policy)

@@ -1,0 +1,151 @@
+"""The gate's checkout is moved from tree to tree and always is exactly that tree."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.worktrees import GateCheckout
+from tests.repository.builders import UserRepository, commit_files
+
+NOBODY = (60989, 60989)
+OWNERS = [None, NOBODY] if os.getuid() == 0 else [None]
+
+Entry = tuple[str, str]
+"""Mode and content, or target of a link."""
+Tree = dict[str, Entry]
+
+CRLF, TEXT = ("100644", "* eol=crlf\n"), ("100644", "* text\n")
+
+CHANGES: list[tuple[str, Tree, Tree]] = [
+    ("a file for a directory", {"a": ("100644", "x")}, {"a/b/c": ("100644", "x")}),
+    ("a directory for a file", {"a/b/c": ("100644", "x")}, {"a": ("100644", "x")}),
+    ("a link for a directory", {"a/b": ("100644", "x"), "c/b": ("100644", "y")}, {"a": ("120000", "c")}),
+    ("a directory for a link", {"a": ("120000", "c"), "c/b": ("100644", "y")}, {"a/b": ("100644", "x")}),
+    ("a link for a file", {"a": ("100644", "x")}, {"a": ("120000", "b")}),
+    ("a file for a link", {"a": ("120000", "/etc/passwd")}, {"a": ("100644", "x")}),
+    ("a submodule for a file", {"a": ("100644", "x")}, {"a": ("160000", "1" * 40)}),
+    ("a file for a submodule", {"a": ("160000", "1" * 40)}, {"a/b": ("100644", "x")}),
+    ("a mode", {"a": ("100644", "x")}, {"a": ("100755", "x")}),
+    ("a content of the same size", {"a": ("100644", "x")}, {"a": ("100644", "y")}),
+    ("nothing at all", {"a/b": ("100644", "x")}, {}),
+    ("something from nothing", {}, {"a/b": ("100644", "x")}),
+    ("attributes alone", {"a": ("100644", "x\n")}, {"a": ("100644", "x\n"), ".gitattributes": CRLF}),
+    (
+        "a file with the wrong line ends",
+        {".gitattributes": TEXT, "a": ("100644", "1\r\n")},
+        {".gitattributes": TEXT, "a": ("100644", "2\r\n")},
+    ),
+]
+
+
+def commit_of(repository: Repository, tree: Tree) -> str:
+    """A commit of a tree, whatever the trees before it were."""
+    head = repository.head_commit()
+    assert head is not None
+    contents: dict[str, str | bytes | None] = dict.fromkeys(repository.files(head))
+    contents |= {path: content for path, (_, content) in tree.items()}
+    return commit_files(repository, head, contents, modes={path: mode for path, (mode, _) in tree.items()})
+
+
+def found_in(directory: Path) -> dict[str, tuple[str, bytes]]:
+    """What lies in a directory, in git's words; empty directories are submodules."""
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        name = str(path.relative_to(directory))
+        if path.is_symlink():
+            found[name] = ("120000", os.fsencode(path.readlink()))
+        elif path.is_file():
+            found[name] = ("100755" if path.stat().st_mode & 0o100 else "100644", path.read_bytes())
+        elif not any(path.iterdir()):
+            found[name] = ("160000", b"")
+    return found
+
+
+def fresh(repository: Repository, tree: str, owner: tuple[int, int] | None) -> dict[str, tuple[str, bytes]]:
+    """What a checkout holds that has never held anything else."""
+    checkout = GateCheckout(repository, "fresh", owner)
+    found = found_in(checkout.move(tree))
+    checkout.remove()
+    return found
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+@pytest.mark.parametrize(("old", "new"), [c[1:] for c in CHANGES], ids=[c[0] for c in CHANGES])
+def test_a_change_of(repository: Repository, old: Tree, new: Tree, owner: tuple[int, int] | None) -> None:
+    checkout = GateCheckout(repository, "g", owner)
+    for tree in (old, new, old):
+        commit = commit_of(repository, tree)
+        assert found_in(checkout.move(repository.tree_of(commit))) == fresh(repository, commit, owner)
+    for path in (checkout.path, *checkout.path.rglob("*")):
+        assert path.lstat().st_uid == (owner[0] if owner else os.getuid())
+
+
+def test_a_fresh_one_holds_the_tree(repository: Repository) -> None:
+    tree: Tree = {
+        "a/b": ("100755", "x"),
+        "link": ("120000", "a/b"),
+        "sub": ("160000", "1" * 40),
+        os.fsdecode(b"odd \xff\n'\"\\"): ("100644", "\0y"),
+    }
+    checkout = GateCheckout(repository, "g", None)
+    found = found_in(checkout.move(repository.tree_of(commit_of(repository, tree))))
+    expected = {path: (mode, content.encode()) for path, (mode, content) in tree.items()}
+    assert found == expected | {"sub": ("160000", b"")}
+
+
+_NAMES = st.sampled_from(["a", "b", "a/b", "a/b/c", "b/a", "c/d", "+", ".x", "a b"])
+_ENTRIES = st.tuples(
+    st.sampled_from(["100644", "100755", "120000"]), st.sampled_from(["x", "y", "a", "b\r\n"])
+)
+
+
+def _possible(tree: Tree) -> bool:
+    return not any(other.startswith(f"{path}/") for path in tree for other in tree)
+
+
+@given(st.lists(st.dictionaries(_NAMES, _ENTRIES, max_size=4).filter(_possible), min_size=2, max_size=5))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_walk_through_trees(repository: Repository, trees: list[Tree]) -> None:
+    checkout = GateCheckout(repository, "g", OWNERS[-1])
+    for tree in trees:
+        found = found_in(checkout.move(repository.tree_of(commit_of(repository, tree))))
+        assert found == {path: (mode, content.encode()) for path, (mode, content) in tree.items()}
+
+
+def test_a_move_that_failed_leaves_nothing_to_the_next(repository: Repository) -> None:
+    one = repository.tree_of(commit_of(repository, {"a": ("100644", "1"), "b": ("100644", "1")}))
+    two = repository.tree_of(commit_of(repository, {"a": ("100644", "2"), "c": ("100644", "2")}))
+    checkout = GateCheckout(repository, "g", None)
+    checkout.move(one)
+    (checkout.path.parent / "index.lock").touch()
+    with pytest.raises(RepositoryError):
+        checkout.move(two)
+    (checkout.path / "a").write_text("half a move")
+    assert found_in(checkout.move(one)) == {"a": ("100644", b"1"), "b": ("100644", b"1")}
+
+
+def test_the_user_s_files_and_index_take_no_part(user: UserRepository, repository: Repository) -> None:
+    user.write({"src/app.py": "changed\n", "untracked": "x"})
+    before = (user.path / ".git" / "index").read_bytes()
+    checkout = GateCheckout(repository, "g", None)
+    checkout.move(repository.tree_of(user.git("rev-parse", "HEAD")))
+    assert sorted(found_in(checkout.path)) == ["README.md", "src/app.py", "src/util.py"]
+    assert (user.path / "src" / "app.py").read_text() == "changed\n"
+    assert (user.path / ".git" / "index").read_bytes() == before
+
+
+def test_what_a_dead_run_left_is_not_built_on(repository: Repository) -> None:
+    tree = repository.tree_of(commit_of(repository, {"a": ("100644", "1")}))
+    dead = GateCheckout(repository, "g", None)
+    dead.move(tree)
+    (dead.path / "left").touch()
+    assert sorted(found_in(GateCheckout(repository, "g", None).move(tree))) == ["a"]
+    dead.remove()
+    assert not dead.path.exists()

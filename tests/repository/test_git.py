@@ -1,0 +1,146 @@
+"""The one door for git: nobody's configuration, nobody's programs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.repository.git import Git, init_bare
+from pytest_cobbler.repository.landing import merge
+from pytest_cobbler.repository.repository import Repository
+from tests.repository.builders import ADA, UserRepository, commit_files
+
+
+@pytest.fixture
+def git(repository: Repository) -> Git:
+    return Git(repository.common_dir)
+
+
+def test_it_works_on_the_directory_it_is_given_whatever_the_caller_has_set(
+    git: Git, user: UserRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = UserRepository.create(tmp_path, name="other")
+    other.commit({"other": ""})
+    monkeypatch.chdir(other.path)
+    for name in ("GIT_DIR", "GIT_COMMON_DIR"):
+        monkeypatch.setenv(name, str(other.path / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other.path))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other.path / ".git" / "index"))
+    monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(other.path / ".git" / "objects"))
+    assert git.text("rev-parse", "HEAD") == user.git("rev-parse", "HEAD")
+
+
+def test_it_reads_no_configuration_but_the_directorys_own(
+    git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = "[test]\n\tvalue = leaked\n"
+    (tmp_path / ".gitconfig").write_text(configuration)
+    (tmp_path / "system").write_text(configuration)
+    (tmp_path / ".config" / "git").mkdir(parents=True)
+    (tmp_path / ".config" / "git" / "config").write_text(configuration)
+    monkeypatch.delenv("GIT_CONFIG_GLOBAL")
+    monkeypatch.delenv("GIT_CONFIG_NOSYSTEM")
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", str(tmp_path / "system"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ".config"))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "test.value")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "leaked")
+    monkeypatch.setenv("GIT_CONFIG_PARAMETERS", "'test.value=leaked'")
+    assert git.run("config", "--get", "test.value", accepted=(0, 1)).status == 1
+    assert git.text("config", "user.name") == ADA.name
+
+
+def test_no_hook_runs_when_a_ref_moves(user: UserRepository, repository: Repository, tmp_path: Path) -> None:
+    hook = user.path / ".git" / "hooks" / "reference-transaction"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/canary\n")
+    hook.chmod(0o755)
+    user.git("update-ref", "refs/heads/proof", "HEAD")
+    assert (tmp_path / "canary").exists(), "git itself runs this hook"
+    (tmp_path / "canary").unlink()
+    head = user.git("rev-parse", "HEAD")
+    assert repository.move_ref("refs/heads/ours", head, "", "test")
+    repository.set_ref("refs/heads/more", head)
+    repository.delete_refs(["refs/heads/more"])
+    assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"merge.evil.driver": "touch CANARY; exit 1"},
+        {"merge.default": "evil", "merge.evil.driver": "touch CANARY; exit 1"},
+        {"filter.evil.clean": "touch CANARY; cat", "filter.evil.smudge": "touch CANARY; cat"},
+        {"filter.evil.process": "touch CANARY", "filter.evil.required": "true"},
+        {"diff.evil.command": "touch CANARY", "diff.evil.textconv": "touch CANARY; cat"},
+        {"diff.external": "touch CANARY"},
+        {"core.fsmonitor": "touch CANARY; false"},
+        {"core.pager": "touch CANARY"},
+        {"gpg.program": "/nowhere/gpg", "commit.gpgsign": "true", "log.showSignature": "true"},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_no_program_of_the_configuration_runs(
+    user: UserRepository, tmp_path: Path, settings: Mapping[str, str]
+) -> None:
+    attributes = "* merge=evil filter=evil diff=evil\n"
+    base = user.commit({".gitattributes": attributes, "file": "1\n2\n3\n4\n5\n"})
+    user.configure({name: value.replace("CANARY", f"{tmp_path}/canary") for name, value in settings.items()})
+    repository = user.open()
+    one = commit_files(repository, base, {"file": "one\n2\n3\n4\n5\n"})
+    two = commit_files(repository, base, {"file": "1\n2\n3\n4\ntwo\n"})
+    merged = merge(repository, one, two)
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    placed = repository.objects.using(index=tmp_path / "index", work_tree=tree)
+    placed.run("read-tree", "--reset", "-u", merged.tree)
+    (tree / "file").write_text("changed\n")
+    placed.run("add", "--all")
+    repository.objects.run("diff-tree", "-p", base, one)
+    repository.objects.run("log", "-p", one)
+    assert merged.conflicts == ()
+    assert not (tmp_path / "canary").exists()
+
+
+def test_an_error_says_what_failed_and_git_s_own_words(git: Git) -> None:
+    with pytest.raises(RepositoryError) as caught:
+        git.run("cat-file", "-p", "nothing")
+    assert caught.value.cause == "git cat-file failed (exit 128)"
+    assert "Not a valid object name nothing" in caught.value.evidence
+
+
+def test_accepted_statuses_are_no_error(git: Git) -> None:
+    assert git.run("cat-file", "-e", "nothing", accepted=(0, 128)).status == 128
+
+
+def test_fields_are_bytes(git: Git, user: UserRepository) -> None:
+    user.commit({os.fsdecode(b"odd \xff\n\"name'\\"): ""})
+    assert git.fields("ls-tree", "-z", "--name-only", "HEAD") == [
+        b"README.md",
+        b"odd \xff\n\"name'\\",
+        b"src",
+    ]
+
+
+def test_resolve_knows_what_there_is_and_what_there_is_not(git: Git, user: UserRepository) -> None:
+    assert git.resolve("refs/heads/main") == user.git("rev-parse", "HEAD")
+    assert git.resolve("refs/heads/other") is None
+    assert git.resolve("--all") is None
+
+
+class TestInitBare:
+    def test_it_has_no_hooks_and_the_settings_it_is_given(self, tmp_path: Path) -> None:
+        init_bare(tmp_path / "g", object_format="sha1", alternates=(), settings={"gc.auto": "0"})
+        assert not (tmp_path / "g" / "hooks").exists()
+        assert Git(tmp_path / "g").text("config", "--get", "gc.auto") == "0"
+
+    def test_it_reads_other_stores(
+        self, repository: Repository, user: UserRepository, tmp_path: Path
+    ) -> None:
+        init_bare(tmp_path / "g", object_format="sha1", alternates=repository.object_stores)
+        head = user.git("rev-parse", "HEAD")
+        assert Git(tmp_path / "g").text("cat-file", "-t", head) == "commit"

@@ -1,0 +1,454 @@
+"""What lies in a worktree is the change, whatever its git says, and nothing is lost in silence."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository import harvest as module
+from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.harvest import Harvest, HarvestError, harvest
+from pytest_cobbler.sandbox.base import Completed, Job, Sandbox
+from tests.repository.builders import Bench, UserRepository, commit_files, files_in, snapshot
+
+WORK = "echo new >new; echo changed >src/app.py; rm src/util.py"
+DONE = {"README.md": b"# Project\n", "new": b"new\n", "src/app.py": b"changed\n"}
+
+
+def result(bench: Bench, found: Harvest) -> dict[str, bytes]:
+    """The files of a harvest that is in the repository."""
+    assert found.importable
+    return files_in(bench.repository, found.tree)
+
+
+class TestWhateverTheAgentsGitSays:
+    @pytest.mark.parametrize(
+        "afterwards",
+        [
+            "true",
+            "git add --all",
+            "git add --all && git commit -qm one",
+            "git add --all && git commit -q --amend -m 'instead of the base' --author 'Eve <eve@x>'",
+            "git add --all && git commit -qm one && git checkout -q --orphan lonely && git commit -qm all",
+            "git checkout -qb other && git add --all && git commit -qm one && git branch -qD work",
+            "git config core.bare true; git config core.worktree /",
+            "rm -rf $(git rev-parse --git-dir)/*",
+            "git update-index --skip-worktree src/app.py; git update-index --assume-unchanged src/util.py",
+            "echo '*' >$(git rev-parse --git-dir)/info/exclude",
+            "git read-tree --empty",
+            "touch $(git rev-parse --git-dir)/index.lock $(git rev-parse --git-dir)/HEAD.lock",
+        ],
+    )
+    def test_the_change_is_what_lies_there(self, host_bench: Bench, afterwards: str) -> None:
+        found = host_bench.harvested(f"mkdir -p $(git rev-parse --git-dir)/info; {WORK}\n{afterwards}")
+        assert result(host_bench, found) == DONE
+        assert found.parent == host_bench.tip
+        assert found.change.paths == ("new", "src/app.py", "src/util.py")
+
+    def test_also_in_each_sandbox(self, bench: Bench) -> None:
+        found = bench.harvested(f"{WORK}\ngit add new && git commit -qm one")
+        assert result(bench, found) == DONE
+        assert found.refusals == ()
+
+    def test_also_after_a_rebase(self, host_bench: Bench) -> None:
+        script = f"""{WORK}
+            git add --all; git commit -qm one; echo two >two; git add --all; git commit -qm two
+            git reset -q --soft HEAD~2; git commit -qm both; git rebase -q --root 2>/dev/null
+        """
+        assert result(host_bench, host_bench.harvested(script)) == DONE | {"two": b"two\n"}
+
+    def test_also_when_git_is_a_directory_of_its_own(self, host_bench: Bench) -> None:
+        found = host_bench.harvested(
+            f"{WORK}\nrm .git; git init -q; git add --all; git -c user.name=a -c user.email=a commit -qm x"
+        )
+        assert result(host_bench, found) == DONE
+
+    def test_also_when_git_is_gone(self, host_bench: Bench) -> None:
+        assert result(host_bench, host_bench.harvested(f"{WORK}\nrm .git")) == DONE
+
+
+class TestWhatIsFound:
+    def test_nothing(self, host_bench: Bench) -> None:
+        found = host_bench.harvested("touch src/app.py; chmod g+w README.md")
+        assert not found.change
+        assert found.tree == host_bench.repository.tree_of(host_bench.tip)
+
+    def test_modes_links_and_deletions(self, bench: Bench) -> None:
+        script = "chmod +x src/app.py; ln -s src/app.py link; rm README.md; mkdir empty; mv src/util.py u.py"
+        found = bench.harvested(script)
+        facts = {entry.shown: (entry.status, entry.new_mode) for entry in found.change.entries}
+        assert facts == {
+            "README.md": ("D", "000000"),
+            "link": ("A", "120000"),
+            "src/app.py": ("M", "100755"),
+            "src/util.py": ("D", "000000"),
+            "u.py": ("A", "100644"),
+        }
+        assert files_in(bench.repository, found.tree)["link"] == b"src/app.py"
+
+    def test_everything_removed(self, host_bench: Bench) -> None:
+        assert result(host_bench, host_bench.harvested("rm -r src README.md")) == {}
+
+    def test_a_change_of_the_same_size_and_time(self, host_bench: Bench) -> None:
+        script = "cp -p src/util.py ../output/t; echo 'x = 2' >src/util.py; touch -r ../output/t src/util.py"
+        assert host_bench.harvested(script).change.paths == ("src/util.py",)
+
+    def test_any_name(self, bench: Bench) -> None:
+        found = bench.harvested(
+            r"""
+            printf x >$'new\nline'; printf x >$'\xff\xfe'; printf x >"qu'ote\"s"; printf x >'back\slash'
+            printf x >$'\x1b[31m'; printf x >./-rf; mkdir -- './ü' './--output=x'; printf x >'./ü/日本 '
+            printf x >./--output=x/y; printf x >'*'; printf x >' lead'
+            """
+        )
+        names = {os.fsencode(path) for path in files_in(bench.repository, found.tree)}
+        assert names >= {
+            b"new\nline",
+            b"\xff\xfe",
+            b"qu'ote\"s",
+            b"back\\slash",
+            b"\x1b[31m",
+            b"-rf",
+            "ü/日本 ".encode(),
+            b"--output=x/y",
+            b"*",
+            b" lead",
+        }
+        for shown in found.change.paths:
+            assert shown.isprintable()
+        assert {r"new\nline", r"\xff\xfe", r"\x1b[31m"} <= set(found.change.paths)
+
+    def test_what_the_agent_may_not_read(self, bench: Bench) -> None:
+        script = "mkdir -p d/e; echo x >d/e/f; echo y >g; chmod 000 d/e/f d/e d g src/app.py; chmod 000 ."
+        files = result(bench, bench.harvested(script))
+        assert (files["d/e/f"], files["g"]) == (b"x\n", b"y\n")
+        assert "src/app.py" in files
+
+    def test_more_than_a_few_objects(self, host_bench: Bench) -> None:
+        found = host_bench.harvested("mkdir many; for i in $(seq 300); do echo $i >many/$i; done")
+        assert len(found.change.entries) == 300
+        assert result(host_bench, found)["many/300"] == b"300\n"
+
+
+class TestWhatGitWouldIgnore:
+    def test_is_left_out_and_reported(self, bench: Bench) -> None:
+        found = bench.harvested(r"printf '*.log\nout/\n' >.gitignore; mkdir out; touch out/x $'a\n.log' keep")
+        assert found.change.paths == (".gitignore", "keep")
+        assert found.ignored == (r"a\n.log", "out/")
+
+    def test_everything(self, host_bench: Bench) -> None:
+        found = host_bench.harvested("echo '*' >.gitignore; echo work >work")
+        assert set(found.ignored) == {".gitignore", "work"}
+
+    def test_very_much(self, host_bench: Bench) -> None:
+        script = "echo '*.o' >.gitignore; printf '%0200d.o\\n' $(seq 10000) | xargs touch"
+        found = host_bench.harvested(script)
+        assert found.change.paths == (".gitignore",)
+        assert len(found.ignored) == 1000
+
+    def test_may_be_as_large_as_it_likes(self, host_bench: Bench) -> None:
+        found = host_bench.harvested("echo target/ >.gitignore; mkdir target; truncate -s 1T target/huge")
+        assert found.change.paths == (".gitignore",)
+
+
+class TestWhatIsTooLarge:
+    def test_is_an_error_that_names_it(self, bench: Bench) -> None:
+        worktree = bench.worktree()
+        bench.work(worktree, r"echo work >work; mkdir d; truncate -s 1T $'d/hu\nge'")
+        with pytest.raises(HarvestError, match=r"larger than 50 MiB: d/hu\\nge"):
+            bench.take(worktree)
+        assert (worktree.tree / "work").exists()
+
+    def test_is_an_error_where_a_file_was_before(self, host_bench: Bench) -> None:
+        worktree = host_bench.worktree()
+        host_bench.work(worktree, "truncate -s 1T src/app.py")
+        with pytest.raises(HarvestError, match=r"larger than 50 MiB: src/app\.py"):
+            host_bench.take(worktree)
+
+    def test_is_none_if_it_was_there_before(self, host_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "LARGEST_FILE", 1 << 20)
+        tip = commit_files(host_bench.repository, host_bench.tip, {"huge": bytes(2 << 20)})
+        worktree = host_bench.worktree(parent=tip)
+        host_bench.work(worktree, "echo x >new")
+        assert host_bench.take(worktree).change.paths == ("new",)
+
+    def test_in_all_never_reaches_the_repository(
+        self, host_bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "LARGEST_PACK", 100_000)
+        worktree = host_bench.worktree()
+        host_bench.work(worktree, "head -c 200000 /dev/urandom >noise")
+        with pytest.raises(HarvestError, match="the change is larger"):
+            host_bench.take(worktree)
+
+
+class TestWhatGitCannotTake:
+    @pytest.mark.parametrize(
+        "nested",
+        [
+            "git init -q sub",
+            "git init -q sub; cd sub; echo x >f; git add f; git -c user.name=a -c user.email=a commit -qm x",
+            "mkdir sub; echo 'gitdir: /nowhere' >sub/.git",
+            "mkdir -p sub/.GIT/x; echo x >sub/.GIT/config",
+            "mkdir sub; ln -s /etc sub/.git",
+        ],
+    )
+    def test_nested_repositories_become_plain_directories(self, host_bench: Bench, nested: str) -> None:
+        found = host_bench.harvested(f"({nested}); echo work >sub/work")
+        assert result(host_bench, found)["sub/work"] == b"work\n"
+        assert [name.lower() for name in found.removed] == ["sub/.git"]
+        assert {entry.new_mode for entry in found.change.entries} == {"100644"}
+
+    def test_something_beside_git_in_other_letters(self, host_bench: Bench) -> None:
+        found = host_bench.harvested("mkdir .GIT; echo x >.GIT/config; echo work >work")
+        assert found.change.paths == ("work",)
+        assert found.removed == (".GIT",)
+
+    def test_special_files_are_removed_and_reported(self, bench: Bench) -> None:
+        found = bench.harvested(
+            "mkfifo .gitignore src/.gitattributes pipe; rm src/app.py; mkfifo src/app.py; echo work >work"
+        )
+        assert found.change.paths == ("src/app.py", "work")
+        assert set(found.removed) == {".gitignore", "src/.gitattributes", "pipe", "src/app.py"}
+
+    def test_a_path_that_is_too_long_is_an_error(self, host_bench: Bench) -> None:
+        worktree = host_bench.worktree()
+        host_bench.work(worktree, "mkdir -p $(printf 'd/%.0s' $(seq 2100)); echo work >work")
+        with pytest.raises(HarvestError, match="too long for git"):
+            host_bench.take(worktree)
+        assert (worktree.tree / "work").exists()
+
+    def test_a_name_that_git_forbids_is_an_error_in_git_s_words(self, host_bench: Bench) -> None:
+        worktree = host_bench.worktree()
+        host_bench.work(worktree, "echo x >git~1")
+        with pytest.raises(HarvestError) as caught:
+            host_bench.take(worktree)
+        assert "invalid path 'git~1'" in caught.value.evidence
+
+
+class TestAttributes:
+    def test_line_ends_are_the_repository_s(self, host_bench: Bench) -> None:
+        tip = commit_files(
+            host_bench.repository,
+            host_bench.tip,
+            {".gitattributes": "*.txt text eol=crlf\n", "a.txt": "1\n2\n"},
+        )
+        worktree = host_bench.worktree(parent=tip)
+        host_bench.work(worktree, r"printf '1\r\n2\r\n3\r\n' >a.txt")
+        assert files_in(host_bench.repository, host_bench.take(worktree).tree)["a.txt"] == b"1\n2\n3\n"
+
+    @pytest.mark.parametrize("script", ["true", "touch dos.txt", "cp dos.txt x; cat x >dos.txt; rm x"])
+    def test_a_file_that_does_not_have_them_is_no_change(self, bench: Bench, script: str) -> None:
+        odd = os.fsdecode(b'd\xff\n "os.txt')
+        tip = commit_files(
+            bench.repository,
+            bench.tip,
+            {".gitattributes": "*.txt text\n", "dos.txt": "1\r\n2\r\n", odd: "1\r\n", "x y .txt": "\r\n"},
+            modes={"x y .txt": "100755"},
+        )
+        worktree = bench.worktree(parent=tip)
+        bench.work(worktree, f'{script}; for f in *; do touch "$f"; done')
+        assert bench.take(worktree).change.paths == ()
+
+    def test_a_change_of_such_a_file_is_one(self, host_bench: Bench) -> None:
+        tip = commit_files(
+            host_bench.repository, host_bench.tip, {".gitattributes": "*.txt text\n", "dos.txt": "1\r\n2\r\n"}
+        )
+        worktree = host_bench.worktree(parent=tip)
+        host_bench.work(worktree, r"printf '3\r\n' >>dos.txt; chmod +x src/app.py")
+        assert host_bench.take(worktree).change.paths == ("dos.txt", "src/app.py")
+
+    def test_no_filter_runs(self, host_bench: Bench, tmp_path: Path) -> None:
+        host_bench.user.configure({"filter.x.clean": f"touch {tmp_path}/canary; cat"})
+        (tmp_path / ".gitconfig").write_text(f'[filter "x"]\n\tclean = "touch {tmp_path}/canary; cat"\n')
+        found = host_bench.harvested("echo '* filter=x' >.gitattributes; echo work >work")
+        assert result(host_bench, found)["work"] == b"work\n"
+        assert not (tmp_path / "canary").exists()
+
+
+class TestSubmodules:
+    """A worktree has an empty directory where the repository has a submodule."""
+
+    @pytest.fixture
+    def tip(self, host_bench: Bench) -> str:
+        modes = {"libs/one": "160000", "libs/two": "160000"}
+        return commit_files(
+            host_bench.repository,
+            host_bench.tip,
+            {"libs/one": "1" * 40, "libs/two": "2" * 40, "libs/f": ""},
+            modes=modes,
+        )
+
+    def take(self, bench: Bench, tip: str, script: str) -> Harvest:
+        worktree = bench.worktree(parent=tip)
+        bench.work(worktree, script)
+        return bench.take(worktree)
+
+    @pytest.mark.parametrize(
+        "script", ["true", "rmdir libs/one", "rm -r libs/one libs/two", "git clean -ffdxq"]
+    )
+    def test_stay_as_they_are(self, host_bench: Bench, tip: str, script: str) -> None:
+        found = self.take(host_bench, tip, f"{script}; echo work >work")
+        assert found.change.paths == ("work",)
+        assert found.refusals == ()
+
+    def test_stay_when_all_around_them_goes(self, host_bench: Bench, tip: str) -> None:
+        assert self.take(host_bench, tip, "rm -r libs").change.paths == ("libs/f",)
+
+    def test_what_is_put_into_one_is_refused(self, host_bench: Bench, tip: str) -> None:
+        found = self.take(host_bench, tip, "git init -q libs/one; mkdir libs/one/d; echo x >libs/one/d/f")
+        assert [refusal.path for refusal in found.refusals] == ["libs/one/d"]
+        assert "inside a submodule" in found.refusals[0].reason
+
+    @pytest.mark.parametrize(
+        "script",
+        ["rmdir libs/one; echo x >libs/one", "rmdir libs/one; ln -s f libs/one", "rm -r libs; echo x >libs"],
+    )
+    def test_one_that_is_replaced_is_refused(self, host_bench: Bench, tip: str, script: str) -> None:
+        found = self.take(host_bench, tip, script)
+        assert "libs/one" in [refusal.path for refusal in found.refusals]
+
+
+class TestQuarantine:
+    def test_what_is_refused_for_good_never_reaches_the_repository(self, bench: Bench) -> None:
+        found = bench.harvested("echo the-secret-value >leak", Policy(secrets=("the-secret-value",)))
+        assert not found.importable
+        blob = bench.repository.objects.text("hash-object", "--stdin", stdin=b"the-secret-value\n")
+        assert bench.repository.objects.run("cat-file", "-e", blob, accepted=(0, 1)).status == 1
+
+    def test_what_is_refused_otherwise_does(self, host_bench: Bench) -> None:
+        found = host_bench.harvested("echo 'assert True' >conftest.py")
+        assert found.importable
+        assert [refusal.path for refusal in found.refusals] == ["conftest.py"]
+        assert files_in(host_bench.repository, found.tree)["conftest.py"] == b"assert True\n"
+
+    def test_the_store_is_whole_afterwards(self, host_bench: Bench) -> None:
+        host_bench.harvested(WORK)
+        host_bench.user.git("fsck", "--strict", "--no-dangling")
+
+    def test_the_checkout_is_not_touched(self, host_bench: Bench) -> None:
+        before = snapshot(host_bench.user)
+        host_bench.harvested(WORK)
+        assert snapshot(host_bench.user) == before
+
+    def test_nothing_is_left_beside_the_worktree(self, host_bench: Bench) -> None:
+        worktree = host_bench.worktree()
+        before = sorted(worktree.directory.iterdir())
+        host_bench.work(worktree, WORK)
+        host_bench.take(worktree)
+        assert sorted(worktree.directory.iterdir()) == before
+
+
+class TestKindsOfRepositories:
+    def there(self, bench: Bench, user: UserRepository) -> Bench:
+        return Bench(user, user.open(), user.start(), bench.sandbox)
+
+    def test_shallow(self, bench: Bench, user: UserRepository, tmp_path: Path) -> None:
+        user.commit({"more": ""})
+        there = self.there(bench, user.clone(tmp_path / "clone", "--depth=1"))
+        assert there.harvested("echo x >new").change.paths == ("new",)
+
+    def test_with_alternates(self, host_bench: Bench, user: UserRepository, tmp_path: Path) -> None:
+        there = self.there(host_bench, user.clone(tmp_path / "clone", "--shared"))
+        assert there.harvested("echo x >new").change.paths == ("new",)
+
+    def test_sha256(self, bench: Bench, tmp_path: Path) -> None:
+        user = UserRepository.create(tmp_path, "--object-format=sha256", name="sha256")
+        user.commit({"dos.txt": "1\r\n", ".gitattributes": "* text\n"})
+        there = self.there(bench, user)
+        found = there.harvested("touch dos.txt; echo x >new")
+        assert found.change.paths == ("new",)
+        assert files_in(there.repository, found.tree)["new"] == b"x\n"
+
+    def test_from_a_work_tree_made_by_git_worktree_add(
+        self, host_bench: Bench, user: UserRepository, tmp_path: Path
+    ) -> None:
+        user.git("worktree", "add", "--quiet", "-b", "other", str(tmp_path / "other"))
+        there = self.there(host_bench, UserRepository(tmp_path / "other", user.work_dir))
+        assert there.harvested("echo x >new").change.paths == ("new",)
+
+    def test_empty(self, host_bench: Bench, tmp_path: Path) -> None:
+        user = UserRepository.create(tmp_path, name="empty")
+        user.commit()
+        there = self.there(host_bench, user)
+        assert not there.harvested("true").change
+        there.worktrees.remove(there.worktrees.leftovers()[0])
+        assert there.harvested("echo x >new").change.paths == ("new",)
+
+
+class Broken:
+    """A sandbox whose harvest ends or answers as a test says."""
+
+    def __init__(self, sandbox: Sandbox, answer: bytes, **completed: object) -> None:
+        self._sandbox = sandbox
+        self._answer = answer
+        self._completed = {"status": 0, "cause": "exited", "seconds": 0.0, "stderr": "said"} | completed
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._sandbox, name)
+
+    def run(self, job: Job, cancellation: Cancellation | None = None) -> Completed:
+        assert job.stdout is not None
+        job.stdout.write(self._answer)
+        return Completed(**self._completed)  # type: ignore[arg-type]
+
+
+class TestAFailureIsNeverNoChange:
+    @pytest.mark.parametrize(
+        ("answer", "completed", "cause"),
+        [
+            (b"", {"status": 1}, "harvest failed (exit 1)"),
+            (b"", {"cause": "timeout"}, "harvest failed (timeout)"),
+            (b"", {"cause": "killed", "status": 137}, "harvest failed (killed)"),
+            (b"", {}, "harvest: the job gave no pack"),
+            (b"tree " + b"1" * 40 + b"\0", {}, "harvest: the job gave no pack"),
+            (b"tree " + b"1" * 40 + b"\0pack\0", {}, "harvest: git refuses the objects"),
+            (b"tree " + b"1" * 40 + b"\0pack\0PACK", {}, "harvest: git refuses the objects"),
+            (b"removed x\0" * 100 + b"pack\0", {}, "harvest: git refuses the objects"),
+        ],
+    )
+    def test_of_the_job(
+        self, host_bench: Bench, answer: bytes, completed: dict[str, object], cause: str
+    ) -> None:
+        worktree = host_bench.worktree()
+        broken = Broken(host_bench.sandbox, answer, **completed)
+        with pytest.raises(HarvestError) as caught:
+            harvest(worktree, host_bench.repository, broken, Policy(), None)  # type: ignore[arg-type]
+        assert caught.value.cause == cause
+        assert worktree.tree.exists()
+
+    @pytest.mark.parametrize("tree", [b"", b"HEAD", b"--all", b"1" * 41, b"1" * 39 + b"g"])
+    def test_of_a_job_that_names_no_tree(self, host_bench: Bench, tree: bytes) -> None:
+        pack = host_bench.repository.objects.run("pack-objects", "--stdout", "-q").stdout
+        broken = Broken(host_bench.sandbox, b"tree " + tree + b"\0pack\0" + pack)
+        with pytest.raises(HarvestError, match="named no tree"):
+            harvest(host_bench.worktree(), host_bench.repository, broken, Policy(), None)  # type: ignore[arg-type]
+
+    def test_of_git_in_the_job(self, bench: Bench) -> None:
+        worktree = bench.worktree()
+        worktree.index.write_bytes(b"no index")
+        with pytest.raises(HarvestError, match=r"harvest failed \(exit") as caught:
+            bench.take(worktree)
+        assert "index" in caught.value.evidence
+
+    def test_too_many_records(self, host_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "_LARGEST_HEADER", 1000)
+        broken = Broken(host_bench.sandbox, b"ignored x\0" * 1000)
+        with pytest.raises(HarvestError, match="too many"):
+            harvest(host_bench.worktree(), host_bench.repository, broken, Policy(), None)  # type: ignore[arg-type]
+
+    def test_cancelled(self, host_bench: Bench) -> None:
+        cancellation = Cancellation()
+        cancellation.cancel()
+        with pytest.raises(HarvestError, match="cancelled"):
+            harvest(
+                host_bench.worktree(),
+                host_bench.repository,
+                host_bench.sandbox,
+                Policy(),
+                host_bench.sandbox.owner,
+                cancellation,
+            )

@@ -1,0 +1,92 @@
+"""A repository on which no job could work is refused before anything is spent."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.repository.preflight import check_repository
+from pytest_cobbler.repository.repository import Repository
+from tests.repository.builders import UserRepository
+
+OTHER = (60989, 60989)
+MINE = (os.getuid(), os.getgid())
+
+
+def test_an_ordinary_repository_passes(repository: Repository) -> None:
+    check_repository(repository, None)
+    check_repository(repository, OTHER)
+
+
+def test_a_branch_that_is_in_the_way_of_the_tasks_branches(
+    user: UserRepository, repository: Repository
+) -> None:
+    user.git("branch", "task")
+    with pytest.raises(RepositoryError, match="branch is called task") as caught:
+        check_repository(repository, None)
+    assert "git branch --move task" in caught.value.remedy
+
+
+def test_a_partial_clone(user: UserRepository, tmp_path: Path) -> None:
+    user.configure({"uploadpack.allowFilter": "true"})
+    clone = user.clone(tmp_path / "clone", "--filter=blob:none")
+    with pytest.raises(RepositoryError, match="partial clone"):
+        check_repository(clone.open(), None)
+
+
+class TestObjectsThatJobsCannotRead:
+    """Another user's jobs need what git, under a umask of 077, writes for one user alone."""
+
+    @pytest.fixture
+    def private(self, tmp_path: Path) -> UserRepository:
+        before = os.umask(0o077)
+        try:
+            user = UserRepository.create(tmp_path, name="private")
+            user.commit({"file": "x"})
+        finally:
+            os.umask(before)
+        return user
+
+    def test_are_refused_with_the_remedy(self, private: UserRepository) -> None:
+        with pytest.raises(RepositoryError, match=r"uid 60989, which cannot read .*objects") as caught:
+            check_repository(private.open(), OTHER)
+        assert f"chmod -R a+rX {private.path}/.git/objects" in caught.value.remedy
+
+    def test_are_no_matter_when_jobs_run_as_the_same_user(self, private: UserRepository) -> None:
+        check_repository(private.open(), None)
+        check_repository(private.open(), MINE)
+
+    @pytest.mark.parametrize("pack", [False, True])
+    def test_are_found_among_others(self, user: UserRepository, pack: bool) -> None:
+        if pack:
+            user.git("repack", "-a", "-d", "--quiet")
+        objects = user.path / ".git" / "objects"
+        file = next(path for path in objects.rglob("*") if path.is_file() and path.suffix != ".idx")
+        file.chmod(0o400)
+        with pytest.raises(RepositoryError, match=str(file)):
+            check_repository(user.open(), OTHER)
+
+    def test_would_be_written_by_this_very_run(self, repository: Repository) -> None:
+        before = os.umask(0o077)
+        try:
+            with pytest.raises(RepositoryError, match="umask 0077"):
+                check_repository(repository, OTHER)
+            check_repository(repository, None)
+        finally:
+            os.umask(before)
+
+    def test_are_not_written_where_the_repository_is_shared(self, user: UserRepository) -> None:
+        user.configure({"core.sharedRepository": "0644"})
+        before = os.umask(0o077)
+        try:
+            repository = user.open()
+            check_repository(repository, OTHER)
+            blob = repository.objects.text("hash-object", "-w", "--stdin", stdin=b"new")
+            check_repository(repository, OTHER)
+            file = repository.common_dir / "objects" / blob[:2] / blob[2:]
+            assert file.stat().st_mode & 0o004
+        finally:
+            os.umask(before)

@@ -1,0 +1,314 @@
+"""Finding a repository, its parts, and moving its refs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.repository import repository as module
+from pytest_cobbler.repository.git import SETTINGS
+from pytest_cobbler.repository.repository import ZERO, Identity, Repository
+from tests.repository.builders import ADA, UserRepository, commit_files, files_in
+
+
+class TestFinding:
+    def test_from_any_directory_of_the_checkout(self, user: UserRepository) -> None:
+        found = Repository(user.path / "src", user.work_dir)
+        assert (found.root, found.git_dir) == (user.path, user.path / ".git")
+        assert found.common_dir == found.git_dir
+
+    def test_from_a_work_tree_made_by_git_worktree_add(self, user: UserRepository, tmp_path: Path) -> None:
+        user.git("worktree", "add", "--quiet", "-b", "other", str(tmp_path / "other"))
+        main, other = user.open(), Repository(tmp_path / "other", user.work_dir)
+        assert other.root == tmp_path / "other"
+        assert other.git_dir == user.path / ".git" / "worktrees" / "other"
+        assert other.common_dir == main.common_dir
+        assert other.key == main.key.replace("project-", "other-")
+        assert (main.head_branch(), other.head_branch()) == ("main", "other")
+        commit_in_other = commit_files(other, user.git("rev-parse", "HEAD"), {"new": ""})
+        assert other.move_ref("refs/heads/moved", commit_in_other, ZERO, "test")
+        assert main.read_ref("refs/heads/moved") == commit_in_other
+
+    def test_from_a_work_tree_of_a_bare_repository(self, user: UserRepository, tmp_path: Path) -> None:
+        bare = tmp_path / "bare.git"
+        user.git("clone", "--quiet", "--bare", ".", str(bare))
+        user.git(f"--git-dir={bare}", "worktree", "add", "--quiet", str(tmp_path / "tree"), "main")
+        found = Repository(tmp_path / "tree", user.work_dir)
+        assert found.common_dir == bare
+        assert found.head_branch() == "main"
+
+    def test_whatever_git_s_variables_say(
+        self, user: UserRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = UserRepository.create(tmp_path, name="other")
+        monkeypatch.setenv("GIT_DIR", str(other.path / ".git"))
+        monkeypatch.setenv("GIT_WORK_TREE", str(other.path))
+        found = user.open()
+        assert found.root == user.path
+        assert found.head_commit() is not None
+
+    def test_no_repository_is_an_error_with_a_remedy(self, tmp_path: Path) -> None:
+        with pytest.raises(RepositoryError, match="is not in a git repository") as caught:
+            Repository(tmp_path)
+        assert "git init" in caught.value.remedy
+
+    def test_a_bare_one_is_an_error(self, tmp_path: Path) -> None:
+        subprocess.run(["git", "init", "--quiet", "--bare", tmp_path / "b"], check=True)
+        with pytest.raises(RepositoryError, match="is a bare repository"):
+            Repository(tmp_path / "b")
+
+    def test_a_configuration_that_cannot_be_read_is_an_error(self, user: UserRepository) -> None:
+        (user.path / ".git" / "config").write_text("no section = here\n")
+        with pytest.raises(RepositoryError) as caught:
+            user.open()
+        assert "bad config line 1" in caught.value.evidence
+
+    def test_a_git_that_is_too_old_is_an_error(
+        self, user: UserRepository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "OLDEST_GIT", (99, 0))
+        with pytest.raises(RepositoryError, match=r"git version .* is too old"):
+            user.open()
+
+    def test_the_key_is_safe_for_labels_and_differs_by_place(self, tmp_path: Path) -> None:
+        one = UserRepository.create(tmp_path / "1", name="-ä b/ü:c").open()
+        two = UserRepository.create(tmp_path / "2", name="-ä b/ü:c").open()
+        assert one.key != two.key
+        assert one.key.rpartition("-")[0] == "c" or one.key[0].isalnum()
+        assert set(one.key) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+
+
+class TestHead:
+    def test_on_a_branch(self, user: UserRepository, repository: Repository) -> None:
+        user.git("switch", "--quiet", "-c", "feature/ü")
+        assert repository.head_branch() == "feature/ü"
+        assert repository.head_commit() == user.git("rev-parse", "HEAD")
+
+    def test_detached(self, user: UserRepository, repository: Repository) -> None:
+        user.git("switch", "--quiet", "--detach")
+        assert repository.head_branch() is None
+        assert repository.head_commit() == user.git("rev-parse", "HEAD")
+
+    def test_before_the_first_commit(self, empty_user: UserRepository) -> None:
+        repository = empty_user.open()
+        assert repository.head_branch() == "main"
+        assert repository.head_commit() is None
+
+    def test_branches_that_are_checked_out_are_known_with_their_place(
+        self, user: UserRepository, repository: Repository, tmp_path: Path
+    ) -> None:
+        user.git("worktree", "add", "--quiet", "-b", "other", str(tmp_path / "a\nb"))
+        assert repository.checked_out() == {
+            "refs/heads/main": user.path,
+            "refs/heads/other": tmp_path / "a\nb",
+        }
+
+
+class TestIdentity:
+    def test_is_the_repository_s_own(self, repository: Repository) -> None:
+        assert repository.identity() == ADA
+
+    def test_is_the_user_s_where_the_repository_has_none(
+        self, user: UserRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        user.git("config", "--remove-section", "user")
+        (tmp_path / ".gitconfig").write_text('[user]\n\tname = "007"\n[include]\n\tpath = more\n')
+        (tmp_path / "more").write_text("[user]\n\temail = bond@example.invalid\n")
+        monkeypatch.delenv("GIT_CONFIG_GLOBAL")
+        assert user.open().identity() == Identity(name="007", email="bond@example.invalid")
+
+    def test_follows_git_s_own_order(
+        self, user: UserRepository, repository: Repository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        user.configure({"author.name": "Author", "user.name": "User"})
+        assert repository.identity().name == "Author"
+        monkeypatch.setenv("GIT_AUTHOR_NAME", "By variable")
+        assert repository.identity().name == "By variable"
+
+    @pytest.mark.parametrize("part", ["name", "email"])
+    def test_none_is_an_error_with_a_remedy(self, user: UserRepository, part: str) -> None:
+        user.git("config", "--unset", f"user.{part}")
+        with pytest.raises(RepositoryError, match=rf"no user\.{part}") as caught:
+            user.open().identity()
+        assert f"git config --global user.{part}" in caught.value.remedy
+
+
+class TestRefs:
+    @pytest.fixture
+    def commits(self, user: UserRepository) -> tuple[str, str]:
+        return user.git("rev-parse", "HEAD"), user.commit({"new": ""})
+
+    def test_one_that_must_not_exist_is_made_once(
+        self, repository: Repository, commits: tuple[str, str]
+    ) -> None:
+        old, new = commits
+        assert repository.move_ref("refs/heads/g", old, ZERO, "make")
+        assert not repository.move_ref("refs/heads/g", new, ZERO, "make")
+        assert repository.read_ref("refs/heads/g") == old
+
+    def test_one_moves_only_from_where_it_is_thought_to_be(
+        self, repository: Repository, commits: tuple[str, str]
+    ) -> None:
+        old, new = commits
+        repository.set_ref("refs/heads/g", new)
+        assert not repository.move_ref("refs/heads/g", old, old, "move")
+        assert repository.move_ref("refs/heads/g", old, new, "move")
+        assert repository.read_ref("refs/heads/g") == old
+
+    def test_packed_ones_are_read_moved_and_deleted(
+        self, user: UserRepository, repository: Repository, commits: tuple[str, str]
+    ) -> None:
+        old, new = commits
+        repository.set_ref("refs/heads/g", old)
+        repository.set_ref("refs/cobbler/attempts/g/t/1", old)
+        user.git("pack-refs", "--all", "--prune")
+        assert repository.move_ref("refs/heads/g", new, old, "move")
+        repository.delete_refs(["refs/cobbler/attempts/g/t/1"])
+        assert repository.list_refs("refs/heads/g", "refs/cobbler") == {"refs/heads/g": new}
+
+    def test_a_branch_of_any_name_is_listed(self, user: UserRepository, repository: Repository) -> None:
+        odd = os.fsdecode("generation-\u2028\x85 x".replace(" ", "").encode() + b"\xff")
+        user.git("branch", odd)
+        assert f"refs/heads/{odd}" in repository.list_refs("refs/heads/generation-*")
+
+    def test_a_lock_in_the_way_is_an_error_that_names_it(
+        self, repository: Repository, commits: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(SETTINGS, "core.filesRefLockTimeout", "50")
+        old, new = commits
+        repository.set_ref("refs/heads/g", old)
+        lock = repository.common_dir / "refs/heads/g.lock"
+        lock.touch()
+        with pytest.raises(RepositoryError) as caught:
+            repository.move_ref("refs/heads/g", new, old, "move")
+        assert str(lock) in caught.value.remedy
+
+    def test_a_dead_process_s_lock_is_removed(self, repository: Repository, commits: tuple[str, str]) -> None:
+        old, new = commits
+        repository.set_ref("refs/heads/g", old)
+        lock = repository.common_dir / "refs/heads/g.lock"
+        lock.touch()
+        os.utime(lock, (0, 0))
+        repository.remove_stale_lock("refs/heads/g")
+        assert repository.move_ref("refs/heads/g", new, old, "move")
+
+    def test_a_live_process_s_lock_is_left_alone(
+        self, repository: Repository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lock = repository.common_dir / "refs/heads/g.lock"
+        lock.touch()
+
+        def meanwhile(seconds: float) -> None:
+            assert 0 < seconds <= module.STALE
+            lock.unlink()
+            lock.write_text("another's")
+
+        monkeypatch.setattr(time, "sleep", meanwhile)
+        repository.remove_stale_lock("refs/heads/g")
+        assert lock.read_text() == "another's"
+
+
+class TestObjects:
+    def test_are_those_of_the_repository(self, user: UserRepository, repository: Repository) -> None:
+        head = user.git("rev-parse", "HEAD")
+        assert repository.tree_of(head) == user.git("rev-parse", "HEAD^{tree}")
+        assert repository.files(head) == ["README.md", "src/app.py", "src/util.py"]
+        assert repository.read_file(head, "src/util.py") == b"x = 1\n"
+        assert repository.read_file(head, "src") is None
+        assert repository.read_file(head, "none") is None
+
+    def test_new_ones_are_there_for_the_user_s_git(
+        self, user: UserRepository, repository: Repository
+    ) -> None:
+        commit = commit_files(repository, user.git("rev-parse", "HEAD"), {"new": "x"})
+        assert user.git("cat-file", "-p", f"{commit}:new") == "x"
+
+    def test_a_link_is_no_file_to_read(self, user: UserRepository, repository: Repository) -> None:
+        (user.path / "link").symlink_to("README.md")
+        assert repository.read_file(user.commit(), "link") is None
+
+    def test_the_scratch_directory_is_made_once_and_whole(
+        self, user: UserRepository, repository: Repository
+    ) -> None:
+        scratch = repository.objects.git_dir
+        (scratch / "mark").touch()
+        assert user.open().objects.git_dir == scratch
+        assert (scratch / "mark").exists()
+        assert [path.name for path in repository.work_dir.iterdir()] == [scratch.name]
+
+    def test_a_work_directory_that_cannot_be_made_is_an_error(
+        self, user: UserRepository, tmp_path: Path
+    ) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(RepositoryError, match="cannot make") as caught:
+            _ = Repository(user.path, tmp_path / "file").objects
+        assert "work_dir" in caught.value.remedy
+
+    def test_replacements_take_no_part(self, user: UserRepository, repository: Repository) -> None:
+        first = user.git("rev-parse", "HEAD")
+        second = user.commit({"new": "x"})
+        user.git("replace", second, first)
+        assert user.git("show", "-s", "--format=%T", second) == user.git("rev-parse", f"{first}^{{tree}}")
+        assert "new" in files_in(repository, second)
+        assert repository.head_commit() == second
+
+    def test_of_a_shared_repository_are_shared(self, user: UserRepository) -> None:
+        user.configure({"core.sharedRepository": "0664"})
+        repository = user.open()
+        blob = repository.objects.text("hash-object", "-w", "--stdin", stdin=b"new")
+        mode = (repository.common_dir / "objects" / blob[:2]).stat().st_mode
+        assert mode & 0o770 == 0o770
+
+
+class TestStores:
+    def test_alternates_are_followed_with_any_spelling(self, user: UserRepository, tmp_path: Path) -> None:
+        third = user.clone(tmp_path / "third", "--shared")
+        second = user.clone(tmp_path / "second", "--shared", "--reference", str(third.path))
+        alternates = second.path / ".git/objects/info/alternates"
+        alternates.write_text("# a comment\n\n../../../third/.git/objects\n/nowhere\n")
+        assert second.open().object_stores == (
+            second.path / ".git/objects",
+            third.path / ".git/objects",
+            user.path / ".git/objects",
+        )
+
+    def test_objects_of_alternates_are_read(self, user: UserRepository, tmp_path: Path) -> None:
+        clone = user.clone(tmp_path / "clone", "--shared")
+        repository = clone.open()
+        assert repository.files(clone.git("rev-parse", "HEAD"))
+
+
+class TestKindsOfRepositories:
+    def test_a_shallow_clone_has_a_history_that_ends(self, user: UserRepository, tmp_path: Path) -> None:
+        user.commit({"new": ""})
+        clone = user.clone(tmp_path / "clone", "--depth=1")
+        repository = clone.open()
+        head = clone.git("rev-parse", "HEAD")
+        assert repository.objects.text("log", "--format=%H", head) == head
+        clone.git("fetch", "--quiet", "--unshallow")
+        assert len(repository.objects.text("log", "--format=%H", head).splitlines()) == 2
+
+    def test_sha256(self, tmp_path: Path) -> None:
+        user = UserRepository.create(tmp_path, "--object-format=sha256")
+        head = user.commit({"file": "x"})
+        repository = user.open()
+        assert repository.object_format == "sha256"
+        assert repository.head_commit() == head
+        assert repository.move_ref("refs/heads/g", head, ZERO, "make")
+        assert not repository.move_ref("refs/heads/g", head, ZERO, "make")
+        commit = commit_files(repository, head, {"new": "y"})
+        assert repository.move_ref("refs/heads/g", commit, head, "move")
+        assert user.git("cat-file", "-p", "g:new") == "y"
+
+    def test_one_that_was_made_anew_in_another_format(self, tmp_path: Path) -> None:
+        user = UserRepository.create(tmp_path)
+        user.commit({"file": "x"})
+        assert user.open().files(user.git("rev-parse", "HEAD")) == ["file"]
+        user.path.rename(tmp_path / "before")
+        again = UserRepository.create(tmp_path, "--object-format=sha256")
+        assert again.open().files(again.commit({"other": "x"})) == ["other"]

@@ -1,0 +1,286 @@
+"""Plain directories for agents, with a git that works in them and is worth nothing to anybody."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.repository import worktrees as module
+from pytest_cobbler.repository.worktrees import Worktree, remove_tree
+from tests.repository.builders import Bench, UserRepository, commit_files, snapshot
+from tests.sandbox.jobs import output
+
+NOBODY = (60989, 60989)
+
+
+def in_container(bench: Bench, worktree: Worktree, script: str) -> str:
+    """The output of a shell script that works in the worktree as an agent does."""
+    return output(bench.sandbox, script, mounts=worktree.mounts(bench.repository), workdir=str(worktree.tree))
+
+
+class TestTheAgentsGit:
+    def test_works(self, bench: Bench) -> None:
+        worktree = bench.worktree()
+        script = """
+            set -e
+            git status --porcelain; echo clean
+            git log -1 --format=%s
+            echo new >new; rm src/util.py; echo changed >src/app.py
+            git status --porcelain
+            git diff --stat | tail -1
+            git add --all
+            git commit -q -m "By the agent"
+            git log -2 --format='%an: %s'
+            git status --porcelain; echo clean
+            git stash list; git branch --show-current; git show --stat HEAD~1 >/dev/null
+        """
+        assert in_container(bench, worktree, script).splitlines() == [
+            "clean",
+            f"Start generation: {bench.generation.name}",
+            " M src/app.py",
+            " D src/util.py",
+            "?? new",
+            " 2 files changed, 1 insertion(+), 2 deletions(-)",
+            "agent: By the agent",
+            f"Ada: Start generation: {bench.generation.name}",
+            "clean",
+            "work",
+        ]
+
+    def test_shows_what_came_from_an_earlier_attempt(self, bench: Bench) -> None:
+        earlier = commit_files(bench.repository, bench.tip, {"src/app.py": "earlier\n"})
+        worktree = bench.worktree(tree=bench.repository.tree_of(earlier))
+        assert in_container(bench, worktree, "git status --porcelain") == "M  src/app.py"
+
+    def test_knows_nothing_of_the_repository_but_its_objects(self, bench: Bench) -> None:
+        bench.user.configure({"http.extraHeader": "AUTHORIZATION: basic SECRET"})
+        bench.user.git("branch", "private")
+        worktree = bench.worktree()
+        said = in_container(bench, worktree, "git config --list --show-origin; git for-each-ref; git remote")
+        assert "SECRET" not in said
+        assert [line.split("\t")[1] for line in said.splitlines() if "\trefs/" in line] == ["refs/heads/work"]
+
+    def test_works_in_a_shallow_clone_with_alternates(
+        self, user: UserRepository, tmp_path: Path, bench: Bench
+    ) -> None:
+        user.commit({"new": ""})
+        clone = user.clone(tmp_path / "clone", "--depth=1")
+        shared = clone.clone(tmp_path / "shared", "--shared")
+        (shared.path / ".git" / "shallow").write_bytes((clone.path / ".git" / "shallow").read_bytes())
+        there = Bench(shared, shared.open(), shared.start(), bench.sandbox)
+        worktree = there.worktree()
+        assert in_container(there, worktree, "git log --format=%s; git status --porcelain") == (
+            f"Start generation: {there.generation.name}\nChange"
+        )
+
+    def test_works_with_sha256(self, tmp_path: Path, bench: Bench) -> None:
+        user = UserRepository.create(tmp_path, "--object-format=sha256", name="sha256")
+        user.commit({"file": "x"})
+        there = Bench(user, user.open(), user.start(), bench.sandbox)
+        script = "echo y >file; git commit -q -a -m x; git log --format=%s | head -1; git status --porcelain"
+        assert in_container(there, there.worktree(), script) == "x"
+
+
+class TestTheCheckout:
+    def test_holds_the_tree_and_leaves_the_user_s_alone(self, host_bench: Bench) -> None:
+        before = snapshot(host_bench.user)
+        worktree = host_bench.worktree()
+        assert (worktree.tree / "src" / "app.py").read_text() == "print('app')\n"
+        host_bench.worktrees.remove(worktree)
+        assert not worktree.directory.exists()
+        assert snapshot(host_bench.user) == before
+
+    def test_has_links_modes_and_any_name(self, host_bench: Bench) -> None:
+        odd = os.fsdecode(b"odd \xff\n'\"\\")
+        tip = commit_files(
+            host_bench.repository,
+            host_bench.tip,
+            {"run.sh": "#!/bin/sh\n", "link": "src/app.py", odd: "x", "ü/日本": "y", "-rf": "z", "-x/-y": ""},
+            modes={"run.sh": "100755", "link": "120000"},
+        )
+        worktree = host_bench.worktree(parent=tip)
+        assert (worktree.tree / "run.sh").stat().st_mode & 0o111
+        assert (worktree.tree / "link").readlink() == Path("src/app.py")
+        names = {os.fsencode(path.name) for path in worktree.tree.iterdir()}
+        assert {os.fsencode(odd), "ü".encode(), b"-rf", b"-x"} <= names
+        assert host_bench.work(worktree, "git status --porcelain") == ""
+
+    def test_of_an_empty_tree_is_empty(self, host_bench: Bench) -> None:
+        tip = commit_files(
+            host_bench.repository,
+            host_bench.tip,
+            dict.fromkeys(host_bench.repository.files(host_bench.tip)),
+        )
+        worktree = host_bench.worktree(parent=tip)
+        assert [path.name for path in worktree.tree.iterdir()] == [".git"]
+
+    def test_has_line_ends_as_the_attributes_ask(self, host_bench: Bench) -> None:
+        tip = commit_files(
+            host_bench.repository,
+            host_bench.tip,
+            # The attributes come after the file that they are about.
+            {"sub/+early.txt": "a\nb\n", "sub/.gitattributes": "*.txt text eol=crlf\n", "sub/raw": "a\n"},
+        )
+        worktree = host_bench.worktree(parent=tip)
+        assert (worktree.tree / "sub" / "+early.txt").read_bytes() == b"a\r\nb\r\n"
+        assert (worktree.tree / "sub" / "raw").read_bytes() == b"a\n"
+        assert host_bench.work(worktree, "git status --porcelain") == ""
+
+    def test_has_an_empty_directory_for_a_submodule(self, host_bench: Bench) -> None:
+        tip = commit_files(
+            host_bench.repository, host_bench.tip, {"libs/sub": "1" * 40}, modes={"libs/sub": "160000"}
+        )
+        worktree = host_bench.worktree(parent=tip)
+        assert list((worktree.tree / "libs" / "sub").iterdir()) == []
+        assert host_bench.work(worktree, "git status --porcelain") == ""
+
+    @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+    def test_belongs_to_the_jobs_user_and_git_has_nothing_to_refresh(self, user: UserRepository) -> None:
+        repository, generation = user.open(), user.start()
+        made = module.Worktrees(repository, generation.name, NOBODY)
+        worktree = made.create(
+            "t-1", parent=generation.first, tree=repository.tree_of(generation.first), purpose={}
+        )
+        for path in (worktree.tree, worktree.git, worktree.output, *worktree.tree.rglob("*")):
+            assert (path.stat().st_uid, path.stat().st_gid) == NOBODY
+        for path in (worktree.directory, worktree.index):
+            assert path.stat().st_uid == 0
+        stale = subprocess.run(
+            ["git", f"--git-dir={worktree.git}", f"--work-tree={worktree.tree}", "diff-files", "--name-only"],
+            capture_output=True,
+            user=NOBODY[0],
+            check=True,
+        )
+        assert stale.stdout == b""
+
+
+class TestLeftovers:
+    def test_are_what_agents_may_have_worked_in(self, host_bench: Bench) -> None:
+        worktree = host_bench.worktree()
+        assert host_bench.worktrees.leftovers() == [worktree]
+
+    def test_one_that_never_was_whole_is_removed(
+        self, host_bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Harvested, it would look like a change that deletes half of the project."""
+
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(module, "_write_facts", killed)
+        monkeypatch.setattr(module, "remove_tree", lambda _: None)
+        with pytest.raises(KeyboardInterrupt):
+            host_bench.worktree()
+        monkeypatch.undo()
+        assert host_bench.worktrees.leftovers() == []
+        host_bench.worktree()
+
+    def test_one_that_failed_is_removed_at_once(self, host_bench: Bench) -> None:
+        with pytest.raises(RepositoryError, match="read-tree failed"):
+            host_bench.worktree(tree="1" * 40)
+        host_bench.worktrees.remove_all()
+        assert list(host_bench.repository.work_dir.glob("generation-*")) == []
+
+    def test_one_that_is_there_is_not_made_again(self, host_bench: Bench) -> None:
+        worktree = host_bench.worktree()
+        (worktree.tree / "work").touch()
+        with pytest.raises(RepositoryError, match="cannot make worktree"):
+            host_bench.worktree()
+        assert (worktree.tree / "work").exists()
+
+    def test_of_another_generation_are_its_own(self, host_bench: Bench) -> None:
+        host_bench.worktree()
+        other = module.Worktrees(host_bench.repository, f"{host_bench.generation.name}-b", None)
+        assert other.leftovers() == []
+
+    def test_what_is_kept_lies_aside_for_its_owner_alone(self, host_bench: Bench) -> None:
+        worktrees = host_bench.worktrees
+        places = []
+        for content in ("one", "two"):
+            worktree = host_bench.worktree()
+            (worktree.tree / "work").write_text(content)
+            places.append(worktrees.keep(worktree))
+        assert [(place / "work").read_text() for place in places] == ["one", "two"]
+        assert worktrees.leftovers() == []
+        assert stat.S_IMODE(places[0].parents[1].stat().st_mode) == 0o700
+
+
+class TestRemoveTree:
+    """Any depth, any mode, nothing but the tree."""
+
+    @pytest.fixture
+    def tree(self, tmp_path: Path) -> Path:
+        tree = tmp_path / "tree"
+        tree.mkdir()
+        tmp_path.chmod(0o777)
+        return tree
+
+    def as_nobody(self, tree: Path, script: str) -> None:
+        os.chown(tree, *NOBODY)
+        subprocess.run(["bash", "-euc", script], cwd=tree, user=NOBODY[0], group=NOBODY[1], check=True)
+
+    def removed_by_nobody(self, tree: Path) -> None:
+        child = os.fork()
+        if not child:
+            try:
+                os.setgid(NOBODY[1])
+                os.setuid(NOBODY[0])
+                remove_tree(tree)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+
+    def test_three_thousand_directories_deep(self, tree: Path) -> None:
+        subprocess.run(["mkdir", "-p", "d/" * 3000], cwd=tree, check=True)
+        remove_tree(tree)
+        assert not tree.exists()
+
+    @pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
+    def test_of_modes_that_close_it_to_its_owner(self, tree: Path) -> None:
+        self.as_nobody(tree, "mkdir -p a/b/c; echo x >a/b/c/f; chmod 000 a/b/c a/b a; chmod 555 .")
+        self.removed_by_nobody(tree)
+        assert not tree.exists()
+
+    def test_with_special_files_and_any_name(self, tree: Path) -> None:
+        os.mkfifo(tree / "fifo")
+        for name in (b"-rf", b"\xff\n", b"*"):
+            (tree / os.fsdecode(name)).mkdir()
+        remove_tree(tree)
+        assert not tree.exists()
+
+    def test_not_what_links_in_it_point_at(self, tree: Path, tmp_path: Path) -> None:
+        (tmp_path / "canary").mkdir()
+        (tmp_path / "canary" / "file").touch()
+        (tree / "link").symlink_to(tmp_path / "canary")
+        remove_tree(tree)
+        assert (tmp_path / "canary" / "file").exists()
+
+    def test_that_is_a_link_itself(self, tmp_path: Path) -> None:
+        (tmp_path / "canary").mkdir()
+        (tmp_path / "link").symlink_to(tmp_path / "canary")
+        remove_tree(tmp_path / "link")
+        assert (tmp_path / "canary").exists()
+        assert not (tmp_path / "link").is_symlink()
+
+    def test_that_is_not_there(self, tmp_path: Path) -> None:
+        remove_tree(tmp_path / "none")
+
+    @pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
+    def test_what_cannot_be_removed_is_an_error_with_a_remedy(self, tree: Path) -> None:
+        (tree / "d").mkdir()
+        (tree / "d" / "f").touch()
+        child = os.fork()
+        if not child:
+            os.setuid(NOBODY[0])
+            try:
+                remove_tree(tree / "d")
+            except RepositoryError as error:
+                os._exit(0 if f"podman unshare rm -rf {tree}/d" in error.remedy else 2)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
