@@ -51,7 +51,7 @@ class Identity:
 
 
 def default_work_dir() -> Path:
-    """The user's state directory; for root one that jobs of another user can reach: images close ``/root``."""
+    """The user's state directory; for root one that others can reach: images close ``/root``."""
     return Path("/var/lib/cobbler") if os.geteuid() == 0 else platformdirs.user_state_path("cobbler")
 
 
@@ -117,7 +117,7 @@ class Repository:
         return tuple(found)
 
     def object_mounts(self, owner: tuple[int, int] | None) -> tuple[Mount, ...]:
-        """The object stores as jobs see them: where they are, or, for jobs of another user, below ``/cobbler``.
+        """The object stores as jobs see them: where they are or, for another user's jobs, below ``/cobbler``.
 
         A store may lie below a directory that an image closes to others, as it does ``/root``.
         """
