@@ -1,4 +1,4 @@
-"""Hooks that a project may implement; known to pytest in every run, so that a conftest with them is never an error."""
+"""Hooks that a project may implement; pytest knows them in every run, so a conftest may always have them."""
 
 from __future__ import annotations
 
