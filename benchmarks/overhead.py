@@ -3,10 +3,10 @@
     python benchmarks/overhead.py [--tasks 20] [--json FILE] [--image NAME]
 
 Twenty independent tasks, one at a time, with a stand-in agent that writes one file and a gate that is `true`;
-without a sandbox, and in podman (with ``--image``: an image with git and sh), with the embedded store and with
-bd where it is installed. Beside them, in the same run: three bare ``podman run`` (as many as a task needs) and a
-shell loop that does a task by hand with plain git. The variants take turns, so that a machine that slows down
-does so for all.
+without a sandbox, and in podman (with ``--image``: an image with git and sh), with the embedded store and
+with bd where it is installed. Beside them, in the same run: three bare ``podman run`` (as many as a task
+needs) and a shell loop that does a task by hand with plain git. The variants take turns, so that a machine
+that slows down does so for all.
 """
 
 from __future__ import annotations
