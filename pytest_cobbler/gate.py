@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shlex
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Cause, Job, Limits, Mount, Network, Sandbox
 
 LARGEST_LOG = 16 * 1024 * 1024
+LONGEST_SHOWN = 10_000
+"""Bytes of one line in ``GateResult.output``."""
+
+_KEPT = 64_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +65,19 @@ class Gate:
         return tuple(step.shown for step in self.steps)
 
     def run(self, checkout: Path, log: Path, cancellation: Cancellation) -> GateResult:
-        """Run every step on ``checkout``, which stays as it is; all output goes to ``log``."""
-        # The mark is unguessable, so that output of the tested code cannot pass for it.
-        mark = secrets.token_hex(16)
+        """Run every step on ``checkout``, which stays as it is; all output goes to ``log``.
+
+        Raises:
+            SandboxError: the job could not be run at all.
+        """
         log.parent.mkdir(parents=True, exist_ok=True)
+        if not self.steps:
+            log.touch()
+            return GateResult(failed="", cause="exited", status=0, seconds=0.0, output="")
+        # Made up anew, so that no output of the tested code passes for it by accident.
+        mark = secrets.token_hex(16)
         with log.open("wb") as file:
-            reader = _LogReader(file.write, mark.encode())
+            reader = _LogReader(file.write, mark.encode(), {step.name for step in self.steps})
             completed = self.sandbox.run(
                 Job(
                     name="gate",
@@ -102,25 +114,36 @@ def _script(steps: Sequence[Step], mark: str) -> str:
 class _LogReader:
     """Writes lines to the log, keeps their end, and sees which step is running."""
 
-    def __init__(self, write: Callable[[bytes], object], mark: bytes) -> None:
+    def __init__(self, write: Callable[[bytes], object], mark: bytes, steps: Collection[str]) -> None:
         self._write = write
-        self._mark = mark
-        self._written = 0
+        self._begins = re.compile(
+            re.escape(mark) + b"(" + b"|".join(re.escape(step.encode()) for step in steps) + b")"
+        )
+        self._room = LARGEST_LOG
         self._last: deque[bytes] = deque()
         self._kept = 0
         self.step = ""
 
     def __call__(self, line: bytes) -> None:
-        if line.startswith(self._mark):
-            self.step = line.removeprefix(self._mark).decode()
-            line = b"== " + self.step.encode() + b" =="
-        if self._written < LARGEST_LOG:
-            self._write(line + b"\n")
-            self._written += len(line) + 1
-        self._last.append(line[:10_000])
-        self._kept += len(self._last[-1])
-        while self._kept > 64_000:
-            self._kept -= len(self._last.popleft())
+        # Not always at the beginning of a line: the step before may have ended in the middle of one.
+        before, *begun = self._begins.split(line, 1)
+        if not begun:
+            self._take(line)
+            return
+        if before:
+            self._take(before)
+        self.step = begun[0].decode()
+        self._take(f"== {self.step} ==".encode())
+
+    def _take(self, line: bytes) -> None:
+        if self._room > 0:
+            whole = (line + b"\n")[: self._room]
+            self._write(whole)
+            self._room -= len(whole)
+        self._last.append(line[:LONGEST_SHOWN])
+        self._kept += len(self._last[-1]) + 1
+        while self._kept > _KEPT:
+            self._kept -= len(self._last.popleft()) + 1
 
     def tail(self) -> str:
         return b"\n".join(self._last).decode("utf-8", "replace")

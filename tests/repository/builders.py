@@ -52,6 +52,7 @@ class UserRepository:
         """The same repository below another ``directory``; quicker than to make it again."""
         copy = UserRepository(directory / self.path.name, directory / "work")
         shutil.copytree(self.path, copy.path, symlinks=True)
+        copy.git("update-index", "-q", "--refresh")
         return copy
 
     def clone(self, path: Path, *arguments: str) -> UserRepository:

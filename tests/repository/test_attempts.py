@@ -1,0 +1,162 @@
+"""Work that did not land is kept as refs and read back as it was."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_cobbler.repository import trailers
+from pytest_cobbler.repository.attempts import (
+    KeptAttempt,
+    drop_attempts,
+    keep_attempt,
+    kept_attempts,
+    last_numbers,
+)
+from pytest_cobbler.repository.generations import Generation
+from pytest_cobbler.repository.repository import Repository
+from tests.repository.builders import ADA, UserRepository, commit_files, identity_of
+
+Keep = Callable[..., str]
+
+
+@pytest.fixture
+def generation(user: UserRepository) -> Generation:
+    return user.start()
+
+
+@pytest.fixture
+def work(repository: Repository, generation: Generation) -> str:
+    return commit_files(repository, generation.first, {"new": "x"})
+
+
+@pytest.fixture
+def keep(repository: Repository, generation: Generation, work: str) -> Keep:
+    """Keeps the work as an attempt."""
+
+    def keep(
+        number: int = 1, *, cause: str = "gate", evidence: str = "", title: str = "Title", task: str = "t-1"
+    ) -> str:
+        return keep_attempt(
+            repository,
+            generation.name,
+            task,
+            number,
+            commit=work,
+            title=title,
+            cause=cause,
+            evidence=evidence,
+            identity=ADA,
+        )
+
+    return keep
+
+
+def only(repository: Repository, generation: Generation) -> KeptAttempt:
+    (kept,) = kept_attempts(repository, generation.name, "t-1")
+    return kept
+
+
+def test_the_work_is_on_its_parent_by_the_user(
+    repository: Repository, generation: Generation, work: str, keep: Keep
+) -> None:
+    ref = keep()
+    kept = only(repository, generation)
+    assert kept.ref == ref == f"refs/cobbler/attempts/{generation.name}/t-1/1"
+    assert repository.tree_of(kept.commit) == repository.tree_of(work)
+    assert repository.objects.text("rev-parse", f"{kept.commit}^") == generation.first
+    assert identity_of(repository, kept.commit) == "Ada <ada@example.invalid>"
+
+
+def test_they_come_by_number(repository: Repository, generation: Generation, keep: Keep) -> None:
+    for number in (10, 2, 1):
+        keep(number, cause=f"cause{number}")
+    kept = kept_attempts(repository, generation.name, "t-1")
+    assert [(one.number, one.cause) for one in kept] == [(1, "cause1"), (2, "cause2"), (10, "cause10")]
+    assert last_numbers(repository, generation.name) == {"t-1": 10}
+
+
+def test_none_is_an_empty_list(repository: Repository, generation: Generation) -> None:
+    assert kept_attempts(repository, generation.name, "t-1") == []
+    assert last_numbers(repository, generation.name) == {}
+    drop_attempts(repository, generation.name, "t-1")
+
+
+def test_dropped_ones_are_gone(repository: Repository, generation: Generation, keep: Keep) -> None:
+    keep(1)
+    keep(2)
+    other = keep(1, task="t-2")
+    drop_attempts(repository, generation.name, "t-1")
+    assert list(repository.list_refs("refs/cobbler")) == [other]
+
+
+def test_refs_of_others_below_are_not_taken_for_attempts(
+    repository: Repository, generation: Generation, keep: Keep, work: str
+) -> None:
+    keep(1)
+    repository.set_ref(f"refs/cobbler/attempts/{generation.name}/t-1/note", work)
+    assert [one.number for one in kept_attempts(repository, generation.name, "t-1")] == [1]
+    assert last_numbers(repository, generation.name) == {"t-1": 1}
+
+
+def test_an_attempt_is_no_landed_task(repository: Repository, generation: Generation, keep: Keep) -> None:
+    keep(evidence=f"{trailers.TASK}: t-1", title=f"{trailers.TASK}: t-1")
+    kept = only(repository, generation)
+    assert trailers.landed_tasks(repository, kept.commit) == {}
+
+
+class TestEvidence:
+    @pytest.mark.parametrize(
+        "evidence",
+        [
+            "",
+            "One line",
+            "First.\n\nSecond.\n\n\nThird.",
+            'FAILED tests/test_x.py::test - assert 1 == 2\n  File "x"\n\tindented',
+            "Key: value\nOther: value",
+            "--- a\n+++ b\n@@ -1 +1 @@\n-x\n+y",
+            "# comment\n# comment",
+            "日本語 ü — 👩\u200d💻",
+        ],
+    )
+    def test_comes_back_as_it_was(
+        self, repository: Repository, generation: Generation, keep: Keep, evidence: str
+    ) -> None:
+        keep(evidence=evidence)
+        kept = only(repository, generation)
+        assert kept.evidence == evidence
+        assert (kept.number, kept.cause) == (1, "gate")
+
+    @pytest.mark.parametrize(
+        "evidence",
+        [
+            "\x1b[31mred\x1b[0m \0 \x07",
+            os.fsdecode(b"\xff\xfe"),
+            "\ud800",
+            f"{trailers.CAUSE}: other\n{trailers.ATTEMPT}: t-9 9",
+            f"x\n\n{trailers.CAUSE}: other",
+            "# ------------------------ >8 ------------------------\nafter",
+            "x" * 100_000,
+            "\r\n\r\n\u2028\x85",
+        ],
+        ids=range(8),
+    )
+    def test_odd_text_misleads_nobody(
+        self, repository: Repository, generation: Generation, keep: Keep, evidence: str
+    ) -> None:
+        keep(3, cause="conflict", evidence=evidence)
+        kept = only(repository, generation)
+        assert (kept.number, kept.cause) == (3, "conflict")
+        assert all(line.isprintable() for line in kept.evidence.split("\n"))
+
+    @given(st.text(max_size=80))
+    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_any_text_misleads_nobody(
+        self, repository: Repository, generation: Generation, keep: Keep, evidence: str
+    ) -> None:
+        keep(evidence=evidence, title=evidence)
+        assert only(repository, generation).cause == "gate"

@@ -1,0 +1,447 @@
+"""What a change must not contain, looked at on objects."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+
+import pytest
+
+from pytest_cobbler.repository import checks as module
+from pytest_cobbler.repository.checks import (
+    PROTECTED,
+    Change,
+    Policy,
+    Refusal,
+    check_change,
+    read_change,
+    shown,
+)
+from pytest_cobbler.repository.repository import Repository
+from tests.repository.builders import Content, UserRepository, commit_files
+
+SECRET = "sk-ant-api03-" + "AbC0123456789_-xyz" * 5
+
+
+class Checks:
+    """Holds a change of files to a policy."""
+
+    def __init__(self, repository: Repository, base: str) -> None:
+        self.repository = repository
+        self.base = base
+
+    def base_with(self, files: Mapping[str, Content | None], **modes: str) -> None:
+        """Let the base have these files."""
+        self.base = commit_files(self.repository, self.base, files, modes=modes)
+
+    def of(
+        self,
+        files: Mapping[str, Content | None],
+        policy: Policy | None = None,
+        modes: Mapping[str, str] | None = None,
+    ) -> tuple[Refusal, ...]:
+        """Why a change that makes these files is refused."""
+        commit = commit_files(self.repository, self.base, files, modes=modes)
+        tree = self.repository.tree_of(commit)
+        return check_change(self.repository.objects, self.base, tree, policy or Policy())[1]
+
+    def refused(self, path: str, content: Content = "x\n", **more: object) -> bool:
+        return [refusal.path for refusal in self.of({path: content}, **more)] == [path]  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def check(user: UserRepository, repository: Repository) -> Checks:
+    return Checks(repository, user.git("rev-parse", "HEAD"))
+
+
+class TestReadChange:
+    def test_lists_what_differs(self, check: Checks) -> None:
+        files = {"new": "x", "src/app.py": "y", "src/util.py": None, "README.md": "docs"}
+        commit = commit_files(check.repository, check.base, files, modes={"README.md": "120000"})
+        change = read_change(check.repository.objects, check.base, commit)
+        assert [(entry.status, entry.shown, entry.old_mode, entry.new_mode) for entry in change.entries] == [
+            ("T", "README.md", "100644", "120000"),
+            ("A", "new", "000000", "100644"),
+            ("M", "src/app.py", "100644", "100644"),
+            ("D", "src/util.py", "100644", "000000"),
+        ]
+        assert change.paths == ("README.md", "new", "src/app.py", "src/util.py")
+
+    def test_sees_a_move_as_two(self, check: Checks) -> None:
+        commit = commit_files(check.repository, check.base, {"src/util.py": None, "moved.py": "x = 1\n"})
+        assert read_change(check.repository.objects, check.base, commit).paths == ("moved.py", "src/util.py")
+
+    def test_of_nothing_is_false(self, check: Checks) -> None:
+        assert not read_change(check.repository.objects, check.base, check.base)
+        assert not Change()
+
+    @pytest.mark.parametrize(
+        ("path", "expected"),
+        [
+            (b"plain/file.py", "plain/file.py"),
+            ("ü/日本".encode(), "ü/日本"),
+            (b"a\nb\t\x1b[0m", r"a\nb\t\x1b[0m"),
+            (b"\xff\xfe", r"\xff\xfe"),
+            ("\u202egpj.exe".encode(), r"\u202egpj.exe"),
+        ],
+    )
+    def test_paths_are_shown_in_printable_characters(self, path: bytes, expected: str) -> None:
+        assert shown(path) == expected
+
+
+PROTECTED_PATHS = [
+    "conftest.py",
+    "CONFTEST.PY",
+    "pytest.ini",
+    "tests/pytest.ini",
+    ".pytest.toml",
+    "tox.ini",
+    "setup.cfg",
+    "x.dist-info/METADATA",
+    "src/x.dist-info/entry_points.txt",
+    "x.egg-info/PKG-INFO",
+    "x.egg-link",
+    "a/b/x.pth",
+    "sitecustomize.py",
+    "src/sitecustomize/__init__.py",
+    "usercustomize.pyc",
+    ".claude/settings.json",
+    "sub/.claude/hooks/x.sh",
+    ".mcp.json",
+    "CLAUDE.md",
+    "src/CLAUDE.md",
+    "CLAUDE.local.md",
+    ".gitattributes",
+    "src/.gitattributes",
+    ".gitmodules",
+    ".githooks/pre-commit",
+    ".husky/pre-commit",
+    "lefthook.yml",
+    ".pre-commit-config.yaml",
+    ".github/workflows/ci.yml",
+    ".GitHub/workflows/ci.yml",
+    ".github/workflows/new\nline.yml",
+    ".gitlab-ci.yml",
+    ".circleci/config.yml",
+    ".woodpecker.yaml",
+    "Jenkinsfile",
+    ".beads/issues.jsonl",
+    "configuration.yaml",
+]
+FREE_PATHS = [
+    "tests/conftest.py",
+    "src/conftest.py",
+    "my_conftest.py",
+    "github/workflows/ci.yml",
+    "docs/configuration.yaml",
+    "docs/claude.txt",
+    ".gitignore",
+    "tests/test_pytest.ini.py",
+    "src/json.py",
+    "tests/__init__.py",
+    "test/test_x.py",
+    "dist-info/x",
+]
+
+
+class TestProtectedPaths:
+    def test_are_refused(self, check: Checks) -> None:
+        refusals = check.of(dict.fromkeys(PROTECTED_PATHS, "x\n"))
+        assert sorted(refusal.path for refusal in refusals) == sorted(
+            shown(path.encode()) for path in PROTECTED_PATHS
+        )
+
+    def test_others_are_not(self, check: Checks) -> None:
+        assert check.of(dict.fromkeys(FREE_PATHS, "x\n")) == ()
+
+    @pytest.mark.parametrize("path", [".github", "conftest.py", "x.dist-info", ".claude", "sitecustomize"])
+    def test_a_link_of_that_name_is_refused(self, check: Checks, path: str) -> None:
+        assert check.refused(path, "src", modes={path: "120000"})
+
+    def test_a_removed_one_is_refused_too(self, check: Checks) -> None:
+        check.base_with({".github/ci.yml": "x", "conftest.py": "x"})
+        refusals = check.of({".github/ci.yml": None, "conftest.py": None})
+        assert [refusal.path for refusal in refusals] == [".github/ci.yml", "conftest.py"]
+
+    def test_one_that_is_allowed_by_name_passes(self, check: Checks) -> None:
+        policy = Policy(allowed=("conftest.py", ".github/workflows/*.yml", "json.py"))
+        assert check.of({"conftest.py": "", ".github/workflows/ci.yml": "", "json.py": ""}, policy) == ()
+        assert check.refused(".github/dependabot.yml", policy=policy)
+
+    def test_the_user_s_own_are_held_too(self, check: Checks) -> None:
+        policy = Policy(protected=(*PROTECTED, "./secrets/", "docs/*.md", "a?.txt", "**/deep/**"))
+        for path in ("secrets/x", "secrets", "docs/x.md", "ab.txt", "x/deep/y/z", "deep/y"):
+            assert check.refused(path, policy=policy)
+        for path in ("docs/x/y.md", "a/b.txt", "secrets.txt", "deeper"):
+            assert check.of({path: ""}, policy) == ()
+
+    @pytest.mark.parametrize(
+        "path", ["json.py", "json/__init__.py", "json.pyc", "json.cpython-311-x86_64-linux-gnu.so", "re/x.py"]
+    )
+    def test_modules_named_like_the_standard_library_s_are_refused(self, check: Checks, path: str) -> None:
+        assert check.refused(path)
+
+    @pytest.mark.parametrize("path", ["json.txt", "json/data.json", "calendar", "src/json.py", "jsonx.py"])
+    def test_what_python_would_not_import_in_their_place_is_not(self, check: Checks, path: str) -> None:
+        assert check.of({path: ""}) == ()
+
+    def test_a_link_that_could_be_such_a_package_is_refused(self, check: Checks) -> None:
+        assert check.refused("json", "src", modes={"json": "120000"})
+
+
+class TestPytestsTable:
+    """Of pyproject.toml only pytest's own tables are protected."""
+
+    BASE = '[project]\nname = "x"\n[tool.pytest.ini_options]\naddopts = "-q"\n'
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            BASE.replace("-q", "-p evil"),
+            BASE + "pythonpath = ['evil']\n",
+            "[project]\nname = 'x'\n",
+            BASE + "[tool.pytest]\nplugins = ['evil']\n",
+            BASE + "[tool.pytest-asyncio]\nmode = 1\n",
+            "no toml at all",
+            b"\xff",
+            "a = " + "[" * 5000,
+        ],
+        ids=range(8),
+    )
+    def test_a_change_of_it_is_refused(self, check: Checks, content: Content) -> None:
+        check.base_with({"pyproject.toml": self.BASE})
+        assert check.refused("pyproject.toml", content)
+
+    @pytest.mark.parametrize("path", ["pyproject.toml", "PyProject.TOML", "sub/pyproject.toml"])
+    def test_a_new_one_is_refused(self, check: Checks, path: str) -> None:
+        assert check.refused(path, self.BASE)
+        assert check.of({path: "[project]\nname = 'x'\n"}) == ()
+
+    def test_a_change_of_the_rest_is_not(self, check: Checks) -> None:
+        check.base_with({"pyproject.toml": self.BASE})
+        other_words = "[tool]\npytest = { ini_options = { addopts = '-q' } }\n[tool.ruff]\nline-length = 1\n"
+        assert check.of({"pyproject.toml": other_words}) == ()
+
+    def test_to_remove_it_is_refused(self, check: Checks) -> None:
+        check.base_with({"pyproject.toml": self.BASE})
+        assert [refusal.path for refusal in check.of({"pyproject.toml": None})] == ["pyproject.toml"]
+
+    def test_a_link_to_another_file_is_refused(self, check: Checks) -> None:
+        # The link's own text is valid TOML without any table.
+        assert check.refused("pyproject.toml", "#evil", modes={"pyproject.toml": "120000"})
+
+    def test_it_can_be_allowed(self, check: Checks) -> None:
+        assert check.of({"pyproject.toml": self.BASE}, Policy(allowed=("pyproject.toml",))) == ()
+
+
+class TestLinks:
+    @pytest.mark.parametrize(
+        ("path", "target"),
+        [
+            ("link", "/etc/passwd"),
+            ("link", ".."),
+            ("link", "../secret"),
+            ("a/b/link", "../../../secret"),
+            ("a/b/link", "../.././../secret"),
+            ("link", "a/../../secret"),
+            # What is in the middle may be a link itself, so that it leads out though the words do not.
+            ("link", "a/b/.."),
+            ("link", ".git/config"),
+            ("a/link", "../.GIT/hooks"),
+            ("link", "a/.git"),
+            ("link", "//"),
+        ],
+    )
+    def test_that_may_lead_out_are_refused(self, check: Checks, path: str, target: str) -> None:
+        refusals = check.of({path: target}, modes={path: "120000"})
+        assert [(refusal.path, target in refusal.reason) for refusal in refusals] == [(path, True)]
+
+    @pytest.mark.parametrize(
+        ("path", "target"),
+        [
+            ("link", "src/app.py"),
+            ("a/link", "../src"),
+            ("a/b/link", "../../src/."),
+            ("link", "..a"),
+            ("link", "."),
+        ],
+    )
+    def test_within_the_repository_are_not(self, check: Checks, path: str, target: str) -> None:
+        assert check.of({path: target}, modes={path: "120000"}) == ()
+
+    def test_that_are_as_they_were_are_not(self, check: Checks) -> None:
+        check.base = commit_files(check.repository, check.base, {"link": "/etc"}, modes={"link": "120000"})
+        assert check.of({"other": ""}) == ()
+        assert check.of({"link": None}) == ()
+
+    def test_a_target_is_shown_in_printable_characters(self, check: Checks) -> None:
+        refusal = check.of({"link": b"/\x1b[2J\xff\n"}, modes={"link": "120000"})[0]
+        assert refusal.reason == r"a link out of the repository, to /\x1b[2J\xff\n"
+
+
+class TestSubmodules:
+    def test_a_new_one_is_refused(self, check: Checks) -> None:
+        refusals = check.of({"sub": "1" * 40}, modes={"sub": "160000"})
+        assert [(refusal.path, refusal.reason) for refusal in refusals] == [
+            ("sub", "a nested repository (submodule)")
+        ]
+
+    def test_another_commit_of_one_is_refused(self, check: Checks) -> None:
+        check.base = commit_files(check.repository, check.base, {"sub": "1" * 40}, modes={"sub": "160000"})
+        assert check.refused("sub", "2" * 40, modes={"sub": "160000"})
+
+    @pytest.mark.parametrize("content", [None, "a file"])
+    def test_one_that_goes_is_refused(self, check: Checks, content: str | None) -> None:
+        check.base = commit_files(check.repository, check.base, {"sub": "1" * 40}, modes={"sub": "160000"})
+        assert [refusal.path for refusal in check.of({"sub": content})] == ["sub"]
+
+    def test_one_that_stays_is_not(self, check: Checks) -> None:
+        check.base = commit_files(check.repository, check.base, {"sub": "1" * 40}, modes={"sub": "160000"})
+        assert check.of({"other": ""}) == ()
+
+
+class TestSizes:
+    def test_a_large_file_is_refused_and_never_imported(self, check: Checks) -> None:
+        refusals = check.of({"big": bytes(2 << 20), "small": ""}, Policy(largest_file=1 << 20))
+        assert [(refusal.path, refusal.poisonous) for refusal in refusals] == [("big", True)]
+        assert refusals[0].reason == "2 MiB; at most 1"
+
+    def test_each_path_of_one_content_is_named(self, check: Checks) -> None:
+        same = bytes(2 << 20)
+        refusals = check.of({"one": same, "two": same}, Policy(largest_file=1 << 20))
+        assert [refusal.path for refusal in refusals] == ["one", "two"]
+
+    def test_much_in_all_is_refused_and_never_imported(
+        self, check: Checks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "LARGEST_CHANGE", 1 << 20)
+        refusals = check.of({str(number): bytes([number]) * (300 << 10) for number in range(4)})
+        assert [(refusal.reason, refusal.poisonous) for refusal in refusals] == [
+            ("1 MiB in all; at most 1", True)
+        ]
+
+    def test_many_files_are_refused_and_never_imported(
+        self, check: Checks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "MOST_FILES", 2)
+        refusals = check.of({"1": "", "2": "", "3": ""})
+        assert [(refusal.reason, refusal.poisonous) for refusal in refusals] == [
+            ("changes 3 files; at most 2", True)
+        ]
+
+    def test_a_long_path_is_refused(self, check: Checks) -> None:
+        path = "d/" * 500 + "f"
+        refusals = check.of({path: ""})
+        assert [refusal.reason for refusal in refusals] == ["a path longer than 1000 bytes"]
+        check.base_with({path: ""})
+        assert check.of({path: None}) == (), "it may go"
+
+
+class TestSecrets:
+    POLICY = Policy(secrets=(SECRET, "short"))
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            SECRET,
+            f"key = '{SECRET}'\n",
+            b"\0\xff" + SECRET.encode() + b"\xff",
+            base64.b64encode(SECRET.encode()),
+            base64.encodebytes(SECRET.encode()),
+            base64.encodebytes(SECRET.encode()).replace(b"\n", b"\r\n"),
+            base64.urlsafe_b64encode(b"user:" + SECRET.encode()),
+            base64.b64encode(f"1{SECRET}".encode()),
+            base64.b64encode(f"12{SECRET} and more".encode()),
+        ],
+        ids=range(9),
+    )
+    def test_in_a_file_are_refused_and_never_imported(self, check: Checks, content: Content) -> None:
+        refusals = check.of({"a": "x", "leak": content, "z": "y"}, self.POLICY)
+        assert [(refusal.path, refusal.poisonous) for refusal in refusals] == [("leak", True)]
+
+    def test_in_a_link_are_refused(self, check: Checks) -> None:
+        refusals = check.of({"link": SECRET}, self.POLICY, modes={"link": "120000"})
+        assert [refusal.path for refusal in refusals] == ["link"]
+
+    def test_in_a_name_are_refused_without_being_shown(self, check: Checks) -> None:
+        refusals = check.of({f"docs/{SECRET}": ""}, self.POLICY)
+        assert [refusal.poisonous for refusal in refusals] == [True]
+        assert SECRET not in str(refusals[0])
+
+    def test_short_ones_are_not_looked_for(self, check: Checks) -> None:
+        assert check.of({"file": "a short text"}, self.POLICY) == ()
+
+    def test_that_go_are_not_refused(self, check: Checks) -> None:
+        check.base_with({"leak": SECRET})
+        assert check.of({"leak": "gone"}, self.POLICY) == ()
+
+    def test_are_found_in_any_of_many_files(self, check: Checks, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "_SCANNED_AT_ONCE", 1000)
+        files: dict[str, Content | None] = {f"{number:02}": bytes([number]) * 400 for number in range(20)}
+        for place in ("00", "07", "19"):
+            refusals = check.of(files | {place: f"\n{SECRET}\n"}, self.POLICY)
+            assert [refusal.path for refusal in refusals] == [place]
+
+
+class TestMarkers:
+    ID = "0123456789012345678901234567890123456789"
+    MARKED = f"a\n<<<<<<< {ID}\nb\n=======\nc\n>>>>>>> {ID}\nd\n"
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            MARKED,
+            MARKED.replace("\n", "\r\n"),
+            f"<<<<<<< {ID}\nb\n",
+            f"b\n>>>>>>> {ID}",
+            f"x\n||||||| {ID}\n",
+        ],
+        ids=range(5),
+    )
+    def test_that_we_left_are_refused(self, check: Checks, content: str) -> None:
+        refusals = check.of({"file": content}, Policy(marked=("file",)))
+        assert [(refusal.path, refusal.reason) for refusal in refusals] == [
+            ("file", "still has conflict markers")
+        ]
+
+    def test_in_a_file_without_any_of_ours_are_not(self, check: Checks) -> None:
+        assert check.of({"file": self.MARKED}, Policy(marked=("other",))) == ()
+
+    def test_that_are_resolved_are_not(self, check: Checks) -> None:
+        assert check.of({"file": "a\nb\nc\nd\n"}, Policy(marked=("file",))) == ()
+
+    def test_a_heading_is_none(self, check: Checks) -> None:
+        text = "Heading\n=======\n\nText, a << b, >>>>>>>>>> 8\n"
+        assert check.of({"file": text}, Policy(marked=("file",))) == ()
+
+    def test_at_the_end_of_a_long_file_are_refused(self, check: Checks) -> None:
+        content = "x\n" * 3_000_000 + self.MARKED
+        assert len(check.of({"file": content}, Policy(marked=("file",)))) == 1
+
+
+def test_a_change_of_very_many_files_is_checked_in_a_moment(check: Checks) -> None:
+    """One process for each of them would take a minute."""
+    files: dict[str, Content | None] = {f"d{number // 100}/{number}.py": "" for number in range(2000)}
+    git = check.repository.objects
+    blob = git.text("hash-object", "-w", "--stdin")
+    entries = "".join(f"100644 {blob}\t{path}\n" for path in files).encode()
+    index = git.using(index=check.repository.work_dir / "many.index")
+    index.run("update-index", "--index-info", stdin=entries)
+    calls = []
+    run = type(git).run
+
+    def counted(self: object, *arguments: object, **more: object) -> object:
+        calls.append(arguments[0])
+        return run(self, *arguments, **more)  # type: ignore[arg-type]
+
+    tree = index.text("write-tree")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(git), "run", counted)
+        _, refusals = check_change(git, check.base, tree, Policy(secrets=(SECRET,)))
+    assert refusals == ()
+    assert len(calls) < 10
+
+
+def test_a_refusal_reads_as_a_line() -> None:
+    assert str(Refusal(reason="why", path="p")) == "p: why"
+    assert str(Refusal(reason="why")) == "why"
