@@ -123,7 +123,8 @@ def _run_job(
         shallow=repository.shallow,
         settings=_HARVEST_SETTINGS,
     )
-    shutil.copyfile(worktree.index, git_dir / "index")
+    # With its time: git reads again what changed in the second in which the index was written.
+    shutil.copy2(worktree.index, git_dir / "index")
     if owner:
         chown_tree(git_dir, owner)
     tree, tidy = str(worktree.tree), str(worktree.tree)

@@ -140,7 +140,7 @@ class Worktrees:
             settings=_AGENT_SETTINGS,
         )
         (worktree.git / "refs" / "heads" / "work").write_text(f"{worktree.parent}\n")
-        shutil.copyfile(worktree.index, worktree.git / "index")
+        shutil.copy2(worktree.index, worktree.git / "index")  # with its time, which git heeds
         if self._owner:
             chown_tree(worktree.git, self._owner)
             os.chown(worktree.directory / "gitfile", *self._owner)

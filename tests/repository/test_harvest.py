@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,16 @@ class TestWhatIsFound:
 
     def test_everything_removed(self, host_bench: Bench) -> None:
         assert result(host_bench, host_bench.harvested("rm -r src README.md")) == {}
+
+    def test_a_change_of_the_same_size_in_the_second_of_the_checkout(self, host_bench: Bench) -> None:
+        worktree = host_bench.worktree()
+        file = worktree.tree / "src" / "util.py"
+        before = file.stat()
+        file.write_text("x = 2\n")
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        time.sleep(1.1)
+        assert host_bench.work(worktree, "git status --porcelain") == " M src/util.py\n"
+        assert host_bench.take(worktree).change.paths == ("src/util.py",)
 
     def test_a_change_of_the_same_size_and_time(self, host_bench: Bench) -> None:
         script = "cp -p src/util.py ../output/t; echo 'x = 2' >src/util.py; touch -r ../output/t src/util.py"
