@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 from pytest_cobbler.agents.base import Usage
@@ -27,7 +26,7 @@ def recover(run: Run) -> list[str]:
 
     Nothing an agent made is dropped: what lies in a worktree becomes an attempt ref. Needs the run lock.
     """
-    done = [f"removed container {name}" for name in run.sandbox.sweep()]
+    done = [f"ended job {name}" for name in run.sandbox.sweep()]
     complete_start(run.repository, run.generation)
     done += _worktrees(run)
     done += _task_branches(run)
@@ -37,14 +36,11 @@ def recover(run: Run) -> list[str]:
     return done
 
 
-def remove_stale_locks(repository: Repository) -> list[str]:
-    """Remove git's lock files on refs that only we write; call it under the run lock."""
-    places = ("refs/cobbler", "refs/heads/task")
-    found = [path for place in places for path in (repository.common_dir / place).rglob("*.lock")]
-    for path in found:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-    return [f"removed {path}" for path in found]
+def remove_stale_locks(repository: Repository) -> None:
+    """Remove a dead process's lock files on refs that only we write; call it under the run lock."""
+    for place in ("refs/cobbler", "refs/heads/task"):
+        for path in sorted((repository.common_dir / place).rglob("*.lock")):
+            repository.remove_stale_lock(str(path.relative_to(repository.common_dir).with_suffix("")))
 
 
 def _worktrees(run: Run) -> Iterator[str]:

@@ -167,6 +167,8 @@ class Worktrees:
         return target / "tree"
 
     def remove(self, worktree: Worktree) -> None:
+        """Remove a worktree whose work is safe, or is none."""
+        (worktree.directory / _FACTS).unlink(missing_ok=True)  # first: half of it must not pass for work
         remove_tree(worktree.directory)
 
     def remove_all(self) -> None:

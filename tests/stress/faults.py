@@ -38,3 +38,23 @@ exec {git} "$@"
     )
     script.chmod(0o755)
     return {"PATH": f"{directory}:{os.environ['PATH']}"}
+
+
+def rm_that_stops_half_way(directory: Path) -> dict[str, str]:
+    """An environment in which whoever removes a task's worktree dies when a part of it is gone."""
+    directory.mkdir()
+    rm, script = shutil.which("rm"), directory / "rm"
+    script.write_text(
+        f"""#!/bin/sh
+for word; do
+    case ${{word##*/}} in project-*-[0-9])
+        {rm} "$word/tree/README.md"
+        kill -9 $PPID
+        exit 1
+    esac
+done
+exec {rm} "$@"
+"""
+    )
+    script.chmod(0o755)
+    return {"PATH": f"{directory}:{os.environ['PATH']}"}

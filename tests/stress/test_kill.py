@@ -17,7 +17,7 @@ from pytest_cobbler.testing.invariants import Checkout, check
 from pytest_cobbler.testing.project import Project, RunResult
 from tests.images import minimal_image
 from tests.parts import need
-from tests.stress.faults import git_that_sends
+from tests.stress.faults import git_that_sends, rm_that_stops_half_way
 from tests.stress.forest import Planned, gate_of_every_commit, plant, titles_that_can_land
 
 __all__ = ["minimal_image"]
@@ -193,6 +193,22 @@ def test_recovery_may_be_killed_too(cobbler_project: Project) -> None:
     assert {"first.txt", "second.txt"} <= set(cobbler_project.files())
 
 
+def test_half_of_a_worktree_is_no_work(cobbler_project: Project) -> None:
+    agent = cobbler_project.agent
+    agent.measure().writes_tasks([{"title": "Add it"}])
+    agent.task("Add it")  # changes nothing
+    agent.task("Add it", attempt=2).writes("it.txt", "1\n")
+    environment = rm_that_stops_half_way(cobbler_project.directory / "bin")
+    before = Checkout.of(cobbler_project)
+    assert cobbler_project.run("--cobbler-generate", env=environment).ret == KILLED
+
+    result = cobbler_project.run("--cobbler-generate")
+
+    result.assert_outcomes(passed=2)
+    assert check(cobbler_project, result, before=before) == []
+    assert set(cobbler_project.files()) == {"README.md", "configuration.yaml", "it.txt"}
+
+
 # At every command of git that changes something
 
 
@@ -204,7 +220,7 @@ def test_before_every_change_by_git(tmp_path: Path, subtests: pytest.Subtests) -
         environment = git_that_sends(signal.SIGKILL, project.directory / "bin", number)
         result = project.run("--cobbler-generate", env=environment)
         if result.ret != KILLED:
-            assert number > 30, "a run without a single fault changes more than that"
+            assert number > 20, "a run without a single fault changes more than that"
             break
         with subtests.test(call=number):
             assert all(set(project.files("main")) <= set(files) for files in kept(project))

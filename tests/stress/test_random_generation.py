@@ -25,7 +25,7 @@ def test_on_the_host(cobbler_project: Project, tmp_path: Path) -> None:
 
 def test_in_podman_with_bd(cobbler_project: Project, tmp_path: Path, minimal_image: str) -> None:
     need("bd")
-    tasks = grow(seed=2408, count=14)
+    tasks = grow(seed=3, count=24)
     plant(
         cobbler_project,
         tasks,
