@@ -35,7 +35,7 @@ packages() {
 # Debian merged /bin, /sbin and /lib into /usr; packages still carry files for both places.
 lay_out() {
   local name
-  mkdir -p "$root"/usr/{bin,sbin,lib,lib64} "$root"/{etc/ssl/certs,proc,dev,sys,run,root,work}
+  mkdir -p "$root"/usr/{bin,sbin,lib,lib64} "$root"/{etc/ssl/certs,proc,dev,sys,run,root}
   for name in bin sbin lib lib64; do ln -s "usr/$name" "$root/$name"; done
   mkdir -p -m 1777 "$root/tmp" "$root/var/tmp"
 }
