@@ -92,14 +92,16 @@ class RunResult:
 class Project:
     """A git repository on branch ``main`` with a ``configuration.yaml`` that needs no podman, bd or key.
 
-    ``path`` is its directory. The configuration has ``sandbox: none``, the stand-in ``agent``, the embedded
-    tracker, a gate that always passes, and its worktrees beside the repository.
+    ``path`` is its directory; ``options`` are given to every run, before its own. The configuration has
+    ``sandbox: none``, the stand-in ``agent``, the embedded tracker, a gate that always passes, and its
+    worktrees beside the repository.
     """
 
     def __init__(self, directory: Path, agent: StandInAgent) -> None:
         self.directory = directory.resolve()
         self.path = self.directory / "project"
         self.agent = agent
+        self.options: list[str] = []
         self._runs = 0
         self._running: list[Running] = []
         self._configuration: dict[str, Any] = {
@@ -265,7 +267,10 @@ class Project:
         base.mkdir()
         options = ["--junit-xml", str(base / "junit.xml"), "--basetemp", str(base / "tmp")]
         running = Running(
-            [sys.executable, "-m", "pytest", *options, *arguments], self.path, _environment(env or {}), base
+            [sys.executable, "-m", "pytest", *options, *self.options, *arguments],
+            self.path,
+            _environment(env or {}),
+            base,
         )
         self._running.append(running)
         return running

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +14,23 @@ from pytest_cobbler.testing.project import Project
 CONFTEST = "raise RuntimeError('it was imported')"
 
 
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A repository with one landed task, which is not merged; to be copied."""
+    directory = tmp_path_factory.mktemp("generated")
+    agent = StandInAgent(directory / "agent")
+    agent.measure().writes_tasks([{"title": "Add a file"}])
+    agent.task("Add a file").writes("file.txt", "text\n")
+    with Project.create(directory / "project", agent) as project:
+        assert project.run("--cobbler-generate").ret == 0
+        assert project.landed()
+        yield project.path
+
+
 @pytest.fixture
-def project(cobbler_project: Project, cobbler_agent: StandInAgent) -> Project:
-    """A project with one landed task, which is not merged."""
-    cobbler_agent.measure().writes_tasks([{"title": "Add a file"}])
-    cobbler_agent.task("Add a file").writes("file.txt", "text\n")
-    assert cobbler_project.run("--cobbler-generate").ret == 0
-    assert cobbler_project.generation
+def project(cobbler_project: Project, generated: Path) -> Project:
+    shutil.rmtree(cobbler_project.path)
+    shutil.copytree(generated, cobbler_project.path)
     return cobbler_project
 
 

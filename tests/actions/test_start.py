@@ -99,16 +99,21 @@ def test_it_starts_from_the_base_branch_that_is_configured(project: Project, act
     assert "Cobbler-Base: release" in project.git("log", "-1", "--format=%B", project.generation or "")
 
 
-@BOTH
 @pytest.mark.parametrize(
-    ("base", "cause", "remedy"),
+    ("action", "base", "cause", "remedy"),
     [
         (
+            "--cobbler-start",
             None,
             "HEAD is detached, so there is no branch to start from",
             "Check a branch out, or set base_branch.",
         ),
-        ("gone", "there is no branch gone to start from", "Set base_branch to an existing one."),
+        (
+            "--cobbler-generate",
+            "gone",
+            "there is no branch gone to start from",
+            "Set base_branch to an existing one.",
+        ),
     ],
 )
 def test_without_a_base_nothing_is_started(
@@ -172,39 +177,41 @@ def test_two_generations_and_none_chosen_is_an_error_that_names_both(project: Pr
     result.stdout.fnmatch_lines(
         [f"Active generations: {first}, {second}.", f"Name the one to work on*: generation_branch: {second}"]
     )
-    for options in ([], ["--collect-only"]):
-        result = project.run("--cobbler-generate", *options)
-        assert result.ret == pytest.ExitCode.USAGE_ERROR
-        result.stderr.fnmatch_lines(
-            [f"ERROR: several generations are active: {first}, {second}", "*generation_branch: NAME"]
-        )
+    result = project.run("--cobbler-generate")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [f"ERROR: several generations are active: {first}, {second}", "*generation_branch: NAME"]
+    )
     project.configure(generation_branch=first)
     result = project.run("--cobbler-generate")
     assert result.ret == 0
     result.stdout.fnmatch_lines([f"cobbler: {first} on main"])
     project.configure(generation_branch="generation-1999-01-01-00-00-00")
-    result = project.run("--cobbler-generate")
+    result = project.run("--cobbler-generate", "--collect-only")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         ["ERROR: generation_branch: no branch generation-1999-*", f"*{first}, {second}*"]
     )
 
 
-@BOTH
-class TestOfNoUse:
-    """Where there is nothing to start from, the first line says what is wrong and the second what to do."""
+class TestWhereThereIsNothingToStartFrom:
+    """The first line says what is wrong and the second what to do."""
 
-    def test_a_directory_without_a_repository(self, project: Project, action: str) -> None:
+    def test_a_directory_without_a_repository(self, project: Project) -> None:
         (project.path / ".git").rename(project.directory / "elsewhere")
-        self.assert_refused(project, action, "*project is not in a git repository", "Make one: git init*")
+        self.assert_refused(
+            project, "--cobbler-start", "*project is not in a git repository", "Make one: git init*"
+        )
 
-    def test_a_repository_without_a_commit(self, project: Project, action: str) -> None:
+    def test_a_repository_without_a_commit(self, project: Project) -> None:
         project.git("update-ref", "-d", "refs/heads/main")
-        self.assert_refused(project, action, "*project has no commit yet", "Commit something: git add*")
+        self.assert_refused(
+            project, "--cobbler-generate", "*project has no commit yet", "Commit something: git add*"
+        )
 
-    def test_a_configuration_that_is_not_at_the_top(self, project: Project, action: str) -> None:
+    def test_a_configuration_that_is_not_at_the_top(self, project: Project) -> None:
         project.write({"sub/configuration.yaml": (project.path / "configuration.yaml").read_bytes()})
-        result = project.run(action, "--rootdir=sub", "sub/configuration.yaml")
+        result = project.run("--cobbler-start", "--rootdir=sub", "sub/configuration.yaml")
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines(
             [
@@ -213,9 +220,11 @@ class TestOfNoUse:
             ]
         )
 
-    def test_a_user_without_a_name(self, project: Project, action: str, tmp_path: Path) -> None:
+    def test_a_user_without_a_name(self, project: Project, tmp_path: Path) -> None:
         project.git("config", "--unset", "user.email")
-        result = project.run(action, env={"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)})
+        result = project.run(
+            "--cobbler-generate", env={"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+        )
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines(
             ["ERROR: git has no user.email*", "Set it: git config --global user.email*"]

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_cobbler.testing.agent import Script
 from pytest_cobbler.testing.project import Project, Running, RunResult
-from tests.session.builders import WRITES_A_FILE, ids_landed, seed, statuses, task, words
+from tests.session.builders import WRITES_A_FILE, ids_landed, seed, statuses, stitch, task, words
 
 
 @pytest.fixture
@@ -82,6 +82,8 @@ def test_a_signal_stops_the_agents_and_reports_every_item(project: Project, numb
     assert result.duration < 45
     assert_everything_is_reported(project, result, number.name)
     assert processes_of(project) == []
+    stopped = result.junit[stitch("p-long")]
+    assert 0 < float(stopped.properties["cobbler_agent_seconds"]) <= stopped.time  # what it used
     assert statuses(project) == {"p-first": "closed", "p-long": "open", "p-behind": "open", "p-last": "open"}
     if number is signal.SIGTERM:
         again = project.run("--cobbler-generate")
