@@ -6,6 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     actions = chosen_actions(early_config.known_args_namespace)
     if actions == ["demo"]:
         early_config.known_args_namespace.noconftest = True  # it has nothing to do with the current directory
+    elif actions and shutil.which("git") is None:
+        raise pytest.UsageError("git is not on PATH\nInstall git 2.38 or newer.")
     elif actions:
         from pytest_cobbler.actions.guard import refuse_untrusted_checkout
 

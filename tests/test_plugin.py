@@ -124,6 +124,13 @@ def test_an_action_needs_a_configuration(cobbler_project: Project) -> None:
         )
 
 
+def test_an_action_needs_git(cobbler_project: Project, tmp_path: Path) -> None:
+    for action in ("--cobbler-start", "--cobbler-generate"):
+        result = cobbler_project.run(action, env={"PATH": str(tmp_path)})
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(["ERROR: git is not on PATH", "Install git*"])
+
+
 def test_a_wrong_configuration_is_one_clear_error(cobbler_project: Project) -> None:
     cobbler_project.write({"configuration.yaml": "sandbox: none\njobz: 2\n"})
     result = cobbler_project.run("--cobbler-generate")

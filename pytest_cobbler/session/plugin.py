@@ -129,7 +129,7 @@ class GenerationSession:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         self._loop = Loop(session, self.run, self._events, reporter)
         if self._selection.left:
-            self._loop.skip_measures(f"{len(self._selection.left)} open tasks are left (max_issues)")
+            self._loop.skip_measures(f"open tasks are left (max_issues): {len(self._selection.left)}")
         elif not self.settings.max_issues:
             self._loop.skip_measures("max_issues is 0")
         self._plan(session.items)

@@ -45,7 +45,7 @@ def plan(generation: str, selection: Selection) -> list[str]:
 def summary(run: Run, selection: Selection, items: Sequence[AgentItem], failures: Iterable[str]) -> list[str]:
     """The lines of the run's summary."""
     outcomes = [item.outcome for item in items if item.outcome]
-    counts = Counter(str(o.verdict) for o in outcomes if o.verdict is not Verdict.PROPOSED)
+    counts = Counter(str(item.outcome.verdict) for item in items if item.outcome and item.task_id)
     said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
     lines = [f"{run.generation.name}: {said or 'no task'}; tip {run.tip()[:12]}"]
     costs = [o.record.usage.cost_usd for o in outcomes if o.record.usage.cost_usd is not None]

@@ -168,6 +168,20 @@ def test_what_the_base_did_counts_as_done_unless_sources_are_reset(
     assert came_to(result) == {"stitch::p-b": "landed"}
 
 
+def test_a_linked_work_tree_is_as_good_as_the_first(project: Project, cobbler_agent: StandInAgent) -> None:
+    project.git("worktree", "add", "--quiet", "-b", "mine", "../linked")
+    before = everything(project)
+    project.path = project.directory / "linked"
+    cobbler_agent.otherwise().runs(WRITES_A_FILE)
+    seed(project, task("p-a"))
+    result = project.run("--cobbler-generate", "-k", "p-a")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["cobbler: generation-* on mine (started now)"])
+    assert [landed.task for landed in project.landed()] == ["p-a"]
+    project.path = project.directory / "project"
+    assert everything(project) == before
+
+
 def test_two_generations_and_none_chosen_is_an_error_that_names_both(project: Project) -> None:
     assert project.run("--cobbler-start").ret == 0
     first = project.generation or ""
