@@ -11,4 +11,7 @@ if TYPE_CHECKING:
 
 
 def pytest_cobbler_outcome(item: pytest.Item, outcome: Outcome) -> None:
-    """An item has come to ``outcome``; called in the main thread, just before pytest reports the item."""
+    """An item has come to ``outcome``; called in the main thread, just before pytest reports the item.
+
+    An exception fails the item, and no other; a task that has landed stays landed.
+    """

@@ -464,6 +464,13 @@ def test_a_loop_of_links_is_an_error(root: Path, errors: Errors) -> None:
     assert errors(f"{IMAGE}beads_dir: a\n") == ['configuration.yaml:2: beads_dir: "a" is not a directory']
 
 
+def test_a_default_that_does_not_fit_the_repository_is_an_error_like_any_other(
+    root: Path, errors: Errors
+) -> None:
+    (root / ".cobbler").write_text("")
+    assert errors(IMAGE) == ['configuration.yaml: cobbler_dir: ".cobbler" is not a directory']
+
+
 # podman_args
 
 

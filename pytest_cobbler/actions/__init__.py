@@ -22,5 +22,5 @@ def run(config: pytest.Config, actions: Sequence[str]) -> int:
     module = import_module(f"pytest_cobbler.actions.{actions[0]}")
     try:
         return int(module.run(config))
-    except CobblerError as error:
+    except (CobblerError, OSError) as error:
         raise pytest.UsageError(str(error)) from error

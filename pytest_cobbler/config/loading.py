@@ -39,9 +39,12 @@ def load(path: Path, overrides: Mapping[str, object] | None = None) -> Config:
     good, wrong = _sound(written, path)
     faults.add(*unknown, *wrong)
     good_given, wrong_given = _sound(given, path)
-    faults.add_options(*wrong_given)
+    faults.add_options(*(fault for fault in wrong_given if fault.key in given))
 
-    config = Config.model_validate({**good, **good_given}, context=path)
+    try:
+        config = Config.model_validate({**good, **good_given}, context=path)
+    except ValidationError:  # a default that does not fit this repository: it is among the faults
+        raise problem(path, faults.lines) from None
     invalid = frozenset(fault.key for fault in (*wrong, *wrong_given)) | faults.unreadable
     faults.add_either(*broken(config, invalid))
     if faults.lines:

@@ -5,8 +5,10 @@ Names hold no brackets: ``--lf`` of pytest 9.2 does not find custom items with t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from traceback import TracebackException
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 STATE: pytest.StashKey[GenerationSession] = pytest.StashKey()
 """Where the items find the session's state: in ``config.stash``."""
+
+
+_FRAMEWORK = re.compile(r"[/\\](_pytest|pluggy)[/\\]")
 
 
 class TaskFailed(Exception):
@@ -69,6 +74,7 @@ class AgentItem(pytest.Item):
         self.cycle = cycle
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
+        """What came instead of an outcome."""
         if self.config.pluginmanager.hasplugin("timeout"):
             self.add_marker(pytest.mark.timeout(0))  # a suite's timeout is not for agents
         if self.config.pluginmanager.hasplugin("rerunfailures"):
@@ -146,9 +152,21 @@ class AgentItem(pytest.Item):
             report.longrepr = (str(self.path), 1, reason)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if self.config.getoption("fulltrace", False):
+            return super().repr_failure(excinfo, style)
         if isinstance(excinfo.value, TaskFailed | CobblerError):
             return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
+        return f"{type(excinfo.value).__name__}: {excinfo.value}\n\n{traced(excinfo.value)}"
+
+
+def traced(error: BaseException) -> str:
+    """The traceback of ``error`` and of what caused it, without pytest's part in it and without values."""
+    found = TracebackException.from_exception(error)
+    link: TracebackException | None = found
+    while link:
+        link.stack[:] = [frame for frame in link.stack if not _FRAMEWORK.search(frame.filename)]
+        link = link.__cause__ or link.__context__
+    return plain_lines("".join(found.format()))
 
 
 class MeasureItem(AgentItem):

@@ -108,7 +108,7 @@ class GenerationSession:
                 self._opened = self._stack.enter_context(open_run(self.settings, freed=self._events.wake))
                 self._selection = self._opened.selection
                 self.generation_name = self.run.generation.name
-        except CobblerError as error:
+        except (CobblerError, OSError) as error:
             raise pytest.UsageError(str(error)) from error
         self.open_tasks = self._selection.taken
 

@@ -270,6 +270,29 @@ def test_after_too_many_failures_what_runs_is_cancelled(
     assert statuses(project)["p-long"] == "open"
 
 
+def test_an_error_of_the_machine_is_its_items_failure_and_keeps_no_task(
+    project: Project, agent: StandInAgent
+) -> None:
+    """The first agent takes the directory of the worktrees away, which it can where there is no sandbox."""
+    project.configure(jobs=1)
+    work = project.directory / "work"
+    agent.task("p-a").runs(f"{WRITES_A_FILE}; mv {work} {work}.gone; echo x >{work}")
+    seed(project, task("p-a"), task("p-b"))
+    result = project.run("--cobbler-generate", "configuration.yaml::stitch")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert came_to(result) == {"stitch::p-a": "failed", "stitch::p-b": "failed"}
+    result.stdout.fnmatch_lines(
+        [f"FAILED {stitch('p-a')} - NotADirectoryError: *", f"FAILED {stitch('p-b')} - *"]
+    )
+    result.stdout.fnmatch_lines(["Traceback (most recent call last):", "*in harvest"])
+    result.stdout.no_fnmatch_line("*/pluggy/*")
+    assert statuses(project) == {"p-a": "open", "p-b": "open"}
+    work.unlink()
+    work.with_name("work.gone").rename(work)
+    again = project.run("--cobbler-generate", "configuration.yaml::stitch::p-b")
+    assert (again.ret, came_to(again)) == (0, {"stitch::p-b": "landed"})
+
+
 class TestHooksOfTheProject:
     def test_what_they_commonly_read_of_an_item_is_there(self, project: Project, agent: StandInAgent) -> None:
         conftest = """
@@ -310,7 +333,10 @@ class TestHooksOfTheProject:
         result = project.run("--cobbler-generate", "-v")
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         assert words(result) == {"measure::cycle-1": "FAILED"}
-        result.stdout.fnmatch_lines(["1 tasks proposed; its call failed:", "*I know all my tests*"])
+        result.stdout.fnmatch_lines(
+            ["1 task* proposed; its call failed:", "AssertionError: I know all my tests*"]
+        )
+        result.stdout.no_fnmatch_line("*/pluggy/*")
         (project.path / "conftest.py").unlink()
         again = project.run("--cobbler-generate")
         assert again.ret == 0
