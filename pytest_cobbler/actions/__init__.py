@@ -19,6 +19,8 @@ def run(config: pytest.Config, actions: Sequence[str]) -> int:
     if len(actions) > 1:
         names = " and ".join(f"--cobbler-{action}" for action in actions)
         raise pytest.UsageError(f"{names}: one action at a time")
+    if config.getoption("collectonly", False):
+        raise pytest.UsageError(f"--collect-only does not go with --cobbler-{actions[0]}, which has no items")
     module = import_module(f"pytest_cobbler.actions.{actions[0]}")
     try:
         return int(module.run(config))

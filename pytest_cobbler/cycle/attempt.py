@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.cycle.prompts import Feedback, StitchFacts, stitch_prompt
@@ -93,9 +93,20 @@ def run_attempt(
     run.journal.write(
         "agent", task=task.id, attempt=number, seconds=round(result.completed.seconds, 3), error=result.error
     )
-    attempt = _take(run, task, number, start, worktree, result)
+    attempt = scrubbed(run, _take(run, task, number, start, worktree, result))
     _write_result(run, task, attempt)
     return attempt
+
+
+def scrubbed(run: Run, attempt: Attempt) -> Attempt:
+    """An attempt whose texts are fit for reports, commits and prompts."""
+    return replace(
+        attempt,
+        error=run.scrub(attempt.error),
+        evidence=run.scrub(attempt.evidence),
+        paths=tuple(map(run.scrub, attempt.paths)),
+        notes=tuple(map(run.scrub, attempt.notes)),
+    )
 
 
 def _prompt(run: Run, task: Task, number: int, feedback: Feedback | None) -> str:
@@ -151,7 +162,11 @@ def _take(
             notes=notes,
         )
     commit = _commit(run, task, number, found) if found.change else ""
-    run.worktrees.remove(worktree)
+    kept_at = ""
+    if found.ignored and not found.change:  # all that was made is what a .gitignore hides
+        kept_at = str(run.worktrees.keep(worktree))
+    else:
+        run.worktrees.remove(worktree)
     cause, said, evidence = _verdict(result, found)
     return Attempt(
         number=number,
@@ -161,6 +176,7 @@ def _take(
         evidence=evidence,
         paths=tuple(r.path for r in found.refusals if r.path),
         commit=commit,
+        kept_at=kept_at,
         notes=notes,
     )
 

@@ -155,7 +155,10 @@ class Measuring:
         finally:
             run.worktrees.remove(worktree)
         if isinstance(answer, bytes):
-            (directory / _OUTPUT).write_bytes(answer)
+            said = answer.decode("utf-8", "replace")
+            (directory / _OUTPUT).write_text(run.scrub(said), encoding="utf-8")
+            if run.scrub(said) != said:  # titles and descriptions go into commits, the tracker and reports
+                answer = NoAnswer("the tasks hold the agent's credential, which must not be written anywhere")
         self._note(result, directory / "transcript.jsonl")
         run.journal.write("measured", item=self._name, attempt=number, error=result.error)
         return result, answer
@@ -238,9 +241,10 @@ def read_answer(worktree: Worktree) -> bytes | NoAnswer:
         return NoAnswer("the agent wrote no file of tasks")
     except OSError as error:
         return NoAnswer(f"the file of tasks cannot be read: {error.strerror}")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return NoAnswer("the file of tasks is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return NoAnswer("the file of tasks is not a regular file")
         content = file.read(LARGEST_ANSWER + 1)
     if len(content) > LARGEST_ANSWER:
         return NoAnswer(f"the file of tasks is larger than {LARGEST_ANSWER >> 20} MiB")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.parts import (
     NESTED,
@@ -122,7 +123,8 @@ def open_run(
         preflight_work_dir(repository, sandbox)
         agent.preflight(sandbox)
         preflight_gate(gate, language)
-        lane = TrackerLane(open_tracker(config.tracker, config.root, config.beads_dir))
+        tracker = open_tracker(config.tracker, config.root, config.beads_dir)
+        lane = TrackerLane(tracker)
         stack.callback(lane.close, _DRAIN)
         tasks = lane.tasks().result()
         _refuse_unusable(tasks)
@@ -132,6 +134,8 @@ def open_run(
         remove_stale_locks(repository)
         ignore_itself(config.cobbler_dir)
         directory = config.cobbler_dir / generation.name
+        scrub = Scrubber(agent.secrets).text
+        by_bd = tracker.description.startswith("bd ")
         landing = ThreadPoolExecutor(1, thread_name_prefix="cobbler-landing")
         stack.callback(landing.shutdown)
         checkout = GateCheckout(repository, generation.name, sandbox.owner)
@@ -150,7 +154,9 @@ def open_run(
             gate=gate,
             checkout=checkout,
             worktrees=worktrees,
-            journal=Journal(directory / "journal.jsonl"),
+            journal=Journal(directory / "journal.jsonl", scrub),
+            scrub=scrub,
+            close_hint="bd close {}" if by_bd else f"close {{}} in {config.beads_dir.name}/issues.jsonl",
             directory=directory,
             claim=Claim(
                 host=socket.gethostname(), repository=repository.key, run=run_id, generation=generation.name

@@ -21,7 +21,7 @@ from pytest_cobbler.languages import Language
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.sandbox.base import Job, Limits, Mount, Network, Sandbox
+from pytest_cobbler.sandbox.base import Capability, Job, Limits, Mount, Network, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
 
@@ -114,6 +114,11 @@ def preflight_work_dir(repository: Repository, sandbox: Sandbox) -> None:
     Raises:
         UsageProblem: it cannot, as when the image closes a directory above it.
     """
+    for path in (repository.work_dir, *repository.object_stores):
+        if ":" in str(path) and Capability.CONTAINMENT in sandbox.capabilities:
+            raise UsageProblem(
+                f"podman cannot mount {path}: there is a colon in it", "Move it, or set another work_dir."
+            )
     repository.work_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
     with tempfile.TemporaryDirectory(prefix="probe-", dir=repository.work_dir) as name:
         if sandbox.owner:

@@ -31,6 +31,7 @@ def recover(run: Run) -> list[str]:
     done += _worktrees(run)
     done += _task_branches(run)
     done += _claims(run)
+    done = [run.scrub(line) for line in done]
     for line in done:
         run.journal.write("recovered", what=line)
     return done

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +80,10 @@ class Run:
     slots: Slots
     landing: ThreadPoolExecutor
     finished: Finished
+    scrub: Callable[[str], str]
+    """Takes the credential out of a text: an agent may put it anywhere, into names and titles too."""
+    close_hint: str = ""
+    """How a person closes a task in this tracker; ``{}`` is its id."""
     cancellation: Cancellation = field(default_factory=Cancellation)
     open_tasks: set[str] = field(default_factory=set)
     """Ids of the session's tasks: a need outside it is met."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_cobbler.cycle.attempt import Attempt, Start, run_attempt
+from pytest_cobbler.cycle.attempt import Attempt, Start, run_attempt, scrubbed
 from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
 from pytest_cobbler.cycle.prompts import Feedback, informative
 from pytest_cobbler.cycle.run import Run
@@ -17,6 +17,7 @@ from pytest_cobbler.gate import GateResult
 from pytest_cobbler.report.journal import timestamp
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt, kept_attempts
+from pytest_cobbler.repository.checks import Refusal, check_change
 from pytest_cobbler.repository.landing import Merge, land, merge, size_of
 from pytest_cobbler.repository.markers import marked_files
 from pytest_cobbler.repository.trailers import Landed
@@ -47,6 +48,7 @@ class Landing:
     seconds: float = 0.0
     cause: str = ""
     error: CobblerError | None = None
+    refusals: tuple[Refusal, ...] = ()
 
 
 class Stitching:
@@ -118,7 +120,7 @@ class Stitching:
                 landing = self._land(attempt)
                 if landing.commit:
                     return self._landed(attempt, landing)
-                attempt = self._not_landed(attempt, landing)
+                attempt = scrubbed(self._run, self._not_landed(attempt, landing))
             self._keep(attempt)
             if not remaining or attempt.cause in FINAL:
                 return self._failed(attempt)
@@ -219,6 +221,14 @@ class Stitching:
                 return Landing(merged=merged, cause="conflict", gate_seconds=gate_seconds, seconds=seconds)
             if merged.tree == run.repository.tree_of(merged.tip):
                 return Landing(merged=merged, cause="no-change", gate_seconds=gate_seconds, seconds=seconds)
+            if refusals := self._merged_refusals(attempt, merged):
+                return Landing(
+                    merged=merged,
+                    cause="refused",
+                    refusals=refusals,
+                    gate_seconds=gate_seconds,
+                    seconds=seconds,
+                )
             log = run.attempt_directory(task.id, attempt.number) / "gate.log"
             result = run.gate.run(run.checkout.move(merged.tree), log, run.cancellation)
             gate_seconds += result.seconds
@@ -248,6 +258,13 @@ class Stitching:
                 seconds = time.monotonic() - began
                 return Landing(commit=commit, merged=merged, gate_seconds=gate_seconds, seconds=seconds)
         return Landing(cause="cancelled", gate_seconds=gate_seconds, seconds=time.monotonic() - began)
+
+    def _merged_refusals(self, attempt: Attempt, merged: Merge) -> tuple[Refusal, ...]:
+        """What the merge itself brings in: it follows renames, to paths where no check has looked."""
+        repository = self._run.repository
+        if merged.tree == repository.tree_of(attempt.commit):
+            return ()
+        return check_change(repository.objects, merged.tip, merged.tree, self._run.policy())[1]
 
     def _message(self, attempt: Attempt, merged: Merge) -> str:
         usage = self._record.usage
@@ -301,6 +318,14 @@ class Stitching:
                 evidence=merged.messages,
                 paths=merged.conflicts,
             )
+        if landing.refusals:
+            return replace(
+                attempt,
+                cause="refused",
+                error=f"refused after the merge: {landing.refusals[0]}",
+                evidence="\n".join(map(str, landing.refusals)),
+                paths=tuple(refusal.path for refusal in landing.refusals if refusal.path),
+            )
         if landing.cause == "gate" and gate:
             return replace(attempt, cause="gate", error=f"gate: {gate.summary}", evidence=gate.output)
         if landing.error:
@@ -339,7 +364,8 @@ class Stitching:
         verdicts = {"cancelled": Verdict.CANCELLED, "limited": Verdict.LIMITED}
         summary = attempt.error
         if attempt.cause == "no-change":
-            summary = f"{attempt.error}; if it is done already: bd close {self._task.id}"
+            hint = self._run.close_hint.format(self._task.id)
+            summary = f"{attempt.error}; if it is done already: {hint}"
         return Outcome(
             verdict=verdicts.get(attempt.cause, Verdict.FAILED),
             cause=attempt.cause,

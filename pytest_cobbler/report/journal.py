@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 
 class Journal:
-    """Appends to ``journal.jsonl`` of a generation; thread-safe."""
+    """Appends to ``journal.jsonl`` of a generation; thread-safe.
 
-    def __init__(self, path: Path) -> None:
+    ``scrub`` takes what must not be written out of a line.
+    """
+
+    def __init__(self, path: Path, scrub: Callable[[str], str] = str) -> None:
+        self._scrub = scrub
         self._path = path
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -22,7 +27,7 @@ class Journal:
             k: v for k, v in facts.items() if v not in ("", None, ())
         }
         with self._lock, self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+            file.write(self._scrub(json.dumps(line, ensure_ascii=False, default=str)) + "\n")
 
 
 def timestamp() -> str:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 from pytest_cobbler.repository.git import Git
 
@@ -79,6 +80,9 @@ PROTECTED_TABLE = "pyproject.toml: [tool.pytest*]"
 
 # Not the row of seven =, which also underlines a heading.
 _MARKER = re.compile(rb"^(?:<{7}|>{7}|\|{7}) ", re.MULTILINE)
+
+_PYTEST_MODULES = frozenset({"pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "py"})
+"""What `python -m pytest` imports: such a module at the top would be run in place of the tests."""
 
 _LINK = "120000"
 _SUBMODULE = "160000"
@@ -230,9 +234,12 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 
 
 def _shadows_standard_library(path: str, mode: str) -> bool:
-    """A module or package at the top; a directory without code is no package that Python would prefer."""
+    """A module or package at the top that Python, or `python -m pytest`, would take for its own.
+
+    A directory without code is no package that Python would prefer.
+    """
     first, _, below = path.partition("/")
-    if first.partition(".")[0] not in sys.stdlib_module_names:
+    if first.partition(".")[0] not in sys.stdlib_module_names | _PYTEST_MODULES:
         return False
     may_be_directory = mode == _LINK and not below
     return may_be_directory or bool(_MODULE.search(below or first))
@@ -307,11 +314,18 @@ def _contents(
 
 
 class _Secrets:
-    """Values that must not be committed, as they are and in base64; short ones would be found everywhere."""
+    """Values that must not be committed, as they are, in hexadecimal, in a URL and in base64.
+
+    Short ones would be found everywhere.
+    """
 
     def __init__(self, values: Sequence[str]) -> None:
-        self._plain = [value.encode() for value in values if len(value) >= 8]
-        self._encoded = [form for value in self._plain for form in _in_base64(value)]
+        known = [value.encode() for value in values if len(value) >= 8]
+        self._plain = [
+            form for value in known for form in (value, value.hex().encode(), quote(value).encode())
+        ]
+        self._plain += [value.hex().upper().encode() for value in known]
+        self._encoded = [form for value in known for form in _in_base64(value)]
 
     def __bool__(self) -> bool:
         return bool(self._plain)

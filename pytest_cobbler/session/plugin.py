@@ -13,9 +13,9 @@ from pytest_cobbler.config import Config, load
 from pytest_cobbler.cycle.opening import Opened, look, open_run
 from pytest_cobbler.cycle.plan import Selection
 from pytest_cobbler.cycle.run import Run
-from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.invocation import configuration_path, overrides
-from pytest_cobbler.session.loop import NOT_ASKED, Events, Loop
+from pytest_cobbler.session.loop import NOT_ASKED, Events, Loop, ended_by_signals
 from pytest_cobbler.session.nodes import (
     STATE,
     AgentItem,
@@ -105,12 +105,30 @@ class GenerationSession:
                 generation, self._selection = look(self.settings)
                 self.generation_name = generation.name if generation else ""
             else:
-                self._opened = self._stack.enter_context(open_run(self.settings, freed=self._events.wake))
+                with ended_by_signals():
+                    self._refuse_unknown_items()
+                    opening = open_run(self.settings, freed=self._events.wake)
+                    self._opened = self._stack.enter_context(opening)
                 self._selection = self._opened.selection
                 self.generation_name = self.run.generation.name
         except (CobblerError, OSError) as error:
             raise pytest.UsageError(str(error)) from error
         self.open_tasks = self._selection.taken
+
+    def _refuse_unknown_items(self) -> None:
+        """A node id that names nothing is said before anything is started."""
+        named = [argument for argument in self.config.args if "::" in argument]
+        if not named:
+            return
+        known = {"stitch", "measure"}
+        known |= {f"measure::cycle-{cycle}" for cycle in range(1, self.settings.cycles + 1)}
+        if any(argument.count("::") > 1 for argument in named):
+            known |= {f"stitch::{task.id}" for task in look(self.settings)[1].taken}
+        for argument in named:
+            if argument.partition("::")[2] not in known:
+                raise UsageProblem(
+                    f"not found: {argument}", "See what there is: --cobbler-generate --collect-only"
+                )
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         if file_path == self.path:

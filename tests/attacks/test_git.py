@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.repository.checks import PROTECTED, Policy
+from pytest_cobbler.repository.worktrees import chown_tree
 from tests.attacks.ground import Ground, host_programs
 from tests.repository.builders import UserRepository, identity_of
 
@@ -91,7 +92,7 @@ class TestItsOwnGit:
 class TestTheUsersGit:
     def test_hooks_in_the_tree(self, ground: Ground) -> None:
         """As husky has them: core.hooksPath leads into the tree."""
-        ground.user.configure({"core.hooksPath": ".husky"})
+        ground.user.configure({"core.hooksPath": str(ground.user.path / ".husky")})
         ground.user.write(
             {f".husky/{name}": text for name, text in host_programs(ground.canary, HOOKS).items()}
         )
@@ -118,6 +119,9 @@ class TestTheUsersGit:
         assert_work_landed(ground, script, policy=Policy(allowed=("**/.gitattributes",)), gate="cat work")
 
     def test_its_repository_cannot_be_reached(self, ground: Ground) -> None:
+        if ground.sandbox.owner:
+            # As on a machine with a single user: nothing but the mount keeps the agent from the objects.
+            chown_tree(ground.user.path / ".git" / "objects", ground.sandbox.owner)
         script = f"""
             ls -d {ground.user.path}/.git/config {ground.user.path}/src
             touch {ground.user.path}/.git/x; rm -rf {ground.user.path}

@@ -175,6 +175,27 @@ def test_generation_with_the_real_claude(calculator: Project, api: ScriptedApi, 
     assert kept and not [path for path in kept if api_key in path.read_bytes()]
 
 
+def test_a_key_in_proposed_tasks_goes_nowhere(calculator: Project, api: ScriptedApi) -> None:
+    key = api.environment["ANTHROPIC_API_KEY"]
+
+    def propose(request: Request) -> Turn:
+        path = re.search(r"(/\S+/output/tasks\.json)", request.prompt)
+        assert path is not None
+        tasks = [{"index": 0, "title": f"Use {key}", "description": "d"}]
+        return turn(tool("Write", file_path=path[1], content=json.dumps(tasks)))
+
+    api.script("tasks.json", [propose, turn(text("Done."))])
+
+    result = calculator.run("--cobbler-generate", env=api.environment, timeout=300)
+
+    result.assert_outcomes(failed=1)
+    assert calculator.tasks() == []
+    result.stdout.fnmatch_lines(["*the tasks hold the agent's credential*"])
+    written = [path for path in (calculator.path / ".cobbler").rglob("*") if path.is_file()]
+    assert not [path for path in written if key.encode() in path.read_bytes()]
+    assert key not in "\n".join(result.outlines)
+
+
 def checkout(project: Project) -> tuple[str, ...]:
     """What of the user's must not change."""
     return (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_cobbler import process
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.landing import merge
@@ -45,6 +46,7 @@ def test_it_reads_no_configuration_but_the_directorys_own(
     monkeypatch.delenv("GIT_CONFIG_GLOBAL")
     monkeypatch.delenv("GIT_CONFIG_NOSYSTEM")
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", str(tmp_path / "system"))
+    monkeypatch.setattr(process, "_INHERITED", (*process._INHERITED, "GIT_CONFIG_SYSTEM"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ".config"))
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", "test.value")
@@ -52,6 +54,13 @@ def test_it_reads_no_configuration_but_the_directorys_own(
     monkeypatch.setenv("GIT_CONFIG_PARAMETERS", "'test.value=leaked'")
     assert git.run("config", "--get", "test.value", accepted=(0, 1)).status == 1
     assert git.text("config", "user.name") == ADA.name
+
+
+def test_replacements_take_no_part(git: Git, user: UserRepository) -> None:
+    first, second = user.git("rev-parse", "HEAD"), user.commit({"new": "x"})
+    user.git("replace", second, first)
+    assert user.git("rev-parse", f"{second}:") == user.git("rev-parse", f"{first}:")
+    assert git.text("rev-parse", f"{second}:") != git.text("rev-parse", f"{first}:")
 
 
 def test_no_hook_runs_when_a_ref_moves(user: UserRepository, repository: Repository, tmp_path: Path) -> None:

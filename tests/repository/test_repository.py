@@ -13,7 +13,7 @@ from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository import repository as module
 from pytest_cobbler.repository.git import SETTINGS
 from pytest_cobbler.repository.repository import ZERO, Identity, Repository
-from tests.repository.builders import ADA, UserRepository, commit_files, files_in
+from tests.repository.builders import ADA, UserRepository, commit_files
 
 
 class TestFinding:
@@ -248,14 +248,6 @@ class TestObjects:
         with pytest.raises(RepositoryError, match="cannot make") as caught:
             _ = Repository(user.path, tmp_path / "file").objects
         assert "work_dir" in caught.value.remedy
-
-    def test_replacements_take_no_part(self, user: UserRepository, repository: Repository) -> None:
-        first = user.git("rev-parse", "HEAD")
-        second = user.commit({"new": "x"})
-        user.git("replace", second, first)
-        assert user.git("show", "-s", "--format=%T", second) == user.git("rev-parse", f"{first}^{{tree}}")
-        assert "new" in files_in(repository, second)
-        assert repository.head_commit() == second
 
     def test_of_a_shared_repository_are_shared(self, user: UserRepository) -> None:
         user.configure({"core.sharedRepository": "0664"})

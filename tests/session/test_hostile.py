@@ -1,0 +1,79 @@
+"""What an agent may leave behind, and what a person may type, that must not end badly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.project import Project
+
+
+def test_a_merge_brings_in_nothing_that_no_check_has_seen(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
+    settings = "".join(f"option_{number} = {number}\n" for number in range(60))
+    cobbler_project.write({"settings.toml": settings})
+    cobbler_project.commit("Settings")
+    cobbler_project.configure(max_attempts=1)
+    cobbler_agent.measure().writes_tasks(
+        [
+            {"index": 0, "title": "Rename", "description": "d"},
+            {"index": 1, "title": "Change", "description": "d"},
+        ]
+    )
+    cobbler_agent.task("Rename").runs("git mv settings.toml pyproject.toml")
+    # Its change follows the rename, once that has landed.
+    cobbler_agent.task("Change").runs(
+        f"cd {cobbler_project.path}\n"
+        "until grep -qs '\"land\"' .cobbler/*/journal.jsonl; do sleep 0.1; done\n"
+        'cd "$OLDPWD"\n'
+        "printf '[tool.pytest.ini_options]\\naddopts = \"-p evil\"\\n' >>settings.toml"
+    )
+
+    result = cobbler_project.run("--cobbler-generate")
+
+    assert [commit.title for commit in cobbler_project.landed()] == ["Rename"]
+    assert "evil" not in cobbler_project.files()["pyproject.toml"]
+    result.stdout.fnmatch_lines(["FAILED *refused after the merge: pyproject.toml: *"])
+
+
+def test_what_a_gitignore_hides_is_kept(cobbler_project: Project, cobbler_agent: StandInAgent) -> None:
+    cobbler_project.write({".gitignore": "out/\n"})
+    cobbler_project.commit("Ignore")
+    cobbler_agent.measure().writes_tasks([{"index": 0, "title": "Hide", "description": "d"}])
+    cobbler_agent.task("Hide").writes("out/work.py", "work = 1\n")
+
+    result = cobbler_project.run("--cobbler-generate")
+
+    assert result.ret == 1
+    (line,) = [line for line in result.outlines if line.startswith("The work is kept in ")]
+    kept = Path(line.removeprefix("The work is kept in "))
+    assert (kept / "out" / "work.py").read_text() == "work = 1\n"
+
+
+def test_an_answer_that_is_a_directory_is_no_answer(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
+    cobbler_agent.measure().runs('mkdir "$COBBLER_OUTPUT"')
+    cobbler_agent.measure(cycle=1, attempt=2).runs('mkdir "$COBBLER_OUTPUT"')
+    result = cobbler_project.run("--cobbler-generate")
+    assert result.ret == 1
+    (case,) = result.junit.values()
+    assert "the file of tasks is not a regular file" in case.message
+    assert case.properties["cobbler_attempts"] == "2"
+
+
+@pytest.mark.parametrize("name", ["nope", "stitch::project-zzz", "measure::cycle-9"])
+def test_a_node_id_that_names_nothing_starts_nothing(cobbler_project: Project, name: str) -> None:
+    result = cobbler_project.run("--cobbler-generate", f"configuration.yaml::{name}")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines([f"ERROR: not found: configuration.yaml::{name}"])
+    assert cobbler_project.generation is None
+
+
+def test_only_generate_has_items_to_collect(cobbler_project: Project) -> None:
+    result = cobbler_project.run("--cobbler-start", "--collect-only")
+    assert result.ret == 4
+    assert cobbler_project.generation is None
