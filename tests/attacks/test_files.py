@@ -49,7 +49,7 @@ class TestAnswers:
         [
             "ln -s SECRET ANSWER",
             "mkfifo ANSWER",
-            pytest.param("mkdir ANSWER", marks=pytest.mark.xfail(raises=IsADirectoryError, strict=False)),
+            "mkdir ANSWER",
             "truncate -s 1T ANSWER",
             "rm -rf ../output; mv ../output ../x; ln -s $(dirname SECRET) ../output; ln -s SECRET ANSWER",
         ],
