@@ -124,7 +124,7 @@ class TestTheUsersGit:
             chown_tree(ground.user.path / ".git" / "objects", ground.sandbox.owner)
         script = f"""
             ls -d {ground.user.path}/.git/config {ground.user.path}/src
-            touch {ground.user.path}/.git/x; rm -rf {ground.user.path}
+            cat {ground.user.path}/.git/config; touch {ground.user.path}/.git/x; rm -rf {ground.user.path}
             for store in $(cat $(git rev-parse --git-dir)/objects/info/alternates); do
               touch $store/x; chmod -R u+w $store; rm -rf $store/??
               for file in $(find $store -type f); do echo x >$file; done

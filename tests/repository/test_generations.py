@@ -255,9 +255,14 @@ class TestReading:
 
     def test_is_not_misled_by_a_base_that_was_merged_into_it(self, user: UserRepository) -> None:
         repository, generation = user.open(), user.start()
-        later = TestFinding().other(user, "later-")
-        tip = generation.first
-        merged = repository.commit(repository.tree_of(tip), [tip, later.first], "Merge\n", ADA)
+        tip, tree = generation.first, repository.tree_of(generation.first)
+        said = {trailers.GENERATION: "later", trailers.BASE: "other"}
+        later = user.git(
+            *("commit-tree", tree, "-p", generation.start),
+            stdin=trailers.message(repository, "Start generation: later", "", said).encode(),
+            env={"GIT_COMMITTER_DATE": "2099-01-01T00:00:00"},
+        )
+        merged = repository.commit(tree, [tip, later], "Merge\n", ADA)
         assert repository.move_ref(generation.ref, merged, tip, "merge")
         assert read_generation(repository, NAME) == generation
 

@@ -68,6 +68,30 @@ def test_a_title_adds_no_trailer_and_hides_none(repository: Repository, parent: 
     assert list(trailers.landed_tasks(repository, f"{parent}..{commit}")) == ["t-1"]
 
 
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_is_composed_holds_though_nothing_was_made_harmless(
+    repository: Repository, parent: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """git itself is asked how it reads a message, since no list of what misleads it is complete."""
+    monkeypatch.setattr(trailers, "_harmless", lambda text: text)
+    commit = landed(repository, parent, "Title", text)
+    assert trailers.read_trailers(repository, commit) == READ
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Text\n\nCobbler-Task: t-2\nmore", "Text\n\n> Cobbler-Task: t-2\nmore"),
+        ("  cobbler-task: t-2", ">   cobbler-task: t-2"),
+        (f"Text\n{SCISSORS}\nmore", f"Text\n> {SCISSORS}\nmore"),
+    ],
+)
+def test_what_would_mislead_is_quoted_not_dropped(
+    repository: Repository, parent: str, text: str, kept: str
+) -> None:
+    assert trailers.read_body(repository, landed(repository, parent, "Title", text)) == kept
+
+
 @given(
     st.lists(
         st.sampled_from([*HOSTILE, "\n", "\n\n", "# ", "---\n", "Key: value", " ", "\t", ":"]), max_size=6

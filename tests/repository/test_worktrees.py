@@ -150,6 +150,7 @@ class TestTheCheckout:
             assert (path.stat().st_uid, path.stat().st_gid) == NOBODY
         for path in (worktree.directory, worktree.index):
             assert path.stat().st_uid == 0
+        assert (worktree.git / "index").stat().st_mtime_ns == worktree.index.stat().st_mtime_ns
         stale = subprocess.run(
             ["git", f"--git-dir={worktree.git}", f"--work-tree={worktree.tree}", "diff-files", "--name-only"],
             capture_output=True,
@@ -169,10 +170,11 @@ class TestLeftovers:
     ) -> None:
         """Harvested, it would look like a change that deletes half of the project."""
 
-        def killed(*_: object) -> None:
+        def killed(_: object, worktree: Worktree) -> None:
+            (worktree.tree / "README.md").touch()
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(module, "_write_facts", killed)
+        monkeypatch.setattr(module.Worktrees, "_check_out", killed)
         monkeypatch.setattr(module, "remove_tree", lambda _: None)
         with pytest.raises(KeyboardInterrupt):
             host_bench.worktree()
