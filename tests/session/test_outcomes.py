@@ -50,7 +50,7 @@ def test_each_failure_says_which_and_why_in_its_first_line(project: Project, age
     short = {line for line in result.outlines if line.startswith(("FAILED", "BLOCKED"))}
     assert short == {
         f"FAILED {stitch('broken')} - agent: exited with 3: it went badly",
-        f"FAILED {stitch('idle')} - no change; if it is done already: bd close idle",
+        f"FAILED {stitch('idle')} - no change; if it is done already: close idle in .beads/issues.jsonl",
         f"FAILED {stitch('red')} - gate: test failed (exit 1)",
         f"FAILED {stitch('greedy')} - refused: conftest.py: a protected path",
         f"BLOCKED {stitch('later')} - blocked by broken, which did not land",
