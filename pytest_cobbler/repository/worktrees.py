@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.process import host_environment, run
+from pytest_cobbler.repository.checks import read_change
 from pytest_cobbler.repository.git import init_bare
 from pytest_cobbler.repository.preflight import check_repository
 from pytest_cobbler.repository.repository import Repository
@@ -199,8 +200,8 @@ class GateCheckout:
         if self._tree == tree:
             return self.path
         old, self._tree = self._tree, None  # until it is done, nobody knows what lies there
-        changed = self._changed(old, tree) if old else []
-        if old is None or any(path.rpartition(b"/")[2] == b".gitattributes" for path in changed):
+        changed = read_change(self._git, old, tree).entries if old else ()
+        if old is None or any(entry.path.rpartition(b"/")[2] == b".gitattributes" for entry in changed):
             # Other attributes may give unchanged blobs other bytes.
             self._make_empty()
             old = None
@@ -210,23 +211,23 @@ class GateCheckout:
             if old is None:
                 chown_tree(self.path, self._owner)
             else:
-                self._chown(changed, self._owner)
+                self._chown([entry.path for entry in changed if entry.status != "D"], self._owner)
             self._git.run("update-index", "-q", "--refresh")
         self._tree = tree
         return self.path
 
-    def _changed(self, old: str, new: str) -> list[bytes]:
-        return self._git.fields("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new)
+    def _chown(self, present: list[bytes], owner: tuple[int, int]) -> None:
+        """Give away paths of the tree and the directories above them, which the tree makes directories.
 
-    def _chown(self, changed: list[bytes], owner: tuple[int, int]) -> None:
+        Of a path that is gone a link may have taken the place of a directory.
+        """
         paths: set[Path] = set()
-        for name in changed:
+        for name in present:
             path = self.path / os.fsdecode(name)
             paths.add(path)
             paths.update(parent for parent in path.parents if parent.is_relative_to(self.path))
         for path in paths:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it was removed
-                os.chown(path, *owner, follow_symlinks=False)
+            os.chown(path, *owner, follow_symlinks=False)
 
     def remove(self) -> None:
         remove_tree(self._directory)

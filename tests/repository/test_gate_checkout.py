@@ -15,7 +15,7 @@ from pytest_cobbler.repository.worktrees import GateCheckout
 from tests.repository.builders import UserRepository, commit_files
 
 NOBODY = (60989, 60989)
-OWNERS = [None, NOBODY] if os.getuid() == 0 else [None]
+OWNER = NOBODY if os.getuid() == 0 else None
 
 Entry = tuple[str, str]
 """Mode and content, or target of a link."""
@@ -68,23 +68,34 @@ def found_in(directory: Path) -> dict[str, tuple[str, bytes]]:
     return found
 
 
-def fresh(repository: Repository, tree: str, owner: tuple[int, int] | None) -> dict[str, tuple[str, bytes]]:
+def fresh(repository: Repository, tree: str) -> dict[str, tuple[str, bytes]]:
     """What a checkout holds that has never held anything else."""
-    checkout = GateCheckout(repository, "fresh", owner)
+    checkout = GateCheckout(repository, "fresh", OWNER)
     found = found_in(checkout.move(tree))
     checkout.remove()
     return found
 
 
-@pytest.mark.parametrize("owner", OWNERS)
 @pytest.mark.parametrize(("old", "new"), [c[1:] for c in CHANGES], ids=[c[0] for c in CHANGES])
-def test_a_change_of(repository: Repository, old: Tree, new: Tree, owner: tuple[int, int] | None) -> None:
-    checkout = GateCheckout(repository, "g", owner)
+def test_a_change_of(repository: Repository, old: Tree, new: Tree) -> None:
+    checkout = GateCheckout(repository, "g", OWNER)
     for tree in (old, new, old):
         commit = commit_of(repository, tree)
-        assert found_in(checkout.move(repository.tree_of(commit))) == fresh(repository, commit, owner)
+        assert found_in(checkout.move(repository.tree_of(commit))) == fresh(repository, commit)
     for path in (checkout.path, *checkout.path.rglob("*")):
-        assert path.lstat().st_uid == (owner[0] if owner else os.getuid())
+        assert path.lstat().st_uid == (OWNER[0] if OWNER else os.getuid())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_nothing_is_given_away_through_a_link(repository: Repository, tmp_path: Path) -> None:
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "file").touch()
+    checkout = GateCheckout(repository, "g", NOBODY)
+    directory = commit_of(repository, {"a/file": ("100644", "x"), "b/file": ("100644", "x")})
+    links = {"a": ("120000", str(tmp_path / "victim")), "b": ("120000", "b")}
+    for commit in (directory, commit_of(repository, links)):
+        checkout.move(repository.tree_of(commit))
+    assert (tmp_path / "victim" / "file").stat().st_uid == 0
 
 
 def test_a_fresh_one_holds_the_tree(repository: Repository) -> None:
@@ -113,7 +124,7 @@ def _possible(tree: Tree) -> bool:
 @given(st.lists(st.dictionaries(_NAMES, _ENTRIES, max_size=4).filter(_possible), min_size=2, max_size=5))
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_walk_through_trees(repository: Repository, trees: list[Tree]) -> None:
-    checkout = GateCheckout(repository, "g", OWNERS[-1])
+    checkout = GateCheckout(repository, "g", OWNER)
     for tree in trees:
         found = found_in(checkout.move(repository.tree_of(commit_of(repository, tree))))
         assert found == {path: (mode, content.encode()) for path, (mode, content) in tree.items()}
