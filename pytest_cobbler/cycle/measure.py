@@ -221,7 +221,8 @@ class Measuring:
         )
         titles = tuple(proposal.title for proposal in left)
         run.journal.write("proposed", item=self._name, tasks=[task.id for task in tasks], left=titles)
-        said = f"{len(tasks)} tasks proposed" if tasks else "nothing left to propose"
+        count = "1 task" if len(tasks) == 1 else f"{len(tasks)} tasks"
+        said = f"{count} proposed" if tasks else "nothing left to propose"
         return Measured(
             outcome=Outcome(verdict=Verdict.PROPOSED, summary=said, details="\n".join(titles)),
             tasks=tasks,

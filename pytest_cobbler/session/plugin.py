@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,29 +106,42 @@ class GenerationSession:
                 self.generation_name = generation.name if generation else ""
             else:
                 with ended_by_signals():
-                    self._refuse_unknown_items()
+                    if any("::" in argument for argument in self.config.args):
+                        plan = look(self.settings)[1]
+                        self._refuse_unknown_items(plan, maybe=plan.waiting)
                     opening = open_run(self.settings, freed=self._events.wake)
                     self._opened = self._stack.enter_context(opening)
                 self._selection = self._opened.selection
+                self._refuse_unknown_items(self._selection)
                 self.generation_name = self.run.generation.name
         except (CobblerError, OSError) as error:
             raise pytest.UsageError(str(error)) from error
         self.open_tasks = self._selection.taken
 
-    def _refuse_unknown_items(self) -> None:
-        """A node id that names nothing is said before anything is started."""
-        named = [argument for argument in self.config.args if "::" in argument]
-        if not named:
-            return
+    def _refuse_unknown_items(self, selection: Selection, maybe: Collection[str] = ()) -> None:
+        """Node ids that name nothing are said before anything is shown or spent.
+
+        Args:
+            maybe: ids of tasks that may become items once a dead run's leavings are in order.
+        """
+        why_not = {task.id: "left for a later run: max_issues" for task in selection.left}
+        why_not |= {**selection.waiting, **selection.foreign}
         known = {"stitch", "measure"}
         known |= {f"measure::cycle-{cycle}" for cycle in range(1, self.settings.cycles + 1)}
-        if any(argument.count("::") > 1 for argument in named):
-            known |= {f"stitch::{task.id}" for task in look(self.settings)[1].taken}
-        for argument in named:
-            if argument.partition("::")[2] not in known:
+        known |= {f"stitch::{task_id}" for task_id in (*(task.id for task in selection.taken), *maybe)}
+        for argument in self.config.args:
+            name = argument.partition("::")[2]
+            if name and name not in known:
+                why = why_not.get(name.removeprefix("stitch::"), "")
                 raise UsageProblem(
-                    f"not found: {argument}", "See what there is: --cobbler-generate --collect-only"
+                    f"not found: {argument}{f' ({why})' if why else ''}",
+                    "See what there is: --cobbler-generate --collect-only",
                 )
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector:
+        """Never a package, whose ``__init__.py`` pytest would import for the items in it."""
+        return pytest.Dir.from_parent(parent, path=path)
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         if file_path == self.path:

@@ -48,7 +48,8 @@ def test_what_a_gitignore_hides_is_kept(cobbler_project: Project, cobbler_agent:
     result = cobbler_project.run("--cobbler-generate")
 
     assert result.ret == 1
-    (line,) = [line for line in result.outlines if line.startswith("The work is kept in ")]
+    (message,) = [case.message for case in result.junit.values() if "cobbler_task" in case.properties]
+    (line,) = [line for line in message.splitlines() if line.startswith("The work is kept in ")]
     kept = Path(line.removeprefix("The work is kept in "))
     assert (kept / "out" / "work.py").read_text() == "work = 1\n"
 

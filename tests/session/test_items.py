@@ -102,15 +102,34 @@ def test_a_task_that_a_hook_gives_a_skip_mark_is_not_done(project: Project) -> N
 @pytest.mark.parametrize(
     ("argument", "complaint"),
     [
-        ("configuration.yaml::stitch::p-z", "ERROR: not found: *configuration.yaml::stitch::p-z*"),
+        ("configuration.yaml::stitch::p-z", "ERROR: not found: configuration.yaml::stitch::p-z"),
+        ("configuration.yaml::measure::cycle-2", "ERROR: not found: configuration.yaml::measure::cycle-2"),
+        ("configuration.yaml::stitch::p-late", "ERROR: not found: *::stitch::p-late (deferred)"),
+        (
+            "configuration.yaml::stitch::p-more",
+            "ERROR: not found: *::stitch::p-more (left for a later run: max_issues)",
+        ),
         (".", "ERROR: --cobbler-generate takes configuration.yaml, configuration.yaml::measure*, not ."),
     ],
 )
 def test_what_is_no_item_is_refused(project: Project, argument: str, complaint: str) -> None:
-    result = project.run("--cobbler-generate", argument)
+    seed(project, task("p-a"), task("p-late", status="deferred"), task("p-more", priority=3))
+    result = project.run("--cobbler-generate", "--cobbler-max-issues=1", argument)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([complaint])
     assert ids_landed(project) == []
+
+
+def test_a_task_that_a_dead_run_held_can_be_selected(project: Project) -> None:
+    at_work = project.agent.directory / "at-work"
+    project.agent.task("Parse the input").runs(f"touch {at_work}; sleep 60")
+    project.agent.task("Parse the input", attempt=2).runs(WRITES_A_FILE)
+    running = project.start("--cobbler-generate")
+    running.wait_until(at_work.exists)
+    running.kill()
+    assert statuses(project)["p-a"] == "in_progress"
+    result = project.run("--cobbler-generate", "configuration.yaml::stitch::p-a")
+    assert (result.ret, came_to(result)) == (0, {"stitch::p-a": "landed"})
 
 
 def test_testpaths_say_where_tests_are_not_what_is_generated(project: Project) -> None:

@@ -105,7 +105,7 @@ def test_a_second_interrupt_cuts_the_reports_short_and_nothing_else(project: Pro
     seed(project, task("p-stubborn"), task("p-last", priority=3))
     running = start(project)
     running.send_signal(signal.SIGINT)
-    running.wait_until(lambda: not running_handles_first_interrupt(running))
+    running.wait_until(lambda: not is_pending(signal.SIGINT, running))
     running.send_signal(signal.SIGINT)
     result = running.wait(60)
     assert result.ret == pytest.ExitCode.INTERRUPTED
@@ -116,11 +116,11 @@ def test_a_second_interrupt_cuts_the_reports_short_and_nothing_else(project: Pro
     assert "half.txt" in project.files(f"refs/cobbler/attempts/{project.generation}/p-stubborn/1")
 
 
-def running_handles_first_interrupt(running: Running) -> bool:
-    """Whether the first interrupt has not been taken yet: it is pending no more."""
+def is_pending(number: signal.Signals, running: Running) -> bool:
+    """Whether a signal was sent and not taken yet: a second one would be lost."""
     status = Path(f"/proc/{running.pid}/status").read_text()
     pending = next(line.split()[1] for line in status.splitlines() if line.startswith("ShdPnd:"))
-    return bool(int(pending, 16) & (1 << (signal.SIGINT - 1)))
+    return bool(int(pending, 16) & (1 << (number - 1)))
 
 
 def test_a_hangup_that_was_ignored_stays_ignored(project: Project) -> None:

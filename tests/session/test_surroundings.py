@@ -38,6 +38,12 @@ def test_xdist_starts_no_second_agent(project: Project, where: str) -> None:
     result.stdout.no_fnmatch_line("*workers*")
 
 
+def test_a_repository_that_is_a_package_is_not_imported(project: Project) -> None:
+    project.write({"__init__.py": "import a_module_that_is_only_there_in_production\n"})
+    result = project.run("--cobbler-generate", "-k", "p-a")
+    assert (result.ret, came_to(result)) == (0, {"stitch::p-a": "landed"})
+
+
 def test_a_threshold_of_coverage_does_not_fail_a_good_run(project: Project) -> None:
     pytest.importorskip("pytest_cov")
     project.write({"pytest.ini": "[pytest]\naddopts = --cov=. --cov-fail-under=90\n", ".coverage": "mine"})
