@@ -5,7 +5,8 @@ shell text, then the stdin of the job, then nothing until the host is gone. So n
 prompt is on a command line, in podman's database or on a disk, and when the host's end closes, by whatever
 death, everything in the container is killed.
 
-What it has to say goes to stderr in lines that begin with a token which the host made up.
+What it has to say goes to stderr in lines that begin with a token which the host made up; once a job may run,
+with one that only the two ends of the pipe know.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ __all__ = ["HOME", "REQUIRED", "VIOLENT_ENDS", "Words", "arguments", "opening"]
 HOME: Final = "/tmp/home"
 """Home directory of jobs, made by the lifeline on a tmpfs."""
 
-REQUIRED: Final = ("sh", "dd", "cat", "mkdir", "rm")
+REQUIRED: Final = ("sh", "dd", "cat", "mkdir", "mkfifo", "rm")
 """The programs that an image needs for the lifeline."""
 
-VIOLENT_ENDS: Final = frozenset({137, 250, 255})
-"""Exit statuses without a last word: SIGKILL, the pipe closed or its watcher killed, podman's own timeout."""
+VIOLENT_ENDS: Final = frozenset({137, 255})
+"""Exit statuses without a last word: SIGKILL, podman's own timeout."""
 
 _BLOCK: Final = 65536
 
@@ -35,7 +36,10 @@ _BLOCK: Final = 65536
 # * Background commands of a shell read /dev/null unless they are redirected from another descriptor: 3.
 # * The process that watches the pipe must outlive the TERM that is passed on, so it ignores it.
 # * PID 1 waits for the watcher, not for the job: a job that kills the watcher ends its own container.
+# * The watcher is ended once the keeper, who alone holds the FIFO open for writing, is gone: the job's status
+#   is the keeper's, which PID 1 has from the kernel and the job cannot write.
 # * kill -1 reaches everything but PID 1, also what has left the job's process group.
+# * What is said once a job may run begins with a token that came by the pipe: a job can read command lines.
 SCRIPT: Final = r"""
 cobbler_token=$1 cobbler_header=$2 cobbler_blocks=$3 cobbler_rest=$4 cobbler_keep=/dev/shm
 shift 4
@@ -43,11 +47,11 @@ cobbler_say() { printf '%s %s\n' "$cobbler_token" "$*" >&2; }
 cobbler_take() { dd bs="$1" count="$2" iflag=fullblock 2>/dev/null; }
 cobbler_fail() { cobbler_say failed "$*"; exit 1; }
 cobbler_say started
-for cobbler_program in dd cat mkdir rm; do
+for cobbler_program in dd cat mkdir mkfifo rm; do
   command -v $cobbler_program >/dev/null || { cobbler_say lacks $cobbler_program; exit 127; }
 done
 eval "$(cobbler_take "$cobbler_header" 1)"
-[ "$cobbler_ready" = "$cobbler_token" ] || cobbler_fail its environment did not arrive
+[ "$cobbler_ready" ] || cobbler_fail its environment did not arrive
 mkdir -p "$HOME"
 {
   { [ "$cobbler_blocks" = 0 ] || cobbler_take BLOCK "$cobbler_blocks"; } &&
@@ -56,28 +60,37 @@ mkdir -p "$HOME"
 exec 3<&0 <$cobbler_keep/cobbler-stdin
 rm $cobbler_keep/cobbler-stdin
 command -v "$1" >/dev/null || { cobbler_say missing; exit 127; }
+mkfifo $cobbler_keep/cobbler-keeper || cobbler_fail there is no room in $cobbler_keep
+cobbler_token=$cobbler_ready
+cobbler_say ready
 (trap '' TERM; exec cat <&3 >/dev/null 2>&1) &
 cobbler_watcher=$!
+(trap '' TERM; cat <$cobbler_keep/cobbler-keeper; kill -s KILL $cobbler_watcher) >/dev/null 2>&1 3<&- &
 exec 4<&0
 (
+  exec 5>$cobbler_keep/cobbler-keeper
+  rm $cobbler_keep/cobbler-keeper
   trap : TERM
-  (trap - TERM; exec "$@" <&4 3<&- 4<&-)
-  echo $? >$cobbler_keep/cobbler-status
-  kill -s KILL $cobbler_watcher
+  (trap - TERM; exec "$@" <&4 3<&- 4<&- 5>&-)
+  exit $?
 ) &
+cobbler_keeper=$!
 trap 'kill -TERM -1' TERM
 while wait $cobbler_watcher 2>/dev/null; [ $? = 143 ]; do :; done
-read -r cobbler_status 2>/dev/null <$cobbler_keep/cobbler-status || exit 250
-cobbler_say ended "$cobbler_status"
-exit "$cobbler_status"
+trap '' TERM
+kill -KILL -1 2>/dev/null
+wait $cobbler_keeper 2>/dev/null
+cobbler_status=$?
+cobbler_say ended $cobbler_status
+exit $cobbler_status
 """.replace("BLOCK", str(_BLOCK))
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TAKEN_BY_SHELLS = frozenset({"UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO"})
 
 
-def opening(environment: Mapping[str, str], token: str) -> bytes:
-    """The shell text that the lifeline evaluates first.
+def opening(environment: Mapping[str, str], secret: str) -> bytes:
+    """The shell text that the lifeline evaluates first; ``secret`` is the token of :class:`Words` for later.
 
     Raises:
         SandboxError: a name is none that a shell can export, or a value holds a NUL.
@@ -88,7 +101,7 @@ def opening(environment: Mapping[str, str], token: str) -> bytes:
         if "\0" in value:
             raise SandboxError(f"the value of the environment variable {name} holds a NUL character")
     lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
-    return "\n".join([*lines, f"cobbler_ready={shlex.quote(token)}", ""]).encode("utf-8", "surrogateescape")
+    return "\n".join([*lines, f"cobbler_ready={shlex.quote(secret)}", ""]).encode("utf-8", "surrogateescape")
 
 
 def arguments(token: str, header: bytes, stdin: bytes, argv: Sequence[str]) -> list[str]:
@@ -101,14 +114,20 @@ class Words:
     """Tells the lifeline's words in a stream of stderr lines from everybody else's.
 
     Lines before ``started`` are podman's own and end up in ``before``; later ones go to ``on_line``.
+
+    Args:
+        token: what the words begin with until a job may run; it is on a command line.
+        secret: what they begin with from ``ready`` on.
+        on_line: takes the lines that are the job's.
     """
 
-    def __init__(self, token: str, on_line: Callable[[bytes], None]) -> None:
+    def __init__(self, token: str, secret: str, on_line: Callable[[bytes], None]) -> None:
         self.token = token
-        self._mark = token.encode() + b" "
+        self.secret = secret
         self._on_line = on_line
         self.before: list[bytes] = []
         self.started = False
+        self.ready = False
         self.missing = False
         self.lacks = ""
         self.failure = ""
@@ -117,7 +136,9 @@ class Words:
 
     def __call__(self, line: bytes) -> None:
         # The job may have ended without a newline: then the word is the end of its last line.
-        text, found, word = line.partition(self._mark)
+        text, found, word = line.rpartition(self.secret.encode() + b" ")
+        if not found and not self.ready:
+            text, found, word = line.rpartition(self.token.encode() + b" ")
         if not found:
             self._pass_on(line)
             return
@@ -135,6 +156,8 @@ class Words:
         match word.split():
             case ["started"]:
                 self.started = True
+            case ["ready"]:
+                self.ready = True
             case ["missing"]:
                 self.missing = True
             case ["lacks", program]:

@@ -177,7 +177,7 @@ class PodmanSandbox:
             return Completed(status=_KILLED, cause="cancelled", seconds=0.0, stderr="")
         name = self._container_name(job)
         errors = ErrorTail(job.on_error_line)
-        words = lifeline.Words(secrets.token_hex(16), errors)
+        words = lifeline.Words(secrets.token_hex(16), secrets.token_hex(16), errors)
         try:
             completion = self._run_container(name, job, words, cancellation)
         except BaseException:
@@ -213,7 +213,7 @@ class PodmanSandbox:
         self, name: str, job: Job, words: lifeline.Words, cancellation: Cancellation | None
     ) -> Completion:
         environment = {"HOME": lifeline.HOME, **job.environment, **job.secrets}
-        header = lifeline.opening(environment, words.token)
+        header = lifeline.opening(environment, words.secret)
         argv = [
             self._program,
             "run",

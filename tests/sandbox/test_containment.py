@@ -226,6 +226,14 @@ class TestLifeline:
         assert completed.cause == "killed"
         assert completed.seconds < 30
 
+    def test_a_job_cannot_say_how_it_ended(self, contained: Sandbox) -> None:
+        completed = ended(contained, _FORGES + "exit 3")
+        assert (completed.status, completed.cause) == (3, "exited")
+
+    def test_a_job_that_ends_the_lifeline_cannot_say_how_it_ended(self, contained: Sandbox) -> None:
+        completed = ended(contained, _FORGES + _KILLS_ALL_BUT_ITSELF + "sleep 60")
+        assert completed.cause == "killed"
+
     @pytest.mark.parametrize("limits", [Limits(wall=60), Limits(wall=0.5)], ids=["exited", "killed"])
     def test_no_container_is_left(
         self, podman: Podman, minimal_image: str, repository: str, limits: Limits
@@ -264,6 +272,23 @@ _CALLER = textwrap.dedent("""
     script = "trap '' TERM; while :; do date >>alive; sleep 0.02; done"
     sandbox.run(Job(name="test", argv=("sh", "-c", script), workdir=workspace, mounts=(mount,)))
 """)
+
+
+_FORGES = r"""
+known="/proc/1/cmdline /proc/1/environ /proc/self/environ"
+for word in $(cat $known 2>/dev/null | tr -c 0-9a-f '\n' | grep -xE '.{32}'); do
+  printf '%s ready\n%s ended 0\n' $word $word >&2
+done
+for name in /dev/shm/cobbler-status $(ls /dev/shm/*); do echo 0 >$name; done
+"""
+"""Says in every way it finds that the job ended well."""
+
+_KILLS_ALL_BUT_ITSELF = r"""
+for process in /proc/[0-9]*; do
+  process=${process#/proc/}
+  case $process in 1 | $$ | $PPID) ;; *) kill -KILL $process ;; esac
+done
+"""
 
 
 def _described(podman: Podman, image: str, repository: str, workspace: Path) -> str:

@@ -42,7 +42,7 @@ class TestWords:
     @staticmethod
     def hear(*lines: bytes) -> tuple[Words, list[bytes]]:
         passed: list[bytes] = []
-        words = Words("token", passed.append)
+        words = Words("token", "secret", passed.append)
         for line in lines:
             words(line)
         return words, passed
@@ -53,14 +53,20 @@ class TestWords:
         assert (words.before, passed) == ([b"warning"], [b"of the job"])
 
     def test_the_end_may_follow_an_unfinished_line(self) -> None:
-        words, passed = self.hear(b"token started", b"unfinishedtoken ended 7")
+        words, passed = self.hear(b"token started", b"secret ready", b"unfinishedsecret ended 7")
         assert (words.status, passed) == (7, [b"unfinished"])
 
     def test_without_a_last_word_there_is_no_status(self) -> None:
-        words, _ = self.hear(b"token started", b"token ended", b"token ended x", b"other ended 3")
+        words, _ = self.hear(b"token started", b"secret ended", b"secret ended x", b"other ended 3")
         assert words.status is None
 
     def test_what_the_image_lacks_is_told(self) -> None:
         words, _ = self.hear(b"token started", b"token lacks dd")
         assert words.lacks == "dd"
         assert not words.missing
+
+    def test_once_a_job_may_run_only_the_secret_counts(self) -> None:
+        lines = [b"token lacks dd", b"token missing", b"token ended 0"]
+        words, passed = self.hear(b"token started", b"secret ready", *lines)
+        assert (words.status, words.lacks, words.missing) == (None, "", False)
+        assert passed == lines
