@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -16,6 +18,18 @@ class Network(Enum):
 
     NONE = "none"
     OPEN = "open"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loopback:
+    """No network but the job's own loopback, and one service of the host on it.
+
+    Before the job runs, ``serve`` gets a socket that listens on ``port`` of the job's 127.0.0.1. What it
+    returns is entered then and left when the job has ended; the socket is closed after that.
+    """
+
+    port: int
+    serve: Callable[[socket.socket], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +76,7 @@ class Job:
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     mounts: tuple[Mount, ...] = ()
-    network: Network = Network.NONE
+    network: Network | Loopback = Network.NONE
     limits: Limits = Limits()
     image: str | None = None
     """Another image than the sandbox's own; ignored where there are no images."""
@@ -99,6 +113,7 @@ class Capability(Enum):
     READ_ONLY = "read-only mounts"
     OVERLAY = "overlay mounts"
     NETWORK = "network off"
+    LOOPBACK = "a service of the host on a job's own loopback"
     LIMITS = "memory and process limits"
     CONTAINMENT = "nothing but its mounts can be seen or written"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_cobbler.errors import SandboxError
-from pytest_cobbler.sandbox.base import Job, Limits, Mount, Network
+from pytest_cobbler.sandbox.base import Job, Limits, Loopback, Mount, Network
 
 __all__ = ["flags"]
 
@@ -63,8 +63,8 @@ def _selinux_enforces() -> bool:
     return _ENFORCING.is_file() and _ENFORCING.read_text().strip() == "1"
 
 
-def _network(network: Network) -> list[str]:
-    return ["--network=none"] if network is Network.NONE else []
+def _network(network: Network | Loopback) -> list[str]:
+    return [] if network is Network.OPEN else ["--network=none"]
 
 
 def _file_system(job: Job) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Final
 
 from pytest_cobbler.errors import CobblerError, SandboxError
 from pytest_cobbler.process import Cancellation, Completion, host_environment, run
-from pytest_cobbler.sandbox.base import Capability, Completed, Job, Mount
+from pytest_cobbler.sandbox.base import Capability, Completed, Job, Loopback, Mount
 from pytest_cobbler.sandbox.stderr import ErrorTail
 
 __all__ = ["HostSandbox"]
@@ -80,6 +80,8 @@ class HostSandbox:
     def run(self, job: Job, cancellation: Cancellation | None = None) -> Completed:
         if cancellation is not None and cancellation.requested:
             return Completed(status=_KILLED, cause="cancelled", seconds=0.0, stderr="")
+        if isinstance(job.network, Loopback):
+            raise SandboxError("without a sandbox a job has no loopback of its own")
         mark = f"{_VARIABLE}={self._repository}/{self._run_id}/{job.name}-{next(self._numbers)}"
         errors = ErrorTail(job.on_error_line)
         with ExitStack() as stack:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import re
@@ -15,8 +16,9 @@ from typing import Final
 from pytest_cobbler.errors import CobblerError, SandboxError
 from pytest_cobbler.process import Cancellation, Completion, host_environment, run
 from pytest_cobbler.sandbox import lifeline
-from pytest_cobbler.sandbox.base import Capability, Cause, Completed, Job, Limits
+from pytest_cobbler.sandbox.base import Capability, Cause, Completed, Job, Limits, Loopback
 from pytest_cobbler.sandbox.flags import flags
+from pytest_cobbler.sandbox.loopback import open_listener
 from pytest_cobbler.sandbox.stderr import ErrorTail
 
 __all__ = ["PodmanSandbox", "job_owner", "podman_environment"]
@@ -151,10 +153,18 @@ class PodmanSandbox:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        everything = frozenset(Capability)
+        lacking = set()
         if self._owner is None and not Path("/sys/fs/cgroup/cgroup.controllers").exists():
-            return everything - {Capability.LIMITS}
-        return everything
+            lacking.add(Capability.LIMITS)
+        if self._is_remote:
+            lacking.add(Capability.LOOPBACK)
+        return frozenset(Capability) - lacking
+
+    @functools.cached_property
+    def _is_remote(self) -> bool:
+        """Whether containers run on another kernel than this one: podman machine, CONTAINER_HOST."""
+        asked = self._podman("info", "--format={{.Host.ServiceIsRemote}}")
+        return asked.text.strip() != "false"
 
     @property
     def owner(self) -> tuple[int, int] | None:
@@ -214,9 +224,7 @@ class PodmanSandbox:
     ) -> Completion:
         environment = {"HOME": lifeline.HOME, **job.environment, **job.secrets}
         header = lifeline.opening(environment, words.secret)
-        argv = [
-            self._program,
-            "run",
+        options = [
             "--rm",
             "--interactive",
             f"--name={name}",
@@ -227,11 +235,19 @@ class PodmanSandbox:
             *lifeline.arguments(words.token, header, job.stdin, job.argv),
         ]
         with ExitStack() as opened:
+            verb = ["run", *options]
+            if isinstance(job.network, Loopback):
+                prepared = self._prepare(name, options, words, cancellation)
+                if not prepared.ok:
+                    return prepared
+                listener = opened.enter_context(open_listener(self._process_of(name), job.network.port))
+                opened.enter_context(job.network.serve(listener))
+                verb = ["start", "--attach", "--interactive", name]
             stdout = job.stdout
             if stdout is None and job.on_line is None:
                 stdout = opened.enter_context(Path(os.devnull).open("wb"))
             return run(
-                argv,
+                [self._program, *verb],
                 env=self._environment,
                 cwd=Path("/"),
                 stdin=header + job.stdin,
@@ -243,6 +259,30 @@ class PodmanSandbox:
                 idle=job.limits.idle,
                 cancellation=cancellation,
             )
+
+    def _prepare(
+        self, name: str, options: Sequence[str], words: lifeline.Words, cancellation: Cancellation | None
+    ) -> Completion:
+        """Make a container whose namespaces are there while nothing of it has run yet."""
+        for verb in (["create", *options], ["init", name]):
+            completion = run(
+                [self._program, *verb],
+                env=self._environment,
+                cwd=Path("/"),
+                on_error_line=words,
+                timeout=_ADMINISTRATION,
+                cancellation=cancellation,
+            )
+            if not completion.ok:
+                break
+        return completion
+
+    def _process_of(self, name: str) -> int:
+        """The process id of a container's first process."""
+        asked = self._podman("inspect", "--type=container", "--format={{.State.Pid}}", name)
+        if not asked.ok or not asked.text.strip().isdigit():
+            raise SandboxError(f"podman does not say which process {name} is", evidence=asked.errors)
+        return int(asked.text)
 
     def _container_name(self, job: Job) -> str:
         plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", job.name)[:80]
