@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.agents.base import AgentResult
+from pytest_cobbler.cycle.asking import Question, ask, prepare
 from pytest_cobbler.cycle.prompts import Feedback, StitchFacts, stitch_prompt
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.repository import names, trailers
-from pytest_cobbler.repository.harvest import Harvest, harvest
+from pytest_cobbler.repository.harvest import Harvest, harvest, set_aside
 from pytest_cobbler.repository.landing import patch_of
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.tracker.base import Task
@@ -52,44 +53,41 @@ class Attempt:
 
 
 def run_attempt(
-    run: Run, task: Task, number: int, start: Start, on_step: Callable[[str], None] | None = None
+    run: Run,
+    task: Task,
+    number: int,
+    start: Start,
+    *,
+    on_step: Callable[[str], None],
+    on_result: Callable[[AgentResult], None],
 ) -> Attempt:
     """Let the agent work on ``task`` and take what it made.
+
+    ``on_result`` is told what the agent used as soon as it has ended: whatever comes then, it is spent.
 
     Raises:
         SandboxError: the agent could not be run at all.
     """
     directory = run.attempt_directory(task.id, number)
-    directory.mkdir(parents=True, exist_ok=True)
     prompt = _prompt(run, task, number, start.feedback)
-    (directory / "prompt.md").write_text(prompt, encoding="utf-8")
+    prepare(directory, prompt)
     worktree = run.worktrees.create(
         f"{task.id}-{number}",
         parent=start.parent,
         tree=start.tree,
-        purpose={"task": task.id, "title": task.title, "number": str(number)},
+        purpose={"task": task.id, "title": task.title, "number": str(number), "run": run.claim.run},
     )
     run.journal.write("attempt", task=task.id, attempt=number, worktree=worktree.tree, parent=start.parent)
-    mounts, instructions = run.system_prompt(worktree)
-    result = run.agent.run(
-        AgentRequest(
-            phase="stitch",
-            task_id=task.id,
-            title=task.title,
-            attempt=number,
-            prompt=prompt,
-            worktree=worktree.tree,
-            mounts=(*worktree.mounts(run.repository), *mounts),
-            system_prompt_file=instructions,
-            network=run.network,
-            limits=run.agent_limits,
-            transcript=directory / "transcript.jsonl",
-            errors=directory / "stderr.txt",
-            on_step=on_step,
-        ),
-        run.sandbox,
-        run.cancellation,
+    question = Question(
+        phase="stitch",
+        name=task.id,
+        title=task.title,
+        attempt=number,
+        prompt=prompt,
+        directory=directory,
     )
+    result = ask(run, question, worktree, on_step)
+    on_result(result)
     run.journal.write(
         "agent", task=task.id, attempt=number, seconds=round(result.completed.seconds, 3), error=result.error
     )
@@ -137,6 +135,9 @@ def _take(
     try:
         # Not cancelled with the run: what an agent made so far is worth a second.
         found = harvest(worktree, run.repository, run.sandbox, run.policy(start.marked), run.sandbox.owner)
+        aside = (
+            set_aside(worktree, run.repository, run.sandbox, run.sandbox.owner) if not found.change else ()
+        )
     except CobblerError as error:
         kept = run.worktrees.keep(worktree)
         return Attempt(
@@ -163,8 +164,11 @@ def _take(
         )
     commit = _commit(run, task, number, found) if found.change else ""
     kept_at = ""
-    if found.ignored and not found.change:  # all that was made is what a .gitignore hides
-        kept_at = str(run.worktrees.keep(worktree))
+    if (found.ignored or aside) and not found.change:  # all that was made is where no harvest looks
+        kept = run.worktrees.keep(worktree)
+        kept_at = str(kept)
+        if aside:
+            notes += (f"left aside in the agent's own git, {kept.with_name('git')}: {', '.join(aside[:10])}",)
     else:
         run.worktrees.remove(worktree)
     cause, said, evidence = _verdict(result, found)
@@ -213,7 +217,11 @@ def _commit(run: Run, task: Task, number: int, found: Harvest) -> str:
         run.repository,
         f"Work on {task.id}: {task.title}",
         "",
-        {trailers.ATTEMPT: f"{task.id} {number}", trailers.GENERATION: run.generation.name},
+        {
+            trailers.ATTEMPT: f"{task.id} {number}",
+            trailers.GENERATION: run.generation.name,
+            trailers.RUN: run.claim.run,
+        },
     )
     commit = run.repository.commit(found.tree, [found.parent], message, run.identity)
     run.repository.set_ref(names.branch_ref(names.task_branch(run.generation.name, task.id)), commit)

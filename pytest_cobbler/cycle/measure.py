@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.agents.base import AgentResult
+from pytest_cobbler.cycle.asking import Question, ask, prepare
 from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
 from pytest_cobbler.cycle.prompts import MeasureFacts, informative, measure_prompt
 from pytest_cobbler.cycle.proposals import Proposal, ProposalProblem, parse, select, to_new_tasks
@@ -118,7 +119,6 @@ class Measuring:
         run = self._run
         number = run.next_number(self._name)
         directory = run.attempt_directory(self._name, number)
-        directory.mkdir(parents=True, exist_ok=True)
         tip = run.tip()
         worktree = run.worktrees.create(
             f"{self._name}-{number}",
@@ -128,29 +128,19 @@ class Measuring:
         )
         try:
             prompt = self._prompt(worktree, existing, errors, previous)
-            (directory / "prompt.md").write_text(prompt, encoding="utf-8")
+            prepare(directory, prompt)
             run.journal.write("measure", item=self._name, attempt=number, worktree=worktree.tree)
-            mounts, instructions = run.system_prompt(worktree)
-            result = run.agent.run(
-                AgentRequest(
-                    phase="measure",
-                    task_id=self._name,
-                    title=f"measure {self._name}",
-                    attempt=self._record.attempts + 1,
-                    prompt=prompt,
-                    worktree=worktree.tree,
-                    mounts=(*worktree.mounts(run.repository), *mounts),
-                    system_prompt_file=instructions,
-                    network=run.network,
-                    limits=run.agent_limits,
-                    transcript=directory / "transcript.jsonl",
-                    errors=directory / "stderr.txt",
-                    output=worktree.output / _OUTPUT,
-                    on_step=self._step,
-                ),
-                run.sandbox,
-                run.cancellation,
+            question = Question(
+                phase="measure",
+                name=self._name,
+                title=f"measure {self._name}",
+                attempt=self._record.attempts + 1,
+                prompt=prompt,
+                directory=directory,
+                output=worktree.output / _OUTPUT,
             )
+            result = ask(run, question, worktree, self._step)
+            self._note(result, directory / "transcript.jsonl")
             answer = read_answer(worktree)
         finally:
             run.worktrees.remove(worktree)
@@ -159,7 +149,6 @@ class Measuring:
             (directory / _OUTPUT).write_text(run.scrub(said), encoding="utf-8")
             if run.scrub(said) != said:  # titles and descriptions go into commits, the tracker and reports
                 answer = NoAnswer("the tasks hold the agent's credential, which must not be written anywhere")
-        self._note(result, directory / "transcript.jsonl")
         run.journal.write("measured", item=self._name, attempt=number, error=result.error)
         return result, answer
 

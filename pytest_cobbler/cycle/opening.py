@@ -126,6 +126,7 @@ def open_run(
         tracker = open_tracker(config.tracker, config.root, config.beads_dir)
         lane = TrackerLane(tracker)
         stack.callback(lane.close, _DRAIN)
+        lane.prepare().result()
         tasks = lane.tasks().result()
         _refuse_unusable(tasks)
         if generation is None:
@@ -174,6 +175,7 @@ def open_run(
             tasks = lane.tasks().result()
         selection = choose(config, repository, tasks, generation, run.finished)
         run.open_tasks = {task.id for task in selection.taken}
+        run.finished.forget(run.open_tasks)
         run.look_around()
         yield Opened(run=run, selection=selection, started=base is not None, recovered=tuple(recovered))
 

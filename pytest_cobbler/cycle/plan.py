@@ -28,7 +28,7 @@ class _Entry:
 
     needs: frozenset[str]
     after: set[str]
-    order: tuple[int, str, str]
+    order: tuple[int, str, int]
     height: int = 0
     unmet: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
@@ -36,7 +36,7 @@ class _Entry:
     state: State = State.WAITING
 
     @property
-    def rank(self) -> tuple[int, int, str, str]:
+    def rank(self) -> tuple[int, int, str, int]:
         return (-self.height, *self.order)
 
 
@@ -68,7 +68,7 @@ class Plan:
         """Add an item; needs that are not in the plan (yet) count as unmet."""
         if key in self._entries:
             raise ValueError(f"{key} is in the plan already")
-        entry = _Entry(needs=frozenset(needs), after=set(), order=(priority, created, key))
+        entry = _Entry(needs=frozenset(needs), after=set(), order=(priority, created, len(self._entries)))
         self._entries[key] = entry
         self._waiting[key] = None
         entry.unmet = {need for need in entry.needs if not self._is(need, State.DONE)}
@@ -137,7 +137,7 @@ class Plan:
         elif listed and not ready:
             del self._ready[place]
 
-    def _rank_of(self, key: str) -> tuple[int, int, str, str]:
+    def _rank_of(self, key: str) -> tuple[int, int, str, int]:
         return self._entries[key].rank
 
     def _rank(self) -> None:
@@ -225,10 +225,12 @@ def select_tasks(
 ) -> Selection:
     """Choose the open tasks of a session: those that are ours, at most ``limit``, with what they need.
 
-    ``finished``: ids that count as done beside closed ones; ``foreign_labels``: of other active generations.
+    ``finished``: ids that landed; one that is open all the same was reopened by a person, and is to be done
+    again. ``foreign_labels``: of other active generations.
     """
     everything = {task.id: task for task in tasks}
-    done = set(finished) | {task.id for task in everything.values() if task.status == "closed"}
+    open_again = {task.id for task in everything.values() if task.status == "open"}
+    done = set(finished) - open_again | {task.id for task in everything.values() if task.status == "closed"}
     ours = {
         task.id: task
         for task in everything.values()

@@ -16,7 +16,7 @@ from pytest_cobbler.repository.landing import size_of
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trailers import Landed
 from pytest_cobbler.repository.worktrees import Worktree
-from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.tracker.base import Claim, Task
 
 INTERRUPTED = "interrupted"
 
@@ -47,7 +47,7 @@ def remove_stale_locks(repository: Repository) -> None:
 def _worktrees(run: Run) -> Iterator[str]:
     for worktree in run.worktrees.leftovers():
         task_id = worktree.purpose.get("task", "")
-        if task_id and task_id not in run.finished:
+        if task_id and not run.finished.landed_by(worktree.purpose.get("run", ""), task_id):
             yield _salvage(run, worktree, task_id)
         else:
             run.worktrees.remove(worktree)
@@ -95,7 +95,7 @@ def _task_branches(run: Run) -> Iterator[str]:
             continue
         if ref != names.branch_ref(names.task_branch(run.generation.name, task_id)):
             continue
-        if task_id in run.finished:
+        if run.finished.landed_by(said.get(trailers.RUN, ""), task_id):
             drop_attempts(run.repository, run.generation.name, task_id)
         else:
             title = run.repository.objects.text("show", "-s", "--format=%s", commit)
@@ -118,13 +118,13 @@ def _claims(run: Run) -> Iterator[str]:
         if claim.run == run.claim.run or claim.generation in foreign:
             continue
         try:
-            yield _settle(run, task)
+            yield _settle(run, task, claim)
         except TrackerError as error:  # a person who reopened what it needs, for example
             yield f"left {task.id} in progress: {error.cause}"
 
 
-def _settle(run: Run, task: Task) -> str:
-    landed = run.finished.get(task.id)
+def _settle(run: Run, task: Task, claim: Claim) -> str:
+    landed = run.finished.landed_by(claim.run, task.id)
     if landed is None:
         run.tracker.release(task.id, "released: the run that had it ended").result()
         return f"released {task.id}"

@@ -51,6 +51,17 @@ class Finished:
         with self._lock:
             return task_id in self._landed
 
+    def landed_by(self, run_id: str, task_id: str) -> Landed | None:
+        """The commit, if it was that run which landed the task: a task may be reopened and done again."""
+        landed = self.get(task_id)
+        return landed if landed and landed.run == run_id else None
+
+    def forget(self, task_ids: Iterable[str]) -> None:
+        """These are to be done again."""
+        with self._lock:
+            for task_id in task_ids:
+                self._landed.pop(task_id, None)
+
     def get(self, task_id: str) -> Landed | None:
         with self._lock:
             return self._landed.get(task_id)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.cycle.attempt import Attempt, Start, run_attempt, scrubbed
 from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
 from pytest_cobbler.cycle.prompts import Feedback, informative
@@ -176,18 +177,16 @@ class Stitching:
 
     def _attempt(self, start: Start) -> Attempt:
         number = self._run.next_number(self._task.id)
-        attempt = run_attempt(self._run, self._task, number, start, self._step)
-        directory = self._run.attempt_directory(self._task.id, number)
-        transcript = directory / "transcript.jsonl"
-        if not self._steps:
-            self._steps.append(read_tail(transcript))
-        self._record = replace(
-            self._record.with_usage(attempt.result.usage),
-            attempts=self._record.attempts + 1,
-            transcript=str(transcript),
-        )
-        self._count(agent_seconds=attempt.result.completed.seconds)
-        return attempt
+        transcript = self._run.attempt_directory(self._task.id, number) / "transcript.jsonl"
+
+        def note(result: AgentResult) -> None:
+            if not self._steps:
+                self._steps.append(read_tail(transcript))
+            record = self._record.with_usage(result.usage)
+            self._record = replace(record, attempts=record.attempts + 1, transcript=str(transcript))
+            self._count(agent_seconds=result.completed.seconds)
+
+        return run_attempt(self._run, self._task, number, start, on_step=self._step, on_result=note)
 
     def _land(self, attempt: Attempt) -> Landing:
         """Wait for the landing lane."""
@@ -253,7 +252,7 @@ class Stitching:
                 run.repository, run.generation.ref, merged, self._message(attempt, merged), run.identity
             )
             if commit:
-                run.finished.add(Landed(commit=commit, task=task.id, title=task.title))
+                run.finished.add(Landed(commit=commit, task=task.id, title=task.title, run=run.claim.run))
                 run.journal.write("land", task=task.id, commit=commit)
                 seconds = time.monotonic() - began
                 return Landing(commit=commit, merged=merged, gate_seconds=gate_seconds, seconds=seconds)
@@ -272,6 +271,7 @@ class Stitching:
             trailers.TASK: self._task.id,
             trailers.GENERATION: self._run.generation.name,
             trailers.ATTEMPT: attempt.number,
+            trailers.RUN: self._run.claim.run,
         }
         if usage.cost_usd is not None:
             said["Cobbler-Cost-USD"] = f"{usage.cost_usd:.6f}"

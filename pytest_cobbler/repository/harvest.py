@@ -106,6 +106,37 @@ def harvest(
         remove_tree(directory)
 
 
+def set_aside(worktree: Worktree, repository: Repository, sandbox: Sandbox, owner: Owner) -> tuple[str, ...]:
+    """Branches and stashes of the agent's own git that hold more than it began with; names for display.
+
+    Raises:
+        HarvestError: its git cannot say.
+        SandboxError: the job could not be run.
+    """
+    lines: list[bytes] = []
+    git_dir = f"--git-dir={worktree.git}"
+    completed = sandbox.run(
+        Job(
+            name=f"aside-{worktree.name}",
+            argv=(
+                "git",
+                git_dir,
+                "for-each-ref",
+                "--format=%(refname:short)",
+                f"--no-merged={worktree.parent}",
+            ),
+            workdir="/",
+            environment={"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"},
+            mounts=(Mount(source=worktree.git, target=str(worktree.git)), *repository.object_mounts(owner)),
+            limits=Limits(wall=LONGEST_HARVEST),
+            on_line=lambda line: lines.append(line) if len(lines) < _NAMED else None,
+        )
+    )
+    if not completed.ok:
+        raise HarvestError("harvest: the agent's own git cannot be read", evidence=completed.stderr)
+    return tuple(map(shown, lines))
+
+
 def _run_job(
     worktree: Worktree,
     repository: Repository,

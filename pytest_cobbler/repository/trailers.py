@@ -14,6 +14,7 @@ BASE = "Cobbler-Base"
 RESET = "Cobbler-Reset"
 ATTEMPT = "Cobbler-Attempt"
 CAUSE = "Cobbler-Cause"
+RUN = "Cobbler-Run"
 
 # A title or a description is an agent's text: what git would take for a trailer of ours must not become one,
 # and after what git takes for the end of a message (a line with scissors) it would look for none.
@@ -58,26 +59,26 @@ def _visible(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Landed:
-    """A landed commit."""
+    """A landed commit; ``run`` is the id of the run that landed it."""
 
     commit: str
     task: str
     title: str
+    run: str = ""
 
 
 def landed_tasks(repository: Repository, revisions: str) -> dict[str, Landed]:
     """Task id -> its newest commit with a task trailer, in a range of revisions; oldest first."""
-    form = f"%H%x00%(trailers:key={TASK},valueonly,unfold,separator=%x01)%x00%s"
+    tasks_of, run_of = (f"%(trailers:key={key},valueonly,unfold,separator=%x01)" for key in (TASK, RUN))
+    form = f"%H%x00{tasks_of}%x00{run_of}%x00%s"
     fields = repository.objects.fields(
         "log", "-z", "--reverse", f"--format={form}", f"--grep=^{TASK}: ", "--end-of-options", revisions
     )
     found: dict[str, Landed] = {}
-    for commit, tasks, title in zip(fields[::3], fields[1::3], fields[2::3], strict=True):
-        for task in tasks.decode("utf-8", "replace").split("\x01"):
-            if task.strip():
-                found[task.strip()] = Landed(
-                    commit=commit.decode(), task=task.strip(), title=title.decode("utf-8", "replace")
-                )
+    texts = iter([field.decode("utf-8", "replace") for field in fields])
+    for commit, tasks, run, title in zip(texts, texts, texts, texts, strict=True):
+        for task in filter(None, map(str.strip, tasks.split("\x01"))):
+            found[task] = Landed(commit=commit, task=task, title=title, run=run.strip())
     return found
 
 

@@ -131,7 +131,7 @@ class Loop:
                 self._plan.follow(key, [k for k, other in self._items.items() if _comes_before(other, item)])
 
     def _is_open(self, task_id: str) -> bool:
-        return task_id not in self._run.finished and task_id in self._run.open_tasks
+        return task_id in self._run.open_tasks
 
     # -- running
 

@@ -105,11 +105,12 @@ class Tracker(Protocol):
         """Every issue of every type and status, closed ones too, sorted by id."""
         ...
 
-    def create(self, tasks: Sequence[NewTask]) -> dict[str, str]:
-        """Create all of ``tasks`` with their dependencies, or none; the id of each key.
+    def prepare(self) -> None:
+        """Make the store if there is none, so that what it lacks is known before it is needed."""
+        ...
 
-        The store itself is created by the first call if there is none.
-        """
+    def create(self, tasks: Sequence[NewTask]) -> dict[str, str]:
+        """Create all of ``tasks`` with their dependencies, or none; the id of each key."""
         ...
 
     def claim(self, task_id: str, claim: Claim) -> None:

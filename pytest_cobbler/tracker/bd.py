@@ -74,13 +74,16 @@ class BdTracker:
         self._known_ids = {issue.id for issue in issues}
         return sorted((issue.task() for issue in issues), key=lambda task: task.id)
 
+    def prepare(self) -> None:
+        self._version()
+        if not self._exists():
+            self.init()
+
     def create(self, tasks: Sequence[NewTask]) -> dict[str, str]:
         check_batch(tasks)
         if not tasks:
             return {}
-        self._version()
-        if not self._exists():
-            self.init()
+        self.prepare()
         with _file(json.dumps(_plan(tasks))) as plan:
             answer = self._bd("create", "--graph", plan)
         ids = answer.data.get("ids") if isinstance(answer.data, dict) else None

@@ -53,12 +53,17 @@ class EmbeddedTracker:
         self._refuse_bd()
         return [line.task for line in self._file.issues().values() if line.task]
 
+    def prepare(self) -> None:
+        self._refuse_bd()
+        _make_directory(self._beads_dir)
+        with self._changing():
+            pass
+
     def create(self, tasks: Sequence[NewTask]) -> dict[str, str]:
         check_batch(tasks)
         if not tasks:
             return {}
-        self._refuse_bd()
-        _make_directory(self._beads_dir)
+        self.prepare()
         with self._changing() as issues:
             # Microseconds keep the order within the batch; bd rounds them away.
             now = _now()

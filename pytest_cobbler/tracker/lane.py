@@ -73,6 +73,9 @@ class TrackerLane:
     def tasks(self) -> Future[list[Task]]:
         return self.submit(lambda tracker: tracker.tasks(), name="list the tasks")
 
+    def prepare(self) -> Future[None]:
+        return self.submit(lambda tracker: tracker.prepare(), name="prepare the store")
+
     def create(self, tasks: Sequence[NewTask]) -> Future[dict[str, str]]:
         return self.submit(lambda tracker: tracker.create(tasks), name="create tasks")
 

@@ -126,7 +126,7 @@ def test_what_comes_after_counts_as_a_chain() -> None:
     assert plan.ready() == ["first", "lone"]
 
 
-def test_then_priority_then_creation_then_name() -> None:
+def test_then_priority_then_creation_then_the_order_of_addition() -> None:
     plan = Plan()
     plan.add("late", priority=1, created="2")
     plan.add("b", priority=1, created="1")
@@ -134,7 +134,7 @@ def test_then_priority_then_creation_then_name() -> None:
     plan.add("urgent", priority=0, created="3")
     plan.add("chained", priority=4, created="9")
     plan.add("waits", needs=["chained"])
-    assert plan.ready() == ["chained", "urgent", "a", "b", "late"]
+    assert plan.ready() == ["chained", "urgent", "b", "a", "late"]
 
 
 def test_the_order_follows_what_is_added_later() -> None:
@@ -317,15 +317,20 @@ def ids(tasks: Sequence[Task]) -> str:
 
 def test_open_tasks_are_taken_needs_first() -> None:
     selection = choose([task("c", "b"), task("b", "a"), task("a")])
-    assert ids(selection.taken) == "a b c"
+    assert ids(selection.taken) == "a c b"
     assert (selection.left, selection.waiting) == ((), {})
 
 
 def test_what_is_closed_or_finished_is_not_taken_and_is_a_met_need() -> None:
-    tasks = [task("a", status="closed"), task("b"), task("c", "a b"), task("d", status="in_progress")]
-    selection = choose(tasks, finished="b d")
+    tasks = [task("a", status="closed"), task("c", "a b"), task("d", status="in_progress")]
+    selection = choose([*tasks, task("b", status="in_progress")], finished="b d")
     assert ids(selection.taken) == "c"
     assert selection.waiting == {}
+
+
+def test_what_a_person_reopened_is_done_again_before_what_needs_it() -> None:
+    selection = choose([task("a"), task("b", "a"), task("c")], finished="a b")
+    assert ids(selection.taken) == "a c b"
 
 
 def test_the_limit_leaves_the_rest_and_stays_closed_under_needs() -> None:
@@ -436,12 +441,14 @@ def test_every_open_task_is_taken_left_or_explained(
     ours = {
         one.id
         for one in tasks
-        if one.type == "task" and not one.labels and one.status != "closed" and one.id not in done
+        if one.type == "task" and not one.labels and one.status != "closed"
+        if one.status == "open" or one.id not in done
     }
     assert sorted([*taken, *left, *selection.waiting]) == sorted(ours)
     assert len(taken) <= limit
     assert not left or len(taken) == limit
-    met = done | {one.id for one in tasks if one.status == "closed"}
+    met = done - {one.id for one in tasks if one.status == "open"}
+    met |= {one.id for one in tasks if one.status == "closed"}
     for one in (*selection.taken, *selection.left):
         assert (one.status, one.assignee in ("", ACTOR)) == ("open", True)
         assert set(one.needs) <= met, "closed under needs, needs first"

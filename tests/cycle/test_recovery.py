@@ -33,7 +33,9 @@ def held_by_a_dead_run(project: Project, *titles: str, **claim: str) -> None:
     own = {
         "host": _hostname(),
         "repository": Repository(project.path).key,
-        "run": "dead",
+        "run": project.git(
+            "log", "-1", "--format=%(trailers:key=Cobbler-Run,valueonly)", project.generation
+        ).strip(),
         "generation": project.generation or "",
     }
     changes = {"status": "in_progress", "assignee": "cobbler", "metadata": {"cobbler": own | claim}}
@@ -130,6 +132,35 @@ def test_a_claim_of_a_generation_that_is_gone_is_released(chain: Project) -> Non
     result = chain.run("--cobbler-generate", "--cobbler-cycles", "0")
     result.stdout.fnmatch_lines([f"recovered: released {chain.task(TITLES[3]).id}"])
     result.assert_outcomes(passed=1)
+
+
+def test_a_task_that_a_person_reopened_is_done_again(chain: Project, cobbler_agent: StandInAgent) -> None:
+    change_issues(chain, TITLES[1], status="open", assignee="")
+    cobbler_agent.task(TITLES[1], attempt=2).writes("again.txt", "done again\n")
+    result = generate(chain)
+    result.assert_outcomes(passed=1)
+    assert "again.txt" in chain.files()
+    assert chain.task(TITLES[1]).status == "closed"
+
+
+def test_what_a_dead_run_did_for_a_reopened_task_is_kept(chain: Project, cobbler_agent: StandInAgent) -> None:
+    change_issues(chain, TITLES[1], status="open", assignee="")
+    at_work = cobbler_agent.directory / "at-work"
+    cobbler_agent.task(TITLES[1], attempt=2).runs(f"echo half >half.txt; touch {at_work}; sleep 60")
+    running = chain.start("--cobbler-generate", "--cobbler-cycles", "0")
+    running.wait_until(at_work.exists)
+    running.kill()
+    task = chain.task(TITLES[1])
+    assert task.status == "in_progress"
+    cobbler_agent.task(TITLES[1], attempt=3).fails()
+
+    result = generate(chain)
+
+    result.stdout.fnmatch_lines(
+        [f"recovered: kept the work on {task.id} as *", f"recovered: released {task.id}"]
+    )
+    assert chain.task(TITLES[1]).status == "open"
+    assert "half.txt" in chain.files(f"refs/cobbler/attempts/{chain.generation}/{task.id}/2")
 
 
 def test_a_lock_of_git_on_our_own_refs_is_removed(chain: Project) -> None:

@@ -78,3 +78,30 @@ def test_only_generate_has_items_to_collect(cobbler_project: Project) -> None:
     result = cobbler_project.run("--cobbler-start", "--collect-only")
     assert result.ret == 4
     assert cobbler_project.generation is None
+
+
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [
+        ("git switch --quiet --create aside && git add --all && git commit --quiet --message=Work", "aside"),
+        ("git add --all && git stash push --quiet", "stash"),
+    ],
+)
+def test_what_an_agent_put_aside_in_its_own_git_is_kept(
+    cobbler_project: Project, cobbler_agent: StandInAgent, script: str, name: str
+) -> None:
+    cobbler_agent.measure().writes_tasks([{"index": 0, "title": "Hide", "description": "d"}])
+    back = "git switch --quiet --detach HEAD~1" if name == "aside" else "true"
+    cobbler_agent.task("Hide").writes("work.py", "work = 1\n").runs(f"{script} && {back}")
+
+    result = cobbler_project.run("--cobbler-generate")
+
+    assert result.ret == 1
+    (case,) = [case for case in result.junit.values() if "cobbler_task" in case.properties]
+    assert case.message.startswith("no change;")
+    (line,) = [
+        line for line in case.message.splitlines() if line.startswith("left aside in the agent's own git")
+    ]
+    directory, _, named = line.rpartition(", ")[2].partition(": ")
+    assert named == name
+    assert cobbler_project.git(f"--git-dir={directory}", "show", f"{name}:work.py") == "work = 1\n"

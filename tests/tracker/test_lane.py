@@ -53,6 +53,9 @@ class Recorder:
     def comment(self, task_id: str, text: str) -> None:
         self._note(f"comment {task_id} {text}")
 
+    def prepare(self) -> None:
+        self._note("prepare")
+
     def close(self, task_id: str, reason: str) -> None:
         self._note(f"close {task_id} {reason}")
 
