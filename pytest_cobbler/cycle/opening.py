@@ -37,6 +37,7 @@ from pytest_cobbler.repository.generations import (
 )
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.names import is_usable_task_id
+from pytest_cobbler.repository.ownership import given_back
 from pytest_cobbler.repository.preflight import check_repository
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
@@ -105,6 +106,7 @@ def open_run(
     repository = open_repository(config)
     with contextlib.ExitStack() as stack:
         stack.enter_context(run_lock(repository.common_dir, "pytest --cobbler-generate"))
+        stack.enter_context(given_back(repository.common_dir, (config.cobbler_dir, config.beads_dir)))
         identity = repository.identity()
         generation = find_generation(repository, config.gen_prefix, config.generation_branch)
         if generation is None and not start_new:

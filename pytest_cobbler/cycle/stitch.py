@@ -24,7 +24,7 @@ from pytest_cobbler.repository.markers import marked_files
 from pytest_cobbler.repository.trailers import Landed
 from pytest_cobbler.tracker.base import AlreadyClaimed, Task
 
-STEPS_SHOWN = 200
+STEPS_SHOWN = 40
 """Steps of the agent in a report; the transcript has all."""
 
 CONTINUED = frozenset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Collection, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,9 @@ class GenerationSession:
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         if file_path == self.path:
-            return ConfigurationFile.from_parent(parent, path=file_path)
+            # Without an ini file the rootdir is where pytest was called, and the file may lie above it.
+            nodeid = os.path.relpath(file_path, self.config.rootpath).replace(os.sep, "/")
+            return ConfigurationFile.from_parent(parent, path=file_path, nodeid=nodeid)
         return None
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:

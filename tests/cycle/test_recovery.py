@@ -30,13 +30,13 @@ def chain(cobbler_project: Project, cobbler_agent: StandInAgent) -> Project:
 
 def held_by_a_dead_run(project: Project, *titles: str, **claim: str) -> None:
     """Take the tracker back to where these tasks were claimed and nothing was said of their end."""
+    generation = project.generation
+    assert generation
     own = {
         "host": _hostname(),
         "repository": Repository(project.path).key,
-        "run": project.git(
-            "log", "-1", "--format=%(trailers:key=Cobbler-Run,valueonly)", project.generation
-        ).strip(),
-        "generation": project.generation or "",
+        "run": project.git("log", "-1", "--format=%(trailers:key=Cobbler-Run,valueonly)", generation).strip(),
+        "generation": generation,
     }
     changes = {"status": "in_progress", "assignee": "cobbler", "metadata": {"cobbler": own | claim}}
     change_issues(project, *titles, **changes)

@@ -10,6 +10,7 @@ import pytest
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import Checkout
 from pytest_cobbler.testing.project import Project
+from tests.parts import need
 from tests.session.builders import (
     WRITES_A_FILE,
     came_to,
@@ -265,3 +266,23 @@ def test_an_empty_group_is_nothing_to_do(cobbler_project: Project, cobbler_agent
     result = cobbler_project.run("--cobbler-generate", "configuration.yaml::stitch")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     assert cobbler_project.tasks() == []
+
+
+def test_items_have_one_name_wherever_pytest_is_called(project: Project) -> None:
+    below = project.path / "below"
+    below.mkdir()
+    seed(project, task("p-a"))
+    result = project.run("--cobbler-generate", "--collect-only", "-q", f"--rootdir={below}")
+    assert "../configuration.yaml::stitch::p-a" in result.outlines
+
+
+@pytest.mark.parametrize("tracker", ["embedded", "bd"])
+def test_a_store_that_cannot_be_made_is_said_before_anything_is_spent(project: Project, tracker: str) -> None:
+    if tracker == "bd":
+        need("bd")
+    project.write({"taken": "a file\n"})
+    project.configure(tracker=tracker, beads_dir="taken/beads")
+    result = project.run("--cobbler-generate")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "taken" in result.stderr.str()
+    assert project.generation is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from textwrap import dedent
 
 import pytest
@@ -126,3 +127,18 @@ def test_a_plugin_that_reports_items_without_running_them_lands_nothing(project:
     assert result.ret == 1
     result.stdout.fnmatch_lines(["not started: another plugin runs the items"])
     assert ids_landed(project) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root works in somebody else's repository")
+def test_root_leaves_nothing_of_its_own_in_somebodys_repository(project: Project) -> None:
+    somebody = 12345
+    for path in (project.path, *project.path.rglob("*")):
+        os.chown(path, somebody, somebody, follow_symlinks=False)
+
+    result = project.run("--cobbler-generate")
+
+    assert result.ret == 0
+    assert set(came_to(result).values()) == {"landed", "proposed"}
+    places = [project.path / name for name in (".git", ".beads", ".cobbler")]
+    found = [path for place in places for path in (place, *place.rglob("*")) if path.lstat().st_uid == 0]
+    assert found == []
