@@ -281,7 +281,8 @@ WRONG = [
     ("xyzzy: 3", "xyzzy: unknown key"),
     ("<<: {jobs: 3}", "<<: unknown key"),
     ('"a\\eb": 3', "a\\x1bb: unknown key"),
-    ("version_fil: x", "version_fil: unknown key; did you mean version_file? That is planned, ..."),
+    ("version_fil: x", "version_fil: unknown key; did you mean version_file?"),
+    ("cleanup_dir: x", "cleanup_dir: unknown key; did you mean cleanup_dirs? That is planned, ..."),
     ("[1]: 3", "a list where a key belongs"),
     ("jobs: !foo 3", "jobs: the tag !foo is not allowed"),
     ("model: !!python/name:a.b x", "model: the tag tag:yaml.org,2002:python/name:a.b is not allowed"),
@@ -388,6 +389,12 @@ def test_planned_keys_are_refused_as_planned(errors: Errors, key: str) -> None:
     assert errors(f"{IMAGE}{key}: x\n") == [
         f"configuration.yaml:2: {key}: planned, not available in this version ({PLANNED_KEYS[key]})"
     ]
+
+
+@pytest.mark.parametrize("key", sorted(PLANNED_KEYS))
+@pytest.mark.parametrize("nothing", ["", "[]"])
+def test_planned_keys_that_ask_for_nothing_are_taken(loaded: Loaded, key: str, nothing: str) -> None:
+    assert loaded(f"{key}: {nothing}\n") == loaded()
 
 
 @pytest.mark.parametrize(
@@ -783,6 +790,70 @@ def test_only_the_allow_list_reaches_podman(tmp_path: Path, words: list[str]) ->
         return
     allowed = ("--memory=", "--volume=", "--hostname=")
     assert all(argument.startswith(allowed) for argument in config.podman_arguments)
+
+
+# Go
+
+GO = "language: go\nmodule_path: example.com/calc\nsource_dirs: [.]\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "directory", "binary"),
+    [
+        ("cmd/calc", "cmd/calc", "bin/calc"),
+        ("./cmd/calc/", "cmd/calc", "bin/calc"),
+        ("cmd/calc/main.go", "cmd/calc", "bin/calc"),
+        ("example.com/calc/cmd/tool", "cmd/tool", "bin/tool"),
+        ("example.com/calc", ".", "bin/calc"),
+        ("main.go", ".", "bin/calc"),
+    ],
+)
+def test_the_main_package_is_written_as_people_write_it(
+    loaded: Loaded, written: str, directory: str, binary: str
+) -> None:
+    config = loaded(f"{GO}main_package: {written}\n")
+    assert (config.main_directory, config.binary) == (PurePosixPath(directory), PurePosixPath(binary))
+    named = loaded(f"{GO}main_package: {written}\nbinary_dir: out/\nbinary_name: it\n")
+    assert named.binary == PurePosixPath("out/it")
+
+
+def test_without_a_main_package_no_program_is_built(loaded: Loaded) -> None:
+    assert (loaded(GO).main_directory, loaded(GO).binary) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("language: go\nsource_dirs: [.]\n", "module_path: required for Go: the path in go.mod"),
+        (
+            "language: go\nmodule_path: example.com/a b\nsource_dirs: [.]\n",
+            'module_path: "example.com/a b" is not the path of a Go module',
+        ),
+        (
+            "language: go\nmodule_path: example.com/a\n",
+            'source_dirs: required for Go: the directories of its sources (".": all)',
+        ),
+        ("go_source_dirs: [pkg]\n", "module_path: required for Go: the path in go.mod"),
+        (GO + "go_source_dirs: [pkg]\n", "go_source_dirs: the same as source_dirs: write one of them"),
+        (GO + "main_package: ../x\n", 'main_package: "../x" is not in the repository'),
+        (
+            GO + "main_package: example.org/calc/cmd\n",
+            'main_package: "example.org/calc/cmd" is not a package of the module example.com/calc',
+        ),
+        (GO + "binary_name: a/b\n", 'binary_name: "a/b" is not the name of a file'),
+        (GO + "version_file: ../v.go\n", 'version_file: "../v.go" leaves ROOT'),
+        (GO + "magefiles_dir: .\n", 'magefiles_dir: ".": name a path of its own below ROOT'),
+        (
+            GO.replace("[.]", "[bin/src]"),
+            "binary_dir: holds the sources in bin/src, and is never committed",
+        ),
+        ("language: python\nmain_package: cmd\n", "main_package: does nothing with language: python"),
+        ("language: none\ngo_source_dirs: [a]\n", "go_source_dirs: does nothing with language: none"),
+    ],
+)
+def test_what_is_wrong_with_a_go_project(errors: Errors, root: Path, text: str, fault: str) -> None:
+    (found,) = errors(IMAGE + text)
+    assert found.partition(": ")[2] == fault.replace("ROOT", str(root))
 
 
 # What is published

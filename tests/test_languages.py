@@ -38,19 +38,8 @@ def test_the_language_is_found_out_from_the_files(tracked: list[str], name: str)
     assert detect(tracked).name == name
 
 
-@pytest.mark.parametrize("more", [[], ["pyproject.toml"], ["tool.py"]])
-def test_a_go_module_needs_a_word_of_the_configuration(more: list[str]) -> None:
-    with pytest.raises(UsageProblem) as caught:
-        detect(["go.mod", *more])
-    assert (
-        caught.value.cause
-        == "go.mod: this is a Go module, and the language go is planned, not available in this version"
-    )
-    assert "`language: none` with build_command and test_command" in caught.value.remedy
-
-
 def test_an_unknown_language_names_the_known_ones() -> None:
-    with pytest.raises(UsageProblem, match="language: cobol is not known; known: python, none"):
+    with pytest.raises(UsageProblem, match="language: cobol is not known; known: go, python, none"):
         get("cobol")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from pytest_cobbler.config.go import main_directory
 from pytest_cobbler.config.podman import PodmanArguments, PodmanArgumentsField
 from pytest_cobbler.config.values import (
     Arguments,
@@ -21,10 +22,13 @@ from pytest_cobbler.config.values import (
     Label,
     MeasurePrompt,
     ModelName,
+    OptionalRepositoryPath,
     OptionalText,
     OwnDirectory,
     Patterns,
     Program,
+    ProgramName,
+    RepositoryPath,
     Seeds,
     StepCommand,
     StitchPrompt,
@@ -53,19 +57,40 @@ class Config(BaseModel):
         arbitrary_types_allowed=True,
     )
 
-    module_path: OptionalText = Field(None, description="Import or distribution name of the project.")
+    module_path: OptionalText = Field(
+        None,
+        description="Path of the Go module, required for Go; else the import or distribution name.",
+    )
     gen_prefix: BranchPrefix = Field("generation-", description="Prefix of generation branches.")
     generation_branch: Branch = Field(None, description="Which generation, if several are active.")
     base_branch: Branch = Field(
         None,
         description="What a generation starts from and is merged into; default: the branch checked out then.",
     )
-    language: Annotated[Literal["python", "none"] | None, one_of("python", "none")] = Field(
-        None, description="Sources, counting and default gate; default: found out from the tracked files."
+    language: Annotated[Literal["go", "python", "none"] | None, one_of("go", "python", "none")] = Field(
+        None,
+        description="Sources, counting, gate, module file; default: found out from the tracked files.",
     )
-    source_dirs: Directories = Field((), description="Source directories.")
+    source_dirs: Directories = Field((), description="Source directories; required for Go.")
+    go_source_dirs: Directories = Field((), description="source_dirs of a Go project, by its older name.")
     reset_sources: Annotated[Switch | None, one_of("true", "false")] = Field(
-        None, description="Whether start removes the language's sources; default: no for Python."
+        None, description="Whether start removes the language's sources; default: yes for Go, else no."
+    )
+    magefiles_dir: RepositoryPath = Field(
+        PurePosixPath("magefiles"), description="Go: never touched when sources are reset, nor built."
+    )
+    main_package: OptionalText = Field(
+        None,
+        description="Go: the program that the gate builds: its directory, its main.go or its import path.",
+    )
+    binary_name: ProgramName = Field(
+        None, description="Go: what the program is called; default: the name of its directory."
+    )
+    binary_dir: RepositoryPath = Field(
+        PurePosixPath("bin"), description="Go: where programs are built; never committed."
+    )
+    version_file: OptionalRepositoryPath = Field(
+        None, description="File with the version: kept when sources are reset, and no task may change it."
     )
     seed_files: Seeds = Field(
         {}, description="Files written at start: destination to template ({{.Version}}, {{.ModulePath}})."
@@ -168,6 +193,24 @@ class Config(BaseModel):
         return self._path.parent
 
     @property
+    def sources(self) -> tuple[Path, ...]:
+        """The source directories, under whichever name they were written."""
+        return self.source_dirs or self.go_source_dirs
+
+    @property
+    def main_directory(self) -> PurePosixPath | None:
+        """The directory of ``main_package`` in the repository."""
+        return main_directory(self.main_package, self.module_path)
+
+    @property
+    def binary(self) -> PurePosixPath | None:
+        """Where in the repository ``main_package`` is built to."""
+        if self.main_directory is None:
+            return None
+        name = self.binary_name or self.main_directory.name or PurePosixPath(self.module_path or "main").name
+        return self.binary_dir / name
+
+    @property
     def token_path(self) -> Path:
         """The file of the agent's credential; it need not exist."""
         return self.secrets_dir / (self.token_file or self.default_token_file)
@@ -194,12 +237,6 @@ class Config(BaseModel):
 
 
 PLANNED_KEYS: Mapping[str, str] = {
-    "binary_name": "name of the program that the Go gate builds",
-    "binary_dir": "where the Go gate builds",
-    "main_package": "package that the Go gate builds",
-    "go_source_dirs": "source directories of a Go project; source_dirs works now",
-    "version_file": "file with the version that stop tags",
-    "magefiles_dir": "directory of a Go project that is kept when sources are reset",
     "cleanup_dirs": "directories removed after stop and reset",
     "budget_usd": "money per run",
     "task_budget_usd": "money per task",
@@ -210,6 +247,5 @@ PLANNED_KEYS: Mapping[str, str] = {
 PLANNED_VALUES: Mapping[str, tuple[str, ...]] = {
     "agent": ("replay",),
     "agent_network": ("proxy",),
-    "language": ("go",),
 }
 """Values that do nothing yet, by key."""

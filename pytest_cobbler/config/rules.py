@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
 from pytest_cobbler.config.faults import Fault, shown
+from pytest_cobbler.config.go import MODULE_PATH, main_fault
 from pytest_cobbler.config.model import Config
 from pytest_cobbler.config.podman import Volume, overlap
 from pytest_cobbler.config.values import real
@@ -69,6 +70,36 @@ def _directories(config: Config) -> Iterator[Fault]:
         yield Fault(key="secrets_dir", message="is beads_dir, which is committed")
 
 
+def _source_names(config: Config) -> Iterator[Fault]:
+    if config.source_dirs and config.go_source_dirs:
+        yield Fault(key="go_source_dirs", message="the same as source_dirs: write one of them")
+
+
+def _go(config: Config) -> Iterator[Fault]:
+    if config.language == "go" or (config.language is None and config.go_source_dirs):
+        yield from faults_for_go(config)
+    elif config.language is not None:
+        for key in _ONLY_GO:
+            if key in config.model_fields_set and getattr(config, key):
+                yield Fault(key=key, message=f"does nothing with language: {config.language}")
+
+
+def faults_for_go(config: Config) -> Iterator[Fault]:
+    """What is wrong if the project is one in Go, which its files may tell later."""
+    if config.module_path is None:
+        yield Fault(key="module_path", message="required for Go: the path in go.mod")
+    elif not MODULE_PATH.fullmatch(config.module_path):
+        yield Fault(key="module_path", message=f"{shown(config.module_path)} is not the path of a Go module")
+    if not config.sources:
+        yield Fault(key="source_dirs", message='required for Go: the directories of its sources (".": all)')
+    for directory in config.sources:
+        if directory.is_relative_to(config.root / config.binary_dir):
+            name = directory.relative_to(config.root)
+            yield Fault(key="binary_dir", message=f"holds the sources in {name}, and is never committed")
+    if config.main_package and (fault := main_fault(config.main_package, config.module_path)):
+        yield Fault(key="main_package", message=f"{shown(config.main_package)} {fault}")
+
+
 def _podman_words(config: Config) -> Iterator[Fault]:
     for index, message in config.podman_args.wrong:
         yield Fault(key="podman_args", at=(index,), message=message)
@@ -110,6 +141,7 @@ def _taken(volume: Volume, config: Config) -> str:
     return ""
 
 
+_ONLY_GO = ("go_source_dirs", "main_package", "binary_name", "binary_dir", "magefiles_dir")
 _STATE = ("secrets_dir", "beads_dir", "cobbler_dir")
 _TRUSTED = ("measure_prompt", "stitch_prompt", "seed_files")
 _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
@@ -118,6 +150,8 @@ _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("agent", "agent_command"), _agent_command),
     (("default_token_file", "token_file"), _token_files),
     (("secrets_dir", "beads_dir", "cobbler_dir"), _directories),
+    (("source_dirs", "go_source_dirs"), _source_names),
+    (("language", "module_path", "source_dirs", *_ONLY_GO), _go),
     (("podman_args",), _podman_words),
     (("podman_args", "unsafe_podman_args"), _podman_arguments),
     (("podman_args", "unsafe_podman_args", *_STATE, *_TRUSTED), _volumes),

@@ -174,6 +174,29 @@ def _directory(value: object, info: ValidationInfo) -> Path:
     return path
 
 
+def _repository_path(value: object, info: ValidationInfo) -> PurePosixPath:
+    """A place in the tree, whatever lies there in the checkout."""
+    name = text(str(value) if isinstance(value, PurePosixPath) else value)
+    _check_path_text(name)
+    path = PurePosixPath(os.path.normpath(name))
+    if path.is_absolute() or ".." in path.parts or name.startswith("~"):
+        raise Wrong(f"{shown(name)} leaves {root_of(info)}")
+    if path == PurePosixPath(".") or _is_git(path):
+        raise Wrong(f"{shown(name)}: name a path of its own below {root_of(info)}")
+    return path
+
+
+def _optional_repository_path(value: object, info: ValidationInfo) -> PurePosixPath | None:
+    return None if value is None or value == "" else _repository_path(value, info)
+
+
+def _program_name(value: object) -> str | None:
+    name = _optional_text(value)
+    if name is not None and ("/" in name or name in (".", "..") or not name.isprintable()):
+        raise Wrong(f"{shown(name)} is not the name of a file")
+    return name
+
+
 def _own_directory(value: object, info: ValidationInfo) -> Path:
     root = root_of(info)
     path = _directory(value, info)
@@ -411,6 +434,11 @@ Branch = Annotated[str | None, PlainValidator(_branch), _PLAIN, WithJsonSchema(_
 BranchPrefix = Annotated[str, PlainValidator(_branch_prefix), _PLAIN, WithJsonSchema(_STRING)]
 Directory = Annotated[Path, PlainValidator(_directory), _PLAIN, WithJsonSchema(_STRING)]
 OwnDirectory = Annotated[Path, PlainValidator(_own_directory), _PLAIN, WithJsonSchema(_STRING)]
+RepositoryPath = Annotated[PurePosixPath, PlainValidator(_repository_path), _PLAIN, WithJsonSchema(_STRING)]
+OptionalRepositoryPath = Annotated[
+    PurePosixPath | None, PlainValidator(_optional_repository_path), _PLAIN, WithJsonSchema(_STRING)
+]
+ProgramName = Annotated[str | None, PlainValidator(_program_name), _PLAIN, WithJsonSchema(_STRING)]
 Directories = Annotated[tuple[Path, ...], PlainValidator(_directories), _PLAIN, WithJsonSchema(_STRINGS)]
 WorkDirectory = Annotated[Path | None, PlainValidator(_work_directory), _PLAIN, WithJsonSchema(_STRING)]
 MeasurePrompt = Annotated[Path | None, PlainValidator(_prompt("OutputPath")), _PLAIN, WithJsonSchema(_STRING)]

@@ -71,7 +71,7 @@ class Measuring:
     def _work(self) -> Measured:
         run = self._run
         run.look_around()
-        existing = run.tracker.tasks().result()
+        existing = [task for task in run.tracker.tasks().result() if not run.is_past(task)]
         errors: list[str] = []
         previous = ""
         cause, summary, details = "agent", "", ""
@@ -196,6 +196,8 @@ class Measuring:
         """Create the tasks, all or none."""
         run = self._run
         began = time.monotonic()
+        counted = run.lines.at(run.tip())
+        self._record = replace(self._record, lines_before=counted, lines_after=counted)
         taken, left = select(proposals, run.config.max_issues)
         tasks: tuple[Task, ...] = ()
         if taken:

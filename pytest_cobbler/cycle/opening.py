@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.lines import SourceLines
 from pytest_cobbler.cycle.parts import (
     NESTED,
     check_templates,
@@ -155,6 +156,8 @@ def open_run(
             sandbox=sandbox,
             agent=agent,
             gate=gate,
+            language=language,
+            lines=SourceLines(repository, language),
             checkout=checkout,
             worktrees=worktrees,
             journal=Journal(directory / "journal.jsonl", scrub),

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from pytest_cobbler.agents.base import Usage
+from pytest_cobbler.languages import LineCount
 
 
 class Verdict(StrEnum):
@@ -27,7 +28,8 @@ class Verdict(StrEnum):
 class Record:
     """What an item used, over all its attempts; seconds are wall time.
 
-    ``queue_seconds``: waiting for a slot, the tracker or the landing lane.
+    ``queue_seconds``: waiting for a slot, the tracker or the landing lane. ``lines_before``,
+    ``lines_after``: of the sources on the branch, where the item came so far.
     """
 
     attempts: int = 0
@@ -39,6 +41,8 @@ class Record:
     insertions: int = 0
     deletions: int = 0
     files: int = 0
+    lines_before: LineCount | None = None
+    lines_after: LineCount | None = None
     started_at: str = ""
     transcript: str = ""
 
@@ -77,10 +81,15 @@ class Record:
                 "cost_usd": self.usage.cost_usd,
                 "model": self.usage.model,
                 "diff": {"files": self.files, "insertions": self.insertions, "deletions": self.deletions},
+                **self._lines(),
                 **more,
             },
             ensure_ascii=False,
         )
+
+    def _lines(self) -> dict[str, object]:
+        counted = {"loc_before": self.lines_before, "loc_after": self.lines_after}
+        return {name: asdict(count) for name, count in counted.items() if count}
 
 
 @dataclass(frozen=True, kw_only=True)

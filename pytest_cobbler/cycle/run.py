@@ -11,10 +11,12 @@ from pathlib import Path
 
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.lines import SourceLines
 from pytest_cobbler.cycle.prompts import DOCUMENT_BUDGET, Document, NeedFacts
 from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.gate import Gate
+from pytest_cobbler.languages import Language
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.report.journal import Journal
 from pytest_cobbler.repository.checks import PROTECTED, PROTECTED_TABLE, Policy, read_change, shown
@@ -83,6 +85,8 @@ class Run:
     sandbox: Sandbox
     agent: Agent
     gate: Gate
+    language: Language
+    lines: SourceLines
     checkout: GateCheckout
     worktrees: Worktrees
     journal: Journal
@@ -115,7 +119,12 @@ class Run:
     @property
     def protected(self) -> tuple[str, ...]:
         """Patterns of paths that no change may touch, as they are held."""
-        return tuple(dict.fromkeys((*PROTECTED, *self._named_files(), *self.config.protected_paths)))
+        ours = (*PROTECTED, *self._named_files(), *(f"{path}/**" for path in self._never_committed))
+        return tuple(dict.fromkeys((*ours, *self.config.protected_paths)))
+
+    @property
+    def _never_committed(self) -> tuple[str, ...]:
+        return (str(self.config.binary_dir),) if self.language.name == "go" else ()
 
     def _named_files(self) -> Iterable[str]:
         """Files of the repository that the configuration takes its word from."""
@@ -124,6 +133,8 @@ class Run:
         for path in (*trusted, *self.config.seed_files.values()):
             if path is not None and Path(path).is_relative_to(root):
                 yield str(Path(path).relative_to(root))
+        if self.config.version_file:
+            yield str(self.config.version_file)
 
     @property
     def protected_shown(self) -> tuple[str, ...]:
@@ -135,6 +146,7 @@ class Run:
             allowed=tuple(self.config.allow_paths),
             secrets=self.agent.secrets,
             marked=tuple(marked),
+            left_out=self._never_committed,
         )
 
     def tip(self) -> str:
@@ -145,6 +157,12 @@ class Run:
                 f"branch {self.generation.name} is gone", "The commits are in the reflog, and in the tracker."
             )
         return tip
+
+    def is_past(self, task: Task) -> bool:
+        """Whether a task was closed for sources that this generation began without."""
+        if not self.generation.reset or task.status != "closed":
+            return False
+        return task.id not in self.finished and self.generation.name not in task.labels
 
     def next_number(self, task_id: str) -> int:
         """The number of a task's next attempt: rising over all runs."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 
 from pytest_cobbler.config import Config
-from pytest_cobbler.errors import RepositoryError
-from pytest_cobbler.languages import Language, detect, get
+from pytest_cobbler.config.rules import faults_for_go
+from pytest_cobbler.errors import RepositoryError, UsageProblem
+from pytest_cobbler.languages import Go, Language, detect, get
 from pytest_cobbler.repository.generations import Changes, Generation, create_generation
 from pytest_cobbler.repository.repository import Repository
 
@@ -54,32 +56,66 @@ def start_generation(config: Config, repository: Repository, language: Language,
 
 
 def language_of(config: Config, repository: Repository) -> Language:
-    """The language that is configured, else the one that the base's files show."""
-    if config.language:
-        return get(config.language)
+    """The language that is configured, else the one that the base's files show.
+
+    Raises:
+        UsageProblem: the files show Go, and the configuration lacks what Go needs.
+    """
+    language = _named(config, repository)
+    if language.name != "go":
+        return language
+    if faults := list(faults_for_go(config)):
+        raise UsageProblem(
+            f"go.mod: this is a Go module, and {config.path.name} does not go with it",
+            "\n".join(f"{fault.where}: {fault.message}" for fault in faults)
+            + "\nOr write which language it is: `language: python`, or `none` with a gate of your own.",
+        )
+    return Go(
+        main=config.main_directory,
+        binary=config.binary,
+        kept=config.magefiles_dir,
+        offline=config.gate_network == "none",
+    )
+
+
+def _named(config: Config, repository: Repository) -> Language:
+    if config.language or config.go_source_dirs:
+        return get(config.language or "go")
     base = config.base_branch
     commit = repository.read_ref(f"refs/heads/{base}") if base else repository.head_commit()
     return detect(repository.files(commit) if commit else ())
 
 
 def starting_files(config: Config, repository: Repository, language: Language, start: str) -> Changes:
-    """What ``Start generation`` changes: sources, if they are to be reset, and seed files."""
-    remove: tuple[str, ...] = ()
-    if config.reset_sources:
-        tracked = repository.files(repository.tree_of(start))
-        remove = tuple(path for path in tracked if _is_reset(config, language, PurePosixPath(path)))
-    return Changes(reset=bool(config.reset_sources), remove=remove, write=lambda name: _seeds(config, name))
-
-
-def _is_reset(config: Config, language: Language, path: PurePosixPath) -> bool:
-    inside = not config.source_dirs or any(
-        path.is_relative_to(PurePosixPath(directory)) for directory in _relative(config)
+    """What ``Start generation`` changes: sources that are to be reset, the module file, seed files."""
+    reset = language.resets_sources if config.reset_sources is None else config.reset_sources
+    module = _module_file(config, repository, language, start, anew=reset)
+    return Changes(
+        reset=reset,
+        remove=tuple(_reset_sources(config, repository, language, start)) if reset else (),
+        write=lambda name: module | _seeds(config, name),
     )
-    return inside and language.is_source(path)
 
 
-def _relative(config: Config) -> list[str]:
-    return [directory.relative_to(config.root).as_posix() for directory in config.source_dirs]
+def _reset_sources(config: Config, repository: Repository, language: Language, start: str) -> Iterator[str]:
+    directories = [PurePosixPath(directory.relative_to(config.root)) for directory in config.sources]
+    submodules = repository.submodules(start)
+    for name in repository.files(repository.tree_of(start)):
+        path = PurePosixPath(name)
+        inside = not directories or any(path.is_relative_to(directory) for directory in directories)
+        if inside and language.is_source(path) and path != config.version_file and name not in submodules:
+            yield name
+
+
+def _module_file(
+    config: Config, repository: Repository, language: Language, start: str, *, anew: bool
+) -> dict[str, bytes]:
+    """The module file: with the configured name if sources are reset, else only where there is none."""
+    for name in language.module_files if config.module_path else ():
+        found = repository.read_file(start, name)
+        if (anew or found is None) and (made := language.module_file(found, config.module_path or "")):
+            return dict([made])
+    return {}
 
 
 def _seeds(config: Config, generation: str) -> dict[str, bytes]:

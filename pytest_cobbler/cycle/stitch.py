@@ -289,7 +289,12 @@ class Stitching:
         assert landing.merged is not None
         size = size_of(run.repository, landing.merged.tip, landing.commit)
         self._record = replace(
-            self._record, files=size.files, insertions=size.insertions, deletions=size.deletions
+            self._record,
+            files=size.files,
+            insertions=size.insertions,
+            deletions=size.deletions,
+            lines_before=run.lines.at(landing.merged.tip),
+            lines_after=run.lines.at(landing.commit),
         )
         drop_attempts(run.repository, run.generation.name, self._task.id)
         self._drop_task_branch()

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.languages.base import Language, LineCount, Step
+from pytest_cobbler.languages.go import Go
 from pytest_cobbler.languages.none import NoLanguage
 from pytest_cobbler.languages.python import Python
 
-__all__ = ["Language", "LineCount", "Step", "detect", "get"]
+__all__ = ["Go", "Language", "LineCount", "Step", "detect", "get"]
 
-_LANGUAGES: Mapping[str, Language] = {"python": Python(), "none": NoLanguage()}
+_LANGUAGES: Mapping[str, Language] = {"go": Go(), "python": Python(), "none": NoLanguage()}
 
 
 def get(name: str) -> Language:
@@ -27,19 +28,9 @@ def get(name: str) -> Language:
 
 
 def detect(tracked: Iterable[str]) -> Language:
-    """The language of a repository with the files ``tracked`` (git's paths); ``none`` if nothing tells.
-
-    Raises:
-        UsageProblem: it is a Go module, which needs a word of the configuration.
-    """
+    """The language of a repository with the files ``tracked`` (git's paths); ``none`` if nothing tells."""
     paths = frozenset(tracked)
-    if "go.mod" in paths:
-        raise UsageProblem(
-            "go.mod: this is a Go module, and the language go is planned, not available in this version",
-            "Set in configuration.yaml `language: none` with build_command and test_command, for example "
-            "`go build ./...` and `go test ./...`; or `language: python` if that is what is to be generated.",
-        )
-    python = get("python")
-    if not paths.isdisjoint(python.module_files) or any(path.endswith(".py") for path in paths):
-        return python
-    return get("none")
+    for name in ("go", "python"):
+        if not paths.isdisjoint(get(name).module_files):
+            return get(name)
+    return get("python" if any(path.endswith(".py") for path in paths) else "none")

@@ -49,7 +49,14 @@ class Language(Protocol):
         """Files at the root that describe the module to the language's tools."""
         ...
 
-    def is_source(self, path: PurePosixPath) -> bool: ...
+    @property
+    def resets_sources(self) -> bool:
+        """Whether a generation begins without the sources where ``reset_sources`` says nothing."""
+        ...
+
+    def is_source(self, path: PurePosixPath) -> bool:
+        """Whether ``path`` is a source file of the project's own."""
+        ...
 
     def is_test(self, path: PurePosixPath) -> bool:
         """Whether ``path`` is a source file that belongs to tests."""
@@ -71,11 +78,16 @@ class Language(Protocol):
         """The default steps that there are, in order."""
         ...
 
+    def module_file(self, found: bytes | None, module_path: str) -> tuple[str, bytes] | None:
+        """Path and content of the file that names the module, made from what was ``found`` there."""
+        ...
+
 
 class NamedSources:
     """A language whose sources are told by their names, and whose tests are told by ``is_test``."""
 
     source_patterns: tuple[str, ...] = ()
+    resets_sources = False
 
     def is_source(self, path: PurePosixPath) -> bool:
         return any(path.match(pattern) for pattern in self.source_patterns)
@@ -100,6 +112,9 @@ class NamedSources:
 
     def gate(self) -> tuple[Step, ...]:
         return tuple(step for step in (self.default_build(), self.default_test()) if step is not None)
+
+    def module_file(self, found: bytes | None, module_path: str) -> tuple[str, bytes] | None:
+        return None
 
 
 def lines(content: bytes) -> int:

@@ -136,7 +136,8 @@ class Policy:
     """What to hold a change to.
 
     ``protected`` and ``allowed`` are patterns (``*`` within a name, ``**`` across directories); ``secrets``
-    the values that must not be committed; ``marked`` the files into which we put conflict markers.
+    the values that must not be committed; ``marked`` the files into which we put conflict markers;
+    ``left_out`` directories whose new files a harvest does not take.
     """
 
     protected: tuple[str, ...] = PROTECTED
@@ -144,6 +145,7 @@ class Policy:
     secrets: tuple[str, ...] = ()
     largest_file: int = 50 * 1024 * 1024
     marked: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def shown(path: bytes) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -85,7 +86,7 @@ def harvest(
     directory.mkdir()
     try:
         with (directory / "output").open("w+b") as output:
-            _run_job(worktree, repository, sandbox, owner, directory, output, cancellation)
+            _run_job(worktree, repository, sandbox, owner, directory, output, cancellation, policy.left_out)
             records = _read_records(output)
             quarantine = _receive(directory / "quarantine.git", repository, output)
         tree = _tree_of(records, repository)
@@ -145,6 +146,7 @@ def _run_job(
     directory: Path,
     output: IO[bytes],
     cancellation: Cancellation | None,
+    left_out: Sequence[str],
 ) -> None:
     git_dir = directory / "git"
     init_bare(
@@ -154,6 +156,8 @@ def _run_job(
         shallow=repository.shallow,
         settings=_HARVEST_SETTINGS,
     )
+    (git_dir / "info").mkdir()
+    (git_dir / "info" / "exclude").write_text("".join(f"{_ignoring(path)}\n" for path in left_out))
     # With its time: git reads again what changed in the second in which the index was written.
     shutil.copy2(worktree.index, git_dir / "index")
     if owner:
@@ -191,6 +195,11 @@ def _run_job(
     if not completed.ok:
         how = f"exit {completed.status}" if completed.cause == "exited" else completed.cause
         raise HarvestError(f"harvest failed ({how})", evidence=completed.stderr)
+
+
+def _ignoring(directory: str) -> str:
+    """A line of a .gitignore for this directory at the top and no other."""
+    return "/" + re.sub(r"([\\*?\[ ])", r"\\\1", directory) + "/"
 
 
 def _read_records(output: IO[bytes], *, needs_pack: bool = True) -> dict[str, list[str]]:

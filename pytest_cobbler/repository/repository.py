@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ OLDEST_GIT = (2, 38)
 STALE = 5.0
 """Seconds for which a lock file of git on one of our refs must have been the same to be a dead process's."""
 
+_READ_AT_ONCE = 500
 _USER_CONFIGURATION = re.compile(r"GIT_CONFIG_\w+|XDG_CONFIG_HOME")
 
 
@@ -277,6 +278,33 @@ class Repository:
     def files(self, tree: str) -> list[str]:
         """Paths of a tree, undecodable bytes escaped."""
         return [os.fsdecode(path) for path in self.objects.fields("ls-tree", "-r", "-z", "--name-only", tree)]
+
+    def submodules(self, tree: str) -> set[str]:
+        """Paths of a tree where other repositories lie."""
+        return {path for mode, _, path in self._entries(tree) if mode == "160000"}
+
+    def blobs(self, tree: str) -> dict[str, str]:
+        """Path -> object id of every regular file of a tree."""
+        return {path: blob for mode, blob, path in self._entries(tree) if mode.startswith("100")}
+
+    def _entries(self, tree: str) -> Iterator[tuple[str, str, str]]:
+        """Mode, object id and path."""
+        for entry in self.objects.fields("ls-tree", "-r", "-z", "--full-tree", tree):
+            facts, _, path = entry.partition(b"\t")
+            mode, _, name = facts.decode().split(" ")
+            yield mode, name, os.fsdecode(path)
+
+    def read_blobs(self, blobs: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Each blob with its content, a few at a time."""
+        for first in range(0, len(blobs), _READ_AT_ONCE):
+            asked = "".join(f"{blob}\n" for blob in blobs[first : first + _READ_AT_ONCE]).encode()
+            answer = self.objects.run("cat-file", "--batch=%(objectname) %(objectsize)", stdin=asked).stdout
+            start = 0
+            while start < len(answer):
+                end = answer.index(b"\n", start)
+                blob, size = answer[start:end].decode().split(" ")
+                start = end + 1 + int(size) + 1
+                yield blob, answer[end + 1 : start - 1]
 
     def read_file(self, revision: str, path: str) -> bytes | None:
         """The content of a regular file at ``revision``, or ``None``."""

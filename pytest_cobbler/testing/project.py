@@ -21,7 +21,7 @@ from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import host_environment
 from pytest_cobbler.process import run as run_process
 from pytest_cobbler.testing.agent import StandInAgent
-from pytest_cobbler.testing.samples import python_sample
+from pytest_cobbler.testing.samples import go_sample, python_sample
 from pytest_cobbler.tracker.base import Task
 
 __all__ = ["Case", "LandedCommit", "Project", "RunResult", "Running"]
@@ -181,6 +181,20 @@ class Project:
             language="python",
             build_command=None,
             test_command=pytest_command,
+            spec_globs={"vision": "docs/*.md"},
+        )
+
+    def go_sample(self) -> None:
+        """Make it a small Go module with a program and a test; the gate is Go's own."""
+        self.write(go_sample())
+        self.configure(
+            language="go",
+            module_path="example.com/calculator",
+            source_dirs=["."],
+            main_package="cmd/calculator",
+            reset_sources=False,
+            build_command=None,
+            test_command=None,
             spec_globs={"vision": "docs/*.md"},
         )
 

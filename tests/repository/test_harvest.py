@@ -463,3 +463,32 @@ class TestAFailureIsNeverNoChange:
                 host_bench.sandbox.owner,
                 cancellation,
             )
+
+
+class TestWhatIsLeftOut:
+    """A directory of programs that agents build: never committed."""
+
+    POLICY = Policy(protected=("bin/**",), left_out=("bin",))
+    BUILDS = "mkdir -p bin/deep src/bin; echo x >bin/tool; echo x >bin/deep/x; echo new >src/bin/new"
+
+    def test_what_is_new_in_it(self, bench: Bench) -> None:
+        found = bench.harvested(self.BUILDS, self.POLICY)
+        assert (found.change.paths, found.refusals) == (("src/bin/new",), ())
+        assert found.ignored == ("bin/",)
+
+    def test_also_what_was_added_by_the_agents_git(self, host_bench: Bench) -> None:
+        found = host_bench.harvested(f"{self.BUILDS}; git add --force --all; git commit -qm all", self.POLICY)
+        assert (found.change.paths, found.refusals) == (("src/bin/new",), ())
+
+    def test_and_what_gets_in_by_force_is_refused(self, host_bench: Bench) -> None:
+        found = host_bench.harvested(f"{self.BUILDS}; echo '!/bin/' >.gitignore", self.POLICY)
+        assert [str(refusal) for refusal in found.refusals] == [
+            "bin/deep/x: a protected path",
+            "bin/tool: a protected path",
+        ]
+
+    def test_a_name_is_only_a_name(self, host_bench: Bench) -> None:
+        found = host_bench.harvested(
+            "mkdir 'o*t [x]' out; echo x >'o*t [x]/x'; echo x >out/x", Policy(left_out=("o*t [x]",))
+        )
+        assert found.change.paths == ("out/x",)

@@ -1,0 +1,144 @@
+"""Go: built by ``go build``, tested by ``go vet`` and ``go test``."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pytest_cobbler.languages.base import NamedSources, Step
+
+LANGUAGE_VERSION = "1.24"
+"""Of a new ``go.mod``: without one a module has the language of Go 1.16."""
+
+# GOFLAGS stays what the image or the configuration says; without it go itself takes vendor/ where there is
+# one, and else never changes go.mod, so that what passes here passes for everybody.
+#
+# One cache for both steps and for nobody else: what a gate leaves behind, the next one would run. What the
+# image brings (GOCACHE) is linked, not copied, because it may be large; a container cannot write through it.
+_PREPARE = """\
+PATH=$PATH:/usr/local/go/bin
+command -v go >/dev/null || {
+  echo "there is no go where the gate runs: choose another gate_image or set build_command" >&2
+  exit 127
+}
+cache=$HOME/go-build
+if [ ! -d "$cache" ]; then
+  mkdir -p "$cache"
+  if [ -d "${GOCACHE:-}" ]; then cp -R -s "$GOCACHE/." "$cache/"; fi
+fi
+workspace=off
+if [ -f go.work ]; then workspace=$PWD/go.work; fi
+export PATH GOCACHE="$cache" GOENV=off GOTOOLCHAIN=local GOWORK="$workspace"
+"""
+
+_OFFLINE = "export GOPROXY=off\n"
+
+# Every package, broken ones too, but for those in magefiles_dir, which are tools and not what is generated.
+_PACKAGES = """\
+packages=
+if [ -f go.mod ]; then
+  module=$(go list -m) && all=$(go list -e ./...) || exit
+  for package in $all; do
+    case $package in "$module"/{kept} | "$module"/{kept}/*) ;; *) packages="$packages $package" ;; esac
+  done
+elif [ -n "$(find . -name '[!._]*.go' ! -path './{kept_glob}/*' ! -path '*/[._]*/*' | head -n 1)" ]; then
+  echo "there are Go files, but no go.mod at the top of the repository" >&2
+  exit 1
+fi
+"""
+
+_BUILD = """\
+if [ -z "$packages" ]; then
+  echo "build: no packages yet"
+  exit 0
+fi
+go build -o /dev/null $packages || exit
+"""
+
+_BUILD_MAIN = """\
+if [ -n "$(find {main} -maxdepth 1 -name '*.go' 2>/dev/null | head -n 1)" ]; then
+  go build -o {binary} {main}
+else
+  echo "build: no {shown} yet"
+fi
+"""
+
+_TEST = """\
+if [ -z "$packages" ]; then
+  echo "tests: none yet"
+  exit 0
+fi
+go vet $packages || exit
+tested=$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $packages) || exit
+if [ -z "$tested" ]; then
+  echo "tests: none yet"
+  exit 0
+fi
+go test $packages
+"""
+
+MAGEFILES = PurePosixPath("magefiles")
+_MODULE = re.compile(r'^module[ \t]*(?:\([^)]*\)|"[^"\n]*"|`[^`\n]*`|[^\s(/]\S*)', re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Go(NamedSources):
+    """``main`` is the directory of the program that the gate builds to ``binary``; ``kept`` is magefiles_dir.
+
+    ``offline``: the gate has no network, and go is not to look for one.
+    """
+
+    main: PurePosixPath | None = None
+    binary: PurePosixPath | None = None
+    kept: PurePosixPath = MAGEFILES
+    offline: bool = True
+
+    name = "go"
+    source_patterns = ("*.go",)
+    module_files = ("go.mod",)
+    resets_sources = True
+
+    def is_source(self, path: PurePosixPath) -> bool:
+        others = "vendor" in path.parts[:-1] or path.is_relative_to(self.kept)
+        return super().is_source(path) and not others
+
+    def is_test(self, path: PurePosixPath) -> bool:
+        return self.is_source(path) and path.name.endswith("_test.go")
+
+    def default_build(self) -> Step:
+        script, shown = _BUILD, "go build ./..."
+        if self.main and self.binary:
+            main, binary = shlex.quote(f"./{self.main}"), shlex.quote(str(self.binary))
+            script += _BUILD_MAIN.format(main=main, binary=binary, shown=_plain(self.main))
+            shown += f"; go build -o {binary} {main}"
+        return Step(name="build", argv=("sh", "-c", self._prepare() + script), shown=shown)
+
+    def default_test(self) -> Step:
+        return Step(
+            name="test", argv=("sh", "-c", self._prepare() + _TEST), shown="go vet ./...; go test ./..."
+        )
+
+    def _prepare(self) -> str:
+        kept = str(self.kept)
+        packages = _PACKAGES.format(kept=shlex.quote(kept), kept_glob=_plain(self.kept))
+        return _PREPARE + (_OFFLINE if self.offline else "") + packages
+
+    def module_file(self, found: bytes | None, module_path: str) -> tuple[str, bytes]:
+        """``go.mod`` with the name of the module; what it requires stays, as do ``go.sum`` and ``vendor/``.
+
+        So the versions are those that the image or ``vendor/`` has, and nobody asks a network.
+        """
+        name = f"module {module_path}"
+        if found is None:
+            return "go.mod", f"{name}\n\ngo {LANGUAGE_VERSION}\n".encode()
+        text = found.decode("utf-8", "surrogateescape")
+        renamed, lines = _MODULE.subn(lambda _: name, text, count=1)
+        text = renamed if lines else f"{name}\n\n{text}"
+        return "go.mod", text.encode("utf-8", "surrogateescape")
+
+
+def _plain(path: PurePosixPath) -> str:
+    """A path for a script's message or pattern: nothing in it means anything to the shell."""
+    return re.sub(r"[^\w./ -]", "?", str(path))

@@ -1,0 +1,263 @@
+"""Go: what its sources are, its module file, and its default gate, run as the gate runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from pytest_cobbler.languages import Go, LineCount, Step, detect, get
+from tests.parts import need
+from tests.toolchain import go_cache, go_root
+
+__all__ = ["go_cache", "go_root"]
+
+GO = Go()
+PROGRAM = Go(main=PurePosixPath("cmd/calc"), binary=PurePosixPath("bin/calc"))
+MODULE = "module example.com/calc\n\ngo 1.24\n"
+SUM = "package calc\n\nfunc Sum(a, b int) int { return a + b }\n"
+
+
+# What it knows of files
+
+
+@pytest.mark.parametrize("tracked", [["go.mod"], ["go.mod", "pyproject.toml"], ["a.py", "go.mod"]])
+def test_a_go_module_is_go(tracked: list[str]) -> None:
+    assert detect(tracked).name == "go"
+    assert detect(["deep/go.mod"]).name == "none"
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "test"),
+    [
+        ("a.go", True, False),
+        ("pkg/a_test.go", True, True),
+        ("test/a.go", True, False),
+        ("vendor/x/a.go", False, False),
+        ("pkg/vendor/a_test.go", False, False),
+        ("pkg/vendor.go", True, False),
+        ("magefiles/build.go", False, False),
+        ("pkg/magefiles/build.go", True, False),
+        ("go.mod", False, False),
+    ],
+)
+def test_what_go_calls_source_and_test(path: str, source: bool, test: bool) -> None:
+    assert (GO.is_source(PurePosixPath(path)), GO.is_test(PurePosixPath(path))) == (source, test)
+
+
+def test_lines_are_counted_by_kind() -> None:
+    files = {"a.go": b"1\n2\n", "a_test.go": b"1\n", "vendor/x/x.go": b"1\n", "magefiles/m.go": b"1\n"}
+    counted = GO.count((PurePosixPath(path), content) for path, content in files.items())
+    assert counted == LineCount(production=2, test=1)
+
+
+# The module file
+
+
+def test_a_new_module_file_has_a_name_and_a_language() -> None:
+    assert GO.module_file(None, "example.com/calc") == ("go.mod", MODULE.encode())
+
+
+REQUIRES = "go 1.25\n\nrequire example.com/dep v1.2.3\n"
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        f"module old\n\n{REQUIRES}",
+        f'module "old" // kept\n\n{REQUIRES}',
+        f"// Deprecated: kept\nmodule (\n\told\n)\n\n{REQUIRES}",
+        REQUIRES,
+    ],
+)
+def test_an_old_module_file_is_renamed_and_keeps_what_it_requires(found: str) -> None:
+    path, content = GO.module_file(found.encode(), "example.com/calc")
+    assert path == "go.mod"
+    assert content.decode().count("module example.com/calc") == 1
+    assert content.endswith(REQUIRES.encode())
+    assert b"old" not in content
+    assert (b"kept" in content) == ("kept" in found)
+
+
+# The default gate
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    return tree
+
+
+def check(expected: int) -> str:
+    test = f'if Sum(1, 2) != {expected} {{ t.Fatal("wrong sum") }}'
+    return f'package calc\n\nimport "testing"\n\nfunc TestSum(t *testing.T) {{ {test} }}\n'
+
+
+PRINTS = 'package main\n\nimport "example.com/calc"\n\nfunc main() { println(calc.Sum(1, 2)) }\n'
+MAIN = {"cmd/calc/main.go": PRINTS}
+
+
+def write(tree: Path, files: Mapping[str, str]) -> None:
+    for name, content in files.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(content)
+
+
+def run(
+    step: Step, tree: Path, *, script: str = "", path: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    home = tree.parent / "home"
+    home.mkdir(exist_ok=True)
+    go = "" if path else f":{need('go').parent}"
+    return subprocess.run(
+        ["/bin/sh", "-c", script or step.argv[2]],
+        cwd=tree,
+        env={"PATH": path or f"{os.environ['PATH']}{go}", "HOME": os.fspath(home), **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+
+
+def gate(language: Go, tree: Path, cache: Path) -> tuple[list[int], str]:
+    """The exit statuses of the steps, up to the first that is not 0, and what they said."""
+    statuses, said = [], ""
+    for step in language.gate():
+        done = run(step, tree, GOCACHE=os.fspath(cache))
+        statuses.append(done.returncode)
+        said += done.stdout
+        if done.returncode:
+            break
+    return statuses, said
+
+
+def test_the_gate_builds_then_vets_and_tests() -> None:
+    assert [(step.name, step.shown) for step in GO.gate()] == [
+        ("build", "go build ./..."),
+        ("test", "go vet ./...; go test ./..."),
+    ]
+    assert PROGRAM.gate()[0].shown == "go build ./...; go build -o bin/calc ./cmd/calc"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [{}, {"go.mod": MODULE}, {"go.mod": MODULE, "README.md": "", "cmd/calc/README.md": ""}],
+    ids=["empty", "module", "documents"],
+)
+def test_an_empty_start_passes_and_says_so(tree: Path, go_cache: Path, files: dict[str, str]) -> None:
+    write(tree, files)
+    statuses, said = gate(PROGRAM, tree, go_cache)
+    assert statuses == [0, 0]
+    assert "build: no packages yet" in said
+    assert said.endswith("tests: none yet\n")
+
+
+def test_packages_without_tests_and_without_the_program_pass_and_say_so(tree: Path, go_cache: Path) -> None:
+    write(tree, {"go.mod": MODULE, "calc.go": SUM})
+    statuses, said = gate(PROGRAM, tree, go_cache)
+    assert (statuses, said) == ([0, 0], "build: no cmd/calc yet\ntests: none yet\n")
+
+
+def test_the_program_is_built_into_its_directory(tree: Path, go_cache: Path) -> None:
+    write(tree, {"go.mod": MODULE, "calc.go": SUM, "calc_test.go": check(3), **MAIN})
+    statuses, said = gate(PROGRAM, tree, go_cache)
+    assert statuses == [0, 0]
+    assert "ok  \texample.com/calc" in said
+    built = subprocess.run([tree / "bin" / "calc"], capture_output=True, text=True)
+    assert built.stderr == "3\n"
+    assert sorted(path.name for path in tree.iterdir()) == ["bin", "calc.go", "calc_test.go", "cmd", "go.mod"]
+
+
+@pytest.mark.parametrize(
+    ("files", "statuses", "said"),
+    [
+        ({"calc.go": SUM + "func Broken() int { }\n"}, [1], "missing return"),
+        ({"calc.go": "packag calc\n"}, [1], "expected 'package'"),
+        (
+            {"calc.go": SUM, "cmd/calc/main.go": "package main\n\nfunc main() { nowhere() }\n"},
+            [1],
+            "undefined",
+        ),
+        ({"calc.go": SUM, "calc_test.go": check(4)}, [0, 1], "wrong sum"),
+        ({"calc.go": SUM, "calc_test.go": 'package calc\n\nvar x int = ""\n'}, [0, 1], "cannot use"),
+        (
+            {"calc.go": SUM + "func Loop(n *int) { n = n }\n", "calc_test.go": check(3)},
+            [0, 1],
+            "self-assignment",
+        ),
+        ({"calc.go": 'package calc\n\nimport _ "example.com/dep"\n'}, [1], "no required module provides"),
+        ({"go.mod": MODULE.replace("1.24", "1.99"), "calc.go": SUM}, [1], "go.mod requires go >= 1.99"),
+        ({"go.mod": "modul x\n", "calc.go": SUM}, [1], "go.mod:1"),
+    ],
+    ids=["build", "syntax", "program", "test", "test-build", "vet", "dependency", "toolchain", "module"],
+)
+def test_what_is_wrong_fails_and_is_shown(
+    tree: Path, go_cache: Path, files: dict[str, str], statuses: list[int], said: str
+) -> None:
+    write(tree, {"go.mod": MODULE, **files})
+    found, output = gate(PROGRAM, tree, go_cache)
+    assert found == statuses
+    assert said in output
+
+
+def test_go_files_without_a_module_are_no_empty_start(tree: Path, go_cache: Path) -> None:
+    write(tree, {"calc.go": SUM})
+    statuses, said = gate(GO, tree, go_cache)
+    assert (statuses, said) == ([1], "there are Go files, but no go.mod at the top of the repository\n")
+
+
+def test_vendored_packages_are_used_and_no_network(tree: Path, go_cache: Path) -> None:
+    write(
+        tree,
+        {
+            "go.mod": f"{MODULE}\nrequire example.com/dep v1.0.0\n",
+            "calc.go": 'package calc\n\nimport _ "example.com/dep"\n',
+            "vendor/modules.txt": "# example.com/dep v1.0.0\n## explicit\nexample.com/dep\n",
+            "vendor/example.com/dep/dep.go": "package dep\n",
+        },
+    )
+    assert gate(GO, tree, go_cache)[0] == [0, 0]
+    (tree / "vendor" / "modules.txt").unlink()
+    statuses, said = gate(GO, tree, go_cache)
+    assert statuses == [1]
+    assert "inconsistent vendoring" in said
+
+
+def test_the_magefiles_are_no_part_of_it(tree: Path, go_cache: Path) -> None:
+    mage = 'package main\n\nimport _ "example.com/mage"\n'
+    write(tree, {"magefiles/build.go": mage})
+    assert gate(GO, tree, go_cache) == ([0, 0], "build: no packages yet\ntests: none yet\n")
+    write(tree, {"go.mod": MODULE, "calc.go": SUM})
+    assert gate(GO, tree, go_cache)[0] == [0, 0]
+    assert gate(Go(kept=PurePosixPath("tools")), tree, go_cache)[0] == [1]
+
+
+def test_the_cache_of_the_image_is_used_and_never_changed(tree: Path, go_cache: Path) -> None:
+    before = sorted((path, path.stat().st_size) for path in go_cache.rglob("*"))
+    write(tree, {"go.mod": MODULE, "calc.go": SUM + "func More() {}\n", "calc_test.go": check(3)})
+    assert gate(GO, tree, go_cache)[0] == [0, 0]
+    own = tree.parent / "home" / "go-build"
+    assert sum(path.is_symlink() for path in own.rglob("*")) > 50
+    assert any(path.is_file() and not path.is_symlink() for path in own.rglob("*-d"))
+    assert sorted((path, path.stat().st_size) for path in go_cache.rglob("*")) == before
+
+
+def test_without_go_the_image_is_named(tree: Path, tmp_path: Path) -> None:
+    if Path("/usr/local/go/bin/go").exists():
+        script = {step.name: step.argv[2].replace("/usr/local/go/bin", "/nowhere") for step in GO.gate()}
+    else:
+        script = {step.name: step.argv[2] for step in GO.gate()}
+    for step in GO.gate():
+        done = run(step, tree, script=script[step.name], path=os.fspath(tmp_path))
+        assert done.returncode == 127
+        assert done.stdout.startswith("there is no go where the gate runs")
+
+
+def test_the_steps_are_known_by_name() -> None:
+    assert get("go").gate() == GO.gate()

@@ -1,0 +1,63 @@
+"""The real Go, and what it has built before: a cold build of the standard library takes half a minute."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.testing.samples import go_sample
+from tests.parts import need
+
+__all__ = ["go_cache", "go_root"]
+
+
+@pytest.fixture(scope="session")
+def go_root() -> Path:
+    """The directory of Go's toolchain."""
+    said = subprocess.run([need("go"), "env", "GOROOT"], capture_output=True, text=True, check=True)
+    return Path(said.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def go_cache(go_root: Path) -> Path:
+    """A build cache as an image would bring it: filled by the sample, once for each version of Go.
+
+    It stays in the temporary directory; tests only read it.
+    """
+    version = (go_root / "VERSION").read_text().split()[0]
+    cache = Path(tempfile.gettempdir()) / f"cobbler-test-{version}-{os.getuid()}"
+    with cache.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not cache.is_dir():
+            _fill(cache, go_root / "bin" / "go")
+    return cache
+
+
+def _fill(cache: Path, go: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix=f"{cache.name}-", dir=cache.parent) as name:
+        directory = Path(name)
+        for path, content in go_sample().items():
+            (directory / "tree" / path).parent.mkdir(parents=True, exist_ok=True)
+            (directory / "tree" / path).write_text(content)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": name,
+            "GOCACHE": f"{name}/cache",
+            "GOENV": "off",
+            "GOPROXY": "off",
+            "GOTOOLCHAIN": "local",
+        }
+        for command in ("build", "vet", "test"):
+            subprocess.run(
+                [go, command, "./..."],
+                cwd=directory / "tree",
+                env=environment,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+        (directory / "cache").rename(cache)
