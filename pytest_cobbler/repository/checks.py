@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pytest_cobbler.repository.git import Git
+from pytest_cobbler.repository.large_files import POINTER, kept_outside
 
 MOST_FILES = 20_000
 LARGEST_CHANGE = 200 * 1024 * 1024
@@ -180,6 +181,7 @@ def check_change(git: Git, parent: str, tree: str, policy: Policy) -> tuple[Chan
         *_check_sizes(git, change, policy),
     ]
     if not any(refusal.poisonous for refusal in refusals):
+        refusals += _check_large_files(git, change, tree, policy)
         refusals += _check_contents(git, change, policy)
     return change, tuple(refusals)
 
@@ -274,6 +276,17 @@ def _check_sizes(git: Git, change: Change, policy: Policy) -> Iterable[Refusal]:
             yield Refusal(reason=reason, path=entry.shown, poisonous=True)
     if total > LARGEST_CHANGE:
         yield Refusal(reason=f"{total >> 20} MiB in all; at most {LARGEST_CHANGE >> 20}", poisonous=True)
+
+
+def _check_large_files(git: Git, change: Change, tree: str, policy: Policy) -> Iterable[Refusal]:
+    files = {
+        entry.path: entry
+        for entry in change.entries
+        if entry.new_mode.startswith("100") and not _matches(os.fsdecode(entry.path), policy.allowed)
+    }
+    for path in sorted(kept_outside(git, tree, tuple(files))):
+        if not git.run("cat-file", "blob", files[path].new).stdout.startswith(POINTER):
+            yield Refusal(reason="content where git-lfs keeps a pointer", path=files[path].shown)
 
 
 def _sizes(git: Git, change: Change) -> list[tuple[Entry, int]]:

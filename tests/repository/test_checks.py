@@ -445,3 +445,25 @@ def test_a_change_of_very_many_files_is_checked_in_a_moment(check: Checks) -> No
 def test_a_refusal_reads_as_a_line() -> None:
     assert str(Refusal(reason="why", path="p")) == "p: why"
     assert str(Refusal(reason="why")) == "why"
+
+
+class TestLargeFileStorage:
+    POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+
+    @pytest.fixture(autouse=True)
+    def attributes(self, check: Checks) -> None:
+        check.base_with({"data/.gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"})
+
+    def test_content_in_the_place_of_a_pointer_is_refused(self, check: Checks) -> None:
+        assert check.refused("data/ö model.bin", b"\0\1\2")
+        assert check.of({"data/model.bin": "content"})[0].reason == "content where git-lfs keeps a pointer"
+
+    def test_pointers_and_other_files_are_not(self, check: Checks) -> None:
+        assert not check.of({"data/model.bin": self.POINTER, "data/notes.txt": "x", "model.bin": "x"})
+
+    def test_a_user_may_allow_it(self, check: Checks) -> None:
+        assert not check.of({"data/model.bin": "content"}, Policy(allowed=("data/*.bin",)))
+
+    def test_it_may_be_deleted(self, check: Checks) -> None:
+        check.base_with({"data/model.bin": self.POINTER})
+        assert not check.of({"data/model.bin": None})
