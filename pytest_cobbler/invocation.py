@@ -33,6 +33,20 @@ def configuration_path(config: pytest.Config, option: str) -> Path:
     )
 
 
+def record_directory(config: pytest.Config) -> Path | None:
+    """Where the work of agents is to be recorded, absolute.
+
+    Raises:
+        UsageProblem: the option names nothing.
+    """
+    given: str | None = config.getoption("cobbler_record")
+    if given is None:
+        return None
+    if not given.strip():
+        raise UsageProblem("--cobbler-record: no directory is named", "Name a new or empty one.")
+    return (config.invocation_params.dir / given).resolve()
+
+
 def overrides(config: pytest.Config) -> dict[str, object]:
     """Keys that options set for this run."""
     names = {"cycles": "cobbler_cycles", "jobs": "cobbler_jobs", "max_issues": "cobbler_max_issues"}

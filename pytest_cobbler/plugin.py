@@ -43,6 +43,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--cobbler-jobs", type=int, metavar="N", help="Agents at once in this run.")
     group.addoption(
+        "--cobbler-record",
+        metavar="DIR",
+        help="Keep what the agents of this run do in a directory, from which agent: replay does it again.",
+    )
+    group.addoption(
         "--cobbler-max-issues", type=int, metavar="N", help="Most tasks per measure and per cycle."
     )
 

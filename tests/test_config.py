@@ -332,6 +332,11 @@ WRONG = [
     ('test_command: [" ", a]', "test_command: a command without a program"),
     ("agent: command", "agent_command: required with agent: command"),
     ("agent_command: [a]", "agent_command: does nothing with agent: claude; write agent: command"),
+    ("agent: replay", "recording: required with agent: replay"),
+    ("recording: .r", "recording: does nothing with agent: claude; write agent: replay"),
+    ("recording_prompts: ignore", "recording_prompts: does nothing with agent: claude; write agent: replay"),
+    ("agent: replay\nrecording: ../r", 'recording: "../r" leaves ROOT'),
+    ("agent: replay\nrecording: file", 'recording: "file" is not a directory'),
     ("estimated_lines_min: 400", "estimated_lines_min: the least, 400, is more than the most, 350"),
     ("estimated_lines_max: 3", "estimated_lines_max: the least, 250, is more than the most, 3"),
     # paths
@@ -374,9 +379,7 @@ def test_what_is_wrong(root: Path, errors: Errors, text: str, line: str) -> None
     line = line.replace("ROOT", str(root)).replace("OUTSIDE", str(outside))
 
     number = 1 + text.count("\n") + bool(image)
-    where = (
-        "configuration.yaml" if line.startswith("agent_command: required") else f"configuration.yaml:{number}"
-    )
+    where = "configuration.yaml" if ": required with" in line else f"configuration.yaml:{number}"
     (found,) = errors(image + text + "\n")
     if line.endswith("..."):
         assert found.startswith(f"{where}: {line.removesuffix('...')}")

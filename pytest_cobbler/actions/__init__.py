@@ -21,6 +21,8 @@ def run(config: pytest.Config, actions: Sequence[str]) -> int:
         raise pytest.UsageError(f"{names}: one action at a time")
     if config.getoption("collectonly", False):
         raise pytest.UsageError(f"--collect-only does not go with --cobbler-{actions[0]}, which has no items")
+    if config.getoption("cobbler_record", None) is not None:
+        raise pytest.UsageError(f"--cobbler-record goes with --cobbler-generate, not --cobbler-{actions[0]}")
     module = import_module(f"pytest_cobbler.actions.{actions[0]}")
     try:
         return int(module.run(config))

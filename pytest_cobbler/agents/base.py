@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
@@ -57,6 +57,10 @@ class AgentRequest:
     """What the run may cost, where the agent can hold to it; checked between turns, so it may be overshot."""
     on_step: Callable[[str], None] | None = None
     """Called with one line of text for each step the agent takes (a tool call, a message)."""
+    number: int = 0
+    """Of the attempt over all runs, where ``attempt`` counts those of this run."""
+    volatile: Mapping[str, str] = field(default_factory=dict)
+    """What of the prompt is another in every run (paths, ids), and what a recording has in its place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +68,8 @@ class AgentResult:
     """What came of it. ``error`` is empty exactly when the agent says it is done.
 
     ``limited``: a usage or rate limit, or spent credit, stopped it; ``limited_until``: when that ends, if it
-    was said. ``text`` is the agent's last message.
+    was said. ``text`` is the agent's last message. ``final``: nothing was done, and a further attempt would
+    fail the same way.
     """
 
     completed: Completed
@@ -74,6 +79,7 @@ class AgentResult:
     usage: Usage = Usage()
     text: str = ""
     session_id: str = ""
+    final: bool = False
 
 
 class Agent(Protocol):

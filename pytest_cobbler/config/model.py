@@ -22,6 +22,7 @@ from pytest_cobbler.config.values import (
     Label,
     MeasurePrompt,
     ModelName,
+    OptionalDirectory,
     OptionalRepositoryPath,
     OptionalText,
     OwnDirectory,
@@ -107,11 +108,18 @@ class Config(BaseModel):
     sandbox: Annotated[Literal["podman", "none"], one_of("podman", "none")] = Field(
         "podman", description="Where agents and the gate run; none: on this machine, unprotected."
     )
-    agent: Annotated[Literal["claude", "command"], one_of("claude", "command")] = Field(
-        "claude", description="The program that does the work; command: the one in agent_command."
+    agent: Annotated[Literal["claude", "command", "replay"], one_of("claude", "command", "replay")] = Field(
+        "claude",
+        description="Who does the work: claude, the command in agent_command, or a replay of recording.",
     )
     agent_command: Program = Field(
         None, description="A list; run in the worktree, prompt on stdin, exit status 0 when it is done."
+    )
+    recording: OptionalDirectory = Field(
+        None, description="What agent: replay plays: a directory made by --cobbler-record."
+    )
+    recording_prompts: Annotated[Literal["check", "ignore"], one_of("check", "ignore")] = Field(
+        "check", description="Whether a prompt that differs from the recorded one is an error."
     )
     agent_network: Annotated[Literal["open", "none"], one_of("open", "none")] = Field(
         "open", description="What the agent can reach."
@@ -240,12 +248,10 @@ PLANNED_KEYS: Mapping[str, str] = {
     "cleanup_dirs": "directories removed after stop and reset",
     "budget_usd": "money per run",
     "task_budget_usd": "money per task",
-    "recording": "what the agent replay plays",
 }
 """Keys that do nothing yet, and what they will do."""
 
 PLANNED_VALUES: Mapping[str, tuple[str, ...]] = {
-    "agent": ("replay",),
     "agent_network": ("proxy",),
 }
 """Values that do nothing yet, by key."""

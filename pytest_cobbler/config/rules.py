@@ -49,6 +49,16 @@ def _agent_command(config: Config) -> Iterator[Fault]:
         )
 
 
+def _recording(config: Config) -> Iterator[Fault]:
+    if config.agent == "replay" and config.recording is None:
+        yield Fault(key="recording", message="required with agent: replay")
+    if config.agent != "replay":
+        for key, default in (("recording", None), ("recording_prompts", "check")):
+            if getattr(config, key) != default:
+                message = f"does nothing with agent: {config.agent}; write agent: replay"
+                yield Fault(key=key, message=message)
+
+
 def _token_files(config: Config) -> Iterator[Fault]:
     for key in ("default_token_file", "token_file"):
         name = getattr(config, key)
@@ -148,6 +158,7 @@ _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("sandbox", "podman_image"), _image),
     (("estimated_lines_min", "estimated_lines_max"), _lines),
     (("agent", "agent_command"), _agent_command),
+    (("agent", "recording", "recording_prompts"), _recording),
     (("default_token_file", "token_file"), _token_files),
     (("secrets_dir", "beads_dir", "cobbler_dir"), _directories),
     (("source_dirs", "go_source_dirs"), _source_names),

@@ -209,6 +209,10 @@ def _is_git(path: PurePosixPath) -> bool:
     return any(part.lower() == ".git" for part in path.parts)
 
 
+def _optional_directory(value: object, info: ValidationInfo) -> Path | None:
+    return None if value is None or value == "" else _own_directory(value, info)
+
+
 def _directories(value: object, info: ValidationInfo) -> tuple[Path, ...]:
     return each(value, lambda element: _directory(element, info))
 
@@ -439,6 +443,9 @@ OptionalRepositoryPath = Annotated[
     PurePosixPath | None, PlainValidator(_optional_repository_path), _PLAIN, WithJsonSchema(_STRING)
 ]
 ProgramName = Annotated[str | None, PlainValidator(_program_name), _PLAIN, WithJsonSchema(_STRING)]
+OptionalDirectory = Annotated[
+    Path | None, PlainValidator(_optional_directory), _PLAIN, WithJsonSchema(_STRING)
+]
 Directories = Annotated[tuple[Path, ...], PlainValidator(_directories), _PLAIN, WithJsonSchema(_STRINGS)]
 WorkDirectory = Annotated[Path | None, PlainValidator(_work_directory), _PLAIN, WithJsonSchema(_STRING)]
 MeasurePrompt = Annotated[Path | None, PlainValidator(_prompt("OutputPath")), _PLAIN, WithJsonSchema(_STRING)]

@@ -1,4 +1,4 @@
-"""Putting a prompt to the agent in a worktree, and keeping what it says."""
+"""What an agent is asked, and where the answer is kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.agents.base import AgentRequest
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.repository.worktrees import Worktree
 
@@ -26,35 +26,33 @@ class Question:
     attempt: int
     prompt: str
     directory: Path
+    number: int = 0
+    """As that of ``AgentRequest``."""
     output: Path | None = None
 
 
-def ask(run: Run, question: Question, worktree: Worktree, on_step: Callable[[str], None]) -> AgentResult:
-    """Run the agent to its end, whatever that is.
-
-    Raises:
-        SandboxError: it could not be run at all.
-    """
+def request_of(
+    run: Run, question: Question, worktree: Worktree, on_step: Callable[[str], None]
+) -> AgentRequest:
+    """The question as the agent gets it in ``worktree``."""
     mounts, instructions = run.system_prompt(worktree)
-    return run.agent.run(
-        AgentRequest(
-            phase=question.phase,
-            task_id=question.name,
-            title=question.title,
-            attempt=question.attempt,
-            prompt=question.prompt,
-            worktree=worktree.tree,
-            mounts=(*worktree.mounts(run.repository), *mounts),
-            system_prompt_file=instructions,
-            network=run.network,
-            limits=run.agent_limits,
-            transcript=question.directory / "transcript.jsonl",
-            errors=question.directory / "stderr.txt",
-            output=question.output,
-            on_step=on_step,
-        ),
-        run.sandbox,
-        run.cancellation,
+    return AgentRequest(
+        phase=question.phase,
+        task_id=question.name,
+        title=question.title,
+        attempt=question.attempt,
+        number=question.number,
+        prompt=question.prompt,
+        worktree=worktree.tree,
+        mounts=(*worktree.mounts(run.repository), *mounts),
+        system_prompt_file=instructions,
+        network=run.network,
+        limits=run.agent_limits,
+        transcript=question.directory / "transcript.jsonl",
+        errors=question.directory / "stderr.txt",
+        output=question.output,
+        on_step=on_step,
+        volatile=run.volatile(worktree),
     )
 
 

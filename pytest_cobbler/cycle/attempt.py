@@ -6,14 +6,16 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from pytest_cobbler.agents.base import AgentResult
-from pytest_cobbler.cycle.asking import Question, ask, prepare
+from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.agents.recording import place_of
+from pytest_cobbler.cycle.asking import Question, prepare, request_of
 from pytest_cobbler.cycle.prompts import Feedback, StitchFacts, stitch_prompt
+from pytest_cobbler.cycle.recorder import Recorder
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.harvest import Harvest, harvest, set_aside
-from pytest_cobbler.repository.landing import patch_of
+from pytest_cobbler.repository.landing import ExactPatch, exact_patch_of, patch_of
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.tracker.base import Task
 
@@ -86,14 +88,35 @@ def run_attempt(
         prompt=prompt,
         directory=directory,
     )
-    result = ask(run, question, worktree, on_step)
+    request = request_of(run, question, worktree, on_step)
+    result = run.agent.run(request, run.sandbox, run.cancellation)
     on_result(result)
     run.journal.write(
         "agent", task=task.id, attempt=number, seconds=round(result.completed.seconds, 3), error=result.error
     )
     attempt = scrubbed(run, _take(run, task, number, start, worktree, result))
     _write_result(run, task, attempt)
+    if result.final:
+        run.forget(task.id, number)
+    if run.recorder:
+        _record(run, run.recorder, request, start, attempt)
     return attempt
+
+
+def _record(run: Run, recorder: Recorder, request: AgentRequest, start: Start, attempt: Attempt) -> None:
+    change, withheld = ExactPatch(), ""
+    if attempt.commit:
+        try:
+            # Markers name commits, which are others in every run.
+            change = exact_patch_of(run.repository, start.tree, attempt.commit, replacing=start.marked)
+        except CobblerError as error:
+            withheld = error.cause
+            recorder.failures.append(f"{place_of(request)}: {error}")
+    elif attempt.cause in ("harvest", "refused"):
+        withheld = attempt.error
+    recorder.attempt(
+        request, attempt.result, change=change.content, replaced=change.replaced, withheld=withheld
+    )
 
 
 def scrubbed(run: Run, attempt: Attempt) -> Attempt:
@@ -162,7 +185,7 @@ def _take(
             kept_at=str(kept),
             notes=notes,
         )
-    commit = _commit(run, task, number, found) if found.change else ""
+    commit = _commit(run, task, number, found) if found.change and not result.final else ""
     kept_at = ""
     if (found.ignored or aside) and not found.change:  # all that was made is where no harvest looks
         kept = run.worktrees.keep(worktree)

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_cobbler.agents.base import AgentResult
-from pytest_cobbler.cycle.asking import Question, ask, prepare
+from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.cycle.asking import Question, prepare, request_of
 from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
 from pytest_cobbler.cycle.prompts import MeasureFacts, informative, measure_prompt
 from pytest_cobbler.cycle.proposals import Proposal, ProposalProblem, parse, select, to_new_tasks
+from pytest_cobbler.cycle.recorder import Recorder
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.stitch import STEPS_SHOWN, read_tail
 from pytest_cobbler.report.journal import timestamp
@@ -27,7 +28,11 @@ _OUTPUT = "tasks.json"
 
 
 class NoAnswer(Exception):
-    """The agent left no file that could be read; the text says why."""
+    """The agent left no file that could be read; the text says why. ``is_missing``: there was none."""
+
+    def __init__(self, why: str, *, is_missing: bool = False) -> None:
+        super().__init__(why)
+        self.is_missing = is_missing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +98,8 @@ class Measuring:
                     informative(result.text or result.completed.stderr),
                 )
                 errors, previous = [], ""
+                if result.final:
+                    break
                 continue
             if isinstance(answer, NoAnswer):
                 cause, summary, details = "output", str(answer), informative(result.text)
@@ -135,11 +142,13 @@ class Measuring:
                 name=self._name,
                 title=f"measure {self._name}",
                 attempt=self._record.attempts + 1,
+                number=number,
                 prompt=prompt,
                 directory=directory,
                 output=worktree.output / _OUTPUT,
             )
-            result = ask(run, question, worktree, self._step)
+            request = request_of(run, question, worktree, self._step)
+            result = run.agent.run(request, run.sandbox, run.cancellation)
             self._note(result, directory / "transcript.jsonl")
             answer = read_answer(worktree)
         finally:
@@ -149,8 +158,20 @@ class Measuring:
             (directory / _OUTPUT).write_text(run.scrub(said), encoding="utf-8")
             if run.scrub(said) != said:  # titles and descriptions go into commits, the tracker and reports
                 answer = NoAnswer("the tasks hold the agent's credential, which must not be written anywhere")
+        if run.recorder:
+            self._keep(run.recorder, request, result, answer)
+        if result.final:
+            run.forget(self._name, number)
         run.journal.write("measured", item=self._name, attempt=number, error=result.error)
         return result, answer
+
+    def _keep(
+        self, recorder: Recorder, request: AgentRequest, result: AgentResult, answer: bytes | NoAnswer
+    ) -> None:
+        if isinstance(answer, bytes):
+            recorder.attempt(request, result, answer=answer)
+        else:
+            recorder.attempt(request, result, withheld="" if answer.is_missing else str(answer))
 
     def _note(self, result: AgentResult, transcript: Path) -> None:
         if not self._steps:
@@ -204,6 +225,7 @@ class Measuring:
             new = to_new_tasks(taken, run.generation.name, run.config.task_label)
             ids = run.tracker.create(new).result()
             created = {task.id: task for task in run.tracker.tasks().result()}
+            run.known_ids |= created.keys()
             tasks = tuple(created[ids[one.key]] for one in new)
             first = tasks[0].id
             run.tracker.comment(first, self._record.as_json("measure", tasks=[task.id for task in tasks]))
@@ -230,7 +252,7 @@ def read_answer(worktree: Worktree) -> bytes | NoAnswer:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        return NoAnswer("the agent wrote no file of tasks")
+        return NoAnswer("the agent wrote no file of tasks", is_missing=True)
     except OSError as error:
         return NoAnswer(f"the file of tasks cannot be read: {error.strerror}")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -6,10 +6,13 @@ import contextlib
 import os
 import secrets
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
+from pytest_cobbler.agents.recording import place_of_task, read_head
 from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.lines import SourceLines
@@ -23,10 +26,12 @@ from pytest_cobbler.cycle.parts import (
     preflight_work_dir,
 )
 from pytest_cobbler.cycle.plan import Selection, select_tasks
+from pytest_cobbler.cycle.recorder import Recorder, check_place
 from pytest_cobbler.cycle.recovery import recover, remove_stale_locks
 from pytest_cobbler.cycle.run import Finished, Run, finished_tasks
 from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.cycle.starting import find_base, language_of, start_generation
+from pytest_cobbler.cycle.turns import Turns
 from pytest_cobbler.errors import RepositoryError, UsageProblem
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.report.journal import Journal, ignore_itself
@@ -91,6 +96,7 @@ def open_run(
     *,
     freed: Callable[[], None],
     start_new: bool = True,
+    record: Path | None = None,
     cancellation: Cancellation | None = None,
 ) -> Iterator[Opened]:
     """Hold the repository, check everything, find or start the generation, recover, choose the open tasks.
@@ -98,6 +104,7 @@ def open_run(
     Args:
         freed: called when a slot for an agent becomes free.
         start_new: start a generation if none is active.
+        record: a directory in which to keep what agents do.
 
     Raises:
         CobblerError: something is missing or wrong; nothing was spent, no generation was started.
@@ -119,7 +126,11 @@ def open_run(
         language = language_of(config, repository)
         run_id = secrets.token_hex(4)
         sandbox = make_sandbox(config, repository, run_id)
-        agent = make_agent(config, run_id)
+        renews = bool(record and config.recording and record.resolve() == config.recording.resolve())
+        agent = make_agent(config, run_id, renew_prompts=renews)
+        order = read_head(config.recording).order if config.recording else ()
+        if record:
+            check_place(record)
         gate = make_gate(config, language, sandbox, run_id)
         check_repository(repository, sandbox.owner)
         sandbox.preflight()
@@ -132,6 +143,8 @@ def open_run(
         lane.prepare().result()
         tasks = lane.tasks().result()
         _refuse_unusable(tasks)
+        if record or config.recording:
+            _refuse_same_titles(tasks)
         if generation is None:
             assert base is not None
             generation = start_generation(config, repository, language, base)
@@ -147,6 +160,7 @@ def open_run(
         worktrees = Worktrees(repository, generation.name, sandbox.owner)
         stack.callback(worktrees.remove_all)
         tip = repository.read_ref(generation.ref) or generation.first
+        recorder = Recorder(record, generation.name, scrub) if record and not renews else None
         run = Run(
             config=config,
             repository=repository,
@@ -173,8 +187,14 @@ def open_run(
             cancellation=cancellation or Cancellation(),
             numbers=last_numbers(repository, generation.name),
             instructions=repository.read_file(generation.start, INSTRUCTIONS),
+            recorder=recorder,
+            turns=Turns(order, recorder.note) if recorder else Turns(order),
+            recordings=tuple(path for path in (config.recording, record) if path),
+            known_ids={task.id for task in tasks},
         )
         run.journal.write("run", run=run_id, generation=generation.name, tip=tip)
+        for landed in run.finished.all():
+            run.turns.over(str(place_of_task(landed.title)))
         recovered = recover(run)
         if recovered:
             tasks = lane.tasks().result()
@@ -221,6 +241,16 @@ def _refuse_checked_out(repository: Repository, generation: Generation) -> None:
         raise RepositoryError(
             f"branch {generation.name} is checked out in {where}, where landings would pull the files away",
             f"Check out another branch there: git -C {where} switch {generation.base or '-'}",
+        )
+
+
+def _refuse_same_titles(tasks: list[Task]) -> None:
+    """Ids are others in every run, so a recording knows tasks by their titles."""
+    titles = Counter(task.title for task in tasks if task.type == "task" and task.status == "open")
+    if same := [title for title, count in titles.items() if count > 1]:
+        raise UsageProblem(
+            f"several open tasks are called {same[0]!r}, and recordings know tasks by their titles",
+            "Rename or close all but one of them.",
         )
 
 

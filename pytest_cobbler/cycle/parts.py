@@ -13,6 +13,7 @@ from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.agents.claude import ClaudeAgent
 from pytest_cobbler.agents.command import CommandAgent
 from pytest_cobbler.agents.credential import find_credential
+from pytest_cobbler.agents.replay import ReplayAgent
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.prompts import Phase, check_template
 from pytest_cobbler.errors import UsageProblem
@@ -43,7 +44,16 @@ def make_sandbox(config: Config, repository: Repository, run_id: str) -> Sandbox
     )
 
 
-def make_agent(config: Config, run_id: str) -> Agent:
+def make_agent(config: Config, run_id: str, *, renew_prompts: bool = False) -> Agent:
+    """The agent of the configuration.
+
+    Args:
+        renew_prompts: a replay takes the prompts of today over into its recording.
+    """
+    if config.agent == "replay":
+        assert config.recording is not None
+        prompts = "accept" if renew_prompts else config.recording_prompts
+        return ReplayAgent(config.recording, root=config.root, prompts=prompts)
     credential = find_credential(os.environ, config.token_path, config.lifted_credentials)
     environment = {**config.container_environment, NESTED: run_id}
     if config.agent == "command":

@@ -13,7 +13,9 @@ from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.lines import SourceLines
 from pytest_cobbler.cycle.prompts import DOCUMENT_BUDGET, Document, NeedFacts
+from pytest_cobbler.cycle.recorder import Recorder
 from pytest_cobbler.cycle.slots import Slots
+from pytest_cobbler.cycle.turns import Turns
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.gate import Gate
 from pytest_cobbler.languages import Language
@@ -27,6 +29,9 @@ from pytest_cobbler.repository.worktrees import GateCheckout, Worktree, Worktree
 from pytest_cobbler.sandbox.base import Limits, Mount, Network, Sandbox
 from pytest_cobbler.tracker.base import Claim, Task
 from pytest_cobbler.tracker.lane import TrackerLane
+
+_UNCOUNTED = "uncounted"
+"""A file in the directory of an attempt whose number is free again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +112,12 @@ class Run:
     """Task id -> number of its last kept attempt."""
     instructions: bytes | None = None
     """The base's CLAUDE.md: agents do not read the one in their worktree."""
+    recorder: Recorder | None = None
+    turns: Turns = field(default_factory=Turns)
+    recordings: tuple[Path, ...] = ()
+    """Directories that agents neither hear of nor may change: what is played, what is being recorded."""
+    known_ids: set[str] = field(default_factory=set)
+    """Of all tasks in the tracker."""
 
     @property
     def network(self) -> Network:
@@ -120,7 +131,8 @@ class Run:
     def protected(self) -> tuple[str, ...]:
         """Patterns of paths that no change may touch, as they are held."""
         ours = (*PROTECTED, *self._named_files(), *(f"{path}/**" for path in self._never_committed))
-        return tuple(dict.fromkeys((*ours, *self.config.protected_paths)))
+        hidden = (f"{path}/**" for path in self._hidden)
+        return tuple(dict.fromkeys((*ours, *self.config.protected_paths, *hidden)))
 
     @property
     def _never_committed(self) -> tuple[str, ...]:
@@ -138,7 +150,15 @@ class Run:
 
     @property
     def protected_shown(self) -> tuple[str, ...]:
-        return (*self.protected, PROTECTED_TABLE)
+        hidden = {f"{path}/**" for path in self._hidden}
+        return (*(pattern for pattern in self.protected if pattern not in hidden), PROTECTED_TABLE)
+
+    @property
+    def _hidden(self) -> tuple[str, ...]:
+        """Directories of recordings, from the repository: prompts say the same with them and without."""
+        root = self.repository.root.resolve()
+        inside = [path.resolve() for path in self.recordings]
+        return tuple(str(path.relative_to(root)) for path in inside if path.is_relative_to(root))
 
     def policy(self, marked: Sequence[str] = ()) -> Policy:
         return Policy(
@@ -168,14 +188,21 @@ class Run:
         """The number of a task's next attempt: rising over all runs."""
         number = max(self.numbers.get(task_id, 0), self._last_directory(task_id)) + 1
         self.numbers[task_id] = number
+        (self.attempt_directory(task_id, number) / _UNCOUNTED).unlink(missing_ok=True)
         return number
+
+    def forget(self, task_id: str, number: int) -> None:
+        """Give the number to the next attempt: in this one no agent has worked."""
+        self.numbers[task_id] = number - 1
+        (self.attempt_directory(task_id, number) / _UNCOUNTED).touch()
 
     def attempt_directory(self, task_id: str, number: int) -> Path:
         return self.directory / "attempts" / task_id / str(number)
 
     def _last_directory(self, task_id: str) -> int:
         parent = self.directory / "attempts" / task_id
-        numbers = [int(path.name) for path in parent.glob("*") if path.name.isdigit()]
+        counted = [path for path in parent.glob("*") if not (path / _UNCOUNTED).exists()]
+        numbers = [int(path.name) for path in counted if path.name.isdigit()]
         return max(numbers, default=0)
 
     def system_prompt(self, worktree: Worktree) -> tuple[tuple[Mount, ...], str | None]:
@@ -186,10 +213,20 @@ class Run:
         path.write_bytes(self.instructions)
         return (Mount(source=path, target=str(path)),), str(path)
 
+    def volatile(self, worktree: Worktree) -> dict[str, str]:
+        """What is another in every run, and what recordings have in its place."""
+        return {
+            str(worktree.directory): "[worktree]",
+            str(self.repository.work_dir): "[work]",
+            str(self.repository.root): "[repository]",
+            self.generation.name: "[generation]",
+        } | dict.fromkeys(self.known_ids, "[task]")
+
     def look_around(self) -> None:
         """Read what prompts say of the repository, for the cycle that begins."""
         tip = self.tip()
-        files = self.repository.files(tip)
+        hidden = tuple(f"{path}/" for path in self._hidden)
+        files = [name for name in self.repository.files(tip) if not name.startswith(hidden)]
         self.surroundings = Surroundings(
             documents=tuple(self._documents(tip, files)),
             files=tuple(shown(name.encode("utf-8", "surrogateescape")) for name in files),

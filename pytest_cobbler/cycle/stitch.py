@@ -6,13 +6,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pytest_cobbler.agents.base import AgentResult
+from pytest_cobbler.agents.recording import place_of_task
 from pytest_cobbler.cycle.attempt import Attempt, Start, run_attempt, scrubbed
 from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
 from pytest_cobbler.cycle.prompts import Feedback, informative
 from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.cycle.turns import Point
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.gate import GateResult
 from pytest_cobbler.report.journal import timestamp
@@ -61,11 +64,15 @@ class Stitching:
         self._on_step = on_step
         self._record = Record(started_at=timestamp())
         self._has_slot = True
+        self._place = str(place_of_task(task.title))
         self._steps: deque[str] = deque(maxlen=STEPS_SHOWN)
 
     def __call__(self) -> Outcome:
         """The outcome, of which nothing is left to do but to report it."""
-        outcome = self._work()
+        try:
+            outcome = self._work()
+        finally:
+            self._run.turns.over(self._place)
         return replace(outcome, record=self._record, transcript_tail="\n".join(self._steps))
 
     @property
@@ -111,11 +118,15 @@ class Stitching:
         return outcome
 
     def _attempts(self) -> Outcome:
-        start = self._first_start()
+        make_start = self._first_start
         for remaining in reversed(range(self._run.config.max_attempts)):
             if self._run.cancellation.requested:
                 return _cancelled()
-            attempt = self._attempt(start)
+            number = self._run.next_number(self._task.id)
+            start = self._begin(number, make_start)
+            if start is None:
+                return _cancelled()
+            attempt = self._attempt(number, start)
             if not attempt.cause:
                 self.give_slot()
                 landing = self._land(attempt)
@@ -123,15 +134,24 @@ class Stitching:
                     return self._landed(attempt, landing)
                 attempt = scrubbed(self._run, self._not_landed(attempt, landing))
             self._keep(attempt)
-            if not remaining or attempt.cause in FINAL:
+            if not remaining or attempt.cause in FINAL or attempt.result.final:
                 return self._failed(attempt)
-            waited = time.monotonic()
-            if not self._has_slot and not self._run.slots.wait(self._run.cancellation):
-                return _cancelled()
-            self._has_slot = True
-            self._count(queue_seconds=time.monotonic() - waited)
-            start = self._next_start(attempt)
+            make_start = partial(self._next_start, attempt)
         raise AssertionError("max_attempts is at least 1")
+
+    def _begin(self, number: int, make_start: Callable[[], Start]) -> Start | None:
+        """What an attempt starts from, once it has its turn and a slot; ``None``: the run is cancelled."""
+        run, point = self._run, Point("begin", self._place, number)
+        waited = time.monotonic()
+        if run.turns.must_wait(point):
+            self.give_slot()
+            run.turns.wait(point, run.cancellation)
+        if not self._has_slot and not run.slots.wait(run.cancellation):
+            return None
+        self._has_slot = True
+        self._count(queue_seconds=time.monotonic() - waited)
+        with run.turns.passing(point):
+            return make_start()
 
     def _first_start(self) -> Start:
         """The tip; or the work that an earlier run kept, merged with the tip."""
@@ -175,8 +195,7 @@ class Stitching:
 
     # -- one attempt
 
-    def _attempt(self, start: Start) -> Attempt:
-        number = self._run.next_number(self._task.id)
+    def _attempt(self, number: int, start: Start) -> Attempt:
         transcript = self._run.attempt_directory(self._task.id, number) / "transcript.jsonl"
 
         def note(result: AgentResult) -> None:
@@ -191,6 +210,8 @@ class Stitching:
     def _land(self, attempt: Attempt) -> Landing:
         """Wait for the landing lane."""
         asked = time.monotonic()
+        point = Point("land", self._place, attempt.number)
+        self._run.turns.wait(point, self._run.cancellation)
         landing = self._run.landing.submit(self._land_in_lane, attempt).result()
         self._count(
             gate_seconds=landing.gate_seconds,
@@ -200,12 +221,15 @@ class Stitching:
         return landing
 
     def _land_in_lane(self, attempt: Attempt) -> Landing:
+        point = Point("land", self._place, attempt.number)
         try:
-            return self._try_to_land(attempt)
+            return self._try_to_land(attempt, point)
         except CobblerError as error:  # the disk, podman, git: not the work's fault, which is kept
             return Landing(cause="landing", error=error)
+        finally:
+            self._run.turns.passed(point)
 
-    def _try_to_land(self, attempt: Attempt) -> Landing:
+    def _try_to_land(self, attempt: Attempt, point: Point) -> Landing:
         """Merge, gate, compare-and-swap; again when the tip was moved by somebody else meanwhile."""
         run, task = self._run, self._task
         began = time.monotonic()
@@ -248,9 +272,9 @@ class Stitching:
                     gate_seconds=gate_seconds,
                     seconds=time.monotonic() - began,
                 )
-            commit = land(
-                run.repository, run.generation.ref, merged, self._message(attempt, merged), run.identity
-            )
+            message = self._message(attempt, merged)
+            with run.turns.passing(point):
+                commit = land(run.repository, run.generation.ref, merged, message, run.identity)
             if commit:
                 run.finished.add(Landed(commit=commit, task=task.id, title=task.title, run=run.claim.run))
                 run.journal.write("land", task=task.id, commit=commit)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
-from pytest_cobbler.repository.checks import shown
+from pytest_cobbler.repository.checks import read_change, shown
 from pytest_cobbler.repository.repository import Identity, Repository
 
 
@@ -78,6 +81,40 @@ def size_of(repository: Repository, old: str, new: str) -> Size:
         insertions += int(added) if added.isdigit() else 0
         deletions += int(removed) if removed.isdigit() else 0
     return Size(files=files, insertions=insertions, deletions=deletions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactPatch:
+    """A change from which ``git apply`` makes exactly the new tree: modes, links and binary files too.
+
+    ``replaced`` are the paths to be removed before; what they become is in ``content`` as new files.
+    """
+
+    content: bytes = b""
+    replaced: tuple[str, ...] = ()
+
+
+def exact_patch_of(
+    repository: Repository, old: str, new: str, *, replacing: Collection[str] = ()
+) -> ExactPatch:
+    """What leads from one tree or commit to another.
+
+    Args:
+        replacing: files, as they are shown, whose old content is of no account, wherever they have changed.
+    """
+    git = repository.objects
+    replaced = [entry for entry in read_change(git, old, new).entries if entry.shown in replacing]
+    if replaced:
+        with tempfile.TemporaryDirectory(prefix="patch-", dir=repository.work_dir) as directory:
+            index = git.using(index=Path(directory) / "index", work_tree=Path(directory))
+            index.run("read-tree", old)
+            paths = b"".join(entry.path + b"\0" for entry in replaced)
+            index.run("update-index", "--force-remove", "-z", "--stdin", stdin=paths)
+            old = index.text("write-tree")
+    content = git.run(
+        "diff-tree", "-r", "-p", "-M", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", old, new
+    ).stdout
+    return ExactPatch(content=content, replaced=tuple(entry.shown for entry in replaced))
 
 
 def patch_of(repository: Repository, old: str, new: str) -> bytes:

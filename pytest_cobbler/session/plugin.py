@@ -15,7 +15,7 @@ from pytest_cobbler.cycle.opening import Opened, look, open_run
 from pytest_cobbler.cycle.plan import Selection
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.errors import CobblerError, UsageProblem
-from pytest_cobbler.invocation import configuration_path, overrides
+from pytest_cobbler.invocation import configuration_path, overrides, record_directory
 from pytest_cobbler.session.loop import NOT_ASKED, Events, Loop, ended_by_signals
 from pytest_cobbler.session.nodes import (
     STATE,
@@ -110,7 +110,8 @@ class GenerationSession:
                     if any("::" in argument for argument in self.config.args):
                         plan = look(self.settings)[1]
                         self._refuse_unknown_items(plan, maybe=plan.waiting)
-                    opening = open_run(self.settings, freed=self._events.wake)
+                    record = record_directory(self.config)
+                    opening = open_run(self.settings, freed=self._events.wake, record=record)
                     self._opened = self._stack.enter_context(opening)
                 self._selection = self._opened.selection
                 self._refuse_unknown_items(self._selection)
@@ -234,6 +235,8 @@ class GenerationSession:
         except Exception as error:  # what was landed is landed: say it in the summary
             self._failures.append(f"CLEANUP: {error}")
         self._failures += [f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures]
+        if self.run.recorder:
+            self._failures += [f"RECORDING: {failure}" for failure in self.run.recorder.failures]
         not_selected = self._loop.not_selected if self._loop else []
         if (self._failures or not_selected) and session.exitstatus in (0, pytest.ExitCode.OK):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

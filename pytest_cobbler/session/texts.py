@@ -20,10 +20,11 @@ _MOST = 20
 def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[str]:
     """The lines of the run's header: what runs where, and what is given away."""
     run, generation = opened.run, opened.run.generation
+    network = "none" if config.agent == "replay" else config.agent_network
     lines = [
         f"cobbler: {generation.name} on {generation.base}" + (" (started now)" if opened.started else ""),
         f"sandbox: {run.sandbox.description}",
-        f"{run.agent.description}, {config.jobs} at once, network {config.agent_network}",
+        f"{run.agent.description}, {config.jobs} at once, network {network}",
         f"gate: {'; '.join(run.gate.shown) or 'none: what lands is neither built nor tested'}",
     ]
     for name, command in (("build", config.build_command), ("test", config.test_command)):

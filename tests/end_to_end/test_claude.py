@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 
@@ -194,6 +195,42 @@ def test_a_key_in_proposed_tasks_goes_nowhere(calculator: Project, api: Scripted
     written = [path for path in (calculator.path / ".cobbler").rglob("*") if path.is_file()]
     assert not [path for path in written if key.encode() in path.read_bytes()]
     assert key not in "\n".join(result.outlines)
+
+
+def test_what_claude_did_comes_about_again_without_it(calculator: Project, api: ScriptedApi) -> None:
+    def propose(request: Request) -> Turn:
+        path = re.search(r"(/\S+/output/tasks\.json)", request.prompt)
+        assert path is not None
+        tasks = [{"index": 0, "title": DIVIDE, "description": "Add divide(a, b)."}]
+        return turn(tool("Write", file_path=path[1], content=json.dumps(tasks)))
+
+    script = Calculator(calculator)
+    api.script("tasks.json", [propose, turn(text("Proposed."))])
+    done = turn(text("Done."))
+    api.script(f"<title>\n{DIVIDE}", [script.divide_wrong, done], [script.repair, turn(text("Repaired."))])
+    first = calculator.run(
+        "--cobbler-generate", "--cobbler-record=recording", env=api.environment, timeout=300
+    )
+    first.assert_outcomes(passed=2)
+    tree, seen = calculator.files(), len(api.requests)
+    recorded = [path.read_bytes() for path in (calculator.path / "recording").rglob("*") if path.is_file()]
+    assert not [content for content in recorded if api.environment["ANTHROPIC_API_KEY"].encode() in content]
+    calculator.git("update-ref", "-d", f"refs/heads/{calculator.generation}")
+    for name in (".beads", ".cobbler"):
+        shutil.rmtree(calculator.path / name)
+    calculator.configure(agent="replay", recording="recording", podman_args=None, agent_network="none")
+
+    second = calculator.run("--cobbler-generate", timeout=300)
+
+    second.assert_outcomes(passed=2)
+    assert len(api.requests) == seen
+    ours = [name for name in tree if name != "configuration.yaml"]
+    assert {name: calculator.files()[name] for name in ours} == {name: tree[name] for name in ours}
+    assert attempts(calculator, second) == attempts(calculator, first) == {DIVIDE: 2}
+    costs = [
+        [case.properties["cobbler_cost_usd"] for case in result.junit.values()] for result in (first, second)
+    ]
+    assert costs[0] == costs[1] and float(costs[0][0]) > 0
 
 
 def checkout(project: Project) -> tuple[str, ...]:

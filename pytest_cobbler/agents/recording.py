@@ -1,0 +1,259 @@
+"""What agents did, as plain files that can be committed and played again (docs/recordings.md)."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pytest_cobbler.agents.base import AgentRequest, AgentResult, Usage
+from pytest_cobbler.errors import CobblerError, UsageProblem
+from pytest_cobbler.sandbox.base import Completed
+
+__all__ = [
+    "ANSWER",
+    "ATTEMPTS",
+    "CHANGE",
+    "ERRORS",
+    "HEAD",
+    "PROMPT",
+    "RESULT",
+    "TRANSCRIPT",
+    "Head",
+    "RecordedResult",
+    "RecordingError",
+    "difference",
+    "place_of",
+    "place_of_task",
+    "read_head",
+    "read_result",
+    "recorded_attempts",
+    "steady",
+]
+
+HEAD = "recording.json"
+ATTEMPTS = ("measure", "stitch")
+"""The directories of a recording; nothing else in it is ever touched."""
+
+PROMPT, ANSWER, CHANGE, RESULT = "prompt.md", "tasks.json", "change.patch", "result.json"
+TRANSCRIPT, ERRORS = "transcript.jsonl", "stderr.txt"
+
+
+class RecordingError(CobblerError):
+    """A recording is not what it should be, or lacks what is asked of it."""
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    def as_text(self) -> str:
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+
+class Head(_File):
+    """The file ``recording.json``.
+
+    ``order`` is that in which attempts began and landings were decided: ``begin`` or ``land``, a blank, the
+    directory of the attempt.
+    """
+
+    format: Literal["pytest-cobbler recording"] = "pytest-cobbler recording"
+    version: Literal[1] = 1
+    generation: str
+    order: tuple[str, ...] = ()
+
+
+class RecordedUsage(_File):
+    """As ``agents.base.Usage``."""
+
+    turns: int = 0
+    tokens_input: int = 0
+    tokens_output: int = 0
+    tokens_cache_read: int = 0
+    tokens_cache_write: int = 0
+    cost_usd: float | None = None
+    seconds: float = 0.0
+    model: str = ""
+
+
+class RecordedResult(_File):
+    """The file ``result.json``: how one attempt of an agent ended.
+
+    ``replaced`` are files that had conflict markers: the change has them as new ones. ``withheld`` says why
+    the change or the answer is not in the recording though there was one.
+    """
+
+    title: str
+    cause: Literal["exited", "timeout", "idle", "killed"] = "exited"
+    status: int = 0
+    seconds: float = 0.0
+    error: str = ""
+    limited: bool = False
+    limited_until: datetime | None = None
+    text: str = ""
+    session: str = ""
+    usage: RecordedUsage = Field(default_factory=RecordedUsage)
+    replaced: tuple[str, ...] = ()
+    withheld: str = ""
+
+    @classmethod
+    def of(cls, title: str, result: AgentResult) -> RecordedResult:
+        """What is kept of ``result``, which was not cancelled."""
+        completed = result.completed
+        assert completed.cause != "cancelled"
+        return cls(
+            title=title,
+            cause=completed.cause,
+            status=completed.status,
+            seconds=round(completed.seconds, 3),
+            error=result.error,
+            limited=result.limited,
+            limited_until=result.limited_until,
+            text=result.text,
+            session=result.session_id,
+            usage=RecordedUsage(**vars(result.usage)),
+        )
+
+    def again(self, completed: Completed) -> AgentResult:
+        """The result once more, of a job that took ``completed.seconds`` this time."""
+        played = Completed(
+            status=self.status, cause=self.cause, seconds=completed.seconds, stderr=completed.stderr
+        )
+        return AgentResult(
+            completed=played,
+            error=self.error,
+            limited=self.limited,
+            limited_until=self.limited_until,
+            usage=Usage(**dict(self.usage)),
+            text=self.text,
+            session_id=self.session,
+        )
+
+
+# Where things are
+
+
+def place_of(request: AgentRequest) -> PurePosixPath:
+    """The directory of an attempt, relative to its recording."""
+    if request.phase == "measure":
+        return PurePosixPath("measure", request.task_id, str(request.number or request.attempt))
+    return place_of_task(request.title) / str(request.number or request.attempt)
+
+
+def place_of_task(title: str) -> PurePosixPath:
+    """The directory of a task, by its title: ids are others in every run.
+
+    ``Add the store`` is ``add-the-store``; whatever loses more than that gets a hash, so that no two titles
+    share a directory.
+    """
+    words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60].strip("-")
+    if words.replace("-", " ").capitalize() != title:
+        words = f"{words}-{hashlib.sha256(title.encode('utf-8', 'replace')).hexdigest()[:8]}".lstrip("-")
+    return PurePosixPath("stitch", words)
+
+
+def recorded_attempts(recording: Path) -> list[Path]:
+    """The directories of all attempts."""
+    found = [path for kind in ATTEMPTS for path in recording.glob(f"{kind}/*/*") if path.name.isdigit()]
+    return sorted(found, key=lambda path: (path.parent, int(path.name)))
+
+
+def read_head(recording: Path) -> Head:
+    """The head of the recording in a directory.
+
+    Raises:
+        UsageProblem: there is none, or this version cannot read it.
+    """
+    path = recording / HEAD
+    try:
+        return _read(path, Head)
+    except FileNotFoundError:
+        raise UsageProblem(
+            f"there is no recording in {recording}: no {HEAD}",
+            f"Make one: pytest --cobbler-generate --cobbler-record {recording}",
+        ) from None
+    except RecordingError as error:
+        raise UsageProblem(error.cause, "Record it again with this version.", error.evidence) from error
+
+
+def read_result(attempt: Path, shown: str) -> RecordedResult:
+    """How a recorded attempt ended.
+
+    Args:
+        shown: its directory, in errors.
+
+    Raises:
+        RecordingError: there is no such attempt; names the file.
+    """
+    try:
+        return _read(attempt / RESULT, RecordedResult)
+    except FileNotFoundError:
+        raise RecordingError(f"this attempt was not recorded: there is no {shown}/{RESULT}") from None
+
+
+_F = TypeVar("_F", bound=_File)
+
+
+def _read(path: Path, kind: type[_F]) -> _F:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        [first, *_] = error.errors(include_url=False)
+        where = ".".join(map(str, first["loc"]))
+        raise RecordingError(
+            f"{path} cannot be read: {where + ': ' if where else ''}{first['msg']}"
+        ) from error
+
+
+# Prompts
+
+
+def steady(text: str, volatile: Mapping[str, str]) -> str:
+    """``text`` without what differs from run to run.
+
+    Args:
+        volatile: names of this run (paths, ids) and the placeholders that a recording has for them.
+    """
+    if volatile:
+        names = "|".join(map(re.escape, sorted(volatile, key=len, reverse=True)))
+        text = re.sub(rf"(?:(?<!\w)|(?<=\\[nrt]))(?:{names})(?!\w)", lambda found: volatile[found[0]], text)
+    # Tasks of one measure are created in the same second: their order is that of their ids.
+    text = re.sub(
+        r"(?:^\[task\]: .*\n)+", lambda found: _sorted(found[0].splitlines(keepends=True)), text, flags=re.M
+    )
+    return _ISSUES.sub(lambda found: f"[{_sorted(found[1].split(_NEXT), _NEXT)}]", text)
+
+
+_NEXT = ",\n"
+_ISSUES = re.compile(r'\[((?:\{"id": "\[task\]".*,\n)*\{"id": "\[task\]".*\})\]')
+
+
+def _sorted(lines: Iterable[str], between: str = "") -> str:
+    return between.join(sorted(lines))
+
+
+_OUTPUT = re.compile(r"(<(output(?:-\d+)?)>\n).*?(\n</\2>)", re.DOTALL)
+_TIMES = re.compile(r"\b\d+(?:\.\d+)? ?(?:ms|s|seconds)\b")
+
+
+def difference(recorded: str, prompt: str, name: str) -> str:
+    """A unified diff from what was recorded to ``prompt``, empty where they ask for the same.
+
+    What programs printed (the gate's output, in a further attempt) is not compared, nor how long they took.
+    """
+    old, new = (_TIMES.sub("[time]", _OUTPUT.sub(r"\1[output]\3", text)) for text in (recorded, prompt))
+    lines = difflib.unified_diff(
+        old.splitlines(), new.splitlines(), f"{name} (recorded)", "prompt (now)", lineterm="", n=2
+    )
+    return "\n".join(lines)

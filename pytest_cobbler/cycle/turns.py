@@ -1,0 +1,104 @@
+"""The order in which attempts begin and land: noted while a recording is made, kept to while one is played.
+
+What an attempt starts from, and whether it conflicts, depends on what has landed by then. So a recording is
+played in the order in which it was made, however fast it goes this time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from pytest_cobbler.process import Cancellation
+
+PATIENCE = 20.0
+"""Seconds that a task is waited for which the recording has next and nobody works on."""
+
+
+class Point(NamedTuple):
+    """A moment of an attempt: ``task`` is its task's directory in a recording.
+
+    ``land`` is when it is decided whether the attempt lands.
+    """
+
+    verb: Literal["begin", "land"]
+    task: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.task}/{self.number}"
+
+
+class Turns:
+    """Lets attempts pass their points one by one; thread-safe.
+
+    Args:
+        order: the points of a recording, as text; what is not in it never waits.
+        note: called with each point that is passed, in their order.
+    """
+
+    def __init__(self, order: Sequence[str] = (), note: Callable[[Point], None] = lambda point: None) -> None:
+        self._order = list(order)
+        self._note = note
+        self._tasks: set[str] = set()
+        """Those that somebody works on."""
+        self._changed = time.monotonic()
+        self._condition = threading.Condition(threading.RLock())
+
+    def must_wait(self, point: Point) -> bool:
+        """Whether others come first; ``point``'s task is under way from now on."""
+        with self._condition:
+            if point.task not in self._tasks:
+                self._tasks.add(point.task)
+                self._change()
+            if str(point) in self._order:
+                # What the recording has of this task before this point will not come any more.
+                before = self._order[: self._order.index(str(point))]
+                self._drop([text for text in before if _task_of(text) == point.task])
+            return str(point) in self._order[1:]
+
+    def wait(self, point: Point, cancellation: Cancellation) -> None:
+        """Wait for the turn of ``point``, or for the end of the run."""
+        with self._condition:
+            while self.must_wait(point) and not cancellation.requested:
+                self._condition.wait(0.2)
+                first = _task_of(self._order[0]) if self._order else ""
+                if first not in self._tasks and time.monotonic() - self._changed > PATIENCE:
+                    self._drop([text for text in self._order if _task_of(text) == first])
+
+    @contextlib.contextmanager
+    def passing(self, point: Point) -> Iterator[None]:
+        """Hold all others up while ``point`` is passed: nothing begins while the tip moves."""
+        with self._condition:
+            yield
+            self.passed(point)
+
+    def passed(self, point: Point) -> None:
+        """It is done with; once is enough."""
+        with self._condition:
+            self._drop([str(point)])
+            self._note(point)
+
+    def over(self, task: str) -> None:
+        """Nothing more will come of a task in this run."""
+        with self._condition:
+            self._tasks.discard(task)
+            self._drop([text for text in self._order if _task_of(text) == task])
+
+    def _drop(self, texts: Sequence[str]) -> None:
+        gone = set(texts)
+        kept = [text for text in self._order if text not in gone]
+        if len(kept) != len(self._order):
+            self._order = kept
+            self._change()
+
+    def _change(self) -> None:
+        self._changed = time.monotonic()
+        self._condition.notify_all()
+
+
+def _task_of(text: str) -> str:
+    return text.partition(" ")[2].rpartition("/")[0]

@@ -1,0 +1,274 @@
+"""``--cobbler-record`` and ``agent: replay``: a generation is kept, and comes about again from that."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.invariants import check
+from pytest_cobbler.testing.project import Project, RunResult
+
+A, B, C = "Add a", "Add b", "Repair c!"
+
+GATE = "! grep -q bad c 2>/dev/null || { echo c is bad after 0.0$$s; exit 1; }"
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project with a recording: A and B conflict, C needs A and fails the gate at first."""
+    agent = StandInAgent(tmp_path_factory.mktemp("agent"))
+    with Project.create(tmp_path_factory.mktemp("recorded"), agent) as project:
+        agent.measure().writes_tasks([{"title": A}, {"title": B}, {"title": C, "dependency": 0}])
+        together = project.directory / "together"
+        together.mkdir()
+        meet = 'touch "{0}/$COBBLER_TASK_ID"; until [ $(ls "{0}" | wc -l) -ge 2 ]; do sleep 0.02; done'
+        for title, letter in ((A, "a"), (B, "b")):
+            agent.task(title).runs(meet.format(together)).writes("x.txt", f"{letter}\n").commits("x")
+            agent.task(title, attempt=2).writes("x.txt", "a\nb\n").reports(cost_usd=0.5, tokens_input=7)
+        odd = "printf '\\0\\1' >binary; ln -s x.txt link; echo x >program; chmod +x program"
+        agent.task(C).writes("c", "bad\n").runs(odd).deletes("README.md")
+        agent.task(C, attempt=2).writes("c", "good\n").runs("mv binary moved; rm link")
+        project.options = ["-p", "no:hypothesispytest"]
+        project.configure(test_command=GATE)
+        generate(project, "--cobbler-record", "recordings/one").assert_outcomes(passed=4)
+        project.commit("Keep a recording")
+        yield project
+
+
+@pytest.fixture
+def clone(recorded: Project, tmp_path: Path) -> Iterator[Project]:
+    """A fresh clone that plays it."""
+    project = Project(tmp_path, recorded.agent)
+    subprocess.run(["git", "clone", "-q", recorded.path, project.path], check=True)
+    for name, value in (("user.name", "Test"), ("user.email", "test@example.invalid")):
+        project.git("config", name, value)
+    project.options = recorded.options
+    project.configure(**{**recorded.configuration, "work_dir": str(tmp_path / "work")})
+    play(project, "recordings/one")
+    yield project
+    for running in project._running:
+        running.kill()
+
+
+def play(project: Project, recording: str) -> None:
+    project.configure(agent="replay", agent_command=None, recording=recording)
+
+
+def work(project: Project) -> None:
+    """Let the stand-in agent work."""
+    project.configure(agent="command", agent_command=project.agent.command, recording=None)
+
+
+def forget(project: Project) -> None:
+    """As if nothing had ever been generated here."""
+    project.git("update-ref", "-d", f"refs/heads/{project.generation}")
+    for name in (".beads", ".cobbler"):
+        shutil.rmtree(project.path / name)
+
+
+def generate(project: Project, *options: str) -> RunResult:
+    return project.run("--cobbler-generate", "-v", *options)
+
+
+def tip(project: Project) -> dict[str, str]:
+    """Path -> mode and object, of what the generation is about."""
+    lines = project.git("ls-tree", "-r", "-z", project.generation or "").split("\0")[:-1]
+    entries = {path: about for about, _, path in (line.partition("\t") for line in lines)}
+    ours = ("recordings/", "configuration.yaml")
+    return {path: about for path, about in entries.items() if not path.startswith(ours)}
+
+
+def outcomes(result: RunResult) -> dict[str, tuple[str, ...]]:
+    said = ("cobbler_outcome", "cobbler_attempts", "cobbler_cost_usd", "cobbler_tokens_input")
+    cases = [case.properties for case in result.junit.values() if "cobbler_title" in case.properties]
+    return {case["cobbler_title"]: tuple(case.get(name, "") for name in said) for case in cases}
+
+
+def kept(project: Project) -> list[tuple[str, str]]:
+    """Title and cause of each attempt that did not land, in their order."""
+    titles = {task.id: task.title for task in project.tasks()}
+    journal = project.path / ".cobbler" / (project.generation or "") / "journal.jsonl"
+    events = [json.loads(line) for line in journal.read_text().splitlines()]
+    return [(titles[event["task"]], event["cause"]) for event in events if event["event"] == "keep"]
+
+
+def recording(project: Project) -> Path:
+    return project.path / "recordings" / "one"
+
+
+# -- played again
+
+
+def test_the_generation_comes_about_again(recorded: Project, clone: Project) -> None:
+    before = RunResult(0, [], [], 0.0, recorded.directory / "run-1" / "junit.xml")
+
+    result = generate(clone)
+
+    result.assert_outcomes(passed=4)
+    assert [commit.title for commit in clone.landed()] == [commit.title for commit in recorded.landed()]
+    assert tip(clone) == tip(recorded)
+    assert outcomes(result) == outcomes(before)
+    assert kept(clone) == kept(recorded)
+    assert {title for title, cause in kept(clone) if cause == "gate"} == {C}
+    assert [cause for title, cause in kept(clone) if title in (A, B)] == ["conflict"]
+    assert check(clone, result) == []
+    assert {task.id for task in clone.tasks()}.isdisjoint(task.id for task in recorded.tasks())
+
+
+def test_it_plays_with_one_agent_at_a_time_and_with_many(clone: Project) -> None:
+    generate(clone, "--cobbler-jobs=1").assert_outcomes(passed=4)
+    assert [cause for title, cause in kept(clone) if title in (A, B)] == ["conflict"]
+
+
+def test_the_header_says_what_is_played(clone: Project) -> None:
+    result = clone.run("--cobbler-generate")
+    result.stdout.fnmatch_lines(["agent: replay of recordings/one (its costs are shown*network none"])
+
+
+def test_runs_of_a_generation_make_one_recording(clone: Project) -> None:
+    work(clone)
+    generate(clone, "--cobbler-record", "two").assert_outcomes(passed=4)
+    generate(clone, "--cobbler-record", "two").assert_outcomes(passed=1)
+    assert (clone.path / "two" / "measure" / "cycle-1" / "2" / "tasks.json").read_text() == "[]\n"
+    forget(clone)
+    play(clone, "two")
+
+    generate(clone).assert_outcomes(passed=4)
+    generate(clone).assert_outcomes(passed=1)
+
+
+# -- what a recording holds
+
+
+def test_a_recording_is_files_that_say_nothing_of_this_machine_or_run(recorded: Project) -> None:
+    files = {
+        str(path.relative_to(recording(recorded)))
+        for path in recording(recorded).rglob("*")
+        if path.is_file()
+    }
+    [repair] = {name.split("/")[1] for name in files if name.startswith("stitch/repair-c-")}
+    assert {
+        f"stitch/{repair}/{n}/{name}" for n in (1, 2) for name in ("prompt.md", "change.patch", "result.json")
+    } <= files
+    assert {"recording.json", "measure/cycle-1/1/tasks.json", "stitch/add-a/1/change.patch"} <= files
+    everything = "\n".join(path.read_text() for path in recording(recorded).rglob("*") if path.is_file())
+    assert str(recorded.directory) not in everything
+    assert not [task.id for task in recorded.tasks() if task.id in everything]
+    assert everything.count(recorded.generation or "") == 1  # in recording.json
+
+
+def test_a_new_generation_replaces_the_recording(clone: Project) -> None:
+    work(clone)
+    (recording(clone) / "README.md").write_text("Mine.\n")
+
+    result = generate(clone, "--cobbler-record", "recordings/one", "configuration.yaml::measure")
+
+    result.assert_outcomes(passed=1)
+    assert (recording(clone) / "measure").exists()
+    assert not (recording(clone) / "stitch").exists()
+    assert (recording(clone) / "README.md").read_text() == "Mine.\n"
+
+
+def test_recordings_are_not_in_prompts_and_no_task_changes_them(clone: Project) -> None:
+    work(clone)
+    clone.agent.otherwise().writes("recordings/one/stitch/add-a/1/change.patch", "")
+    line = {
+        "_type": "issue",
+        "title": "Lie",
+        "status": "open",
+        "priority": 2,
+        "issue_type": "task",
+        "id": "t-1",
+    }
+    (clone.path / ".beads").mkdir()
+    (clone.path / ".beads" / "issues.jsonl").write_text(json.dumps(line) + "\n")
+
+    result = generate(clone, "--cobbler-record", "recordings/one", "configuration.yaml::stitch")
+
+    [case] = result.junit.values()
+    assert case.properties["cobbler_cause"] == "refused"
+    [first] = recording(clone).glob("stitch/*/1/prompt.md")
+    assert "recordings/" not in first.read_text()
+
+
+# -- what does not fit
+
+
+def test_another_prompt_fails_and_shows_the_difference_until_it_is_accepted(clone: Project) -> None:
+    clone.configure(user_prompt="Write tests.")
+    result = generate(clone)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*the prompt differs from recordings/one/measure/cycle-1/1/prompt.md",
+            "*--cobbler-record recordings/one*",
+            "*+Write tests.",
+        ]
+    )
+
+    generate(clone, "--cobbler-record", "recordings/one").assert_outcomes(passed=4)
+
+    assert "Write tests." in (recording(clone) / "measure" / "cycle-1" / "1" / "prompt.md").read_text()
+
+
+def test_another_prompt_can_be_ignored(clone: Project) -> None:
+    clone.configure(user_prompt="Write tests.", recording_prompts="ignore")
+    generate(clone).assert_outcomes(passed=4)
+
+
+def test_what_is_missing_is_named_and_tried_once(clone: Project) -> None:
+    shutil.rmtree(recording(clone) / "stitch" / "add-b")
+    result = generate(clone)
+    case = next(c for c in result.junit.values() if c.properties.get("cobbler_title") == B)
+    assert "there is no recordings/one/stitch/add-b/1/result.json" in case.message
+    assert case.properties["cobbler_attempts"] == "1"
+
+
+def test_a_missing_further_attempt_is_named(clone: Project) -> None:
+    [place] = (recording(clone) / "stitch").glob("repair-c-*")
+    shutil.rmtree(place / "2")
+    result = generate(clone)
+    case = next(c for c in result.junit.values() if c.properties.get("cobbler_title") == C)
+    assert f"there is no recordings/one/stitch/{place.name}/2/result.json" in case.message
+
+
+# -- wrong from the beginning
+
+
+def test_a_directory_that_cannot_take_a_recording(cobbler_project: Project) -> None:
+    cobbler_project.write({"notes/notes.txt": ""})
+    result = cobbler_project.run("--cobbler-generate", "--cobbler-record=notes")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "it holds something else: notes.txt" in "\n".join(result.errlines)
+    assert cobbler_project.generation is None
+
+
+def test_a_recording_that_is_none(cobbler_project: Project) -> None:
+    cobbler_project.configure(agent="replay", agent_command=None, recording="nowhere")
+    result = cobbler_project.run("--cobbler-generate")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "there is no recording in" in "\n".join(result.errlines)
+    assert cobbler_project.generation is None
+
+
+def test_tasks_of_one_title(clone: Project) -> None:
+    line = {"_type": "issue", "title": "Twice", "status": "open", "priority": 2, "issue_type": "task"}
+    store = clone.path / ".beads" / "issues.jsonl"
+    store.parent.mkdir(exist_ok=True)
+    store.write_text("".join(json.dumps(line | {"id": f"t-{n}"}) + "\n" for n in (1, 2)))
+    result = generate(clone)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "several open tasks are called 'Twice'" in "\n".join(result.errlines)
+
+
+def test_other_actions_record_nothing(cobbler_project: Project) -> None:
+    result = cobbler_project.run("--cobbler-start", "--cobbler-record=recording")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--cobbler-record goes with --cobbler-generate" in "\n".join(result.errlines)
+    assert cobbler_project.generation is None
