@@ -117,7 +117,7 @@ def cobbler_config(pytestconfig: pytest.Config) -> Config:
 
 @pytest.fixture
 def cobbler_agent(tmp_path_factory: pytest.TempPathFactory) -> StandInAgent:
-    """A stand-in agent, scripted step by step; costs nothing."""
+    """A stand-in agent, scripted step by step or replaying a recording; costs nothing."""
     from pytest_cobbler.testing.agent import StandInAgent
 
     return StandInAgent(tmp_path_factory.mktemp("cobbler-agent"))

@@ -1,7 +1,7 @@
 """``--cobbler-demo``: a whole cycle on a sample project in a temporary directory.
 
 What runs is ``pytest --cobbler-generate`` in a process of its own. Two things differ from a run in earnest:
-the agent is a recording, and the sandbox is this machine. The current directory has no part in it.
+a recording is replayed, and the sandbox is this machine. The current directory has no part in it.
 """
 
 from __future__ import annotations
@@ -17,26 +17,28 @@ import site
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from pytest_cobbler.agents.recording import read_result, recorded_attempts
 from pytest_cobbler.errors import RepositoryError, UsageProblem
 from pytest_cobbler.process import Cancellation, host_environment
 from pytest_cobbler.process import run as run_process
 from pytest_cobbler.repository.git import ENVIRONMENT
 
+_DATA = Path(__file__).parent.parent / "data" / "demo"
+_RECORDING = _DATA / "recording"
+
 _STOP_GRACE = 30.0
 """Seconds that a stopped run has to put things in order."""
 
 _CONFIGURATION = """\
-# The demo's. In earnest, instead of sandbox, agent, agent_command and work_dir:
+# The demo's. In earnest, instead of sandbox, agent, recording, recording_prompts and work_dir:
 #   podman_image: an image with claude, git, Python and pytest
 """
 
@@ -91,25 +93,20 @@ class Demo:
         self.directory = directory
         self.repository = directory / "units"
         self.junit = directory / "junit.xml"
-        self._agents = directory / "agents"
         self._programs = directory / "bin"
 
     def create(self) -> None:
-        """Write the sample project and commit it; write the agents."""
-        self._write_agents()
+        """Write the sample project and commit it, with the recording of its agents."""
         self._write_python()
-        for path, content in _data("project.yaml").items():
+        for path, content in _project().items():
             self._write(self.repository / path, content)
+        shutil.copytree(_RECORDING, self.repository / "recording")
         self._write(self.repository / "configuration.yaml", self._configuration())
         self.git("init", "--quiet", "--template=", "--initial-branch=main")
         self.git("config", "user.name", "Cobbler Demo")
         self.git("config", "user.email", "demo@example.invalid")
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", "Convert times")
-
-    def _write_agents(self) -> None:
-        self._write(self._agents / "recorded_agent.py", _resource("recorded_agent.py"))
-        self._write(self._agents / "recording.json", json.dumps(self._recording, indent=1))
 
     def _write_python(self) -> None:
         """Let ``python3`` be this Python with all its packages, whatever home directory a job has."""
@@ -121,8 +118,9 @@ class Demo:
     def _configuration(self) -> str:
         keys = {
             "sandbox": "none",
-            "agent": "command",
-            "agent_command": [sys.executable, str(self._agents / "recorded_agent.py")],
+            "agent": "replay",
+            "recording": "recording",
+            "recording_prompts": "ignore",  # they hold what this pytest and this Python print
             "work_dir": str(self.directory / "work"),
             "tracker": "embedded",
             "language": "python",
@@ -135,14 +133,13 @@ class Demo:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
 
-    @cached_property
-    def _recording(self) -> Mapping[str, Any]:
-        return _data("recording.yaml")
-
     @property
     def titles(self) -> set[str]:
-        """The tasks that the recording proposes."""
-        return set(self._recording["tasks"])
+        """The tasks that the recording has."""
+        stitches = [
+            path for path in recorded_attempts(_RECORDING) if path.is_relative_to(_RECORDING / "stitch")
+        ]
+        return {read_result(path, str(path)).title for path in stitches}
 
     def git(self, *arguments: str) -> str:
         """The output of git in the sample project.
@@ -257,13 +254,10 @@ def _cancelled_by_signals() -> Iterator[Cancellation]:
         yield cancellation
 
 
-def _data(name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load(_resource(name))
+def _project() -> dict[str, str]:
+    """Path -> content."""
+    loaded: dict[str, str] = yaml.safe_load((_DATA / "project.yaml").read_text(encoding="utf-8"))
     return loaded
-
-
-def _resource(name: str) -> str:
-    return resources.files("pytest_cobbler").joinpath("data", "demo", name).read_text(encoding="utf-8")
 
 
 def _opening(demo: Demo) -> list[str]:

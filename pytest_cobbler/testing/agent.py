@@ -9,6 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
+from pytest_cobbler.agents.recording import (
+    ANSWER,
+    CHANGE,
+    ERRORS,
+    RESULT,
+    TRANSCRIPT,
+    RecordedResult,
+    read_head,
+    read_result,
+    recorded_attempts,
+)
+
 _HEAD = """\
 #!/bin/sh
 # Written by pytest-cobbler's stand-in agent.
@@ -83,6 +95,31 @@ class StandInAgent:
     def reports(self, **usage: Any) -> Self:
         """Let every run report this usage (see :meth:`Script.reports`), unless its steps report another."""
         self._always.reports(**usage)
+        return self
+
+    def replays(self, recording: Path) -> Self:
+        """Do and say what was recorded by ``--cobbler-record``, whatever the prompts are.
+
+        Steps of your own come after the recorded ones. A task or a further attempt that was not recorded
+        fails and names the file that is missing; a measure that was not answers ``[]``.
+
+        Raises:
+            CobblerError: there is no recording, or it cannot be read.
+        """
+        read_head(recording)
+        last: dict[str, Path] = {}
+        for directory in recorded_attempts(recording):
+            number, recorded = int(directory.name), read_result(directory, str(directory))
+            if directory.parent.parent.name == "measure":
+                cycle = int(directory.parent.name.removeprefix("cycle-"))
+                self.measure(cycle=cycle, attempt=number)._plays(directory, recorded)
+            else:
+                self.task(recorded.title, attempt=number)._plays(directory, recorded)
+                last[recorded.title] = directory
+        for title, directory in last.items():
+            lacking = directory.with_name(str(int(directory.name) + 1)) / RESULT
+            self.task(title, attempt=int(directory.name) + 1)._lacks(str(lacking))
+        self._otherwise._lacks(str(recording / "stitch"))
         return self
 
     def _store(self, content: bytes) -> str:
@@ -229,6 +266,31 @@ class Script:
     def fails(self, status: int = 1) -> Self:
         """End with this exit status; steps after it are not taken."""
         return self._step(f"exit {status}")
+
+    def _plays(self, attempt: Path, recorded: RecordedResult) -> None:
+        """The steps of a recorded attempt."""
+
+        def stored(name: str) -> str:
+            path = attempt / name
+            return self._store(path.read_bytes()) if path.exists() else "/dev/null"
+
+        if recorded.withheld:
+            self._complains(f"{attempt} cannot be played: {recorded.withheld}").fails()
+        for path in recorded.replaced:
+            self._step(f"rm -f -- {_path(path)}")
+        if (attempt / CHANGE).exists():
+            self._step(f"git apply --whitespace=nowarn {stored(CHANGE)}")
+        if (attempt / ANSWER).exists():
+            self._step(f'cat {stored(ANSWER)} >"$COBBLER_OUTPUT"')
+        self._step(f"cat {stored(TRANSCRIPT)}\ncat {stored(ERRORS)} >&2")
+        if recorded.error:
+            self._complains(recorded.error.removeprefix("agent: ")).fails(recorded.status or 1)
+
+    def _lacks(self, file: str) -> None:
+        self._complains(f"this attempt was not recorded: there is no {file}").fails()
+
+    def _complains(self, text: str) -> Self:
+        return self._step(f"printf '%s\\n' {shlex.quote(text)} >&2")
 
     def _redirects(self, path: str, content: str | bytes, operator: str) -> Self:
         payload = self._store(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.cycle.prompts import MeasureFacts, measure_prompt
+from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Completion, host_environment, run
 from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.project import Project
 from pytest_cobbler.tracker.base import Task
 
 
@@ -233,3 +236,58 @@ def test_a_container_can_read_the_script(agent: StandInAgent) -> None:
     assert agent.podman_arguments == ["-v", f"{directory}:{directory}:ro"]
     assert directory.stat().st_mode & 0o005 == 0o005
     assert all(path.stat().st_mode & 0o004 for path in directory.iterdir())
+
+
+# -- recordings
+
+
+@pytest.fixture
+def recording(cobbler_agent: StandInAgent, cobbler_project: Project) -> Path:
+    """Of a task that fails the gate at first, and of one whose agent fails."""
+    cobbler_agent.measure().writes_tasks([{"title": "Repair it"}, {"title": "Give up"}])
+    cobbler_agent.task("Repair it").writes("repaired", "bad\n")
+    cobbler_agent.task("Repair it", attempt=2).writes("repaired", b"good\0\n").reports(cost_usd=0.25)
+    cobbler_agent.task("Give up").prints("I try.").runs("echo too hard >&2").fails(3)
+    cobbler_project.configure(test_command="! grep -q bad repaired 2>/dev/null")
+    cobbler_project.run("--cobbler-generate", "--cobbler-record=../recording")
+    forget(cobbler_project)
+    return cobbler_project.directory / "recording"
+
+
+def forget(project: Project) -> None:
+    project.git("update-ref", "-d", f"refs/heads/{project.generation}")
+    for name in (".beads", ".cobbler"):
+        shutil.rmtree(project.path / name)
+    refs = project.git("for-each-ref", "--format=delete %(refname)", "refs/cobbler/")
+    for line in refs.splitlines():
+        project.git("update-ref", "-d", line.removeprefix("delete "))
+
+
+def test_a_recording_is_played(recording: Path, cobbler_project: Project, tmp_path: Path) -> None:
+    cobbler_project.configure(agent_command=StandInAgent(tmp_path).replays(recording).command)
+
+    result = cobbler_project.run("--cobbler-generate")
+
+    result.assert_outcomes(passed=2, failed=1)
+    cases = {case.properties.get("cobbler_title"): case for case in result.junit.values()}
+    assert cases["Repair it"].properties["cobbler_attempts"] == "2"
+    assert float(cases["Repair it"].properties["cobbler_cost_usd"]) == 0.25
+    assert cobbler_project.files()["repaired"] == "good\0\n"
+    assert "agent: exited with 3: " in cases["Give up"].message
+    assert "too hard" in cases["Give up"].message
+
+
+def test_what_was_not_recorded_fails_and_is_named(
+    recording: Path, cobbler_project: Project, tmp_path: Path
+) -> None:
+    shutil.rmtree(recording / "stitch" / "repair-it" / "2")
+    cobbler_project.configure(agent_command=StandInAgent(tmp_path).replays(recording).command)
+
+    result = cobbler_project.run("--cobbler-generate")
+
+    assert f"there is no {recording}/stitch/repair-it/2/result.json" in "\n".join(result.outlines)
+
+
+def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CobblerError, match="there is no recording"):
+        StandInAgent(tmp_path / "agent").replays(tmp_path)
