@@ -129,7 +129,7 @@ def gate(language: Go, tree: Path, cache: Path) -> tuple[list[int], str]:
     """The exit statuses of the steps, up to the first that is not 0, and what they said."""
     statuses, said = [], ""
     for step in language.gate():
-        done = run(step, tree, GOCACHE=os.fspath(cache))
+        done = run(step, tree, COBBLER_GOCACHE=os.fspath(cache))
         statuses.append(done.returncode)
         said += done.stdout
         if done.returncode:

@@ -13,7 +13,7 @@ import pytest
 from pytest_cobbler.testing.samples import go_sample
 from tests.parts import need
 
-__all__ = ["go_cache", "go_root"]
+__all__ = ["go_arguments", "go_cache", "go_root"]
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +36,18 @@ def go_cache(go_root: Path) -> Path:
         if not cache.is_dir():
             _fill(cache, go_root / "bin" / "go")
     return cache
+
+
+@pytest.fixture(scope="session")
+def go_arguments(go_root: Path, go_cache: Path) -> tuple[str, ...]:
+    """Arguments of podman that put Go, and what it has built before, into any of the images."""
+    cache = "/usr/local/share/go-build"
+    return (
+        *("--volume", f"{go_root}:/usr/local/go:ro"),
+        *("--volume", f"{go_cache}:{cache}:ro"),
+        *("--env", f"COBBLER_GOCACHE={cache}"),
+        *("--env", "PATH=/usr/local/go/bin:/usr/local/bin:/usr/bin:/bin"),
+    )
 
 
 def _fill(cache: Path, go: Path) -> None:

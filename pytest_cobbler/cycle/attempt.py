@@ -230,7 +230,7 @@ def _notes(found: Harvest) -> tuple[str, ...]:
     if found.removed:
         notes.append(f"removed before harvest: {', '.join(found.removed[:10])}")
     if found.ignored:
-        notes.append(f"ignored by .gitignore: {', '.join(found.ignored[:10])}")
+        notes.append(f"not taken (ignored): {', '.join(found.ignored[:10])}")
     return tuple(notes)
 
 

@@ -16,7 +16,8 @@ LANGUAGE_VERSION = "1.24"
 # one, and else never changes go.mod, so that what passes here passes for everybody.
 #
 # One cache for both steps and for nobody else: what a gate leaves behind, the next one would run. What the
-# image brings (GOCACHE) is linked, not copied, because it may be large; a container cannot write through it.
+# image brings is linked, not copied, because it may be large; a container cannot write through the links. It is
+# not called GOCACHE: that is for agents too, and go fails in a cache that it cannot write to.
 _PREPARE = """\
 PATH=$PATH:/usr/local/go/bin
 command -v go >/dev/null || {
@@ -26,7 +27,7 @@ command -v go >/dev/null || {
 cache=$HOME/go-build
 if [ ! -d "$cache" ]; then
   mkdir -p "$cache"
-  if [ -d "${GOCACHE:-}" ]; then cp -R -s "$GOCACHE/." "$cache/"; fi
+  if [ -d "${COBBLER_GOCACHE:-}" ]; then cp -R -s "$COBBLER_GOCACHE/." "$cache/"; fi
 fi
 workspace=off
 if [ -f go.work ]; then workspace=$PWD/go.work; fi

@@ -10,35 +10,28 @@ from collections.abc import Iterator
 
 import pytest
 
+from pytest_cobbler.config import load
 from pytest_cobbler.sandbox.base import Job, Mount
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, podman_environment
 from pytest_cobbler.testing.project import Project, RunResult
+from tests.end_to_end.calculators import GO, PYTHON, Sample
 from tests.images import claude_volume, minimal_image, python_image
 from tests.parts import need
 from tests.scripted_api import Request, ScriptedApi, Turn, text, tool, turn
+from tests.toolchain import go_arguments, go_cache, go_root
 
-__all__ = ["claude_volume", "minimal_image", "python_image"]
+__all__ = ["claude_volume", "go_arguments", "go_cache", "go_root", "minimal_image", "python_image"]
 
 INSTRUCTION = "Write numbers as words in docstrings."
 SUBTRACT, MULTIPLY, DIVIDE = "Subtract numbers", "Multiply numbers", "Divide numbers"
-
-ADD = 'def add(a: float, b: float) -> float:\n    """The sum."""\n    return a + b\n'
-
-
-def function(name: str, expression: str) -> str:
-    return f"\n\ndef {name}(a: float, b: float) -> float:\n    return {expression}\n"
-
-
-def check(name: str, expected: int) -> str:
-    call = f"assert {name}(6, 3) == {expected}"
-    return f"from calculator import {name}\n\n\ndef test_{name}() -> None:\n    {call}\n"
 
 
 class Calculator:
     """What the model says: three tasks, of which one conflicts and one is red at first."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, sample: Sample) -> None:
         self._project = project
+        self._sample = sample
         self._multiply_began = threading.Event()
 
     def script(self, api: ScriptedApi) -> None:
@@ -67,21 +60,23 @@ class Calculator:
 
     def subtract(self, request: Request) -> Turn:
         self._multiply_began.wait(60)  # both start from the same tip
-        where = worktree(request)
-        new = ADD + function("subtract", "a - b")
+        sample, where = self._sample, worktree(request)
+        new = sample.add + sample.function("subtract", "a - b")
+        path, content = sample.test("subtract", 3)
         return turn(
-            tool("Read", file_path=f"{where}/calculator/__init__.py"),
-            tool("Edit", file_path=f"{where}/calculator/__init__.py", old_string=ADD, new_string=new),
-            tool("Write", file_path=f"{where}/tests/test_subtract.py", content=check("subtract", 3)),
+            tool("Read", file_path=f"{where}/{sample.source}"),
+            tool("Edit", file_path=f"{where}/{sample.source}", old_string=sample.add, new_string=new),
+            tool("Write", file_path=f"{where}/{path}", content=content),
         )
 
     def commit_subtract(self, request: Request) -> Turn:
-        command = "git status --short && git add -A && git commit -qm subtract && git log --oneline | head -3"
+        command = f"git status --short && {self._sample.commits} && git log --oneline | head -3"
         return turn(tool("Bash", command=command, description="Commit"))
 
     def multiply(self, request: Request) -> Turn:
         self._multiply_began.set()
-        script = f"cat >>calculator/__init__.py <<'E'{function('multiply', 'a * b')}E"
+        sample = self._sample
+        script = f"cat >>{sample.source} <<'E'\n{sample.function('multiply', 'a * b')}E"
         return turn(tool("Bash", command=script, description="Append"))
 
     def wait_for_subtract(self, request: Request) -> Turn:
@@ -89,33 +84,30 @@ class Calculator:
             if any(commit.title == SUBTRACT for commit in self._project.landed()):
                 break
             threading.Event().wait(0.1)
-        where = worktree(request)
-        return turn(tool("Write", file_path=f"{where}/tests/test_multiply.py", content=check("multiply", 18)))
+        path, content = self._sample.test("multiply", 18)
+        return turn(tool("Write", file_path=f"{worktree(request)}/{path}", content=content))
 
     def resolve(self, request: Request) -> Turn:
-        assert "calculator/__init__.py" in request.prompt
+        source = self._sample.source
+        assert source in request.prompt
         assert SUBTRACT in request.prompt  # whose change is on the other side
-        command = (
-            "grep -c '<<<<<<<' calculator/__init__.py && sed -i '/^[<=>]\\{7\\}/d' calculator/__init__.py"
-        )
+        command = f"grep -c '<<<<<<<' {source} && sed -i '/^[<=>]\\{{7\\}}/d' {source}"
         return turn(tool("Bash", command=command, description="Resolve"))
 
     def divide_wrong(self, request: Request) -> Turn:
-        where = worktree(request)
-        test = check("divide", 2).replace("from calculator", "from calculator.division")
+        sample, where = self._sample, worktree(request)
+        path, content = sample.test_divide()
         return turn(
-            tool(
-                "Write", file_path=f"{where}/calculator/division.py", content=function("divide", "a // b + 1")
-            ),
-            tool("Write", file_path=f"{where}/tests/test_divide.py", content=test),
+            tool("Write", file_path=f"{where}/{sample.division}", content=sample.divide("a/b + 1")),
+            tool("Write", file_path=f"{where}/{path}", content=content),
         )
 
     def repair(self, request: Request) -> Turn:
-        assert "test_divide" in request.prompt  # what the gate printed
-        where = f"{worktree(request)}/calculator/division.py"
+        assert "divide" in request.prompt.partition("FAIL")[2].lower()  # what the gate printed
+        where = f"{worktree(request)}/{self._sample.division}"
         return turn(
             tool("Read", file_path=where),
-            tool("Edit", file_path=where, old_string="a // b + 1", new_string="a / b"),
+            tool("Edit", file_path=where, old_string="a/b + 1", new_string="a / b"),
         )
 
 
@@ -136,13 +128,28 @@ def api() -> Iterator[ScriptedApi]:
 
 
 @pytest.fixture
-def calculator(cobbler_project: Project, python_image: str, claude_volume: tuple[str, str]) -> Project:
-    cobbler_project.python_sample()
+def sample() -> Sample:
+    return PYTHON
+
+
+@pytest.fixture
+def calculator(
+    cobbler_project: Project,
+    claude_volume: tuple[str, str],
+    sample: Sample,
+    request: pytest.FixtureRequest,
+) -> Project:
+    if sample is GO:
+        cobbler_project.go_sample()
+        image, more = "minimal_image", request.getfixturevalue("go_arguments")
+    else:
+        cobbler_project.python_sample()
+        image, more = "python_image", ()
     cobbler_project.write({"CLAUDE.md": f"{INSTRUCTION}\n"})
     cobbler_project.configure(
         sandbox="podman",
-        podman_image=python_image,
-        podman_args=[*claude_volume, "-e", "CLAUDE_CODE_MAX_RETRIES=1"],
+        podman_image=request.getfixturevalue(image),
+        podman_args=[*claude_volume, *more, "-e", "CLAUDE_CODE_MAX_RETRIES=1"],
         agent="claude",
         agent_command=None,
         agent_network="open",
@@ -151,13 +158,19 @@ def calculator(cobbler_project: Project, python_image: str, claude_volume: tuple
     return cobbler_project
 
 
-@pytest.mark.parametrize("tracker", ["bd", "embedded"])
-def test_generation_with_the_real_claude(calculator: Project, api: ScriptedApi, tracker: str) -> None:
+@pytest.mark.parametrize(
+    ("sample", "tracker"),
+    [(PYTHON, "bd"), (PYTHON, "embedded"), (GO, "bd")],
+    ids=["python-bd", "python-embedded", "go-bd"],
+)
+def test_generation_with_the_real_claude(
+    calculator: Project, api: ScriptedApi, sample: Sample, tracker: str
+) -> None:
     if tracker == "bd":
         need("bd")
     calculator.configure(tracker=tracker)
     before = checkout(calculator)
-    Calculator(calculator).script(api)
+    Calculator(calculator, sample).script(api)
 
     result = calculator.run("--cobbler-generate", "-v", env=api.environment, timeout=300)
 
@@ -169,7 +182,8 @@ def test_generation_with_the_real_claude(calculator: Project, api: ScriptedApi, 
     assert_all_agree(calculator, result)
     assert attempts(calculator, result) == {SUBTRACT: 1, MULTIPLY: 2, DIVIDE: 2}
     assert checkout(calculator) == before
-    assert gate_passes_on_the_tip(calculator)
+    assert gate_passes_on_the_tip(calculator, sample)
+    assert not [path for path in calculator.files() if path.startswith("bin/")]
     assert all(INSTRUCTION in json.dumps(request.body["system"]) for request in api.requests)
     api_key = api.environment["ANTHROPIC_API_KEY"].encode()
     kept = [path for path in (calculator.path / ".cobbler").rglob("*") if path.is_file()]
@@ -266,25 +280,28 @@ def attempts(project: Project, result: RunResult) -> dict[str, int]:
     return {c.properties["cobbler_title"]: int(c.properties["cobbler_attempts"]) for c in stitches}
 
 
-def gate_passes_on_the_tip(project: Project) -> bool:
-    """pytest on a checkout of the tip, in the gate's image."""
+def gate_passes_on_the_tip(project: Project, sample: Sample) -> bool:
+    """The language's own commands on a checkout of the tip, in the gate's image."""
     tree = project.directory / "tip"
     tree.mkdir()
     for name, content in project.files().items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(content)
+    config = load(project.path / "configuration.yaml")
     sandbox = PodmanSandbox(
         project.configuration["podman_image"],
         repository="tip",
         run_id="tip",
         owner=job_owner(project.path),
+        arguments=config.podman_arguments,
         environment=podman_environment(),
     )
     completed = sandbox.run(
         Job(
             name="tip",
-            argv=("python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            argv=("sh", "-c", sample.tested),
             workdir=str(tree),
+            environment=config.container_environment,
             mounts=(Mount(source=tree, target=str(tree)),),
         )
     )

@@ -1,0 +1,70 @@
+"""What agents write into the samples of each language, and what builds and tests them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["GO", "PYTHON", "Sample"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """The calculator in one language: what agents write, and what builds and tests it."""
+
+    language: str
+    source: str
+    add: str
+    division: str
+    commits: str = "git add -A && git commit -qm subtract"
+    tested: str
+
+    def function(self, name: str, expression: str) -> str:
+        return f"\n\ndef {name}(a: float, b: float) -> float:\n    return {expression}\n"
+
+    def test(self, name: str, expected: int, module: str = "calculator") -> tuple[str, str]:
+        """The path of a test, and its content."""
+        call = f"assert {name}(6, 3) == {expected}"
+        return (
+            f"tests/test_{name}.py",
+            f"from {module} import {name}\n\n\ndef test_{name}() -> None:\n    {call}\n",
+        )
+
+    def divide(self, expression: str) -> str:
+        """The content of a file of its own."""
+        return self.function("divide", expression)
+
+    def test_divide(self) -> tuple[str, str]:
+        return self.test("divide", 2, "calculator.division")
+
+
+class GoSample(Sample):
+    def function(self, name: str, expression: str) -> str:
+        # On one line: of two functions, git would take the last one for common to both.
+        return f"\nfunc {name.title()}(a, b int) int {{ return {expression} }}\n"
+
+    def test(self, name: str, expected: int, module: str = "") -> tuple[str, str]:
+        body = f"if {name.title()}(6, 3) != {expected} {{\n\t\tt.Fail()\n\t}}"
+        content = f'import "testing"\n\nfunc Test{name.title()}(t *testing.T) {{\n\t{body}\n}}\n'
+        return f"internal/arithmetic/{name}_test.go", f"package arithmetic\n\n{content}"
+
+    def divide(self, expression: str) -> str:
+        return f"package arithmetic\n{self.function('divide', expression)}"
+
+
+PYTHON = Sample(
+    language="python",
+    source="calculator/__init__.py",
+    add='def add(a: float, b: float) -> float:\n    """The sum."""\n    return a + b\n',
+    division="calculator/division.py",
+    tested="python3 -m pytest -q -p no:cacheprovider",
+)
+GO = GoSample(
+    language="go",
+    source="internal/arithmetic/arithmetic.go",
+    add="// Add is the sum.\nfunc Add(a, b int) int {\n\treturn a + b\n}\n",
+    division="internal/arithmetic/division.go",
+    # Not only the change: a program that has been built, too.
+    commits="mkdir bin && cp /bin/true bin/calculator && git add -A && git commit -qm subtract",
+    tested='export GOCACHE=$HOME/cache && mkdir $GOCACHE && cp -R -s "$COBBLER_GOCACHE/." $GOCACHE && '
+    "go build -o /dev/null ./... && go vet ./... && go test ./...",
+)
