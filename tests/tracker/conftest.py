@@ -56,17 +56,38 @@ def bd_store(place: Path, bd_program: Path, bd_template: Path) -> BdStore:
     return BdStore(root, bd_program, bd_template)
 
 
-@pytest.fixture(params=["embedded", "bd"])
+@pytest.fixture(scope="session")
+def old_bd_program() -> Path:
+    """The oldest bd that is supported."""
+    return need("old-bd")
+
+
+@pytest.fixture(scope="session")
+def old_bd_template(old_bd_program: Path, fast_directory: Path) -> Path:
+    root = fast_directory / "old-template"
+    root.mkdir()
+    BdStore(root, old_bd_program).tracker().init()
+    return root
+
+
+@pytest.fixture
+def old_bd_store(place: Path, old_bd_program: Path, old_bd_template: Path) -> BdStore:
+    root = place / "old-bd"
+    root.mkdir()
+    return BdStore(root, old_bd_program, old_bd_template)
+
+
+@pytest.fixture(params=["embedded", "bd", "old_bd"])
 def store(request: pytest.FixtureRequest) -> Store:
     """An empty store of each kind."""
     found: Store = request.getfixturevalue(f"{request.param}_store")
     return found
 
 
-@pytest.fixture(params=["embedded", "bd"])
+@pytest.fixture(params=["embedded", "bd", "old_bd"])
 def no_store(request: pytest.FixtureRequest, place: Path) -> Callable[[Path], Store]:
     """Makes what is to become a store of each kind."""
     if request.param == "embedded":
         return EmbeddedStore
-    program = request.getfixturevalue("bd_program")
+    program = request.getfixturevalue(f"{request.param}_program")
     return lambda root: BdStore(root, program)
