@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pytest_cobbler.config import Config, json_schema, load, schema
-from pytest_cobbler.config.model import PLANNED_KEYS, PLANNED_VALUES
+from pytest_cobbler.config.model import PLANNED_KEYS
 from pytest_cobbler.errors import ConfigurationProblem, UsageProblem
 
 IMAGE = "podman_image: localhost/agent\n"
@@ -80,7 +80,7 @@ def test_the_smallest_file_gives_every_default(loaded: Loaded, root: Path) -> No
     assert (config.estimated_lines_min, config.estimated_lines_max) == (250, 350)
     assert (config.task_timeout, config.idle_timeout, config.gate_timeout) == (1800, 600, 900)
     assert (config.sandbox, config.agent, config.tracker) == ("podman", "claude", "auto")
-    assert (config.agent_network, config.gate_network) == ("open", "none")
+    assert (config.agent_network, config.gate_network) == ("proxy", "none")
     assert (config.silence_agent, config.unsafe_podman_args, config.reset_sources) == (True, False, None)
     assert (config.language, config.build_command, config.test_command, config.work_dir) == (None,) * 4
     assert config.token_path == root / ".secrets" / "claude.json"
@@ -398,16 +398,6 @@ def test_planned_keys_are_refused_as_planned(errors: Errors, key: str) -> None:
 @pytest.mark.parametrize("nothing", ["", "[]"])
 def test_planned_keys_that_ask_for_nothing_are_taken(loaded: Loaded, key: str, nothing: str) -> None:
     assert loaded(f"{key}: {nothing}\n") == loaded()
-
-
-@pytest.mark.parametrize(
-    ("key", "value"), [(key, value) for key in PLANNED_VALUES for value in PLANNED_VALUES[key]]
-)
-def test_planned_values_are_refused_as_planned(errors: Errors, key: str, value: str) -> None:
-    (line,) = errors(f"{IMAGE}{key}: {value}\n")
-    assert line.startswith(
-        f"configuration.yaml:2: {key}: {value} is planned, not available in this version; allowed: "
-    )
 
 
 def test_the_image_is_required_where_there_are_images(errors: Errors, root: Path) -> None:

@@ -14,7 +14,7 @@ from pytest_cobbler.sandbox.base import Completed, Limits, Mount, Network, Sandb
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What one agent run cost, by the agent's own account.
+    """What one agent run cost, by the agent's own account; where that is missing, by the API proxy's.
 
     Tokens by kind; ``cost_usd`` is an estimate, ``None`` if unknown; ``seconds`` is the time it says it
     worked.
@@ -93,6 +93,11 @@ class Agent(Protocol):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must appear in no transcript, log, report or commit."""
+        ...
+
+    @property
+    def proxied(self) -> bool:
+        """Whether it has no network but the API, and its credential stays on the host."""
         ...
 
     def preflight(self, sandbox: Sandbox) -> None:

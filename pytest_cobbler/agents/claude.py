@@ -7,10 +7,10 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 
+from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.launch import Program, launch, try_out
-from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Sandbox
@@ -49,9 +49,9 @@ class ClaudeAgent:
         arguments: ``claude_args``; what the reader of its output needs is added if it is missing, and what
             the user has given is not given again.
         model: for ``--model``.
-        credential: handed to the program inside the sandbox, where the agent can read it. A caller that
-            serves the API to the sandbox hands in ``Credential.stand_in()``.
+        credential: what it logs in with.
         base_url: of the API, if it is another than Anthropic's.
+        proxied: credential and address stay on the host, see ``Access``.
         environment: more variables.
     """
 
@@ -62,13 +62,13 @@ class ClaudeAgent:
         model: str | None = None,
         credential: Credential | None = None,
         base_url: str | None = None,
+        proxied: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._arguments = _completed(arguments, model)
         self._model = model
-        self._credential = credential
-        self._environment = _ENVIRONMENT | ({"ANTHROPIC_BASE_URL": base_url} if base_url else {})
-        self._environment |= environment or {}
+        self._access = Access(credential=credential, base_url=base_url, proxied=proxied)
+        self._environment = {**_ENVIRONMENT, **(environment or {})}
 
     @property
     def description(self) -> str:
@@ -76,12 +76,16 @@ class ClaudeAgent:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        return self._credential.secrets() if self._credential else ()
+        return self._access.secrets
+
+    @property
+    def proxied(self) -> bool:
+        return self._access.proxied
 
     def preflight(self, sandbox: Sandbox) -> None:
-        if self._credential is None:
+        if self._access.credential is None:
             raise UsageProblem("agent: claude has no credential", _LOG_IN)
-        try_out(sandbox, ("claude", "--version"), _INSTALL)
+        try_out(sandbox, self._access, ("claude", "--version"), _INSTALL)
 
     def run(self, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation) -> AgentResult:
         session_id = str(uuid.uuid4())
@@ -89,9 +93,8 @@ class ClaudeAgent:
             argv=("claude", *self._arguments, *_arguments_of(request, self._arguments, session_id)),
             stdin=_prompt(request.prompt).encode("utf-8", "replace"),
             environment=self._environment | ({"IS_SANDBOX": "1"} if _runs_as_root(sandbox) else {}),
-            secrets=self._credential.environment() if self._credential else {},
         )
-        launched = launch(program, request, sandbox, cancellation, Scrubber(self.secrets))
+        launched = launch(program, self._access, request, sandbox, cancellation)
         # An exit status of 0 proves nothing (an interrupted run has it too), nor does a result.
         return launched.result(launched.error() or launched.reader.doubt, session_id)
 

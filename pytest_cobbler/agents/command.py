@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 
+from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.launch import Program, launch, try_out
@@ -27,6 +28,8 @@ class CommandAgent:
     Args:
         environment: more variables.
         credential: handed to it as claude would be, if it is to have one.
+        base_url: of the API, if it is another than Anthropic's.
+        proxied: credential and address stay on the host, see ``Access``.
     """
 
     def __init__(
@@ -35,12 +38,14 @@ class CommandAgent:
         *,
         environment: Mapping[str, str] | None = None,
         credential: Credential | None = None,
+        base_url: str | None = None,
+        proxied: bool = False,
     ) -> None:
         if not command:
             raise UsageProblem("agent_command is empty", "Give the program and its arguments as a list.")
         self._command = tuple(command)
         self._environment = dict(environment or {})
-        self._credential = credential
+        self._access = Access(credential=credential, base_url=base_url, proxied=proxied)
 
     @property
     def description(self) -> str:
@@ -48,14 +53,21 @@ class CommandAgent:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        return self._credential.secrets() if self._credential else ()
+        return self._access.secrets
+
+    @property
+    def proxied(self) -> bool:
+        return self._access.proxied
 
     def preflight(self, sandbox: Sandbox) -> None:
         program = self._command[0]
-        if "/" in program and not program.startswith("/"):
-            return  # relative to a worktree that does not exist yet
+        if "/" in program and not program.startswith("/"):  # in a worktree that does not exist yet
+            if not self._access.proxied:
+                return
+            program = "sh"
         try_out(
             sandbox,
+            self._access,
             [program],
             f"agent_command names {program}: it must be in the image (podman_image), "
             "or on PATH where there is no sandbox.",
@@ -66,9 +78,8 @@ class CommandAgent:
             argv=self._command,
             stdin=request.prompt.encode("utf-8", "replace"),
             environment=self._environment | _facts(request),
-            secrets=self._credential.environment() if self._credential else {},
         )
-        launched = launch(program, request, sandbox, cancellation, Scrubber(self.secrets))
+        launched = launch(program, self._access, request, sandbox, cancellation)
         return launched.result(launched.error())
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.agents.access import Access
+from pytest_cobbler.agents.base import AgentRequest, AgentResult, Usage
 from pytest_cobbler.agents.stream import StreamReader, one_line
 from pytest_cobbler.agents.transcript import Recording, Scrubber
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.sandbox.base import Completed, Job, Limits, Sandbox
+from pytest_cobbler.sandbox.base import Completed, Job, Limits, Loopback, Network, Sandbox
 
 __all__ = ["Launched", "Program", "launch", "try_out"]
 
@@ -23,21 +24,24 @@ _TRY = f'command -v -- "$1" >/dev/null || exit {_NOT_FOUND}; [ $# = 1 ] || exec 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What to launch; ``secrets`` are variables that only the job may see."""
+    """What to launch."""
 
     argv: tuple[str, ...]
     stdin: bytes
     environment: Mapping[str, str]
-    secrets: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Launched:
-    """A run that has ended, as seen from outside (``completed``) and by its own account (``reader``)."""
+    """A run that has ended, as seen from outside (``completed``) and by its own account (``reader``).
+
+    ``metered``: what it cost by the account of the proxy, if there was one.
+    """
 
     completed: Completed
     limits: Limits
     reader: StreamReader
+    metered: Usage | None = None
 
     def error(self) -> str:
         """What went wrong, by the limits, by what the program says and by its exit status; else empty."""
@@ -50,9 +54,22 @@ class Launched:
             error=f"agent: {error}" if error else "",
             limited=bool(error) and reader.limited,
             limited_until=reader.limited_until if error else None,
-            usage=reader.usage,
+            usage=self._usage(),
             text=reader.text,
             session_id=reader.session_id or session_id,
+        )
+
+    def _usage(self) -> Usage:
+        """By its own account; what that does not tell, as of a killed run, by the proxy's."""
+        own, metered = self.reader.usage, self.metered
+        if metered is None or (self.reader.has_result and own.tokens_output):
+            return own
+        return replace(
+            metered,
+            turns=own.turns or metered.turns,
+            cost_usd=metered.cost_usd if own.cost_usd is None else own.cost_usd,
+            seconds=own.seconds,
+            model=own.model or metered.model,
         )
 
     def _exit_error(self) -> str:
@@ -66,14 +83,18 @@ class Launched:
 
 
 def launch(
-    program: Program, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation, scrubber: Scrubber
+    program: Program, access: Access, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation
 ) -> Launched:
     """Run ``program`` to its end; what it prints goes, scrubbed, to the request's files and the reader.
+
+    Where ``access`` is by a proxy, the request's network is none but that.
 
     Raises:
         SandboxError: it could not be run at all.
     """
     reader = StreamReader(request.on_step)
+    scrubber = Scrubber(access.secrets)
+    proxy = access.proxy() if access.proxied else None
     with Recording(request.transcript) as transcript, Recording(request.errors, _ERRORS_LIMIT) as errors:
 
         def take_line(line: bytes) -> None:
@@ -86,26 +107,37 @@ def launch(
             argv=program.argv,
             workdir=str(request.worktree),
             stdin=program.stdin,
-            environment=program.environment,
-            secrets=program.secrets,
+            environment=access.environment(program.environment),
+            secrets=access.variables(),
             mounts=request.mounts,
-            network=request.network,
+            network=proxy.network if proxy else request.network,
             limits=request.limits,
             on_line=take_line,
             on_error_line=lambda line: errors.write(scrubber(line)),
         )
         completed = sandbox.run(job, cancellation)
     completed = replace(completed, stderr=scrubber.text(completed.stderr))
-    return Launched(completed=completed, limits=request.limits, reader=reader)
+    metered = proxy.usage if proxy else None
+    return Launched(completed=completed, limits=request.limits, reader=reader, metered=metered)
 
 
-def try_out(sandbox: Sandbox, argv: Sequence[str], remedy: str) -> None:
+def try_out(sandbox: Sandbox, access: Access, argv: Sequence[str], remedy: str) -> None:
     """Look for the program ``argv[0]`` and, if there are more words, run it with them, without network.
+
+    Where ``access`` is by a proxy, see that one can be there; nobody is asked anything.
 
     Raises:
         CobblerError: it is not there or does not work.
     """
-    job = Job(name="preflight-agent", argv=("sh", "-c", _TRY, "sh", *argv), workdir="/", limits=_TRY_LIMITS)
+    access.preflight(sandbox)
+    network: Network | Loopback = access.proxy().network if access.proxied else Network.NONE
+    job = Job(
+        name="preflight-agent",
+        argv=("sh", "-c", _TRY, "sh", *argv),
+        workdir="/",
+        network=network,
+        limits=_TRY_LIMITS,
+    )
     completed = sandbox.run(job)
     if completed.ok:
         return

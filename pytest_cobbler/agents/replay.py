@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
+from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.launch import Program, launch, try_out
 from pytest_cobbler.agents.recording import (
@@ -19,7 +20,6 @@ from pytest_cobbler.agents.recording import (
     read_result,
     steady,
 )
-from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Mount, Network, Sandbox
 
@@ -61,10 +61,17 @@ class ReplayAgent:
     def secrets(self) -> tuple[str, ...]:
         return ()
 
+    @property
+    def proxied(self) -> bool:
+        return False
+
     def preflight(self, sandbox: Sandbox) -> None:
         read_head(self._recording)
         try_out(
-            sandbox, ("git", "--version"), "A recording is played by sh and git: both must be in the image."
+            sandbox,
+            Access(),
+            ("git", "--version"),
+            "A recording is played by sh and git: both must be in the image.",
         )
 
     def _shown(self, path: Path) -> str:
@@ -111,14 +118,13 @@ class ReplayAgent:
             argv=("sh", "-c", script, "replay", str(attempt), *recorded.replaced),
             stdin=b"",
             environment={"COBBLER_OUTPUT": str(request.output)} if request.output else {},
-            secrets={},
         )
         offline = replace(
             request,
             network=Network.NONE,
             mounts=(*request.mounts, Mount(source=attempt, target=str(attempt))),
         )
-        launched = launch(program, offline, sandbox, cancellation, Scrubber(()))
+        launched = launch(program, Access(), offline, sandbox, cancellation)
         completed = launched.completed
         if completed.cause == "cancelled":
             return launched.result("cancelled")

@@ -13,13 +13,23 @@ Lines that are no event of a known type are kept as log text. No input makes the
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from pytest_cobbler.agents.base import Usage
+from pytest_cobbler.agents.values import (
+    CAMEL,
+    SNAKE,
+    blocks_of,
+    event_of,
+    number_of,
+    object_of,
+    objects_of,
+    text_of,
+    tokens_of,
+)
 
 __all__ = ["StreamReader", "one_line"]
 
@@ -36,9 +46,6 @@ _LIMIT_TEXT = re.compile(
 )
 _RESET_IN_TEXT = re.compile(r"limit reached\|(\d{10})\b")
 _API_ERROR_PREFIX = re.compile(r"^API Error:?\s*(\d{3}\b)?:?\s*", re.IGNORECASE)
-
-_LARGEST = 1e15
-"""No count, sum of money or time of a run reaches this."""
 
 _TELLING = ("file_path", "notebook_path", "command", "pattern", "path", "url", "query", "description")
 """Arguments that say most about a tool call, the best first."""
@@ -84,8 +91,8 @@ class StreamReader:
 
     def feed(self, line: bytes) -> None:
         """Take one line, without its newline."""
-        event = _event(line)
-        match _text(event, "type"):
+        event = event_of(line)
+        match text_of(event, "type"):
             case "system":
                 self._take_system(event)
             case "assistant":
@@ -101,7 +108,12 @@ class StreamReader:
 
     @property
     def session_id(self) -> str:
-        return one_line(_text(self._result or {}, "session_id") or _text(self._init, "session_id"))
+        return one_line(text_of(self._result or {}, "session_id") or text_of(self._init, "session_id"))
+
+    @property
+    def has_result(self) -> bool:
+        """Whether the run came to tell what it cost."""
+        return self._result is not None
 
     @property
     def last_log(self) -> str:
@@ -111,7 +123,7 @@ class StreamReader:
     @property
     def text(self) -> str:
         """The agent's last message."""
-        text = _text(self._result or {}, "result") or self._last_message
+        text = text_of(self._result or {}, "result") or self._last_message
         return text[:LONGEST_TEXT].encode("utf-8", "replace").decode()
 
     @property
@@ -126,7 +138,7 @@ class StreamReader:
             return "no result"
         if not self._message_usage and "terminal_reason" not in self._result:
             return "the model was not asked: the prompt ran as a local command"
-        return "" if _text(self._result, "result").strip() else "the last message is empty"
+        return "" if text_of(self._result, "result").strip() else "the last message is empty"
 
     @property
     def limited(self) -> bool:
@@ -137,7 +149,7 @@ class StreamReader:
             return False
         return (
             self._result.get("api_error_status") in _LIMIT_STATUS
-            or _text(self._result, "api_error_type") in _LIMIT_KINDS
+            or text_of(self._result, "api_error_type") in _LIMIT_KINDS
             or self._error_kind in _LIMIT_KINDS
             or bool(_LIMIT_TEXT.search(_explanation(self._result)[:1000]))
         )
@@ -157,13 +169,13 @@ class StreamReader:
             return Usage(
                 turns=len(self._message_usage),
                 model=self._model,
-                **_tokens(self._message_usage.values(), _SNAKE, without=("tokens_output",)),
+                **tokens_of(self._message_usage.values(), SNAKE, without=("tokens_output",)),
             )
-        per_model = _objects(self._result.get("modelUsage"))
-        tokens = _tokens(per_model.values(), _CAMEL) if per_model else _tokens(self._result_usage, _SNAKE)
+        per_model = objects_of(self._result.get("modelUsage"))
+        tokens = tokens_of(per_model.values(), CAMEL) if per_model else tokens_of(self._result_usage, SNAKE)
         return Usage(
             turns=self._turns,
-            cost_usd=_number(self._result, "total_cost_usd"),
+            cost_usd=number_of(self._result, "total_cost_usd"),
             seconds=self._milliseconds / 1000,
             model=self._model,
             **tokens,
@@ -172,14 +184,14 @@ class StreamReader:
     @property
     def _model(self) -> str:
         """The model that did most of the work: the one asked for, unless a fallback took over."""
-        asked = _text(self._init, "model")
-        per_model = _objects((self._result or {}).get("modelUsage"))
+        asked = text_of(self._init, "model")
+        per_model = objects_of((self._result or {}).get("modelUsage"))
         if asked in per_model or not per_model:
             return one_line(asked)
-        return one_line(max(per_model, key=lambda name: _number(per_model[name], "costUSD") or 0.0))
+        return one_line(max(per_model, key=lambda name: number_of(per_model[name], "costUSD") or 0.0))
 
     def _take_system(self, event: Mapping[str, object]) -> None:
-        match _text(event, "subtype"):
+        match text_of(event, "subtype"):
             case "init":
                 self._init = event
             case "api_retry":
@@ -189,33 +201,33 @@ class StreamReader:
                 pass
 
     def _take_message(self, event: Mapping[str, object]) -> None:
-        message = _object(event.get("message"))
-        self._error_kind = _text(event, "error")
+        message = object_of(event.get("message"))
+        self._error_kind = text_of(event, "error")
         if not self._error_kind and message.get("model") != "<synthetic>":
             self._retrying_on = None
-            self._message_usage[_text(message, "id")] = _object(message.get("usage"))
-        for block in _blocks(message.get("content")):
-            if text := _text(block, "text").strip():
+            self._message_usage[text_of(message, "id")] = object_of(message.get("usage"))
+        for block in blocks_of(message.get("content")):
+            if text := text_of(block, "text").strip():
                 self._last_message = text
                 self._on_step(one_line(text))
             elif block.get("type") == "tool_use":
                 self._on_step(self._tool_step(block))
 
     def _tool_step(self, block: Mapping[str, object]) -> str:
-        name = _text(block, "name")
-        arguments = _object(block.get("input"))
-        said = next((text for key in _TELLING if (text := _text(arguments, key))), "")
-        worktree = _text(self._init, "cwd")
+        name = text_of(block, "name")
+        arguments = object_of(block.get("input"))
+        said = next((text for key in _TELLING if (text := text_of(arguments, key))), "")
+        worktree = text_of(self._init, "cwd")
         return one_line(f"{name} {said.replace(worktree + '/', '') if worktree else said}")
 
     def _take_result(self, event: Mapping[str, object]) -> None:
         self._result = event
-        self._turns += int(_number(event, "num_turns") or 0)
-        self._milliseconds += _number(event, "duration_ms") or 0.0
-        self._result_usage.append(_object(event.get("usage")))
+        self._turns += int(number_of(event, "num_turns") or 0)
+        self._milliseconds += number_of(event, "duration_ms") or 0.0
+        self._result_usage.append(object_of(event.get("usage")))
 
     def _take_rate_limit(self, event: Mapping[str, object]) -> None:
-        information = _object(event.get("rate_limit_info"))
+        information = object_of(event.get("rate_limit_info"))
         self._rejection = information if information.get("status") == "rejected" else {}
 
     def _take_log(self, line: bytes, *, is_event: bool) -> None:
@@ -229,13 +241,13 @@ class StreamReader:
 def _retry_step(event: Mapping[str, object]) -> str:
     status = event.get("error_status")
     error = f"API error {status}" if type(status) is int else "API error"
-    seconds = (_number(event, "retry_delay_ms") or 0.0) / 1000
-    return one_line(f"{error} ({_text(event, 'error')}), next try in {seconds:.0f} s")
+    seconds = (number_of(event, "retry_delay_ms") or 0.0) / 1000
+    return one_line(f"{error} ({text_of(event, 'error')}), next try in {seconds:.0f} s")
 
 
 def _failure(result: Mapping[str, object]) -> str:
-    subtype = _text(result, "subtype")
-    reason = _text(result, "terminal_reason")
+    subtype = text_of(result, "subtype")
+    reason = text_of(result, "terminal_reason")
     explanation = _API_ERROR_PREFIX.sub("", _explanation(result))
     status = result.get("api_error_status")
     if reason.startswith("aborted"):
@@ -256,73 +268,11 @@ def _failure(result: Mapping[str, object]) -> str:
 def _explanation(result: Mapping[str, object]) -> str:
     errors = result.get("errors")
     said = [error for error in errors if isinstance(error, str)] if isinstance(errors, list) else []
-    return _text(result, "result") or "; ".join(said) or _text(result, "api_error")
+    return text_of(result, "result") or "; ".join(said) or text_of(result, "api_error")
 
 
 def _joined(cause: str, detail: str) -> str:
     return f"{cause}: {detail}" if detail else cause
-
-
-def _event(line: bytes) -> Mapping[str, object]:
-    if not line.lstrip().startswith(b"{"):
-        return {}
-    try:
-        return _object(json.loads(line.decode("utf-8", "replace")))
-    except (ValueError, RecursionError):
-        return {}
-
-
-def _object(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, dict) else {}
-
-
-def _objects(value: object) -> Mapping[str, Mapping[str, object]]:
-    return {key: _object(item) for key, item in _object(value).items()}
-
-
-def _blocks(value: object) -> Iterator[Mapping[str, object]]:
-    if isinstance(value, list):
-        yield from (_object(block) for block in value)
-
-
-def _text(event: Mapping[str, object], key: str) -> str:
-    value = event.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _number(event: Mapping[str, object], key: str) -> float | None:
-    value = event.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if 0 <= number < _LARGEST else None
-
-
-_SNAKE = {
-    "tokens_input": "input_tokens",
-    "tokens_output": "output_tokens",
-    "tokens_cache_read": "cache_read_input_tokens",
-    "tokens_cache_write": "cache_creation_input_tokens",
-}
-_CAMEL = {
-    "tokens_input": "inputTokens",
-    "tokens_output": "outputTokens",
-    "tokens_cache_read": "cacheReadInputTokens",
-    "tokens_cache_write": "cacheCreationInputTokens",
-}
-
-
-def _tokens(
-    usages: Collection[Mapping[str, object]], names: Mapping[str, str], without: tuple[str, ...] = ()
-) -> dict[str, int]:
-    return {
-        ours: sum(int(_number(usage, theirs) or 0) for usage in usages)
-        for ours, theirs in names.items()
-        if ours not in without
-    }
 
 
 def _moment(seconds: object) -> datetime | None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pytest_cobbler.config.faults import Fault, Line, Wrong, printable, problem, shown
-from pytest_cobbler.config.model import PLANNED_KEYS, PLANNED_VALUES, Config
+from pytest_cobbler.config.faults import Fault, Line, Wrong, problem, shown
+from pytest_cobbler.config.model import PLANNED_KEYS, Config
 from pytest_cobbler.config.rules import broken
 from pytest_cobbler.config.source import Source, read
 from pytest_cobbler.config.values import Allowed
@@ -136,6 +136,4 @@ def _not_allowed(key: str, value: object) -> str:
     allowed = next(
         (mark.words for mark in Config.model_fields[key].metadata if isinstance(mark, Allowed)), ""
     )
-    if value in PLANNED_VALUES.get(key, ()):
-        return f"{printable(str(value))} is {NOT_YET}; allowed: {allowed}"
     return f"{shown(value)} is not allowed; allowed: {allowed}"

@@ -121,8 +121,9 @@ class Config(BaseModel):
     recording_prompts: Annotated[Literal["check", "ignore"], one_of("check", "ignore")] = Field(
         "check", description="Whether a prompt that differs from the recorded one is an error."
     )
-    agent_network: Annotated[Literal["open", "none"], one_of("open", "none")] = Field(
-        "open", description="What the agent can reach."
+    agent_network: Annotated[Literal["proxy", "open", "none"], one_of("proxy", "open", "none")] = Field(
+        "proxy",
+        description="What the agent can reach; proxy: the model's API alone, the key stays on the host.",
     )
     claude_args: Arguments = Field(CLAUDE_ARGUMENTS, description="Arguments of claude: a list, or one text.")
     model: ModelName = Field(None, description="Model, passed to claude.")
@@ -250,8 +251,3 @@ PLANNED_KEYS: Mapping[str, str] = {
     "task_budget_usd": "money per task",
 }
 """Keys that do nothing yet, and what they will do."""
-
-PLANNED_VALUES: Mapping[str, tuple[str, ...]] = {
-    "agent_network": ("proxy",),
-}
-"""Values that do nothing yet, by key."""

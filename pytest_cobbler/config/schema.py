@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pytest_cobbler.config.model import PLANNED_KEYS, PLANNED_VALUES, Config
+from pytest_cobbler.config.model import PLANNED_KEYS, Config
 
 FILE = Path(__file__).parent.parent / "data" / "configuration.schema.json"
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema; ``x-planned`` and ``x-planned-values`` name what is not accepted yet."""
+    """The schema; ``x-planned`` names what is not accepted yet."""
     generated = Config.model_json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -21,7 +21,6 @@ def json_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {key: _property(value) for key, value in generated["properties"].items()},
         "x-planned": dict(PLANNED_KEYS),
-        "x-planned-values": {key: list(values) for key, values in PLANNED_VALUES.items()},
     }
 
 

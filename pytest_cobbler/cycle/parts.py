@@ -45,7 +45,9 @@ def make_sandbox(config: Config, repository: Repository, run_id: str) -> Sandbox
 
 
 def make_agent(config: Config, run_id: str, *, renew_prompts: bool = False) -> Agent:
-    """The agent of the configuration.
+    """The agent of the configuration; where it is proxied, its credential stays here.
+
+    Without a credential there is nothing to serve, without a sandbox nothing to keep it from.
 
     Args:
         renew_prompts: a replay takes the prompts of today over into its recording.
@@ -56,14 +58,23 @@ def make_agent(config: Config, run_id: str, *, renew_prompts: bool = False) -> A
         return ReplayAgent(config.recording, root=config.root, prompts=prompts)
     credential = find_credential(os.environ, config.token_path, config.lifted_credentials)
     environment = {**config.container_environment, NESTED: run_id}
+    base_url = environment.get("ANTHROPIC_BASE_URL") or os.environ.get("ANTHROPIC_BASE_URL")
+    proxied = config.agent_network == "proxy" and config.sandbox == "podman" and credential is not None
     if config.agent == "command":
         assert config.agent_command is not None
-        return CommandAgent(config.agent_command, environment=environment, credential=None)
+        return CommandAgent(
+            config.agent_command,
+            environment=environment,
+            credential=credential if proxied else None,
+            base_url=base_url if proxied else None,
+            proxied=proxied,
+        )
     return ClaudeAgent(
         config.claude_args,
         model=config.model,
         credential=credential,
-        base_url=os.environ.get("ANTHROPIC_BASE_URL"),
+        base_url=base_url,
+        proxied=proxied,
         environment=environment,
     )
 

@@ -121,7 +121,8 @@ class Run:
 
     @property
     def network(self) -> Network:
-        return Network(self.config.agent_network)
+        """What agents can reach beside the API, if that is served to them."""
+        return Network.OPEN if self.config.agent_network == "open" else Network.NONE
 
     @property
     def agent_limits(self) -> Limits:

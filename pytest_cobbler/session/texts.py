@@ -20,22 +20,32 @@ _MOST = 20
 def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[str]:
     """The lines of the run's header: what runs where, and what is given away."""
     run, generation = opened.run, opened.run.generation
-    network = "none" if config.agent == "replay" else config.agent_network
     lines = [
         f"cobbler: {generation.name} on {generation.base}" + (" (started now)" if opened.started else ""),
         f"sandbox: {run.sandbox.description}",
-        f"{run.agent.description}, {config.jobs} at once, network {network}",
+        f"{run.agent.description}, {config.jobs} at once, network {_network(run, config)}",
         f"gate: {'; '.join(run.gate.shown) or 'none: what lands is neither built nor tested'}",
     ]
     for name, command in (("build", config.build_command), ("test", config.test_command)):
         if command is False:
             lines.append(f"gate: {name} is turned off")
-    if run.agent.secrets:
-        lines.append("credential: handed to the agent, which can read it (agent_network proxy is planned)")
+    if run.agent.secrets and not run.agent.proxied:
+        keeps = " (agent_network: proxy keeps it here)" if config.sandbox == "podman" else ""
+        lines.append(f"credential: handed to the agent, which can read it{keeps}")
     lines += [f"given away: {what}" for what in config.given_away]
     lines += turned_off
     lines += [f"recovered: {line}" for line in opened.recovered]
     return lines + _not_taken(opened.selection)
+
+
+def _network(run: Run, config: Config) -> str:
+    if config.agent == "replay":
+        return "none"
+    if config.sandbox == "none":
+        return "open"
+    if config.agent_network == "proxy":
+        return "proxy (the API alone)" if run.agent.proxied else "none (no credential to reach the API with)"
+    return config.agent_network
 
 
 def plan(generation: str, selection: Selection) -> list[str]:

@@ -152,7 +152,6 @@ def calculator(
         podman_args=[*claude_volume, *more, "-e", "CLAUDE_CODE_MAX_RETRIES=1"],
         agent="claude",
         agent_command=None,
-        agent_network="open",
         test_command=None,
     )
     return cobbler_project
@@ -185,9 +184,28 @@ def test_generation_with_the_real_claude(
     assert gate_passes_on_the_tip(calculator, sample)
     assert not [path for path in calculator.files() if path.startswith("bin/")]
     assert all(INSTRUCTION in json.dumps(request.body["system"]) for request in api.requests)
+    result.stdout.fnmatch_lines(["agent: claude, 2 at once, network proxy (the API alone)"])
+    assert "credential: handed" not in "\n".join(result.outlines)
     api_key = api.environment["ANTHROPIC_API_KEY"].encode()
+    assert {request.headers["x-api-key"] for request in api.requests} == {api_key.decode()}
     kept = [path for path in (calculator.path / ".cobbler").rglob("*") if path.is_file()]
     assert kept and not [path for path in kept if api_key in path.read_bytes()]
+
+
+def test_an_open_network_takes_the_key_along_and_says_so(calculator: Project, api: ScriptedApi) -> None:
+    calculator.configure(agent_network="open")
+    show = tool("Bash", command="env | grep -c ^ANTHROPIC_API_KEY=sk-ant-api03-scripted", description="Look")
+    api.script("tasks.json", [turn(show), turn(text("Done."))])
+
+    result = calculator.run("--cobbler-generate", env=api.environment, timeout=300)
+
+    assert api.requests[-1].tool_results[0].startswith("1")
+    result.stdout.fnmatch_lines(
+        [
+            "agent: claude, 2 at once, network open",
+            "credential: handed to the agent, which can read it (agent_network: proxy keeps it here)",
+        ]
+    )
 
 
 def test_a_key_in_proposed_tasks_goes_nowhere(calculator: Project, api: ScriptedApi) -> None:

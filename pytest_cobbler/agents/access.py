@@ -1,0 +1,82 @@
+"""How an agent reaches the model's API: what its program is told, and what stays on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pytest_cobbler.agents.credential import Credential
+from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.sandbox.base import Capability, Sandbox
+
+if TYPE_CHECKING:
+    from pytest_cobbler.agents.proxy import ApiProxy
+
+__all__ = ["API", "Access"]
+
+API: Final = "https://api.anthropic.com"
+"""Where the Messages API is, unless ANTHROPIC_BASE_URL says something else."""
+
+PORT: Final = 8377
+"""Of the proxy, on the loopback of each job."""
+
+_USELESS: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+"""Variables that would send the program to a proxy which it cannot reach, past the one that it can."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """What an agent's program gets to reach the API with.
+
+    Args:
+        credential: the real one, if there is any.
+        base_url: of the API, if it is another than Anthropic's.
+        proxied: the program gets a stand-in for the credential and the address of a proxy on its own
+            loopback, its only network; the proxy runs here and adds the credential. Else it is handed both.
+    """
+
+    credential: Credential | None = None
+    base_url: str | None = None
+    proxied: bool = False
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values that must appear in no transcript, log, report or commit."""
+        return self.credential.secrets() if self.credential else ()
+
+    def environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        """``given`` variables of the program, with where the API is."""
+        if self.proxied:
+            kept = {name: value for name, value in given.items() if name.lower() not in _USELESS}
+            return kept | {"ANTHROPIC_BASE_URL": f"http://127.0.0.1:{PORT}"}
+        return {**({"ANTHROPIC_BASE_URL": self.base_url} if self.base_url else {}), **given}
+
+    def variables(self) -> dict[str, str]:
+        """The variables that hold what it logs in with."""
+        if self.credential is None:
+            return {}
+        return (self.credential.stand_in() if self.proxied else self.credential).environment()
+
+    def preflight(self, sandbox: Sandbox) -> None:
+        """Prove that the API can be served to ``sandbox``.
+
+        Raises:
+            UsageProblem: it cannot.
+        """
+        if self.proxied and Capability.LOOPBACK not in sandbox.capabilities:
+            raise UsageProblem(
+                "agent_network: proxy needs containers on this machine, and podman runs them on another",
+                "Set agent_network: open (agents then have a network, and can read the key).",
+            )
+
+    def proxy(self) -> ApiProxy:
+        """The proxy of one job.
+
+        Raises:
+            UsageProblem: ``base_url`` is no address of an API.
+        """
+        from pytest_cobbler.agents.proxy import ApiProxy  # takes a fifth of a second
+
+        assert self.credential is not None
+        return ApiProxy(self.credential, self.base_url or API, PORT)

@@ -1,0 +1,75 @@
+"""What a run cost, read from the answers of the Messages API as they pass by.
+
+An answer that streams has its tokens in two places: ``message_start`` holds those of the input,
+``message_delta`` the whole of the output so far. An answer that was cut, or whose reader was killed, is
+counted as far as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pytest_cobbler.agents.base import Usage
+from pytest_cobbler.agents.stream import one_line
+from pytest_cobbler.agents.values import SNAKE, event_of, number_of, object_of, text_of, tokens_of
+
+__all__ = ["Answer", "Meter"]
+
+_LONGEST = 1024 * 1024
+"""Bytes of a line; the events that tell of tokens are far shorter."""
+
+
+class Answer:
+    """One answer of the API; holds the tokens that it has told so far."""
+
+    def __init__(self) -> None:
+        self.model = ""
+        self.usage: dict[str, object] = {}
+
+    def take_line(self, line: bytes) -> None:
+        """Take one line of an event stream."""
+        if not line.startswith(b"data:") or len(line) > _LONGEST:
+            return
+        event = event_of(line.removeprefix(b"data:"))
+        match text_of(event, "type"):
+            case "message_start":
+                message = object_of(event.get("message"))
+                self._take(message, without=("output_tokens",))  # a placeholder there
+            case "message_delta":
+                self._take(event)
+            case _:
+                pass
+
+    def take_body(self, body: bytes) -> None:
+        """Take an answer that came in one piece."""
+        self._take(event_of(body))
+
+    def _take(self, message: Mapping[str, object], without: tuple[str, ...] = ()) -> None:
+        self.model = one_line(text_of(message, "model")) or self.model
+        usage = object_of(message.get("usage"))
+        for name in SNAKE.values():
+            if name not in without and number_of(usage, name) is not None:
+                self.usage[name] = usage[name]
+
+
+class Meter:
+    """Adds up the answers of one run."""
+
+    def __init__(self) -> None:
+        self._answers: list[Answer] = []
+
+    def answer(self) -> Answer:
+        """An answer that begins."""
+        self._answers.append(Answer())
+        return self._answers[-1]
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all answers; the model is that of most of them, turns are answers."""
+        told = [answer for answer in self._answers if answer.usage]
+        models = [answer.model for answer in told if answer.model]
+        return Usage(
+            turns=len(told),
+            model=max(models, key=models.count, default=""),
+            **tokens_of([answer.usage for answer in told], SNAKE),
+        )

@@ -1,0 +1,327 @@
+"""A reverse proxy that serves the Messages API to one job, and keeps the credential on the host.
+
+Whoever asks is the agent, and may be hostile. So a request is never passed on as it came: its method, path,
+query and headers are held against lists, its body is read whole, and a new request is made for the one place
+it may go to. What comes back is passed on as it comes, errors, limits and broken streams included, but for
+the credential, should anybody echo it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import io
+import logging
+import re
+import socket
+import ssl
+import threading
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from pytest_cobbler.agents.base import Usage
+from pytest_cobbler.agents.credential import Credential
+from pytest_cobbler.agents.metering import Meter
+from pytest_cobbler.agents.transcript import Scrubber
+from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.sandbox.base import Loopback
+
+__all__ = ["ApiProxy"]
+
+MESSAGES: Final = "/v1/messages"
+PATHS: Final = (MESSAGES, f"{MESSAGES}/count_tokens")
+"""What is served. Not the batches: they outlive the run, and nobody would know what they cost."""
+
+LARGEST_BODY: Final = 32 * 1024 * 1024
+"""Bytes of a request, as the API itself allows, and of an answer that does not stream."""
+
+_ROOM: Final = 2 * LARGEST_BODY
+"""Bytes of all requests that are on their way to the API at once."""
+
+_LONGEST_LINE: Final = 8 * 1024 * 1024
+"""Bytes of a line of an event stream."""
+
+_MOST_CONNECTIONS: Final = 64
+_CONNECT: Final = 30.0
+"""Seconds to reach the API; how long it may then take to answer is for the agent's program to say."""
+
+_PATIENCE: Final = 5.0
+"""Seconds that the end is waited for."""
+
+_QUERY: Final = re.compile(r"[A-Za-z0-9_=&.-]{0,256}")
+_PASSED: Final = re.compile(
+    r"accept|accept-language|content-type|user-agent|anthropic-[a-z0-9-]+"
+    r"|x-app|x-stainless-[a-z0-9-]+|x-claude-[a-z0-9-]+|x-client-[a-z0-9-]+"
+)
+"""Headers of a request that reach the API: what its clients send, and nothing that a gateway before it
+might take for an order to go elsewhere."""
+
+_HELD_BACK: Final = frozenset(
+    {"connection", "keep-alive", "proxy-authenticate", "proxy-connection", "trailer", "transfer-encoding"}
+    | {"upgrade", "content-length", "content-encoding", "set-cookie", "date", "server"}
+)
+"""Headers of an answer that are about its way, or that would make the agent's program a browser."""
+
+_QUIET: Final = logging.getLogger("pytest_cobbler.agents.proxy")
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False  # what a hostile client does wrong is nobody's news
+
+
+class _Refused(Exception):
+    """A request that is not passed on; ``kind`` is one of the API's types of errors."""
+
+    def __init__(self, status: int, kind: str, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+        self.kind = kind
+
+
+class ApiProxy:
+    """Serves the API at ``base_url`` on a job's loopback, with ``credential``; for one job.
+
+    The environment's ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE`` are honoured.
+
+    Raises:
+        UsageProblem: ``base_url`` is no address of an API.
+    """
+
+    def __init__(self, credential: Credential, base_url: str, port: int) -> None:
+        self._credential = credential
+        self._base = _checked(base_url)
+        self._port = port
+        self._scrub = Scrubber(credential.secrets())
+        self._meter = Meter()
+        self._room = _ROOM
+        self._certificates = ssl.create_default_context()
+
+    @property
+    def network(self) -> Loopback:
+        """The network of the job."""
+        return Loopback(port=self._port, serve=self.serve)
+
+    @property
+    def usage(self) -> Usage:
+        """What the job has cost so far; without money."""
+        return self._meter.usage
+
+    @contextlib.contextmanager
+    def serve(self, listener: socket.socket) -> Iterator[None]:
+        """Answer whoever connects to ``listener``, in a thread, until the context is left."""
+        loop = asyncio.new_event_loop()
+        stop = asyncio.Event()
+        thread = threading.Thread(
+            target=lambda: loop.run_until_complete(self._serve(listener, stop)),
+            name="cobbler-api-proxy",
+            daemon=True,
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join(_PATIENCE)
+            if not thread.is_alive():
+                loop.close()
+
+    async def _serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._certificates, limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT),
+            skip_auto_headers=("Accept", "Content-Type", "User-Agent"),
+        ) as session:
+            server = _Server(functools.partial(self._answer, session))
+            accepting = asyncio.create_task(server.accept(listener))
+            await stop.wait()
+            accepting.cancel()
+            await server.end()
+            await asyncio.wait({accepting})
+
+    async def _answer(self, session: aiohttp.ClientSession, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            upstream = await self._ask(session, request)
+        except _Refused as refused:
+            return _error(refused.status, refused.kind, str(refused))
+        async with upstream:
+            try:
+                return await self._pass_on(request, upstream)
+            except (aiohttp.ClientError, OSError):
+                # What the API breaks off is broken off here: the agent's program knows what to do then.
+                _break_off(request)
+                raise
+
+    async def _ask(self, session: aiohttp.ClientSession, request: web.BaseRequest) -> aiohttp.ClientResponse:
+        """Put the request, as far as it is one, to the API."""
+        url = URL(self._base + self._target(request), encoded=True)
+        length = _length(request)
+        async with self._reserve(length):
+            body = await request.content.readexactly(length)
+            try:
+                return await session.post(
+                    url,
+                    data=io.BytesIO(body),
+                    headers=self._headers(request),
+                    allow_redirects=False,
+                    proxy=_proxy_for(url),
+                )
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                why = getattr(error, "strerror", None) or type(error).__name__
+                raise _Refused(502, "api_error", f"{url.host} cannot be reached: {why}") from None
+
+    def _target(self, request: web.BaseRequest) -> str:
+        """Path and query to ask for, the very ones of the request line."""
+        path, _, query = request.raw_path.partition("?")
+        own = {f"{host}:{self._port}" for host in ("127.0.0.1", "localhost")}
+        if request.headers.getall("Host", []) not in [[host] for host in own]:
+            raise _Refused(403, "permission_error", f"only {min(own)} is served here, no other host")
+        if path not in PATHS or not _QUERY.fullmatch(query):
+            raise _Refused(403, "permission_error", f"only {' and '.join(PATHS)} are served here")
+        if request.method != "POST":
+            raise _Refused(403, "permission_error", "only POST is served here")
+        return request.raw_path
+
+    @contextlib.asynccontextmanager
+    async def _reserve(self, length: int) -> AsyncIterator[None]:
+        """Memory for a body; what a job asks for at once is bounded."""
+        if length > self._room:
+            raise _Refused(529, "overloaded_error", "too many large requests at once")
+        self._room -= length
+        try:
+            yield
+        finally:
+            self._room += length
+
+    def _headers(self, request: web.BaseRequest) -> dict[str, str]:
+        kept = {name: value for name, value in request.headers.items() if _PASSED.fullmatch(name.lower())}
+        value = self._credential.value
+        if self._credential.kind == "oauth":
+            own = {"Authorization": f"Bearer {value}"}
+        else:
+            own = {"x-api-key": value}
+        return {**kept, **own, "Accept-Encoding": "identity"}
+
+    async def _pass_on(
+        self, request: web.BaseRequest, upstream: aiohttp.ClientResponse
+    ) -> web.StreamResponse:
+        answer = self._meter.answer()
+        headers = CIMultiDict(
+            (name, self._scrub.text(value))
+            for name, value in upstream.headers.items()
+            if name.lower() not in _HELD_BACK
+        )
+        if upstream.content_type != "text/event-stream":
+            body = await _whole(upstream)
+            answer.take_body(body)
+            return web.Response(status=upstream.status, headers=headers, body=self._scrub(body))
+        response = web.StreamResponse(status=upstream.status, headers=headers)
+        await response.prepare(request)
+        async for lines in _lines_of(upstream):
+            for line in lines.splitlines():
+                answer.take_line(line)
+            await response.write(self._scrub(lines))
+        await response.write_eof()
+        return response
+
+
+class _Server(web.Server):
+    """Takes connections from a listener, a bounded number at once."""
+
+    def __init__(self, handler: Any) -> None:
+        super().__init__(handler, handler_cancellation=True, access_log=None, logger=_QUIET, lingering_time=0)
+        self._free = asyncio.Semaphore(_MOST_CONNECTIONS)
+
+    async def accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        listener.setblocking(False)
+        while True:
+            await self._free.acquire()
+            try:
+                connection, _ = await loop.sock_accept(listener)
+                await loop.connect_accepted_socket(self, connection)
+            except OSError:  # too many files are open, perhaps
+                self._free.release()
+                await asyncio.sleep(0.1)
+
+    def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self._free.release()
+
+    async def end(self) -> None:
+        for connection in self.connections:
+            if connection.transport is not None:
+                connection.transport.abort()  # which cancels what it was about
+        await self.shutdown(_PATIENCE)
+
+
+def _checked(base_url: str) -> str:
+    try:
+        url = URL(base_url)
+    except ValueError:
+        url = URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise UsageProblem(f"ANTHROPIC_BASE_URL is no address of an API: {base_url!r}")
+    if url.user or url.password or url.query_string or url.fragment:
+        raise UsageProblem(
+            "ANTHROPIC_BASE_URL holds more than a host, a port and a path",
+            "agent_network: proxy logs in by the agent's credential alone.",
+        )
+    return str(url).rstrip("/")
+
+
+def _length(request: web.BaseRequest) -> int:
+    if "Transfer-Encoding" in request.headers or "Content-Encoding" in request.headers:
+        raise _Refused(400, "invalid_request_error", "send the body as it is, with a Content-Length")
+    length = request.content_length
+    if length is None:
+        raise _Refused(411, "invalid_request_error", "send a Content-Length")
+    if length > LARGEST_BODY:
+        raise _Refused(413, "request_too_large", f"the body is larger than {LARGEST_BODY >> 20} MiB")
+    return length
+
+
+def _proxy_for(url: URL) -> str | None:
+    """The proxy that the environment names for ``url``."""
+    if urllib.request.proxy_bypass(f"{url.host}:{url.port}"):
+        return None
+    return urllib.request.getproxies().get(url.scheme)
+
+
+async def _whole(upstream: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in upstream.content.iter_any():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise aiohttp.ClientPayloadError("too large")
+    return bytes(body)
+
+
+async def _lines_of(upstream: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """What has arrived, in whole lines, so that nothing in one is overlooked."""
+    rest = b""
+    async for chunk in upstream.content.iter_any():
+        complete, newline, rest = (rest + chunk).rpartition(b"\n")
+        if newline:
+            yield complete + newline
+        if len(rest) > _LONGEST_LINE:
+            raise aiohttp.ClientPayloadError("a line is too long")
+    if rest:
+        yield rest
+
+
+def _break_off(request: web.BaseRequest) -> None:
+    if request.transport is not None:
+        request.transport.close()  # after what has been written
+
+
+def _error(status: int, kind: str, why: str) -> web.Response:
+    said = {"type": "error", "error": {"type": kind, "message": f"pytest-cobbler's proxy: {why}"}}
+    response = web.json_response(said, status=status)
+    response.force_close()
+    return response

@@ -1,0 +1,84 @@
+"""Takes values out of JSON that nobody vouches for: what has not the right type is not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+
+__all__ = [
+    "CAMEL",
+    "SNAKE",
+    "blocks_of",
+    "event_of",
+    "number_of",
+    "object_of",
+    "objects_of",
+    "text_of",
+    "tokens_of",
+]
+
+_LARGEST = 1e15
+"""No count, sum of money or time of a run reaches this."""
+
+
+def event_of(line: bytes) -> Mapping[str, object]:
+    """The JSON object that ``line`` is; empty if it is none."""
+    if not line.lstrip().startswith(b"{"):
+        return {}
+    try:
+        return object_of(json.loads(line.decode("utf-8", "replace")))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def object_of(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def objects_of(value: object) -> Mapping[str, Mapping[str, object]]:
+    return {key: object_of(item) for key, item in object_of(value).items()}
+
+
+def blocks_of(value: object) -> Iterator[Mapping[str, object]]:
+    if isinstance(value, list):
+        yield from (object_of(block) for block in value)
+
+
+def text_of(event: Mapping[str, object], key: str) -> str:
+    value = event.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def number_of(event: Mapping[str, object], key: str) -> float | None:
+    value = event.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if 0 <= number < _LARGEST else None
+
+
+SNAKE = {
+    "tokens_input": "input_tokens",
+    "tokens_output": "output_tokens",
+    "tokens_cache_read": "cache_read_input_tokens",
+    "tokens_cache_write": "cache_creation_input_tokens",
+}
+CAMEL = {
+    "tokens_input": "inputTokens",
+    "tokens_output": "outputTokens",
+    "tokens_cache_read": "cacheReadInputTokens",
+    "tokens_cache_write": "cacheCreationInputTokens",
+}
+
+
+def tokens_of(
+    usages: Collection[Mapping[str, object]], names: Mapping[str, str], without: tuple[str, ...] = ()
+) -> dict[str, int]:
+    return {
+        ours: sum(int(number_of(usage, theirs) or 0) for usage in usages)
+        for ours, theirs in names.items()
+        if ours not in without
+    }

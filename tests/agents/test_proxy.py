@@ -1,0 +1,488 @@
+"""What the API proxy lets through, to and fro; whoever asks may be hostile."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gzip
+import http.client
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.agents.credential import Credential
+from pytest_cobbler.agents.proxy import LARGEST_BODY, ApiProxy
+from pytest_cobbler.errors import UsageProblem
+from tests.scripted_api import API_KEY, ScriptedApi, error, text, turn
+
+KEY = Credential(kind="api_key", value=API_KEY, source="the test")
+LOGIN = Credential(kind="oauth", value="sk-ant-oat01-Zm9vYmFyYmF6cXV4", source="the test")
+
+Play = Callable[[BaseHTTPRequestHandler, bytes], None]
+
+
+class Upstream:
+    """An API that does what ``play`` does, and remembers what it was asked."""
+
+    def __init__(self, play: Play | None = None, tls: ssl.SSLContext | None = None) -> None:
+        self.asked: list[tuple[str, dict[str, str], bytes]] = []
+        upstream = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                upstream.asked.append((self.path, headers, body))
+                (play or answer(b'{"ok": true}'))(self, body)
+
+            do_GET = do_CONNECT = do_POST
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def __enter__(self) -> Upstream:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def answer(body: bytes, status: int = 200, **headers: str) -> Play:
+    def play(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return play
+
+
+def begin_stream(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Type", "text/event-stream; charset=utf-8")
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+
+
+def send_event(handler: BaseHTTPRequestHandler, **event: Any) -> None:
+    data = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+    handler.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: Message
+    body: bytes
+
+
+class Client:
+    """A program in the job; ``port`` is that of the proxy."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    @contextlib.contextmanager
+    def streaming(
+        self, body: bytes = b"{}", path: str = "/v1/messages?beta=true", **headers: str
+    ) -> Iterator[http.client.HTTPResponse]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(connection):
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request("POST", path, body, named)
+            with connection.getresponse() as response:
+                yield response
+
+    def post(self, *arguments: Any, **more: Any) -> Reply:
+        with self.streaming(*arguments, **more) as response:
+            return Reply(response.status, response.headers, response.read())
+
+    def raw(self, request: str) -> bytes:
+        """All that comes back for the bytes of ``request``; HOST in it is the proxy's own."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            connection.sendall(request.replace("HOST", f"127.0.0.1:{self.port}").encode())
+            found = b""
+            with contextlib.suppress(ConnectionError):
+                while chunk := connection.recv(65536):
+                    found += chunk
+            return found
+
+
+@contextlib.contextmanager
+def proxied(url: str, credential: Credential = KEY) -> Iterator[tuple[Client, ApiProxy]]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        proxy = ApiProxy(credential, url, port)
+        with proxy.serve(listener):
+            yield Client(port), proxy
+    assert not [thread for thread in threading.enumerate() if thread.name == "cobbler-api-proxy"]
+
+
+class TestTheCredential:
+    def test_a_key_takes_the_place_of_whatever_the_agent_sends(self) -> None:
+        with Upstream() as upstream, proxied(upstream.url) as (client, _):
+            response = client.post(b'{"a": 1}', x_api_key="stand-in", Authorization="Bearer stand-in")
+            assert (response.status, json.loads(response.body)) == (200, {"ok": True})
+        ((path, headers, body),) = upstream.asked
+        assert (path, body) == ("/v1/messages?beta=true", b'{"a": 1}')
+        assert headers["x-api-key"] == API_KEY
+        assert "authorization" not in headers
+
+    def test_a_login_is_a_bearer(self) -> None:
+        with Upstream() as upstream, proxied(upstream.url, LOGIN) as (client, _):
+            client.post(x_api_key="stand-in", Authorization="Bearer stand-in")
+        ((_, headers, _),) = upstream.asked
+        assert headers["authorization"] == f"Bearer {LOGIN.value}"
+        assert "x-api-key" not in headers
+
+    def test_an_echo_of_it_is_taken_out(self) -> None:
+        def echo(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+            said = f"you sent {handler.headers['x-api-key']}, {base64.b64encode(API_KEY.encode()).decode()}"
+            answer(said.encode(), 401, x_echo=API_KEY, Location=f"http://x/?{API_KEY}")(handler, b"")
+
+        with Upstream(echo) as upstream, proxied(upstream.url) as (client, _):
+            response = client.post()
+            seen = f"{response.headers}{response.body.decode()}"
+        assert "you sent [credential]" in seen
+        assert API_KEY not in seen
+        assert base64.b64encode(API_KEY.encode()).decode()[:-4] not in seen
+
+    def test_an_echo_in_a_stream_is_taken_out_even_in_pieces(self) -> None:
+        def echo(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+            begin_stream(handler)
+            for piece in (b"data: " + API_KEY.encode()[:20], API_KEY.encode()[20:] + b"\n\n"):
+                handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                handler.wfile.flush()
+            handler.wfile.write(b"0\r\n\r\n")
+
+        with Upstream(echo) as upstream, proxied(upstream.url) as (client, _):
+            assert client.post().body == b"data: [credential]\n\n"
+
+    def test_a_compressed_echo_is_taken_out(self) -> None:
+        play = answer(gzip.compress(API_KEY.encode()), 400, Content_Encoding="gzip")
+        with Upstream(play) as upstream, proxied(upstream.url) as (client, _):
+            assert client.post().body == b"[credential]"
+
+
+class TestWhatIsRefused:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "GET /v1/messages",
+            "PUT /v1/messages",
+            "POST /",
+            "POST /v1/models",
+            "POST /v1/messages/batches",
+            "POST /v1/messages/",
+            "POST //v1/messages",
+            "POST /v1/messages/../files",
+            "POST /v1/files?/v1/messages",
+            "POST /v1/%6dessages",
+            "POST /v1/messages%2f..%2ffiles",
+            "POST /v1/messages?x=http://elsewhere/",
+            "POST /v1/messages?a=b#/v1/files",
+            "POST http://192.0.2.1/v1/messages",
+            "POST http://HOST/v1/messages",
+            "POST @192.0.2.1/v1/messages",
+            "CONNECT 192.0.2.1:443",
+            "OPTIONS *",
+        ],
+    )
+    def test_other_places(self, line: str) -> None:
+        with Upstream() as upstream, proxied(upstream.url) as (client, _):
+            said = client.raw(f"{line} HTTP/1.1\r\nHost: HOST\r\nContent-Length: 2\r\n\r\n{{}}")
+        assert upstream.asked == []
+        assert said.split(b" ")[1] in (b"403", b"400")
+        if b"403" in said[:20]:
+            error = json.loads(said.partition(b"\r\n\r\n")[2])["error"]
+            assert error["type"] == "permission_error"
+            assert "served here" in error["message"]
+
+    @pytest.mark.parametrize("host", ["Host: api.example", "Host: HOST\r\nHost: api.example", "X: y"])
+    def test_other_hosts(self, host: str) -> None:
+        with Upstream() as upstream, proxied(upstream.url) as (client, _):
+            said = client.raw(f"POST /v1/messages HTTP/1.1\r\n{host}\r\nContent-Length: 2\r\n\r\n{{}}")
+        assert upstream.asked == []
+        assert said.split(b" ")[1] in (b"403", b"400")
+
+    @pytest.mark.parametrize(
+        "framing",
+        [
+            "Transfer-Encoding: chunked",
+            "Content-Length: 2\r\nTransfer-Encoding: chunked",
+            "Content-Length: 2\r\nContent-Length: 50",
+            "Content-Length: 2, 50",
+            "Content-Length: +2",
+            "Content-Length: -2",
+            "Content-Length: 0x2",
+            "Content-Length : 2",
+            " Content-Length: 2",
+            "Content-Encoding: gzip\r\nContent-Length: 2",
+            "X: y",
+        ],
+    )
+    def test_bodies_whose_end_is_in_doubt(self, framing: str) -> None:
+        second = "POST /v1/messages HTTP/1.1\r\nHost: HOST\r\nx-api-key: smuggled\r\n\r\n"
+        with Upstream() as upstream, proxied(upstream.url) as (client, _):
+            said = client.raw(
+                f"POST /v1/messages HTTP/1.1\r\nHost: HOST\r\n{framing}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n{second}"
+            )
+        assert upstream.asked == []
+        assert said.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4"))
+
+    def test_a_request_within_a_body_stays_one(self) -> None:
+        body = b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+        with Upstream() as upstream, proxied(upstream.url) as (client, _):
+            client.post(body)
+        assert [(path, body) for path, _, body in upstream.asked] == [("/v1/messages?beta=true", body)]
+
+    def test_headers_that_are_none_of_the_apis(self) -> None:
+        with Upstream() as upstream, proxied(upstream.url) as (client, _):
+            client.post(
+                anthropic_beta="one,two",
+                anthropic_version="2023-06-01",
+                User_Agent="claude-cli",
+                X_Stainless_Lang="js",
+                Cookie="a=b",
+                X_Forwarded_Host="elsewhere",
+                X_Portkey_Custom_Host="http://192.0.2.1",
+                Proxy_Authorization="Basic x",
+                X_HTTP_Method_Override="GET",
+                Connection="keep-alive, anthropic-version",
+                Expect="nothing",
+            )
+        ((_, headers, _),) = upstream.asked
+        assert set(headers) == {
+            *("host", "content-length", "accept-encoding", "x-api-key"),
+            *("anthropic-beta", "anthropic-version", "user-agent", "x-stainless-lang"),
+        }
+        assert headers["accept-encoding"] == "identity"
+
+    def test_a_body_that_is_too_large_is_not_even_read(self) -> None:
+        head = f"POST /v1/messages HTTP/1.1\r\nHost: HOST\r\nContent-Length: {LARGEST_BODY + 1}\r\n\r\n"
+        with Upstream() as upstream, proxied(upstream.url) as (client, _):
+            assert client.raw(head).startswith(b"HTTP/1.1 413 ")
+        assert upstream.asked == []
+
+    def test_large_bodies_at_once_are_bounded(self) -> None:
+        head = f"POST /v1/messages HTTP/1.1\r\nHost: HOST\r\nContent-Length: {LARGEST_BODY}\r\n\r\n{{"
+        with (
+            Upstream() as upstream,
+            proxied(upstream.url) as (client, _),
+            contextlib.ExitStack() as stack,
+        ):
+            for _ in range(2):
+                hanging = stack.enter_context(socket.create_connection(("127.0.0.1", client.port)))
+                hanging.sendall(head.replace("HOST", f"127.0.0.1:{client.port}").encode())
+            while (response := client.post()).status == 200:  # until both have begun
+                pass
+        assert response.status == 529
+        assert json.loads(response.body)["error"]["type"] == "overloaded_error"
+
+    def test_a_crowd_takes_a_bounded_number_of_files(self) -> None:
+        with Upstream() as upstream, proxied(upstream.url) as (client, _):
+            with contextlib.ExitStack() as stack:
+                for _ in range(150):
+                    stack.enter_context(socket.create_connection(("127.0.0.1", client.port)))
+                ours = 150
+                assert len(list(Path("/proc/self/fd").iterdir())) < ours + 64 + 40
+            assert client.post().status == 200
+
+
+class TestWhatComesBack:
+    @pytest.mark.parametrize(
+        ("status", "headers"),
+        [
+            (401, {"x-should-retry": "false"}),
+            (429, {"retry-after": "3600", "anthropic-ratelimit-unified-reset": "1799999999"}),
+            (529, {}),
+            (500, {}),
+        ],
+    )
+    def test_errors_pass_as_they_are(self, status: int, headers: dict[str, str]) -> None:
+        body = json.dumps({"type": "error", "error": {"type": "x", "message": "m"}}).encode()
+        play = answer(body, status, Content_Type="application/json", request_id="req_1", **headers)
+        with Upstream(play) as upstream, proxied(upstream.url) as (client, _):
+            response = client.post()
+            assert (response.status, response.body) == (status, body)
+        for name, value in {**headers, "Content-Type": "application/json", "request-id": "req_1"}.items():
+            assert response.headers[name] == value
+
+    def test_a_redirection_is_not_followed(self) -> None:
+        with Upstream() as elsewhere:
+            play = answer(b"", 307, Location=f"{elsewhere.url}/v1/messages")
+            with Upstream(play) as upstream, proxied(upstream.url) as (client, _):
+                assert client.post().status == 307
+        assert elsewhere.asked == []
+
+    def test_events_arrive_as_they_are_sent(self) -> None:
+        seen = threading.Event()
+
+        def play(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+            begin_stream(handler)
+            send_event(handler, type="ping")
+            assert seen.wait(30)
+            send_event(handler, type="message_stop")
+            handler.wfile.write(b"0\r\n\r\n")
+
+        with (
+            Upstream(play) as upstream,
+            proxied(upstream.url) as (client, _),
+            client.streaming() as response,
+        ):
+            assert response.readline() == b"event: ping\n"
+            seen.set()
+            assert response.read().count(b"message_stop") == 2
+
+    def test_a_stream_that_breaks_off_does_not_end_well(self) -> None:
+        with ScriptedApi() as api, proxied(api.url) as (client, proxy):
+            api.script("", [turn(text("lost " * 30), cut=4)])
+            with pytest.raises(http.client.IncompleteRead) as caught:
+                client.post(request_body("hello"))
+            assert b"message_start" in caught.value.partial
+        assert (proxy.usage.tokens_input, proxy.usage.tokens_output) == (100, 0)
+
+    def test_an_api_that_is_not_there(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+        with proxied(f"http://127.0.0.1:{port}") as (client, _):
+            response = client.post()
+            said = json.loads(response.body)["error"]["message"]
+        assert response.status == 502
+        assert said.startswith("pytest-cobbler's proxy: 127.0.0.1 cannot be reached: ")
+
+    def test_the_end_waits_for_nobody(self) -> None:
+        hung, released = threading.Event(), threading.Event()
+
+        def hang(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+            hung.set()
+            released.wait(60)
+
+        with Upstream(hang) as upstream:
+            with proxied(upstream.url) as (client, _):
+                waiting = socket.create_connection(("127.0.0.1", client.port))
+                head = f"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1:{client.port}\r\n"
+                waiting.sendall(f"{head}Content-Length: 2\r\n\r\n{{}}".encode())
+                assert hung.wait(30)
+            with contextlib.suppress(ConnectionError):
+                assert waiting.recv(1) == b""
+            waiting.close()
+            released.set()
+
+
+def request_body(prompt: str, stream: bool = True) -> bytes:
+    messages = [{"role": "user", "content": prompt}]
+    return json.dumps({"model": "claude-x", "stream": stream, "tools": [{}], "messages": messages}).encode()
+
+
+class TestTheMeter:
+    @pytest.mark.parametrize("stream", [True, False])
+    def test_every_answer_is_counted_once(self, stream: bool) -> None:
+        with ScriptedApi() as api, proxied(api.url) as (client, proxy):
+            api.script("", [turn(text("one")), error(529), turn(text("two"))])
+            for _ in range(3):
+                client.post(request_body("hello", stream))
+            client.post(b"{}", path="/v1/messages/count_tokens")
+        usage = proxy.usage
+        assert (usage.turns, usage.model) == (2, "claude-x")
+        assert (usage.tokens_input, usage.tokens_output) == (200, 100)
+        assert (usage.tokens_cache_read, usage.tokens_cache_write) == (6000, 4000)
+
+    def test_output_is_counted_as_far_as_it_was_told(self) -> None:
+        def play(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+            begin_stream(handler)
+            message = {"model": "m", "usage": {"input_tokens": 7, "output_tokens": 1}}
+            send_event(handler, type="message_start", message=message)
+            for told in (5, 12):
+                send_event(handler, type="message_delta", usage={"output_tokens": told})
+            handler.wfile.write(b"1a\r\ndata: {broken\n\ndata: [1]\n\n\r\n")
+            handler.close_connection = True
+
+        with (
+            Upstream(play) as upstream,
+            proxied(upstream.url) as (client, proxy),
+            pytest.raises(http.client.IncompleteRead),
+        ):
+            client.post()
+        assert (proxy.usage.tokens_input, proxy.usage.tokens_output) == (7, 12)
+
+
+class TestTheWayOut:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *("", "api.example", "ftp://api.example", "http://", "https://api.example/?a=b"),
+            *("https://user:word@api.example", "https://api.example/#x", "http://[broken"),
+        ],
+    )
+    def test_an_address_that_is_none(self, url: str) -> None:
+        with pytest.raises(UsageProblem, match="ANTHROPIC_BASE_URL"):
+            ApiProxy(KEY, url, 1)
+
+    def test_an_api_below_a_path(self) -> None:
+        with Upstream() as upstream, proxied(f"{upstream.url}/gateway/") as (client, _):
+            client.post()
+        assert upstream.asked[0][0] == "/gateway/v1/messages?beta=true"
+
+    def test_the_proxy_of_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("http_proxy", "no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        with Upstream() as way, proxied("http://api.example:8080") as (client, _):
+            monkeypatch.setenv("HTTP_PROXY", way.url.replace("//", "//user:word@"))
+            assert client.post().status == 200
+            monkeypatch.setenv("NO_PROXY", "api.example:8080")
+            assert client.post().status == 502
+        ((path, headers, _),) = way.asked
+        assert path == "http://api.example:8080/v1/messages?beta=true"
+        assert headers["proxy-authorization"].startswith("Basic ")
+
+    def test_certificates_are_checked_against_those_of_the_environment(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if not shutil.which("openssl"):
+            pytest.skip("needs openssl: apt-get install openssl")
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=api"),
+                *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "own.pem"),
+            ],
+            cwd=tmp_path,
+            env=dict(os.environ),
+            capture_output=True,
+            check=True,
+        )
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(tmp_path / "own.pem", tmp_path / "key.pem")
+        with Upstream(tls=tls) as upstream:
+            with proxied(upstream.url) as (client, _):
+                assert client.post().status == 502
+            monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own.pem"))
+            with proxied(upstream.url) as (client, _):
+                assert client.post().status == 200
+        assert len(upstream.asked) == 1

@@ -1,0 +1,177 @@
+"""Attacks on the credential: an agent that looks for it, on the network that is the default."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.agents.transcript import PLACEHOLDER, Scrubber
+from pytest_cobbler.sandbox.podman import podman_environment
+from pytest_cobbler.testing.project import Project
+from tests.images import claude_volume, minimal_image
+from tests.scripted_api import API_KEY, Request, ScriptedApi, Turn, text, tool, turn
+
+__all__ = ["claude_volume", "minimal_image"]
+
+TOKEN = "sk-ant-oat01-scripted-Zm9vYmFyYmF6cXV4"
+STAND_IN = b"stand-in-0000"
+
+SEARCH = """
+exec >found 2>/dev/null
+env -0
+cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline /proc/self/mountinfo
+command grep -r -a -s sk-ant --exclude-dir=proc --exclude-dir=sys --exclude=found --exclude=claude /
+for place in api.anthropic.com/443 192.0.2.1/80; do (exec 3<>/dev/tcp/$place) && printf 'r%s' eached; done
+ask() {
+  exec 3<>/dev/tcp/127.0.0.1/8377
+  printf '%s HTTP/1.1\\r\\nHost: 127.0.0.1:8377\\r\\n' "$1" >&3
+  printf 'Content-Length: 2\\r\\nConnection: close\\r\\n\\r\\n{}' >&3
+  cat <&3
+}
+ask 'POST /v1/messages'
+ask 'GET /v1/models'
+echo searched
+"""
+"""What an agent can do to find it; it writes what it sees into its work."""
+
+
+@pytest.fixture
+def api() -> Iterator[ScriptedApi]:
+    with ScriptedApi() as server:
+        yield server
+    assert not server.failures
+
+
+@pytest.fixture
+def project(cobbler_project: Project, minimal_image: str, claude_volume: tuple[str, str]) -> Project:
+    """One open task, and the claude program to do it."""
+    add_task(cobbler_project, "Look around")
+    cobbler_project.configure(
+        sandbox="podman",
+        podman_image=minimal_image,
+        podman_args=[*claude_volume, "-e", "CLAUDE_CODE_MAX_RETRIES=1"],
+        agent="claude",
+        agent_command=None,
+        cycles=0,
+        max_attempts=1,
+    )
+    return cobbler_project
+
+
+def add_task(project: Project, title: str) -> None:
+    issue = {
+        "id": "t-1",
+        "title": title,
+        "description": title,
+        "status": "open",
+        "priority": 2,
+        "issue_type": "task",
+        "created_at": "2026-01-01T00:00:00Z",
+        "updated_at": "2026-01-01T00:00:00Z",
+    }
+    project.write({".beads/issues.jsonl": json.dumps(issue) + "\n"})
+    project.commit("A task")
+
+
+class Outside:
+    """What the host shows while the container runs."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self.seen = b""
+
+    def look(self) -> None:
+        names = podman("ps", "--quiet").split()
+        self.seen += podman("inspect", *names).encode()
+        for name in ("cmdline", "environ"):
+            for path in Path("/proc").glob(f"[0-9]*/{name}"):
+                with contextlib.suppress(OSError):
+                    program = (path.parent / "comm").read_text().strip()
+                    if program in ("podman", "conmon", "runc", "crun"):
+                        self.seen += path.read_bytes()
+        stores = podman("info", "--format={{.Store.GraphRoot}} {{.Store.RunRoot}}").split()
+        self.seen += grep(*(path for store in stores for path in kept_by_podman(Path(store))))
+        self.seen += grep(
+            self._project.path / ".cobbler", self._project.path / ".git", self._project.directory / "work"
+        )
+
+
+def podman(*arguments: str) -> str:
+    done = subprocess.run(["podman", *arguments], env=podman_environment(), capture_output=True, check=True)
+    return done.stdout.decode()
+
+
+def kept_by_podman(store: Path) -> Iterator[Path]:
+    """All but the layers of images, which are there before any key is."""
+    return (path for path in store.glob("*") if path.name not in ("overlay", "overlay-images", "vfs"))
+
+
+def grep(*paths: Path) -> bytes:
+    """Every line below ``paths`` in which a key might be."""
+    command = ["grep", "-r", "-a", "-s", "-h", "sk-ant", *map(str, paths)]
+    return subprocess.run(command, capture_output=True, check=False).stdout
+
+
+def holds(secret: str, content: bytes) -> bool:
+    """Whether it is there as it is, escaped, as base64 or in hexadecimal."""
+    return PLACEHOLDER.encode() in Scrubber([secret])(content.replace(PLACEHOLDER.encode(), b""))
+
+
+def token_file(project: Project, content: object) -> None:
+    project.write({".gitignore": ".secrets/\n", ".secrets/claude.json": json.dumps(content)})
+    project.commit("Ignore secrets")
+
+
+SOURCES: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "key in the environment": (API_KEY, {"env": {"ANTHROPIC_API_KEY": API_KEY}}),
+    "key in podman_args": (API_KEY, {"args": ["-e", f"ANTHROPIC_API_KEY={API_KEY}"]}),
+    "login in a file": (TOKEN, {"file": {"claudeAiOauth": {"accessToken": TOKEN}}}),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_credential_is_used_and_nowhere_to_be_found(
+    project: Project, api: ScriptedApi, source: str
+) -> None:
+    secret, how = SOURCES[source]
+    outside = Outside(project)
+    if "args" in how:  # not committed: what is committed is in every checkout
+        arguments = [*project.configuration["podman_args"], *how["args"]]
+        configuration = {**project.configuration, "podman_args": arguments}
+        project.write({"configuration.yaml": json.dumps(configuration)})
+    if "file" in how:
+        token_file(project, how["file"])
+
+    def after_the_search(request: Request) -> Turn:
+        outside.look()
+        return turn(text("Nothing."))
+
+    search = tool("Bash", command=SEARCH, description="Search")
+    api.script("Look around", [turn(search), after_the_search])
+
+    result = project.run(
+        "--cobbler-generate", env={"ANTHROPIC_BASE_URL": api.url, **how.get("env", {})}, timeout=120
+    )
+
+    result.assert_outcomes(passed=1)
+    own = {f"Bearer {TOKEN}"} if secret == TOKEN else {API_KEY}
+    name = "Authorization" if secret == TOKEN else "x-api-key"
+    asked = [request for request in api.requests if request.turn]
+    assert len(asked) >= 2
+    assert {request.headers.get(name) for request in asked} == own
+    found = project.files()["found"].encode()
+    assert found.endswith(b"searched\n")
+    assert STAND_IN in found, "it did look"
+    assert b"HTTP/1.1 403" in found
+    assert b"reached" not in found
+    assert b"cobbler.run" in outside.seen, "it did look outside"
+    assert not holds(secret, found)
+    assert not holds(secret, outside.seen)
+    assert not holds(secret, grep(project.path / ".cobbler", project.directory / "work"))
+    assert secret not in "\n".join(result.outlines + result.errlines)
