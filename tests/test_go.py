@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -192,10 +193,9 @@ def test_the_program_is_built_into_its_directory(tree: Path, go_cache: Path) -> 
             "self-assignment",
         ),
         ({"calc.go": 'package calc\n\nimport _ "example.com/dep"\n'}, [1], "no required module provides"),
-        ({"go.mod": MODULE.replace("1.24", "1.99"), "calc.go": SUM}, [1], "go.mod requires go >= 1.99"),
         ({"go.mod": "modul x\n", "calc.go": SUM}, [1], "go.mod:1"),
     ],
-    ids=["build", "syntax", "program", "test", "test-build", "vet", "dependency", "toolchain", "module"],
+    ids=["build", "syntax", "program", "test", "test-build", "vet", "dependency", "module"],
 )
 def test_what_is_wrong_fails_and_is_shown(
     tree: Path, go_cache: Path, files: dict[str, str], statuses: list[int], said: str
@@ -204,6 +204,44 @@ def test_what_is_wrong_fails_and_is_shown(
     found, output = gate(PROGRAM, tree, go_cache)
     assert found == statuses
     assert said in output
+
+
+def test_no_other_toolchain_is_looked_for(tree: Path, go_cache: Path) -> None:
+    write(tree, {"go.mod": MODULE.replace("1.24", "1.99"), "calc.go": SUM})
+    done = run(GO.gate()[0], tree, GOTOOLCHAIN="auto")
+    assert done.returncode == 1
+    assert "go.mod requires go >= 1.99" in done.stdout
+    assert "GOTOOLCHAIN=local" in done.stdout
+
+
+def test_a_lonely_program_is_not_built_into_the_tree(tree: Path, go_cache: Path) -> None:
+    """Where a directory may have its name."""
+    main = "package main\n\nfunc main() {}\n"
+    write(tree, {"go.mod": MODULE, "main.go": main, "calc/README.md": ""})
+    assert gate(GO, tree, go_cache) == ([0, 0], "tests: none yet\n")
+
+
+def test_modules_of_the_image_are_used(tree: Path, go_cache: Path, tmp_path: Path) -> None:
+    fetched = tmp_path / "modules" / "cache" / "download" / "example.com" / "dep" / "@v"
+    fetched.mkdir(parents=True)
+    (fetched / "v1.0.0.mod").write_text("module example.com/dep\n")
+    (fetched / "v1.0.0.info").write_text('{"Version": "v1.0.0"}')
+    with zipfile.ZipFile(fetched / "v1.0.0.zip", "w") as archive:
+        archive.writestr("example.com/dep@v1.0.0/dep.go", "package dep\n")
+    write(
+        tree,
+        {
+            "go.mod": f"{MODULE}\nrequire example.com/dep v1.0.0\n",
+            "calc.go": 'package calc\n\nimport _ "example.com/dep"\n',
+        },
+    )
+    image = {"GOMODCACHE": os.fspath(tmp_path / "modules"), "GOFLAGS": "-modcacherw", "GONOSUMDB": "*"}
+    lacking = run(GO.gate()[0], tree, **image)
+    assert (lacking.returncode, "missing go.sum entry" in lacking.stdout) == (1, True)
+
+    made = run(GO.gate()[0], tree, script="go mod download -json all && go mod tidy", GOPROXY="off", **image)
+    assert made.returncode == 0, made.stdout
+    assert run(GO.gate()[0], tree, COBBLER_GOCACHE=os.fspath(go_cache), **image).returncode == 0
 
 
 def test_go_files_without_a_module_are_no_empty_start(tree: Path, go_cache: Path) -> None:

@@ -16,8 +16,8 @@ LANGUAGE_VERSION = "1.24"
 # one, and else never changes go.mod, so that what passes here passes for everybody.
 #
 # One cache for both steps and for nobody else: what a gate leaves behind, the next one would run. What the
-# image brings is linked, not copied, because it may be large; a container cannot write through the links. It is
-# not called GOCACHE: that is for agents too, and go fails in a cache that it cannot write to.
+# image brings is linked, not copied, because it may be large; a container cannot write through the links.
+# It is not called GOCACHE: that is for agents too, and go fails in a cache that it cannot write to.
 _PREPARE = """\
 PATH=$PATH:/usr/local/go/bin
 command -v go >/dev/null || {

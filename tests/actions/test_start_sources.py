@@ -46,6 +46,7 @@ def test_go_begins_without_its_sources(project: Project, action: str) -> None:
             "templates/main.go.tmpl": "// {{.Version}} of {{.ModulePath}}\npackage main\n",
         }
     )
+    (project.path / "pkg" / "sub.go").mkdir()
     project.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},pkg/sub.go")
     project.git("commit", "--quiet", "--message", "A submodule")
     project.configure(
