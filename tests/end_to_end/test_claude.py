@@ -236,7 +236,7 @@ def test_what_claude_did_comes_about_again_without_it(calculator: Project, api: 
         tasks = [{"index": 0, "title": DIVIDE, "description": "Add divide(a, b)."}]
         return turn(tool("Write", file_path=path[1], content=json.dumps(tasks)))
 
-    script = Calculator(calculator)
+    script = Calculator(calculator, PYTHON)
     api.script("tasks.json", [propose, turn(text("Proposed."))])
     done = turn(text("Done."))
     api.script(f"<title>\n{DIVIDE}", [script.divide_wrong, done], [script.repair, turn(text("Repaired."))])
