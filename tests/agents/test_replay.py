@@ -140,14 +140,14 @@ def play_change(
     """The tree that the changes lead to, and the one that a replay of them leads to."""
     root = repository.root
     old = commit(root)
+    again = played.place.directory / "again"
+    _shell(f"git clone -q {root} {again}")(root)  # it has no object of what follows
     for change in changes:
         change(root)
     new = commit(root)
     assert new != old
     patch = exact_patch_of(repository, old, new)
     played.record(change=patch.content)
-    again = played.place.directory / "again"
-    _shell(f"git clone -q {root} {again} && git -C {again} checkout -q {old}")(root)
     if sandbox.owner:
         _shell(f"chown -R {sandbox.owner[0]}:{sandbox.owner[1]} {again}")(root)
     mounts = (Mount(source=again, target=str(again), mode="rw"),)

@@ -143,6 +143,46 @@ def test_runs_of_a_generation_make_one_recording(clone: Project) -> None:
     generate(clone).assert_outcomes(passed=1)
 
 
+NEW_FILE = "diff --git a/{0} b/{0}\nnew file mode 100644\n--- /dev/null\n+++ b/{0}\n@@ -0,0 +1 @@\n+{0}\n"
+MORE_OF_IT = "diff --git a/first b/first\n--- a/first\n+++ b/first\n@@ -1 +1,2 @@\n first\n+second\n"
+
+
+def write_by_hand(project: Project, order: tuple[str, ...], second: str) -> None:
+    """A recording of two tasks, First and Second, which do not need each other."""
+    tasks = [{"index": n, "title": title, "description": "-"} for n, title in enumerate(("First", "Second"))]
+    head = {"format": "pytest-cobbler recording", "version": 1, "generation": "by hand", "order": order}
+    files = {
+        "recording.json": json.dumps(head),
+        "measure/cycle-1/1/result.json": '{"title": "measure cycle-1"}',
+        "measure/cycle-1/1/tasks.json": json.dumps(tasks),
+        "stitch/first/1/result.json": '{"title": "First"}',
+        "stitch/first/1/change.patch": NEW_FILE.format("first"),
+        "stitch/second/1/result.json": '{"title": "Second"}',
+        "stitch/second/1/change.patch": second,
+    }
+    project.write({f"mine/{name}": content for name, content in files.items()})
+    play(project, "mine")
+    project.configure(recording_prompts="ignore")
+
+
+def test_landings_are_in_the_order_of_the_recording(cobbler_project: Project) -> None:
+    order = ("begin stitch/first/1", "begin stitch/second/1", "land stitch/second/1", "land stitch/first/1")
+    write_by_hand(cobbler_project, order, NEW_FILE.format("second"))
+
+    generate(cobbler_project, "--cobbler-jobs=1").assert_outcomes(passed=3)
+
+    assert [commit.title for commit in cobbler_project.landed()] == ["Second", "First"]
+
+
+def test_an_attempt_starts_from_what_it_started_from(cobbler_project: Project) -> None:
+    order = ("begin stitch/first/1", "land stitch/first/1", "begin stitch/second/1", "land stitch/second/1")
+    write_by_hand(cobbler_project, order, MORE_OF_IT)
+
+    generate(cobbler_project).assert_outcomes(passed=3)
+
+    assert cobbler_project.files()["first"] == "first\nsecond\n"
+
+
 # -- what a recording holds
 
 
@@ -230,12 +270,16 @@ def test_what_is_missing_is_named_and_tried_once(clone: Project) -> None:
     assert case.properties["cobbler_attempts"] == "1"
 
 
-def test_a_missing_further_attempt_is_named(clone: Project) -> None:
+def test_a_missing_further_attempt_is_named_and_can_be_played_once_it_is_there(clone: Project) -> None:
     [place] = (recording(clone) / "stitch").glob("repair-c-*")
-    shutil.rmtree(place / "2")
+    (place / "2").rename(place / "later")
     result = generate(clone)
     case = next(c for c in result.junit.values() if c.properties.get("cobbler_title") == C)
     assert f"there is no recordings/one/stitch/{place.name}/2/result.json" in case.message
+    (place / "later").rename(place / "2")
+    clone.configure(recording_prompts="ignore")  # another run says less of what went wrong
+    assert "1 landed" in generate(clone, "configuration.yaml::stitch").stdout.str()
+    assert clone.files()["c"] == "good\n"
 
 
 # -- wrong from the beginning
