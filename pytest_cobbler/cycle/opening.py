@@ -114,7 +114,8 @@ def open_run(
     repository = open_repository(config)
     with contextlib.ExitStack() as stack:
         stack.enter_context(run_lock(repository.common_dir, "pytest --cobbler-generate"))
-        stack.enter_context(given_back(repository.common_dir, (config.cobbler_dir, config.beads_dir)))
+        ours = (config.cobbler_dir, config.beads_dir, *_below(repository.root, record))
+        stack.enter_context(given_back(repository.common_dir, ours))
         identity = repository.identity()
         generation = find_generation(repository, config.gen_prefix, config.generation_branch)
         if generation is None and not start_new:
@@ -242,6 +243,14 @@ def _refuse_checked_out(repository: Repository, generation: Generation) -> None:
             f"branch {generation.name} is checked out in {where}, where landings would pull the files away",
             f"Check out another branch there: git -C {where} switch {generation.base or '-'}",
         )
+
+
+def _below(root: Path, record: Path | None) -> tuple[Path, ...]:
+    """What of the repository a recording is in, if it is in the repository."""
+    root = root.resolve()
+    if record is None or record == root or not record.is_relative_to(root):
+        return ()
+    return (root / record.relative_to(root).parts[0],)
 
 
 def _refuse_same_titles(tasks: list[Task]) -> None:

@@ -86,6 +86,7 @@ CHANGES = {
     "an empty file": _write("empty", b""),
     "no newline at the end": _write("text.txt", b"one\ntwo"),
     "carriage returns": _write("crlf.txt", b"one\r\nthree\r\n"),
+    "line ends that attributes ask for": _write("file.dos", b"one\r\nthree\r\n"),
     "trailing blanks": _write("text.txt", b"one  \n\t\ntwo \n\n\n"),
     "a binary file": _write("binary", BINARY),
     "a changed binary file": _write("old-binary", BINARY[::-1]),
@@ -121,6 +122,8 @@ def repository(tmp_path: Path) -> Repository:
     }
     for name, content in (before | {"directory/file": b"f\n", "directory/other": b"g\n"}).items():
         _write(name, content)(root)
+    _write(".gitattributes", b"*.dos text eol=crlf\n")(root)
+    _write("file.dos", b"one\r\ntwo\r\n")(root)
     _write("long.txt", b"".join(b"%d\n" % number for number in range(50)))(root)
     _shell("chmod +x program; ln -s text.txt old-link")(root)
     commit(root)

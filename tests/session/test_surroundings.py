@@ -135,10 +135,10 @@ def test_root_leaves_nothing_of_its_own_in_somebodys_repository(project: Project
     for path in (project.path, *project.path.rglob("*")):
         os.chown(path, somebody, somebody, follow_symlinks=False)
 
-    result = project.run("--cobbler-generate")
+    result = project.run("--cobbler-generate", "--cobbler-record=recordings/one")
 
     assert result.ret == 0
     assert set(came_to(result).values()) == {"landed", "proposed"}
-    places = [project.path / name for name in (".git", ".beads", ".cobbler")]
+    places = [project.path / name for name in (".git", ".beads", ".cobbler", "recordings")]
     found = [path for place in places for path in (place, *place.rglob("*")) if path.lstat().st_uid == 0]
     assert found == []
