@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_cobbler.agents.base import Usage
+from pytest_cobbler.agents.prices import cost_of
 from pytest_cobbler.agents.stream import one_line
 from pytest_cobbler.agents.values import SNAKE, event_of, number_of, object_of, text_of, tokens_of
 
@@ -50,6 +51,8 @@ class Answer:
         for name in SNAKE.values():
             if name not in without and number_of(usage, name) is not None:
                 self.usage[name] = usage[name]
+        if isinstance(usage.get("cache_creation"), dict):
+            self.usage["cache_creation"] = usage["cache_creation"]
 
 
 class Meter:
@@ -65,11 +68,17 @@ class Meter:
 
     @property
     def usage(self) -> Usage:
-        """Tokens of all answers; the model is that of most of them, turns are answers."""
+        """Tokens of all answers, and money where all their models have a price.
+
+        The model is that of most of them, turns are answers.
+        """
         told = [answer for answer in self._answers if answer.usage]
+        costs = [cost_of(answer.model, answer.usage) for answer in told]
+        known = [cost for cost in costs if cost is not None]
         models = [answer.model for answer in told if answer.model]
         return Usage(
             turns=len(told),
+            cost_usd=sum(known) if known and len(known) == len(costs) else None,
             model=max(models, key=models.count, default=""),
             **tokens_of([answer.usage for answer in told], SNAKE),
         )

@@ -108,7 +108,7 @@ class ApiProxy:
 
     @property
     def usage(self) -> Usage:
-        """What the job has cost so far; without money."""
+        """What the job has cost so far."""
         return self._meter.usage
 
     @contextlib.contextmanager

@@ -145,6 +145,7 @@ class TestClaude:
         assert (usage.tokens_input, usage.tokens_output) == (100, 50)
         assert (usage.tokens_cache_read, usage.tokens_cache_write) == (3000, 2000)
         assert usage.turns == 1
+        assert usage.cost_usd == pytest.approx(0.012)
 
     def test_the_account_of_a_run_that_ended_is_its_own(
         self, sandbox: PodmanSandbox, api: ScriptedApi, tmp_path: Path

@@ -175,3 +175,21 @@ def test_the_credential_is_used_and_nowhere_to_be_found(
     assert not holds(secret, outside.seen)
     assert not holds(secret, grep(project.path / ".cobbler", project.directory / "work"))
     assert secret not in "\n".join(result.outlines + result.errlines)
+
+
+def test_a_command_without_a_credential_has_no_network(cobbler_project: Project, minimal_image: str) -> None:
+    add_task(cobbler_project, "Look around")
+    script = "env >found; wc -l </proc/net/route >>found"
+    cobbler_project.configure(
+        sandbox="podman", podman_image=minimal_image, agent_command=["sh", "-c", script], cycles=0
+    )
+
+    result = cobbler_project.run(
+        "--cobbler-generate", env={"ANTHROPIC_API_KEY": "", "CLAUDE_CODE_OAUTH_TOKEN": ""}
+    )
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["agent: sh *, network none (no credential to reach the API with)"])
+    found = cobbler_project.files()["found"]
+    assert "ANTHROPIC" not in found
+    assert found.endswith("\n1\n"), "the line of the heading alone"
