@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.sandbox.base import Cause, Job, Limits, Mount, Network, Sandbox
+from pytest_cobbler.sandbox.base import Cause, Job, Limits, Mount, Network, Sandbox, shown_duration
 
 LARGEST_LOG = 16 * 1024 * 1024
 LONGEST_SHOWN = 10_000
@@ -25,7 +25,8 @@ _KEPT = 64_000
 class GateResult:
     """What the gate said.
 
-    ``failed`` is the step that failed, empty when all passed; ``output`` the end of what was printed.
+    ``failed`` is the step that failed, empty when all passed; ``output`` the end of what was printed;
+    ``timeout`` the seconds that it was given.
     """
 
     failed: str
@@ -33,6 +34,7 @@ class GateResult:
     status: int
     seconds: float
     output: str
+    timeout: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -42,7 +44,8 @@ class GateResult:
     def summary(self) -> str:
         """The cause in a line: ``test failed (exit 1)``."""
         if self.cause in ("timeout", "idle"):
-            return f"{self.failed or 'gate'} timed out after {self.seconds:.0f} s"
+            limit = f" after {shown_duration(self.timeout)}" if self.timeout else ""
+            return f"{self.failed or 'gate'} timed out{limit}"
         if self.cause != "exited":
             return f"{self.failed or 'gate'} was {self.cause}"
         return f"{self.failed or 'gate'} failed (exit {self.status})"
@@ -100,6 +103,7 @@ class Gate:
             status=completed.status,
             seconds=completed.seconds,
             output=reader.tail(),
+            timeout=self.timeout,
         )
 
 

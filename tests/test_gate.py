@@ -119,7 +119,7 @@ class TestVerdict:
         result = bench.run("echo begun; sleep 60", timeout=1.0)
         assert not result.passed
         assert (result.cause, result.failed) == ("timeout", "build")
-        assert result.summary == f"build timed out after {result.seconds:.0f} s"
+        assert result.summary == "build timed out after 1s"
         assert "begun" in result.output
 
     def test_of_one_that_is_killed(self, host_bench: Bench) -> None:

@@ -12,7 +12,7 @@ from pytest_cobbler.agents.stream import StreamReader, one_line
 from pytest_cobbler.agents.transcript import Recording, Scrubber
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.sandbox.base import Completed, Job, Limits, Loopback, Network, Sandbox
+from pytest_cobbler.sandbox.base import Completed, Job, Limits, Loopback, Network, Sandbox, shown_duration
 
 __all__ = ["Launched", "Program", "launch", "try_out"]
 
@@ -150,9 +150,9 @@ def _ending(completed: Completed, limits: Limits) -> str:
     """Who ended the job, in the user's words; empty if it exited by itself."""
     match completed.cause:
         case "timeout":
-            return f"timeout after {_duration(limits.wall)}" if limits.wall else "timeout"
+            return f"timeout after {shown_duration(limits.wall)}" if limits.wall else "timeout"
         case "idle":
-            return f"no output for {_duration(limits.idle)}" if limits.idle else "no output"
+            return f"no output for {shown_duration(limits.idle)}" if limits.idle else "no output"
         case "cancelled":
             return "cancelled"
         case "killed":
@@ -167,10 +167,3 @@ def _status(status: int) -> str:
         return f"killed by {signal.Signals(number).name}"
     except ValueError:
         return f"exited with {status}"
-
-
-def _duration(seconds: float) -> str:
-    for size, unit in ((3600, "h"), (60, "m")):
-        if seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"

@@ -64,7 +64,9 @@ def one_line(text: str, limit: int = 200) -> str:
     Runs of white space become one space, other characters that cannot be printed become escapes.
     """
     words = " ".join(text[: 8 * limit].split())
-    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in words)
+    shown = words
+    if not words.isprintable():
+        shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in words)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 

@@ -31,6 +31,8 @@ NOT_ASKED = "not-asked"
 """The cause of an item that no agent was asked to do: pytest's plain skip."""
 
 _TICK = 0.5
+_BACKLOG = 1000
+"""Events that the main thread has not seen yet, above which steps are dropped; transcripts have them all."""
 _PATIENCE = 30.0
 """Seconds that threads get to end their agents when the session breaks off."""
 
@@ -70,6 +72,11 @@ class Events:
 
     def put(self, event: Event) -> None:
         self._queue.put(event)
+
+    def offer(self, event: Stepped) -> None:
+        """Tell of a step, unless the main thread is far behind: an agent may take a million of them."""
+        if self._queue.qsize() < _BACKLOG:
+            self._queue.put(event)
 
     def wake(self) -> None:
         self._queue.put(Woken())
@@ -209,7 +216,7 @@ class Loop:
         item = self._items[key]
 
         def on_step(text: str) -> None:
-            self._events.put(Stepped(key, text))
+            self._events.offer(Stepped(key, text))
 
         if isinstance(item, StitchItem):
             return Stitching(self._run, item.task, on_step)

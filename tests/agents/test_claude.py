@@ -155,7 +155,7 @@ def test_a_background_command_wakes_the_agent_up_again(api: ScriptedApi, workpla
 def test_an_interrupted_run_is_no_success(
     api: ScriptedApi, workplace: Workplace, signal: str, said: str
 ) -> None:
-    command = f"kill -{signal} $PPID; python3 -c 'import time; time.sleep(5)'"
+    command = f"kill -{signal} $PPID; python3 -c 'import time; time.sleep(60)'"
     api.script("Write hello.txt", [turn(tool("Bash", command=command)), turn(text("Done."))])
 
     result = workplace.run(claude(api))

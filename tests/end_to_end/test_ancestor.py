@@ -233,7 +233,7 @@ def test_nothing_runs_for_ever(project: Project, agent: StandInAgent) -> None:
     result.stdout.fnmatch_lines_random(
         [
             f"FAILED {stitch('p-1')} - agent: timeout after 3s",
-            f"FAILED {stitch('p-2')} - gate: test timed out after 4 s",
+            f"FAILED {stitch('p-2')} - gate: test timed out after 4s",
         ]
     )
     assert result.duration < 45

@@ -116,7 +116,7 @@ def test_a_line_says_what_is_running_and_goes_when_there_is_something_to_report(
     project: Project, terminals: Callable[..., Terminal]
 ) -> None:
     terminal = terminals(project, 100, "-v")
-    rows = terminal.wait_for(lambda rows: "2 running" in status(rows) and "Reading" in status(rows))
+    rows = terminal.wait_for(lambda rows: any("LANDED" in row for row in rows) and "Reading" in status(rows))
     assert re.match(r"cobbler: 2 running \(p-. \d+s Reading 資", status(rows))
     landed = rows.index(line("configuration.yaml::stitch::p-a LANDED", "[ 20%]"))
     assert rows[landed + 1] == status(rows)
@@ -147,7 +147,7 @@ def test_it_stays_out_of_the_short_report_and_of_a_narrow_screen(
     project: Project, terminals: Callable[..., Terminal]
 ) -> None:
     terminal = terminals(project, 50)
-    rows = terminal.wait_for(lambda rows: "2 running" in status(rows) and "Reading" in status(rows))
+    rows = terminal.wait_for(lambda rows: any("LANDED" in row for row in rows) and "Reading" in status(rows))
     progress = rows.index("configuration.yaml L")
     assert rows[progress + 1] == status(rows)
     assert set(rows[progress + 2 :]) == {""}  # it was cut, not wrapped
@@ -162,7 +162,7 @@ def test_an_interrupt_at_the_keyboard_leaves_a_clean_screen(
     project: Project, terminals: Callable[..., Terminal]
 ) -> None:
     terminal = terminals(project, 100, "-v")
-    terminal.wait_for(lambda rows: "2 running" in status(rows))
+    terminal.wait_for(lambda rows: any("LANDED" in row for row in rows) and "2 running" in status(rows))
     terminal.process.send_signal(signal.SIGINT)
     rows = terminal.wait()
     assert terminal.process.returncode == pytest.ExitCode.INTERRUPTED

@@ -1,0 +1,141 @@
+"""Agents and gates that misbehave: each ends in time, with the right word and cause, and nothing is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_cobbler.testing.agent import Script, StandInAgent
+from pytest_cobbler.testing.invariants import check
+from pytest_cobbler.testing.project import Case, Project, RunResult
+from tests.images import minimal_image
+from tests.session.builders import came_to, seed, statuses, task
+
+__all__ = ["minimal_image"]
+
+STAYS = "setsid sh -c \"trap '' TERM HUP; while :; do echo >>late.txt; sleep 0.05; done\" >/dev/null 2>&1 &"
+"""A process that leaves the group, ignores TERM and goes on writing into the worktree."""
+
+
+@pytest.fixture
+def project(cobbler_project: Project, cobbler_agent: StandInAgent, minimal_image: str) -> Project:
+    """One open task and one attempt for it, in podman."""
+    cobbler_project.configure(
+        max_attempts=1,
+        cycles=0,
+        sandbox="podman",
+        podman_image=minimal_image,
+        podman_args=cobbler_agent.podman_arguments,
+        agent_network="none",
+    )
+    seed(cobbler_project, task("p-a"))
+    return cobbler_project
+
+
+@pytest.fixture
+def script(project: Project, cobbler_agent: StandInAgent) -> Script:
+    """What the agent does."""
+    return cobbler_agent.task("p-a")
+
+
+def generate(project: Project) -> tuple[RunResult, Case]:
+    result = project.run("--cobbler-generate")
+    assert check(project, result) == []
+    (case,) = result.junit.values()
+    return result, case
+
+
+def assert_failed(project: Project, cause: str, summary: str, *kept: str) -> None:
+    """The task failed so and is open again, and what the agent had made is kept."""
+    result, case = generate(project)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert came_to(result) == {"stitch::p-a": "failed"}
+    assert case.properties["cobbler_cause"] == cause
+    assert case.message.splitlines()[0] == summary
+    files = project.files(f"refs/cobbler/attempts/{project.generation}/p-a/1")
+    assert set(kept) <= files.keys()
+    assert statuses(project) == {"p-a": "open"}
+
+
+def test_one_that_hangs_in_silence(project: Project, script: Script) -> None:
+    project.configure(idle_timeout="1s")
+    script.writes("half.txt", "half\n").sleeps(600)
+    assert_failed(project, "idle", "agent: no output for 1s", "half.txt")
+
+
+def test_one_that_never_ends_though_it_talks(project: Project, script: Script) -> None:
+    project.configure(task_timeout="2s")
+    script.writes("half.txt", "half\n").runs("while :; do echo working; sleep 0.1; done")
+    assert_failed(project, "timeout", "agent: timeout after 2s", "half.txt")
+
+
+def test_one_that_does_not_heed_being_told_to_end(project: Project, script: Script) -> None:
+    project.configure(task_timeout="1s")
+    script.writes("half.txt", "half\n").runs("trap '' TERM INT HUP; while :; do sleep 0.2; done")
+    assert_failed(project, "timeout", "agent: timeout after 1s", "half.txt")
+
+
+def test_one_that_leaves_processes_behind(project: Project, script: Script) -> None:
+    script.writes("work.txt", "work\n").runs(STAYS).runs("until [ -s late.txt ]; do sleep 0.05; done")
+    result, _ = generate(project)
+    assert came_to(result) == {"stitch::p-a": "landed"}
+    assert project.files()["work.txt"] == "work\n"
+
+
+def test_one_that_floods_its_output(project: Project, script: Script) -> None:
+    flood = "yes 'a line that says nothing' | head -c 12000000"
+    script.writes("work.txt", "work\n").runs(f"{flood}; {flood} >&2")
+    result, case = generate(project)
+    assert came_to(result) == {"stitch::p-a": "landed"}
+    attempt = next(project.path.glob(".cobbler/*/attempts/p-a/1"))
+    sizes = {path.name: path.stat().st_size for path in attempt.iterdir()}
+    assert sizes["stderr.txt"] <= 9 << 20
+    assert len(result.stdout.str()) < 100_000
+    assert len(case.message) < 100_000
+
+
+def test_one_that_writes_one_line_without_end(project: Project, script: Script) -> None:
+    script.writes("work.txt", "work\n").runs("head -c 50000000 /dev/zero | tr '\\0' x")
+    result, _ = generate(project)
+    assert came_to(result) == {"stitch::p-a": "landed"}
+
+
+def test_one_that_exits_with_0_and_says_that_it_failed(project: Project, script: Script) -> None:
+    script.writes("half.txt", "half\n").reports(error="I was interrupted")
+    assert_failed(project, "agent", "agent: API error: I was interrupted", "half.txt")
+
+
+def test_one_that_exits_with_1_after_good_work(project: Project, script: Script) -> None:
+    script.writes("good.txt", "good\n").runs("echo 'cannot say goodbye' >&2").fails(1)
+    assert_failed(project, "agent", "agent: exited with 1: cannot say goodbye", "good.txt")
+
+
+def test_one_that_ends_itself(project: Project, script: Script) -> None:
+    script.writes("half.txt", "half\n").runs("kill -KILL $$")
+    assert_failed(
+        project, "killed", "agent: killed from outside, perhaps because it ran out of memory", "half.txt"
+    )
+
+
+@pytest.mark.parametrize(
+    ("gate", "summary"),
+    [
+        ("sleep 600", "gate: test timed out after 2s"),
+        ("trap '' TERM; while :; do echo; sleep 0.1; done", "gate: test timed out after 2s"),
+        (f"cd /tmp; {STAYS} exit 3", "gate: test failed (exit 3)"),
+    ],
+    ids=["hangs", "does not heed", "leaves processes"],
+)
+def test_a_gate_that(project: Project, script: Script, gate: str, summary: str) -> None:
+    script.writes("good.txt", "good\n")
+    project.configure(test_command=f"[ -e p-a.txt ] || {{ {gate}; }}", gate_timeout="2s")
+    assert_failed(project, "gate", summary, "good.txt")
+
+
+def test_a_gate_that_floods(project: Project, script: Script) -> None:
+    script.writes("good.txt", "good\n")
+    project.configure(test_command="yes 'nothing to say' | head -c 20000000; exit 1")
+    result, case = generate(project)
+    assert came_to(result) == {"stitch::p-a": "failed"}
+    assert len(case.message) < 100_000
+    log = next(project.path.glob(".cobbler/*/attempts/p-a/1/gate.log"))
+    assert log.stat().st_size <= 17 << 20
