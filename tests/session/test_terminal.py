@@ -147,7 +147,7 @@ def test_it_stays_out_of_the_short_report_and_of_a_narrow_screen(
     project: Project, terminals: Callable[..., Terminal]
 ) -> None:
     terminal = terminals(project, 50)
-    rows = terminal.wait_for(lambda rows: any("LANDED" in row for row in rows) and "Reading" in status(rows))
+    rows = terminal.wait_for(lambda rows: "configuration.yaml L" in rows and "Reading" in status(rows))
     progress = rows.index("configuration.yaml L")
     assert rows[progress + 1] == status(rows)
     assert set(rows[progress + 2 :]) == {""}  # it was cut, not wrapped
