@@ -13,7 +13,7 @@ from pathlib import Path
 from pytest_cobbler.repository.git import Git
 
 POINTER = b"version https://git-lfs.github.com/spec/"
-"""What a pointer begins with (git-lfs, docs/spec.md)."""
+"""What a pointer begins with, by the specification of git-lfs."""
 
 
 def kept_outside(git: Git, tree: str, paths: Sequence[bytes]) -> set[bytes]:
