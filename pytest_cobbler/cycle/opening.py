@@ -50,6 +50,7 @@ from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
 from pytest_cobbler.tracker.base import Claim, Task
 from pytest_cobbler.tracker.choose import open_tracker
 from pytest_cobbler.tracker.lane import TrackerLane
+from pytest_cobbler.tracker.needs import with_all_needs
 
 INSTRUCTIONS = "CLAUDE.md"
 """The repository's own words to claude."""
@@ -228,7 +229,7 @@ def choose(
     """The open tasks that a session takes on."""
     active = frozenset(active_generations(repository, config.gen_prefix))
     return select_tasks(
-        tasks,
+        with_all_needs(tasks),
         finished={landed.task for landed in finished.all()},
         foreign_labels=active - {generation.name if generation else ""},
         task_label=config.task_label or None,

@@ -131,13 +131,18 @@ class Run:
     @property
     def protected(self) -> tuple[str, ...]:
         """Patterns of paths that no change may touch, as they are held."""
-        ours = (*PROTECTED, *self._named_files(), *(f"{path}/**" for path in self._never_committed))
+        ours = (*PROTECTED, *self._named_files(), *(f"{path}/**" for path in self._own_directories()))
         hidden = (f"{path}/**" for path in self._hidden)
         return tuple(dict.fromkeys((*ours, *self.config.protected_paths, *hidden)))
 
     @property
     def _never_committed(self) -> tuple[str, ...]:
         return (str(self.config.binary_dir),) if self.language.name == "go" else ()
+
+    def _own_directories(self) -> Iterable[str]:
+        yield from self._never_committed
+        if self.config.beads_dir.is_relative_to(self.config.root):
+            yield str(self.config.beads_dir.relative_to(self.config.root))
 
     def _named_files(self) -> Iterable[str]:
         """Files of the repository that the configuration takes its word from."""

@@ -25,9 +25,9 @@ class Task:
     """One issue as the tracker has it.
 
     ``status`` is one of beads' own (open, in_progress, blocked, deferred, closed, pinned, hooked) or one of
-    the project's; ``needs`` are the ids of the issues that block this one (dependencies of type ``blocks``),
-    closed or not; ``labels`` are sorted;
-    ``created_at`` is RFC 3339; ``priority`` 0 (first) to 4.
+    the project's; ``needs`` are the ids of the issues that block this one (dependencies of type ``blocks`` or
+    ``conditional-blocks``), closed or not; ``parent`` is the issue that it is part of, ``waits_for`` those
+    whose parts it waits for; ``labels`` are sorted; ``created_at`` is RFC 3339; ``priority`` 0 (first) to 4.
     """
 
     id: str
@@ -37,6 +37,8 @@ class Task:
     type: str = "task"
     priority: int = 2
     needs: tuple[str, ...] = ()
+    parent: str = ""
+    waits_for: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     assignee: str = ""
     created_at: str = ""

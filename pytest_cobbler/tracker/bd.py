@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from pytest_cobbler.errors import CobblerError, TrackerError
 from pytest_cobbler.process import Completion, host_environment, run
 from pytest_cobbler.tracker.base import ACTOR, METADATA, AlreadyClaimed, Claim, NewTask, Task, check_batch
-from pytest_cobbler.tracker.directory import ISSUES, bd_owns
+from pytest_cobbler.tracker.directory import ISSUES, bd_owns, is_hollow
 from pytest_cobbler.tracker.ids import issue_prefix
 from pytest_cobbler.tracker.issue import Issue
 
@@ -35,6 +35,9 @@ INSTALL = (
     "install bd 1.0.5 or later: `brew install beads`, or see https://github.com/gastownhall/beads; "
     "an installed one is upgraded by `brew upgrade beads`"
 )
+
+BOOTSTRAP = "run `bd bootstrap`, which makes it from the remote or from issues.jsonl, as after a clone"
+LOOK = "see what bd itself says: `bd list --all`, `bd doctor`"
 
 
 class BdTracker:
@@ -70,7 +73,7 @@ class BdTracker:
         answer = self._bd("list", "--all", "--include-gates", "--limit", "0")
         issues = answer.issues() if answer.status == 0 else None
         if issues is None:
-            raise answer.failure("bd did not list the tasks")
+            raise answer.failure("bd did not list the tasks", LOOK)
         self._known_ids = {issue.id for issue in issues}
         return sorted((issue.task() for issue in issues), key=lambda task: task.id)
 
@@ -185,6 +188,10 @@ class BdTracker:
     def _exists(self) -> bool:
         """Whether there is a store; False means that nothing at all is in its place."""
         if bd_owns(self._beads_dir):
+            if is_hollow(self._beads_dir):
+                raise TrackerError(
+                    f"{self._beads_dir} belongs to bd, and the database is not there", BOOTSTRAP
+                )
             return True
         if (self._beads_dir / ISSUES).exists():
             raise TrackerError(
@@ -310,17 +317,18 @@ class _Answer:
         found = [issue for issue in self.issues() or () if issue.id == task_id]
         return found[0].task() if len(found) == 1 else None
 
-    def failure(self, what: str) -> TrackerError:
+    def failure(self, what: str, remedy: str = "") -> TrackerError:
         call = " ".join(self._done.argv[:3])
         return TrackerError(
-            f"{what}: {self._reason()}", "", f"`{call}`, exit {self.status}\n{_told(self._done)}"
+            f"{what}: {self._reason()}", remedy, f"`{call}`, exit {self.status}\n{_told(self._done)}"
         )
 
     def _reason(self) -> str:
         if isinstance(self.data, dict) and "error" in self.data:
             return str(self.data["error"])
         lines = [line.strip() for line in _told(self._done).splitlines()]
-        telling = [line for line in lines if line and not line.lower().startswith("warning:")]
+        errors = [line for line in lines if line.startswith("Error:")]
+        telling = errors or [line for line in lines if line and not line.lower().startswith("warning:")]
         return telling[0][:200] if telling else "it printed nothing"
 
 

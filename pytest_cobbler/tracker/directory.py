@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-__all__ = ["ISSUES", "bd_owns"]
+__all__ = ["ISSUES", "bd_owns", "is_hollow"]
 
 ISSUES = "issues.jsonl"
 
-_STORES = ("embeddeddolt", "dolt", "proxieddb", "beads.db", "redirect")
+_EMBEDDED = "embeddeddolt"
+_STORES = (_EMBEDDED, "dolt", "proxieddb", "beads.db", "redirect")
 
 
 def bd_owns(beads_dir: Path) -> str:
@@ -17,14 +19,31 @@ def bd_owns(beads_dir: Path) -> str:
     for name in _STORES:
         if (beads_dir / name).exists():
             return name
+    data = _metadata(beads_dir)
+    if data is None or data.get("backend") or data.get("dolt_mode") or data.get("database") == "dolt":
+        return "metadata.json"
+    return ""
+
+
+def is_hollow(beads_dir: Path) -> bool:
+    """Whether bd's own files are there and its embedded database is not, as after a clone.
+
+    Where only an empty directory is left of the database, bd lists no issues and says nothing; bd 1.0.5 does
+    the same in a ``dolt/`` of which no ``metadata.json`` tells.
+    """
+    data = _metadata(beads_dir)
+    others = _STORES[2:] if data == {} else _STORES[1:]
+    if any((beads_dir / name).exists() for name in others) or (data or {}).get("dolt_mode") == "server":
+        return False
+    return not any((beads_dir / _EMBEDDED).glob("*/.dolt"))
+
+
+def _metadata(beads_dir: Path) -> dict[str, Any] | None:
+    """What ``metadata.json`` says, nothing where there is none; None when it cannot be read."""
     try:
         data = json.loads((beads_dir / "metadata.json").read_bytes())
     except FileNotFoundError:
-        return ""
+        return {}
     except (OSError, ValueError):
-        return "metadata.json"
-    if isinstance(data, dict) and (
-        data.get("backend") or data.get("dolt_mode") or data.get("database") == "dolt"
-    ):
-        return "metadata.json"
-    return ""
+        return None
+    return data if isinstance(data, dict) else {}

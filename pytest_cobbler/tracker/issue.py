@@ -59,9 +59,14 @@ class Issue(_FromBeads):
             status=self.status,
             type=self.issue_type,
             priority=self.priority,
-            needs=tuple(edge.depends_on_id for edge in self.dependencies if edge.type == "blocks"),
+            needs=self._ends("blocks", "conditional-blocks"),
+            parent=next(iter(self._ends("parent-child")), ""),
+            waits_for=self._ends("waits-for"),
             labels=tuple(sorted(self.labels)),
             assignee=self.assignee,
             created_at=self.created_at,
             metadata=self.metadata if isinstance(self.metadata, dict) else {},
         )
+
+    def _ends(self, *types: str) -> tuple[str, ...]:
+        return tuple(edge.depends_on_id for edge in self.dependencies if edge.type in types)

@@ -27,7 +27,7 @@ Stub = Callable[..., BdTracker]
 @pytest.fixture
 def stub(place: Path) -> Stub:
     """Makes a tracker whose ``bd`` is a shell script that tells a version and then does as it is told."""
-    (place / ".beads" / "embeddeddolt").mkdir(parents=True)
+    (place / ".beads" / "embeddeddolt" / "proj" / ".dolt").mkdir(parents=True)
 
     def make(script: str, *, version: str = VERSION % "1.3.0", timeout: float = 20.0) -> BdTracker:
         program = place / "bd"
@@ -245,11 +245,35 @@ def test_bd_sees_what_it_needs_and_nothing_else(
     assert words == ["list", "--all", "--include-gates", "--limit", "0", "--actor", "cobbler", "--json"]
 
 
-def test_a_store_that_bd_cannot_open_is_not_an_empty_one(place: Path, bd_program: Path) -> None:
-    (place / ".beads").mkdir()
-    (place / ".beads" / "metadata.json").write_text('{"backend": "dolt", "dolt_mode": "embedded"}')
-    with pytest.raises(TrackerError, match="bd did not list the tasks"):
-        BdTracker(place, place / ".beads", program=str(bd_program)).tasks()
+UNOPENED = {
+    "sqlite": {"beads.db": "SQLite format 3\0"},
+    "sqlite, named": {"metadata.json": '{"backend": "sqlite", "database": "beads.db"}', "beads.db": "x"},
+    "postgres": {"metadata.json": '{"backend": "postgres", "dolt_mode": "server"}'},
+    "a server": {"metadata.json": '{"backend": "dolt", "dolt_mode": "server", "dolt_server_port": 1}'},
+    "a Dolt of old": {"dolt/x": ""},
+    "elsewhere": {"redirect": "../nowhere/.beads\n"},
+    "nothing of bd's": {"README.md": "text"},
+    "a clone's": {"metadata.json": '{"backend": "dolt", "dolt_mode": "embedded"}', "issues.jsonl": ""},
+    "an empty one": {"embeddeddolt/.keep": ""},
+}
+
+
+@pytest.mark.parametrize("version", ["bd", "old_bd"])
+@pytest.mark.parametrize("store", UNOPENED)
+def test_a_store_that_bd_cannot_open_is_not_an_empty_one(
+    place: Path, request: pytest.FixtureRequest, version: str, store: str
+) -> None:
+    beads = place / ".beads"
+    for name, text in UNOPENED[store].items():
+        (beads / name).parent.mkdir(parents=True, exist_ok=True)
+        (beads / name).write_text(text)
+    before = {path.name: path.read_bytes() for path in beads.iterdir() if path.is_file()}
+    tracker = BdTracker(place, beads, program=str(request.getfixturevalue(f"{version}_program")))
+    with pytest.raises(TrackerError) as caught:
+        tracker.tasks()
+    assert any(said in caught.value.cause for said in ("bd did not list the tasks: ", "is not there"))
+    assert "`bd " in caught.value.remedy
+    assert {name: (beads / name).read_bytes() for name in before} == before
 
 
 def test_an_embedded_store_is_not_taken_for_an_empty_one(place: Path, bd_program: Path) -> None:

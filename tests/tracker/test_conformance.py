@@ -313,6 +313,8 @@ def test_other_peoples_issues_are_listed_and_left_alone(store: Store) -> None:
         issue(
             "proj-fff", dependencies=[edge("proj-fff", "proj-bbb"), edge("proj-fff", "proj-ddd", "related")]
         ),
+        issue("proj-hhh", dependencies=[edge("proj-hhh", "proj-bbb", "conditional-blocks")]),
+        issue("proj-iii", dependencies=[edge("proj-iii", "proj-aaa", "waits-for")]),
         issue("proj-ggg", issue_type="gate", dependencies=[]),
     ]
     store.seed(*foreign)
@@ -327,7 +329,9 @@ def test_other_peoples_issues_are_listed_and_left_alone(store: Store) -> None:
             record["status"],
             record["priority"],
         )
-    assert found["proj-fff"].needs == ("proj-bbb",)
+    assert found["proj-fff"].needs == found["proj-hhh"].needs == ("proj-bbb",)
+    assert (found["proj-aaa.1"].parent, found["proj-aaa.1"].needs) == ("proj-aaa", ())
+    assert (found["proj-iii"].waits_for, found["proj-iii"].needs) == (("proj-aaa",), ())
     assert found["proj-ddd"].labels == ("a", "b")
     assert found["proj-eee"].metadata == {"deep": {"er": [1, None, "x"]}}
 
