@@ -47,3 +47,7 @@ class TrackerError(CobblerError):
 
 class SandboxError(CobblerError):
     """The sandbox itself failed, not what ran in it."""
+
+
+class HookProblem(CobblerError):
+    """A hook of the project raised, or gave something that it may not give."""

@@ -40,7 +40,7 @@ class Bench:
         """A gate of shell scripts."""
         scripts = (("build", build), ("test", test))
         steps: Sequence[Step] = [
-            Step(name=name, argv=("sh", "-c", script), shown=script)  # type: ignore[arg-type]
+            Step(name=name, argv=("sh", "-c", script), shown=script)
             for name, script in scripts
             if script is not None
         ]

@@ -55,6 +55,8 @@ class AgentRequest:
     """A file inside, mounted by the caller, that is added to the agent's system prompt."""
     budget_usd: float | None = None
     """What the run may cost, where the agent can hold to it; checked between turns, so it may be overshot."""
+    command: Callable[[tuple[str, ...]], tuple[str, ...]] | None = None
+    """What an agent that is a program makes of its command line before it is launched."""
     on_step: Callable[[str], None] | None = None
     """Called with one line of text for each step the agent takes (a tool call, a message)."""
     number: int = 0

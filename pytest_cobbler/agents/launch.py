@@ -104,7 +104,7 @@ def launch(
 
         job = Job(
             name=f"{request.phase}-{request.task_id}-{request.attempt}",
-            argv=program.argv,
+            argv=request.command(program.argv) if request.command else program.argv,
             workdir=str(request.worktree),
             stdin=program.stdin,
             environment=access.environment(program.environment),

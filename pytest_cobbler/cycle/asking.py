@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Literal
 from pytest_cobbler.agents.base import AgentRequest
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.repository.worktrees import Worktree
+from pytest_cobbler.tracker.base import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,7 @@ class Question:
     directory: Path
     number: int = 0
     """As that of ``AgentRequest``."""
+    task: Task | None = None
     output: Path | None = None
 
 
@@ -52,6 +55,7 @@ def request_of(
         errors=question.directory / "stderr.txt",
         output=question.output,
         on_step=on_step,
+        command=functools.partial(run.hooks.command, question.phase, question.task, question.attempt),
         volatile=run.volatile(worktree),
     )
 

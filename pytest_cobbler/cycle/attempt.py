@@ -12,7 +12,7 @@ from pytest_cobbler.cycle.asking import Question, prepare, request_of
 from pytest_cobbler.cycle.prompts import Feedback, StitchFacts, stitch_prompt
 from pytest_cobbler.cycle.recorder import Recorder
 from pytest_cobbler.cycle.run import Run
-from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.errors import CobblerError, HookProblem
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.harvest import Harvest, harvest, set_aside
 from pytest_cobbler.repository.landing import ExactPatch, exact_patch_of, patch_of
@@ -69,9 +69,10 @@ def run_attempt(
 
     Raises:
         SandboxError: the agent could not be run at all.
+        HookProblem: a hook of the project failed before the agent was run.
     """
     directory = run.attempt_directory(task.id, number)
-    prompt = _prompt(run, task, number, start.feedback)
+    prompt = run.hooks.prompt("stitch", task, number, _prompt(run, task, number, start.feedback))
     prepare(directory, prompt)
     worktree = run.worktrees.create(
         f"{task.id}-{number}",
@@ -87,9 +88,14 @@ def run_attempt(
         attempt=number,
         prompt=prompt,
         directory=directory,
+        task=task,
     )
     request = request_of(run, question, worktree, on_step)
-    result = run.agent.run(request, run.sandbox, run.cancellation)
+    try:
+        result = run.agent.run(request, run.sandbox, run.cancellation)
+    except HookProblem:
+        run.worktrees.remove(worktree)  # which no agent has seen
+        raise
     on_result(result)
     run.journal.write(
         "agent", task=task.id, attempt=number, seconds=round(result.completed.seconds, 3), error=result.error

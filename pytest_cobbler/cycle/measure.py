@@ -134,14 +134,16 @@ class Measuring:
             purpose={"measure": self._name, "number": str(number)},
         )
         try:
+            attempt = self._record.attempts + 1
             prompt = self._prompt(worktree, existing, errors, previous)
+            prompt = run.hooks.prompt("measure", None, attempt, prompt)
             prepare(directory, prompt)
             run.journal.write("measure", item=self._name, attempt=number, worktree=worktree.tree)
             question = Question(
                 phase="measure",
                 name=self._name,
                 title=f"measure {self._name}",
-                attempt=self._record.attempts + 1,
+                attempt=attempt,
                 number=number,
                 prompt=prompt,
                 directory=directory,

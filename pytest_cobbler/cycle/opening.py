@@ -15,6 +15,7 @@ from pathlib import Path
 from pytest_cobbler.agents.recording import place_of_task, read_head
 from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.cycle.lines import SourceLines
 from pytest_cobbler.cycle.parts import (
     NESTED,
@@ -96,6 +97,7 @@ def open_run(
     config: Config,
     *,
     freed: Callable[[], None],
+    hooks: Hooks = NO_HOOKS,
     start_new: bool = True,
     record: Path | None = None,
     cancellation: Cancellation | None = None,
@@ -104,6 +106,7 @@ def open_run(
 
     Args:
         freed: called when a slot for an agent becomes free.
+        hooks: what the project changes.
         start_new: start a generation if none is active.
         record: a directory in which to keep what agents do.
 
@@ -129,17 +132,19 @@ def open_run(
         run_id = secrets.token_hex(4)
         sandbox = make_sandbox(config, repository, run_id)
         renews = bool(record and config.recording and record.resolve() == config.recording.resolve())
-        agent = make_agent(config, run_id, renew_prompts=renews)
-        order = read_head(config.recording).order if config.recording else ()
+        own_agent = hooks.agent()
+        agent = own_agent or make_agent(config, run_id, renew_prompts=renews)
+        order = read_head(config.recording).order if config.recording and not own_agent else ()
         if record:
             check_place(record)
-        gate = make_gate(config, language, sandbox, run_id)
+        gate = make_gate(config, language, sandbox, run_id, hooks.gate)
         check_repository(repository, sandbox.owner)
         sandbox.preflight()
         preflight_work_dir(repository, sandbox)
         agent.preflight(sandbox)
         preflight_gate(gate, language)
-        tracker = open_tracker(config.tracker, config.root, config.beads_dir)
+        own_tracker = hooks.tracker()
+        tracker = own_tracker or open_tracker(config.tracker, config.root, config.beads_dir)
         lane = TrackerLane(tracker)
         stack.callback(lane.close, _DRAIN)
         lane.prepare().result()
@@ -147,6 +152,7 @@ def open_run(
         _refuse_unusable(tasks)
         if record or config.recording:
             _refuse_same_titles(tasks)
+        left_out = hooks.left_out(tasks)
         if generation is None:
             assert base is not None
             generation = start_generation(config, repository, language, base)
@@ -154,7 +160,8 @@ def open_run(
         ignore_itself(config.cobbler_dir)
         directory = config.cobbler_dir / generation.name
         scrub = Scrubber(agent.secrets).text
-        by_bd = tracker.description.startswith("bd ")
+        store = tracker.description if own_tracker else f"{config.beads_dir.name}/issues.jsonl"
+        by_bd = not own_tracker and tracker.description.startswith("bd ")
         landing = ThreadPoolExecutor(1, thread_name_prefix="cobbler-landing")
         stack.callback(landing.shutdown)
         checkout = GateCheckout(repository, generation.name, sandbox.owner)
@@ -178,7 +185,8 @@ def open_run(
             worktrees=worktrees,
             journal=Journal(directory / "journal.jsonl", scrub),
             scrub=scrub,
-            close_hint="bd close {}" if by_bd else f"close {{}} in {config.beads_dir.name}/issues.jsonl",
+            hooks=hooks,
+            close_hint="bd close {}" if by_bd else f"close {{}} in {store}",
             directory=directory,
             claim=Claim(
                 host=socket.gethostname(), repository=repository.key, run=run_id, generation=generation.name
@@ -200,23 +208,25 @@ def open_run(
         recovered = recover(run)
         if recovered:
             tasks = lane.tasks().result()
-        selection = choose(config, repository, tasks, generation, run.finished)
+            left_out = hooks.left_out(tasks)
+        selection = choose(config, repository, tasks, generation, run.finished, left_out)
         run.open_tasks = {task.id for task in selection.taken}
         run.finished.forget(run.open_tasks)
         run.look_around()
         yield Opened(run=run, selection=selection, started=base is not None, recovered=tuple(recovered))
 
 
-def look(config: Config) -> tuple[Generation | None, Selection]:
+def look(config: Config, hooks: Hooks = NO_HOOKS) -> tuple[Generation | None, Selection]:
     """What a run would take on, changing nothing."""
     repository = open_repository(config)
     generation = find_generation(repository, config.gen_prefix, config.generation_branch)
-    tasks = open_tracker(config.tracker, config.root, config.beads_dir).tasks()
+    tracker = hooks.tracker() or open_tracker(config.tracker, config.root, config.beads_dir)
+    tasks = tracker.tasks()
     landed = {}
     if generation:
         tip = repository.read_ref(generation.ref) or generation.first
         landed = finished_tasks(repository, generation, tip)
-    return generation, choose(config, repository, tasks, generation, Finished(landed))
+    return generation, choose(config, repository, tasks, generation, Finished(landed), hooks.left_out(tasks))
 
 
 def choose(
@@ -225,6 +235,7 @@ def choose(
     tasks: list[Task],
     generation: Generation | None,
     finished: Finished,
+    left_out: frozenset[str] = frozenset(),
 ) -> Selection:
     """The open tasks that a session takes on."""
     active = frozenset(active_generations(repository, config.gen_prefix))
@@ -233,6 +244,7 @@ def choose(
         finished={landed.task for landed in finished.all()},
         foreign_labels=active - {generation.name if generation else ""},
         task_label=config.task_label or None,
+        left_out=left_out,
         limit=config.max_issues,
     )
 

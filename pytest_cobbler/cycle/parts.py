@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -79,8 +80,14 @@ def make_agent(config: Config, run_id: str, *, renew_prompts: bool = False) -> A
     )
 
 
-def make_gate(config: Config, language: Language, sandbox: Sandbox, run_id: str) -> Gate:
-    """The gate of the configuration, or the language's.
+def make_gate(
+    config: Config,
+    language: Language,
+    sandbox: Sandbox,
+    run_id: str,
+    change: Callable[[tuple[Step, ...]], tuple[Step, ...] | None] = lambda steps: None,
+) -> Gate:
+    """The gate of the configuration, or the language's; ``change`` may give other steps instead.
 
     Raises:
         UsageProblem: nobody said what to build and test, nor that nothing is to be.
@@ -93,7 +100,10 @@ def make_gate(config: Config, language: Language, sandbox: Sandbox, run_id: str)
         )
         if step
     )
-    if not steps and config.build_command is None and config.test_command is None:
+    changed = change(steps)
+    if changed is not None:
+        steps = changed
+    elif not steps and config.build_command is None and config.test_command is None:
         raise UsageProblem(
             f"there is no gate: language {language.name} has no commands of its own",
             "Set build_command and test_command in configuration.yaml (false: land without that step).",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -201,6 +201,10 @@ def _heights(dependants: Mapping[str, Iterable[str]]) -> dict[str, int]:
     return heights
 
 
+LEFT_OUT = "left out by a hook"
+"""Why a task that the project does not want taken on waits."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """What of the tracker's tasks a session takes on.
@@ -222,11 +226,13 @@ def select_tasks(
     foreign_labels: frozenset[str],
     task_label: str | None,
     limit: int,
+    left_out: Collection[str] = (),
 ) -> Selection:
     """Choose the open tasks of a session: those that are ours, at most ``limit``, with what they need.
 
     ``finished``: ids that landed; one that is open all the same was reopened by a person, and is to be done
-    again. ``foreign_labels``: of other active generations.
+    again. ``foreign_labels``: of other active generations; ``left_out``: ids that the project does
+    not want taken on.
     """
     everything = {task.id: task for task in tasks}
     open_again = {task.id for task in everything.values() if task.status == "open"}
@@ -236,7 +242,7 @@ def select_tasks(
         for task in everything.values()
         if _is_ours(task, foreign_labels, task_label) and task.id not in done
     }
-    waiting = _outside(ours, everything, done)
+    waiting = _outside(ours, everything, done, left_out)
     foreign = {
         task.id: label
         for task in everything.values()
@@ -255,7 +261,9 @@ def _is_ours(task: Task, foreign_labels: frozenset[str], task_label: str | None)
     return task_label is None or task_label in task.labels
 
 
-def _outside(ours: Mapping[str, Task], everything: Mapping[str, Task], done: set[str]) -> dict[str, str]:
+def _outside(
+    ours: Mapping[str, Task], everything: Mapping[str, Task], done: set[str], left_out: Collection[str]
+) -> dict[str, str]:
     """Task id -> why it cannot be done in this session."""
     waiting: dict[str, str] = {}
     dependants: defaultdict[str, list[str]] = defaultdict(list)
@@ -263,6 +271,8 @@ def _outside(ours: Mapping[str, Task], everything: Mapping[str, Task], done: set
         outer = [need for need in task.needs if need not in done and need not in ours]
         if why := _held(task):
             waiting[task.id] = why
+        elif task.id in left_out:
+            waiting[task.id] = LEFT_OUT
         elif outer:
             waiting[task.id] = f"waits for {outer[0]}" + ("" if outer[0] in everything else " (unknown)")
         for need in task.needs:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.cycle.lines import SourceLines
 from pytest_cobbler.cycle.prompts import DOCUMENT_BUDGET, Document, NeedFacts
 from pytest_cobbler.cycle.recorder import Recorder
@@ -102,6 +103,8 @@ class Run:
     finished: Finished
     scrub: Callable[[str], str]
     """Takes the credential out of a text: an agent may put it anywhere, into names and titles too."""
+    hooks: Hooks = NO_HOOKS
+    """What the project changes."""
     close_hint: str = ""
     """How a person closes a task in this tracker; ``{}`` is its id."""
     cancellation: Cancellation = field(default_factory=Cancellation)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Literal, Protocol
+from typing import Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One command of the gate; it passes with exit status 0.
 
-    ``shown`` is the command in a person's words, for headers and reports.
+    ``name`` is build, test, or what a hook of the project calls it; ``shown`` is the command in a person's
+    words, for headers and reports.
     """
 
-    name: Literal["build", "test"]
+    name: str
     argv: tuple[str, ...]
     shown: str
 

@@ -21,6 +21,8 @@ from pytest_cobbler.cycle.measure import Measured, Measuring
 from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
 from pytest_cobbler.cycle.plan import Plan, State
 from pytest_cobbler.cycle.stitch import Stitching
+from pytest_cobbler.errors import HookProblem
+from pytest_cobbler.hooks import call
 from pytest_cobbler.session.nodes import AgentItem, ConfigurationFile, MeasureItem, Placeholder, StitchItem
 from pytest_cobbler.session.status import StatusLine
 
@@ -117,7 +119,10 @@ class Loop:
         file = session.items[0].getparent(ConfigurationFile)
         assert file is not None
         self._placeholder = Placeholder.from_parent(file, name="next", cycle=0)
+        self._exit: BaseException | None = None
         self.not_selected: list[str] = []
+        self.too_late: list[HookProblem] = []
+        """What hooks raised when their items were reported already."""
 
     def skip_measures(self, why: str) -> None:
         """No measure runs from here on."""
@@ -147,6 +152,7 @@ class Loop:
 
         Raises:
             pytest.Session.Failed, pytest.Session.Interrupted: as pytest's own loop does.
+            pytest.exit.Exception: a hook of ours called ``pytest.exit``.
         """
         session = self._session
         self._catch_signals()
@@ -163,6 +169,8 @@ class Loop:
             self._run.cancellation.cancel()
             self._wait_for_threads()
             self._status.hide()
+        if self._exit:
+            raise self._exit
         if session.shouldfail:
             raise session.Failed(session.shouldfail)
         if session.shouldstop:
@@ -206,11 +214,33 @@ class Loop:
         for key in self._plan.ready():
             if not self._run.slots.take():
                 return
+            if not self._begin(key):
+                self._run.slots.give()
+                return
             self._plan.mark(key, State.RUNNING)
             self._running[key] = time.monotonic()
             threading.Thread(
                 target=self._body, args=(key, self._work(key)), name=f"cobbler-{key}", daemon=True
             ).start()
+
+    def _begin(self, key: str) -> bool:
+        """Tell the project that an agent is about to start; False: it does not."""
+        item = self._items[key]
+        try:
+            self._tell(item.ihook.pytest_cobbler_begin, item=item)
+        except HookProblem as problem:
+            item.error = problem
+            self._report(key, Outcome(verdict=Verdict.FAILED, cause="hook", summary=problem.cause))
+            return False
+        return not self._session.shouldstop
+
+    def _tell(self, hook: Any, **arguments: object) -> None:
+        """Call a hook of the project; ``pytest.exit`` in it ends the session once everything is reported."""
+        try:
+            call(hook, **arguments)
+        except pytest.exit.Exception as end:
+            self._exit = self._exit or end
+            self._session.shouldstop = self._session.shouldstop or str(end) or "pytest.exit"
 
     def _work(self, key: str) -> Work:
         item = self._items[key]
@@ -252,7 +282,7 @@ class Loop:
             landed = self._run.finished.get(item.name)
             result = Outcome(
                 verdict=Verdict.LANDED if landed else Verdict.FAILED,
-                cause="error",
+                cause="hook" if isinstance(result, HookProblem) else "error",
                 commit=landed.commit if landed else "",
                 record=event.record,
             )
@@ -272,11 +302,15 @@ class Loop:
         self._plan.mark(key, State.DONE if outcome.verdict.is_success else State.FAILED)
         self._status.hide()
         try:
-            item.ihook.pytest_cobbler_outcome(item=item, outcome=outcome)
-        except Exception as error:  # a hook of the project: this item's failure, and nobody else's
-            item.error = item.error or error
+            self._tell(item.ihook.pytest_cobbler_outcome, item=item, outcome=outcome)
+        except HookProblem as problem:  # this item's failure, and nobody else's
+            item.error = item.error or problem
         more = bool(self._plan.waiting() or self._running or getattr(item, "tasks", ()))
         item.ihook.pytest_runtest_protocol(item=item, nextitem=self._placeholder if more else None)
+        try:
+            self._tell(item.ihook.pytest_cobbler_reported, item=item, outcome=outcome)
+        except HookProblem as problem:
+            self.too_late.append(problem)
         if outcome.verdict is Verdict.LIMITED and not self._session.shouldstop:
             until = f" until {outcome.until.astimezone():%Y-%m-%d %H:%M %Z}" if outcome.until else ""
             self._session.shouldstop = f"limited{until}: {outcome.summary}"

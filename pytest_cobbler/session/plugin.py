@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Collection, Generator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pluggy import PluginValidationError
 
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.cycle.opening import Opened, look, open_run
-from pytest_cobbler.cycle.plan import Selection
+from pytest_cobbler.cycle.plan import LEFT_OUT, Selection
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.errors import CobblerError, UsageProblem
+from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path, overrides, record_directory
 from pytest_cobbler.session.loop import NOT_ASKED, Events, Loop, ended_by_signals
 from pytest_cobbler.session.nodes import (
@@ -61,6 +64,7 @@ class GenerationSession:
         self.config = config
         self.path = path
         self.settings = settings
+        self._hooks = project_hooks(config, settings)
         self.open_tasks: tuple[Task, ...] = ()
         self.generation_name = ""
         self._selection = Selection()
@@ -102,21 +106,24 @@ class GenerationSession:
     def pytest_sessionstart(self) -> None:
         """Check everything, before anything is collected, shown or spent."""
         try:
+            self.config.pluginmanager.check_pending()  # as pytest does, but when we have begun already
             if self._starts_nothing:
-                generation, self._selection = look(self.settings)
+                generation, self._selection = look(self.settings, self._hooks)
                 self.generation_name = generation.name if generation else ""
             else:
                 with ended_by_signals():
                     if any("::" in argument for argument in self.config.args):
-                        plan = look(self.settings)[1]
+                        plan = look(self.settings, self._hooks)[1]
                         self._refuse_unknown_items(plan, maybe=plan.waiting)
                     record = record_directory(self.config)
-                    opening = open_run(self.settings, freed=self._events.wake, record=record)
+                    opening = open_run(
+                        self.settings, freed=self._events.wake, hooks=self._hooks, record=record
+                    )
                     self._opened = self._stack.enter_context(opening)
                 self._selection = self._opened.selection
                 self._refuse_unknown_items(self._selection)
                 self.generation_name = self.run.generation.name
-        except (CobblerError, OSError) as error:
+        except (CobblerError, OSError, PluginValidationError) as error:
             raise pytest.UsageError(str(error)) from error
         self.open_tasks = self._selection.taken
 
@@ -185,13 +192,26 @@ class GenerationSession:
         file = measure.getparent(ConfigurationFile)
         assert file is not None
         group = StitchGroup.from_parent(file, name="stitch")
-        batch: list[pytest.Item] = [group.item(task, measure.cycle) for task in measure.tasks]
+        batch: list[pytest.Item] = [group.item(task, measure.cycle) for task in self._taken(measure.tasks)]
         for item in batch:
             item.ihook.pytest_itemcollected(item=item)
         self.config.hook.pytest_collection_modifyitems(session=session, config=self.config, items=batch)
         session.items.extend(batch)
         session.testscollected += len(batch)
         self._plan(batch)
+
+    def _taken(self, tasks: Sequence[Task]) -> list[Task]:
+        """The proposed tasks without those that the project leaves out, and without what needs them."""
+        waiting = dict.fromkeys(self._hooks.left_out(tasks), LEFT_OUT)
+        while more := {
+            task.id: f"waits for {need}"
+            for task in tasks
+            for need in task.needs
+            if need in waiting and task.id not in waiting
+        }:
+            waiting |= more
+        self._selection = replace(self._selection, waiting={**self._selection.waiting, **waiting})
+        return [task for task in tasks if task.id not in waiting]
 
     def _takes_new_tasks(self) -> bool:
         """Whether the command line selects stitches that do not exist yet."""
@@ -237,6 +257,7 @@ class GenerationSession:
         self._failures += [f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures]
         if self.run.recorder:
             self._failures += [f"RECORDING: {failure}" for failure in self.run.recorder.failures]
+        self._failures += [f"HOOK: {problem}" for problem in (self._loop.too_late if self._loop else ())]
         not_selected = self._loop.not_selected if self._loop else []
         if (self._failures or not_selected) and session.exitstatus in (0, pytest.ExitCode.OK):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,158 @@
+"""What the project's hooks may answer, and how it is said where they may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.config import load
+from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
+from pytest_cobbler.errors import HookProblem
+from pytest_cobbler.hooks import project_hooks
+from pytest_cobbler.languages.base import Step
+from pytest_cobbler.tracker.base import Task
+
+Hooked = Callable[..., Hooks]
+
+BUILD = Step(name="build", argv=("sh", "-c", "make"), shown="make the program")
+TEST = Step(name="test", argv=("pytest", "-q"), shown="pytest -q")
+
+
+@pytest.fixture
+def hooked(pytester: pytest.Pytester, tmp_path: Path) -> Hooked:
+    """The hooks of a run in which some plugins have implementations."""
+    (tmp_path / "configuration.yaml").write_text("sandbox: none\nagent: command\nagent_command: [sh]\n")
+
+    def make(*plugins: dict[str, Any]) -> Hooks:
+        config = pytester.parseconfig()
+        for implementations in plugins:
+            functions = {f"pytest_cobbler_{name}": function for name, function in implementations.items()}
+            config.pluginmanager.register(SimpleNamespace(**functions))
+        return project_hooks(config, load(tmp_path / "configuration.yaml"))
+
+    return make
+
+
+def ask(hooks: Hooks, name: str) -> Any:
+    """Call one of the hooks with something that it can work on."""
+    asked: dict[str, Callable[[], Any]] = {
+        "tracker": lambda: hooks.tracker(),
+        "agent": lambda: hooks.agent(),
+        "gate": lambda: hooks.gate((BUILD, TEST)),
+        "take_task": lambda: hooks.takes(Task(id="a", title="A")),
+        "prompt": lambda: hooks.prompt("stitch", Task(id="a", title="A"), 1, "Do A."),
+        "agent_command": lambda: hooks.command("measure", None, 1, ("sh", "-c", "true")),
+    }
+    return asked[name]()
+
+
+EVERY = ("tracker", "agent", "gate", "take_task", "prompt", "agent_command")
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_no_answer_changes_nothing(hooked: Hooked, name: str) -> None:
+    assert ask(hooked({name: lambda: None}), name) == ask(hooked(), name) == ask(NO_HOOKS, name)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_what_a_hook_raises_is_said_as_its_own(hooked: Hooked, name: str) -> None:
+    def not_today() -> None:
+        raise RuntimeError("not today\nnor tomorrow")
+
+    with pytest.raises(HookProblem) as caught:
+        ask(hooked({name: not_today}), name)
+    assert caught.value.cause == f"hook pytest_cobbler_{name}: RuntimeError: not today"
+    assert caught.value.evidence.startswith("nor tomorrow\n")
+    assert caught.value.evidence.count("File ") == 1
+    assert f'File "{__file__}"' in caught.value.evidence
+
+
+@pytest.mark.parametrize("way", [pytest.skip, pytest.fail])
+def test_an_outcome_of_pytest_is_no_answer(hooked: Hooked, way: Callable[[str], None]) -> None:
+    with pytest.raises(HookProblem, match=r"hook pytest_cobbler_gate: .*: not today"):
+        ask(hooked({"gate": lambda: way("not today")}), "gate")
+
+
+def test_the_end_of_the_session_is_no_failure_of_the_hook(hooked: Hooked) -> None:
+    with pytest.raises(pytest.exit.Exception):
+        ask(hooked({"gate": lambda: pytest.exit("enough")}), "gate")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("tracker", "bd", r"gave 'bd', not Tracker .* has no .*tasks"),
+        ("agent", print, r"gave <built-in .*>, not Agent .* has no .*run"),
+        ("gate", ["make"], r"gave \['make'\], not names of steps and their commands"),
+        ("gate", {"a b": "make"}, "gave 'a b', not a step's name"),
+        ("gate", {"test": []}, r"gave \[\], not a command for test"),
+        ("gate", {"test": " "}, "gave ' ', not a command for test"),
+        ("gate", {"test": ["sh", 1]}, r"gave \['sh', 1\], not a command for test"),
+        ("take_task", "no", "gave 'no', not True, False or None"),
+        ("prompt", " ", "gave ' ', not a text"),
+        ("prompt", b"x", "gave b'x', not a text"),
+        ("agent_command", "claude -p", "gave 'claude -p', not a program"),
+        ("agent_command", [], r"gave \[\], not a program"),
+        ("agent_command", [""], r"gave \[''\], not a program"),
+        ("agent_command", ["sh", "\0"], "gave .*, not a program"),
+    ],
+)
+def test_an_impossible_answer_is_refused(hooked: Hooked, name: str, given: object, said: str) -> None:
+    with pytest.raises(HookProblem, match=f"^hook pytest_cobbler_{name} {said}"):
+        ask(hooked({name: lambda: given}), name)
+
+
+def test_a_step_that_a_hook_leaves_alone_stays_what_it_was(hooked: Hooked) -> None:
+    def gate(steps: dict[str, Any]) -> dict[str, Any]:
+        return {"style": "ruff check", **steps, "test": ["pytest", "-x"]}
+
+    assert ask(hooked({"gate": gate}), "gate") == (
+        Step(name="style", argv=("sh", "-c", "ruff check"), shown="ruff check"),
+        BUILD,
+        Step(name="test", argv=("pytest", "-x"), shown="pytest -x"),
+    )
+
+
+def test_a_gate_may_be_empty(hooked: Hooked) -> None:
+    assert ask(hooked({"gate": lambda steps: {}}), "gate") == ()
+
+
+@pytest.mark.parametrize(
+    ("answers", "taken"), [([True, False], False), ([None, True], True), ([False, None], False), ([], True)]
+)
+def test_one_no_leaves_a_task_out(hooked: Hooked, answers: list[bool | None], taken: bool) -> None:
+    plugins = [{"take_task": lambda answer=answer: answer} for answer in answers]
+    assert ask(hooked(*plugins), "take_task") is taken
+
+
+def test_of_several_prompts_the_first_counts(hooked: Hooked) -> None:
+    plugins = [{"prompt": lambda: "second"}, {"prompt": lambda: "first"}, {"prompt": lambda: None}]
+    assert ask(hooked(*plugins), "prompt") == "first"
+
+
+def test_a_prompt_hook_is_told_what_it_is_for(hooked: Hooked) -> None:
+    def prompt(settings: Any, phase: str, task: Task, attempt: int, prompt: str) -> str:
+        return f"{settings.agent} {phase} {task.id} {attempt} {prompt}"
+
+    assert ask(hooked({"prompt": prompt}), "prompt") == "command stitch a 1 Do A."
+
+
+def test_only_open_tasks_are_asked_for(hooked: Hooked) -> None:
+    asked = []
+
+    def take(task: Task) -> bool:
+        asked.append(task.id)
+        return False
+
+    hooks = hooked({"take_task": take})
+    tasks = [
+        Task(id="open", title="A"),
+        Task(id="closed", title="B", status="closed"),
+        Task(id="bug", title="C", type="bug"),
+    ]
+    assert hooks.left_out(tasks) == {"open"}
+    assert asked == ["open"]
