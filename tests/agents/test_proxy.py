@@ -218,7 +218,7 @@ class TestWhatIsRefused:
         with Upstream() as upstream, proxied(upstream.url) as (client, _):
             said = client.raw(f"{line} HTTP/1.1\r\nHost: HOST\r\nContent-Length: 2\r\n\r\n{{}}")
         assert upstream.asked == []
-        assert said.split(b" ")[1] in (b"403", b"400")
+        assert said == b"" or said.split(b" ")[1] in (b"403", b"400")  # some get no answer at all
         if b"403" in said[:20]:
             error = json.loads(said.partition(b"\r\n\r\n")[2])["error"]
             assert error["type"] == "permission_error"
@@ -314,6 +314,24 @@ class TestWhatIsRefused:
                 assert len(list(Path("/proc/self/fd").iterdir())) < ours + 64 + 40
             assert client.post().status == 200
 
+    def test_requests_before_their_turn_are_not_piled_up(self) -> None:
+        hung, released = threading.Event(), threading.Event()
+
+        def hang(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+            hung.set()
+            released.wait(60)
+
+        with Upstream(hang) as upstream, proxied(upstream.url) as (client, _):
+            head = f"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1:{client.port}\r\n"
+            with socket.create_connection(("127.0.0.1", client.port)) as connection:
+                connection.sendall(f"{head}Content-Length: 2\r\n\r\n{{}}".encode())
+                assert hung.wait(30)
+                connection.settimeout(1)
+                with pytest.raises(TimeoutError):
+                    for _ in range(400):
+                        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 3000)
+            released.set()
+
 
 class TestWhatComesBack:
     @pytest.mark.parametrize(
@@ -367,6 +385,21 @@ class TestWhatComesBack:
                 client.post(request_body("hello"))
             assert b"message_start" in caught.value.partial
         assert (proxy.usage.tokens_input, proxy.usage.tokens_output) == (100, 0)
+
+    def test_an_answer_that_breaks_off_is_none(self) -> None:
+        def play(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+            handler.send_response(200)
+            handler.send_header("Content-Length", "100")
+            handler.end_headers()
+            handler.wfile.write(b'{"half')
+            handler.close_connection = True
+
+        with (
+            Upstream(play) as upstream,
+            proxied(upstream.url) as (client, _),
+            pytest.raises(http.client.RemoteDisconnected),
+        ):
+            client.post()
 
     def test_an_api_that_is_not_there(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as closed:
