@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult, Usage
@@ -35,13 +36,15 @@ class Program:
 class Launched:
     """A run that has ended, as seen from outside (``completed``) and by its own account (``reader``).
 
-    ``metered``: what it cost by the account of the proxy, if there was one.
+    By the account of the proxy, if there was one: ``metered`` is what it cost, ``limit_ends`` when a limit of the
+    API is over.
     """
 
     completed: Completed
     limits: Limits
     reader: StreamReader
     metered: Usage | None = None
+    limit_ends: datetime | None = None
 
     def error(self) -> str:
         """What went wrong, by the limits, by what the program says and by its exit status; else empty."""
@@ -49,11 +52,12 @@ class Launched:
 
     def result(self, error: str, session_id: str = "") -> AgentResult:
         reader = self.reader
+        limited = bool(error) and reader.limited
         return AgentResult(
             completed=self.completed,
             error=f"agent: {error}" if error else "",
-            limited=bool(error) and reader.limited,
-            limited_until=reader.limited_until if error else None,
+            limited=limited,
+            limited_until=(reader.limited_until or self.limit_ends) if limited else None,
             usage=self._usage(),
             text=reader.text,
             session_id=reader.session_id or session_id,
@@ -117,8 +121,13 @@ def launch(
         )
         completed = sandbox.run(job, cancellation)
     completed = replace(completed, stderr=scrubber.text(completed.stderr))
-    metered = proxy.usage if proxy else None
-    return Launched(completed=completed, limits=request.limits, reader=reader, metered=metered)
+    return Launched(
+        completed=completed,
+        limits=request.limits,
+        reader=reader,
+        metered=proxy.usage if proxy else None,
+        limit_ends=proxy.limit_ends if proxy else None,
+    )
 
 
 def try_out(sandbox: Sandbox, access: Access, argv: Sequence[str], remedy: str) -> None:

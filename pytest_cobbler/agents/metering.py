@@ -7,7 +7,9 @@ counted as far as it came.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 from pytest_cobbler.agents.base import Usage
 from pytest_cobbler.agents.prices import cost_of
@@ -16,6 +18,7 @@ from pytest_cobbler.agents.values import SNAKE, event_of, number_of, object_of, 
 
 __all__ = ["Answer", "Meter"]
 
+_TOO_MANY_REQUESTS = 429
 _LONGEST = 1024 * 1024
 """Bytes of a line; the events that tell of tokens are far shorter."""
 
@@ -56,13 +59,18 @@ class Answer:
 
 
 class Meter:
-    """Adds up the answers of one run."""
+    """Adds up the answers of one run.
+
+    ``limit_ends``: when the limit that the last answer told of is over, if it told of one.
+    """
 
     def __init__(self) -> None:
         self._answers: list[Answer] = []
+        self.limit_ends: datetime | None = None
 
-    def answer(self) -> Answer:
+    def answer(self, status: int, headers: Mapping[str, str]) -> Answer:
         """An answer that begins."""
+        self.limit_ends = _end_of_limit(headers) if status == _TOO_MANY_REQUESTS else None
         self._answers.append(Answer())
         return self._answers[-1]
 
@@ -82,3 +90,13 @@ class Meter:
             model=max(models, key=models.count, default=""),
             **tokens_of([answer.usage for answer in told], SNAKE),
         )
+
+
+def _end_of_limit(headers: Mapping[str, str]) -> datetime | None:
+    """By the moment at which a usage limit is lifted, else by the seconds after which to ask again."""
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        if moment := headers.get("anthropic-ratelimit-unified-reset"):
+            return datetime.fromtimestamp(int(moment), UTC)
+        if seconds := headers.get("retry-after"):
+            return datetime.now(UTC) + timedelta(seconds=float(seconds))
+    return None

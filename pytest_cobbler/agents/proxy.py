@@ -19,6 +19,7 @@ import ssl
 import threading
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from typing import Any, Final
 
 import aiohttp
@@ -110,6 +111,11 @@ class ApiProxy:
     def usage(self) -> Usage:
         """What the job has cost so far."""
         return self._meter.usage
+
+    @property
+    def limit_ends(self) -> datetime | None:
+        """When the limit that the API told of last is over."""
+        return self._meter.limit_ends
 
     @contextlib.contextmanager
     def serve(self, listener: socket.socket) -> Iterator[None]:
@@ -210,7 +216,7 @@ class ApiProxy:
     async def _pass_on(
         self, request: web.BaseRequest, upstream: aiohttp.ClientResponse
     ) -> web.StreamResponse:
-        answer = self._meter.answer()
+        answer = self._meter.answer(upstream.status, upstream.headers)
         headers = CIMultiDict(
             (name, self._scrub.text(value))
             for name, value in upstream.headers.items()

@@ -1,0 +1,150 @@
+"""Errors of the model's API, met by the real claude through the proxy: each is reported as what it is."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from pytest_cobbler.testing.invariants import check
+from pytest_cobbler.testing.project import Project
+from tests.images import claude_volume, minimal_image
+from tests.scripted_api import ScriptedApi, Turn, always, error, hang, raw, text, tool, turn
+from tests.session.builders import by_title, came_to, seed, statuses, task
+
+__all__ = ["claude_volume", "minimal_image"]
+
+AGAIN = {"x-should-retry": "false"}
+
+FAILURES: Mapping[str, tuple[Turn, str]] = {
+    "key refused": (error(401, "invalid x-api-key", headers=AGAIN), "agent: API error 401: Invalid API key"),
+    "forbidden": (error(403, headers=AGAIN), "agent: API error 403: "),
+    "bad request": (error(400, "bad request"), "agent: API error 400: bad request"),
+    "no such model": (error(404, "model: claude-none"), "agent: API error 404: "),
+    "overloaded": (error(529), "agent: API error 529: "),
+    "broken": (error(500), "agent: API error 500: "),
+    "page of a gateway": (raw("<html>busy</html>"), "agent: API error"),
+    "refusal": (turn(text("No."), stop_reason="refusal"), "agent: the model refused: "),
+    "nothing said": (turn(), "agent: the last message is empty"),
+    "too long": (error(400, "prompt is too long: 250000 tokens > 200000 maximum"), "agent: "),
+}
+"""What the API always answers; how the failure's first line begins."""
+
+
+@pytest.fixture
+def api() -> Iterator[ScriptedApi]:
+    with ScriptedApi() as server:
+        yield server
+    assert not server.failures
+
+
+@pytest.fixture
+def project(cobbler_project: Project, minimal_image: str, claude_volume: tuple[str, str]) -> Project:
+    cobbler_project.configure(
+        sandbox="podman",
+        podman_image=minimal_image,
+        podman_args=[*claude_volume, "-e", "CLAUDE_CODE_MAX_RETRIES=0"],
+        agent="claude",
+        agent_command=None,
+        max_attempts=1,
+        cycles=0,
+    )
+    return cobbler_project
+
+
+def test_failures(project: Project, api: ScriptedApi) -> None:
+    seed(project, *(task(f"p-{place}", title=title) for place, title in enumerate(FAILURES)))
+    for title, (answer, _) in FAILURES.items():
+        api.script(f"<title>\n{title}", [always(answer)])
+
+    result = project.run("--cobbler-generate", env=api.environment)
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert check(project, result) == []
+    cases = by_title(result)
+    said = {title: case.message.splitlines()[0] for title, case in cases.items()}
+    wrong = {
+        title: said[title] for title, (_, begins) in FAILURES.items() if not said[title].startswith(begins)
+    }
+    assert wrong == {}
+    assert {case.properties["cobbler_outcome"] for case in cases.values()} == {"failed"}
+    assert {case.properties["cobbler_cause"] for case in cases.values()} == {"agent"}
+
+
+def test_what_passes_is_no_failure(project: Project, api: ScriptedApi) -> None:
+    project.configure(podman_args=[*project.configuration["podman_args"][:-1], "CLAUDE_CODE_MAX_RETRIES=2"])
+    write = tool("Bash", command="echo done > done.txt")
+    seed(project, task("p-cut", title="cut"), task("p-busy", title="busy"))
+    api.script("<title>\ncut", [turn(text("lost " * 30), cut=4), turn(write), turn(text("Done."))])
+    api.script(
+        "<title>\nbusy", [error(529), turn(tool("Bash", command="echo busy > busy.txt")), turn(text("Done."))]
+    )
+    result = project.run("--cobbler-generate", env=api.environment)
+    assert came_to(result) == {"stitch::p-cut": "landed", "stitch::p-busy": "landed"}
+
+
+def test_silence(project: Project, api: ScriptedApi) -> None:
+    project.configure(idle_timeout="5s")
+    seed(project, task("p-a", title="silent"), task("p-b", title="stalls"))
+    api.script("<title>\nsilent", [hang()])
+    write = tool("Bash", command="echo half > half.txt")
+    api.script("<title>\nstalls", [turn(write), always(turn(text("and " * 50), stall=3))])
+    result = project.run("--cobbler-generate", env=api.environment)
+    cases = by_title(result)
+    assert cases["silent"].properties["cobbler_cause"] == "idle"
+    assert cases["stalls"].properties["cobbler_cause"] == "idle"
+    assert "half.txt" in project.files(f"refs/cobbler/attempts/{project.generation}/p-b/1")
+    assert int(cases["stalls"].properties["cobbler_tokens_output"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "seconds"),
+    [
+        (error(429, headers={"retry-after": "7200"}), "agent: API error 429: ", 7200),
+        (
+            error(
+                429,
+                headers={
+                    "anthropic-ratelimit-unified-status": "rejected",
+                    "anthropic-ratelimit-unified-reset": str(int(time.time()) + 3600),
+                    "anthropic-ratelimit-unified-representative-claim": "five_hour",
+                },
+            ),
+            "agent: API error 429: ",
+            3600,
+        ),
+        (error(400, "Your credit balance is too low"), "agent: API error 400: Credit balance", None),
+    ],
+    ids=["rate limit", "usage limit", "credit"],
+)
+def test_limits(project: Project, api: ScriptedApi, answer: Turn, said: str, seconds: int | None) -> None:
+    project.configure(
+        jobs=1, podman_args=[*project.configuration["podman_args"][:-1], "CLAUDE_CODE_MAX_RETRIES=3"]
+    )
+    seed(project, task("p-a", title="limited"), task("p-b", title="never asked"))
+    api.script("<title>\nlimited", [always(answer)])
+    began = time.time()
+
+    result = project.run("--cobbler-generate", "-rs", env=api.environment)
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert came_to(result) == {"stitch::p-a": "limited", "stitch::p-b": "cancelled"}
+    assert by_title(result)["limited"].message.startswith(said)
+    assert statuses(project) == {"p-a": "open", "p-b": "open"}
+    (line,) = [line for line in result.outlines if "!! Interrupted: limited" in line]
+    until = re.search(r"until (\d{4}-\d\d-\d\d \d\d:\d\d)", line)
+    assert bool(until) == (seconds is not None)
+    if until and seconds:
+        end = time.mktime(time.strptime(until[1], "%Y-%m-%d %H:%M"))
+        assert abs(end - (began + seconds)) <= 120
+
+
+def test_an_api_that_cannot_be_reached(project: Project, api: ScriptedApi) -> None:
+    seed(project, task("p-a"))
+    environment = api.environment | {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}
+    result = project.run("--cobbler-generate", env=environment)
+    (case,) = result.junit.values()
+    assert case.properties["cobbler_cause"] == "agent"
+    assert case.message.startswith("agent: API error")
