@@ -36,8 +36,8 @@ class Program:
 class Launched:
     """A run that has ended, as seen from outside (``completed``) and by its own account (``reader``).
 
-    By the account of the proxy, if there was one: ``metered`` is what it cost, ``limit_ends`` when a limit of the
-    API is over.
+    By the account of the proxy, if there was one: ``metered`` is what it cost, ``limit_ends`` when a limit of
+    the API is over.
     """
 
     completed: Completed
