@@ -169,9 +169,9 @@ def test_the_loopback_of_this_machine_is_never_served_on() -> None:
 
 
 def test_podman_on_another_machine_does_not_claim_it(tmp_path: Path) -> None:
-    for remote, claimed in (("true", False), ("false", True)):
-        program = tmp_path / f"podman-{remote}"
-        program.write_text(f"#!/bin/sh\n[ $1 = info ] && echo {remote}\n")
+    for where, claimed in (("remote", False), ("local", True)):
+        program = tmp_path / f"podman-{where}"
+        program.write_text(f"#!/bin/sh\n[ $1 = version ] && echo {where}\n")
         program.chmod(0o755)
         sandbox = PodmanSandbox("image", repository="r", run_id="here", owner=(1, 1), program=str(program))
         assert (Capability.LOOPBACK in sandbox.capabilities) is claimed
