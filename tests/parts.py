@@ -1,6 +1,6 @@
 """The real programs that tests need, and what to do where they are missing.
 
-``COBBLER_TEST_REQUIRE=podman,bd,old-bd,claude`` turns the skips into errors.
+``COBBLER_TEST_REQUIRE=podman,bd,old-bd,claude,surroundings`` turns the skips into errors.
 """
 
 from __future__ import annotations
@@ -28,5 +28,16 @@ def need(name: str) -> Path:
         return Path(found).resolve()
     reason = f"needs {name}: {INSTALL[name]}"
     if name in os.environ.get("COBBLER_TEST_REQUIRE", "").split(","):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def surroundings() -> Path:
+    """A directory with the plugins of users' suites, for ``PYTHONPATH``; else as above."""
+    found = os.environ.get("COBBLER_TEST_SURROUNDINGS", "")
+    if found and Path(found).is_dir():
+        return Path(found)
+    reason = "needs COBBLER_TEST_SURROUNDINGS: see tests/surroundings.txt"
+    if "surroundings" in os.environ.get("COBBLER_TEST_REQUIRE", "").split(","):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -16,6 +16,7 @@ import pytest
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.session.properties import plain, plain_lines, properties_of
+from pytest_cobbler.session.surroundings import marks
 from pytest_cobbler.tracker.base import Task
 
 if TYPE_CHECKING:
@@ -65,20 +66,18 @@ class AgentItem(pytest.Item):
     _parallel_custom_item = True  # pytest-run-parallel: leave it alone
 
     # What conftests of projects commonly read of an item.
-    fixturenames = ()
-    module = cls = function = obj = originalname = None
+    module = cls = function = obj = instance = originalname = None
 
     def __init__(self, *, cycle: int, **kw: Any) -> None:
         super().__init__(**kw)
+        self.fixturenames: list[str] = []  # some conftests add to it
         self.funcargs: dict[str, object] = {}
         self.cycle = cycle
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
         """What came instead of an outcome."""
-        if self.config.pluginmanager.hasplugin("timeout"):
-            self.add_marker(pytest.mark.timeout(0))  # a suite's timeout is not for agents
-        if self.config.pluginmanager.hasplugin("rerunfailures"):
-            self.add_marker(pytest.mark.flaky(reruns=0))  # it would run only the report again
+        for mark in marks(self.config):
+            self.add_marker(mark)
 
     @property
     def title(self) -> str:

@@ -73,13 +73,88 @@ def test_a_timeout_of_tests_is_not_one_of_agents(project: Project) -> None:
     assert (result.ret, came_to(result)) == (0, {"stitch::p-a": "landed"})
 
 
-def test_reruns_of_flaky_tests_rerun_no_report(project: Project) -> None:
-    pytest.importorskip("pytest_rerunfailures")
-    project.agent.task("p-a").fails()
+READS = """
+    import pytest
+
+    def read(item):
+        for name in ("fixturenames", "module", "cls", "function", "obj", "instance", "originalname",
+                     "path", "fspath", "location", "nodeid", "keywords", "own_markers", "funcargs",
+                     "user_properties"):
+            getattr(item, name)
+        getattr(item, "callspec", None)
+        assert not item.get_closest_marker("slow") and not list(item.iter_markers("slow"))
+        assert item.listchain() and item.location[2] and item.parent.name and str(item.path)
+        if "db" in item.fixturenames or (item.cls and item.cls.__name__ == "TestDb"):
+            item.add_marker("db")
+
+    def pytest_itemcollected(item):
+        read(item)
+
+    def pytest_collection_modifyitems(items):
+        for item in items:
+            read(item)
+            item.fixturenames.insert(0, "quiet")
+        items.sort(key=lambda item: (item.module is None, getattr(item, "originalname", None) or item.name))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(item, call):
+        report = yield
+        read(item)
+        report.sections.append(("suite", f"{item.function} {item.location}"))
+        return report
+
+    @pytest.fixture(autouse=True)
+    def quiet(request):
+        raise AssertionError("no fixture of tests is for agents")
+
+    def pytest_runtest_setup(item):
+        read(item)
+
+    def pytest_runtest_logfinish(nodeid, location):
+        assert location[0] == "configuration.yaml"
+"""
+
+
+def test_a_conftest_finds_on_items_what_it_reads_of_tests(project: Project) -> None:
+    project.write({"conftest.py": dedent(READS)})
+    project.agent.measure().writes_tasks([{"title": "Another"}])
+    project.agent.task("p-b").fails()
     project.configure(max_attempts=1)
-    result = project.run("--cobbler-generate", "--reruns=3", "-k", "p-a")
+    result = project.run("--cobbler-generate")
     assert result.ret == 1
-    assert result.outcomes() == {"failed": 1, "deselected": 2}
+    assert sorted(came_to(result).values()) == ["failed", "landed", "landed", "proposed"]
+
+
+@pytest.mark.parametrize(
+    "addopts",
+    [
+        "-q --tb=short -ra --strict-markers --strict-config --import-mode=importlib --doctest-modules",
+        "-v -n auto --cov --cov-fail-under=100 --timeout 1 --durations=3 -p no:cacheprovider -W error",
+        "-qq --no-header --no-summary --tb=no --color=yes -s --setup-show --ff --nf",
+        "-m 'not slow' -k 'not slow' --maxfail=5 --log-cli-level=DEBUG --showlocals -rA",
+    ],
+)
+def test_what_every_run_is_given_changes_no_outcome(project: Project, addopts: str) -> None:
+    ini = f"""
+        [pytest]
+        addopts = {addopts}
+        filterwarnings = error
+        xfail_strict = true
+        markers = slow
+        python_files = *.py
+        testpaths = nowhere
+        usefixtures = missing
+    """
+    project.write({"pytest.ini": dedent(ini), "test_fails.py": "assert False\n", "nowhere/.keep": ""})
+    project.agent.task("p-b").fails()
+    project.configure(max_attempts=1)
+    result = project.run("--cobbler-generate")
+    assert result.ret == 1, "\n".join([*result.outlines, *result.errlines])
+    assert came_to(result) == {
+        "stitch::p-a": "landed",
+        "stitch::p-b": "failed",
+        "measure::cycle-1": "proposed",
+    }
 
 
 def test_jobs_inherit_nothing_of_pytest(project: Project) -> None:

@@ -1,0 +1,143 @@
+"""Plugins that users' suites have: a run comes to the same with each of them, and starts no agent twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.testing.project import Project, RunResult
+from tests.parts import surroundings
+from tests.session.builders import WRITES_A_FILE, came_to, ids_landed, seed, statuses, stitch, task
+
+PLUGINS = {
+    "allure_pytest": ["--alluredir=allure"],
+    "asyncio": ["-o", "asyncio_mode=auto"],
+    "pytest_cov": ["--cov=.", "--cov-fail-under=90"],
+    "html": ["-p", "html_fixtures", "-p", "metadata", "--html=report.html"],
+    "pytest_jsonreport": ["-p", "metadata", "--json-report", "--json-report-file=report.json"],
+    "randomly": ["-p", "randomly"],
+    "pytest_reportlog": ["--report-log=log.jsonl"],
+    "rerunfailures": ["--reruns=2"],
+    "sugar": ["--force-sugar"],
+    "timeout": ["--timeout=1"],
+    "xdist": ["-n", "2"],
+}
+"""Name of the entry point -> what switches it on."""
+
+EXPECTED = {
+    "stitch::p-a": "landed",
+    "stitch::p-b": "landed",
+    "stitch::p-c": "landed",
+    "stitch::p-bad": "failed",
+    "stitch::p-after": "blocked",
+    "measure::cycle-1": "proposed",
+}
+
+
+@pytest.fixture
+def project(cobbler_project: Project) -> Project:
+    """Three tasks in a row, listed the other way round; one that fails, and one that needs it."""
+    agent = cobbler_project.agent
+    notes = f'echo "$COBBLER_TASK_ID" >>{agent.directory}/started'
+    agent.otherwise().runs(f"{notes}; {WRITES_A_FILE}")
+    agent.task("p-a").runs(f"{notes}; sleep 1.2; {WRITES_A_FILE}")  # longer than a test may take
+    agent.task("p-bad").runs(f"{notes}; exit 3")
+    seed(
+        cobbler_project,
+        task("p-after", "p-bad"),
+        task("p-bad"),
+        task("p-c", "p-b"),
+        task("p-b", "p-a"),
+        task("p-a"),
+    )
+    cobbler_project.configure(max_attempts=1)
+    return cobbler_project
+
+
+def run(project: Project, *options: str, only: Sequence[str] = ()) -> RunResult:
+    """A session with every plugin, or with ``only`` these."""
+    env = {"PYTHONPATH": str(surroundings())}
+    names = []
+    if only:
+        env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        project.options = []
+        names = [word for name in ("cobbler", *only) for word in ("-p", name)]
+    return project.run(*names, "--cobbler-generate", *options, env=env)
+
+
+def started(project: Project) -> list[str]:
+    return sorted((project.agent.directory / "started").read_text().split())
+
+
+def assert_as_without(project: Project, result: RunResult) -> None:
+    assert result.ret == 1, "\n".join([*result.outlines, *result.errlines])
+    assert came_to(result) == EXPECTED
+    assert started(project) == ["p-a", "p-b", "p-bad", "p-c"]
+    assert ids_landed(project) == ["p-a", "p-b", "p-c"]
+    assert {name for name, status in statuses(project).items() if status == "closed"} == {"p-a", "p-b", "p-c"}
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_run_comes_to_the_same_with_each(project: Project, name: str) -> None:
+    result = run(project, *PLUGINS[name], only=[name])
+    assert_as_without(project, result)
+    assert "rerun" not in result.outcomes()
+
+
+def test_a_run_comes_to_the_same_with_all_and_their_reports_have_its_items(project: Project) -> None:
+    options = [option for given in PLUGINS.values() for option in given]
+    result = run(project, *options)
+    assert_as_without(project, result)
+    known = {stitch("p-a"): "passed", stitch("p-bad"): "failed", stitch("p-after"): "skipped"}
+    assert json_report(project.path / "report.json").items() >= known.items()
+    assert report_log(project.path / "log.jsonl").items() >= known.items()
+    page = (project.path / "report.html").read_text()
+    assert all(name in page for name in known)
+    cases = [json.loads(path.read_text()) for path in (project.path / "allure").glob("*-result.json")]
+    assert {"p-a", "p-bad", "p-after"} <= {case["name"].split("::")[-1].split(" ")[0] for case in cases}
+
+    seed(project, task("p-good"))
+    good = run(project, *options, "--cobbler-cycles=0")
+    assert (good.ret, came_to(good)) == (0, {"stitch::p-good": "landed"})
+
+
+def json_report(path: Path) -> dict[str, str]:
+    return {test["nodeid"]: test["outcome"] for test in json.loads(path.read_text())["tests"]}
+
+
+def report_log(path: Path) -> dict[str, str]:
+    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    reports = [entry for entry in entries if entry["$report_type"] == "TestReport"]
+    return {
+        one["nodeid"]: one["outcome"]
+        for one in reports
+        if one["when"] == "call" or one["outcome"] != "passed"
+    }
+
+
+@pytest.mark.parametrize("names", [["timeout", "rerunfailures"], ["pytest_timeout", "pytest_rerunfailures"]])
+def test_what_is_for_tests_is_not_for_agents_however_it_is_asked_for(
+    project: Project, names: list[str]
+) -> None:
+    project.write(
+        {
+            "pytest.ini": "[pytest]\ntimeout = 0.2\ntimeout_method = thread\nsession_timeout = 0.5\n"
+            "reruns = 2\naddopts = --strict-markers --force-reruns=2\nfilterwarnings = error\n",
+            "conftest.py": "import time\n\ndef pytest_runtest_call(item):\n    time.sleep(0.4)\n",
+        }
+    )
+    result = run(project, only=names)
+    assert_as_without(project, result)
+    assert "rerun" not in result.outcomes()
+    result.stdout.fnmatch_lines(
+        ["--reruns is ignored: max_attempts*", "session_timeout is ignored: *task_timeout*"]
+    )
+
+
+def test_a_session_timeout_that_is_asked_for_ends_the_run(project: Project) -> None:
+    result = run(project, "--session-timeout=0.2", only=["timeout"])
+    assert result.ret == 1
+    assert came_to(result)["stitch::p-c"] == "cancelled"
