@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -118,13 +117,6 @@ def worktree(request: Request) -> str:
     )
     assert said is not None
     return said[1]
-
-
-@pytest.fixture
-def api() -> Iterator[ScriptedApi]:
-    with ScriptedApi() as server:
-        yield server
-    assert not server.failures
 
 
 @pytest.fixture

@@ -14,10 +14,7 @@ import pytest
 from pytest_cobbler.agents.transcript import PLACEHOLDER, Scrubber
 from pytest_cobbler.sandbox.podman import podman_environment
 from pytest_cobbler.testing.project import Project
-from tests.images import claude_volume, minimal_image
 from tests.scripted_api import API_KEY, Request, ScriptedApi, Turn, text, tool, turn
-
-__all__ = ["claude_volume", "minimal_image"]
 
 TOKEN = "sk-ant-oat01-scripted-Zm9vYmFyYmF6cXV4"
 STAND_IN = b"stand-in-0000"
@@ -42,26 +39,10 @@ echo searched
 
 
 @pytest.fixture
-def api() -> Iterator[ScriptedApi]:
-    with ScriptedApi() as server:
-        yield server
-    assert not server.failures
-
-
-@pytest.fixture
-def project(cobbler_project: Project, minimal_image: str, claude_volume: tuple[str, str]) -> Project:
-    """One open task, and the claude program to do it."""
-    add_task(cobbler_project, "Look around")
-    cobbler_project.configure(
-        sandbox="podman",
-        podman_image=minimal_image,
-        podman_args=[*claude_volume, "-e", "CLAUDE_CODE_MAX_RETRIES=1"],
-        agent="claude",
-        agent_command=None,
-        cycles=0,
-        max_attempts=1,
-    )
-    return cobbler_project
+def project(project: Project) -> Project:
+    """With one open task."""
+    add_task(project, "Look around")
+    return project
 
 
 def add_task(project: Project, title: str) -> None:
