@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from pytest_cobbler.agents.base import Agent
     from pytest_cobbler.config import Config
+    from pytest_cobbler.gate import Gate
+    from pytest_cobbler.repository.repository import Repository
+    from pytest_cobbler.sandbox.base import Sandbox
     from pytest_cobbler.testing.agent import StandInAgent
+    from pytest_cobbler.testing.checkouts import Checkout
+    from pytest_cobbler.testing.facts import ActiveGeneration, Tasks
     from pytest_cobbler.testing.project import Project
+    from pytest_cobbler.testing.runner import Runner
 
 ACTIONS = ("start", "generate", "demo")
 """What ``--cobbler-ACTION`` does; one at a time."""
@@ -49,6 +57,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--cobbler-max-issues", type=int, metavar="N", help="Most tasks per measure and per cycle."
+    )
+    group.addoption(
+        "--cobbler-live", action="store_true", help="Let the fixture cobbler_runner spend money on an agent."
     )
 
 
@@ -108,11 +119,103 @@ def only_asks(options: argparse.Namespace) -> bool:
 
 
 @pytest.fixture(scope="session")
-def cobbler_config(pytestconfig: pytest.Config) -> Config:
-    """The validated ``configuration.yaml`` of the project under test."""
-    from pytest_cobbler.config import load
+def cobbler_config_path(pytestconfig: pytest.Config) -> Path:
+    """Where the configuration of the project under test lies: at pytest's root directory."""
+    return pytestconfig.rootpath / "configuration.yaml"
 
-    return load(pytestconfig.rootpath / "configuration.yaml")
+
+@pytest.fixture(scope="session")
+def cobbler_config(cobbler_config_path: Path) -> Config:
+    """The validated ``configuration.yaml`` of the project under test."""
+    from pytest_cobbler.testing.steps import read_config
+
+    return read_config(cobbler_config_path)
+
+
+@pytest.fixture(scope="session")
+def cobbler_repository(request: pytest.FixtureRequest, cobbler_config_path: Path) -> Repository:
+    """The git repository of the project under test; skips where there is none."""
+    from pytest_cobbler.testing.steps import open_project
+
+    return open_project(request, cobbler_config_path)
+
+
+@pytest.fixture(scope="session")
+def cobbler_tracker(
+    pytestconfig: pytest.Config, cobbler_repository: Repository, cobbler_config: Config
+) -> Tasks:
+    """The tasks of the project under test, read once; nothing can be written through it."""
+    from pytest_cobbler.testing.steps import read_tasks
+
+    return read_tasks(pytestconfig, cobbler_config)
+
+
+@pytest.fixture(scope="session")
+def cobbler_generation(
+    cobbler_repository: Repository, cobbler_config: Config, cobbler_tracker: Tasks
+) -> ActiveGeneration:
+    """The active generation of the project under test; skips when there is none."""
+    from pytest_cobbler.testing.steps import read_active_generation
+
+    return read_active_generation(cobbler_repository, cobbler_config, cobbler_tracker)
+
+
+@pytest.fixture
+def cobbler_worktree(
+    request: pytest.FixtureRequest, cobbler_repository: Repository, cobbler_runner_sandbox: Sandbox
+) -> Iterator[Callable[[str], Checkout]]:
+    """Makes clean checkouts: ``cobbler_worktree("generation")``, or of any revision; they are removed."""
+    from pytest_cobbler.testing.checkouts import factory
+
+    with factory(request, cobbler_repository, cobbler_runner_sandbox.owner) as make:
+        yield make
+
+
+@pytest.fixture(scope="session")
+def cobbler_runner_sandbox(cobbler_repository: Repository, cobbler_config: Config) -> Sandbox:
+    """Where ``cobbler_runner`` runs agents and the gate: the configured sandbox."""
+    from pytest_cobbler.testing.steps import make_runner_sandbox
+
+    return make_runner_sandbox(cobbler_repository, cobbler_config)
+
+
+@pytest.fixture(scope="session")
+def cobbler_runner_agent(pytestconfig: pytest.Config, cobbler_config: Config) -> Agent:
+    """What ``cobbler_runner`` runs: the configured agent, or that of a hook."""
+    from pytest_cobbler.testing.steps import make_runner_agent
+
+    return make_runner_agent(pytestconfig, cobbler_config)
+
+
+@pytest.fixture(scope="session")
+def cobbler_runner_spends(pytestconfig: pytest.Config, cobbler_config: Config) -> bool:
+    """Whether the agent may cost money, so that it is run with ``--cobbler-live`` only."""
+    from pytest_cobbler.testing.steps import may_cost
+
+    return may_cost(pytestconfig, cobbler_config)
+
+
+@pytest.fixture(scope="session")
+def cobbler_runner_gate(
+    pytestconfig: pytest.Config,
+    cobbler_repository: Repository,
+    cobbler_config: Config,
+    cobbler_runner_sandbox: Sandbox,
+) -> Gate:
+    """The gate that ``cobbler_runner`` runs: the configured one, as hooks change it."""
+    from pytest_cobbler.testing.steps import make_runner_gate
+
+    return make_runner_gate(pytestconfig, cobbler_repository, cobbler_config, cobbler_runner_sandbox)
+
+
+@pytest.fixture(scope="session")
+def cobbler_runner(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cobbler_repository: Repository
+) -> Runner:
+    """Runs the configured agent and the gate in the sandbox; spends with ``--cobbler-live`` only."""
+    from pytest_cobbler.testing.runner import make_runner
+
+    return make_runner(request, cobbler_repository, tmp_path_factory.mktemp("cobbler-runner"))
 
 
 @pytest.fixture

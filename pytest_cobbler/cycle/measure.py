@@ -24,7 +24,7 @@ from pytest_cobbler.tracker.base import Task
 
 LARGEST_ANSWER = 1024 * 1024
 
-_OUTPUT = "tasks.json"
+OUTPUT = "tasks.json"
 
 
 class NoAnswer(Exception):
@@ -147,7 +147,7 @@ class Measuring:
                 number=number,
                 prompt=prompt,
                 directory=directory,
-                output=worktree.output / _OUTPUT,
+                output=worktree.output / OUTPUT,
             )
             request = request_of(run, question, worktree, self._step)
             result = run.agent.run(request, run.sandbox, run.cancellation)
@@ -157,7 +157,7 @@ class Measuring:
             run.worktrees.remove(worktree)
         if isinstance(answer, bytes):
             said = answer.decode("utf-8", "replace")
-            (directory / _OUTPUT).write_text(run.scrub(said), encoding="utf-8")
+            (directory / OUTPUT).write_text(run.scrub(said), encoding="utf-8")
             if run.scrub(said) != said:  # titles and descriptions go into commits, the tracker and reports
                 answer = NoAnswer("the tasks hold the agent's credential, which must not be written anywhere")
         if run.recorder:
@@ -202,7 +202,7 @@ class Measuring:
                 finished_tasks=finished,
                 other_tasks=others,
                 limit=config.max_issues,
-                output_path=str(worktree.output / _OUTPUT),
+                output_path=str(worktree.output / OUTPUT),
                 user_input=config.user_prompt,
                 lines_min=config.estimated_lines_min,
                 lines_max=config.estimated_lines_max,
@@ -250,7 +250,7 @@ class Measuring:
 
 def read_answer(worktree: Worktree) -> bytes | NoAnswer:
     """The file an agent was asked for, read as what it is: something an agent wrote."""
-    path = worktree.output / _OUTPUT
+    path = worktree.output / OUTPUT
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -31,8 +31,13 @@ NESTED = "COBBLER_SESSION"
 """Set for every job: a run inside a run is refused."""
 
 
-def make_sandbox(config: Config, repository: Repository, run_id: str) -> Sandbox:
-    name = repository.key.rpartition("-")[2]
+def make_sandbox(config: Config, repository: Repository, run_id: str, mark: str = "") -> Sandbox:
+    """The sandbox of the configuration.
+
+    Args:
+        mark: goes before the repository's name on jobs, so that a run does not take them for a dead run's.
+    """
+    name = mark + repository.key.rpartition("-")[2]
     if config.sandbox == "none":
         return HostSandbox(repository=name, run_id=run_id)
     assert config.podman_image is not None

@@ -125,37 +125,17 @@ class Run:
     @property
     def network(self) -> Network:
         """What agents can reach beside the API, if that is served to them."""
-        return Network.OPEN if self.config.agent_network == "open" else Network.NONE
+        return agent_network(self.config)
 
     @property
     def agent_limits(self) -> Limits:
-        return Limits(wall=self.config.task_timeout, idle=self.config.idle_timeout)
+        return agent_limits(self.config)
 
     @property
     def protected(self) -> tuple[str, ...]:
         """Patterns of paths that no change may touch, as they are held."""
-        ours = (*PROTECTED, *self._named_files(), *(f"{path}/**" for path in self._own_directories()))
         hidden = (f"{path}/**" for path in self._hidden)
-        return tuple(dict.fromkeys((*ours, *self.config.protected_paths, *hidden)))
-
-    @property
-    def _never_committed(self) -> tuple[str, ...]:
-        return (str(self.config.binary_dir),) if self.language.name == "go" else ()
-
-    def _own_directories(self) -> Iterable[str]:
-        yield from self._never_committed
-        if self.config.beads_dir.is_relative_to(self.config.root):
-            yield str(self.config.beads_dir.relative_to(self.config.root))
-
-    def _named_files(self) -> Iterable[str]:
-        """Files of the repository that the configuration takes its word from."""
-        root = self.repository.root.resolve()
-        trusted = [self.config.path, self.config.measure_prompt, self.config.stitch_prompt]
-        for path in (*trusted, *self.config.seed_files.values()):
-            if path is not None and Path(path).is_relative_to(root):
-                yield str(Path(path).relative_to(root))
-        if self.config.version_file:
-            yield str(self.config.version_file)
+        return (*protected_paths(self.config, self.repository, self.language), *hidden)
 
     @property
     def protected_shown(self) -> tuple[str, ...]:
@@ -175,7 +155,7 @@ class Run:
             allowed=tuple(self.config.allow_paths),
             secrets=self.agent.secrets,
             marked=tuple(marked),
-            left_out=self._never_committed,
+            left_out=never_committed(self.config, self.language),
         )
 
     def tip(self) -> str:
@@ -263,6 +243,45 @@ class Run:
                 change = read_change(self.repository.objects, f"{landed.commit}^", landed.commit)
                 found.append(NeedFacts(title=landed.title, files=change.paths))
         return found
+
+
+def agent_network(config: Config) -> Network:
+    """What agents can reach beside the API, if that is served to them."""
+    return Network.OPEN if config.agent_network == "open" else Network.NONE
+
+
+def agent_limits(config: Config) -> Limits:
+    return Limits(wall=config.task_timeout, idle=config.idle_timeout)
+
+
+def protected_paths(config: Config, repository: Repository, language: Language) -> tuple[str, ...]:
+    """Patterns of paths that no change may touch in this project."""
+    own = (f"{path}/**" for path in _own_directories(config, language))
+    return tuple(
+        dict.fromkeys((*PROTECTED, *_named_files(config, repository), *own, *config.protected_paths))
+    )
+
+
+def never_committed(config: Config, language: Language) -> tuple[str, ...]:
+    """Directories whose new files a harvest does not take."""
+    return (str(config.binary_dir),) if language.name == "go" else ()
+
+
+def _own_directories(config: Config, language: Language) -> Iterable[str]:
+    yield from never_committed(config, language)
+    if config.beads_dir.is_relative_to(config.root):
+        yield str(config.beads_dir.relative_to(config.root))
+
+
+def _named_files(config: Config, repository: Repository) -> Iterable[str]:
+    """Files of the repository that the configuration takes its word from."""
+    root = repository.root.resolve()
+    trusted = [config.path, config.measure_prompt, config.stitch_prompt]
+    for path in (*trusted, *config.seed_files.values()):
+        if path is not None and Path(path).is_relative_to(root):
+            yield str(Path(path).relative_to(root))
+    if config.version_file:
+        yield str(config.version_file)
 
 
 def finished_tasks(repository: Repository, generation: Generation, tip: str) -> dict[str, Landed]:

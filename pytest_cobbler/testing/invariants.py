@@ -363,7 +363,7 @@ def _no_worktrees(state: _State) -> Iterator[str]:
     for path in sorted(work.glob("*")):
         if path.name == "kept" or path.name.startswith("scratch"):
             continue
-        if path.name == "gate" and not any(path.iterdir()):
+        if path.name in ("gate", "checkouts") and not any(path.iterdir()):
             continue
         inside = sorted(child.name for child in path.iterdir()) if path.is_dir() else []
         yield f"{path} is left" + (f", with {', '.join(inside)}" if inside else "")

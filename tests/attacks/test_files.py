@@ -57,7 +57,7 @@ class TestAnswers:
     )
     def test_that_are_none(self, ground: Ground, tmp_path: Path, script: str) -> None:
         (tmp_path / "answer").write_text("HOST SECRET")
-        script = script.replace("ANSWER", f"../output/{measure._OUTPUT}")
+        script = script.replace("ANSWER", f"../output/{measure.OUTPUT}")
         outcome = ground.run_agent(script.replace("SECRET", str(tmp_path / "answer")))
         assert isinstance(measure.read_answer(outcome.worktree), measure.NoAnswer)
 

@@ -6,8 +6,6 @@ import inspect
 import re
 from pathlib import Path
 
-import pytest
-
 from pytest_cobbler import hookspecs
 from pytest_cobbler.cycle.prompts import MeasureFacts, measure_prompt
 from pytest_cobbler.testing.agent import StandInAgent
@@ -17,21 +15,16 @@ from tests.session.builders import came_to, seed, statuses, stitch, task
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def example(name: str, language: str) -> str:
-    [found] = re.findall(
+def examples(name: str, language: str) -> list[str]:
+    return re.findall(
         rf"^```{language}\n(.*?)^```$", (DOCS / name).read_text("utf-8"), re.DOTALL | re.MULTILINE
     )
-    return str(found)
-
-
-def test_the_fixtures_example_passes(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(example("fixtures.md", "python"))
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
 def test_the_template_example_is_a_template() -> None:
     facts = MeasureFacts(limit=3, output_path="/tmp/out.json", lines_min=10, lines_max=20)
-    assert measure_prompt(example("prompts.md", "markdown"), facts).startswith(
+    [template] = examples("prompts.md", "markdown")
+    assert measure_prompt(template, facts).startswith(
         "Propose at most 3 tasks of 10 to 20 lines for this repository. Read docs/VISION.md first.\n\n"
         "These are known: []\n\n"
         "Write a JSON array of objects with index, title, description and dependency to /tmp/out.json.\n"

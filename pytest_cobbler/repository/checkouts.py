@@ -1,0 +1,95 @@
+"""Checkouts of any revision for whoever wants to look at one; never a registered git worktree."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.worktrees import Owner, Worktree, Worktrees, remove_tree
+
+
+@contextlib.contextmanager
+def checkouts(repository: Repository, owner: Owner) -> Iterator[Checkouts]:
+    """Checkouts that are removed at the end; what a killed process left of its own goes now.
+
+    Raises:
+        RepositoryError: the directory cannot be written, or no job could work on this repository.
+    """
+    place = repository.work_dir / "checkouts"
+    name = f"{os.getpid()}-{secrets.token_hex(4)}"
+    with contextlib.ExitStack() as stack:
+        try:
+            place.mkdir(parents=True, exist_ok=True, mode=0o755)
+            _remove_dead(place)
+            stack.enter_context(_alive(place, name))
+        except OSError as error:
+            raise RepositoryError(
+                f"cannot write {place}: {error.strerror}", "Set work_dir to a directory you can write."
+            ) from error
+        stack.callback(remove_tree, place / name)
+        yield Checkouts(repository, Worktrees(repository, f"checkouts/{name}", owner))
+
+
+class Checkouts:
+    """Makes worktrees that hold just what was committed, without the file that names a git directory."""
+
+    def __init__(self, repository: Repository, worktrees: Worktrees) -> None:
+        self._repository = repository
+        self._worktrees = worktrees
+        self._made = 0
+
+    def create(self, commit: str) -> Worktree:
+        """Check ``commit`` out.
+
+        Raises:
+            RepositoryError: git or the disk failed.
+        """
+        self._made += 1
+        worktree = self._worktrees.create(
+            str(self._made), parent=commit, tree=self._repository.tree_of(commit), purpose={}
+        )
+        (worktree.tree / ".git").unlink()
+        return worktree
+
+
+def resolve(repository: Repository, revision: str) -> str:
+    """The commit that a branch, a tag, ``HEAD``, an id or what git makes of them names.
+
+    Raises:
+        RepositoryError: there is none.
+    """
+    head, mark, rest = revision.partition("HEAD")
+    if mark and not head and (not rest or rest[0] in "~^"):  # of this checkout, not of the main one
+        revision = f"{repository.head_commit() or 'HEAD'}{rest}"
+    found = repository.refs.resolve(f"{revision}^{{commit}}")
+    if found is None:
+        raise RepositoryError(f"there is no revision {revision}", "Name a branch, a tag or a commit.")
+    return found
+
+
+@contextlib.contextmanager
+def _alive(place: Path, name: str) -> Iterator[None]:
+    """Hold the lock by which others see that this process still uses its directory."""
+    lock = place / f"{name}.lock"
+    draft = lock.with_suffix(".new")
+    with draft.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        draft.rename(lock)  # only now, when it is held
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _remove_dead(place: Path) -> None:
+    for lock in place.glob("*.lock"):
+        with contextlib.suppress(FileNotFoundError, BlockingIOError), lock.open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove_tree(lock.with_suffix(""))
+            lock.unlink(missing_ok=True)

@@ -1,0 +1,233 @@
+"""Runs the configured agent and the gate for tests, where a run would run them."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.agents.base import Agent, AgentRequest, Usage
+from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
+from pytest_cobbler.cycle.measure import OUTPUT, read_answer
+from pytest_cobbler.cycle.opening import INSTRUCTIONS
+from pytest_cobbler.cycle.parts import preflight_work_dir
+from pytest_cobbler.cycle.prompts import Phase
+from pytest_cobbler.cycle.run import agent_limits, agent_network, never_committed, protected_paths
+from pytest_cobbler.cycle.starting import language_of
+from pytest_cobbler.gate import Gate, GateResult
+from pytest_cobbler.hooks import project_hooks
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.harvest import Harvest, harvest
+from pytest_cobbler.repository.ownership import given_back
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.worktrees import Worktree, remove_tree
+from pytest_cobbler.sandbox.base import Mount, Sandbox
+from pytest_cobbler.testing.checkouts import Checkout
+from pytest_cobbler.testing.steps import told
+from pytest_cobbler.tracker.base import Task
+
+__all__ = ["AgentRun", "Runner", "make_runner"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentRun:
+    """What an agent run came to.
+
+    ``error`` is empty exactly when the agent says it is done; ``text`` is its last message, ``usage`` what it
+    cost by its own account, ``seconds`` wall time, ``transcript`` a file. ``changed`` are the paths that
+    differ from the checkout's commit, ``files`` what those hold that are not gone; ``refusals`` say why it
+    could not land. ``answer``: the file of tasks that a measure has written.
+    """
+
+    error: str
+    text: str
+    usage: Usage
+    seconds: float
+    transcript: Path
+    changed: tuple[str, ...]
+    files: Mapping[str, str] = field(repr=False)
+    refusals: tuple[str, ...]
+    answer: str | None
+
+    @property
+    def ok(self) -> bool:
+        return not self.error
+
+
+class Runner:
+    """Runs agents and the gate on checkouts; what is missing for it is said when it is needed first.
+
+    Args:
+        directory: for transcripts and logs.
+        hooks: of these only the one for the agent's command line.
+        refusal: why no agent may be run, if none may.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        repository: Repository,
+        sandbox: Sandbox,
+        agent: Agent,
+        gate: Gate,
+        *,
+        directory: Path,
+        hooks: Hooks = NO_HOOKS,
+        refusal: str = "",
+    ) -> None:
+        self._config = config
+        self._repository = repository
+        self._sandbox = sandbox
+        self._agent = agent
+        self._gate = gate
+        self._directory = directory
+        self._refusal = refusal
+        self._hooks = hooks
+        self._checked = False
+        self._runs = 0
+
+    def agent(
+        self, checkout: Checkout, prompt: str, *, title: str = "A test", phase: Phase = "stitch"
+    ) -> AgentRun:
+        """Let the agent work on a checkout; skips the test if that may cost money and must not.
+
+        Args:
+            prompt: what it is told, as it is; ``{output}`` of a measure is the file that it must write.
+            title: of the task, for agents that go by it.
+        """
+        if self._refusal:
+            pytest.skip(self._refusal)
+        with told(), given_back(self._repository.common_dir, ()):
+            self._check_sandbox()
+            self._agent.preflight(self._sandbox)
+            worktree = checkout.worktree
+            self._prepare(worktree)
+            directory = self._next_directory()
+            request = self._request(worktree, prompt, title, phase, directory)
+            result = self._agent.run(request, self._sandbox, Cancellation())
+            found = harvest(worktree, self._repository, self._sandbox, self._policy(), self._sandbox.owner)
+            remove_tree(worktree.tree / ".git")
+            answer = read_answer(worktree)
+        return AgentRun(
+            error=result.error,
+            text=result.text,
+            usage=result.usage,
+            seconds=result.completed.seconds,
+            transcript=request.transcript,
+            changed=found.change.paths,
+            files=self._files(found),
+            refusals=tuple(map(str, found.refusals)),
+            answer=answer.decode("utf-8", "replace") if isinstance(answer, bytes) else None,
+        )
+
+    def gate(self, checkout: Checkout) -> GateResult:
+        """Build and test what lies in a checkout, which stays as it is."""
+        with told():
+            self._check_sandbox()
+            return self._gate.run(checkout.path, self._next_directory() / "gate.log", Cancellation())
+
+    def _check_sandbox(self) -> None:
+        if not self._checked:
+            self._sandbox.preflight()
+            preflight_work_dir(self._repository, self._sandbox)
+            self._checked = True
+
+    def _next_directory(self) -> Path:
+        self._runs += 1
+        directory = self._directory / str(self._runs)
+        directory.mkdir()
+        return directory
+
+    def _prepare(self, worktree: Worktree) -> None:
+        """Give it its git again, and what a test has written to the agent."""
+        gitfile = worktree.tree / ".git"
+        remove_tree(gitfile)
+        remove_tree(worktree.output / OUTPUT)
+        with gitfile.open("x") as file:
+            file.write(f"gitdir: {worktree.git}\n")
+        if owner := self._sandbox.owner:
+            for base, directories, files in os.walk(worktree.tree):
+                for name in (*directories, *files):
+                    path = Path(base, name)
+                    if path.lstat().st_uid != owner[0]:
+                        os.chown(path, *owner, follow_symlinks=False)
+
+    def _request(
+        self, worktree: Worktree, prompt: str, title: str, phase: Phase, directory: Path
+    ) -> AgentRequest:
+        output = worktree.output / OUTPUT if phase == "measure" else None
+        task = Task(id="test", title=title) if phase == "stitch" else None
+        mounts, instructions = self._instructions(worktree)
+        return AgentRequest(
+            phase=phase,
+            task_id="test",
+            title=title,
+            attempt=1,
+            prompt=prompt.replace("{output}", str(output)) if output else prompt,
+            worktree=worktree.tree,
+            mounts=(*worktree.mounts(self._repository), *mounts),
+            system_prompt_file=instructions,
+            network=agent_network(self._config),
+            limits=agent_limits(self._config),
+            transcript=directory / "transcript.jsonl",
+            errors=directory / "stderr.txt",
+            output=output,
+            command=functools.partial(self._hooks.command, phase, task, 1),
+        )
+
+    def _instructions(self, worktree: Worktree) -> tuple[tuple[Mount, ...], str | None]:
+        """The user's own CLAUDE.md: agents do not read the one in their worktree."""
+        head = self._repository.head_commit()
+        said = self._repository.read_file(head, INSTRUCTIONS) if head else None
+        if said is None:
+            return (), None
+        path = worktree.directory / "instructions.md"
+        path.write_bytes(said)
+        return (Mount(source=path, target=str(path)),), str(path)
+
+    def _policy(self) -> Policy:
+        language = language_of(self._config, self._repository)
+        return Policy(
+            protected=protected_paths(self._config, self._repository, language),
+            allowed=tuple(self._config.allow_paths),
+            secrets=self._agent.secrets,
+            left_out=never_committed(self._config, language),
+        )
+
+    def _files(self, found: Harvest) -> dict[str, str]:
+        if not found.importable:
+            return {}
+        contents = {
+            entry.shown: self._repository.read_file(found.tree, os.fsdecode(entry.path))
+            for entry in found.change.entries
+            if entry.status != "D"
+        }
+        return {
+            path: content.decode("utf-8", "surrogateescape")
+            for path, content in contents.items()
+            if content is not None
+        }
+
+
+def make_runner(request: pytest.FixtureRequest, repository: Repository, directory: Path) -> Runner:
+    """The runner of the fixtures that it is made of."""
+    config: Config = request.getfixturevalue("cobbler_config")
+    agent: Agent = request.getfixturevalue("cobbler_runner_agent")
+    spends = request.getfixturevalue("cobbler_runner_spends")
+    refusal = f"{agent.description}: may cost money; allow it: --cobbler-live"
+    return Runner(
+        config,
+        repository,
+        request.getfixturevalue("cobbler_runner_sandbox"),
+        agent,
+        request.getfixturevalue("cobbler_runner_gate"),
+        directory=directory,
+        hooks=project_hooks(request.config, config),
+        refusal=refusal if spends and not request.config.getoption("cobbler_live") else "",
+    )

@@ -1,0 +1,115 @@
+"""The steps behind the fixtures of the plugin: one function for each fixture that a project can override."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.agents.base import Agent
+from pytest_cobbler.config import Config, load
+from pytest_cobbler.cycle.opening import open_repository
+from pytest_cobbler.cycle.parts import NESTED, make_agent, make_gate, make_sandbox
+from pytest_cobbler.cycle.starting import language_of
+from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.gate import Gate
+from pytest_cobbler.hooks import project_hooks
+from pytest_cobbler.repository.generations import Generation, active_generations, find_generation
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.trailers import landed_tasks
+from pytest_cobbler.sandbox.base import Sandbox
+from pytest_cobbler.testing.facts import ActiveGeneration, Tasks
+from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.tracker.choose import open_tracker
+
+_MARK = "t"
+"""Tells the jobs of tests from those of runs, which take each other's for leavings."""
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Let what a user can mend fail the test by its text, without a traceback."""
+    try:
+        yield
+    except CobblerError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+def read_config(path: Path) -> Config:
+    with told():
+        return load(path)
+
+
+def open_project(request: pytest.FixtureRequest, path: Path) -> Repository:
+    """The repository of the configuration at ``path``; skips where there is none to look at."""
+    if os.environ.get(NESTED):
+        pytest.skip(f"this is a job of a run ({NESTED} is set): there is no repository to look at")
+    if not path.exists():
+        pytest.skip(f"there is no {path}")
+    if not any((directory / ".git").exists() for directory in path.parents):
+        pytest.skip(f"{path.parent} is not in a git repository")
+    config: Config = request.getfixturevalue("cobbler_config")
+    with told():
+        return open_repository(config)
+
+
+def read_tasks(pytestconfig: pytest.Config, config: Config) -> Tasks:
+    with told():
+        own = project_hooks(pytestconfig, config).tracker()
+        tracker = own or open_tracker(config.tracker, config.root, config.beads_dir)
+        return Tasks(tracker.description, tuple(tracker.tasks()))
+
+
+def read_active_generation(repository: Repository, config: Config, tasks: Tasks) -> ActiveGeneration:
+    with told():
+        found = find_generation(repository, config.gen_prefix, config.generation_branch)
+        if found is None:
+            pytest.skip("no generation is active; start one: pytest --cobbler-start")
+        tip = repository.read_ref(found.ref) or found.first
+        landed = landed_tasks(repository, f"{found.first}..{tip}")
+        others = set(active_generations(repository, config.gen_prefix)) - {found.name}
+        return ActiveGeneration(
+            name=found.name,
+            base=found.base,
+            start=found.start,
+            tip=tip,
+            tasks=tuple(t for t in tasks if t.id in landed or _belongs(t, found, config, others)),
+            landed=tuple(landed.values()),
+        )
+
+
+def _belongs(task: Task, generation: Generation, config: Config, others: set[str]) -> bool:
+    if task.type != "task" or others & set(task.labels):
+        return False
+    wanted = not config.task_label or config.task_label in task.labels
+    return generation.name in task.labels or (wanted and task.status != "closed")
+
+
+def make_runner_sandbox(repository: Repository, config: Config) -> Sandbox:
+    with told():
+        return make_sandbox(config, repository, secrets.token_hex(4), _MARK)
+
+
+def make_runner_agent(pytestconfig: pytest.Config, config: Config) -> Agent:
+    with told():
+        return project_hooks(pytestconfig, config).agent() or make_agent(config, secrets.token_hex(4))
+
+
+def may_cost(pytestconfig: pytest.Config, config: Config) -> bool:
+    """claude; whatever a hook brings; and a command that is given a credential."""
+    with told():
+        if config.agent == "claude" or project_hooks(pytestconfig, config).agent():
+            return True
+        return bool(make_agent(config, "").secrets)
+
+
+def make_runner_gate(
+    pytestconfig: pytest.Config, repository: Repository, config: Config, sandbox: Sandbox
+) -> Gate:
+    with told():
+        hooks = project_hooks(pytestconfig, config)
+        return make_gate(config, language_of(config, repository), sandbox, secrets.token_hex(4), hooks.gate)
