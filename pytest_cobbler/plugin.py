@@ -25,12 +25,17 @@ if TYPE_CHECKING:
     from pytest_cobbler.testing.project import Project
     from pytest_cobbler.testing.runner import Runner
 
-ACTIONS = ("start", "generate", "demo")
+ACTIONS = ("init", "start", "generate", "demo")
 """What ``--cobbler-ACTION`` does; one at a time."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("cobbler", "AI code generation")
+    group.addoption(
+        "--cobbler-init",
+        action="store_true",
+        help="Write configuration.yaml with every key, filled in from what the repository shows.",
+    )
     group.addoption(
         "--cobbler-start",
         action="store_true",

@@ -89,7 +89,7 @@ def _go(config: Config) -> Iterator[Fault]:
     if config.language == "go" or (config.language is None and config.go_source_dirs):
         yield from faults_for_go(config)
     elif config.language is not None:
-        for key in _ONLY_GO:
+        for key in ONLY_GO:
             if key in config.model_fields_set and getattr(config, key):
                 yield Fault(key=key, message=f"does nothing with language: {config.language}")
 
@@ -151,7 +151,9 @@ def _taken(volume: Volume, config: Config) -> str:
     return ""
 
 
-_ONLY_GO = ("go_source_dirs", "main_package", "binary_name", "binary_dir", "magefiles_dir")
+ONLY_GO = ("go_source_dirs", "main_package", "binary_name", "binary_dir", "magefiles_dir")
+"""Keys that another language has no use for, and refuses."""
+
 _STATE = ("secrets_dir", "beads_dir", "cobbler_dir")
 _TRUSTED = ("measure_prompt", "stitch_prompt", "seed_files")
 _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
@@ -162,7 +164,7 @@ _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("default_token_file", "token_file"), _token_files),
     (("secrets_dir", "beads_dir", "cobbler_dir"), _directories),
     (("source_dirs", "go_source_dirs"), _source_names),
-    (("language", "module_path", "source_dirs", *_ONLY_GO), _go),
+    (("language", "module_path", "source_dirs", *ONLY_GO), _go),
     (("podman_args",), _podman_words),
     (("podman_args", "unsafe_podman_args"), _podman_arguments),
     (("podman_args", "unsafe_podman_args", *_STATE, *_TRUSTED), _volumes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import tempfile
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from pytest_cobbler.agents.credential import find_credential
 from pytest_cobbler.agents.replay import ReplayAgent
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.prompts import Phase, check_template
-from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.errors import SandboxError, UsageProblem
 from pytest_cobbler.gate import Gate
 from pytest_cobbler.languages import Language
 from pytest_cobbler.languages.base import Step
@@ -25,10 +26,17 @@ from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Capability, Job, Limits, Mount, Network, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
-from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
+from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, local_images
 
 NESTED = "COBBLER_SESSION"
 """Set for every job: a run inside a run is refused."""
+
+_IMAGES_TRIED = 5
+
+_IS_SUITABLE = """\
+command -v claude >/dev/null && command -v git >/dev/null && mkdir empty && cd empty || exit 1
+for step; do sh -c "$step" || exit 1; done
+"""
 
 
 def make_sandbox(config: Config, repository: Repository, run_id: str, mark: str = "") -> Sandbox:
@@ -48,6 +56,27 @@ def make_sandbox(config: Config, repository: Repository, run_id: str, mark: str 
         owner=job_owner(repository.root),
         arguments=config.podman_arguments,
     )
+
+
+def find_image(repository: Repository, language: Language) -> str | None:
+    """The newest local image with claude, git and what the language's own gate needs, if there is one."""
+    for image in local_images()[:_IMAGES_TRIED]:
+        sandbox = PodmanSandbox(
+            image, repository="survey", run_id=secrets.token_hex(4), owner=job_owner(repository.root)
+        )
+        scripts = [step.argv[-1] for step in language.gate()]
+        job = Job(
+            name="survey",
+            argv=("sh", "-c", _IS_SUITABLE, "sh", *scripts),
+            workdir="/tmp",
+            limits=Limits(wall=60),
+        )
+        try:
+            if sandbox.run(job).ok:
+                return image
+        except SandboxError:
+            continue  # of another machine's kind, say, or without a shell
+    return None
 
 
 def make_agent(config: Config, run_id: str, *, renew_prompts: bool = False) -> Agent:

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,7 +22,7 @@ from pytest_cobbler.sandbox.flags import flags
 from pytest_cobbler.sandbox.loopback import open_listener
 from pytest_cobbler.sandbox.stderr import ErrorTail
 
-__all__ = ["PodmanSandbox", "job_owner", "podman_environment"]
+__all__ = ["PodmanSandbox", "job_owner", "local_images", "podman_environment"]
 
 OLDEST: Final = (4, 3)
 """The oldest podman known to do all that is asked of it here."""
@@ -105,6 +106,16 @@ def job_owner(repository: Path) -> tuple[int, int] | None:
     if status.st_uid != 0:
         return status.st_uid, status.st_gid
     return NOBODY_ELSE, NOBODY_ELSE
+
+
+def local_images(program: str = "podman") -> list[str]:
+    """The names of the images that podman has, newest first; none where there is no podman that answers."""
+    if shutil.which(program) is None:
+        return []
+    command = [program, "images", "--sort=created", "--format={{.Repository}}:{{.Tag}}"]
+    said = run(command, env=podman_environment(), timeout=_ADMINISTRATION)
+    names = said.text.split() if said.ok else []
+    return [name for name in names if "<none>" not in name]
 
 
 class PodmanSandbox:

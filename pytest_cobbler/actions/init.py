@@ -1,0 +1,99 @@
+"""``--cobbler-init``: write ``configuration.yaml``, filled in from what the repository shows."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.config import load
+from pytest_cobbler.config.template import configuration_text
+from pytest_cobbler.cycle.parts import find_image
+from pytest_cobbler.cycle.survey import Survey, survey
+from pytest_cobbler.errors import ConfigurationProblem, UsageProblem
+from pytest_cobbler.invocation import FILE
+from pytest_cobbler.repository.ownership import given_back
+from pytest_cobbler.repository.repository import Repository
+
+_GATE = ("build_command", "test_command")
+
+
+def run(config: pytest.Config) -> int:
+    """Write the file at the top of the repository.
+
+    Raises:
+        CobblerError: it is there already, or there is no commit whose files could be looked at.
+    """
+    with tempfile.TemporaryDirectory(prefix="cobbler-") as work_dir:
+        # The configuration says where to work, and is not written yet.
+        repository = Repository(config.invocation_params.dir, Path(work_dir))
+        path = repository.root / FILE
+        if path.exists() or path.is_symlink():
+            raise _exists(path)
+        commit = repository.head_commit()
+        if commit is None:
+            raise UsageProblem(
+                f"{repository.root} has no commit yet, so there is nothing to look at",
+                "Commit something, if only a README: git add -A && git commit",
+            )
+        seen = survey(repository, commit)
+        found = seen.found
+        if branch := repository.head_branch():
+            found["base_branch"] = branch
+        required = [*seen.required]
+        if image := find_image(repository, seen.language):
+            found["podman_image"] = image
+        else:
+            required.append("podman_image")
+        with given_back(repository.common_dir, [path]):
+            _write(path, configuration_text(found, required))
+    sys.stdout.write("\n".join(_report(path, seen, required)) + "\n")
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        raise UsageProblem(f"cannot write {path}: {error.strerror}") from error
+
+
+def _exists(path: Path) -> UsageProblem:
+    return UsageProblem(
+        f"{path} exists already; nothing was changed", "To have it written anew, move it away first."
+    )
+
+
+def _report(path: Path, seen: Survey, required: list[str]) -> Iterator[str]:
+    yield f"Wrote {path}"
+    yield from (f"  {key}: {_shown(value)}" for key, value in seen.found.items())
+    yield from (f"  {note}" for note in seen.notes)
+    left = list(_left_to_do(path, required))
+    if left:
+        yield "To be filled in before the first run:"
+        yield from (f"  {line}" for line in left)
+    yield f"Then: git add {FILE} && git commit, and pytest --cobbler-generate --collect-only"
+
+
+def _left_to_do(path: Path, required: list[str]) -> Iterator[str]:
+    if "language" in required:
+        yield "language: go, python or none; the files do not tell"
+    if missing := [key for key in _GATE if key in required]:
+        yield f"{', '.join(missing)}: how this project is built and tested (false: not at all)"
+    try:
+        load(path)
+    except ConfigurationProblem as error:
+        yield from (error.remedy or error.cause).splitlines()
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(value.values())
+    return ", ".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,233 @@
+"""``--cobbler-init``: what it writes, and that the result is a configuration."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pytest_cobbler.config import Config, load
+from pytest_cobbler.config.template import REQUIRED
+from pytest_cobbler.errors import ConfigurationProblem
+from pytest_cobbler.testing.project import Project, RunResult
+from pytest_cobbler.testing.samples import go_sample, python_sample
+from tests.images import minimal_image, podman, python_image
+
+__all__ = ["minimal_image", "python_image"]
+
+Init = Callable[..., RunResult]
+
+
+@pytest.fixture
+def project(cobbler_project: Project) -> Project:
+    """Without a configuration."""
+    (cobbler_project.path / "configuration.yaml").unlink()
+    cobbler_project.commit("No configuration")
+    return cobbler_project
+
+
+@pytest.fixture
+def init(project: Project, tmp_path: Path) -> Init:
+    """Run it where there is git, and no podman."""
+    git = shutil.which("git")
+    assert git
+    (tmp_path / "git").symlink_to(git)
+
+    def init(files: dict[str, str] | None = None) -> RunResult:
+        if files is not None:
+            project.write(files)
+            project.commit("Files")
+        return project.run("--cobbler-init", env={"PATH": str(tmp_path)})
+
+    return init
+
+
+def written(project: Project) -> str:
+    return (project.path / "configuration.yaml").read_text("utf-8")
+
+
+def complaints(project: Project) -> set[str]:
+    """The keys that the configuration is refused for."""
+    try:
+        load(project.path / "configuration.yaml")
+    except ConfigurationProblem as error:
+        lines = (error.remedy or error.cause).splitlines()
+        return {line.split(": ")[1] for line in lines}
+    return set()
+
+
+def marked(project: Project) -> set[str]:
+    """The keys below a comment that says that they are required."""
+    lines = written(project).splitlines()
+    marks = [number for number, line in enumerate(lines) if line.startswith(f"# {REQUIRED}")]
+    return {lines[number + 1].removesuffix(":") for number in marks}
+
+
+def fill_in(project: Project, key: str, value: str) -> None:
+    path = project.path / "configuration.yaml"
+    path.write_text(written(project).replace(f"\n{key}:\n", f"\n{key}: {value}\n"), encoding="utf-8")
+
+
+def test_a_go_project_needs_an_image_and_nothing_else(project: Project, init: Init) -> None:
+    result = init(go_sample())
+    assert (result.ret, result.errlines) == (0, [])
+    assert complaints(project) == marked(project) == {"podman_image"}
+    fill_in(project, "podman_image", "localhost/agent")
+    config = load(project.path / "configuration.yaml")
+    assert (config.language, config.module_path) == ("go", "example.com/calculator")
+    assert [path.name for path in config.sources] == ["cmd", "internal"]
+    assert (str(config.binary), config.base_branch) == ("bin/calculator", "main")
+    assert config.spec_globs == {"readme": "README.md", "docs": "docs/**/*.md"}
+
+
+def test_a_python_project_needs_an_image_and_nothing_else(project: Project, init: Init) -> None:
+    result = init(python_sample())
+    assert (result.ret, result.errlines) == (0, [])
+    assert complaints(project) == marked(project) == {"podman_image"}
+    fill_in(project, "podman_image", "localhost/agent")
+    config = load(project.path / "configuration.yaml")
+    assert (config.language, config.module_path, config.base_branch) == ("python", "calculator", "main")
+    result.stdout.fnmatch_lines(
+        [
+            f"Wrote {project.path}/configuration.yaml",
+            "  language: python",
+            "  source_dirs: calculator, tests",
+            "To be filled in before the first run:",
+            "  configuration.yaml:*: podman_image: required: *",
+            "Then: git add configuration.yaml*",
+        ]
+    )
+
+
+def test_something_else_needs_its_gate_too(project: Project, init: Init) -> None:
+    result = init({"main.c": "int main(void) { return 0; }\n"})
+    assert marked(project) == {"podman_image", "build_command", "test_command"}
+    assert complaints(project) == {"podman_image"}
+    result.stdout.fnmatch_lines(["  build_command, test_command: how this project is built and tested*"])
+
+
+def test_go_files_without_a_module_need_its_path(project: Project, init: Init) -> None:
+    init({"add/add.go": "package add\n"})
+    assert complaints(project) == marked(project) == {"podman_image", "module_path"}
+
+
+def test_every_key_is_there_with_what_it_means_and_its_default(project: Project, init: Init) -> None:
+    init(go_sample())
+    fill_in(project, "podman_image", "localhost/agent")
+    text = written(project)
+    for key, field in Config.model_fields.items():
+        assert f"{field.description}\n{key}:" in text
+    found = {"language", "module_path", "source_dirs", "main_package", "binary_name", "spec_globs"}
+    same = Config.model_fields.keys() - found - {"podman_image", "base_branch"}
+    bare = Config.model_validate({}, context=project.path / "configuration.yaml")
+    config = load(project.path / "configuration.yaml")
+    assert {key for key in same if getattr(config, key) != getattr(bare, key)} == set()
+
+
+def test_it_is_a_configuration_that_a_run_takes(project: Project, init: Init) -> None:
+    init(python_sample())
+    fill_in(project, "podman_image", "localhost/agent")
+    result = project.run("--cobbler-generate", "--collect-only")
+    result.stdout.fnmatch_lines(["*<MeasureItem cycle-1>*"])
+    assert result.ret == 0
+
+
+def test_names_of_every_kind_can_be_written_down(project: Project, init: Init) -> None:
+    init(
+        {"pkg: #1/__init__.py": "", "Ünï cödé/__init__.py": "", "tests/test_it.py": "", "~x/__init__.py": ""}
+    )
+    fill_in(project, "podman_image", "localhost/agent")
+    config = load(project.path / "configuration.yaml")
+    assert {path.name for path in config.sources} == {"pkg: #1", "Ünï cödé", "tests"}
+
+
+def test_it_lies_at_the_top_wherever_one_stands(project: Project, init: Init) -> None:
+    project.write({"docs/deep/a.md": ""})
+    project.commit("Docs")
+    top = project.path
+    project.path = top / "docs" / "deep"
+    assert init().ret == 0
+    assert [path.parent for path in top.rglob("configuration.yaml")] == [top]
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_nothing_is_overwritten(project: Project, init: Init, kind: str) -> None:
+    path = project.path / "configuration.yaml"
+    if kind == "file":
+        path.write_text("mine\n")
+    else:
+        path.symlink_to("elsewhere.yaml")
+    result = init()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {path} exists already; nothing was changed", "*move it away*"])
+    assert kind == "link" or path.read_text() == "mine\n"
+    assert not (project.path / "elsewhere.yaml").exists()
+
+
+def test_nothing_else_is_changed(project: Project, init: Init) -> None:
+    project.write(python_sample())
+    project.commit("Sample")
+    refs = project.git("for-each-ref")
+    init()
+    assert project.git("for-each-ref") == refs
+    assert project.git("status", "--porcelain", "--ignored") == "?? configuration.yaml\n"
+
+
+def test_a_repository_without_a_file_is_told_what_is_missing(project: Project, init: Init) -> None:
+    project.git("rm", "-rq", ".")
+    project.commit("Nothing")
+    result = init()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["  language: go, python or none; the files do not tell"])
+    assert marked(project) == {"language", "podman_image", "build_command", "test_command"}
+
+
+def test_a_repository_without_a_commit_is_told_to_make_one(project: Project, init: Init) -> None:
+    project.git("update-ref", "-d", "refs/heads/main")
+    result = init()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *project has no commit yet, so there is*", "Commit something*"])
+    assert not (project.path / "configuration.yaml").exists()
+
+
+def test_a_directory_without_a_repository_is_told_to_make_one(project: Project, init: Init) -> None:
+    (project.path / ".git").rename(project.directory / "elsewhere")
+    result = init()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *project is not in a git repository", "Make one: git init*"])
+
+
+def test_a_detached_head_leaves_the_base_to_be_chosen(project: Project, init: Init) -> None:
+    project.git("checkout", "--quiet", "--detach")
+    assert init().ret == 0
+    assert yaml.safe_load(written(project))["base_branch"] is None
+
+
+@pytest.fixture
+def images(minimal_image: str, python_image: str) -> Iterator[tuple[str, str]]:
+    """Two images with something called claude: one with Python, and a newer one without."""
+    made = []
+    for base in (python_image, minimal_image):
+        name = f"localhost/cobbler-test-init-{uuid.uuid4().hex[:8]}"
+        container = podman("create", "--pull=never", base, "true")
+        podman("cp", shutil.which("true") or "", f"{container}:/usr/bin/claude")
+        podman("commit", "--quiet", container, name)
+        podman("rm", container)
+        made.append(name)
+    yield made[0], made[1]
+    podman("rmi", *made)
+
+
+def test_the_newest_image_that_has_what_is_needed_is_taken(project: Project, images: tuple[str, str]) -> None:
+    project.write(python_sample())
+    project.commit("Sample")
+    result = project.run("--cobbler-init")
+    assert result.ret == 0
+    with_python, without = images
+    assert yaml.safe_load(written(project))["podman_image"].startswith(with_python)
+    assert (complaints(project), marked(project)) == (set(), set())
+    assert without not in written(project)
