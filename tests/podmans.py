@@ -14,7 +14,7 @@ import pytest
 
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, podman_environment
 
-__all__ = ["Podman", "open_to_others", "own_podman", "rootless_podman"]
+__all__ = ["Podman", "hand_over", "open_to_others", "own_podman", "rootless_podman", "rootless_user"]
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,23 @@ def own_podman(busybox_image: str) -> Podman:
     return Podman("podman", podman_environment(), job_owner(Path(__file__)))
 
 
-@pytest.fixture(scope="session")
-def rootless_podman(
-    own_podman: Podman, minimal_image: str, tmp_path_factory: pytest.TempPathFactory
-) -> Podman:
-    """The podman of an ordinary user, called by root."""
+def rootless_user() -> pwd.struct_passwd:
+    """The account that ``COBBLER_TEST_ROOTLESS`` names; without it the test is skipped."""
     name = os.environ.get("COBBLER_TEST_ROOTLESS", "")
     if not name:
         pytest.skip(
             "needs COBBLER_TEST_ROOTLESS, the name of a user with lines in /etc/subuid and /etc/subgid"
         )
-    user = pwd.getpwnam(name)
+    return pwd.getpwnam(name)
+
+
+@pytest.fixture(scope="session")
+def rootless_podman(
+    own_podman: Podman, minimal_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Podman:
+    """The podman of an ordinary user, called by root."""
+    user = rootless_user()
+    name = user.pw_name
     # The same place in every session: what podman keeps there belongs to the user, not to the session.
     runtime = Path(tempfile.gettempdir(), f"cobbler-rootless-{user.pw_uid}")
     runtime.mkdir(mode=0o700, exist_ok=True)
@@ -74,7 +80,7 @@ def rootless_podman(
         environment["CONTAINERS_CONF"] = str(readable)
     os.chown(runtime, user.pw_uid, user.pw_gid)
     rootless = Podman(str(program), environment, None)
-    _hand_over(minimal_image, own_podman, rootless, runtime)
+    hand_over(minimal_image, own_podman, rootless)
     return rootless
 
 
@@ -85,10 +91,12 @@ def open_to_others(directory: Path) -> None:
             path.chmod(path.stat().st_mode | 0o011)
 
 
-def _hand_over(image: str, giver: Podman, taker: Podman, directory: Path) -> None:
+def hand_over(image: str, giver: Podman, taker: Podman) -> None:
+    """Let ``taker``, a rootless podman, have an image of ``giver``."""
     looked = subprocess.run([taker.program, "image", "exists", image], env=taker.environment, cwd="/")
     if looked.returncode != 0:
-        archive = directory / "image.tar"
+        archive = Path(taker.environment["XDG_RUNTIME_DIR"], "image.tar")
+        archive.unlink(missing_ok=True)
         giver("save", "--quiet", f"--output={archive}", image)
         archive.chmod(0o644)
         taker("load", "--quiet", f"--input={archive}")

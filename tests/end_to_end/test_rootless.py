@@ -1,0 +1,50 @@
+"""The whole way as an ordinary user with rootless podman.
+
+Whoever runs the tests without being root has that in every test.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.images import busybox_image, minimal_image, python_image
+from tests.ordinary_user import OrdinaryUser, ordinary_user
+from tests.podmans import own_podman, rootless_podman
+
+__all__ = [
+    "busybox_image",
+    "minimal_image",
+    "ordinary_user",
+    "own_podman",
+    "python_image",
+    "rootless_podman",
+]
+
+TESTS = (
+    "test_claude.py::test_generation_with_the_real_claude[python-bd]",
+    "test_credential.py::test_the_credential_is_used_and_nowhere_to_be_found[key in the environment]",
+)
+"""A generation with bd; an agent that looks for the key, and the embedded store."""
+
+
+def test_an_ordinary_user_generates_keeps_the_key_and_owns_everything(ordinary_user: OrdinaryUser) -> None:
+    """One run, since it takes a while; what it left is looked at by the functions below."""
+    result = ordinary_user.pytest(*(f"tests/end_to_end/{name}" for name in TESTS))
+    assert result.returncode == 0, result.stdout
+    assert f" {len(TESTS)} passed in " in result.stdout
+    left = ordinary_user.directory / "tests"
+    everything_is_the_users(left, ordinary_user.account.pw_uid)
+    the_user_can_remove_everything(left, ordinary_user)
+
+
+def everything_is_the_users(left: Path, uid: int) -> None:
+    paths = list(left.rglob("*"))
+    names = {path.name for path in paths}
+    assert {".git", ".beads", ".cobbler", "work", "issues.jsonl", "transcript.jsonl"} <= names
+    assert {path for path in paths if path.lstat().st_uid != uid} == set()
+
+
+def the_user_can_remove_everything(left: Path, user: OrdinaryUser) -> None:
+    removed = user.run("rm", "-rf", str(left))
+    assert removed.returncode == 0, removed.stdout
+    assert not left.exists()
