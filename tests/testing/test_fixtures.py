@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from pytest_cobbler.config import load
+from pytest_cobbler.cycle.opening import open_repository
+from pytest_cobbler.cycle.parts import make_sandbox
+from pytest_cobbler.sandbox.base import Job
 from pytest_cobbler.testing.facts import Tasks
 from pytest_cobbler.testing.project import Project
+from pytest_cobbler.testing.steps import make_runner_sandbox
 from pytest_cobbler.tracker.base import Task
 from tests.images import claude_volume, minimal_image
 from tests.scripted_api import ScriptedApi, text, tool, turn
@@ -205,6 +210,21 @@ def test_claude_is_run_when_it_may_spend(
     result.stdout.fnmatch_lines(["SKIPPED * agent: claude: may cost money; allow it: --cobbler-live"])
     assert api.requests == []
     project.run("--cobbler-live", env=api.environment).assert_outcomes(passed=2)
+
+
+def test_a_run_that_begins_leaves_the_jobs_of_tests_alone(project: Project, tmp_path: Path) -> None:
+    config = load(project.path / "configuration.yaml")
+    repository = open_repository(config)
+    swept: list[str] = []
+
+    def begin_a_run(line: bytes) -> None:
+        swept.extend(make_sandbox(config, repository, "later").sweep())
+        (tmp_path / "go").touch()
+
+    wait = 'echo begun; until [ -e "$1" ]; do sleep 0.05; done'
+    job = Job(name="x", argv=("sh", "-c", wait, "sh", str(tmp_path / "go")), workdir="/", on_line=begin_a_run)
+    assert make_runner_sandbox(repository, config).run(job).ok
+    assert swept == []
 
 
 def test_an_agent_of_a_hook_may_spend(project: Project) -> None:
