@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from pytest_cobbler.testing.project import Project
     from pytest_cobbler.testing.runner import Runner
 
-ACTIONS = ("init", "start", "generate", "demo")
+ACTIONS = ("init", "start", "generate", "resume", "demo")
 """What ``--cobbler-ACTION`` does; one at a time."""
+
+SESSIONS = (["generate"], ["resume"])
+"""The actions that are sessions of items."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,6 +48,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cobbler-generate",
         action="store_true",
         help="Finish open tasks, then run measure and stitch cycles; starts a generation if none is active.",
+    )
+    group.addoption(
+        "--cobbler-resume",
+        action="store_true",
+        help="As --cobbler-generate, on a generation that is there already: never starts one.",
     )
     group.addoption(
         "--cobbler-demo",
@@ -86,7 +94,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         from pytest_cobbler.actions.guard import refuse_untrusted_checkout
 
         refuse_untrusted_checkout(early_config)
-    if actions == ["generate"]:
+    if actions in SESSIONS:
         from pytest_cobbler.session.surroundings import stop_coverage
 
         stop_coverage(early_config)
@@ -97,15 +105,16 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cobbler_measure: an item in which an agent proposes tasks.")
     config.addinivalue_line("markers", "cobbler_stitch(task): an item in which an agent does a task.")
-    if chosen_actions(config.option) == ["generate"] and not only_asks(config.option):
+    actions = chosen_actions(config.option)
+    if actions in SESSIONS and not only_asks(config.option):
         from pytest_cobbler.session.plugin import register
 
-        register(config)
+        register(config, actions[0])
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     actions = chosen_actions(config.option)
-    if not actions or actions == ["generate"] or only_asks(config.option):
+    if not actions or actions in SESSIONS or only_asks(config.option):
         return None
     from pytest_cobbler.actions import run
 

@@ -98,6 +98,7 @@ def open_run(
     *,
     freed: Callable[[], None],
     hooks: Hooks = NO_HOOKS,
+    command: str = "pytest --cobbler-generate",
     start_new: bool = True,
     record: Path | None = None,
     cancellation: Cancellation | None = None,
@@ -107,6 +108,7 @@ def open_run(
     Args:
         freed: called when a slot for an agent becomes free.
         hooks: what the project changes.
+        command: what others are told that wait for this run.
         start_new: start a generation if none is active.
         record: a directory in which to keep what agents do.
 
@@ -117,13 +119,13 @@ def open_run(
         raise UsageProblem("this is a run inside a run", f"Unset {NESTED} if that is meant.")
     repository = open_repository(config)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(run_lock(repository.common_dir, "pytest --cobbler-generate"))
+        stack.enter_context(run_lock(repository.common_dir, command))
         ours = (config.cobbler_dir, config.beads_dir, *_below(repository.root, record))
         stack.enter_context(given_back(repository.common_dir, ours))
         identity = repository.identity()
         generation = find_generation(repository, config.gen_prefix, config.generation_branch)
         if generation is None and not start_new:
-            raise RepositoryError("no generation is active", "Start one: pytest --cobbler-start")
+            raise _no_generation()
         if generation:
             _refuse_checked_out(repository, generation)
         base = None if generation else find_base(config, repository)
@@ -216,10 +218,18 @@ def open_run(
         yield Opened(run=run, selection=selection, started=base is not None, recovered=tuple(recovered))
 
 
-def look(config: Config, hooks: Hooks = NO_HOOKS) -> tuple[Generation | None, Selection]:
-    """What a run would take on, changing nothing."""
+def look(
+    config: Config, hooks: Hooks = NO_HOOKS, *, start_new: bool = True
+) -> tuple[Generation | None, Selection]:
+    """What a run would take on, changing nothing.
+
+    Raises:
+        CobblerError: it would take on nothing; with ``start_new=False`` also because no generation is active.
+    """
     repository = open_repository(config)
     generation = find_generation(repository, config.gen_prefix, config.generation_branch)
+    if generation is None and not start_new:
+        raise _no_generation()
     tracker = hooks.tracker() or open_tracker(config.tracker, config.root, config.beads_dir)
     tasks = tracker.tasks()
     landed = {}
@@ -247,6 +257,10 @@ def choose(
         left_out=left_out,
         limit=config.max_issues,
     )
+
+
+def _no_generation() -> RepositoryError:
+    return RepositoryError("no generation is active", "Start one: pytest --cobbler-start")
 
 
 def _refuse_checked_out(repository: Repository, generation: Generation) -> None:

@@ -1,4 +1,4 @@
-"""The generation session: registered only with ``--cobbler-generate``; its hooks delegate."""
+"""The generation session: registered with ``--cobbler-generate`` and ``-resume`` only; its hooks delegate."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path, overrides, record_directory
+from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.session.loop import NOT_ASKED, Events, Loop, ended_by_signals
 from pytest_cobbler.session.nodes import (
     STATE,
@@ -39,20 +40,23 @@ _WORDS: Mapping[str, tuple[str, str, dict[str, bool]]] = {
 }
 
 
-def register(config: pytest.Config) -> None:
+def register(config: pytest.Config, action: str) -> None:
     """Make this pytest session a generation session.
+
+    Args:
+        action: ``generate``, or ``resume``, which never starts a generation.
 
     Raises:
         pytest.UsageError: the configuration or the command line is wrong.
     """
     if hasattr(config, "workerinput"):
-        raise pytest.UsageError("--cobbler-generate does not run in a worker of pytest-xdist")
+        raise pytest.UsageError(f"--cobbler-{action} does not run in a worker of pytest-xdist")
     try:
-        path = configuration_path(config, "--cobbler-generate")
+        path = configuration_path(config, f"--cobbler-{action}")
         settings = load(path, overrides(config))
     except CobblerError as error:
         raise pytest.UsageError(str(error)) from error
-    session = GenerationSession(config, path, settings)
+    session = GenerationSession(config, action, path, settings)
     config.stash[STATE] = session
     config.pluginmanager.register(session, "cobbler-generation")
 
@@ -60,8 +64,9 @@ def register(config: pytest.Config) -> None:
 class GenerationSession:
     """The state of one generation session and pytest's hooks on it."""
 
-    def __init__(self, config: pytest.Config, path: Path, settings: Config) -> None:
+    def __init__(self, config: pytest.Config, action: str, path: Path, settings: Config) -> None:
         self.config = config
+        self._action = action
         self.path = path
         self.settings = settings
         self._hooks = project_hooks(config, settings)
@@ -89,11 +94,18 @@ class GenerationSession:
         for argument in config.args:
             if (here / argument.split("::")[0]).resolve() != self.path:
                 takes = f"{self.path.name}, {self.path.name}::measure or {self.path.name}::stitch[::ID]"
-                raise pytest.UsageError(f"--cobbler-generate takes {takes}, not {argument}")
+                raise pytest.UsageError(f"--cobbler-{self._action} takes {takes}, not {argument}")
 
     @property
     def _starts_nothing(self) -> bool:
         return any(self.config.getoption(name, False) for name in ("collectonly", "setuponly", "setupplan"))
+
+    @property
+    def _starts_new(self) -> bool:
+        return self._action != "resume"
+
+    def _look(self) -> tuple[Generation | None, Selection]:
+        return look(self.settings, self._hooks, start_new=self._starts_new)
 
     @property
     def run(self) -> Run:
@@ -108,16 +120,21 @@ class GenerationSession:
         try:
             self.config.pluginmanager.check_pending()  # as pytest does, but when we have begun already
             if self._starts_nothing:
-                generation, self._selection = look(self.settings, self._hooks)
+                generation, self._selection = self._look()
                 self.generation_name = generation.name if generation else ""
             else:
                 with ended_by_signals():
                     if any("::" in argument for argument in self.config.args):
-                        plan = look(self.settings, self._hooks)[1]
+                        plan = self._look()[1]
                         self._refuse_unknown_items(plan, maybe=plan.waiting)
                     record = record_directory(self.config)
                     opening = open_run(
-                        self.settings, freed=self._events.wake, hooks=self._hooks, record=record
+                        self.settings,
+                        freed=self._events.wake,
+                        hooks=self._hooks,
+                        record=record,
+                        command=f"pytest --cobbler-{self._action}",
+                        start_new=self._starts_new,
                     )
                     self._opened = self._stack.enter_context(opening)
                 self._selection = self._opened.selection
@@ -144,7 +161,7 @@ class GenerationSession:
                 why = why_not.get(name.removeprefix("stitch::"), "")
                 raise UsageProblem(
                     f"not found: {argument}{f' ({why})' if why else ''}",
-                    "See what there is: --cobbler-generate --collect-only",
+                    f"See what there is: --cobbler-{self._action} --collect-only",
                 )
 
     @pytest.hookimpl(tryfirst=True)
@@ -268,7 +285,7 @@ class GenerationSession:
             return
         from pytest_cobbler.session.texts import all_deselected, summary
 
-        lines = summary(self.run, self._selection, self._items, self._failures)
+        lines = summary(self._opened, self._selection, self._items, self._failures)
         if self._deselected and not self._items:
             lines.append(all_deselected(self._deselected, selecting_addopts(self.config)))
         terminalreporter.section("cobbler", "-")

@@ -34,8 +34,12 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
         lines.append(f"credential: handed to the agent, which can read it{keeps}")
     lines += [f"given away: {what}" for what in config.given_away]
     lines += turned_off
-    lines += [f"recovered: {line}" for line in opened.recovered]
+    lines += _recovered(opened)
     return lines + _not_taken(opened.selection)
+
+
+def _recovered(opened: Opened) -> list[str]:
+    return [f"recovered: {line}" for line in opened.recovered]
 
 
 def _network(run: Run, config: Config) -> str:
@@ -53,8 +57,11 @@ def plan(generation: str, selection: Selection) -> list[str]:
     return [f"cobbler: {generation or 'no generation yet'}, nothing is started", *_not_taken(selection)]
 
 
-def summary(run: Run, selection: Selection, items: Sequence[AgentItem], failures: Iterable[str]) -> list[str]:
+def summary(
+    opened: Opened, selection: Selection, items: Sequence[AgentItem], failures: Iterable[str]
+) -> list[str]:
     """The lines of the run's summary."""
+    run = opened.run
     outcomes = [item.outcome for item in items if item.outcome]
     counts = Counter(str(item.outcome.verdict) for item in items if item.outcome and item.task_id)
     said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
@@ -71,6 +78,7 @@ def summary(run: Run, selection: Selection, items: Sequence[AgentItem], failures
     for item in items:
         if isinstance(item, MeasureItem) and item.left:
             lines.append(f"{item.name} proposed more (max_issues): {_named(map(plain, item.left))}")
+    lines += _recovered(opened)
     lines += _not_taken(selection)
     lines += failures
     lines.append(f"transcripts: {run.directory}")

@@ -1,0 +1,70 @@
+"""``--cobbler-resume``: ``--cobbler-generate`` on a generation that is there already."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.invariants import check
+from pytest_cobbler.testing.project import Project
+from tests.session.builders import WRITES_A_FILE, came_to, seed, task
+
+
+@pytest.mark.parametrize("options", [(), ("--collect-only",)])
+def test_without_a_generation_nothing_is_started(cobbler_project: Project, options: tuple[str, ...]) -> None:
+    result = cobbler_project.run("--cobbler-resume", *options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert [line for line in result.errlines if line] == [
+        "ERROR: no generation is active",
+        "Start one: pytest --cobbler-start",
+    ]
+    assert cobbler_project.generation is None
+
+
+def test_of_several_generations_one_is_to_be_named(cobbler_project: Project) -> None:
+    cobbler_project.run("--cobbler-start")
+    cobbler_project.run("--cobbler-start")
+    result = cobbler_project.run("--cobbler-resume")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: several generations are active: generation-*, generation-*"])
+
+
+def test_it_goes_on_where_a_dead_run_was_and_says_in_the_summary_what_it_found(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
+    begun = cobbler_project.directory / "begun"
+    cobbler_agent.otherwise().runs(WRITES_A_FILE)
+    cobbler_agent.task("p-a").writes("first.txt", "1\n").runs(f"touch {begun}").sleeps(300)
+    cobbler_agent.task("p-a", attempt=2).runs("cat first.txt").writes("second.txt", "2\n")
+    cobbler_agent.measure().writes_tasks([{"title": "New"}])
+    seed(cobbler_project, task("p-a"), task("p-b", "p-a"))
+    running = cobbler_project.start("--cobbler-generate")
+    running.wait_until(begun.exists)
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+
+    result = cobbler_project.run("--cobbler-resume", "-q")
+
+    assert result.ret == 0
+    assert list(came_to(result).items())[:2] == [("stitch::p-a", "landed"), ("stitch::p-b", "landed")]
+    summary = result.outlines[next(n for n, line in enumerate(result.outlines) if "- cobbler -" in line) :]
+    kept = f"refs/cobbler/attempts/{cobbler_project.generation}/p-a/1"
+    assert f"recovered: kept the work on p-a as {kept}" in summary
+    assert "recovered: released p-a" in summary
+    assert check(cobbler_project, result) == []
+
+
+def test_others_are_told_who_has_the_repository(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
+    at_work = cobbler_agent.directory / "at-work"
+    cobbler_agent.task("p-a").runs(f"touch {at_work}; sleep 60")
+    seed(cobbler_project, task("p-a"))
+    cobbler_project.run("--cobbler-start")
+    running = cobbler_project.start("--cobbler-resume")
+    running.wait_until(at_work.exists)
+    result = cobbler_project.run("--cobbler-generate")
+    result.stderr.fnmatch_lines([f"ERROR: *pytest --cobbler-resume, process {running.pid} on *"])
