@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,14 @@ from tests.test_docs import ROOT, section
 PAGE = (ROOT / "docs" / "ci.md").read_text("utf-8")
 INSTALLS = ("sudo ", "pip ", "podman ", "python3 -m venv ")
 """Commands that get what a runner lacks; the rest of a recipe is run here."""
+KILL = """
+up=$$
+until tr '\\0' ' ' </proc/$up/cmdline | grep -q '[j]unit-xml'; do
+  up=$(awk '/^PPid/ {print $2}' /proc/$up/status)
+done
+kill -KILL $up
+"""
+"""An agent of no sandbox that kills the pytest it belongs to."""
 
 
 def recipe(title: str) -> Any:
@@ -119,8 +128,6 @@ def runner(request: pytest.FixtureRequest, cobbler_project: Project, cobbler_age
     cobbler_agent.task("Slow", attempt=2).edits("lib/slow.txt", "wrong", "right")
     runner: Runner = request.param(cobbler_project)
     cobbler_project.git("clone", "--quiet", "--bare", str(cobbler_project.path), str(runner.remote))
-    # As forges have it.
-    cobbler_project.git("-C", str(runner.remote), "config", "receive.advertisePushOptions", "true")
     return runner
 
 
@@ -149,6 +156,18 @@ def test_a_fresh_clone_goes_on_from_what_a_red_job_has_pushed(runner: Runner) ->
     assert [commit.title for commit in project.landed()] == ["Good", "Slow"]
     assert kept(project) == [], "an attempt that has landed goes from the remote, too"
     assert "closed" in project.files("refs/cobbler/tracker")["issues.jsonl"]
+
+
+def test_a_fresh_clone_goes_on_from_what_a_killed_pytest_had_made(
+    runner: Runner, cobbler_agent: StandInAgent
+) -> None:
+    project = runner.project
+    cobbler_agent.task("Slow").runs(KILL)
+    assert runner.job() == 128 + signal.SIGKILL
+    assert project.task("Slow").status == "open"
+
+    assert runner.job() == pytest.ExitCode.OK
+    assert sorted(commit.title for commit in project.landed()) == ["Good", "Slow"]
 
 
 def test_jobs_without_a_task_are_green(runner: Runner) -> None:
