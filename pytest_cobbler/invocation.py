@@ -47,6 +47,11 @@ def record_directory(config: pytest.Config) -> Path | None:
     return (config.invocation_params.dir / given).resolve()
 
 
+def wants_json(config: pytest.Config) -> bool:
+    """Whether a table is to be printed as JSON."""
+    return bool(config.getoption("cobbler_format") == "json")
+
+
 def overrides(config: pytest.Config) -> dict[str, object]:
     """Keys that options set for this run."""
     names = {"cycles": "cobbler_cycles", "jobs": "cobbler_jobs", "max_issues": "cobbler_max_issues"}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_cobbler.testing.project import Project
     from pytest_cobbler.testing.runner import Runner
 
-ACTIONS = ("init", "start", "generate", "resume", "demo")
+ACTIONS = ("init", "start", "generate", "resume", "list", "switch", "demo")
 """What ``--cobbler-ACTION`` does; one at a time."""
 
 SESSIONS = (["generate"], ["resume"])
@@ -55,6 +55,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="As --cobbler-generate, on a generation that is there already: never starts one.",
     )
     group.addoption(
+        "--cobbler-list", action="store_true", help="List the generations, with their state, tasks and money."
+    )
+    group.addoption(
+        "--cobbler-switch",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="Choose the generation that commands work on; without a name: list them.",
+    )
+    group.addoption(
         "--cobbler-demo",
         action="store_true",
         help="Run a whole cycle on a sample project with recorded agents: no key, podman or bd needed.",
@@ -63,6 +73,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cobbler-cycles", type=int, metavar="N", help="Cycles of this run (0: only open tasks)."
     )
     group.addoption("--cobbler-jobs", type=int, metavar="N", help="Agents at once in this run.")
+    group.addoption(
+        "--cobbler-format",
+        choices=("table", "json"),
+        help="How --cobbler-list prints: a table (the default), or JSON.",
+    )
     group.addoption(
         "--cobbler-record",
         metavar="DIR",
@@ -123,7 +138,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 def chosen_actions(options: argparse.Namespace) -> list[str]:
     """The actions asked for; before all options are parsed they stand in ``known_args_namespace`` only."""
-    return [action for action in ACTIONS if getattr(options, f"cobbler_{action}", False)]
+    return [action for action in ACTIONS if getattr(options, f"cobbler_{action}", None) not in (None, False)]
 
 
 def only_asks(options: argparse.Namespace) -> bool:

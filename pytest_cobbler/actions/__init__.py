@@ -9,6 +9,9 @@ import pytest
 
 from pytest_cobbler.errors import CobblerError
 
+_FORMATTED = ("list", "switch")
+"""Actions whose output is a table, or JSON."""
+
 
 def run(config: pytest.Config, actions: Sequence[str]) -> int:
     """Carry out the one action asked for; its exit code.
@@ -23,6 +26,8 @@ def run(config: pytest.Config, actions: Sequence[str]) -> int:
         raise pytest.UsageError(f"--collect-only does not go with --cobbler-{actions[0]}, which has no items")
     if config.getoption("cobbler_record", None) is not None:
         raise pytest.UsageError(f"--cobbler-record goes with --cobbler-generate, not --cobbler-{actions[0]}")
+    if config.getoption("cobbler_format", None) is not None and actions[0] not in _FORMATTED:
+        raise pytest.UsageError(f"--cobbler-format does not go with --cobbler-{actions[0]}")
     module = import_module(f"pytest_cobbler.actions.{actions[0]}")
     try:
         return int(module.run(config))

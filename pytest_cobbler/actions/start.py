@@ -37,7 +37,7 @@ def _say(generation: Generation, active: list[str]) -> None:
     if len(active) > 1:
         lines += [
             f"Active generations: {', '.join(active)}.",
-            f"Name the one to work on in configuration.yaml: generation_branch: {generation.name}",
+            f"Choose the one to work on: pytest --cobbler-switch {generation.name}",
         ]
     lines.append("Next: pytest --cobbler-generate")
     sys.stdout.write("\n".join(lines) + "\n")

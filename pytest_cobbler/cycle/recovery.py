@@ -144,7 +144,7 @@ def _record(repository: Repository, landed: Landed) -> Record:
     def tokens(kind: str) -> int:
         return int(said.get(f"Cobbler-Tokens-{kind}", "0"))
 
-    cost = said.get("Cobbler-Cost-USD")
+    cost = said.get(trailers.COST)
     return Record(
         attempts=1,
         usage=Usage(

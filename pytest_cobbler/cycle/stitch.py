@@ -298,7 +298,7 @@ class Stitching:
             trailers.RUN: self._run.claim.run,
         }
         if usage.cost_usd is not None:
-            said["Cobbler-Cost-USD"] = f"{usage.cost_usd:.6f}"
+            said[trailers.COST] = f"{usage.cost_usd:.6f}"
         for kind in ("input", "output", "cache_read", "cache_write"):
             if tokens := getattr(usage, f"tokens_{kind}"):
                 said[f"Cobbler-Tokens-{kind.replace('_', '-').title()}"] = tokens

@@ -67,19 +67,40 @@ def find_generation(repository: Repository, prefix: str, chosen: str | None) -> 
                 f"generation_branch: no branch {chosen}", f"Generations in this repository: {known}."
             )
         return read_generation(repository, chosen)
-    switched = repository.refs.run("symbolic-ref", "--quiet", ACTIVE_REF, accepted=(0, 1)).text.strip()
-    if switched.removeprefix("refs/heads/") in active:
-        return read_generation(repository, switched.removeprefix("refs/heads/"))
+    switched = chosen_generation(repository)
+    if switched in active:
+        return read_generation(repository, switched)
     if len(active) > 1:
         raise RepositoryError(
             f"several generations are active: {', '.join(active)}",
-            "Name one in configuration.yaml: generation_branch: NAME",
+            "Choose one: pytest --cobbler-switch NAME, or in configuration.yaml generation_branch: NAME",
         )
     return read_generation(repository, next(iter(active))) if active else None
 
 
-def read_generation(repository: Repository, name: str) -> Generation:
-    """What the commits of branch ``name`` say of the generation.
+def chosen_generation(repository: Repository) -> str | None:
+    """The branch that was chosen by ``choose_generation``; it may be gone."""
+    said = repository.refs.run("symbolic-ref", "--quiet", ACTIVE_REF, accepted=(0, 1)).text.strip()
+    return said.removeprefix("refs/heads/") or None
+
+
+def choose_generation(repository: Repository, prefix: str, name: str) -> Generation:
+    """Have commands work on the generation with this branch.
+
+    Raises:
+        RepositoryError: there is none.
+    """
+    active = active_generations(repository, prefix)
+    if name not in active:
+        known = f"Choose one of {', '.join(active)}." if active else "There is none: pytest --cobbler-start"
+        raise RepositoryError(f"no generation {name} is active", known)
+    generation = read_generation(repository, name)
+    repository.refs.run("symbolic-ref", ACTIVE_REF, generation.ref)
+    return generation
+
+
+def read_generation(repository: Repository, name: str, tip: str = "") -> Generation:
+    """What the commits of branch ``name``, or those up to ``tip``, say of the generation.
 
     Raises:
         RepositoryError: it has no first commit of ours.
@@ -93,7 +114,7 @@ def read_generation(repository: Repository, name: str) -> Generation:
         f"--grep=^{trailers.BASE}: ",
         "--format=%H %P%x00%s",
         "--end-of-options",
-        repository.read_ref(names.branch_ref(name)) or names.branch_ref(name),
+        tip or repository.read_ref(names.branch_ref(name)) or names.branch_ref(name),
     )
     for commits, subject in zip(fields[::2], fields[1::2], strict=True):
         first, *parents = commits.decode().split()

@@ -272,6 +272,14 @@ class Repository:
 
     # -- objects
 
+    def commit_of(self, ref: str) -> str:
+        """The commit of a ref; of a tag with a message, the one that it is on. Empty: it is on none."""
+        return self.refs.resolve(f"{ref}^{{commit}}") or ""
+
+    def time_of(self, commit: str) -> float:
+        """When it was made, in seconds since the epoch."""
+        return float(self.objects.text("show", "-s", "--format=%ct", "--end-of-options", commit))
+
     def tree_of(self, revision: str) -> str:
         return self.objects.text("rev-parse", "--verify", "--end-of-options", f"{revision}^{{tree}}")
 

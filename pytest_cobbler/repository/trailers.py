@@ -15,6 +15,7 @@ RESET = "Cobbler-Reset"
 ATTEMPT = "Cobbler-Attempt"
 CAUSE = "Cobbler-Cause"
 RUN = "Cobbler-Run"
+COST = "Cobbler-Cost-USD"
 
 # A title or a description is an agent's text: what git would take for a trailer of ours must not become one,
 # and after what git takes for the end of a message (a line with scissors) it would look for none.
@@ -80,6 +81,14 @@ def landed_tasks(repository: Repository, revisions: str) -> dict[str, Landed]:
         for task in filter(None, map(str.strip, tasks.split("\x01"))):
             found[task] = Landed(commit=commit, task=task, title=title, run=run.strip())
     return found
+
+
+def cost_of(repository: Repository, revisions: str) -> float | None:
+    """The money of the tasks that landed in a range of revisions; ``None``: nobody knows of any."""
+    form = f"--format=%(trailers:key={COST},valueonly,unfold)"
+    said = repository.objects.text("log", form, f"--grep=^{TASK}: ", "--end-of-options", revisions)
+    costs = [float(line) for line in said.split("\n") if re.fullmatch(r"\d+(\.\d+)?", line)]
+    return sum(costs) if costs else None
 
 
 def read_trailers(repository: Repository, commit: str) -> dict[str, str]:

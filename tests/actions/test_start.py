@@ -189,7 +189,10 @@ def test_two_generations_and_none_chosen_is_an_error_that_names_both(project: Pr
     second = project.generation or ""
     assert (result.ret, first < second) == (0, True)
     result.stdout.fnmatch_lines(
-        [f"Active generations: {first}, {second}.", f"Name the one to work on*: generation_branch: {second}"]
+        [
+            f"Active generations: {first}, {second}.",
+            f"Choose the one to work on: pytest --cobbler-switch {second}",
+        ]
     )
     result = project.run("--cobbler-generate")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

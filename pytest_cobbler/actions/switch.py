@@ -1,0 +1,41 @@
+"""``--cobbler-switch NAME``: choose the generation that commands work on."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from pytest_cobbler.actions import list as listing
+from pytest_cobbler.config import load
+from pytest_cobbler.cycle.opening import open_repository
+from pytest_cobbler.cycle.recovery import remove_stale_locks
+from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.invocation import configuration_path
+from pytest_cobbler.repository.generations import choose_generation
+from pytest_cobbler.repository.lock import run_lock
+from pytest_cobbler.repository.ownership import given_back
+
+
+def run(config: pytest.Config) -> int:
+    """Choose it; without a name, list them. The user's checkout stays as it is.
+
+    Raises:
+        CobblerError: there is no such generation, or the configuration names another, or a run is going on.
+    """
+    name = str(config.getoption("cobbler_switch"))
+    if not name:
+        return listing.run(config, "--cobbler-switch")
+    settings = load(configuration_path(config, "--cobbler-switch"))
+    if settings.generation_branch and settings.generation_branch != name:
+        raise UsageProblem(
+            f"generation_branch in {settings.path.name} names {settings.generation_branch}, and goes before",
+            "Take that key out, or change it.",
+        )
+    repository = open_repository(settings)
+    common_dir = repository.common_dir
+    with run_lock(common_dir, "pytest --cobbler-switch"), given_back(common_dir, ()):
+        remove_stale_locks(repository)
+        generation = choose_generation(repository, settings.gen_prefix, name)
+    sys.stdout.write(f"Commands now work on {generation.name}, from {generation.base}.\n")
+    return 0

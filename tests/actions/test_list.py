@@ -1,0 +1,142 @@
+"""``--cobbler-list`` and ``--cobbler-switch``: which generations there are, and which one is worked on."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.invariants import Checkout, check
+from pytest_cobbler.testing.project import Project
+from tests.session.builders import WRITES_A_FILE, came_to, seed, task
+
+
+@pytest.fixture
+def project(cobbler_project: Project) -> Project:
+    return cobbler_project
+
+
+@pytest.fixture
+def two(project: Project) -> tuple[str, str]:
+    """The names of two active generations."""
+    first, second = (started(project) for _ in range(2))
+    return first, second
+
+
+def started(project: Project) -> str:
+    return str(project.run("--cobbler-start").outlines[0].split()[1])
+
+
+def as_json(project: Project) -> list[dict[str, Any]]:
+    result = project.run("--cobbler-list", "--cobbler-format=json")
+    assert (result.ret, result.errlines) == (0, [])
+    found: list[dict[str, Any]] = json.loads("\n".join(result.outlines))["generations"]
+    return found
+
+
+@pytest.mark.parametrize("option", ["--cobbler-list", "--cobbler-switch"])
+def test_without_a_generation(project: Project, option: str) -> None:
+    result = project.run(option)
+    assert (result.ret, result.outlines) == (0, ["No generations found."])
+    assert as_json(project) == []
+
+
+def test_a_line_says_state_tasks_age_and_money(project: Project, cobbler_agent: StandInAgent) -> None:
+    cobbler_agent.otherwise().runs(WRITES_A_FILE).reports(cost_usd=0.25)
+    seed(project, task("p-a"), task("p-b"), task("p-c", "p-b"), task("p-d", status="closed"))
+    project.run("--cobbler-generate", "configuration.yaml::stitch::p-a")
+    before = Checkout.of(project)
+    (line,) = project.run("--cobbler-list").outlines
+    assert re.fullmatch(rf"\* {project.generation}  active  1 landed, 2 open  \d+ s  0\.2500 USD", line)
+    (facts,) = as_json(project)
+    assert facts.pop("age_seconds") < 120
+    assert facts == {
+        "name": project.generation,
+        "state": "active",
+        "active": True,
+        "base": "main",
+        "tip": project.git("rev-parse", project.generation or "").strip(),
+        "landed": 1,
+        "open": 2,
+        "cost_usd": 0.25,
+    }
+    assert check(project, before=before) == []
+
+
+def test_generations_that_ended_are_listed_with_how(project: Project) -> None:
+    merged, abandoned, halfway, gone = (started(project) for _ in range(4))
+    for name, *kinds in ((merged, "finished", "merged"), (abandoned, "abandoned"), (halfway, "finished")):
+        for kind in kinds:
+            project.git("tag", "--annotate", "--message", "by hand", f"{name}-{kind}", name)
+    for name in (merged, abandoned, halfway, gone):
+        project.git("branch", "--quiet", "-D", name)
+    project.git("branch", "generation-of-mine")
+    found = {one["name"]: (one["state"], one["base"], one["landed"], one["open"]) for one in as_json(project)}
+    assert found == {
+        merged: ("merged", "main", 0, None),
+        abandoned: ("abandoned", "main", 0, None),
+        halfway: ("finished", "main", 0, None),
+        gone: ("gone", None, 0, None),
+        "generation-of-mine": ("unreadable", None, 0, None),
+    }
+    lines = project.run("--cobbler-list").outlines
+    assert [line.split()[0] for line in lines[:4]] == [merged, abandoned, halfway, gone]
+
+
+def test_one_is_chosen_and_then_worked_on(
+    project: Project, two: tuple[str, str], cobbler_agent: StandInAgent
+) -> None:
+    first, second = two
+    assert [one["active"] for one in as_json(project)] == [False, False]
+    seed(project, task("p-a"))
+    cobbler_agent.otherwise().runs(WRITES_A_FILE)
+    before = project.git("status", "--porcelain"), project.git("symbolic-ref", "HEAD")
+    for name in (second, first):
+        result = project.run(f"--cobbler-switch={name}")
+        assert (result.ret, result.outlines) == (0, [f"Commands now work on {name}, from main."])
+        assert {one["name"]: one["active"] for one in as_json(project)} == {n: n == name for n in two}
+    result = project.run("--cobbler-generate", "--cobbler-cycles=0")
+    assert came_to(result) == {"stitch::p-a": "landed"}
+    result.stdout.fnmatch_lines([f"cobbler: {first} on main"])
+    assert (project.git("status", "--porcelain"), project.git("symbolic-ref", "HEAD")) == before
+
+
+def test_switching_without_a_name_lists_them(project: Project, two: tuple[str, str]) -> None:
+    result = project.run("--cobbler-switch")
+    assert [line.split()[0] for line in result.outlines] == list(two)
+
+
+def test_a_generation_that_is_not_there_is_an_error_that_lists_those_that_are(
+    project: Project, two: tuple[str, str]
+) -> None:
+    for name in ("generation-1999-01-01-00-00-00", "main"):
+        result = project.run("--cobbler-switch", name)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(
+            [f"ERROR: no generation {name} is active", f"Choose one of {two[0]}, {two[1]}."]
+        )
+    assert project.git("for-each-ref", "refs/cobbler") == ""
+
+
+def test_the_configuration_goes_before(project: Project, two: tuple[str, str]) -> None:
+    project.configure(generation_branch=two[1])
+    assert [one["active"] for one in as_json(project)] == [False, True]
+    result = project.run("--cobbler-switch", two[0])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: generation_branch in configuration.yaml names {two[1]}*"])
+
+
+def test_a_choice_that_is_gone_is_none(project: Project, two: tuple[str, str]) -> None:
+    project.run("--cobbler-switch", two[0])
+    project.git("branch", "--quiet", "-D", two[0])
+    assert [(one["name"], one["active"]) for one in as_json(project)] == [(two[0], False), (two[1], True)]
+    assert project.run("--cobbler-resume", "--collect-only").ret in (0, 5)
+
+
+def test_the_format_goes_with_lists_only(project: Project) -> None:
+    result = project.run("--cobbler-start", "--cobbler-format=json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --cobbler-format does not go with --cobbler-start"])
