@@ -230,7 +230,10 @@ class Measuring:
             run.known_ids |= created.keys()
             tasks = tuple(created[ids[one.key]] for one in new)
             first = tasks[0].id
-            run.tracker.comment(first, self._record.as_json("measure", tasks=[task.id for task in tasks]))
+            record = self._record.as_json(
+                "measure", tasks=[task.id for task in tasks], generation=run.generation.name
+            )
+            run.tracker.comment(first, record)
         self._record = replace(
             self._record, landing_seconds=self._record.landing_seconds + time.monotonic() - began
         )

@@ -28,8 +28,9 @@ class Verdict(StrEnum):
 class Record:
     """What an item used, over all its attempts; seconds are wall time.
 
-    ``queue_seconds``: waiting for a slot, the tracker or the landing lane. ``lines_before``,
-    ``lines_after``: of the sources on the branch, where the item came so far.
+    ``queue_seconds``: waiting for a slot, the tracker or the landing lane. ``earlier`` and
+    ``earlier_seconds``: of the attempts before the last one. ``lines_before``, ``lines_after``: of the
+    sources on the branch, where the item came so far.
     """
 
     attempts: int = 0
@@ -38,6 +39,8 @@ class Record:
     landing_seconds: float = 0.0
     queue_seconds: float = 0.0
     usage: Usage = field(default_factory=Usage)
+    earlier: Usage = field(default_factory=Usage)
+    earlier_seconds: float = 0.0
     insertions: int = 0
     deletions: int = 0
     files: int = 0
@@ -55,6 +58,8 @@ class Record:
         costs = [cost for cost in (self.usage.cost_usd, usage.cost_usd) if cost is not None]
         return replace(
             self,
+            earlier=self.usage,
+            earlier_seconds=self.seconds,
             usage=Usage(
                 turns=self.usage.turns + usage.turns,
                 tokens_input=self.usage.tokens_input + usage.tokens_input,
@@ -68,17 +73,15 @@ class Record:
 
     def as_json(self, caller: str, **more: object) -> str:
         """The invocation record that becomes a comment in the tracker."""
-        usage = asdict(self.usage)
         return json.dumps(
             {
                 "caller": caller,
                 "started_at": self.started_at,
                 "duration_s": round(self.seconds, 1),
                 "attempts": self.attempts,
-                "tokens": {
-                    kind: usage[f"tokens_{kind}"] for kind in ("input", "output", "cache_read", "cache_write")
-                },
+                "tokens": _tokens(self.usage),
                 "cost_usd": self.usage.cost_usd,
+                **self._earlier(),
                 "model": self.usage.model,
                 "diff": {"files": self.files, "insertions": self.insertions, "deletions": self.deletions},
                 **self._lines(),
@@ -87,9 +90,21 @@ class Record:
             ensure_ascii=False,
         )
 
+    def _earlier(self) -> dict[str, object]:
+        """What of it went into attempts that did not end it."""
+        if self.attempts < 2:
+            return {}
+        spent = {"duration_s": round(self.earlier_seconds, 1), "attempts": self.attempts - 1}
+        return {"earlier": {**spent, "tokens": _tokens(self.earlier), "cost_usd": self.earlier.cost_usd}}
+
     def _lines(self) -> dict[str, object]:
         counted = {"loc_before": self.lines_before, "loc_after": self.lines_after}
         return {name: asdict(count) for name, count in counted.items() if count}
+
+
+def _tokens(usage: Usage) -> dict[str, int]:
+    kinds = asdict(usage)
+    return {kind: kinds[f"tokens_{kind}"] for kind in ("input", "output", "cache_read", "cache_write")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,6 +107,10 @@ class Tracker(Protocol):
         """Every issue of every type and status, closed ones too, sorted by id."""
         ...
 
+    def comments(self) -> dict[str, tuple[str, ...]]:
+        """Issue id -> what ``ACTOR`` commented on it, oldest first; without those that have no such comment."""
+        ...
+
     def prepare(self) -> None:
         """Make the store if there is none, so that what it lacks is known before it is needed."""
         ...

@@ -77,6 +77,16 @@ class BdTracker:
         self._known_ids = {issue.id for issue in issues}
         return sorted((issue.task() for issue in issues), key=lambda task: task.id)
 
+    def comments(self) -> dict[str, tuple[str, ...]]:
+        self._version()
+        if not self._exists():
+            return {}
+        answer = self._bd("export")  # the one call that has the comments of all issues
+        issues = answer.lines() if answer.status == 0 else None
+        if issues is None:
+            raise answer.failure("bd did not export the comments", LOOK)
+        return {issue.id: said for issue in issues if (said := issue.comments_of(ACTOR))}
+
     def prepare(self) -> None:
         self._version()
         if not self._exists():
@@ -309,6 +319,13 @@ class _Answer:
         """The issues that bd printed; None if it printed something else."""
         try:
             return _ISSUES.validate_python([self.data] if isinstance(self.data, dict) else self.data)
+        except ValidationError:
+            return None
+
+    def lines(self) -> list[Issue] | None:
+        """The issues that bd printed one a line; None if it printed something else."""
+        try:
+            return [Issue.model_validate_json(line) for line in self._done.text.split("\n") if line]
         except ValidationError:
             return None
 

@@ -19,6 +19,7 @@ from pytest_cobbler.errors import TrackerError
 from pytest_cobbler.tracker.base import ACTOR, METADATA, AlreadyClaimed, Claim, NewTask, Task, check_batch
 from pytest_cobbler.tracker.directory import ISSUES, bd_owns
 from pytest_cobbler.tracker.ids import issue_prefix, new_ids, prefix_in_use
+from pytest_cobbler.tracker.issue import Issue
 from pytest_cobbler.tracker.jsonl import IssueFile, Line, Record
 
 __all__ = ["EmbeddedTracker", "bd_owns"]
@@ -52,6 +53,11 @@ class EmbeddedTracker:
     def tasks(self) -> list[Task]:
         self._refuse_bd()
         return [line.task for line in self._file.issues().values() if line.task]
+
+    def comments(self) -> dict[str, tuple[str, ...]]:
+        self._refuse_bd()
+        issues = (Issue.model_validate_json(line.text) for line in self._file.issues().values() if line.task)
+        return {issue.id: said for issue in issues if (said := issue.comments_of(ACTOR))}
 
     def prepare(self) -> None:
         self._refuse_bd()

@@ -31,7 +31,9 @@ class Dependency(_FromBeads):
 
 class Comment(_FromBeads):
     id: int | str = 0
+    author: str = ""
     text: str = ""
+    created_at: str = ""
 
 
 class Issue(_FromBeads):
@@ -67,6 +69,11 @@ class Issue(_FromBeads):
             created_at=self.created_at,
             metadata=self.metadata if isinstance(self.metadata, dict) else {},
         )
+
+    def comments_of(self, author: str) -> tuple[str, ...]:
+        """What ``author`` commented, oldest first."""
+        by_age = sorted(self.comments, key=lambda comment: comment.created_at)
+        return tuple(comment.text for comment in by_age if comment.author == author)
 
     def _ends(self, *types: str) -> tuple[str, ...]:
         return tuple(edge.depends_on_id for edge in self.dependencies if edge.type in types)

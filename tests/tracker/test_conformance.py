@@ -23,6 +23,8 @@ TEXTS = {
     "huge": "0123456789abcdef\n" * 3600,
 }
 
+TIME = "2026-01-02T03:04:05Z"
+
 any_version = pytest.mark.parametrize("store", ["embedded", "bd"], indirect=True)
 """For what one version of bd shows as well as another: a call of bd is dear."""
 
@@ -34,6 +36,7 @@ def by_id(tracker: Tracker) -> dict[str, Task]:
 def test_nothing_is_made_by_reading_where_nothing_is(no_store: Callable[[Path], Store], place: Path) -> None:
     tracker = no_store(place).tracker()
     assert tracker.tasks() == []
+    assert tracker.comments() == {}
     with pytest.raises(TrackerError):
         tracker.claim("proj-abc", MINE)
     assert list(place.iterdir()) == []
@@ -74,6 +77,17 @@ def test_a_task_is_what_it_was_created_as(store: Store) -> None:
     )
     assert abs(datetime.now(UTC) - created) < timedelta(minutes=1)
     assert task.claim is None
+
+
+def test_our_comments_are_read_in_order_and_nobody_elses(store: Store) -> None:
+    theirs = {"id": 1, "issue_id": "proj-a", "author": "jane", "text": "hers", "created_at": TIME}
+    store.seed(issue("proj-a", comments=[theirs]), issue("proj-b"))
+    tracker = store.tracker()
+    assert tracker.comments() == {}
+    tracker.comment("proj-a", "first\nJSON {}")
+    tracker.comment("proj-a", "sec\u2028ond")
+    tracker.close("proj-a", "done")
+    assert store.tracker().comments() == {"proj-a": ("first\nJSON {}", "sec\u2028ond")}
 
 
 @any_version

@@ -53,6 +53,9 @@ class Recorder:
     def comment(self, task_id: str, text: str) -> None:
         self._note(f"comment {task_id} {text}")
 
+    def comments(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
     def prepare(self) -> None:
         self._note("prepare")
 
