@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_cobbler.testing.project import Project
     from pytest_cobbler.testing.runner import Runner
 
-ACTIONS = ("init", "start", "generate", "resume", "list", "switch", "demo")
+ACTIONS = ("init", "start", "generate", "resume", "list", "switch", "stats", "demo")
 """What ``--cobbler-ACTION`` does; one at a time."""
 
 SESSIONS = (["generate"], ["resume"])
@@ -65,6 +65,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Choose the generation that commands work on; without a name: list them.",
     )
     group.addoption(
+        "--cobbler-stats",
+        action="store_true",
+        help="Count lines of code, words of specification, attempts, time, tokens and money.",
+    )
+    group.addoption(
         "--cobbler-demo",
         action="store_true",
         help="Run a whole cycle on a sample project with recorded agents: no key, podman or bd needed.",
@@ -76,7 +81,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--cobbler-format",
         choices=("table", "json"),
-        help="How --cobbler-list prints: a table (the default), or JSON.",
+        help="How --cobbler-list and --cobbler-stats print: a table (the default), or JSON.",
     )
     group.addoption(
         "--cobbler-record",

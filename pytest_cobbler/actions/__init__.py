@@ -9,7 +9,7 @@ import pytest
 
 from pytest_cobbler.errors import CobblerError
 
-_FORMATTED = ("list", "switch")
+_FORMATTED = ("list", "switch", "stats")
 """Actions whose output is a table, or JSON."""
 
 

@@ -108,7 +108,7 @@ class Tracker(Protocol):
         ...
 
     def comments(self) -> dict[str, tuple[str, ...]]:
-        """Issue id -> what ``ACTOR`` commented on it, oldest first; without those that have no such comment."""
+        """Issue id -> what ``ACTOR`` commented on it, oldest first; only issues with such comments."""
         ...
 
     def prepare(self) -> None:
