@@ -23,10 +23,14 @@ from pytest_cobbler.cycle.parts import (
     make_agent,
     make_gate,
     make_sandbox,
-    preflight_gate,
-    preflight_work_dir,
 )
 from pytest_cobbler.cycle.plan import Selection, select_tasks
+from pytest_cobbler.cycle.preflight import (
+    preflight_gate,
+    preflight_programs,
+    preflight_work_dir,
+    reserved_modules,
+)
 from pytest_cobbler.cycle.recorder import Recorder, check_place
 from pytest_cobbler.cycle.recovery import recover, remove_stale_locks
 from pytest_cobbler.cycle.run import Finished, Run, finished_tasks
@@ -145,6 +149,8 @@ def open_run(
         preflight_work_dir(repository, sandbox)
         agent.preflight(sandbox)
         preflight_gate(gate, language)
+        preflight_programs(gate, language)
+        reserved = reserved_modules(gate, language)
         own_tracker = hooks.tracker()
         tracker = own_tracker or open_tracker(config.tracker, config.root, config.beads_dir)
         lane = TrackerLane(tracker)
@@ -182,13 +188,14 @@ def open_run(
             agent=agent,
             gate=gate,
             language=language,
+            reserved=reserved,
             lines=SourceLines(repository, language),
             checkout=checkout,
             worktrees=worktrees,
             journal=Journal(directory / "journal.jsonl", scrub),
             scrub=scrub,
             hooks=hooks,
-            close_hint="bd close {}" if by_bd else f"close {{}} in {store}",
+            close_hint="bd close {}" if by_bd else f"set the status of {{}} to closed in {store}",
             directory=directory,
             claim=Claim(
                 host=socket.gethostname(), repository=repository.key, run=run_id, generation=generation.name
@@ -232,6 +239,7 @@ def look(
         raise _no_generation()
     tracker = hooks.tracker() or open_tracker(config.tracker, config.root, config.beads_dir)
     tasks = tracker.tasks()
+    _refuse_unusable(tasks)
     landed = {}
     if generation:
         tip = repository.read_ref(generation.ref) or generation.first

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
-import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,9 +20,8 @@ from pytest_cobbler.errors import SandboxError, UsageProblem
 from pytest_cobbler.gate import Gate
 from pytest_cobbler.languages import Language
 from pytest_cobbler.languages.base import Step
-from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.sandbox.base import Capability, Job, Limits, Mount, Network, Sandbox
+from pytest_cobbler.sandbox.base import Job, Limits, Network, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, local_images
 
@@ -171,55 +168,3 @@ def check_templates(config: Config) -> None:
     for phase, template in phases:
         if template:
             check_template(template.read_text(encoding="utf-8"), phase, str(template))
-
-
-def preflight_work_dir(repository: Repository, sandbox: Sandbox) -> None:
-    """See that a job can write where worktrees will lie.
-
-    Raises:
-        UsageProblem: it cannot, as when the image closes a directory above it.
-    """
-    for path in (repository.work_dir, *repository.object_stores):
-        if ":" in str(path) and Capability.CONTAINMENT in sandbox.capabilities:
-            raise UsageProblem(
-                f"podman cannot mount {path}: there is a colon in it", "Move it, or set another work_dir."
-            )
-    repository.work_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
-    with tempfile.TemporaryDirectory(prefix="probe-", dir=repository.work_dir) as name:
-        if sandbox.owner:
-            os.chown(name, *sandbox.owner)
-        completed = sandbox.run(
-            Job(
-                name="preflight-worktree",
-                argv=("sh", "-c", 'echo >"$1/file"', "sh", name),  # by its whole path, as an agent would
-                workdir=name,
-                mounts=(Mount(source=Path(name), target=name, mode="rw"),),
-                limits=Limits(wall=120),
-            )
-        )
-    if not completed.ok:
-        raise UsageProblem(
-            f"jobs cannot work in {repository.work_dir}, where worktrees lie",
-            "Set work_dir to a directory that the image does not close to others (it does so with /root).",
-            completed.stderr,
-        )
-
-
-def preflight_gate(gate: Gate, language: Language) -> None:
-    """The language's own commands pass on an empty directory wherever their tools are there."""
-    defaults = tuple(step for step in gate.steps if step in language.gate())
-    if not defaults:
-        return
-    with tempfile.TemporaryDirectory(prefix="cobbler-") as name:
-        directory = Path(name)
-        empty = directory / "empty"
-        empty.mkdir(mode=0o755)
-        if gate.sandbox.owner:
-            os.chown(empty, *gate.sandbox.owner)
-        result = replace(gate, steps=defaults).run(empty, directory / "gate.log", Cancellation())
-    if not result.passed:
-        raise UsageProblem(
-            f"the gate cannot run: {result.summary} on an empty directory",
-            "Add its tools to podman_image (or gate_image), or set build_command and test_command.",
-            result.output,
-        )

@@ -92,6 +92,8 @@ class Run:
     agent: Agent
     gate: Gate
     language: Language
+    reserved: frozenset[str] = frozenset()
+    """Modules that the gate's tools load by name."""
     lines: SourceLines
     checkout: GateCheckout
     worktrees: Worktrees
@@ -156,6 +158,7 @@ class Run:
             secrets=self.agent.secrets,
             marked=tuple(marked),
             left_out=never_committed(self.config, self.language),
+            reserved=self.reserved,
         )
 
     def tip(self) -> str:

@@ -224,8 +224,11 @@ class Stitching:
         point = Point("land", self._place, attempt.number)
         try:
             return self._try_to_land(attempt, point)
-        except CobblerError as error:  # the disk, podman, git: not the work's fault, which is kept
+        except CobblerError as error:  # podman, git: not the work's fault, which is kept
             return Landing(cause="landing", error=error)
+        except OSError as error:  # the disk
+            said = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+            return Landing(cause="landing", error=CobblerError(said))
         finally:
             self._run.turns.passed(point)
 

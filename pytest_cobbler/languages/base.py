@@ -79,6 +79,11 @@ class Language(Protocol):
         """The default steps that there are, in order."""
         ...
 
+    @property
+    def lists_modules(self) -> tuple[str, ...]:
+        """A command that prints, a line each, the modules which the gate's tools load by name; or nothing."""
+        ...
+
     def module_file(self, found: bytes | None, module_path: str) -> tuple[str, bytes] | None:
         """Path and content of the file that names the module, made from what was ``found`` there."""
         ...
@@ -89,6 +94,7 @@ class NamedSources:
 
     source_patterns: tuple[str, ...] = ()
     resets_sources = False
+    lists_modules: tuple[str, ...] = ()
 
     def is_source(self, path: PurePosixPath) -> bool:
         return any(path.match(pattern) for pattern in self.source_patterns)

@@ -43,9 +43,23 @@ exit "$status"
 """
 )
 
+# `python -m pytest` looks into the current directory first, also for its plugins.
+_LISTS_MODULES = (
+    _FIND_PYTHON
+    + """\
+exec "$python" -c '
+import importlib.metadata
+found = importlib.metadata.entry_points()
+plugins = found.select(group="pytest11") if hasattr(found, "select") else found.get("pytest11", ())
+print(*{plugin.value.partition(":")[0].partition(".")[0] for plugin in plugins}, sep="\\n")
+'
+"""
+)
+
 
 class Python(NamedSources):
     name = "python"
+    lists_modules = ("sh", "-c", _LISTS_MODULES)
     source_patterns = ("*.py", "*.pyi")
     module_files = ("pyproject.toml", "setup.py", "setup.cfg")
 

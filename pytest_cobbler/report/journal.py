@@ -12,13 +12,15 @@ from pathlib import Path
 class Journal:
     """Appends to ``journal.jsonl`` of a generation; thread-safe.
 
-    ``scrub`` takes what must not be written out of a line.
+    ``scrub`` takes what must not be written out of a line. A line that cannot be written, as on a full disk,
+    is given up: no work depends on it. ``failure`` is the first reason.
     """
 
     def __init__(self, path: Path, scrub: Callable[[str], str] = str) -> None:
         self._scrub = scrub
         self._path = path
         self._lock = threading.Lock()
+        self.failure = ""
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(self, event: str, **facts: object) -> None:
@@ -26,8 +28,13 @@ class Journal:
         line = {"time": timestamp(), "event": event} | {
             k: v for k, v in facts.items() if v not in ("", None, ())
         }
-        with self._lock, self._path.open("a", encoding="utf-8") as file:
-            file.write(self._scrub(json.dumps(line, ensure_ascii=False, default=str)) + "\n")
+        text = self._scrub(json.dumps(line, ensure_ascii=False, default=str))
+        with self._lock:
+            try:
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write(f"{text}\n")
+            except OSError as error:
+                self.failure = self.failure or f"cannot write {self._path}: {error.strerror}"
 
 
 def timestamp() -> str:

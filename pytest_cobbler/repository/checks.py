@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -41,6 +41,10 @@ PROTECTED = (
     "**/*.egg-info/**",
     "**/*.egg-link",
     "**/*.pth",
+    # Python may run it in the place of the source beside it.
+    "**/__pycache__/**",
+    "**/*.pyc",
+    "**/*.pyo",
     "**/sitecustomize*",
     "**/usercustomize*",
     "**/.claude/**",
@@ -83,6 +87,7 @@ PROTECTED_TABLE = "pyproject.toml: [tool.pytest*]"
 _MARKER = re.compile(rb"^(?:<{7}|>{7}|\|{7}) ", re.MULTILINE)
 
 _PYTEST_MODULES = frozenset({"pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "py"})
+_LIBRARY = sys.stdlib_module_names | _PYTEST_MODULES
 """What `python -m pytest` imports: such a module at the top would be run in place of the tests."""
 
 _LINK = "120000"
@@ -138,6 +143,7 @@ class Policy:
 
     ``protected`` and ``allowed`` are patterns (``*`` within a name, ``**`` across directories); ``secrets``
     the values that must not be committed; ``marked`` the files into which we put conflict markers;
+    ``reserved`` modules that no new one at the top may be called like;
     ``left_out`` directories whose new files a harvest does not take.
     """
 
@@ -147,6 +153,7 @@ class Policy:
     largest_file: int = 50 * 1024 * 1024
     marked: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    reserved: frozenset[str] = frozenset()
 
 
 def shown(path: bytes) -> str:
@@ -177,7 +184,7 @@ def check_change(git: Git, parent: str, tree: str, policy: Policy) -> tuple[Chan
         return change, (Refusal(reason=reason, poisonous=True),)
     refusals = [
         *_check_kinds(git, change),
-        *_check_protected(git, change, policy),
+        *_check_protected(git, change, parent, policy),
         *_check_sizes(git, change, policy),
     ]
     if not any(refusal.poisonous for refusal in refusals):
@@ -212,13 +219,19 @@ def _leads_out(path: bytes, target: bytes) -> bool:
     )
 
 
-def _check_protected(git: Git, change: Change, policy: Policy) -> Iterable[Refusal]:
+def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> Iterable[Refusal]:
+    # A project may be a plugin of pytest itself.
+    top = git.fields("ls-tree", "-z", "--name-only", parent) if policy.reserved else []
+    known = {os.fsdecode(name).partition(".")[0] for name in top}
     for entry in change.entries:
         path = os.fsdecode(entry.path)
         if _matches(path, policy.allowed):
             continue
-        if _matches(path, policy.protected) or _shadows_standard_library(path, entry.new_mode):
+        first = path.partition("/")[0].partition(".")[0]
+        if _matches(path, policy.protected) or _shadows(path, entry.new_mode, _LIBRARY):
             yield Refusal(reason="a protected path", path=entry.shown)
+        elif first not in known and _shadows(path, entry.new_mode, policy.reserved):
+            yield Refusal(reason=f"takes the place of {first}, which pytest loads", path=entry.shown)
         elif path.rpartition("/")[2].lower() == "pyproject.toml" and not _same_pytest_tables(git, entry):
             yield Refusal(reason="the [tool.pytest] table is protected", path=entry.shown)
 
@@ -237,13 +250,13 @@ def _pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(expression, re.IGNORECASE | re.DOTALL)
 
 
-def _shadows_standard_library(path: str, mode: str) -> bool:
-    """A module or package at the top that Python, or `python -m pytest`, would take for its own.
+def _shadows(path: str, mode: str, names: Collection[str]) -> bool:
+    """A module or package at the top that `python -m pytest` would take for the one of these names.
 
     A directory without code is no package that Python would prefer.
     """
     first, _, below = path.partition("/")
-    if first.partition(".")[0] not in sys.stdlib_module_names | _PYTEST_MODULES:
+    if first.partition(".")[0] not in names:
         return False
     may_be_directory = mode == _LINK and not below
     return may_be_directory or bool(_MODULE.search(below or first))

@@ -39,6 +39,10 @@ _TOO_LONG = 66
 _NAMED = 1000
 """Paths of each kind that are remembered."""
 
+_BYTECODE = ("__pycache__/", "*.pyc", "*.pyo")
+"""What any run of Python leaves behind: never work, and Python may run it in the place of its source."""
+_IS_BYTECODE = re.compile(r"(?:^|/)__pycache__/|\.py[co]$")
+
 _TIDY = "/cobbler/worktree"
 _HARVEST_SETTINGS = SETTINGS | {"core.quotePath": "false"}
 
@@ -98,7 +102,7 @@ def harvest(
             change=change,
             refusals=(*refusals, *(Refusal(reason=inside, path=path) for path in records.get("inside", ()))),
             removed=tuple(records.get("removed", ())),
-            ignored=tuple(records.get("ignored", ())),
+            ignored=tuple(path for path in records.get("ignored", ()) if not _IS_BYTECODE.search(path)),
         )
         if found.importable:
             _migrate(quarantine, repository)
@@ -157,7 +161,8 @@ def _run_job(
         settings=_HARVEST_SETTINGS,
     )
     (git_dir / "info").mkdir()
-    (git_dir / "info" / "exclude").write_text("".join(f"{_ignoring(path)}\n" for path in left_out))
+    ignored = [*_BYTECODE, *map(_ignoring, left_out)]
+    (git_dir / "info" / "exclude").write_text("".join(f"{line}\n" for line in ignored))
     # With its time: git reads again what changed in the second in which the index was written.
     shutil.copy2(worktree.index, git_dir / "index")
     if owner:

@@ -272,6 +272,8 @@ class GenerationSession:
         except Exception as error:  # what was landed is landed: say it in the summary
             self._failures.append(f"CLEANUP: {error}")
         self._failures += [f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures]
+        if self.run.journal.failure:
+            self._failures.append(f"JOURNAL: {self.run.journal.failure}")
         if self.run.recorder:
             self._failures += [f"RECORDING: {failure}" for failure in self.run.recorder.failures]
         self._failures += [f"HOOK: {problem}" for problem in (self._loop.too_late if self._loop else ())]
@@ -288,6 +290,7 @@ class GenerationSession:
         lines = summary(self._opened, self._selection, self._items, self._failures)
         if self._deselected and not self._items:
             lines.append(all_deselected(self._deselected, selecting_addopts(self.config)))
+        terminalreporter.ensure_newline()
         terminalreporter.section("cobbler", "-")
         for line in lines:
             terminalreporter.write_line(line)

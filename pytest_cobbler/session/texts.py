@@ -65,15 +65,18 @@ def summary(
     outcomes = [item.outcome for item in items if item.outcome]
     counts = Counter(str(item.outcome.verdict) for item in items if item.outcome and item.task_id)
     said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
+    if any(o.verdict is Verdict.FAILED for o in outcomes) and not counts[Verdict.FAILED]:
+        said = f"{said}, a measure failed" if said else "no task: the measure failed"
     lines = [f"{run.generation.name}: {said or 'no task'}; tip {run.tip()[:12]}"]
     costs = [o.record.usage.cost_usd for o in outcomes if o.record.usage.cost_usd is not None]
     agent_seconds = sum(outcome.record.agent_seconds for outcome in outcomes)
-    money = f", {sum(costs):.4f} USD" if costs else ""
+    money = f", {sum(costs):.4f} USD" if any(costs) else ""
     lines.append(f"agents: {agent_seconds:.1f} s{money}")
+    landed = {item.outcome.commit: item for item in items if item.outcome and item.outcome.commit}
     lines += [
-        f"{item.outcome.commit[:12]} {item.name} {item.title}"
-        for item in items
-        if item.outcome and item.outcome.verdict is Verdict.LANDED
+        f"{one.commit[:12]} {landed[one.commit].name} {landed[one.commit].title}"
+        for one in run.finished.all()  # in the order of the branch
+        if one.commit in landed
     ]
     for item in items:
         if isinstance(item, MeasureItem) and item.left:

@@ -15,7 +15,7 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.cycle.measure import OUTPUT, read_answer
 from pytest_cobbler.cycle.opening import INSTRUCTIONS
-from pytest_cobbler.cycle.parts import preflight_work_dir
+from pytest_cobbler.cycle.preflight import preflight_work_dir
 from pytest_cobbler.cycle.prompts import Phase
 from pytest_cobbler.cycle.run import agent_limits, agent_network, never_committed, protected_paths
 from pytest_cobbler.cycle.starting import language_of

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_cobbler.config import Config, load
-from pytest_cobbler.cycle.parts import make_gate, preflight_gate
+from pytest_cobbler.cycle.parts import make_gate
+from pytest_cobbler.cycle.preflight import preflight_gate, preflight_programs, reserved_modules
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.gate import Gate
 from pytest_cobbler.languages import Go
+from pytest_cobbler.languages.python import Python
+from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
 from tests.images import minimal_image
 from tests.toolchain import go_arguments, go_cache, go_root
@@ -50,3 +55,27 @@ def test_an_image_without_go_is_named_before_anything_is_spent(made: Made) -> No
     assert caught.value.cause == "the gate cannot run: build failed (exit 127) on an empty directory"
     assert caught.value.remedy.startswith("Add its tools to podman_image")
     assert "there is no go where the gate runs" in caught.value.evidence
+
+
+@pytest.fixture
+def host_gate(tmp_path: Path) -> Callable[[str], Gate]:
+    def host_gate(build_command: str) -> Gate:
+        path = tmp_path / "configuration.yaml"
+        path.write_text(f"sandbox: none\nlanguage: python\nbuild_command: {build_command}\n")
+        gate = make_gate(load(path), Python(), HostSandbox(repository="parts", run_id="x"), "parts")
+        return replace(gate, environment={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"})
+
+    return host_gate
+
+
+def test_a_program_of_the_gate_that_is_not_there_is_named(host_gate: Callable[[str], Gate]) -> None:
+    preflight_programs(host_gate("[git, --version]"), Python())
+    preflight_programs(host_gate("[./build, all]"), Python())  # the checkout's own
+    with pytest.raises(UsageProblem) as caught:
+        preflight_programs(host_gate("[no-such-program, -x]"), Python())
+    assert caught.value.cause == "the gate cannot run: there is no no-such-program where it runs"
+
+
+def test_modules_of_pytests_plugins_are_reserved(host_gate: Callable[[str], Gate]) -> None:
+    assert "pytest_cobbler" in reserved_modules(host_gate("false"), Python())
+    assert reserved_modules(host_gate("false"), Go()) == frozenset()

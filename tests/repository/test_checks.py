@@ -467,3 +467,23 @@ class TestLargeFileStorage:
     def test_it_may_be_deleted(self, check: Checks) -> None:
         check.base_with({"data/model.bin": self.POINTER})
         assert not check.of({"data/model.bin": None})
+
+
+class TestReservedModules:
+    """A module at the top that pytest would load in the place of one of its plugins."""
+
+    POLICY = Policy(reserved=frozenset({"platformdirs", "calc"}))
+
+    @pytest.mark.parametrize(
+        "path", ["platformdirs.py", "platformdirs/__init__.py", "platformdirs/deep/x.py"]
+    )
+    def test_is_refused(self, check: Checks, path: str) -> None:
+        (refusal,) = check.of({path: "import os; os._exit(0)"}, self.POLICY)
+        assert str(refusal) == f"{path}: takes the place of platformdirs, which pytest loads"
+
+    def test_below_the_top_it_takes_nobodys_place(self, check: Checks) -> None:
+        assert not check.of({"src/platformdirs.py": "x", "platformdirs.txt": "x"}, self.POLICY)
+
+    def test_a_project_that_is_a_plugin_itself_is_worked_on(self, check: Checks) -> None:
+        check.base_with({"calc/__init__.py": "", "calc/plugin.py": ""})
+        assert not check.of({"calc/plugin.py": "x", "calc/more.py": "y"}, self.POLICY)

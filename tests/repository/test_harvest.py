@@ -492,3 +492,23 @@ class TestWhatIsLeftOut:
             "mkdir 'o*t [x]' out; echo x >'o*t [x]/x'; echo x >out/x", Policy(left_out=("o*t [x]",))
         )
         assert found.change.paths == ("out/x",)
+
+
+class TestBytecode:
+    """Whoever runs the tests of a Python project leaves it behind."""
+
+    RUNS = (
+        "mkdir -p src/__pycache__; echo x >src/__pycache__/app.cpython-311.pyc; echo x >old.pyc; "
+        "echo new >new.py"
+    )
+
+    def test_is_never_committed(self, bench: Bench) -> None:
+        found = bench.harvested(self.RUNS)
+        assert (found.change.paths, found.ignored, found.refusals) == (("new.py",), (), ())
+
+    def test_and_is_refused_when_it_gets_in_by_force(self, host_bench: Bench) -> None:
+        found = host_bench.harvested(f"{self.RUNS}; printf '!*.pyc\\n!__pycache__/\\n' >.gitignore")
+        assert [str(refusal) for refusal in found.refusals] == [
+            "old.pyc: a protected path",
+            "src/__pycache__/app.cpython-311.pyc: a protected path",
+        ]

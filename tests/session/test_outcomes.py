@@ -50,7 +50,8 @@ def test_each_failure_says_which_and_why_in_its_first_line(project: Project, age
     short = {line for line in result.outlines if line.startswith(("FAILED", "BLOCKED"))}
     assert short == {
         f"FAILED {stitch('broken')} - agent: exited with 3: it went badly",
-        f"FAILED {stitch('idle')} - no change; if it is done already: close idle in .beads/issues.jsonl",
+        f"FAILED {stitch('idle')} - no change; if it is done already: "
+        "set the status of idle to closed in .beads/issues.jsonl",
         f"FAILED {stitch('red')} - gate: test failed (exit 1)",
         f"FAILED {stitch('greedy')} - refused: conftest.py: a protected path",
         f"BLOCKED {stitch('later')} - blocked by broken, which did not land",
@@ -391,3 +392,29 @@ class TestHooksOfTheProject:
         }
         assert result.ret == 0
         assert ids_landed(project) == ["p-easy"]
+
+
+def test_a_disk_that_fails_at_the_gate_is_the_landings_failure_and_keeps_the_work(
+    project: Project, agent: StandInAgent
+) -> None:
+    where = f"{project.path}/.cobbler/*/attempts/p-a/1"
+    agent.task("p-a").runs(f"{WRITES_A_FILE}; for place in {where}; do mkdir $place/gate.log; done")
+    seed(project, task("p-a"))
+    result = project.run("--cobbler-generate", "configuration.yaml::stitch")
+    case = result.junit[stitch("p-a")]
+    assert case.properties["cobbler_cause"] == "landing"
+    assert case.message.splitlines()[0].startswith("landing: Is a directory: ")
+    assert "p-a.txt" in project.files(f"refs/cobbler/attempts/{project.generation}/p-a/1")
+    assert project.git("for-each-ref", "refs/heads/task") == ""
+
+
+def test_a_journal_that_cannot_be_written_costs_no_work_and_is_said(
+    project: Project, agent: StandInAgent
+) -> None:
+    journal = f"{project.path}/.cobbler/*/journal.jsonl"
+    agent.task("p-a").runs(f"{WRITES_A_FILE}; for file in {journal}; do rm $file; mkdir $file; done")
+    seed(project, task("p-a"))
+    result = project.run("--cobbler-generate", "configuration.yaml::stitch")
+    assert came_to(result) == {"stitch::p-a": "landed"}
+    result.stdout.fnmatch_lines(["JOURNAL: cannot write *: Is a directory"])
+    assert statuses(project) == {"p-a": "closed"}

@@ -44,7 +44,7 @@ def start(project: Project, *options: str) -> Running:
     """A run whose long agent is at work."""
     running = project.start("--cobbler-generate", "-v", *options)
     running.wait_until((project.agent.directory / "at-work").exists)
-    assert "sleep 61" in processes_of(project)
+    running.wait_until(lambda: "sleep 61" in processes_of(project))
     return running
 
 
