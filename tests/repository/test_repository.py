@@ -120,6 +120,7 @@ class TestIdentity:
         (tmp_path / ".gitconfig").write_text('[user]\n\tname = "007"\n[include]\n\tpath = more\n')
         (tmp_path / "more").write_text("[user]\n\temail = bond@example.invalid\n")
         monkeypatch.delenv("GIT_CONFIG_GLOBAL")
+        monkeypatch.setenv("HOME", str(tmp_path))
         assert user.open().identity() == Identity(name="007", email="bond@example.invalid")
 
     def test_follows_git_s_own_order(
