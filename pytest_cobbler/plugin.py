@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_cobbler.testing.project import Project
     from pytest_cobbler.testing.runner import Runner
 
-ACTIONS = ("init", "start", "generate", "resume", "list", "switch", "stats", "demo")
+ACTIONS = ("init", "start", "generate", "resume", "reset", "list", "switch", "stats", "demo")
 """What ``--cobbler-ACTION`` does; one at a time."""
 
 SESSIONS = (["generate"], ["resume"])
@@ -53,6 +53,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cobbler-resume",
         action="store_true",
         help="As --cobbler-generate, on a generation that is there already: never starts one.",
+    )
+    group.addoption(
+        "--cobbler-reset",
+        action="store_true",
+        help="Abandon the active generations: tags keep their commits, and their tasks are open again.",
     )
     group.addoption(
         "--cobbler-list", action="store_true", help="List the generations, with their state, tasks and money."

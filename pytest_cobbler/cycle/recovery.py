@@ -2,26 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from pytest_cobbler.agents.base import Usage
+from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.outcome import Record
-from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.cycle.run import Finished
 from pytest_cobbler.errors import CobblerError, TrackerError
+from pytest_cobbler.report.journal import Journal
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt
-from pytest_cobbler.repository.generations import active_generations, complete_start
+from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.generations import Generation, active_generations, complete_start
 from pytest_cobbler.repository.harvest import harvest
 from pytest_cobbler.repository.landing import size_of
-from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.repository import Identity, Repository
 from pytest_cobbler.repository.trailers import Landed
-from pytest_cobbler.repository.worktrees import Worktree
+from pytest_cobbler.repository.worktrees import Worktree, Worktrees
+from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.tracker.base import Claim, Task
+from pytest_cobbler.tracker.lane import TrackerLane
 
 INTERRUPTED = "interrupted"
 
 
-def recover(run: Run) -> list[str]:
+class Recoverable(Protocol):
+    """A generation, and the means to put in order what a dead run left of it; a ``Run`` is one."""
+
+    @property
+    def config(self) -> Config: ...
+    @property
+    def repository(self) -> Repository: ...
+    @property
+    def identity(self) -> Identity: ...
+    @property
+    def generation(self) -> Generation: ...
+    @property
+    def tracker(self) -> TrackerLane: ...
+    @property
+    def sandbox(self) -> Sandbox: ...
+    @property
+    def worktrees(self) -> Worktrees: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def finished(self) -> Finished: ...
+    @property
+    def claim(self) -> Claim: ...
+    @property
+    def scrub(self) -> Callable[[str], str]: ...
+    def policy(self) -> Policy: ...
+
+
+def recover(run: Recoverable) -> list[str]:
     """Bring repository and tracker to a state from which a run can begin; what was done, a line each.
 
     Nothing an agent made is dropped: what lies in a worktree becomes an attempt ref. Needs the run lock.
@@ -44,7 +78,7 @@ def remove_stale_locks(repository: Repository) -> None:
             repository.remove_stale_lock(str(path.relative_to(repository.common_dir).with_suffix("")))
 
 
-def _worktrees(run: Run) -> Iterator[str]:
+def _worktrees(run: Recoverable) -> Iterator[str]:
     for worktree in run.worktrees.leftovers():
         task_id = worktree.purpose.get("task", "")
         if task_id and not run.finished.landed_by(worktree.purpose.get("run", ""), task_id):
@@ -54,7 +88,7 @@ def _worktrees(run: Run) -> Iterator[str]:
             yield f"removed worktree {worktree.name}"
 
 
-def _salvage(run: Run, worktree: Worktree, task_id: str) -> str:
+def _salvage(run: Recoverable, worktree: Worktree, task_id: str) -> str:
     """Take the work out of a dead run's worktree."""
     try:
         found = harvest(worktree, run.repository, run.sandbox, run.policy(), run.sandbox.owner)
@@ -71,7 +105,7 @@ def _salvage(run: Run, worktree: Worktree, task_id: str) -> str:
     return said
 
 
-def _keep(run: Run, task_id: str, number: int, commit: str, title: str) -> str:
+def _keep(run: Recoverable, task_id: str, number: int, commit: str, title: str) -> str:
     ref = keep_attempt(
         run.repository,
         run.generation.name,
@@ -86,7 +120,7 @@ def _keep(run: Run, task_id: str, number: int, commit: str, title: str) -> str:
     return f"kept the work on {task_id} as {ref}"
 
 
-def _task_branches(run: Run) -> Iterator[str]:
+def _task_branches(run: Recoverable) -> Iterator[str]:
     """Branches of tasks whose landing never ended; whose they are says the commit, not the name."""
     for ref, commit in run.repository.list_refs(f"refs/heads/task/{run.generation.name}-*").items():
         said = trailers.read_trailers(run.repository, commit)
@@ -103,7 +137,7 @@ def _task_branches(run: Run) -> Iterator[str]:
         run.repository.delete_refs([ref])
 
 
-def _claims(run: Run) -> Iterator[str]:
+def _claims(run: Recoverable) -> Iterator[str]:
     """Tasks that a dead run held: closed where their commit is there, released where it is not.
 
     In the order in which they landed: no task can be closed before what it needs. Those of another active
@@ -123,7 +157,7 @@ def _claims(run: Run) -> Iterator[str]:
             yield f"left {task.id} in progress: {error.cause}"
 
 
-def _settle(run: Run, task: Task, claim: Claim) -> str:
+def _settle(run: Recoverable, task: Task, claim: Claim) -> str:
     landed = run.finished.landed_by(claim.run, task.id)
     if landed is None:
         run.tracker.release(task.id, "released: the run that had it ended").result()

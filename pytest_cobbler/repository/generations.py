@@ -176,6 +176,37 @@ def complete_start(repository: Repository, generation: Generation) -> None:
         repository.move_ref(tag, generation.start, ZERO, "cobbler: start")
 
 
+def tag_generation(repository: Repository, generation: Generation, kind: str, commit: str) -> None:
+    """Put the generation's tag of a kind on ``commit``, wherever it was; call it under the run lock.
+
+    Raises:
+        RepositoryError: somebody moved it at the same time.
+    """
+    tag = names.tag_ref(generation.name, kind)
+    repository.remove_stale_lock(tag)
+    old = repository.read_ref(tag)
+    if old == commit or (old and repository.commit_of(tag) == commit):
+        return
+    if not repository.move_ref(tag, commit, old or ZERO, f"cobbler: {kind}"):
+        raise RepositoryError(f"tag {generation.name}-{kind} was moved just now", "Run the command again.")
+
+
+def delete_generation(repository: Repository, generation: Generation, tip: str) -> None:
+    """Delete the branch, which a tag on ``tip`` holds, and the choice of it; call it under the run lock.
+
+    Raises:
+        RepositoryError: the branch is no longer at ``tip``.
+    """
+    repository.remove_stale_lock(generation.ref)
+    if chosen_generation(repository) == generation.name:
+        repository.refs.run("symbolic-ref", "--delete", ACTIVE_REF)
+    deletion = repository.refs.run("update-ref", "-d", generation.ref, tip, accepted=(0, 1, 128))
+    if not deletion.ok:
+        raise RepositoryError(
+            f"branch {generation.name} could not be deleted", "Run the command again.", deletion.errors
+        )
+
+
 def _subject(name: str) -> str:
     return f"Start generation: {name}"
 

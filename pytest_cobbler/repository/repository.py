@@ -276,6 +276,10 @@ class Repository:
         """The commit of a ref; of a tag with a message, the one that it is on. Empty: it is on none."""
         return self.refs.resolve(f"{ref}^{{commit}}") or ""
 
+    def reaches(self, commit: str, other: str) -> bool:
+        """Whether ``other`` is in the history of ``commit``."""
+        return self.objects.run("merge-base", "--is-ancestor", other, commit, accepted=(0, 1)).ok
+
     def time_of(self, commit: str) -> float:
         """When it was made, in seconds since the epoch."""
         return float(self.objects.text("show", "-s", "--format=%ct", "--end-of-options", commit))

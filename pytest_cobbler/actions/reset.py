@@ -1,0 +1,60 @@
+"""``--cobbler-reset``: abandon the active generations; nothing is lost that a tag does not hold."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from pytest_cobbler.config import load
+from pytest_cobbler.cycle.abandoning import Abandoned, abandon_all
+from pytest_cobbler.cycle.opening import open_repository
+from pytest_cobbler.hooks import project_hooks
+from pytest_cobbler.invocation import configuration_path
+from pytest_cobbler.repository.lock import run_lock
+from pytest_cobbler.repository.ownership import given_back
+from pytest_cobbler.tracker.choose import open_tracker
+from pytest_cobbler.tracker.lane import TrackerLane
+
+_DRAIN = 300.0
+"""Seconds that the tracker gets to finish what is queued."""
+
+
+def run(config: pytest.Config) -> int:
+    """Abandon them; base and checkout stay as they are. 1 if the tracker could not be told something.
+
+    Raises:
+        CobblerError: something is in the way; nothing was changed, or the same command completes it.
+    """
+    settings = load(configuration_path(config, "--cobbler-reset"))
+    repository = open_repository(settings)
+    hooks = project_hooks(config, settings)
+    tracker = hooks.tracker() or open_tracker(settings.tracker, settings.root, settings.beads_dir)
+    ours = (settings.cobbler_dir, settings.beads_dir)
+    with (
+        run_lock(repository.common_dir, "pytest --cobbler-reset"),
+        given_back(repository.common_dir, ours),
+    ):
+        lane = TrackerLane(tracker)
+        try:
+            done = abandon_all(settings, repository, lane, hooks)
+        finally:
+            lane.close(_DRAIN)
+    lines = [*_lines(done), *(f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures)]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return int(pytest.ExitCode.TESTS_FAILED if lane.failures else pytest.ExitCode.OK)
+
+
+def _lines(done: Sequence[Abandoned]) -> Iterator[str]:
+    if not done:
+        yield "No generation is active."
+    for one in done:
+        yield from (f"recovered: {line}" for line in one.recovered)
+        if one.is_merged:
+            yield f"{one.name} is in its base already; its last commit is tagged {one.tag}."
+            continue
+        tasks = "1 task" if one.landed == 1 else f"{one.landed} tasks"
+        yield f"Abandoned {one.name}; its last commit, with {tasks}, is tagged {one.tag}."
+        if one.reopened:
+            yield f"Open again: {', '.join(one.reopened)}."

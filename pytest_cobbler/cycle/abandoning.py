@@ -1,0 +1,191 @@
+"""How generations are abandoned: everything that a tag does not hold stays, and the tasks are open again."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pytest_cobbler.agents.transcript import Scrubber
+from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
+from pytest_cobbler.cycle.parts import make_agent, make_sandbox
+from pytest_cobbler.cycle.recovery import recover, remove_stale_locks
+from pytest_cobbler.cycle.run import Finished, finished_tasks
+from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.report.journal import Journal, ignore_itself
+from pytest_cobbler.repository import names
+from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.generations import (
+    Generation,
+    active_generations,
+    delete_generation,
+    read_generation,
+    tag_generation,
+)
+from pytest_cobbler.repository.repository import Identity, Repository
+from pytest_cobbler.repository.trailers import landed_tasks
+from pytest_cobbler.repository.worktrees import Worktrees, remove_tree
+from pytest_cobbler.sandbox.base import Sandbox
+from pytest_cobbler.tracker.base import Claim
+from pytest_cobbler.tracker.lane import TrackerLane
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abandoned:
+    """What became of one generation.
+
+    ``tag`` holds its last commit; ``is_merged``: its base had all of it, so it was not abandoned but done
+    with; ``landed`` counts its tasks; ``reopened`` are ids; ``recovered`` what a dead run left, a line each.
+    """
+
+    name: str
+    tag: str
+    is_merged: bool
+    landed: int
+    reopened: tuple[str, ...]
+    recovered: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Leavings:
+    """One generation for ``recover``, without an agent or a gate to run."""
+
+    config: Config
+    repository: Repository
+    identity: Identity
+    generation: Generation
+    tracker: TrackerLane
+    sandbox: Sandbox
+    worktrees: Worktrees
+    journal: Journal
+    finished: Finished
+    claim: Claim
+    scrub: Callable[[str], str]
+    secrets: tuple[str, ...]
+
+    def policy(self, marked: Sequence[str] = ()) -> Policy:
+        """Nothing will land, so only what must not become an object counts."""
+        return Policy(secrets=self.secrets, marked=tuple(marked))
+
+
+def abandon_all(
+    config: Config, repository: Repository, lane: TrackerLane, hooks: Hooks = NO_HOOKS
+) -> list[Abandoned]:
+    """Abandon every active generation; call it under the run lock.
+
+    For each its tag is the commit point: before it nothing is lost, and its branch goes last of all, so that
+    the same call completes what was begun.
+
+    Raises:
+        CobblerError: a branch is not to be deleted; nothing was changed then. Or git, podman or the tracker
+            failed.
+    """
+    remove_stale_locks(repository)
+    active = active_generations(repository, config.gen_prefix)
+    generations = [read_generation(repository, name) for name in active]
+    _refuse_checked_out(repository, generations)
+    for generation in generations:
+        _refuse_other_tag(repository, generation, active[generation.name])
+    return [_abandon(config, repository, generation, lane, hooks) for generation in generations]
+
+
+def _abandon(
+    config: Config, repository: Repository, generation: Generation, lane: TrackerLane, hooks: Hooks
+) -> Abandoned:
+    tip = _tip(repository, generation)
+    found = finished_tasks(repository, generation, tip)
+    leavings = _leavings(config, repository, generation, lane, hooks, Finished(found))
+    recovered = recover(leavings)
+    leavings.worktrees.remove_all()
+    base = repository.read_ref(names.branch_ref(generation.base)) if generation.base else None
+    is_merged = bool(base) and repository.reaches(base or "", tip)
+    landed = landed_tasks(repository, f"{generation.first}..{tip}")
+    reopened: tuple[str, ...] = ()
+    if is_merged:
+        tag_generation(repository, generation, "finished", tip)
+        tag_generation(repository, generation, "merged", tip)
+    else:
+        tag_generation(repository, generation, "abandoned", tip)
+        merged = landed_tasks(repository, f"{generation.first}..{base}") if base else {}
+        reopened = _reopen(lane, [task for task in landed if task not in merged], generation)
+    remove_tree(repository.work_dir / "gate" / generation.name)
+    delete_generation(repository, generation, tip)
+    return Abandoned(
+        name=generation.name,
+        tag=f"{generation.name}-{'finished' if is_merged else 'abandoned'}",
+        is_merged=is_merged,
+        landed=len(landed),
+        reopened=reopened,
+        recovered=tuple(recovered),
+    )
+
+
+def _leavings(
+    config: Config,
+    repository: Repository,
+    generation: Generation,
+    lane: TrackerLane,
+    hooks: Hooks,
+    finished: Finished,
+) -> _Leavings:
+    run_id = secrets.token_hex(4)
+    sandbox = make_sandbox(config, repository, run_id)
+    agent = hooks.agent() or make_agent(config, run_id)
+    scrub = Scrubber(agent.secrets).text
+    ignore_itself(config.cobbler_dir)
+    return _Leavings(
+        config=config,
+        repository=repository,
+        identity=repository.identity(),
+        generation=generation,
+        tracker=lane,
+        sandbox=sandbox,
+        worktrees=Worktrees(repository, generation.name, sandbox.owner),
+        journal=Journal(config.cobbler_dir / generation.name / "journal.jsonl", scrub),
+        finished=finished,
+        claim=Claim(
+            host=socket.gethostname(), repository=repository.key, run=run_id, generation=generation.name
+        ),
+        scrub=scrub,
+        secrets=tuple(agent.secrets),
+    )
+
+
+def _reopen(lane: TrackerLane, landed: Sequence[str], generation: Generation) -> tuple[str, ...]:
+    """What landed only there is to be done again."""
+    closed = {task.id for task in lane.tasks().result() if task.status == "closed"}
+    done = tuple(task_id for task_id in landed if task_id in closed)
+    for task_id in done:
+        lane.reopen(task_id, f"open again: {generation.name}, where it had landed, was abandoned").result()
+    return done
+
+
+def _tip(repository: Repository, generation: Generation) -> str:
+    return repository.read_ref(generation.ref) or generation.first
+
+
+def _refuse_checked_out(repository: Repository, generations: Sequence[Generation]) -> None:
+    checked_out = repository.checked_out()
+    places = [(one, checked_out[one.ref]) for one in generations if one.ref in checked_out]
+    if places:
+        raise RepositoryError(
+            "; ".join(f"branch {one.name} is checked out in {where}" for one, where in places),
+            "\n".join(
+                f"Check out another branch there: git -C {where} switch {one.base or '-'}"
+                for one, where in places
+            ),
+        )
+
+
+def _refuse_other_tag(repository: Repository, generation: Generation, tip: str) -> None:
+    """A tag that a killed reset left is overtaken by what landed since; any other one is not ours."""
+    tag = f"{generation.name}-abandoned"
+    ref = names.tag_ref(generation.name, "abandoned")
+    there = repository.commit_of(ref) if repository.read_ref(ref) else tip
+    if not there or not repository.reaches(tip, there):
+        raise RepositoryError(
+            f"the tag {tag} is not on a commit of branch {generation.name}",
+            f"Give it another name: git tag NAME {tag} && git tag -d {tag}",
+        )
