@@ -29,7 +29,7 @@ def configuration_path(config: pytest.Config, option: str) -> Path:
             break
     raise UsageProblem(
         f"{option}: there is no {FILE} here",
-        f"Write one at the top of the repository (looked in {here} and above); at least: podman_image: NAME",
+        f"Have one written: pytest --cobbler-init (looked in {here} and above)",
     )
 
 

@@ -120,7 +120,7 @@ def test_an_action_needs_a_configuration(cobbler_project: Project) -> None:
         result = cobbler_project.run(action)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines(
-            [f"ERROR: {action}: there is no configuration.yaml here", "*podman_image*"]
+            [f"ERROR: {action}: there is no configuration.yaml here", "*pytest --cobbler-init *"]
         )
 
 

@@ -283,7 +283,8 @@ def _closing(demo: Demo, tasks: Sequence[DoneTask]) -> list[str]:
         f"  cd {demo.repository}",
         f"  git log --patch main..{demo.generation}",
         "  less .cobbler/*/attempts/*/2/prompt.md   # what the second attempts were told",
-        "Do it with a repository of your own: write configuration.yaml, at least podman_image: NAME, then",
+        "Do it with a repository of your own:",
+        "  pytest --cobbler-init       # writes configuration.yaml, and says what is missing",
         "  pytest --cobbler-generate",
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,6 +21,9 @@ from tests.images import minimal_image, podman, python_image
 __all__ = ["minimal_image", "python_image"]
 
 Init = Callable[..., RunResult]
+
+SOMEBODY = 4242
+"""A uid that nobody here has."""
 
 
 @pytest.fixture
@@ -175,6 +179,14 @@ def test_nothing_else_is_changed(project: Project, init: Init) -> None:
     init()
     assert project.git("for-each-ref") == refs
     assert project.git("status", "--porcelain", "--ignored") == "?? configuration.yaml\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write in somebody else's repository")
+def test_in_somebodys_repository_the_file_is_not_roots(project: Project, init: Init) -> None:
+    for path in (project.path, *project.path.rglob("*")):
+        os.chown(path, SOMEBODY, SOMEBODY, follow_symlinks=False)
+    assert init().ret == 0
+    assert (project.path / "configuration.yaml").stat().st_uid == SOMEBODY
 
 
 def test_a_repository_without_a_file_is_told_what_is_missing(project: Project, init: Init) -> None:
