@@ -8,7 +8,7 @@ import pytest
 
 from pytest_cobbler.config import load
 from pytest_cobbler.cycle.opening import open_repository
-from pytest_cobbler.cycle.starting import find_base, language_of, start_generation
+from pytest_cobbler.cycle.starting import find_base, language_of, start_generation, uncommitted
 from pytest_cobbler.invocation import configuration_path, overrides
 from pytest_cobbler.repository.generations import Generation, active_generations
 from pytest_cobbler.repository.lock import run_lock
@@ -28,12 +28,14 @@ def run(config: pytest.Config) -> int:
         base = find_base(settings, repository)
         generation = start_generation(settings, repository, language_of(settings, repository), base)
         active = active_generations(repository, settings.gen_prefix)
-    _say(generation, list(active))
+    _say(generation, list(active), uncommitted(settings, repository))
     return 0
 
 
-def _say(generation: Generation, active: list[str]) -> None:
+def _say(generation: Generation, active: list[str], unseen: str) -> None:
     lines = [f"Started {generation.name} from {generation.base} ({generation.start[:12]})."]
+    if unseen:
+        lines.append(unseen)
     if len(active) > 1:
         lines += [
             f"Active generations: {', '.join(active)}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +12,12 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.config.rules import faults_for_go
 from pytest_cobbler.errors import RepositoryError, UsageProblem
 from pytest_cobbler.languages import Go, Language, detect, get
+from pytest_cobbler.repository.checks import shown
 from pytest_cobbler.repository.generations import Changes, Generation, create_generation
 from pytest_cobbler.repository.repository import Repository
+
+_MOST_NAMED = 10
+"""Paths that a line names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +58,20 @@ def start_generation(config: Config, repository: Repository, language: Language,
         now=datetime.now(),
         changes=starting_files(config, repository, language, base.commit),
     )
+
+
+def uncommitted(config: Config, repository: Repository) -> str:
+    """A line that names what of the checkout no agent will see, or nothing."""
+    ours = [os.fsencode(path.relative_to(config.root)) for path in (config.beads_dir, config.cobbler_dir)]
+    paths = [
+        shown(path)
+        for path in repository.uncommitted()
+        if not any(path.rstrip(b"/") == own or path.startswith(own + b"/") for own in ours)
+    ]
+    if not paths:
+        return ""
+    more = f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
+    return f"Not committed, so agents do not see it: {', '.join(paths[:_MOST_NAMED])}{more}"
 
 
 def language_of(config: Config, repository: Repository) -> Language:

@@ -18,7 +18,7 @@ import git as gitpython
 import platformdirs
 
 from pytest_cobbler.errors import RepositoryError
-from pytest_cobbler.process import host_environment, run
+from pytest_cobbler.process import Completion, host_environment, run
 from pytest_cobbler.repository.git import TIMEOUT, Git, init_bare
 from pytest_cobbler.sandbox.base import Mount
 
@@ -180,26 +180,24 @@ class Repository:
         return Identity(**values)
 
     def _user_configuration(self) -> dict[str, str]:
-        """``user.name`` and the like, lower case; only here is the user's own configuration read."""
-        names = [name for name in os.environ if _USER_CONFIGURATION.fullmatch(name)]
-        completion = run(
-            [
-                "git",
-                f"--git-dir={self.git_dir}",
-                "config",
-                "--includes",
-                "--null",
-                "--get-regexp",
-                r"^(user|author|committer)\.(name|email)$",
-            ],
-            env=host_environment(*names, LC_ALL="C"),
-            cwd=self.root,
-            timeout=TIMEOUT,
+        """``user.name`` and the like, lower case."""
+        completion = self._by_users_configuration(
+            "config", "--includes", "--null", "--get-regexp", r"^(user|author|committer)\.(name|email)$"
         )
         if completion.end != "exited" or completion.status not in (0, 1):
             raise RepositoryError("git cannot read its configuration", evidence=completion.errors)
         pairs = (field.partition("\n") for field in completion.text.split("\0") if field)
         return {name: value.strip() for name, _, value in pairs}
+
+    def _by_users_configuration(self, *arguments: str) -> Completion:
+        """git as the user has configured it, on the checkout; only to ask, nothing is written."""
+        names = [name for name in os.environ if _USER_CONFIGURATION.fullmatch(name)]
+        return run(
+            ["git", f"--git-dir={self.git_dir}", *arguments],
+            env=host_environment(*names, LC_ALL="C", GIT_OPTIONAL_LOCKS="0"),
+            cwd=self.root,
+            timeout=TIMEOUT,
+        )
 
     def head_branch(self) -> str | None:
         """The branch checked out, ``None`` when HEAD is detached."""
@@ -220,6 +218,22 @@ class Repository:
             elif word == "branch":
                 found[value] = path
         return found
+
+    def uncommitted(self) -> list[bytes]:
+        """Paths of the checkout that differ from HEAD, and directories of new files; not what git ignores."""
+        said = self._by_users_configuration(
+            "-c",
+            "core.fsmonitor=false",
+            f"--work-tree={self.root}",
+            "status",
+            "--porcelain",
+            "-z",
+            "--no-renames",
+            "--ignore-submodules=dirty",
+        )
+        if not said.ok:
+            raise RepositoryError(f"git cannot tell what is changed in {self.root}", evidence=said.errors)
+        return [entry[3:] for entry in said.stdout.split(b"\0") if entry]
 
     # -- refs
 

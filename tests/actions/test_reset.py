@@ -13,8 +13,12 @@ from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import Checkout, check
 from pytest_cobbler.testing.project import Project
 from tests.actions.test_start import everything, refs
-from tests.session.builders import WRITES_A_FILE, came_to, seed, statuses, task
+from tests.images import minimal_image
+from tests.parts import need
+from tests.session.builders import WRITES_A_FILE, came_to, ids_landed, seed, statuses, task
 from tests.stress.faults import git_that_sends
+
+__all__ = ["minimal_image"]
 
 KILLED = -signal.SIGKILL
 
@@ -176,3 +180,23 @@ def test_killed_before_any_change_by_git_the_same_command_completes_it(
             assert statuses(project) == {"p-a": "open", "p-b": "open", "p-z": "closed"}
         shutil.rmtree(project.path)
         shutil.copytree(saved, project.path)
+
+
+def test_with_bd_and_podman(cobbler_project: Project, minimal_image: str) -> None:
+    """Tasks that need each other are reopened in bd, too."""
+    need("bd")
+    agent = cobbler_project.agent
+    agent.measure().writes_tasks([{"title": "One"}, {"title": "Two", "dependency": 0}])
+    agent.otherwise().runs(WRITES_A_FILE)
+    cobbler_project.configure(
+        sandbox="podman", tracker="bd", podman_image=minimal_image, podman_args=agent.podman_arguments
+    )
+    assert cobbler_project.run("--cobbler-generate").ret == 0
+    name, landed = cobbler_project.generation, ids_landed(cobbler_project)
+    assert set(statuses(cobbler_project).values()) == {"closed"}
+
+    result = cobbler_project.run("--cobbler-reset")
+
+    assert result.outlines[1:] == [f"Open again: {', '.join(landed)}."]
+    assert set(statuses(cobbler_project).values()) == {"open"}
+    assert f"refs/tags/{name}-abandoned" in refs(cobbler_project)

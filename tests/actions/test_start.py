@@ -137,6 +137,22 @@ def test_seed_files_are_written_with_their_placeholders_filled_in(project: Proje
     assert not (project.path / "src").exists()
 
 
+def test_what_is_not_committed_is_named_since_agents_do_not_see_it(project: Project) -> None:
+    project.write({".gitignore": "*.log\n", "old name.txt": "", "gone.txt": ""})
+    project.commit("More files")
+    project.git("mv", "old name.txt", "new name.txt")
+    (project.path / "gone.txt").unlink()
+    project.write({"README.md": "edited\n", "caf\u00e9/one.py": "", "a\nb": "", "run.log": ""})
+    seed(project, task("p-a"))
+    (project.path / ".beads" / ".gitignore").unlink()
+    result = project.run("--cobbler-start")
+    said = "README.md, gone.txt, new name.txt, old name.txt, a\\nb, caf\u00e9/"
+    assert result.outlines[1] == f"Not committed, so agents do not see it: {said}"
+    for number in range(8):
+        project.write({f"many-{number}.txt": ""})
+    assert project.run("--cobbler-start").outlines[1].endswith(" and 4 more")
+
+
 def test_sources_are_reset_only_if_asked_for_and_then_within_the_source_directories(project: Project) -> None:
     project.python_sample()
     project.write({"tools/release.py": "", "calculator/data.txt": "data\n", "tests/data.json": "{}\n"})
