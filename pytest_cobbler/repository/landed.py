@@ -42,6 +42,9 @@ def landed_work(repository: Repository, tips: Iterable[str]) -> list[LandedWork]
 
     One that was copied, as a forge does when it merges by rebasing, is one all the same.
     """
+    revisions = "".join(f"{tip}\n" for tip in dict.fromkeys(tips))
+    if not revisions:  # git would take HEAD instead
+        return []
     said = repository.objects.run(
         "log",
         "--stdin",
@@ -51,7 +54,7 @@ def landed_work(repository: Repository, tips: Iterable[str]) -> list[LandedWork]
         "--no-renames",
         f"--grep=^{trailers.TASK}: ",
         "--format=%x00%H%x00%(trailers:only,unfold)%x00%s%x00",
-        stdin="".join(f"{tip}\n" for tip in dict.fromkeys(tips)).encode(),
+        stdin=revisions.encode(),
     )
     fields = said.stdout.decode("utf-8", "replace").split("\0")[1:]
     found: dict[tuple[str, ...], LandedWork] = {}
