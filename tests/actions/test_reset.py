@@ -148,6 +148,15 @@ def test_a_tag_that_holds_something_else_is_left_alone(project: Project) -> None
     assert refs(project) == before
 
 
+def test_the_tag_of_a_reset_that_was_killed_is_overtaken_by_what_landed_since(project: Project) -> None:
+    project.run("--cobbler-start")
+    project.git("tag", f"{project.generation}-abandoned", project.generation or "")
+    name = generate(project)
+    tip = refs(project)[f"refs/heads/{name}"]
+    assert project.run("--cobbler-reset").ret == 0
+    assert refs(project)[f"refs/tags/{name}-abandoned"] == tip
+
+
 def test_a_branch_that_only_has_such_a_name_is_left_alone(project: Project) -> None:
     project.run("--cobbler-start")
     project.git("branch", "generation-of-mine")
