@@ -269,7 +269,7 @@ def _opening(demo: Demo) -> list[str]:
 
 
 def _closing(demo: Demo, tasks: Sequence[DoneTask]) -> list[str]:
-    if not tasks:
+    if not any(task.commit for task in tasks):  # it was interrupted
         return ["", f"The sample project is {demo.repository}", f"Remove it: rm -r {demo.directory}"]
     return [
         "",
@@ -283,6 +283,7 @@ def _closing(demo: Demo, tasks: Sequence[DoneTask]) -> list[str]:
         f"  cd {demo.repository}",
         f"  git log --patch main..{demo.generation}",
         "  less .cobbler/*/attempts/*/2/prompt.md   # what the second attempts were told",
+        f"Remove it: rm -r {demo.directory}",
         "Do it with a repository of your own:",
         "  pytest --cobbler-init       # writes configuration.yaml, and says what is missing",
         "  pytest --cobbler-generate",

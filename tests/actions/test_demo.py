@@ -219,7 +219,7 @@ def test_running_it_again_by_hand_finds_nothing_left(demo: Finished) -> None:
 
 def test_an_interrupted_demo_stops_in_order(place: Place) -> None:
     with started(place) as process:
-        until(lambda: any((place.directory / "tmp").glob("*/units/.cobbler/*/attempts/*/1/transcript.jsonl")))
+        until(lambda: any((place.directory / "tmp").glob("*/units/.cobbler/*/attempts/cycle-1/1/prompt.md")))
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == pytest.ExitCode.INTERRUPTED
