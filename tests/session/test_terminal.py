@@ -69,8 +69,8 @@ class Terminal:
 
     def close(self) -> None:
         if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+            self.process.terminate()  # so that it ends its agents
+            self.wait()
         os.close(self._master)
 
 
