@@ -130,7 +130,7 @@ def test_a_line_says_what_is_running_and_goes_when_there_is_something_to_report(
     after = rows[first + 1 : first + 5]
     assert {row.split()[0].rpartition("::")[2] for row in after} == {"p-b", "p-c", "p-d", "cycle-1"}
     assert [row[-6:] for row in after] == ["[ 40%]", "[ 60%]", "[ 80%]", "[100%]"]
-    assert "- cobbler -" in rows[first + 5]
+    assert (rows[first + 5], "- cobbler -" in rows[first + 6]) == ("", True)
     assert terminal.cursor == (last_row(rows) + 1, 0)
 
 
@@ -154,7 +154,7 @@ def test_it_stays_out_of_the_short_report_and_of_a_narrow_screen(
     go(project)
     rows = terminal.wait()
     assert rows[progress] == line("configuration.yaml LLLL.", "[100%]", 50)
-    assert "- cobbler -" in rows[progress + 1]
+    assert (rows[progress + 1], "- cobbler -" in rows[progress + 2]) == ("", True)
     assert status(rows) == ""
 
 
