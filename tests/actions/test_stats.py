@@ -91,7 +91,7 @@ def test_what_a_landing_took_apart_from_the_attempts_that_were_wasted_on_it(foun
     assert once["diff"] == {"files": 1, "insertions": 3, "deletions": 0}
     assert without_time(twice["landed"]) == spent(1, 2.0, cache_write=9)
     assert without_time(twice["wasted"]) == spent(1, 1.0, cache_read=7)
-    assert once["landed"]["seconds"] > 0
+    assert once["landed"]["seconds"] is not None  # it may round to nothing
     assert once["wasted"]["seconds"] is None
 
 
