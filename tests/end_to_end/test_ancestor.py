@@ -170,7 +170,9 @@ def test_a_failing_tracker_is_an_error_and_not_an_empty_one(project: Project, tm
         f"#!/bin/sh\n[ $1 = version ] && echo '{version}' && exit\necho 'no database' >&2; exit 1\n"
     )
     bd.chmod(0o755)
-    project.write({".beads/metadata.json": '{"backend": "dolt"}', ".beads/embeddeddolt/beads/.dolt/noms/x": ""})
+    project.write(
+        {".beads/metadata.json": '{"backend": "dolt"}', ".beads/embeddeddolt/beads/.dolt/noms/x": ""}
+    )
     project.configure(tracker="bd")
     for options in ([], ["--collect-only"]):
         result = project.run("--cobbler-generate", *options, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
