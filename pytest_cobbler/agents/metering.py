@@ -8,6 +8,7 @@ counted as far as it came.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -87,7 +88,7 @@ class Meter:
         return Usage(
             turns=len(told),
             cost_usd=sum(known) if known and len(known) == len(costs) else None,
-            model=max(models, key=models.count, default=""),
+            model=next((model for model, _ in Counter(models).most_common(1)), ""),
             **tokens_of([answer.usage for answer in told], SNAKE),
         )
 

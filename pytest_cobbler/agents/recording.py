@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult, Usage
+from pytest_cobbler.agents.stream import one_line
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.sandbox.base import Completed
 
@@ -70,17 +71,27 @@ class Head(_File):
     order: tuple[str, ...] = ()
 
 
+_Count = Annotated[int, Field(ge=0)]
+
+
 class RecordedUsage(_File):
     """As ``agents.base.Usage``."""
 
-    turns: int = 0
-    tokens_input: int = 0
-    tokens_output: int = 0
-    tokens_cache_read: int = 0
-    tokens_cache_write: int = 0
-    cost_usd: float | None = None
-    seconds: float = 0.0
-    model: str = ""
+    turns: _Count = 0
+    tokens_input: _Count = 0
+    tokens_output: _Count = 0
+    tokens_cache_read: _Count = 0
+    tokens_cache_write: _Count = 0
+    cost_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    model: Annotated[str, AfterValidator(one_line)] = ""
+
+
+def _inside(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts:
+        raise ValueError(f"{path!r} is not in a worktree")
+    return path
 
 
 class RecordedResult(_File):
@@ -100,7 +111,7 @@ class RecordedResult(_File):
     text: str = ""
     session: str = ""
     usage: RecordedUsage = Field(default_factory=RecordedUsage)
-    replaced: tuple[str, ...] = ()
+    replaced: tuple[Annotated[str, AfterValidator(_inside)], ...] = ()
     withheld: str = ""
 
     @classmethod
@@ -172,6 +183,9 @@ def read_head(recording: Path) -> Head:
         UsageProblem: there is none, or this version cannot read it.
     """
     path = recording / HEAD
+    links = [found for found in (recording, *recording.rglob("*")) if found.is_symlink()]
+    if links:
+        raise UsageProblem(f"a recording holds no links: {links[0]}", "Take it away, or record again.")
     try:
         return _read(path, Head)
     except FileNotFoundError:

@@ -29,6 +29,7 @@ NESTED = "COBBLER_SESSION"
 """Set for every job: a run inside a run is refused."""
 
 _IMAGES_TRIED = 5
+_OTHER_CREDENTIALS = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS")
 
 _IS_SUITABLE = """\
 command -v claude >/dev/null && command -v git >/dev/null && mkdir empty && cd empty || exit 1
@@ -92,6 +93,12 @@ def make_agent(config: Config, run_id: str, *, renew_prompts: bool = False) -> A
     environment = {**config.container_environment, NESTED: run_id}
     base_url = environment.get("ANTHROPIC_BASE_URL") or os.environ.get("ANTHROPIC_BASE_URL")
     proxied = config.agent_network == "proxy" and config.sandbox == "podman" and credential is not None
+    handed = [name for name in _OTHER_CREDENTIALS if name in environment]
+    if proxied and handed:
+        raise UsageProblem(
+            f"podman_args: {handed[0]} would be handed to the agent, and the proxy passes nothing of it on",
+            "Take it out and set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN; or set agent_network: open.",
+        )
     if config.agent == "command":
         assert config.agent_command is not None
         return CommandAgent(

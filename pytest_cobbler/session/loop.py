@@ -239,8 +239,7 @@ class Loop:
         try:
             call(hook, **arguments)
         except pytest.exit.Exception as end:
-            self._exit = self._exit or end
-            self._session.shouldstop = self._session.shouldstop or str(end) or "pytest.exit"
+            self._end_session(end)
 
     def _work(self, key: str) -> Work:
         item = self._items[key]
@@ -274,9 +273,18 @@ class Loop:
             self._reporter.ensure_newline()
             self._reporter.write_line(text)
 
+    def _end_session(self, end: BaseException) -> None:
+        self._exit = self._exit or end
+        self._session.shouldstop = self._session.shouldstop or str(end) or type(end).__name__
+
     def _end(self, event: Ended) -> None:
         self._running.pop(event.key, None)
         item, result = self._items[event.key], event.result
+        if isinstance(result, pytest.exit.Exception | KeyboardInterrupt):  # a hook in the item's thread
+            self._end_session(result)
+            result = Outcome(
+                verdict=Verdict.CANCELLED, cause="cancelled", summary="cancelled", record=event.record
+            )
         if isinstance(result, BaseException):
             item.error = result
             landed = self._run.finished.get(item.name)

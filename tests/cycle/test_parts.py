@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.config import Config, load
-from pytest_cobbler.cycle.parts import make_gate
+from pytest_cobbler.cycle.parts import make_agent, make_gate
 from pytest_cobbler.cycle.preflight import preflight_gate, preflight_programs, reserved_modules
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.gate import Gate
@@ -79,3 +79,16 @@ def test_a_program_of_the_gate_that_is_not_there_is_named(host_gate: Callable[[s
 def test_modules_of_pytests_plugins_are_reserved(host_gate: Callable[[str], Gate]) -> None:
     assert "pytest_cobbler" in reserved_modules(host_gate("false"), Python())
     assert reserved_modules(host_gate("false"), Go()) == frozenset()
+
+
+@pytest.mark.parametrize("name", ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS"])
+def test_a_credential_that_the_proxy_cannot_keep_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-api03-0123456789")
+    path = tmp_path / "configuration.yaml"
+    path.write_text(f"podman_image: localhost/agent\npodman_args: [-e, '{name}=secret-value']\n")
+    with pytest.raises(UsageProblem, match=f"podman_args: {name} would be handed to the agent"):
+        make_agent(load(path), "run")
+    path.write_text(f"{path.read_text()}agent_network: open\n")
+    make_agent(load(path), "run")

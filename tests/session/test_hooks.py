@@ -245,16 +245,18 @@ def test_a_hook_that_raises_after_the_report_is_told_in_the_summary(project: Pro
     result.stdout.fnmatch_lines(["HOOK: hook pytest_cobbler_reported: RuntimeError: not today"])
 
 
-@pytest.mark.parametrize("hook", ["begin", "outcome"])
-def test_a_hook_may_end_the_session(project: Project, hook: str) -> None:
+@pytest.mark.parametrize(
+    ("hook", "arguments"),
+    [("begin", "item"), ("outcome", "item, outcome"), ("prompt", "phase"), ("agent_command", "phase")],
+)
+def test_a_hook_may_end_the_session(project: Project, hook: str, arguments: str) -> None:
     project.configure(jobs=1)
-    argument = "item" if hook == "begin" else "item, outcome"
-    result = run(project, f"import pytest\n\ndef pytest_cobbler_{hook}({argument}): pytest.exit('enough')\n")
+    result = run(project, f"import pytest\n\ndef pytest_cobbler_{hook}({arguments}): pytest.exit('enough')\n")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    done = "cancelled" if hook == "begin" else "landed"
+    done = "landed" if hook == "outcome" else "cancelled"
     assert came_to(result) == {"stitch::a": done, "stitch::b": "cancelled"}
     result.stdout.fnmatch_lines(["*enough*"])
-    assert statuses(project) == {"a": "open" if hook == "begin" else "closed", "b": "open"}
+    assert statuses(project) == {"a": "closed" if hook == "outcome" else "open", "b": "open"}
 
 
 def worktrees(project: Project) -> list[Path]:

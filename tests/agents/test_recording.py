@@ -1,0 +1,45 @@
+"""What a recording must not hold: it is data, and may come from anybody."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.agents.recording import HEAD, RESULT, RecordingError, read_head, read_result
+from pytest_cobbler.errors import UsageProblem
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"replaced": ["../../victim"]},
+        {"replaced": ["/etc/passwd"]},
+        {"replaced": [""]},
+        {"usage": {"tokens_input": -5}},
+        {"usage": {"cost_usd": float("nan")}},
+        {"usage": {"seconds": float("inf")}},
+    ],
+)
+def test_a_result_that_cannot_be_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    (tmp_path / RESULT).write_text(json.dumps({"title": "t", "usage": {}} | changes))
+    with pytest.raises(RecordingError, match=r"cannot be read: (replaced|usage)"):
+        read_result(tmp_path, "x")
+
+
+def test_names_are_shown_as_one_line(tmp_path: Path) -> None:
+    (tmp_path / RESULT).write_text(json.dumps({"title": "t", "usage": {"model": "a\x1b[31m\nb"}}))
+    assert read_result(tmp_path, "x").usage.model == "a\\x1b[31m b"
+
+
+@pytest.mark.parametrize("place", ["stitch", "prompt.md"])
+def test_links_are_refused(tmp_path: Path, place: str) -> None:
+    recording = tmp_path / "recording"
+    recording.mkdir()
+    (recording / HEAD).write_text(json.dumps({"generation": "g"}))
+    assert read_head(recording).generation == "g"
+    (recording / place).symlink_to(tmp_path)
+    with pytest.raises(UsageProblem, match="a recording holds no links"):
+        read_head(recording)
