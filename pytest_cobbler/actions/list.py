@@ -12,9 +12,9 @@ import pytest
 from pytest_cobbler.config import load
 from pytest_cobbler.cycle.listing import Listed, list_generations
 from pytest_cobbler.cycle.opening import open_repository
+from pytest_cobbler.cycle.parts import make_tracker
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path, wants_json
-from pytest_cobbler.tracker.choose import open_tracker
 
 
 def run(config: pytest.Config, option: str = "--cobbler-list") -> int:
@@ -25,8 +25,7 @@ def run(config: pytest.Config, option: str = "--cobbler-list") -> int:
     """
     settings = load(configuration_path(config, option))
     repository = open_repository(settings)
-    own_tracker = project_hooks(config, settings).tracker()
-    tracker = own_tracker or open_tracker(settings.tracker, settings.root, settings.beads_dir)
+    tracker = make_tracker(settings, project_hooks(config, settings))
     found = list_generations(settings, repository, tracker.tasks())
     text = json.dumps(_as_json(found), indent=2) if wants_json(config) else "\n".join(_lines(found))
     sys.stdout.write(text + "\n")

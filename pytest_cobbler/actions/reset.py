@@ -10,15 +10,11 @@ import pytest
 from pytest_cobbler.config import load
 from pytest_cobbler.cycle.abandoning import Abandoned, abandon_all
 from pytest_cobbler.cycle.opening import open_repository
+from pytest_cobbler.cycle.parts import make_tracker
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path
 from pytest_cobbler.repository.lock import run_lock
-from pytest_cobbler.repository.ownership import given_back
-from pytest_cobbler.tracker.choose import open_tracker
-from pytest_cobbler.tracker.lane import TrackerLane
-
-_DRAIN = 300.0
-"""Seconds that the tracker gets to finish what is queued."""
+from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
 
 
 def run(config: pytest.Config) -> int:
@@ -30,17 +26,14 @@ def run(config: pytest.Config) -> int:
     settings = load(configuration_path(config, "--cobbler-reset"))
     repository = open_repository(settings)
     hooks = project_hooks(config, settings)
-    tracker = hooks.tracker() or open_tracker(settings.tracker, settings.root, settings.beads_dir)
+    tracker = make_tracker(settings, hooks)
     ours = (settings.cobbler_dir, settings.beads_dir)
-    with (
-        run_lock(repository.common_dir, "pytest --cobbler-reset"),
-        given_back(repository.common_dir, ours),
-    ):
+    with run_lock(repository.common_dir, "pytest --cobbler-reset", ours):
         lane = TrackerLane(tracker)
         try:
             done = abandon_all(settings, repository, lane, hooks)
         finally:
-            lane.close(_DRAIN)
+            lane.close(DRAIN)
     lines = [*_lines(done), *(f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures)]
     sys.stdout.write("\n".join(lines) + "\n")
     return int(pytest.ExitCode.TESTS_FAILED if lane.failures else pytest.ExitCode.OK)

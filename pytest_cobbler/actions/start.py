@@ -12,7 +12,6 @@ from pytest_cobbler.cycle.starting import find_base, language_of, start_generati
 from pytest_cobbler.invocation import configuration_path, overrides
 from pytest_cobbler.repository.generations import Generation, active_generations
 from pytest_cobbler.repository.lock import run_lock
-from pytest_cobbler.repository.ownership import given_back
 
 
 def run(config: pytest.Config) -> int:
@@ -23,8 +22,7 @@ def run(config: pytest.Config) -> int:
     """
     settings = load(configuration_path(config, "--cobbler-start"), overrides(config))
     repository = open_repository(settings)
-    common_dir = repository.common_dir
-    with run_lock(common_dir, "pytest --cobbler-start"), given_back(common_dir, ()):
+    with run_lock(repository.common_dir, "pytest --cobbler-start"):
         base = find_base(settings, repository)
         generation = start_generation(settings, repository, language_of(settings, repository), base)
         active = active_generations(repository, settings.gen_prefix)

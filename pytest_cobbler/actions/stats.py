@@ -13,10 +13,10 @@ import pytest
 from pytest_cobbler.config import load
 from pytest_cobbler.config.faults import escaped
 from pytest_cobbler.cycle.opening import open_repository
+from pytest_cobbler.cycle.parts import make_tracker
 from pytest_cobbler.cycle.stats import GenerationStats, RevisionStats, Spent, Stats, TaskStats, collect
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path, wants_json
-from pytest_cobbler.tracker.choose import open_tracker
 
 VERSION = 1
 """Of the JSON; a key that changes its meaning or goes away makes it another."""
@@ -35,8 +35,7 @@ def run(config: pytest.Config) -> int:
     """
     settings = load(configuration_path(config, "--cobbler-stats"))
     repository = open_repository(settings)
-    own_tracker = project_hooks(config, settings).tracker()
-    tracker = own_tracker or open_tracker(settings.tracker, settings.root, settings.beads_dir)
+    tracker = make_tracker(settings, project_hooks(config, settings))
     stats = collect(settings, repository, tracker)
     text = json.dumps(as_json(stats), indent=2) if wants_json(config) else "\n".join(_tables(stats))
     sys.stdout.write(text + "\n")

@@ -14,7 +14,6 @@ from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.invocation import configuration_path
 from pytest_cobbler.repository.generations import choose_generation
 from pytest_cobbler.repository.lock import run_lock
-from pytest_cobbler.repository.ownership import given_back
 
 
 def run(config: pytest.Config) -> int:
@@ -33,8 +32,7 @@ def run(config: pytest.Config) -> int:
             "Take that key out, or change it.",
         )
     repository = open_repository(settings)
-    common_dir = repository.common_dir
-    with run_lock(common_dir, "pytest --cobbler-switch"), given_back(common_dir, ()):
+    with run_lock(repository.common_dir, "pytest --cobbler-switch"):
         remove_stale_locks(repository)
         generation = choose_generation(repository, settings.gen_prefix, name)
     sys.stdout.write(f"Commands now work on {generation.name}, from {generation.base}.\n")

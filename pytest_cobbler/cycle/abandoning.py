@@ -22,7 +22,9 @@ from pytest_cobbler.repository.generations import (
     active_generations,
     delete_generation,
     read_generation,
+    refuse_checked_out,
     tag_generation,
+    tip_of,
 )
 from pytest_cobbler.repository.repository import Identity, Repository
 from pytest_cobbler.repository.trailers import landed_tasks
@@ -85,7 +87,7 @@ def abandon_all(
     remove_stale_locks(repository)
     active = active_generations(repository, config.gen_prefix)
     generations = [read_generation(repository, name) for name in active]
-    _refuse_checked_out(repository, generations)
+    refuse_checked_out(repository, generations)
     for generation in generations:
         _refuse_other_tag(repository, generation, active[generation.name])
     return [_abandon(config, repository, generation, lane, hooks) for generation in generations]
@@ -94,7 +96,7 @@ def abandon_all(
 def _abandon(
     config: Config, repository: Repository, generation: Generation, lane: TrackerLane, hooks: Hooks
 ) -> Abandoned:
-    tip = _tip(repository, generation)
+    tip = tip_of(repository, generation)
     found = finished_tasks(repository, generation, tip)
     leavings = _leavings(config, repository, generation, lane, hooks, Finished(found))
     recovered = recover(leavings)
@@ -160,23 +162,6 @@ def _reopen(lane: TrackerLane, landed: Sequence[str], generation: Generation) ->
     for task_id in done:
         lane.reopen(task_id, f"open again: {generation.name}, where it had landed, was abandoned").result()
     return done
-
-
-def _tip(repository: Repository, generation: Generation) -> str:
-    return repository.read_ref(generation.ref) or generation.first
-
-
-def _refuse_checked_out(repository: Repository, generations: Sequence[Generation]) -> None:
-    checked_out = repository.checked_out()
-    places = [(one, checked_out[one.ref]) for one in generations if one.ref in checked_out]
-    if places:
-        raise RepositoryError(
-            "; ".join(f"branch {one.name} is checked out in {where}" for one, where in places),
-            "\n".join(
-                f"Check out another branch there: git -C {where} switch {one.base or '-'}"
-                for one, where in places
-            ),
-        )
 
 
 def _refuse_other_tag(repository: Repository, generation: Generation, tip: str) -> None:

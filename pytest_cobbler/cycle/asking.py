@@ -11,6 +11,7 @@ from typing import Literal
 from pytest_cobbler.agents.base import AgentRequest
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.repository.worktrees import Worktree
+from pytest_cobbler.sandbox.base import Mount
 from pytest_cobbler.tracker.base import Task
 
 
@@ -38,7 +39,7 @@ def request_of(
     run: Run, question: Question, worktree: Worktree, on_step: Callable[[str], None]
 ) -> AgentRequest:
     """The question as the agent gets it in ``worktree``."""
-    mounts, instructions = run.system_prompt(worktree)
+    mounts, instructions = instructions_in(worktree, run.instructions)
     return AgentRequest(
         phase=question.phase,
         task_id=question.name,
@@ -58,6 +59,18 @@ def request_of(
         command=functools.partial(run.hooks.command, question.phase, question.task, question.attempt),
         volatile=run.volatile(worktree),
     )
+
+
+def instructions_in(worktree: Worktree, said: bytes | None) -> tuple[tuple[Mount, ...], str | None]:
+    """The mount and the path inside of the base's instructions for agents, if it has any.
+
+    Agents do not read the file in their worktree, which may be another agent's.
+    """
+    if said is None:
+        return (), None
+    path = worktree.directory / "instructions.md"
+    path.write_bytes(said)
+    return (Mount(source=path, target=str(path)),), str(path)
 
 
 def prepare(directory: Path, prompt: str) -> None:

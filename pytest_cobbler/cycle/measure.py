@@ -157,8 +157,9 @@ class Measuring:
             run.worktrees.remove(worktree)
         if isinstance(answer, bytes):
             said = answer.decode("utf-8", "replace")
-            (directory / OUTPUT).write_text(run.scrub(said), encoding="utf-8")
-            if run.scrub(said) != said:  # titles and descriptions go into commits, the tracker and reports
+            clean = run.scrub(said)
+            (directory / OUTPUT).write_text(clean, encoding="utf-8")
+            if clean != said:  # titles and descriptions go into commits, the tracker and reports
                 answer = NoAnswer("the tasks hold the agent's credential, which must not be written anywhere")
         if run.recorder:
             self._keep(run.recorder, request, result, answer)
@@ -178,13 +179,7 @@ class Measuring:
     def _note(self, result: AgentResult, transcript: Path) -> None:
         if not self._steps:
             self._steps.append(read_tail(transcript))
-        record = self._record.with_usage(result.usage)
-        self._record = replace(
-            record,
-            attempts=record.attempts + 1,
-            agent_seconds=record.agent_seconds + result.completed.seconds,
-            transcript=str(transcript),
-        )
+        self._record = self._record.with_attempt(result, transcript)
 
     def _prompt(self, worktree: Worktree, existing: list[Task], errors: list[str], previous: str) -> str:
         run, config = self._run, self._run.config

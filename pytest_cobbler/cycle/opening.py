@@ -23,6 +23,7 @@ from pytest_cobbler.cycle.parts import (
     make_agent,
     make_gate,
     make_sandbox,
+    make_tracker,
 )
 from pytest_cobbler.cycle.plan import Selection, select_tasks
 from pytest_cobbler.cycle.preflight import (
@@ -45,23 +46,21 @@ from pytest_cobbler.repository.generations import (
     Generation,
     active_generations,
     find_generation,
+    refuse_checked_out,
+    tip_of,
 )
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.names import is_usable_task_id
-from pytest_cobbler.repository.ownership import given_back
 from pytest_cobbler.repository.preflight import check_repository
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
 from pytest_cobbler.tracker.base import Claim, Task
 from pytest_cobbler.tracker.choose import open_tracker
-from pytest_cobbler.tracker.lane import TrackerLane
+from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
 from pytest_cobbler.tracker.needs import with_all_needs
 
 INSTRUCTIONS = "CLAUDE.md"
 """The repository's own words to claude."""
-
-_DRAIN = 300.0
-"""Seconds that the tracker gets to finish what is queued when a run ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,15 +122,14 @@ def open_run(
         raise UsageProblem("this is a run inside a run", f"Unset {NESTED} if that is meant.")
     repository = open_repository(config)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(run_lock(repository.common_dir, command))
         ours = (config.cobbler_dir, config.beads_dir, *_below(repository.root, record))
-        stack.enter_context(given_back(repository.common_dir, ours))
+        stack.enter_context(run_lock(repository.common_dir, command, ours))
         identity = repository.identity()
         generation = find_generation(repository, config.gen_prefix, config.generation_branch)
         if generation is None and not start_new:
             raise _no_generation()
         if generation:
-            _refuse_checked_out(repository, generation)
+            refuse_checked_out(repository, [generation], ", where landings would pull the files away")
         base = None if generation else find_base(config, repository)
         check_templates(config)
         language = language_of(config, repository)
@@ -154,7 +152,7 @@ def open_run(
         own_tracker = hooks.tracker()
         tracker = own_tracker or open_tracker(config.tracker, config.root, config.beads_dir)
         lane = TrackerLane(tracker)
-        stack.callback(lane.close, _DRAIN)
+        stack.callback(lane.close, DRAIN)
         lane.prepare().result()
         tasks = lane.tasks().result()
         _refuse_unusable(tasks)
@@ -176,7 +174,7 @@ def open_run(
         stack.callback(checkout.remove)
         worktrees = Worktrees(repository, generation.name, sandbox.owner)
         stack.callback(worktrees.remove_all)
-        tip = repository.read_ref(generation.ref) or generation.first
+        tip = tip_of(repository, generation)
         recorder = Recorder(record, generation.name, scrub) if record and not renews else None
         run = Run(
             config=config,
@@ -237,13 +235,11 @@ def look(
     generation = find_generation(repository, config.gen_prefix, config.generation_branch)
     if generation is None and not start_new:
         raise _no_generation()
-    tracker = hooks.tracker() or open_tracker(config.tracker, config.root, config.beads_dir)
-    tasks = tracker.tasks()
+    tasks = make_tracker(config, hooks).tasks()
     _refuse_unusable(tasks)
     landed = {}
     if generation:
-        tip = repository.read_ref(generation.ref) or generation.first
-        landed = finished_tasks(repository, generation, tip)
+        landed = finished_tasks(repository, generation, tip_of(repository, generation))
     return generation, choose(config, repository, tasks, generation, Finished(landed), hooks.left_out(tasks))
 
 
@@ -269,15 +265,6 @@ def choose(
 
 def _no_generation() -> RepositoryError:
     return RepositoryError("no generation is active", "Start one: pytest --cobbler-start")
-
-
-def _refuse_checked_out(repository: Repository, generation: Generation) -> None:
-    where = repository.checked_out().get(generation.ref)
-    if where:
-        raise RepositoryError(
-            f"branch {generation.name} is checked out in {where}, where landings would pull the files away",
-            f"Check out another branch there: git -C {where} switch {generation.base or '-'}",
-        )
 
 
 def _below(root: Path, record: Path | None) -> tuple[Path, ...]:

@@ -6,9 +6,11 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 
-from pytest_cobbler.agents.base import Usage
+from pytest_cobbler.agents.base import AgentResult, Usage
 from pytest_cobbler.languages import LineCount
+from pytest_cobbler.repository.trailers import TOKENS
 
 
 class Verdict(StrEnum):
@@ -54,7 +56,9 @@ class Record:
         """What the item is said to have taken: agent, gate and landing, not the waiting between."""
         return self.agent_seconds + self.gate_seconds + self.landing_seconds
 
-    def with_usage(self, usage: Usage) -> Record:
+    def with_attempt(self, result: AgentResult, transcript: Path) -> Record:
+        """With one more attempt of an agent, which ended so."""
+        usage = result.usage
         costs = [cost for cost in (self.usage.cost_usd, usage.cost_usd) if cost is not None]
         return replace(
             self,
@@ -69,6 +73,9 @@ class Record:
                 cost_usd=sum(costs) if costs else None,
                 model=usage.model or self.usage.model,
             ),
+            attempts=self.attempts + 1,
+            agent_seconds=self.agent_seconds + result.completed.seconds,
+            transcript=str(transcript),
         )
 
     def as_json(self, caller: str, **more: object) -> str:
@@ -104,7 +111,7 @@ class Record:
 
 def _tokens(usage: Usage) -> dict[str, int]:
     kinds = asdict(usage)
-    return {kind: kinds[f"tokens_{kind}"] for kind in ("input", "output", "cache_read", "cache_write")}
+    return {kind: kinds[f"tokens_{kind}"] for kind in TOKENS}
 
 
 @dataclass(frozen=True, kw_only=True)

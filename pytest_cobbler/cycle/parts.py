@@ -15,6 +15,7 @@ from pytest_cobbler.agents.command import CommandAgent
 from pytest_cobbler.agents.credential import find_credential
 from pytest_cobbler.agents.replay import ReplayAgent
 from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.cycle.prompts import Phase, check_template
 from pytest_cobbler.errors import SandboxError, UsageProblem
 from pytest_cobbler.gate import Gate
@@ -24,6 +25,8 @@ from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Job, Limits, Network, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, local_images
+from pytest_cobbler.tracker.base import Tracker
+from pytest_cobbler.tracker.choose import open_tracker
 
 NESTED = "COBBLER_SESSION"
 """Set for every job: a run inside a run is refused."""
@@ -75,6 +78,15 @@ def find_image(repository: Repository, language: Language) -> str | None:
         except SandboxError:
             continue  # of another machine's kind, say, or without a shell
     return None
+
+
+def make_tracker(config: Config, hooks: Hooks = NO_HOOKS) -> Tracker:
+    """The tracker of a hook, else that of the repository.
+
+    Raises:
+        CobblerError: a hook failed, or what the repository has cannot be opened.
+    """
+    return hooks.tracker() or open_tracker(config.tracker, config.root, config.beads_dir)
 
 
 def make_agent(config: Config, run_id: str, *, renew_prompts: bool = False) -> Agent:

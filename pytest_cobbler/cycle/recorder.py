@@ -65,10 +65,11 @@ class Recorder:
         self._directory = directory
         self._scrub = scrub
         self._lock = threading.Lock()
-        self._head = Head(generation=generation)
-        if (directory / HEAD).exists() and read_head(directory).generation == generation:
-            self._head = read_head(directory)
+        found = read_head(directory) if (directory / HEAD).exists() else None
+        if found and found.generation == generation:
+            self._head = found
         else:
+            self._head = Head(generation=generation)
             for name in ATTEMPTS:
                 shutil.rmtree(directory / name, ignore_errors=True)
         self._write(directory / HEAD, self._head.as_text().encode())

@@ -174,18 +174,15 @@ def _record(repository: Repository, landed: Landed) -> Record:
     """What the commit itself says of what it cost."""
     said = trailers.read_trailers(repository, landed.commit)
     size = size_of(repository, f"{landed.commit}^", landed.commit)
-
-    def tokens(kind: str) -> int:
-        return int(said.get(f"Cobbler-Tokens-{kind}", "0"))
-
+    tokens = {kind: int(said.get(name, "0")) for kind, name in trailers.TOKENS.items()}
     cost = said.get(trailers.COST)
     return Record(
         attempts=1,
         usage=Usage(
-            tokens_input=tokens("Input"),
-            tokens_output=tokens("Output"),
-            tokens_cache_read=tokens("Cache-Read"),
-            tokens_cache_write=tokens("Cache-Write"),
+            tokens_input=tokens["input"],
+            tokens_output=tokens["output"],
+            tokens_cache_read=tokens["cache_read"],
+            tokens_cache_write=tokens["cache_write"],
             cost_usd=float(cost) if cost else None,
         ),
         files=size.files,

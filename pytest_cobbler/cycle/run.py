@@ -27,7 +27,7 @@ from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.repository import Identity, Repository
 from pytest_cobbler.repository.trailers import Landed, landed_tasks
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktree, Worktrees
-from pytest_cobbler.sandbox.base import Limits, Mount, Network, Sandbox
+from pytest_cobbler.sandbox.base import Limits, Network, Sandbox
 from pytest_cobbler.tracker.base import Claim, Task
 from pytest_cobbler.tracker.lane import TrackerLane
 
@@ -196,14 +196,6 @@ class Run:
         counted = [path for path in parent.glob("*") if not (path / _UNCOUNTED).exists()]
         numbers = [int(path.name) for path in counted if path.name.isdigit()]
         return max(numbers, default=0)
-
-    def system_prompt(self, worktree: Worktree) -> tuple[tuple[Mount, ...], str | None]:
-        """The mount and the path inside of the base's instructions for agents, if it has any."""
-        if self.instructions is None:
-            return (), None
-        path = worktree.directory / "instructions.md"
-        path.write_bytes(self.instructions)
-        return (Mount(source=path, target=str(path)),), str(path)
 
     def volatile(self, worktree: Worktree) -> dict[str, str]:
         """What is another in every run, and what recordings have in its place."""

@@ -14,9 +14,10 @@ from pytest_cobbler.cycle.lines import SourceLines
 from pytest_cobbler.cycle.run import matches_glob
 from pytest_cobbler.languages import Go, Language, LineCount, get
 from pytest_cobbler.repository.generations import active_generations
-from pytest_cobbler.repository.landed import TOKENS, LandedWork, landed_work
+from pytest_cobbler.repository.landed import LandedWork, landed_work
 from pytest_cobbler.repository.landing import Size
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.trailers import TOKENS
 from pytest_cobbler.tracker.base import Task, Tracker
 
 

@@ -201,9 +201,7 @@ class Stitching:
         def note(result: AgentResult) -> None:
             if not self._steps:
                 self._steps.append(read_tail(transcript))
-            record = self._record.with_usage(result.usage)
-            self._record = replace(record, attempts=record.attempts + 1, transcript=str(transcript))
-            self._count(agent_seconds=result.completed.seconds)
+            self._record = self._record.with_attempt(result, transcript)
 
         return run_attempt(self._run, self._task, number, start, on_step=self._step, on_result=note)
 
@@ -222,8 +220,10 @@ class Stitching:
 
     def _land_in_lane(self, attempt: Attempt) -> Landing:
         point = Point("land", self._place, attempt.number)
+        began = time.monotonic()
         try:
-            return self._try_to_land(attempt, point)
+            landing = self._try_to_land(attempt, point)
+            return replace(landing, seconds=time.monotonic() - began)
         except CobblerError as error:  # podman, git: not the work's fault, which is kept
             return Landing(cause="landing", error=error)
         except OSError as error:  # the disk
@@ -235,26 +235,18 @@ class Stitching:
     def _try_to_land(self, attempt: Attempt, point: Point) -> Landing:
         """Merge, gate, compare-and-swap; again when the tip was moved by somebody else meanwhile."""
         run, task = self._run, self._task
-        began = time.monotonic()
         gate_seconds = 0.0
         while not run.cancellation.requested:
             merged = merge(run.repository, run.tip(), attempt.commit)
             run.journal.write(
                 "merge", task=task.id, tip=merged.tip, tree=merged.tree, conflicts=merged.conflicts
             )
-            seconds = time.monotonic() - began
             if merged.conflicts:
-                return Landing(merged=merged, cause="conflict", gate_seconds=gate_seconds, seconds=seconds)
+                return Landing(merged=merged, cause="conflict", gate_seconds=gate_seconds)
             if merged.tree == run.repository.tree_of(merged.tip):
-                return Landing(merged=merged, cause="no-change", gate_seconds=gate_seconds, seconds=seconds)
+                return Landing(merged=merged, cause="no-change", gate_seconds=gate_seconds)
             if refusals := self._merged_refusals(attempt, merged):
-                return Landing(
-                    merged=merged,
-                    cause="refused",
-                    refusals=refusals,
-                    gate_seconds=gate_seconds,
-                    seconds=seconds,
-                )
+                return Landing(merged=merged, cause="refused", refusals=refusals, gate_seconds=gate_seconds)
             log = run.attempt_directory(task.id, attempt.number) / "gate.log"
             result = run.gate.run(run.checkout.move(merged.tree), log, run.cancellation)
             gate_seconds += result.seconds
@@ -268,22 +260,15 @@ class Stitching:
             )
             if not result.passed:
                 cause = "cancelled" if result.cause == "cancelled" else "gate"
-                return Landing(
-                    merged=merged,
-                    gate=result,
-                    cause=cause,
-                    gate_seconds=gate_seconds,
-                    seconds=time.monotonic() - began,
-                )
+                return Landing(merged=merged, gate=result, cause=cause, gate_seconds=gate_seconds)
             message = self._message(attempt, merged)
             with run.turns.passing(point):
                 commit = land(run.repository, run.generation.ref, merged, message, run.identity)
             if commit:
                 run.finished.add(Landed(commit=commit, task=task.id, title=task.title, run=run.claim.run))
                 run.journal.write("land", task=task.id, commit=commit)
-                seconds = time.monotonic() - began
-                return Landing(commit=commit, merged=merged, gate_seconds=gate_seconds, seconds=seconds)
-        return Landing(cause="cancelled", gate_seconds=gate_seconds, seconds=time.monotonic() - began)
+                return Landing(commit=commit, merged=merged, gate_seconds=gate_seconds)
+        return Landing(cause="cancelled", gate_seconds=gate_seconds)
 
     def _merged_refusals(self, attempt: Attempt, merged: Merge) -> tuple[Refusal, ...]:
         """What the merge itself brings in: it follows renames, to paths where no check has looked."""
@@ -302,9 +287,9 @@ class Stitching:
         }
         if usage.cost_usd is not None:
             said[trailers.COST] = f"{usage.cost_usd:.6f}"
-        for kind in ("input", "output", "cache_read", "cache_write"):
+        for kind, name in trailers.TOKENS.items():
             if tokens := getattr(usage, f"tokens_{kind}"):
-                said[f"Cobbler-Tokens-{kind.replace('_', '-').title()}"] = tokens
+                said[name] = tokens
         if attempt.result.session_id:
             said["Cobbler-Session"] = attempt.result.session_id
         return trailers.message(self._run.repository, self._task.title, self._task.description, said)

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -227,11 +227,11 @@ def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> I
         path = os.fsdecode(entry.path)
         if _matches(path, policy.allowed):
             continue
-        first = path.partition("/")[0].partition(".")[0]
-        if _matches(path, policy.protected) or _shadows(path, entry.new_mode, _LIBRARY):
+        module = _module_at_top(path, entry.new_mode)
+        if _matches(path, policy.protected) or module in _LIBRARY:
             yield Refusal(reason="a protected path", path=entry.shown)
-        elif first not in known and _shadows(path, entry.new_mode, policy.reserved):
-            yield Refusal(reason=f"takes the place of {first}, which pytest loads", path=entry.shown)
+        elif module in policy.reserved and module not in known:
+            yield Refusal(reason=f"takes the place of {module}, which pytest loads", path=entry.shown)
         elif path.rpartition("/")[2].lower() == "pyproject.toml" and not _same_pytest_tables(git, entry):
             yield Refusal(reason="the [tool.pytest] table is protected", path=entry.shown)
 
@@ -250,16 +250,14 @@ def _pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(expression, re.IGNORECASE | re.DOTALL)
 
 
-def _shadows(path: str, mode: str, names: Collection[str]) -> bool:
-    """A module or package at the top that `python -m pytest` would take for the one of these names.
+def _module_at_top(path: str, mode: str) -> str | None:
+    """The name by which `python -m pytest` would import what lies there, if it is a module of the top.
 
     A directory without code is no package that Python would prefer.
     """
     first, _, below = path.partition("/")
-    if first.partition(".")[0] not in names:
-        return False
     may_be_directory = mode == _LINK and not below
-    return may_be_directory or bool(_MODULE.search(below or first))
+    return first.partition(".")[0] if may_be_directory or _MODULE.search(below or first) else None
 
 
 def _same_pytest_tables(git: Git, entry: Entry) -> bool:

@@ -78,6 +78,32 @@ def find_generation(repository: Repository, prefix: str, chosen: str | None) -> 
     return read_generation(repository, next(iter(active))) if active else None
 
 
+def tip_of(repository: Repository, generation: Generation) -> str:
+    """The head of its branch; its first commit if the branch is gone."""
+    return repository.read_ref(generation.ref) or generation.first
+
+
+def refuse_checked_out(repository: Repository, generations: Sequence[Generation], why: str = "") -> None:
+    """See that no worktree has one of their branches checked out.
+
+    Args:
+        why: what would come of it, behind the place.
+
+    Raises:
+        RepositoryError: some have; names all of them.
+    """
+    checked_out = repository.checked_out()
+    places = [(one, checked_out[one.ref]) for one in generations if one.ref in checked_out]
+    if places:
+        raise RepositoryError(
+            "; ".join(f"branch {one.name} is checked out in {where}{why}" for one, where in places),
+            "\n".join(
+                f"Check out another branch there: git -C {where} switch {one.base or '-'}"
+                for one, where in places
+            ),
+        )
+
+
 def chosen_generation(repository: Repository) -> str | None:
     """The branch that was chosen by ``choose_generation``; it may be gone."""
     said = repository.refs.run("symbolic-ref", "--quiet", ACTIVE_REF, accepted=(0, 1)).text.strip()

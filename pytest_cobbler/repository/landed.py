@@ -10,14 +10,6 @@ from pytest_cobbler.repository import trailers
 from pytest_cobbler.repository.landing import Size
 from pytest_cobbler.repository.repository import Repository
 
-TOKENS = {
-    "input": "Cobbler-Tokens-Input",
-    "output": "Cobbler-Tokens-Output",
-    "cache_read": "Cobbler-Tokens-Cache-Read",
-    "cache_write": "Cobbler-Tokens-Cache-Write",
-}
-"""Kind of tokens -> its trailer."""
-
 _FIELDS = 4
 
 
@@ -74,8 +66,8 @@ def _work(commit: str, said: Mapping[str, str], title: str, changes: str) -> Lan
         task=said[trailers.TASK],
         generation=said[trailers.GENERATION],
         title=title,
-        tokens={kind: _count(said.get(name, "")) for kind, name in TOKENS.items()},
-        cost_usd=_money(said.get("Cobbler-Cost-USD", "")),
+        tokens={kind: _count(said.get(name, "")) for kind, name in trailers.TOKENS.items()},
+        cost_usd=_money(said.get(trailers.COST, "")),
         size=_size(changes),
     )
 

@@ -6,15 +6,18 @@ import contextlib
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.repository.ownership import given_back
 
 
 @contextlib.contextmanager
-def run_lock(common_dir: Path, what: str) -> Iterator[None]:
+def run_lock(common_dir: Path, what: str, ours: Iterable[Path] = ()) -> Iterator[None]:
     """Hold the repository for one run; released by the kernel however the process ends.
+
+    Nothing is left of root in somebody's repository, nor in ``ours``, further directories that a run writes.
 
     Raises:
         RepositoryError: another run has it, says which; or the repository cannot be written.
@@ -34,6 +37,7 @@ def run_lock(common_dir: Path, what: str) -> Iterator[None]:
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{what}, process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-        yield
+        with given_back(common_dir, ours):
+            yield
     finally:
         os.close(descriptor)

@@ -16,6 +16,13 @@ ATTEMPT = "Cobbler-Attempt"
 CAUSE = "Cobbler-Cause"
 RUN = "Cobbler-Run"
 COST = "Cobbler-Cost-USD"
+TOKENS = {
+    "input": "Cobbler-Tokens-Input",
+    "output": "Cobbler-Tokens-Output",
+    "cache_read": "Cobbler-Tokens-Cache-Read",
+    "cache_write": "Cobbler-Tokens-Cache-Write",
+}
+"""Kind of tokens -> its trailer."""
 
 # A title or a description is an agent's text: what git would take for a trailer of ours must not become one,
 # and after what git takes for the end of a message (a line with scissors) it would look for none.

@@ -171,12 +171,17 @@ class PodmanSandbox:
             lacking.add(Capability.LOOPBACK)
         return frozenset(Capability) - lacking
 
-    @functools.cached_property
+    @property
     def _is_remote(self) -> bool:
         """Whether containers run on another kernel than this one: podman machine, CONTAINER_HOST."""
+        return self._told.text.split()[-1:] != ["local"]
+
+    @functools.cached_property
+    def _told(self) -> Completion:
+        """What podman says of itself: its version, and where it runs containers."""
         # Not `podman info`, which asks the package manager for podman's parts and takes a second.
-        asked = self._podman("version", "--format={{if .Server}}remote{{else}}local{{end}}")
-        return asked.text.strip() != "local"
+        where = "{{if .Server}}remote{{else}}local{{end}}"
+        return self._podman("version", f"--format={{{{.Client.Version}}}} {where}")
 
     @property
     def owner(self) -> tuple[int, int] | None:
@@ -314,12 +319,12 @@ class PodmanSandbox:
 
     def _checked_version(self) -> str:
         try:
-            asked = self._podman("version", "--format={{.Client.Version}}")
+            asked = self._told
         except CobblerError as error:
             raise SandboxError(
                 error.cause, "Install podman, or do without any protection by `sandbox: none`."
             ) from error
-        version = asked.text.strip()
+        version = asked.text.partition(" ")[0].strip()
         numbers = re.match(r"(\d+)\.(\d+)", version)
         if not asked.ok or not numbers:
             raise SandboxError(

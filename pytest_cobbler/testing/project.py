@@ -254,11 +254,9 @@ class Project:
         Raises:
             LookupError: there is none, or more than one.
         """
-        tasks = self.tasks()
-        found = [task for task in tasks if task.title == title]
-        if len(found) != 1:
-            raise LookupError(f"{len(found)} tasks {title!r} among {[task.title for task in tasks]}")
-        return found[0]
+        from pytest_cobbler.testing.facts import Tasks
+
+        return Tasks("", tuple(self.tasks())).titled(title)
 
     # running
 

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_cobbler.agents.base import Agent, AgentRequest, Usage
 from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.asking import instructions_in
 from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.cycle.measure import OUTPUT, read_answer
 from pytest_cobbler.cycle.opening import INSTRUCTIONS
@@ -27,7 +28,7 @@ from pytest_cobbler.repository.harvest import Harvest, harvest
 from pytest_cobbler.repository.ownership import given_back
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Worktree, remove_tree
-from pytest_cobbler.sandbox.base import Mount, Sandbox
+from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.testing.checkouts import Checkout
 from pytest_cobbler.testing.steps import told
 from pytest_cobbler.tracker.base import Task
@@ -163,7 +164,9 @@ class Runner:
     ) -> AgentRequest:
         output = worktree.output / OUTPUT if phase == "measure" else None
         task = Task(id="test", title=title) if phase == "stitch" else None
-        mounts, instructions = self._instructions(worktree)
+        head = self._repository.head_commit()
+        said = self._repository.read_file(head, INSTRUCTIONS) if head else None
+        mounts, instructions = instructions_in(worktree, said)
         return AgentRequest(
             phase=phase,
             task_id="test",
@@ -180,16 +183,6 @@ class Runner:
             output=output,
             command=functools.partial(self._hooks.command, phase, task, 1),
         )
-
-    def _instructions(self, worktree: Worktree) -> tuple[tuple[Mount, ...], str | None]:
-        """The user's own CLAUDE.md: agents do not read the one in their worktree."""
-        head = self._repository.head_commit()
-        said = self._repository.read_file(head, INSTRUCTIONS) if head else None
-        if said is None:
-            return (), None
-        path = worktree.directory / "instructions.md"
-        path.write_bytes(said)
-        return (Mount(source=path, target=str(path)),), str(path)
 
     def _policy(self) -> Policy:
         language = language_of(self._config, self._repository)

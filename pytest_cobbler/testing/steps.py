@@ -13,18 +13,17 @@ import pytest
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.cycle.opening import open_repository
-from pytest_cobbler.cycle.parts import NESTED, make_agent, make_gate, make_sandbox
+from pytest_cobbler.cycle.parts import NESTED, make_agent, make_gate, make_sandbox, make_tracker
 from pytest_cobbler.cycle.starting import language_of
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.gate import Gate
 from pytest_cobbler.hooks import project_hooks
-from pytest_cobbler.repository.generations import Generation, active_generations, find_generation
+from pytest_cobbler.repository.generations import Generation, active_generations, find_generation, tip_of
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trailers import landed_tasks
 from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.testing.facts import ActiveGeneration, Tasks
 from pytest_cobbler.tracker.base import Task
-from pytest_cobbler.tracker.choose import open_tracker
 
 _MARK = "t"
 """Tells the jobs of tests from those of runs, which take each other's for leavings."""
@@ -59,8 +58,7 @@ def open_project(request: pytest.FixtureRequest, path: Path) -> Repository:
 
 def read_tasks(pytestconfig: pytest.Config, config: Config) -> Tasks:
     with told():
-        own = project_hooks(pytestconfig, config).tracker()
-        tracker = own or open_tracker(config.tracker, config.root, config.beads_dir)
+        tracker = make_tracker(config, project_hooks(pytestconfig, config))
         return Tasks(tracker.description, tuple(tracker.tasks()))
 
 
@@ -69,7 +67,7 @@ def read_active_generation(repository: Repository, config: Config, tasks: Tasks)
         found = find_generation(repository, config.gen_prefix, config.generation_branch)
         if found is None:
             pytest.skip("no generation is active; start one: pytest --cobbler-start")
-        tip = repository.read_ref(found.ref) or found.first
+        tip = tip_of(repository, found)
         landed = landed_tasks(repository, f"{found.first}..{tip}")
         others = set(active_generations(repository, config.gen_prefix)) - {found.name}
         return ActiveGeneration(

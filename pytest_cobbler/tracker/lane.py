@@ -12,9 +12,12 @@ from typing import Any, TypeVar
 from pytest_cobbler.errors import TrackerError
 from pytest_cobbler.tracker.base import Claim, NewTask, Task, Tracker
 
-__all__ = ["Failure", "TrackerLane"]
+__all__ = ["DRAIN", "Failure", "TrackerLane"]
 
 T = TypeVar("T")
+
+DRAIN = 300.0
+"""Seconds that a tracker gets to finish what is queued when a run ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
