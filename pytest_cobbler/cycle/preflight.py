@@ -91,7 +91,7 @@ def reserved_modules(gate: Gate, language: Language) -> frozenset[str]:
     lines: list[bytes] = []
     if not gate.steps or not language.lists_modules or not _run(gate, language.lists_modules, lines):
         return frozenset()
-    return frozenset(line.decode("utf-8", "replace").strip() for line in lines)
+    return frozenset(line.decode("utf-8", "replace").strip() for line in lines) - {""}
 
 
 def _run(gate: Gate, argv: tuple[str, ...], lines: list[bytes]) -> bool:

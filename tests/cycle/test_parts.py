@@ -81,6 +81,13 @@ def test_modules_of_pytests_plugins_are_reserved(host_gate: Callable[[str], Gate
     assert reserved_modules(host_gate("false"), Go()) == frozenset()
 
 
+def test_an_image_whose_pytest_has_no_plugins_reserves_nothing(host_gate: Callable[[str], Gate]) -> None:
+    class Bare(Python):
+        lists_modules = ("sh", "-c", "echo")
+
+    assert reserved_modules(host_gate("false"), Bare()) == frozenset()
+
+
 @pytest.mark.parametrize("name", ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS"])
 def test_a_credential_that_the_proxy_cannot_keep_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
