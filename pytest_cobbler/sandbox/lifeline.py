@@ -33,6 +33,7 @@ _BLOCK: Final = 65536
 
 # Written for dash, bash and busybox. Why it is as it is:
 # * dd with fullblock reads exactly what it is told; head -c of busybox reads ahead and loses the rest.
+# * Stdin that does not fit is read nevertheless: else podman may lose the last words.
 # * Background commands of a shell read /dev/null unless they are redirected from another descriptor: 3.
 # * The process that watches the pipe must outlive the TERM that is passed on, so it ignores it.
 # * PID 1 waits for the watcher, not for the job: a job that kills the watcher ends its own container.
@@ -56,7 +57,8 @@ mkdir -p "$HOME"
 {
   { [ "$cobbler_blocks" = 0 ] || cobbler_take BLOCK "$cobbler_blocks"; } &&
   { [ "$cobbler_rest" = 0 ] || cobbler_take "$cobbler_rest" 1; }
-} >$cobbler_keep/cobbler-stdin || cobbler_fail its stdin does not fit into $cobbler_keep
+} | { cat >$cobbler_keep/cobbler-stdin || { cat >/dev/null; false; }; } ||
+  cobbler_fail its stdin does not fit into $cobbler_keep
 exec 3<&0 <$cobbler_keep/cobbler-stdin
 rm $cobbler_keep/cobbler-stdin
 command -v "$1" >/dev/null || { cobbler_say missing; exit 127; }
