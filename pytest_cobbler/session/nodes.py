@@ -9,22 +9,36 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from traceback import TracebackException
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import pytest
 
+from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.session.properties import plain, plain_lines, properties_of
 from pytest_cobbler.session.surroundings import marks
 from pytest_cobbler.tracker.base import Task
 
-if TYPE_CHECKING:
-    from pytest_cobbler.session.plugin import GenerationSession
 
-STATE: pytest.StashKey[GenerationSession] = pytest.StashKey()
+class SessionState(Protocol):
+    """What the collection tree needs to know of the session it is in."""
+
+    @property
+    def settings(self) -> Config: ...
+
+    @property
+    def open_tasks(self) -> tuple[Task, ...]: ...
+
+    @property
+    def generation_name(self) -> str: ...
+
+    def admit(self, measure: MeasureItem) -> None:
+        """Make items of what ``measure`` proposed."""
+
+
+STATE: pytest.StashKey[SessionState] = pytest.StashKey()
 """Where the items find the session's state: in ``config.stash``."""
-
 
 _FRAMEWORK = re.compile(r"[/\\](_pytest|pluggy)[/\\]")
 
@@ -111,11 +125,15 @@ class AgentItem(pytest.Item):
     def ended(self, outcome: Outcome) -> None:
         """Take what the thread came to; the protocol reports it."""
         self.outcome = outcome
-        state = self.config.stash[STATE]
         known = {name for name, _ in self.user_properties}
-        self.user_properties += [
-            pair for pair in properties_of(self, outcome, state.generation_name) if pair[0] not in known
-        ]
+        said = properties_of(
+            outcome,
+            task_id=self.task_id,
+            title=self.title,
+            cycle=self.cycle,
+            generation=self.config.stash[STATE].generation_name,
+        )
+        self.user_properties += [pair for pair in said if pair[0] not in known]
 
     def runtest(self) -> None:
         outcome = self.outcome

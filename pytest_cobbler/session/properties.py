@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pytest_cobbler.cycle.outcome import Outcome
 
-if TYPE_CHECKING:
-    from pytest_cobbler.session.nodes import AgentItem
 
-
-def properties_of(item: AgentItem, outcome: Outcome, generation: str) -> list[tuple[str, object]]:
+def properties_of(
+    outcome: Outcome, *, task_id: str, title: str, cycle: int, generation: str
+) -> list[tuple[str, object]]:
     """The ``cobbler_*`` properties of an item; what does not apply is left out."""
     record, usage = outcome.record, outcome.record.usage
     found: list[tuple[str, object]] = [
-        ("cobbler_task", item.task_id),
-        ("cobbler_title", item.title),
+        ("cobbler_task", task_id),
+        ("cobbler_title", title),
         ("cobbler_generation", generation),
-        ("cobbler_cycle", item.cycle),
+        ("cobbler_cycle", cycle),
         ("cobbler_outcome", str(outcome.verdict)),
         ("cobbler_cause", outcome.cause),
         ("cobbler_attempts", record.attempts),
@@ -31,8 +28,8 @@ def properties_of(item: AgentItem, outcome: Outcome, generation: str) -> list[tu
         ("cobbler_tokens_cache_write", usage.tokens_cache_write),
         ("cobbler_cost_usd", "" if usage.cost_usd is None else round(usage.cost_usd, 6)),
         ("cobbler_model", usage.model),
-        ("cobbler_insertions", record.insertions if item.task_id else ""),
-        ("cobbler_deletions", record.deletions if item.task_id else ""),
+        ("cobbler_insertions", record.insertions if task_id else ""),
+        ("cobbler_deletions", record.deletions if task_id else ""),
         ("cobbler_transcript", record.transcript),
     ]
     return [(name, value) for name, value in found if value != ""]
