@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pytest_cobbler.config import Config, json_schema, load, schema
-from pytest_cobbler.config.model import PLANNED_KEYS
+from pytest_cobbler.config.model import PLANNED_KEYS, SECTIONS
+from pytest_cobbler.config.reference import ANCESTOR, renewed
 from pytest_cobbler.errors import ConfigurationProblem, UsageProblem
 
 IMAGE = "podman_image: localhost/agent\n"
@@ -871,9 +873,28 @@ def test_the_schema_knows_every_key_and_what_is_planned() -> None:
 DOCS = Path(__file__).parent.parent / "docs" / "configuration.md"
 
 
-def test_the_documentation_names_every_key_that_works_and_no_other() -> None:
-    rows = re.findall(r"^\| `(\w+)` \|", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(rows) == sorted(Config.model_fields)
+def test_the_documentation_has_every_key_as_the_model_has_it() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    update = "python -m pytest_cobbler.config.reference docs/configuration.md"
+    assert text == renewed(text), f"bring it up to date: {update}"
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == list(Config.model_fields)
+
+
+def test_the_sections_of_keys_begin_with_keys() -> None:
+    assert list(SECTIONS) == [key for key in Config.model_fields if key in SECTIONS]
+    assert next(iter(SECTIONS)) == next(iter(Config.model_fields))
+
+
+def test_every_older_key_is_accepted_or_planned() -> None:
+    assert Config.model_fields.keys() | PLANNED_KEYS.keys() >= ANCESTOR
+    assert len(ANCESTOR) == 28
+
+
+def test_the_schema_tells_defaults_as_one_would_write_them(loaded: Loaded) -> None:
+    properties = json_schema()["properties"]
+    told = {key: value["default"] for key, value in properties.items() if "default" in value}
+    assert loaded(yaml.safe_dump(told)) == loaded()
+    assert (told["task_timeout"], told["podman_args"]) == ("30m", [])
 
 
 def test_the_documentation_tells_the_defaults(loaded: Loaded, root: Path) -> None:

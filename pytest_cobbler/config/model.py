@@ -47,7 +47,9 @@ class Config(BaseModel):
     """The validated ``configuration.yaml``; made by ``load``.
 
     Paths are absolute, times are seconds (``None``: no limit), optional keys that were not written are
-    ``None``, empty, or their default.
+    ``None``, empty, or their default. A description is all that is said of a key wherever keys are listed; it
+    ends in ``; default: ...`` where the default is no value that could be written. The order is that of
+    ``SECTIONS``.
     """
 
     model_config = ConfigDict(
@@ -58,24 +60,41 @@ class Config(BaseModel):
         arbitrary_types_allowed=True,
     )
 
+    podman_image: Image = Field(
+        None,
+        description="Image in which agents and the gate run; default: none, required unless sandbox is none.",
+    )
+    podman_args: PodmanArgumentsField = Field(
+        PodmanArguments(), repr=False, description="More arguments of podman run, from an allow-list."
+    )
+    unsafe_podman_args: Switch = Field(
+        False,
+        description="Accept podman_args outside the allow-list; the run's header says what they give away.",
+    )
+    sandbox: Annotated[Literal["podman", "none"], one_of("podman", "none")] = Field(
+        "podman", description="Where agents and the gate run; none: on this machine, without protection."
+    )
+
+    language: Annotated[Literal["go", "python", "none"] | None, one_of("go", "python", "none")] = Field(
+        None,
+        description="What sources and tests are, the gate, Go's module file; default: found out.",
+    )
     module_path: OptionalText = Field(
         None,
         description="Path of the Go module, required for Go; else the import or distribution name.",
     )
-    gen_prefix: BranchPrefix = Field("generation-", description="Prefix of generation branches.")
-    generation_branch: Branch = Field(None, description="Which generation, if several are active.")
-    base_branch: Branch = Field(
-        None,
-        description="What a generation starts from and is merged into; default: the branch checked out then.",
+    source_dirs: Directories = Field(
+        (), description="Source directories, which reset_sources is confined to; required for Go."
     )
-    language: Annotated[Literal["go", "python", "none"] | None, one_of("go", "python", "none")] = Field(
-        None,
-        description="Sources, counting, gate, module file; default: found out from the tracked files.",
-    )
-    source_dirs: Directories = Field((), description="Source directories; required for Go.")
     go_source_dirs: Directories = Field((), description="source_dirs of a Go project, by its older name.")
     reset_sources: Annotated[Switch | None, one_of("true", "false")] = Field(
         None, description="Whether start removes the language's sources; default: yes for Go, else no."
+    )
+    seed_files: Seeds = Field(
+        {}, description="Files written at start: destination to template ({{.Version}}, {{.ModulePath}})."
+    )
+    version_file: OptionalRepositoryPath = Field(
+        None, description="File with the version: kept when sources are reset, and no task may change it."
     )
     magefiles_dir: RepositoryPath = Field(
         PurePosixPath("magefiles"), description="Go: never touched when sources are reset, nor built."
@@ -90,74 +109,71 @@ class Config(BaseModel):
     binary_dir: RepositoryPath = Field(
         PurePosixPath("bin"), description="Go: where programs are built; never committed."
     )
-    version_file: OptionalRepositoryPath = Field(
-        None, description="File with the version: kept when sources are reset, and no task may change it."
+    base_branch: Branch = Field(
+        None,
+        description="What a generation starts from and is merged into; default: the branch checked out then.",
     )
-    seed_files: Seeds = Field(
-        {}, description="Files written at start: destination to template ({{.Version}}, {{.ModulePath}})."
-    )
+    gen_prefix: BranchPrefix = Field("generation-", description="Prefix of generation branches.")
+    generation_branch: Branch = Field(None, description="Which generation, if several are active.")
 
-    podman_image: Image = Field(None, description="Container image; required unless sandbox is none.")
-    podman_args: PodmanArgumentsField = Field(
-        PodmanArguments(), repr=False, description="Extra arguments of podman run, from an allow-list."
+    spec_globs: Globs = Field(
+        {}, description="Documents that agents are shown, counted by label: label to glob (with **)."
     )
-    unsafe_podman_args: Switch = Field(
-        False,
-        description="Accept podman_args outside the allow-list; the run's header says what they give away.",
-    )
-    sandbox: Annotated[Literal["podman", "none"], one_of("podman", "none")] = Field(
-        "podman", description="Where agents and the gate run; none: on this machine, unprotected."
-    )
-    agent: Annotated[Literal["claude", "command", "replay"], one_of("claude", "command", "replay")] = Field(
-        "claude",
-        description="Who does the work: claude, the command in agent_command, or a replay of recording.",
-    )
-    agent_command: Program = Field(
-        None, description="A list; run in the worktree, prompt on stdin, exit status 0 when it is done."
-    )
-    recording: OptionalDirectory = Field(
-        None, description="What agent: replay plays: a directory made by --cobbler-record."
-    )
-    recording_prompts: Annotated[Literal["check", "ignore"], one_of("check", "ignore")] = Field(
-        "check", description="Whether a prompt that differs from the recorded one is an error."
-    )
-    agent_network: Annotated[Literal["proxy", "open", "none"], one_of("proxy", "open", "none")] = Field(
-        "proxy",
-        description="What the agent can reach; proxy: the model's API alone, the key stays on the host.",
-    )
-    claude_args: Arguments = Field(CLAUDE_ARGUMENTS, description="Arguments of claude: a list, or one text.")
-    model: ModelName = Field(None, description="Model, passed to claude.")
-    silence_agent: Switch = Field(True, description="false: show the agent's steps as they happen.")
-    secrets_dir: OwnDirectory = Field(Path(".secrets"), description="Directory of the agent's credential.")
-    default_token_file: Text = Field("claude.json", description="File of the credential in secrets_dir.")
-    token_file: FileName = Field(None, description="Another file of the credential in secrets_dir.")
-
-    measure_prompt: MeasurePrompt = Field(
-        None, description="Template file of the measure prompt; must hold {{.OutputPath}}."
-    )
-    stitch_prompt: StitchPrompt = Field(
-        None, description="Template file of the stitch prompt; must hold {{.Title}} or {{.Description}}."
-    )
-    user_prompt: Text = Field("", description="More context for measure.")
-    spec_globs: Globs = Field({}, description="Label to glob (with **) of specifications.")
-    estimated_lines_min: Annotated[int, *whole_number(1, 100_000)] = Field(
-        250, description="Fewest lines of a task asked for."
-    )
-    estimated_lines_max: Annotated[int, *whole_number(1, 100_000)] = Field(
-        350, description="Most lines of a task asked for."
-    )
-
+    user_prompt: Text = Field("", description="What else a measure is told.")
     cycles: Annotated[int, *whole_number(0, 1000)] = Field(
         1, description="Cycles of measure and stitch per run; 0: only finish open tasks."
     )
     max_issues: Annotated[int, *whole_number(0, 1000)] = Field(
         10, description="Most tasks per measure, and most tasks stitched per cycle."
     )
+    estimated_lines_min: Annotated[int, *whole_number(1, 100_000)] = Field(
+        250, description="Fewest lines of a task asked for."
+    )
+    estimated_lines_max: Annotated[int, *whole_number(1, 100_000)] = Field(
+        350, description="Most lines of a task asked for."
+    )
     jobs: Annotated[int, *whole_number(1, 64)] = Field(2, description="Agents at once.")
     max_attempts: Annotated[int, *whole_number(1, 10)] = Field(2, description="Attempts per task and run.")
+    measure_prompt: MeasurePrompt = Field(
+        None,
+        description="Template of a measure; must hold {{.OutputPath}}; default: built in.",
+    )
+    stitch_prompt: StitchPrompt = Field(
+        None,
+        description="Template of a stitch; must hold {{.Title}} or {{.Description}}; default: built in.",
+    )
+    tracker: Annotated[Literal["auto", "bd", "embedded"], one_of("auto", "bd", "embedded")] = Field(
+        "auto", description="Where tasks live; auto: what the repository already has, else embedded."
+    )
+    task_label: Label = Field("", description="Only tasks with this label are done; empty: every open task.")
+
+    agent: Annotated[Literal["claude", "command", "replay"], one_of("claude", "command", "replay")] = Field(
+        "claude",
+        description="Who does the work: claude, the command in agent_command, or a replay of recording.",
+    )
+    model: ModelName = Field(None, description="Model, passed to claude; default: claude's own.")
+    claude_args: Arguments = Field(CLAUDE_ARGUMENTS, description="Arguments of claude: a list, or one text.")
+    agent_command: Program = Field(
+        None,
+        description="With agent: command: run in the worktree, prompt on stdin; exit status 0: it is done.",
+    )
+    recording: OptionalDirectory = Field(
+        None, description="With agent: replay: what it plays, a directory made by --cobbler-record."
+    )
+    recording_prompts: Annotated[Literal["check", "ignore"], one_of("check", "ignore")] = Field(
+        "check",
+        description="With agent: replay: whether a prompt that differs from the recorded one is an error.",
+    )
+    agent_network: Annotated[Literal["proxy", "open", "none"], one_of("proxy", "open", "none")] = Field(
+        "proxy",
+        description="What agents reach; proxy: the model's API alone, without the key; open: all, with it.",
+    )
+    silence_agent: Switch = Field(True, description="false: show the agent's steps as they happen.")
     task_timeout: Duration = Field(1800.0, description="Longest time of one agent run.")
     idle_timeout: Duration = Field(600.0, description="Longest time of an agent without any output.")
-    gate_timeout: Duration = Field(900.0, description="Longest time of the gate.")
+    secrets_dir: OwnDirectory = Field(Path(".secrets"), description="Directory of the agent's credential.")
+    default_token_file: Text = Field("claude.json", description="File of the credential in secrets_dir.")
+    token_file: FileName = Field(None, description="Another file of the credential in secrets_dir.")
 
     build_command: StepCommand = Field(
         None,
@@ -167,19 +183,16 @@ class Config(BaseModel):
         None,
         description="Second command of the gate: a text for sh -c, a list, or false; default: by language.",
     )
-    gate_image: Image = Field(None, description="Image of the gate; default: podman_image.")
+    gate_image: Image = Field(None, description="Image of the gate; default: that of agents.")
     gate_network: Annotated[Literal["open", "none"], one_of("open", "none")] = Field(
         "none", description="What the gate can reach."
     )
+    gate_timeout: Duration = Field(900.0, description="Longest time of the gate.")
     protected_paths: Patterns = Field(
         (), description="Paths that no task may change, besides the built-in ones."
     )
     allow_paths: Patterns = Field((), description="Paths taken out of the protected ones, by name.")
 
-    tracker: Annotated[Literal["auto", "bd", "embedded"], one_of("auto", "bd", "embedded")] = Field(
-        "auto", description="Where tasks live; auto: what the repository already has, else embedded."
-    )
-    task_label: Label = Field("", description="Only tasks with this label are done; empty: every open task.")
     beads_dir: OwnDirectory = Field(Path(".beads"), description="Directory of the tracker.")
     cobbler_dir: OwnDirectory = Field(Path(".cobbler"), description="Transcripts, journal and reports.")
     work_dir: WorkDirectory = Field(
@@ -244,6 +257,16 @@ class Config(BaseModel):
         """What ``unsafe_podman_args`` lets containers have, one line for each argument."""
         return tuple(f"{unsafe.flag}: {unsafe.reason}" for unsafe in self.podman_args.unsafe)
 
+
+SECTIONS: Mapping[str, str] = {
+    "podman_image": "Where agents and the gate run",
+    "language": "What is generated",
+    "spec_globs": "Tasks",
+    "agent": "The agent",
+    "build_command": "The gate",
+    "beads_dir": "Directories",
+}
+"""Key -> heading of the section that begins with it."""
 
 PLANNED_KEYS: Mapping[str, str] = {
     "cleanup_dirs": "directories removed after stop and reset",

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pytest_cobbler.config.keys import Key, keys
 from pytest_cobbler.config.model import PLANNED_KEYS, Config
 
 FILE = Path(__file__).parent.parent / "data" / "configuration.schema.json"
@@ -13,13 +14,13 @@ FILE = Path(__file__).parent.parent / "data" / "configuration.schema.json"
 
 def json_schema() -> dict[str, Any]:
     """The schema; ``x-planned`` names what is not accepted yet."""
-    generated = Config.model_json_schema()
+    generated = Config.model_json_schema()["properties"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "configuration.yaml of pytest-cobbler",
         "type": "object",
         "additionalProperties": False,
-        "properties": {key: _property(value) for key, value in generated["properties"].items()},
+        "properties": {key.name: _property(key, generated[key.name]) for key in keys()},
         "x-planned": dict(PLANNED_KEYS),
     }
 
@@ -33,9 +34,9 @@ def write() -> None:
     FILE.write_text(text(), encoding="utf-8")
 
 
-def _property(generated: dict[str, Any]) -> dict[str, Any]:
+def _property(key: Key, generated: dict[str, Any]) -> dict[str, Any]:
     """A key's schema that also takes nothing at all: an empty value asks for the default."""
-    kept = {name: generated[name] for name in ("description", "default") if generated.get(name) is not None}
+    kept = {"description": key.description} | ({} if key.default is None else {"default": key.default})
     rest = {
         name: value for name, value in generated.items() if name not in ("description", "default", "title")
     }

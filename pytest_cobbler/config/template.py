@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Mapping
-from pathlib import PurePath
+from itertools import groupby
 from typing import Any
 
 import yaml
 
-from pytest_cobbler.config.model import Config
-from pytest_cobbler.config.podman import PodmanArguments
+from pytest_cobbler.config.keys import keys
 from pytest_cobbler.config.rules import ONLY_GO
 
 REQUIRED = "Required, and not found. "
@@ -18,7 +16,9 @@ REQUIRED = "Required, and not found. "
 
 _HEAD = """\
 # What pytest-cobbler is to do here; written by `pytest --cobbler-init`.
-# A key with nothing behind its colon has its default. docs/configuration.md says more about each.
+# A key with nothing behind its colon has its default. Paths are relative to this file.
+# Times are 90 (seconds), 90s, 30m or 2h; 0 is no limit.
+# docs/configuration.md of pytest-cobbler says more about each key.
 """
 
 
@@ -31,10 +31,14 @@ def configuration_text(found: Mapping[str, Any], required: Collection[str]) -> s
     """
     is_go = found.get("language") in ("go", None)
     parts = [_HEAD]
-    for key, field in Config.model_fields.items():
-        default = None if key in ONLY_GO and not is_go else _plain(field.default)
-        mark = REQUIRED if key in required else ""
-        parts.append(f"# {mark}{field.description}\n{_line(key, found.get(key, default))}")
+    for section, of_section in groupby(keys(), key=lambda key: key.section):
+        parts.append(f"\n# ---- {section} ----\n")
+        for key in of_section:
+            default = None if key.name in ONLY_GO and not is_go else key.default
+            mark = REQUIRED if key.name in required else ""
+            allowed = f" Allowed: {key.allowed}." if key.allowed else ""
+            value = _line(key.name, found.get(key.name, default))
+            parts.append(f"# {mark}{key.description}{allowed}\n{value}")
     return "\n".join(parts)
 
 
@@ -42,16 +46,3 @@ def _line(key: str, value: Any) -> str:
     if value is None:
         return f"{key}:\n"
     return yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, width=float("inf"))
-
-
-def _plain(default: Any) -> Any:
-    """A key's default as somebody would write it."""
-    if isinstance(default, PodmanArguments):
-        return []
-    if isinstance(default, PurePath):
-        return str(default)
-    if isinstance(default, tuple):
-        return shlex.join(default) if default else []
-    if isinstance(default, float):  # seconds
-        return f"{default / 60:g}m"
-    return default

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from pytest_cobbler.config import Config, load
+from pytest_cobbler.config.keys import keys
 from pytest_cobbler.config.template import REQUIRED
 from pytest_cobbler.errors import ConfigurationProblem
 from pytest_cobbler.testing.project import Project, RunResult
@@ -123,8 +124,9 @@ def test_every_key_is_there_with_what_it_means_and_its_default(project: Project,
     init(go_sample())
     fill_in(project, "podman_image", "localhost/agent")
     text = written(project)
-    for key, field in Config.model_fields.items():
-        assert f"{field.description}\n{key}:" in text
+    for key in keys():
+        allowed = f" Allowed: {key.allowed}." if key.allowed else ""
+        assert f"{key.description}{allowed}\n{key.name}:" in text
     found = {"language", "module_path", "source_dirs", "main_package", "binary_name", "spec_globs"}
     same = Config.model_fields.keys() - found - {"podman_image", "base_branch"}
     bare = Config.model_validate({}, context=project.path / "configuration.yaml")
