@@ -67,6 +67,10 @@ class Gate:
     def shown(self) -> tuple[str, ...]:
         return tuple(step.shown for step in self.steps)
 
+    @property
+    def is_offline(self) -> bool:
+        return self.network is Network.NONE
+
     def run(self, checkout: Path, log: Path, cancellation: Cancellation) -> GateResult:
         """Run every step on ``checkout``, which stays as it is; all output goes to ``log``.
 

@@ -14,8 +14,8 @@ import pytest
 
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.config import Config
+from pytest_cobbler.config.templates import Phase
 from pytest_cobbler.cycle.hooks import Hooks
-from pytest_cobbler.cycle.prompts import Phase
 from pytest_cobbler.errors import CobblerError, HookProblem
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.tracker.base import Task, Tracker

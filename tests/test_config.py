@@ -358,8 +358,14 @@ WRONG = [
     ("spec_globs: {a: ../b}", 'spec_globs["a"]: "../b"' + LEAVES),
     ("measure_prompt: nowhere", 'measure_prompt: "nowhere": there is no such file in ROOT'),
     ("measure_prompt: .git", 'measure_prompt: ".git" is not a file'),
-    ("measure_prompt: file", 'measure_prompt: "file" lacks the placeholder {{.OutputPath}}'),
-    ("stitch_prompt: file", 'stitch_prompt: "file" lacks the placeholder {{.Title}} or {{.Description}}'),
+    (
+        "measure_prompt: file",
+        "measure_prompt: file:1: {{if}} without {{end}}. A measure template ...",
+    ),
+    (
+        "stitch_prompt: template",
+        "stitch_prompt: template:2: .Limit is not a placeholder of this ...",
+    ),
     ("measure_prompt: latin", 'measure_prompt: "latin" is not UTF-8 text'),
     ("seed_files: {go.mod: nowhere}", 'seed_files["go.mod"]: "nowhere": there is no such file in ROOT'),
     ("seed_files: {../go.mod: file}", 'seed_files["../go.mod"]: "../go.mod" leaves ROOT'),
@@ -374,7 +380,8 @@ def test_what_is_wrong(root: Path, errors: Errors, text: str, line: str) -> None
     outside = root.parent / "outside"
     outside.mkdir()
     (root / "link").symlink_to(outside)
-    (root / "file").write_text("{{if .Title}}{{if .OutputPath}}")
+    (root / "file").write_text("{{if .Limit}}{{.OutputPath}}")
+    (root / "template").write_text("{{.Title}}\n{{.Limit}}")
     (root / "latin").write_bytes(b"\xe9 {{.OutputPath}}")
 
     image = "" if text.startswith("podman_image") else IMAGE

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
-from pytest_cobbler.config.faults import Part, Wrong, shown
+from pytest_cobbler.config.faults import Part, Wrong, printable, shown
+from pytest_cobbler.config.templates import Phase, TemplateProblem, translate
 
 T = TypeVar("T")
 
@@ -241,17 +242,18 @@ def read_text(path: Path) -> str:
         raise Wrong(f"{shown(path.name)} cannot be read: {error.strerror}") from None
 
 
-def _prompt(*placeholders: str) -> Callable[[object, ValidationInfo], Path | None]:
-    """The path of a template that holds at least one of ``placeholders``."""
-    pattern = re.compile(r"\{\{-?\s*\.(?:" + "|".join(placeholders) + r")\b[^{}]*\}\}")
-    needed = " or ".join("{{." + name + "}}" for name in placeholders)
+def _prompt(phase: Phase) -> Callable[[object, ValidationInfo], Path | None]:
+    """The path of a template that can be used in ``phase``."""
 
     def check(value: object, info: ValidationInfo) -> Path | None:
         if value is None or value == "":
             return None
         path = _existing_file(value, info)
-        if not pattern.search(read_text(path)):
-            raise Wrong(f"{shown(str(value))} lacks the placeholder {needed}")
+        try:
+            translate(read_text(path), phase)
+        except TemplateProblem as problem:
+            where = str(value) if problem.line is None else f"{value}:{problem.line}"
+            raise Wrong(f"{printable(where)}: {problem.what}. {problem.remedy}") from None
         return path
 
     return check
@@ -448,10 +450,8 @@ OptionalDirectory = Annotated[
 ]
 Directories = Annotated[tuple[Path, ...], PlainValidator(_directories), _PLAIN, WithJsonSchema(_STRINGS)]
 WorkDirectory = Annotated[Path | None, PlainValidator(_work_directory), _PLAIN, WithJsonSchema(_STRING)]
-MeasurePrompt = Annotated[Path | None, PlainValidator(_prompt("OutputPath")), _PLAIN, WithJsonSchema(_STRING)]
-StitchPrompt = Annotated[
-    Path | None, PlainValidator(_prompt("Title", "Description")), _PLAIN, WithJsonSchema(_STRING)
-]
+MeasurePrompt = Annotated[Path | None, PlainValidator(_prompt("measure")), _PLAIN, WithJsonSchema(_STRING)]
+StitchPrompt = Annotated[Path | None, PlainValidator(_prompt("stitch")), _PLAIN, WithJsonSchema(_STRING)]
 Seeds = Annotated[
     Mapping[PurePosixPath, Path],
     PlainValidator(_seeds),

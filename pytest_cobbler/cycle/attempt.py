@@ -147,6 +147,7 @@ def _prompt(run: Run, task: Task, number: int, feedback: Feedback | None) -> str
             description=task.description,
             needs=run.needs_of(task),
             gate=run.gate.shown,
+            gate_is_offline=run.gate.is_offline,
             protected=run.protected_shown,
             finished=run.surroundings.finished,
             attempt=number,

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.cycle.asking import Question, prepare, request_of
+from pytest_cobbler.cycle.evidence import informative
 from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
-from pytest_cobbler.cycle.prompts import MeasureFacts, informative, measure_prompt
+from pytest_cobbler.cycle.prompts import MeasureFacts, measure_prompt
 from pytest_cobbler.cycle.proposals import Proposal, ProposalProblem, parse, select, to_new_tasks
 from pytest_cobbler.cycle.recorder import Recorder
 from pytest_cobbler.cycle.run import Run
@@ -201,7 +202,9 @@ class Measuring:
                 user_input=config.user_prompt,
                 lines_min=config.estimated_lines_min,
                 lines_max=config.estimated_lines_max,
+                tried=run.tried(open_tasks),
                 gate=run.gate.shown,
+                gate_is_offline=run.gate.is_offline,
                 protected=run.protected_shown,
                 documents=run.surroundings.documents,
                 files=run.surroundings.files,

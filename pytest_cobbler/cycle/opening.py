@@ -19,7 +19,6 @@ from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.cycle.lines import SourceLines
 from pytest_cobbler.cycle.parts import (
     NESTED,
-    check_templates,
     make_agent,
     make_gate,
     make_sandbox,
@@ -131,7 +130,6 @@ def open_run(
         if generation:
             refuse_checked_out(repository, [generation], ", where landings would pull the files away")
         base = None if generation else find_base(config, repository)
-        check_templates(config)
         language = language_of(config, repository)
         run_id = secrets.token_hex(4)
         sandbox = make_sandbox(config, repository, run_id)

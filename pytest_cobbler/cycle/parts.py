@@ -6,7 +6,6 @@ import os
 import secrets
 import shlex
 from collections.abc import Callable
-from pathlib import Path
 from typing import Literal
 
 from pytest_cobbler.agents.base import Agent
@@ -16,7 +15,6 @@ from pytest_cobbler.agents.credential import find_credential
 from pytest_cobbler.agents.replay import ReplayAgent
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
-from pytest_cobbler.cycle.prompts import Phase, check_template
 from pytest_cobbler.errors import SandboxError, UsageProblem
 from pytest_cobbler.gate import Gate
 from pytest_cobbler.languages import Language
@@ -177,13 +175,3 @@ def _step(
         return None
     shown = command[2] if command[:2] == ("sh", "-c") and len(command) == 3 else shlex.join(command)
     return Step(name=name, argv=command, shown=shown)
-
-
-def check_templates(config: Config) -> None:
-    phases: tuple[tuple[Phase, Path | None], ...] = (
-        ("measure", config.measure_prompt),
-        ("stitch", config.stitch_prompt),
-    )
-    for phase, template in phases:
-        if template:
-            check_template(template.read_text(encoding="utf-8"), phase, str(template))

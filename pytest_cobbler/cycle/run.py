@@ -7,21 +7,24 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.framing import DOCUMENT_BUDGET, Document
 from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.cycle.lines import SourceLines
-from pytest_cobbler.cycle.prompts import DOCUMENT_BUDGET, Document, NeedFacts
+from pytest_cobbler.cycle.prompts import NeedFacts
 from pytest_cobbler.cycle.recorder import Recorder
 from pytest_cobbler.cycle.slots import Slots
+from pytest_cobbler.cycle.survey import documents
 from pytest_cobbler.cycle.turns import Turns
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.gate import Gate
 from pytest_cobbler.languages import Language
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.report.journal import Journal
+from pytest_cobbler.repository.attempts import kept_attempts, last_numbers
 from pytest_cobbler.repository.checks import PROTECTED, PROTECTED_TABLE, Policy, read_change, shown
 from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.repository import Identity, Repository
@@ -220,15 +223,27 @@ class Run:
     def _documents(self, tip: str, files: Sequence[str]) -> Iterable[Document]:
         room = DOCUMENT_BUDGET
         taken: set[str] = set()
-        for pattern in self.config.spec_globs.values():
+        globs = self.config.spec_globs or documents([PurePosixPath(name) for name in files])
+        for pattern in globs.values():
             for name in files:
                 if name in taken or not matches_glob(name, pattern):
                     continue
                 taken.add(name)
-                content = self.repository.read_file(tip, name) if room > 0 else None
+                is_read = room > 0 and bool(self.config.spec_globs)  # others are only pointed to
+                content = self.repository.read_file(tip, name) if is_read else None
                 text = content.decode("utf-8", "replace") if content is not None else None
                 room -= len(text or "")
                 yield Document(path=name, text=text)
+
+    def tried(self, tasks: Iterable[Task]) -> dict[str, str]:
+        """Task id -> what became of the last attempt at it that is kept."""
+        numbers = last_numbers(self.repository, self.generation.name)
+        return {
+            task.id: f"attempt {last.number} did not land: {last.cause}"
+            for task in tasks
+            if task.id in numbers
+            for last in kept_attempts(self.repository, self.generation.name, task.id)[-1:]
+        }
 
     def needs_of(self, task: Task) -> list[NeedFacts]:
         """What the needs of a task landed."""

@@ -12,8 +12,9 @@ from pathlib import Path
 from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.agents.recording import place_of_task
 from pytest_cobbler.cycle.attempt import Attempt, Start, run_attempt, scrubbed
+from pytest_cobbler.cycle.evidence import informative
 from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
-from pytest_cobbler.cycle.prompts import Feedback, informative
+from pytest_cobbler.cycle.prompts import Feedback
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.turns import Point
 from pytest_cobbler.errors import CobblerError

@@ -57,8 +57,8 @@ def survey(repository: Repository, commit: str) -> Survey:
         "go": partial(_go, look),
         "none": partial(_none, look),
     }[language.name]()
-    if documents := dict(_documents(files)):
-        found.found["spec_globs"] = documents
+    if named := documents(files):
+        found.found["spec_globs"] = named
     return found
 
 
@@ -218,8 +218,12 @@ def _version_file(sources: list[PurePosixPath], files: list[PurePosixPath]) -> d
     return {"version_file": str(own[0])} if len(own) == 1 else {}
 
 
-def _documents(files: list[PurePosixPath]) -> Iterator[tuple[str, str]]:
+def documents(files: list[PurePosixPath]) -> dict[str, str]:
     """Label -> glob of what says what is to be built."""
+    return dict(_documents(files))
+
+
+def _documents(files: list[PurePosixPath]) -> Iterator[tuple[str, str]]:
     for path in files:
         if len(path.parts) == 1 and path.stem.lower() in _ROOT_DOCUMENTS and path.suffix in _PROSE:
             yield path.stem.lower(), str(path)

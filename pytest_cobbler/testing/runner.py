@@ -12,12 +12,12 @@ import pytest
 
 from pytest_cobbler.agents.base import Agent, AgentRequest, Usage
 from pytest_cobbler.config import Config
+from pytest_cobbler.config.templates import Phase
 from pytest_cobbler.cycle.asking import instructions_in
 from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.cycle.measure import OUTPUT, read_answer
 from pytest_cobbler.cycle.opening import INSTRUCTIONS
 from pytest_cobbler.cycle.preflight import preflight_work_dir
-from pytest_cobbler.cycle.prompts import Phase
 from pytest_cobbler.cycle.run import agent_limits, agent_network, never_committed, protected_paths
 from pytest_cobbler.cycle.starting import language_of
 from pytest_cobbler.gate import Gate, GateResult

@@ -10,14 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_cobbler.cycle.evidence import informative
+from pytest_cobbler.cycle.framing import Document
 from pytest_cobbler.cycle.prompts import (
-    Document,
     Feedback,
     MeasureFacts,
     NeedFacts,
     StitchFacts,
-    check_template,
-    informative,
     measure_prompt,
     stitch_prompt,
 )
@@ -84,6 +83,60 @@ def test_of_very_many_tasks_the_latest_are_listed() -> None:
     ]
     assert listed.splitlines()[:2] == ["(500 earlier ones are not listed)", "x-500: T"]
     assert listed.endswith("x-1499: T")
+
+
+def test_an_open_task_whose_attempts_did_not_land_says_so() -> None:
+    tasks = [Task(id="x-1", title="Tried"), Task(id="x-2", title="New")]
+    facts = dataclasses.replace(MEASURE, open_tasks=tasks, tried={"x-1": "attempt 2 did not land: gate"})
+    found = blocks(measure_prompt(None, facts))["open-tasks"]
+    assert found == "x-1: Tried (attempt 2 did not land: gate)\nx-2: New"
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_the_gates_network_is_said_as_it_is(offline: bool) -> None:
+    measure = dataclasses.replace(MEASURE, gate=("make",), gate_is_offline=offline)
+    stitch = dataclasses.replace(STITCH, gate=("make",), gate_is_offline=offline)
+    for template in (None, "{{.OutputPath}}"):
+        assert ("without a network" in measure_prompt(template, measure)) is offline
+    for template in (None, "{{.Title}}"):
+        assert ("without a network" in stitch_prompt(template, stitch)) is offline
+
+
+def test_no_prompt_grows_without_bounds() -> None:
+    """Whatever others wrote: 5,000 tasks of a kind, 20,000 files with long names, a description of 5 MB."""
+    tasks = [
+        Task(id=f"x-{n}", title="T" * 500, description="d" * 5_000, created_at=f"{n:05}")
+        for n in range(5_000)
+    ]
+    files = tuple(f"{'long' * 20}{n}/{'name' * 40}" for n in range(20_000))
+    measure = dataclasses.replace(
+        MEASURE, open_tasks=tasks, finished_tasks=tasks, other_tasks=tasks, files=files, errors=files
+    )
+    feedback = Feedback(kind="conflict", summary="s", evidence="e" * 10**6, files=files, theirs=files)
+    stitch = dataclasses.replace(
+        EVERYTHING,
+        description="D" * 5_000_000,
+        needs=[NeedFacts(title="Need", files=files)],
+        finished=files,
+        files=files,
+        feedback=feedback,
+        documents=[Document(path=name, text=None) for name in files],
+    )
+    for template in (None, "{{.OutputPath}} {{.ExistingIssues}}"):
+        assert len(measure_prompt(template, measure)) < 450_000
+    for template in (None, "{{.Title}} {{.Description}}"):
+        assert len(stitch_prompt(template, stitch)) < 450_000
+
+
+def test_a_description_that_is_cut_says_so() -> None:
+    found = blocks(stitch_prompt(None, dataclasses.replace(STITCH, description="D" * 60_005)))["description"]
+    assert found == "D" * 60_000 + "\n[... 5 characters left out ...]"
+
+
+def test_three_hundred_tasks_are_all_listed() -> None:
+    tasks = [Task(id=f"x-{n}", title="T" * 200, created_at=f"{n:05}") for n in range(300)]
+    prompt = measure_prompt(None, dataclasses.replace(MEASURE, finished_tasks=tasks))
+    assert len(blocks(prompt)["finished-tasks"].splitlines()) == 300
 
 
 def test_what_exceeds_the_budget_of_documents_is_named() -> None:
@@ -257,6 +310,29 @@ def test_the_placeholders_of_the_ancestor() -> None:
     assert prompt.startswith("demo-1 task Add the parser: It parses.\n\n# Further rules")
 
 
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [("gt .Limit 3", True), ("lt .Limit .LinesMin", True), ("ge .Limit 5", False), ("eq .Limit 4", True)],
+)
+def test_numbers_can_be_compared(condition: str, holds: bool) -> None:
+    prompt = measure_prompt("{{if " + condition + "}}yes{{else}}no{{end}} {{.OutputPath}}", MEASURE)
+    assert prompt.startswith("yes " if holds else "no ")
+
+
+def test_of_very_many_issues_the_latest_are_given_and_the_array_stays_whole() -> None:
+    tasks = [
+        Task(id=f"x-{n}", title="T", description="d" * 9_000, created_at=f"{n:05}") for n in range(3_000)
+    ]
+    prompt = measure_prompt(
+        "{{.ExistingIssues}}|{{.OutputPath}}", dataclasses.replace(MEASURE, open_tasks=tasks)
+    )
+    issues = json.loads(prompt.partition("|")[0])
+    assert [issue["id"] for issue in issues] == [f"x-{n}" for n in range(3_000 - len(issues), 3_000)]
+    assert len(issues) > 300
+    assert "description" in issues[-1]
+    assert "description" not in issues[0]
+
+
 def test_no_issues_are_an_empty_list() -> None:
     assert measure_prompt("{{.ExistingIssues}} {{.OutputPath}}", MEASURE).startswith("[] ")
 
@@ -275,6 +351,13 @@ def test_no_issues_are_an_empty_list() -> None:
             "T {% if %} {# no comment #} { {x} }} %}",
         ),
         ("a\r\n{{- .Title -}}\r\n b", "", "aTb"),
+        ("{{if not .Description}}no{{else if eq .ID `i` `j`}}yes{{else}}never{{end}}{{.Title}}", "D", "yesT"),
+        ("{{if not .Description}}no{{else if eq .ID `i` `j`}}yes{{else}}never{{end}}{{.Title}}", "", "noT"),
+        ('{{if and .ID (or .Description (ne .Title "T"))}}a{{else}}b{{end}}{{$.Title}}', "", "bT"),
+        ("{{with .Description}}<{{.}} of {{$.Title}}>{{else}}{{.Title}}{{end}}", "D", "<D of T>"),
+        ("{{with .Description}}<{{.}} of {{$.Title}}>{{else}}{{.Title}}{{end}}", "", "T"),
+        ('{{.Title}} {{or .Description "none"}} {{"{{"}} {{`}}\'`}}', "", "T none {{ }}'"),
+        ("{{- /* a {{.Note}}\n}} */ -}} {{.Title}}", "", "T"),
     ],
 )
 def test_conditions_and_trim_marks(template: str, description: str, expected: str) -> None:
@@ -286,28 +369,49 @@ def test_conditions_and_trim_marks(template: str, description: str, expected: st
     ("template", "where"),
     [
         ("{{.Title}}\n{{.Limit}}", "t.md:2: .Limit is not a placeholder"),
-        ("{{.Title}}\n\n{{range .X}}", "t.md:3: {{range .X}} is not understood"),
+        (
+            "{{.Title}}\n\n{{range .ID}}",
+            "t.md:3: {{range}} has nothing to go over: a placeholder is...",
+        ),
         ("{{.Title}}\n{{if .ID}}", "t.md:2: {{if}} without {{end}}"),
         ("{{.Title}}{{end}}", "t.md:1: {{end}} without {{if}}"),
         ("{{.Title}}{{if .ID}}{{else}}\n{{else}}{{end}}", "t.md:2: {{else}} without {{if}}"),
+        ("{{.Title}}{{if .ID}}{{else}}\n{{else if .ID}}{{end}}", "t.md:2: {{else if .ID}} without {{if}}"),
+        ("{{.Title}}\n{{with .ID}}", "t.md:2: {{with}} without {{end}}"),
+        ("{{.Title}}\n{{with .ID}}{{.Title}}{{end}}", "t.md:2: .Title stands in a {{with}}: write $.Title"),
+        ("{{.Title}}{{.}}", "t.md:1: {{.}} is not understood"),
+        ("{{.Title}}\n{{if eq .Title 3}}{{end}}", "t.md:2: {{eq .Title 3}} compares a text with a number"),
+        ("{{.Title}}{{not .ID}}", "t.md:1: {{not .ID}} is a condition"),
+        ("{{.Title}}{{if}}{{end}}", "t.md:1: {{if}} is not understood"),
+        ("{{.Title}}{{if eq .ID}}{{end}}", "t.md:1: {{eq .ID}} is not understood"),
+        ("{{.Title}}{{if .ID .Title}}{{end}}", "t.md:1: {{.ID .Title}} is not understood"),
+        ("{{.Title}}{{if (.ID}}{{end}}", "t.md:1: {{(.ID}} is not understood"),
+        ("{{.Title}}{{if " + "(" * 400 + ".ID" + ")" * 400 + "}}{{end}}", "t.md:1: {{((((("),
+        ('{{.Title}}{{"\\x"}}', "t.md:1: \\x is not understood in a text"),
+        ('{{.Title}}\n{{"}}', "t.md:2: {{ without }}"),
+        ("{{$x := .Title}}", "t.md:1: {{$x := .Title}} is not understood"),
+        (
+            "{{if .Title}}yes{{end}}",
+            "t.md: the template lacks the placeholder {{.Title}} or {{.Description}}",
+        ),
         ("{{.Title}}\n{{ x", "t.md:2: {{ without }}"),
         ("{{Title}}", "t.md:1: {{Title}} is not understood"),
-        ("{{if Title}}{{end}}", "t.md:1: Title is not a placeholder"),
+        ("{{if Title}}{{end}}", "t.md:1: {{Title}} is not understood"),
         ("{{.Title | upper}}", "t.md:1: {{.Title | upper}} is not understood"),
         ("{{.Title.__class__}}", "t.md:1: .Title.__class__ is not a placeholder"),
         ("{{}}", "t.md:1: {{}} is not understood"),
-        ("only text", "t.md: the template lacks {{.Title}} or {{.Description}}"),
+        ("only text", "t.md: the template lacks the placeholder {{.Title}} or {{.Description}}"),
     ],
 )
 def test_anything_else_is_an_error_with_its_line(template: str, where: str) -> None:
     with pytest.raises(ConfigurationProblem) as raised:
-        check_template(template, "stitch", "t.md")
-    assert raised.value.cause.startswith(where)
+        stitch_prompt(template, STITCH, source="t.md")
+    assert raised.value.cause.startswith(where.removesuffix("..."))
     assert "{{.Description}}" in raised.value.remedy
 
 
 def test_a_measure_template_must_say_where_to_write() -> None:
-    with pytest.raises(ConfigurationProblem, match=r"m\.md: the template lacks \{\{\.OutputPath}}"):
+    with pytest.raises(ConfigurationProblem, match=r"m\.md: .* lacks the placeholder \{\{\.OutputPath}}"):
         measure_prompt("{{.Limit}}", MEASURE, source="m.md")
 
 

@@ -1,0 +1,171 @@
+"""How others' texts stand in a prompt: between tags, a line each where they are lists, of bounded size."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
+
+from pytest_cobbler.cycle.evidence import CONTROL
+from pytest_cobbler.tracker.base import Task
+
+DOCUMENT_BUDGET = 200_000
+"""Bytes of documents in one prompt."""
+
+LISTED_FILES = 1_500
+"""Names of files in one prompt; of more files only their directories are named."""
+
+LISTED_TASKS = 1_000
+"""Tasks of one kind in a prompt; the latest ones."""
+
+LISTED = 500
+"""Lines of any other list in a prompt."""
+
+CHARACTERS = 70
+"""Of a line of a list, on average: fewer lines are listed if they are longer."""
+
+DESCRIPTION = 60_000
+"""Characters of a task's description."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A text of the repository that is given whole: a vision, a requirement, an interface.
+
+    A ``text`` of ``None`` has not been read: only the path is given.
+    """
+
+    path: str
+    text: str | None
+
+
+def line(text: str) -> str:
+    return " ".join(CONTROL.sub(" ", text).split())
+
+
+def data(tag: str, text: str, **attributes: str) -> str:
+    """``text`` between tags that do not occur in it: it cannot end the data and go on as instructions."""
+    text = CONTROL.sub("", text).strip("\n")
+    taken = {
+        (found[1] or "")[:end]
+        for found in re.finditer(rf"<\s*/?\s*{re.escape(tag)}(?:-([0-9]{{1,9}}))?", text, re.IGNORECASE)
+        for end in range(10)
+    }
+    name = tag if not taken else next(f"{tag}-{n}" for n in count(2) if str(n) not in taken)
+    words = "".join(f" {key}={_quoted(value)}" for key, value in attributes.items())
+    return f"<{name}{words}>\n{text}\n</{name}>"
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(line(value), ensure_ascii=False).replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def lines(texts: Sequence[str], most: int = LISTED) -> str:
+    """One line each; of very many the first ones."""
+    shown = [line(text) for text in texts]
+    fitting = _fitting(shown, most)
+    more = len(shown) - fitting
+    return "\n".join([*shown[:fitting], *([f"... and {more} more"] if more else [])])
+
+
+def latest(texts: Sequence[str]) -> str:
+    """One line each; of very many the last ones."""
+    shown = [line(text) for text in texts]
+    fitting = _fitting(shown[::-1], LISTED_TASKS)
+    more = len(shown) - fitting
+    return "\n".join([*([f"({more} earlier ones are not listed)"] if more else []), *shown[more:]])
+
+
+def _fitting(texts: Sequence[str], most: int) -> int:
+    """How many of the first lines a list takes."""
+    room = most * CHARACTERS
+    for number, text in enumerate(texts[:most]):
+        room -= len(text) + 1
+        if room < 0:
+            return number
+    return min(len(texts), most)
+
+
+def description(text: str) -> str:
+    """A task's description, cut if it is larger than any agent would read."""
+    left_out = len(text) - DESCRIPTION
+    return text if left_out <= 0 else f"{text[:DESCRIPTION]}\n[... {left_out} characters left out ...]"
+
+
+def documents(found: Sequence[Document], budget: int) -> str:
+    """The documents that fit, in their order, and the names of the others."""
+    shown: list[str] = []
+    others: list[str] = []
+    for document in found:
+        size = 0 if document.text is None else len(document.text.encode("utf-8", "surrogatepass"))
+        if document.text is None or size > budget:
+            others.append(document.path)
+        else:
+            budget -= size
+            shown.append(data("document", document.text, path=document.path))
+    if others:
+        shown.append("Not shown here; read them where they matter:\n\n" + data("paths", lines(others)))
+    return "\n\n".join(shown)
+
+
+@lru_cache(maxsize=2)  # every task of a cycle lists the same ones
+def files(found: tuple[str, ...]) -> str:
+    """The names of the files, or, of very many, their directories."""
+    names = sorted(found)
+    if _fitting(names, LISTED_FILES) == len(names):
+        return data("files", lines(names, LISTED_FILES))
+    depth = max(name.count("/") for name in names)
+    while depth > 1 and len(_directories(names, depth)) > LISTED_FILES:
+        depth -= 1
+    directories = sorted(_directories(names, depth).items())
+    shown = [line(f"{name}/ ({number} files)") for name, number in directories]
+    fitting = _fitting(shown, LISTED_FILES)
+    more = [f"... and {len(shown) - fitting} more directories"] if fitting < len(shown) else []
+    return data("directories", "\n".join([*shown[:fitting], *more]))
+
+
+def _directories(names: Sequence[str], depth: int) -> Counter[str]:
+    return Counter("/".join(name.split("/")[:-1][:depth]) or "." for name in names)
+
+
+def tasks(tag: str, found: Sequence[Task], notes: Mapping[str, str]) -> str:
+    """One line for each task, with what ``notes`` say of it by id; the oldest first."""
+    said = [
+        f"{task.id}: {task.title}" + (f" ({notes[task.id]})" if task.id in notes else "")
+        for task in in_order(found)
+    ]
+    return data(tag, latest(said))
+
+
+def issues(found: Sequence[Task]) -> str:
+    """What the ancestor's templates get as ``ExistingIssues``: JSON, an object on each line.
+
+    Of very many the latest, and descriptions as far as there is room for them.
+    """
+    shown: list[dict[str, object]] = []
+    room = LISTED_TASKS * 200
+    room_for_descriptions = LISTED_TASKS * 100
+    for task in in_order(found)[::-1][:LISTED_TASKS]:
+        entry: dict[str, object] = {
+            "id": task.id,
+            "title": task.title,
+            "status": task.status,
+            "issue_type": task.type,
+            "priority": task.priority,
+        }
+        room -= len(json.dumps(entry, ensure_ascii=False))
+        if task.status != "closed" and len(task.description) <= room_for_descriptions:
+            entry["description"] = task.description
+            room_for_descriptions -= len(task.description)
+        if room < 0:
+            break
+        shown.insert(0, entry)
+    return "[" + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in shown) + "]"
+
+
+def in_order(found: Sequence[Task]) -> list[Task]:
+    return sorted(found, key=lambda task: (task.created_at, task.id))

@@ -1,0 +1,34 @@
+"""What agents are really told in a run."""
+
+from __future__ import annotations
+
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.project import Project
+from tests.session.builders import seed, task
+
+
+def prompt(project: Project, item: str, number: int = 1) -> str:
+    [found] = project.path.glob(f".cobbler/*/attempts/{item}/{number}/prompt.md")
+    return found.read_text("utf-8")
+
+
+def test_prompts_tell_what_did_not_land_and_where_the_documents_are(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
+    """Also where spec_globs names none: then they are pointed to."""
+    cobbler_project.configure(max_attempts=1, test_command="false", gate_network="open")
+    cobbler_project.write({"docs/vision.md": "To be seen.\n", "src/notes.md": "mine\n"})
+    cobbler_project.commit("Documents")
+    cobbler_agent.task("bad").writes("bad.txt", "bad\n")
+    seed(cobbler_project, task("bad"))
+    cobbler_project.run("--cobbler-generate")
+    measure, stitch = prompt(cobbler_project, "cycle-1"), prompt(cobbler_project, "bad")
+    assert "<open-tasks>\nbad: bad (attempt 1 did not land: gate)\n</open-tasks>" in measure
+    for told in (measure, stitch):
+        assert "read them where they matter:\n\n<paths>\nREADME.md\ndocs/vision.md\n</paths>" in told
+        assert "To be seen." not in told
+        assert "without a network" not in told
+
+    cobbler_project.configure(spec_globs={"vision": "docs/*.md"})
+    cobbler_project.run("--cobbler-generate", "configuration.yaml::stitch")
+    assert '<document path="docs/vision.md">\nTo be seen.\n</document>' in prompt(cobbler_project, "bad", 2)
