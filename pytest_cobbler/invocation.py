@@ -9,6 +9,7 @@ import pytest
 from pytest_cobbler.errors import UsageProblem
 
 FILE = "configuration.yaml"
+_OTHER = "configuration.yml"
 
 
 def configuration_path(config: pytest.Config, option: str) -> Path:
@@ -25,6 +26,10 @@ def configuration_path(config: pytest.Config, option: str) -> Path:
     for directory in (here, *here.parents):
         if (directory / FILE).exists():
             return (directory / FILE).resolve()
+        if (directory / _OTHER).exists():
+            raise UsageProblem(
+                f"{option}: {directory / _OTHER} has another name", f"Rename it: git mv {_OTHER} {FILE}"
+            )
         if (directory / ".git").exists():
             break
     raise UsageProblem(

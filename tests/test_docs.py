@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -226,3 +227,20 @@ def definitions() -> Iterator[str]:
                 yield node.name
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 yield node.id
+
+
+# -- installing
+
+
+@every_document
+def test_nobody_is_sent_to_a_package_index_that_has_no_such_package(document: Path) -> None:
+    asked = re.findall(r"pip3? (?:install|download) ([^\n`&]*)", document.read_text("utf-8"))
+    assert [words for words in asked if re.search(r"(?<![\w/.-])pytest-cobbler", words)] == []
+
+
+def test_the_wheel_has_the_name_that_is_said() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    said = re.findall(
+        r"pytest_cobbler-([\w.]+)-py3-none-any\.whl", (ROOT / "docs" / "ci.md").read_text("utf-8")
+    )
+    assert said == [version]

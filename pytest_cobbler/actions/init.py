@@ -34,6 +34,11 @@ def run(config: pytest.Config) -> int:
         path = repository.root / FILE
         if path.exists() or path.is_symlink():
             raise _exists(path)
+        if (other := path.with_suffix(".yml")).exists():
+            raise UsageProblem(
+                f"{other} exists, which is not looked at; nothing was changed",
+                f"If it is this program's, rename it: git mv {other.name} {FILE}; else move it away first.",
+            )
         commit = repository.head_commit()
         if commit is None:
             raise UsageProblem(
@@ -84,9 +89,11 @@ def _report(path: Path, seen: Survey, required: list[str]) -> Iterator[str]:
 
 def _left_to_do(path: Path, required: list[str]) -> Iterator[str]:
     if "language" in required:
-        yield "language: go, python or none; the files do not tell"
+        yield "language: go, python or none (with build_command and test_command); the files do not tell"
     if missing := [key for key in _GATE if key in required]:
         yield f"{', '.join(missing)}: how this project is built and tested (false: not at all)"
+    if "podman_image" in required:
+        yield "podman_image: no image here has what agents and the gate need; the README says how to make one"
     try:
         load(path)
     except ConfigurationProblem as error:

@@ -7,7 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
@@ -26,6 +26,8 @@ _ROOT_DOCUMENTS = frozenset(
 _VERSION_FILES = frozenset(
     {"version.go", "version.py", "_version.py", "__version__.py", "version.txt", "version"}
 )
+_PYTHON_FILES = frozenset({"requirements.txt", "Pipfile", "poetry.lock", "uv.lock", "environment.yml"})
+"""They say that it is to become Python, even where there is none yet."""
 _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 _MODULE = re.compile(r'^module[ \t]+["`]?([^\s"`]+)', re.MULTILINE)
 _LARGEST_SHARE = 20
@@ -57,6 +59,9 @@ def survey(repository: Repository, commit: str) -> Survey:
         "go": partial(_go, look),
         "none": partial(_none, look),
     }[language.name]()
+    if len(both := [name for name in ("go", "python") if any(map(get(name).is_source, files))]) > 1:
+        note = f"language: there is {' and '.join(both)}; the gate is that of {language.name} alone"
+        found = replace(found, notes=(*found.notes, note))
     if named := documents(files):
         found.found["spec_globs"] = named
     return found
@@ -82,7 +87,11 @@ class _Look:
 
 def _language(files: list[PurePosixPath]) -> Language:
     language = detect(map(str, files))
-    return get("go") if language.name == "none" and any(path.suffix == ".go" for path in files) else language
+    if language.name == "none" and any(path.suffix == ".go" for path in files):
+        return get("go")
+    if language.name == "none" and any(str(path) in _PYTHON_FILES for path in files):
+        return get("python")
+    return language
 
 
 # -- by language
@@ -166,10 +175,10 @@ def _none(look: _Look) -> Survey:
     found: dict[str, Any] = {**gate, **_version_file([], look.files)}
     if look.files:
         found["language"] = "none"
+    if not look.files:
+        return Survey(language=get("none"), found=found, required=("language",))
     required = () if gate else ("build_command", "test_command")
-    return Survey(
-        language=get("none"), found=found, required=required if look.files else ("language", *required)
-    )
+    return Survey(language=get("none"), found=found, required=required)
 
 
 def _gate(look: _Look) -> dict[str, str]:
@@ -225,7 +234,8 @@ def documents(files: list[PurePosixPath]) -> dict[str, str]:
 
 def _documents(files: list[PurePosixPath]) -> Iterator[tuple[str, str]]:
     for path in files:
-        if len(path.parts) == 1 and path.stem.lower() in _ROOT_DOCUMENTS and path.suffix in _PROSE:
+        is_named = len(path.parts) == 1 and path.stem.lower() in _ROOT_DOCUMENTS
+        if is_named and path.suffix in _PROSE and str(path) not in _PYTHON_FILES:
             yield path.stem.lower(), str(path)
     kinds = {
         (path.parts[0], path.suffix)

@@ -102,6 +102,7 @@ def test_a_python_project_needs_an_image_and_nothing_else(project: Project, init
             "  language: python",
             "  source_dirs: calculator, tests",
             "To be filled in before the first run:",
+            "  podman_image: no image here has *; the README says how to make one",
             "  configuration.yaml:*: podman_image: required: *",
             "Then: git add configuration.yaml*",
         ]
@@ -174,6 +175,16 @@ def test_nothing_is_overwritten(project: Project, init: Init, kind: str) -> None
     assert not (project.path / "elsewhere.yaml").exists()
 
 
+def test_a_file_of_the_other_name_is_not_passed_over(project: Project, init: Init) -> None:
+    (project.path / "configuration.yml").write_text("podman_image: localhost/agent\n")
+    for result in (init(), project.run("--cobbler-generate", "--collect-only")):
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(
+            ["ERROR: *configuration.yml *", "*git mv configuration.yml configuration.yaml*"]
+        )
+    assert not (project.path / "configuration.yaml").exists()
+
+
 def test_nothing_else_is_changed(project: Project, init: Init) -> None:
     project.write(python_sample())
     project.commit("Sample")
@@ -196,8 +207,8 @@ def test_a_repository_without_a_file_is_told_what_is_missing(project: Project, i
     project.commit("Nothing")
     result = init()
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["  language: go, python or none; the files do not tell"])
-    assert marked(project) == {"language", "podman_image", "build_command", "test_command"}
+    result.stdout.fnmatch_lines(["  language: go, python or none (with *); the files do not tell"])
+    assert marked(project) == {"language", "podman_image"}
 
 
 def test_a_repository_without_a_commit_is_told_to_make_one(project: Project, init: Init) -> None:

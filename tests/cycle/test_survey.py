@@ -78,6 +78,9 @@ def test_a_python_project(surveyed: Surveyed) -> None:
         ({"pyproject.toml": "not [toml"}, "module_path", None),
         ({"src/a/b.py": "", "tests/test_b.py": ""}, "source_dirs", ["src", "tests"]),
         ({"calculator.py": "", "tests/test_calculator.py": ""}, "source_dirs", ["."]),
+        ({"requirements.txt": "requests\n"}, "language", "python"),
+        ({"requirements.txt": "requests\n"}, "spec_globs", None),
+        ({"requirements.md": "It shall.\n"}, "spec_globs", {"requirements": "requirements.md"}),
         # others
         ({"Makefile": "build: x\n\tcc\ntest::\n"}, "build_command", "make build"),
         ({"Makefile": "build = x\ntest:\n\ttrue\n"}, "test_command", "make test"),
@@ -110,7 +113,8 @@ def test_a_key_is_found_or_left_alone(
         ({"a.go": "package a\n"}, ("module_path",)),
         ({"go.mod": "module 'odd path'\n"}, ("module_path",)),
         ({"a.c": ""}, ("build_command", "test_command")),
-        ({}, ("language", "build_command", "test_command")),
+        ({}, ("language",)),
+        ({"requirements.txt": "requests\n"}, ()),
     ],
 )
 def test_what_no_file_tells_is_required(
@@ -124,3 +128,9 @@ def test_of_several_programs_none_is_chosen(surveyed: Surveyed) -> None:
     seen = surveyed({"go.mod": "module example.com/x\n", "cmd/a/a.go": main, "cmd/b/b.go": main})
     assert "main_package" not in seen.found
     assert seen.notes == ("main_package: there are 2: cmd/a, cmd/b",)
+
+
+def test_of_two_languages_it_says_whose_gate_it_is(surveyed: Surveyed) -> None:
+    seen = surveyed({"go.mod": "module example.com/x\n", "x.go": "package x\n", "tools/x.py": ""})
+    assert seen.found["language"] == "go"
+    assert seen.notes == ("language: there is go and python; the gate is that of go alone",)
