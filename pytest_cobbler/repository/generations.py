@@ -155,7 +155,8 @@ def read_generation(repository: Repository, name: str, tip: str = "") -> Generat
             )
     raise RepositoryError(
         f"branch {name} is not a generation: it has no commit {_subject(name)!r}",
-        "Rename or delete that branch, or set another gen_prefix.",
+        "Rename or delete that branch, or set another gen_prefix; if mage-claude-orchestrator made it, "
+        "docs/moving.md says how to go on.",
     )
 
 
