@@ -191,11 +191,34 @@ class Repository:
 
     def _by_users_configuration(self, *arguments: str) -> Completion:
         """git as the user has configured it, on the checkout; only to ask, nothing is written."""
-        names = [name for name in os.environ if _USER_CONFIGURATION.fullmatch(name)]
         return run(
             ["git", f"--git-dir={self.git_dir}", *arguments],
-            env=host_environment(*names, LC_ALL="C", GIT_OPTIONAL_LOCKS="0"),
+            env=host_environment(*_names_of_configuration(), LC_ALL="C", GIT_OPTIONAL_LOCKS="0"),
             cwd=self.root,
+            timeout=TIMEOUT,
+        )
+
+    def in_checkout(self, *arguments: str | bytes, stdin: bytes = b"") -> Completion:
+        """git on the user's index and files, as the user has configured it, but without hooks.
+
+        What it converts files with (LFS, line ends) runs as it would at the user's own command, with the
+        user's whole environment. Nobody may have had a say in that configuration but the user.
+        """
+        kept = _names_of_configuration()
+        env = {name: value for name, value in os.environ.items() if name in kept or name[:4] != "GIT_"}
+        settings = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "submodule.recurse=false")
+        words = [word for setting in settings for word in ("-c", setting)]
+        return run(
+            [
+                "git",
+                f"--git-dir={self.git_dir}",
+                f"--work-tree={self.root}",
+                *words,
+                *map(os.fsdecode, arguments),
+            ],
+            env=env | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
+            cwd=self.root,
+            stdin=stdin,
             timeout=TIMEOUT,
         )
 
@@ -219,8 +242,12 @@ class Repository:
                 found[value] = path
         return found
 
-    def uncommitted(self) -> list[bytes]:
-        """Paths of the checkout that differ from HEAD, and directories of new files; not what git ignores."""
+    def uncommitted(self, *, new: bool = True) -> list[bytes]:
+        """Paths of the checkout that differ from HEAD, and directories of new files; not what git ignores.
+
+        Args:
+            new: also what git does not track.
+        """
         said = self._by_users_configuration(
             "-c",
             "core.fsmonitor=false",
@@ -230,6 +257,7 @@ class Repository:
             "-z",
             "--no-renames",
             "--ignore-submodules=dirty",
+            f"--untracked-files={'normal' if new else 'no'}",
         )
         if not said.ok:
             raise RepositoryError(f"git cannot tell what is changed in {self.root}", evidence=said.errors)
@@ -350,6 +378,11 @@ class Repository:
             environment=identity.environment,
         )
         return completion.text.strip()
+
+
+def _names_of_configuration() -> list[str]:
+    """Variables of the environment that say where the user's configuration of git is."""
+    return [name for name in os.environ if _USER_CONFIGURATION.fullmatch(name)]
 
 
 def _first_said(part: str, configured: Mapping[str, str]) -> str:

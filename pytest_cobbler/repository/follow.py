@@ -1,0 +1,231 @@
+"""The user's checkout follows its branch: index and files move before the branch, and back if need be.
+
+git writes files first and the index last, and may be killed anywhere. Where it was is seen from what lies
+there: a file that holds what the old or the new commit has in it, or the beginning of that, is git's alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.process import Completion
+from pytest_cobbler.repository.checks import Entry, named, read_change, shown
+from pytest_cobbler.repository.repository import Repository
+
+_SUBMODULE = "160000"
+_NOTHING = "000000"
+_GOING_ON = {
+    "MERGE_HEAD": "a merge",
+    "CHERRY_PICK_HEAD": "a cherry-pick",
+    "REVERT_HEAD": "a revert",
+    "rebase-merge": "a rebase",
+    "rebase-apply": "a rebase",
+}
+
+
+class Following:
+    """A move of the checkout from ``old`` to ``new``, commits or trees."""
+
+    def __init__(self, repository: Repository, old: str, new: str) -> None:
+        self._repository = repository
+        self._old = old
+        self._new = new
+        self._entries = read_change(repository.objects, old, new).entries
+        self._lock = repository.git_dir / "index.lock"
+
+    def check(self) -> None:
+        """See that nothing is in the way: no operation of git's, no file that git does not know.
+
+        Raises:
+            RepositoryError: something is; nothing was changed.
+        """
+        root = self._repository.root
+        if self._lock.exists():
+            raise RepositoryError(
+                f"git is at work in {root}: there is {self._lock}",
+                "If no git command is running, remove that file.",
+            )
+        for name, what in _GOING_ON.items():
+            if (self._repository.git_dir / name).exists():
+                raise RepositoryError(
+                    f"{what} is going on in {root}", "Finish it, or take it back (git ... --abort)."
+                )
+        written = [_place(entry) for entry in self._entries if entry.new_mode not in (_NOTHING, _SUBMODULE)]
+        known = {_place(entry) for entry in self._entries if entry.old_mode != _NOTHING}
+        if found := _in_the_way(root, written, known):
+            raise RepositoryError(
+                f"files in {root} that git does not track would be overwritten: {_shown(found)}",
+                "Move them away, or commit them.",
+            )
+
+    def advance(self) -> None:
+        """Move index and files to the new commit, by the user's own git.
+
+        Raises:
+            RepositoryError: git failed, maybe half-way: ``take_back``.
+        """
+        self._repository.in_checkout("update-index", "-q", "--refresh")
+        self._git("read-tree", "-m", "-u", self._old, self._new)
+        self._give_back()
+
+    def take_back(self) -> None:
+        """Bring index and files back to the old commit, wherever a move ended; may be repeated.
+
+        Raises:
+            RepositoryError: something there is neither commit's; it and all else was left as it is.
+        """
+        root = self._repository.root
+        self._remove_dead_lock()
+        back = [entry for entry in self._entries if entry.old_mode not in (_NOTHING, _SUBMODULE)]
+        known = {_place(entry) for entry in self._entries}
+        foreign = {_place(entry) for entry in self._changed() if not self._is_gits(entry)}
+        foreign |= _in_the_way(root, [_place(entry) for entry in back], known)
+        if foreign:
+            raise RepositoryError(
+                f"a stop was ended half-way in {root}, and since then somebody changed {_shown(foreign)}",
+                "Move those files away, then run the command again.",
+            )
+        self._git("read-tree", "-i", "-m", self._new, self._old)  # the index alone, wherever it is
+        for entry in self._entries:
+            if entry.old_mode == _NOTHING:
+                self._remove(_place(entry))
+        paths = b"".join(entry.path + b"\0" for entry in back)
+        self._git("checkout-index", "-q", "-f", "-u", "-z", "--stdin", stdin=paths)
+        self._give_back()
+
+    def _git(self, *arguments: str, stdin: bytes = b"") -> Completion:
+        completion = self._repository.in_checkout(*arguments, stdin=stdin)
+        if not completion.ok:
+            raise RepositoryError(
+                f"git {arguments[0]} failed in {self._repository.root}", evidence=completion.errors
+            )
+        return completion
+
+    def _changed(self) -> list[Entry]:
+        """Those whose file is not what the index says."""
+        self._repository.in_checkout("update-index", "-q", "--refresh")
+        differ = set(self._git("diff-files", "-z", "--name-only").stdout.split(b"\0"))
+        known = set(self._git("ls-files", "-z").stdout.split(b"\0"))
+        return [entry for entry in self._entries if entry.path in differ or entry.path not in known]
+
+    def _is_gits(self, entry: Entry) -> bool:
+        """Whether the file, if there is one, has nothing but what one of the commits has there."""
+        place = self._repository.root / _place(entry)
+        mode = _mode(self._repository.root, _place(entry))
+        if mode is None or stat.S_ISDIR(mode):
+            return True  # of directories, each file is looked at for itself
+        if stat.S_ISLNK(mode):
+            content = os.fsencode(place.readlink())
+        elif stat.S_ISREG(mode):
+            content = place.read_bytes()
+        else:
+            return False
+        sides = ((self._old, entry.old_mode), (self._new, entry.new_mode))
+        return any(
+            self._checked_out(side, entry).startswith(content)
+            for side, there in sides
+            if there not in (_NOTHING, _SUBMODULE)
+        )
+
+    def _checked_out(self, side: str, entry: Entry) -> bytes:
+        """What git writes there, line ends and all."""
+        return self._git("cat-file", "--filters", f"{side}:{os.fsdecode(entry.path)}").stdout
+
+    def _remove(self, path: PurePosixPath) -> None:
+        """A file of git's, and the directories that are empty then."""
+        root = self._repository.root
+        mode = _mode(root, path)
+        if mode is None or stat.S_ISDIR(mode):
+            return
+        (root / path).unlink()
+        with contextlib.suppress(OSError):
+            for parent in reversed(_above(path)):
+                (root / parent).rmdir()
+
+    def _remove_dead_lock(self) -> None:
+        """The lock on the index that a killed git left; one that lives has it open.
+
+        Raises:
+            RepositoryError: git is still at it.
+        """
+        if self._lock.exists() and (process := _who_has_open(self._lock)):
+            raise RepositoryError(
+                f"git is at work in {self._repository.root} (process {process})", "Wait until it has ended."
+            )
+        self._lock.unlink(missing_ok=True)
+
+    def _give_back(self) -> None:
+        """Nothing that was written in somebody's checkout is left to root."""
+        root = self._repository.root
+        owner = root.stat()
+        if os.geteuid() != 0 or owner.st_uid == 0:
+            return
+        for entry in self._entries:
+            path = _place(entry)
+            for one in (*_above(path), path):
+                if _mode(root, one) is not None and (root / one).lstat().st_uid == 0:
+                    os.chown(root / one, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def _in_the_way(
+    root: Path, paths: Iterable[PurePosixPath], known: Collection[PurePosixPath]
+) -> set[PurePosixPath]:
+    """What lies where these files are to be written, or directories above them, and is not ``known``."""
+    found: set[PurePosixPath] = set()
+    for path in paths:
+        solid = next((above for above in _above(path) if not _is_directory(root / above)), None)
+        if solid is not None:
+            lies = [solid] if os.path.lexists(root / solid) else []
+        elif _is_directory(root / path):
+            lies = list(_files_below(root, path))
+        else:
+            lies = [path] if os.path.lexists(root / path) else []
+        found.update(place for place in lies if place not in known)
+    return found
+
+
+def _files_below(root: Path, directory: PurePosixPath) -> Iterator[PurePosixPath]:
+    for path in (root / directory).rglob("*"):
+        if not _is_directory(path):
+            yield PurePosixPath(path.relative_to(root))
+
+
+def _is_directory(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _place(entry: Entry) -> PurePosixPath:
+    return PurePosixPath(os.fsdecode(entry.path))
+
+
+def _above(path: PurePosixPath) -> list[PurePosixPath]:
+    """The directories above a path, outermost first."""
+    return list(path.parents)[-2::-1]
+
+
+def _mode(root: Path, path: PurePosixPath) -> int | None:
+    """The mode of what lies at a path that leads through no link; ``None``: nothing does."""
+    if not all(_is_directory(root / above) for above in _above(path)):
+        return None
+    with contextlib.suppress(FileNotFoundError):
+        return (root / path).lstat().st_mode
+    return None
+
+
+def _who_has_open(path: Path) -> int | None:
+    """A process that has the file open, of those that can be seen."""
+    place = path.resolve()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if link.readlink() == place:
+                return int(link.parts[2])
+    return None
+
+
+def _shown(paths: Iterable[PurePosixPath]) -> str:
+    return named([shown(os.fsencode(path)) for path in sorted(paths)])
