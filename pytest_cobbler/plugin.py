@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_cobbler.testing.project import Project
     from pytest_cobbler.testing.runner import Runner
 
-ACTIONS = ("init", "start", "generate", "resume", "reset", "list", "switch", "stats", "demo")
+ACTIONS = ("init", "start", "generate", "resume", "stop", "reset", "list", "switch", "stats", "demo")
 """What ``--cobbler-ACTION`` does; one at a time."""
 
 SESSIONS = (["generate"], ["resume"])
@@ -53,6 +53,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cobbler-resume",
         action="store_true",
         help="As --cobbler-generate, on a generation that is there already: never starts one.",
+    )
+    group.addoption(
+        "--cobbler-stop",
+        action="store_true",
+        help="Merge the generation into its base, tag both, and delete its branch.",
+    )
+    group.addoption(
+        "--cobbler-force", action="store_true", help="Let --cobbler-stop leave tasks that are not done."
     )
     group.addoption(
         "--cobbler-reset",

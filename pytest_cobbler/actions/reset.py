@@ -13,6 +13,7 @@ from pytest_cobbler.cycle.opening import open_repository
 from pytest_cobbler.cycle.parts import make_tracker
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path
+from pytest_cobbler.repository.cleanup import remove_untracked
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
 
@@ -32,9 +33,14 @@ def run(config: pytest.Config) -> int:
         lane = TrackerLane(tracker)
         try:
             done = abandon_all(settings, repository, lane, hooks)
+            cleaned = remove_untracked(repository, settings.cleanup_dirs)
         finally:
             lane.close(DRAIN)
-    lines = [*_lines(done), *(f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures)]
+    lines = [
+        *_lines(done),
+        *cleaned.lines(),
+        *(f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures),
+    ]
     sys.stdout.write("\n".join(lines) + "\n")
     return int(pytest.ExitCode.TESTS_FAILED if lane.failures else pytest.ExitCode.OK)
 

@@ -86,12 +86,12 @@ def _option(key: str) -> str:
 def _known(source: Source) -> tuple[dict[str, Any], list[Fault]]:
     """Values of known keys (an empty one asks for the default), and what is wrong with other keys.
 
-    A planned key without a value, as in the ancestor's ``cleanup_dirs: []``, asks for nothing.
+    A planned key without a value asks for nothing.
     """
     values = {
         key: value for key, value in source.values.items() if value is not None and key in Config.model_fields
     }
-    nothing = {key for key, value in source.values.items() if key in PLANNED_KEYS and value in (None, [])}
+    nothing = {key for key, value in source.values.items() if key in PLANNED_KEYS and value is None}
     keys = dict.fromkeys(key for spot in source.lines if (key := str(spot[0])) not in nothing)
     return values, [
         Fault(key=key, message=_unknown_key(key)) for key in keys if key not in Config.model_fields

@@ -30,6 +30,7 @@ from pytest_cobbler.config.values import (
     Program,
     ProgramName,
     RepositoryPath,
+    RepositoryPaths,
     Seeds,
     StepCommand,
     StitchPrompt,
@@ -195,6 +196,9 @@ class Config(BaseModel):
 
     beads_dir: OwnDirectory = Field(Path(".beads"), description="Directory of the tracker.")
     cobbler_dir: OwnDirectory = Field(Path(".cobbler"), description="Transcripts, journal and reports.")
+    cleanup_dirs: RepositoryPaths = Field(
+        (), description="Directories from which stop and reset remove all files that git does not track."
+    )
     work_dir: WorkDirectory = Field(
         None, description="Where worktrees lie, outside the repository; default: the user's state directory."
     )
@@ -269,7 +273,6 @@ SECTIONS: Mapping[str, str] = {
 """Key -> heading of the section that begins with it."""
 
 PLANNED_KEYS: Mapping[str, str] = {
-    "cleanup_dirs": "directories removed after stop and reset",
     "budget_usd": "money per run",
     "task_budget_usd": "money per task",
 }

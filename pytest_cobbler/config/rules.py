@@ -80,6 +80,13 @@ def _directories(config: Config) -> Iterator[Fault]:
         yield Fault(key="secrets_dir", message="is beads_dir, which is committed")
 
 
+def _cleanup(config: Config) -> Iterator[Fault]:
+    for index, path in enumerate(config.cleanup_dirs):
+        for key in ("secrets_dir", "beads_dir"):
+            if overlap(real(config.root / path), real(getattr(config, key))):
+                yield Fault(key="cleanup_dirs", at=(index,), message=f"{path} is, holds or lies in {key}")
+
+
 def _source_names(config: Config) -> Iterator[Fault]:
     if config.source_dirs and config.go_source_dirs:
         yield Fault(key="go_source_dirs", message="the same as source_dirs: write one of them")
@@ -163,6 +170,7 @@ _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("agent", "recording", "recording_prompts"), _recording),
     (("default_token_file", "token_file"), _token_files),
     (("secrets_dir", "beads_dir", "cobbler_dir"), _directories),
+    (("cleanup_dirs", "secrets_dir", "beads_dir"), _cleanup),
     (("source_dirs", "go_source_dirs"), _source_names),
     (("language", "module_path", "source_dirs", *ONLY_GO), _go),
     (("podman_args",), _podman_words),

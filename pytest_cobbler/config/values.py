@@ -187,6 +187,10 @@ def _repository_path(value: object, info: ValidationInfo) -> PurePosixPath:
     return path
 
 
+def _repository_paths(value: object, info: ValidationInfo) -> tuple[PurePosixPath, ...]:
+    return each(value, lambda element: _repository_path(element, info))
+
+
 def _optional_repository_path(value: object, info: ValidationInfo) -> PurePosixPath | None:
     return None if value is None or value == "" else _repository_path(value, info)
 
@@ -441,6 +445,9 @@ BranchPrefix = Annotated[str, PlainValidator(_branch_prefix), _PLAIN, WithJsonSc
 Directory = Annotated[Path, PlainValidator(_directory), _PLAIN, WithJsonSchema(_STRING)]
 OwnDirectory = Annotated[Path, PlainValidator(_own_directory), _PLAIN, WithJsonSchema(_STRING)]
 RepositoryPath = Annotated[PurePosixPath, PlainValidator(_repository_path), _PLAIN, WithJsonSchema(_STRING)]
+RepositoryPaths = Annotated[
+    tuple[PurePosixPath, ...], PlainValidator(_repository_paths), _PLAIN, WithJsonSchema(_STRINGS)
+]
 OptionalRepositoryPath = Annotated[
     PurePosixPath | None, PlainValidator(_optional_repository_path), _PLAIN, WithJsonSchema(_STRING)
 ]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
-import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
-from pytest_cobbler.cycle.parts import make_agent, make_sandbox
+from pytest_cobbler.cycle.leavings import leavings_of
 from pytest_cobbler.cycle.recovery import recover, remove_stale_locks
 from pytest_cobbler.cycle.run import Finished, finished_tasks
+from pytest_cobbler.cycle.stopping import settle
+from pytest_cobbler.cycle.tagging import tag_merged
 from pytest_cobbler.errors import RepositoryError
-from pytest_cobbler.report.journal import Journal, ignore_itself
 from pytest_cobbler.repository import names
-from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.generations import (
     Generation,
     active_generations,
@@ -26,11 +23,10 @@ from pytest_cobbler.repository.generations import (
     tag_generation,
     tip_of,
 )
-from pytest_cobbler.repository.repository import Identity, Repository
+from pytest_cobbler.repository.merging import merged_at
+from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trailers import landed_tasks
-from pytest_cobbler.repository.worktrees import Worktrees, remove_tree
-from pytest_cobbler.sandbox.base import Sandbox
-from pytest_cobbler.tracker.base import Claim
+from pytest_cobbler.repository.worktrees import remove_tree
 from pytest_cobbler.tracker.lane import TrackerLane
 
 
@@ -48,28 +44,6 @@ class Abandoned:
     landed: int
     reopened: tuple[str, ...]
     recovered: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Leavings:
-    """One generation for ``recover``, without an agent or a gate to run."""
-
-    config: Config
-    repository: Repository
-    identity: Identity
-    generation: Generation
-    tracker: TrackerLane
-    sandbox: Sandbox
-    worktrees: Worktrees
-    journal: Journal
-    finished: Finished
-    claim: Claim
-    scrub: Callable[[str], str]
-    secrets: tuple[str, ...]
-
-    def policy(self, marked: Sequence[str] = ()) -> Policy:
-        """Nothing will land, so only what must not become an object counts."""
-        return Policy(secrets=self.secrets, marked=tuple(marked))
 
 
 def abandon_all(
@@ -90,6 +64,8 @@ def abandon_all(
     refuse_checked_out(repository, generations)
     for generation in generations:
         _refuse_other_tag(repository, generation, active[generation.name])
+    for generation in generations:
+        settle(repository, generation)
     return [_abandon(config, repository, generation, lane, hooks) for generation in generations]
 
 
@@ -98,16 +74,15 @@ def _abandon(
 ) -> Abandoned:
     tip = tip_of(repository, generation)
     found = finished_tasks(repository, generation, tip)
-    leavings = _leavings(config, repository, generation, lane, hooks, Finished(found))
+    leavings = leavings_of(config, repository, generation, lane, hooks, Finished(found))
     recovered = recover(leavings)
     leavings.worktrees.remove_all()
     base = repository.read_ref(names.branch_ref(generation.base)) if generation.base else None
-    is_merged = bool(base) and repository.reaches(base or "", tip)
+    is_merged = base is not None and repository.reaches(base, tip)
     landed = landed_tasks(repository, f"{generation.first}..{tip}")
     reopened: tuple[str, ...] = ()
-    if is_merged:
-        tag_generation(repository, generation, "finished", tip)
-        tag_generation(repository, generation, "merged", tip)
+    if base and is_merged:
+        tag_merged(config, repository, generation, tip, merged_at(repository, base, tip))
     else:
         tag_generation(repository, generation, "abandoned", tip)
         merged = landed_tasks(repository, f"{generation.first}..{base}") if base else {}
@@ -121,37 +96,6 @@ def _abandon(
         landed=len(landed),
         reopened=reopened,
         recovered=tuple(recovered),
-    )
-
-
-def _leavings(
-    config: Config,
-    repository: Repository,
-    generation: Generation,
-    lane: TrackerLane,
-    hooks: Hooks,
-    finished: Finished,
-) -> _Leavings:
-    run_id = secrets.token_hex(4)
-    sandbox = make_sandbox(config, repository, run_id)
-    agent = hooks.agent() or make_agent(config, run_id)
-    scrub = Scrubber(agent.secrets).text
-    ignore_itself(config.cobbler_dir)
-    return _Leavings(
-        config=config,
-        repository=repository,
-        identity=repository.identity(),
-        generation=generation,
-        tracker=lane,
-        sandbox=sandbox,
-        worktrees=Worktrees(repository, generation.name, sandbox.owner),
-        journal=Journal(config.cobbler_dir / generation.name / "journal.jsonl", scrub),
-        finished=finished,
-        claim=Claim(
-            host=socket.gethostname(), repository=repository.key, run=run_id, generation=generation.name
-        ),
-        scrub=scrub,
-        secrets=tuple(agent.secrets),
     )
 
 

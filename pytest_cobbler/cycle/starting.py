@@ -12,12 +12,9 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.config.rules import faults_for_go
 from pytest_cobbler.errors import RepositoryError, UsageProblem
 from pytest_cobbler.languages import Go, Language, detect, get
-from pytest_cobbler.repository.checks import shown
+from pytest_cobbler.repository.checks import named, shown
 from pytest_cobbler.repository.generations import Changes, Generation, create_generation
 from pytest_cobbler.repository.repository import Repository
-
-_MOST_NAMED = 10
-"""Paths that a line names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +59,22 @@ def start_generation(config: Config, repository: Repository, language: Language,
 
 def uncommitted(config: Config, repository: Repository) -> str:
     """A line that names what of the checkout no agent will see, or nothing."""
+    paths = changed_paths(config, repository)
+    return f"Not committed, so agents do not see it: {named(paths)}" if paths else ""
+
+
+def changed_paths(config: Config, repository: Repository, *, new: bool = True) -> list[str]:
+    """What of the checkout differs from HEAD, for display; without what is the tracker's, or ours.
+
+    Args:
+        new: also what git does not track.
+    """
     ours = [os.fsencode(path.relative_to(config.root)) for path in (config.beads_dir, config.cobbler_dir)]
-    paths = [
+    return [
         shown(path)
-        for path in repository.uncommitted()
+        for path in repository.uncommitted(new=new)
         if not any(path.rstrip(b"/") == own or path.startswith(own + b"/") for own in ours)
     ]
-    if not paths:
-        return ""
-    more = f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
-    return f"Not committed, so agents do not see it: {', '.join(paths[:_MOST_NAMED])}{more}"
 
 
 def language_of(config: Config, repository: Repository) -> Language:

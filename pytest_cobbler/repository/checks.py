@@ -26,6 +26,7 @@ LARGEST_CHANGE = 200 * 1024 * 1024
 LONGEST_PATH = 1000
 """Bytes; a path has to fit, below any directory, into what an operating system takes."""
 
+_MOST_NAMED = 10
 _SCANNED_AT_ONCE = 32 * 1024 * 1024
 
 PROTECTED = (
@@ -160,6 +161,12 @@ def shown(path: bytes) -> str:
     """A path for people: control characters and undecodable bytes escaped."""
     text = path.decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def named(paths: Sequence[str]) -> str:
+    """The first few of some paths."""
+    more = f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
+    return ", ".join(paths[:_MOST_NAMED]) + more
 
 
 def read_change(git: Git, old: str, new: str) -> Change:

@@ -83,23 +83,31 @@ def tip_of(repository: Repository, generation: Generation) -> str:
     return repository.read_ref(generation.ref) or generation.first
 
 
-def refuse_checked_out(repository: Repository, generations: Sequence[Generation], why: str = "") -> None:
-    """See that no worktree has one of their branches checked out.
+def refuse_checked_out(
+    repository: Repository, generations: Sequence[Generation], why: str = "", *, moves_base: bool = False
+) -> None:
+    """See that no worktree has one of their branches, or of those of their tasks, checked out.
 
     Args:
         why: what would come of it, behind the place.
+        moves_base: nor may one have the base checked out, but for the one that we are in.
 
     Raises:
         RepositoryError: some have; names all of them.
     """
-    checked_out = repository.checked_out()
-    places = [(one, checked_out[one.ref]) for one in generations if one.ref in checked_out]
+    places = []
+    for ref, where in repository.checked_out().items():
+        for one in generations:
+            ours = ref == one.ref or ref.startswith(names.branch_ref(names.task_branch(one.name, "")))
+            is_base = moves_base and ref == names.branch_ref(one.base)
+            if ours or (is_base and where.resolve() != repository.root.resolve()):
+                places.append((ref.removeprefix("refs/heads/"), where, "--detach" if is_base else one.base))
     if places:
         raise RepositoryError(
-            "; ".join(f"branch {one.name} is checked out in {where}{why}" for one, where in places),
+            "; ".join(f"branch {branch} is checked out in {where}{why}" for branch, where, _ in places),
             "\n".join(
-                f"Check out another branch there: git -C {where} switch {one.base or '-'}"
-                for one, where in places
+                f"Check out something else there: git -C {where} switch {other or '-'}"
+                for _, where, other in places
             ),
         )
 

@@ -40,6 +40,16 @@ def attempt_ref(generation: str, task_id: str, number: int) -> str:
     return f"{attempts_prefix(generation, task_id)}{number}"
 
 
+def stopping_ref(generation: str) -> str:
+    """Where the merge is noted while the user's checkout moves to it."""
+    return f"refs/cobbler/stopping/{generation}"
+
+
+def is_usable_tag(name: str) -> bool:
+    """Whether a text, such as a version (``1.2+build``), can be the name of a tag."""
+    return is_usable_task_id(name.replace("+", "-"))
+
+
 def is_usable_task_id(task_id: str) -> bool:
     """Whether an id can be part of a branch's and of a directory's name."""
     return bool(_TASK_ID.fullmatch(task_id)) and not task_id.endswith((".", ".lock")) and len(task_id) <= 100

@@ -1,0 +1,64 @@
+"""``--cobbler-stop``: merge the generation into its base, tag both, take the branch away."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_cobbler.config import load
+from pytest_cobbler.cycle.opening import open_repository
+from pytest_cobbler.cycle.parts import make_tracker
+from pytest_cobbler.cycle.stopping import NotMerged, Stopped, stop
+from pytest_cobbler.hooks import project_hooks
+from pytest_cobbler.invocation import configuration_path
+from pytest_cobbler.repository.lock import run_lock
+from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
+
+
+def run(config: pytest.Config) -> int:
+    """Stop it. 1 if it cannot be merged as it is, or the tracker could not be told something.
+
+    Raises:
+        CobblerError: something is in the way; nothing was changed, or the same command completes it.
+    """
+    settings = load(configuration_path(config, "--cobbler-stop"))
+    repository = open_repository(settings)
+    hooks = project_hooks(config, settings)
+    tracker = make_tracker(settings, hooks)
+    ours = (settings.cobbler_dir, settings.beads_dir)
+    with run_lock(repository.common_dir, "pytest --cobbler-stop", ours):
+        lane = TrackerLane(tracker)
+        try:
+            done = stop(settings, repository, lane, hooks, force=config.getoption("cobbler_force"), say=_say)
+        except NotMerged as error:
+            _say(str(error))
+            return int(pytest.ExitCode.TESTS_FAILED)
+        finally:
+            lane.close(DRAIN)
+    for line in (*_lines(done), *(f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures)):
+        _say(line)
+    return int(pytest.ExitCode.TESTS_FAILED if lane.failures else pytest.ExitCode.OK)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _lines(done: Stopped | None) -> Iterator[str]:
+    if done is None:
+        yield "No generation is active."
+        return
+    yield from (f"recovered: {line}" for line in done.recovered)
+    tasks = "1 task" if done.landed == 1 else f"{done.landed} tasks"
+    if done.is_new:
+        yield f"Merged {done.name}, with {tasks}, into {done.base}: {done.merge[:12]}."
+    else:
+        yield f"{done.base} has {done.name}, with {tasks}, already: {done.merge[:12]}."
+    yield f"Tags: {', '.join(done.tagged.tags)}."
+    yield from done.tagged.notes
+    if done.open:
+        yield f"Not done, and left to the next generation: {', '.join(done.open)}."
+    yield from done.cleaned.lines()

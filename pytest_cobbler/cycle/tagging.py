@@ -1,0 +1,98 @@
+"""The tags of a generation that its base has: what is known by them, and how the version is found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from pytest_cobbler.config import Config
+from pytest_cobbler.repository import names
+from pytest_cobbler.repository.generations import Generation, tag_generation
+from pytest_cobbler.repository.repository import ZERO, Repository
+
+_CODE = re.compile(r"refs/tags/v(\d{4}-\d\d-\d\d)-code((?:-\d+)?)")
+_VERSION = re.compile(
+    # `const Version string = "1.2"`, `__version__ = '1.2'`, `"version": "1.2"`
+    r"""version\w*["']?[ \t]*(?::?[ \t]*\w+[ \t]*)?(?::=|[:=])[ \t]*["'`]([^"'`\n]+)["'`]""",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"\s*(\S+)\s*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tagged:
+    """The tags that are there, and what is to be said of one that could not be made."""
+
+    tags: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def tag_merged(
+    config: Config, repository: Repository, generation: Generation, tip: str, merge: str
+) -> Tagged:
+    """Make the tags of a generation whose last commit ``tip`` came into its base with commit ``merge``.
+
+    Those that are there already stay; call it under the run lock.
+
+    Raises:
+        RepositoryError: somebody else made one of them at the same time.
+    """
+    tag_generation(repository, generation, "finished", tip)
+    tag_generation(repository, generation, "merged", merge)
+    made = [f"{generation.name}-finished", f"{generation.name}-merged"]
+    day, number = _day(repository, merge)
+    for kind, commit in (("code", merge), ("requirements", generation.start)):
+        tag = f"v{day}-{kind}{number}"
+        if _is_made(repository, tag, commit):
+            made.append(tag)
+    notes: list[str] = []
+    if config.version_file:
+        version = _version(repository, merge, str(config.version_file))
+        if version is None:
+            notes.append(f"No version tag: {config.version_file} has no version that could be a tag.")
+        elif _is_made(repository, version, merge):
+            made.append(version)
+        else:
+            there = repository.commit_of(f"refs/tags/{version}")[:12]
+            notes.append(f"No version tag: {version} is there already, on {there}.")
+    return Tagged(tags=tuple(made), notes=tuple(notes))
+
+
+def _day(repository: Repository, merge: str) -> tuple[str, str]:
+    """The date in the tags, and what is behind them: nothing, or ``-2`` for the second stop of that day."""
+    tags = repository.list_refs("refs/tags/v*")
+    for tag in sorted(tags):
+        if (found := _CODE.fullmatch(tag)) and repository.commit_of(tag) == merge:
+            return found[1], found[2]
+    today = date.today().isoformat()
+    return today, next(
+        number
+        for number in _numbers()
+        if not {f"refs/tags/v{today}-{kind}{number}" for kind in ("code", "requirements")} & tags.keys()
+    )
+
+
+def _numbers() -> Iterator[str]:
+    yield ""
+    number = 2
+    while True:
+        yield f"-{number}"
+        number += 1
+
+
+def _is_made(repository: Repository, tag: str, commit: str) -> bool:
+    """Make a tag unless there is one; whether it is on ``commit``."""
+    ref = f"refs/tags/{tag}"
+    repository.remove_stale_lock(ref)
+    if repository.read_ref(ref) is None:
+        return repository.move_ref(ref, commit, ZERO, "cobbler: stop")
+    return repository.commit_of(ref) == commit
+
+
+def _version(repository: Repository, commit: str, path: str) -> str | None:
+    content = repository.read_file(commit, path)
+    text = (content or b"").decode("utf-8", "replace")
+    found = _VERSION.search(text) or _WORD.fullmatch(text)
+    return found[1] if found and names.is_usable_tag(found[1]) else None

@@ -1,0 +1,106 @@
+"""Removing what git does not track from directories of the checkout, and nothing that lies behind a link."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from pytest_cobbler.repository.checks import shown
+from pytest_cobbler.repository.repository import Repository
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(kw_only=True)
+class Cleaned:
+    """What went (a directory that went as a whole ends with ``/``), and what stayed and why; for display."""
+
+    removed: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        return [*(f"removed {path}" for path in self.removed), *(f"left {reason}" for reason in self.left)]
+
+
+def remove_untracked(repository: Repository, directories: Sequence[PurePosixPath]) -> Cleaned:
+    """Remove files that git does not track, ignored ones too, and directories that are empty then.
+
+    Every directory is opened from the one above it and never through a link, so that nothing outside is
+    reached, whatever somebody puts in its place meanwhile. Repositories inside the checkout stay.
+    """
+    cleaned = Cleaned()
+    if not directories:
+        return cleaned
+    tracked = set(repository.in_checkout("ls-files", "-z").stdout.split(b"\0"))
+    root = os.open(repository.root, _DIRECTORY & ~os.O_NOFOLLOW)
+    try:
+        for directory in directories:
+            _remove(root, b"", os.fsencode(directory).split(b"/"), tracked, cleaned)
+    finally:
+        os.close(root)
+    return cleaned
+
+
+def _remove(
+    directory: int, above: bytes, parts: list[bytes], tracked: Collection[bytes], cleaned: Cleaned
+) -> None:
+    """Remove what ``parts`` lead to from an open directory."""
+    path = above + parts[0]
+    try:
+        here = os.open(parts[0], _DIRECTORY, dir_fd=directory)
+    except FileNotFoundError:
+        return
+    except OSError:
+        cleaned.left.append(f"{shown(path)}: a link, or no directory")
+        return
+    try:
+        if parts[1:]:
+            _remove(here, path + b"/", parts[1:], tracked, cleaned)
+            return
+    finally:
+        os.close(here)
+    removed, _ = _try_to_remove(directory, parts[0], path, tracked, cleaned)
+    cleaned.removed += map(shown, removed)
+
+
+def _empty(
+    directory: int, path: bytes, tracked: Collection[bytes], cleaned: Cleaned
+) -> tuple[list[bytes], bool]:
+    """What went, and whether that was all."""
+    names = sorted(os.fsencode(name) for name in os.listdir(directory))
+    if b".git" in names:
+        cleaned.left.append(f"{shown(path)}: a repository of its own")
+        return [], False
+    removed, is_empty = [], True
+    for name in names:
+        gone, is_gone = _try_to_remove(directory, name, path + b"/" + name, tracked, cleaned)
+        removed += gone
+        is_empty = is_empty and is_gone
+    return removed, is_empty
+
+
+def _try_to_remove(
+    directory: int, name: bytes, path: bytes, tracked: Collection[bytes], cleaned: Cleaned
+) -> tuple[list[bytes], bool]:
+    """What went of one entry of a directory, and whether it is gone."""
+    if path in tracked:
+        return [], False
+    try:
+        if not stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+            os.unlink(name, dir_fd=directory)
+            return [path], True
+        inner = os.open(name, _DIRECTORY, dir_fd=directory)
+        try:
+            removed, is_empty = _empty(inner, path, tracked, cleaned)
+        finally:
+            os.close(inner)
+        if not is_empty:
+            return removed, False
+        os.rmdir(name, dir_fd=directory)
+        return [path + b"/"], True
+    except OSError as error:
+        cleaned.left.append(f"{shown(path)}: {error.strerror}")
+        return [], False

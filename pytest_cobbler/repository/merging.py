@@ -1,0 +1,54 @@
+"""The merge of a generation into its base, made on objects alone."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from pytest_cobbler.repository.checks import shown
+from pytest_cobbler.repository.landing import Merge, merge
+from pytest_cobbler.repository.repository import Repository
+
+
+def merge_into_base(repository: Repository, base: str, tip: str, tracker: PurePosixPath) -> Merge:
+    """Merge commit ``tip`` into commit ``base``; nothing moves.
+
+    Args:
+        tracker: the directory of the tracker, of which the base's is the truth: no generation changes it.
+    """
+    merged = merge(repository, base, tip)
+    own = shown(os.fsencode(tracker))
+    conflicts = tuple(path for path in merged.conflicts if path != own and not path.startswith(f"{own}/"))
+    return replace(merged, tree=_with(repository, merged.tree, base, tracker), conflicts=conflicts)
+
+
+def _with(repository: Repository, tree: str, commit: str, directory: PurePosixPath) -> str:
+    """``tree`` with a directory as ``commit`` has it."""
+    own = repository.objects.resolve(f"{commit}:{directory}")
+    if own == repository.objects.resolve(f"{tree}:{directory}"):
+        return tree
+    with tempfile.TemporaryDirectory(prefix="merge-", dir=repository.work_dir) as place:
+        git = repository.objects.using(index=Path(place) / "index", work_tree=Path(place))
+        git.run("read-tree", tree)
+        listed = git.run("ls-files", "-z", "--", f":(top,literal){directory}").stdout
+        git.run("update-index", "--force-remove", "-z", "--stdin", stdin=listed)
+        if own:
+            git.run("read-tree", f"--prefix={directory}/", f"{commit}:{directory}")
+        return git.text("write-tree")
+
+
+def merged_at(repository: Repository, base: str, tip: str) -> str:
+    """The commit with which ``base`` came to have ``tip``, which it reaches: a merge, or ``tip`` itself."""
+    listed = repository.objects.text("rev-list", "--first-parent", "--reverse", base, f"^{tip}").split()
+    if not listed or repository.objects.resolve(f"{listed[0]}^1") == tip:
+        return tip
+    low, high = 0, len(listed) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if repository.reaches(listed[middle], tip):
+            high = middle
+        else:
+            low = middle + 1
+    return listed[low]

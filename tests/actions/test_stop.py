@@ -1,0 +1,541 @@
+"""``--cobbler-stop``: what it merges and tags, what is in its way, and that nothing is lost on the way."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.repository.generations import Changes
+from pytest_cobbler.testing.invariants import check
+from pytest_cobbler.testing.project import Project, RunResult
+from tests.actions.builders import commit_on, generation
+from tests.actions.test_start import everything, refs
+from tests.images import minimal_image
+from tests.parts import need
+from tests.session.builders import WRITES_A_FILE, came_to, seed, statuses, task
+
+__all__ = ["minimal_image"]
+
+TODAY = date.today().isoformat()
+
+
+@pytest.fixture
+def project(cobbler_project: Project) -> Project:
+    seed(cobbler_project)
+    return cobbler_project
+
+
+def parents(project: Project, commit: str = "main") -> list[str]:
+    return project.git("rev-parse", f"{commit}^@").split()
+
+
+def branches(project: Project) -> list[str]:
+    return [ref for ref in refs(project) if ref.startswith("refs/heads/")]
+
+
+def status(project: Project) -> str:
+    """What git finds changed in the checkout."""
+    return project.git("status", "--porcelain")
+
+
+def refused(project: Project, *lines: str, options: tuple[str, ...] = ()) -> RunResult:
+    """Stop, which is refused with these lines and changes nothing."""
+    before = refs(project), everything(project), status(project)
+    result = project.run("--cobbler-stop", *options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR, result.outlines
+    result.stderr.fnmatch_lines(list(lines))
+    assert (refs(project), everything(project), status(project)) == before
+    return result
+
+
+# -- what it does
+
+
+def test_without_a_generation_there_is_nothing_to_do(project: Project) -> None:
+    result = project.run("--cobbler-stop")
+    assert (result.ret, result.outlines) == (0, ["No generation is active."])
+
+
+def test_it_merges_tags_and_deletes_the_branch(project: Project) -> None:
+    start = project.git("rev-parse", "main").strip()
+    name = generation(project, {"a.txt": "a\n", "d/b.txt": "b\n"}, {"README.md": None})
+    tip = refs(project)[f"refs/heads/{name}"]
+
+    result = project.run("--cobbler-stop")
+
+    merge = refs(project)["refs/heads/main"]
+    assert (result.ret, result.outlines) == (
+        0,
+        [
+            f"Merged {name}, with 2 tasks, into main: {merge[:12]}.",
+            f"Tags: {name}-finished, {name}-merged, v{TODAY}-code, v{TODAY}-requirements.",
+        ],
+    )
+    assert refs(project) == {
+        "refs/heads/main": merge,
+        f"refs/tags/{name}-start": start,
+        f"refs/tags/{name}-finished": tip,
+        f"refs/tags/{name}-merged": merge,
+        f"refs/tags/v{TODAY}-code": merge,
+        f"refs/tags/v{TODAY}-requirements": start,
+    }
+    assert project.run("--cobbler-list").outlines[0].split()[:2] == [name, "merged"]
+
+
+def test_the_merge_is_one_commit_of_the_base_that_can_be_reverted(project: Project) -> None:
+    start = project.git("rev-parse", "main").strip()
+    name = generation(project, {"a.txt": "a\n"}, {"b.txt": "b\n"})
+    tip = refs(project)[f"refs/heads/{name}"]
+    project.run("--cobbler-stop")
+    assert parents(project) == [start, tip]
+    assert project.git("log", "-1", "--format=%B").strip().splitlines() == [
+        f"Merge {name}",
+        "",
+        "* Task p-1",
+        "* Task p-2",
+        "",
+        f"Cobbler-Generation: {name}",
+    ]
+    project.git("revert", "--no-edit", "-m", "1", "main")
+    assert project.git("diff", "--stat", start, "main") == ""
+
+
+def test_the_checkout_of_the_base_follows(project: Project) -> None:
+    project.write({"d/old.txt": "old\n", "kept.txt": "kept\n", "tool.sh": "#!/bin/sh\n"})
+    project.commit("Files")
+    generation(project, {"d/old.txt": None, "new/file.txt": "new\n", "README.md": "changed\n"})
+    project.write({"untracked.txt": "mine\n"})
+    result = project.run("--cobbler-stop")
+    assert result.ret == 0
+    assert status(project) == "?? untracked.txt\n"
+    assert (project.path / "new" / "file.txt").read_text() == "new\n"
+    assert (project.path / "README.md").read_text() == "changed\n"
+    assert not (project.path / "d").exists()
+    assert project.git("reflog", "main").splitlines()[0].split(" ", 2)[2].startswith("cobbler: merge")
+
+
+def test_another_branch_that_is_checked_out_stays_as_it_is(project: Project) -> None:
+    generation(project, {"a.txt": "a\n"})
+    project.git("switch", "--quiet", "--create", "mine")
+    project.write({"README.md": "edited\n", "staged.txt": ""})
+    project.git("add", "staged.txt")
+    before = everything(project)
+    assert project.run("--cobbler-stop").ret == 0
+    assert everything(project) == before
+    assert project.files("main")["a.txt"] == "a\n"
+
+
+def test_no_hook_of_the_repository_runs(project: Project) -> None:
+    generation(project, {"a.txt": "a\n"})
+    told = project.directory / "told"
+    hooks = ("post-checkout", "post-merge", "pre-merge-commit", "reference-transaction", "post-index-change")
+    for hook in hooks:
+        project.write({f".git/hooks/{hook}": f"#!/bin/sh\necho {hook} >>{told}\n"})
+        (project.path / ".git" / "hooks" / hook).chmod(0o755)
+    assert project.run("--cobbler-stop").ret == 0
+    assert not told.exists()
+
+
+def test_files_are_converted_as_the_user_has_it(project: Project) -> None:
+    """As ``git merge`` by hand would: line ends here, large files (LFS) elsewhere."""
+    project.write({".gitattributes": "*.txt text eol=crlf\n*.up filter=up\n"})
+    project.commit("Attributes")
+    project.git("config", "filter.up.smudge", "tr a-z A-Z")
+    project.git("config", "filter.up.clean", "tr A-Z a-z")
+    generation(project, {"a.txt": "a\n", "b.up": "b\n"})
+    assert project.run("--cobbler-stop").ret == 0
+    assert (project.path / "a.txt").read_bytes() == b"a\r\n"
+    assert (project.path / "b.up").read_text() == "B\n"
+    assert status(project) == ""
+
+
+def test_paths_of_every_kind(project: Project) -> None:
+    names = ["with blank.txt", "ünïcode.txt", "*.txt", ":(top)x", "-dash", "new\nline", 'quo"te']
+    generation(project, dict.fromkeys(names, "x\n"))
+    assert project.run("--cobbler-stop").ret == 0
+    assert {name for name in names if (project.path / name).read_text() == "x\n"} == set(names)
+    assert status(project) == ""
+
+
+def test_in_a_linked_worktree_of_the_base(project: Project) -> None:
+    generation(project, {"a.txt": "a\n"})
+    project.git("switch", "--quiet", "--create", "mine")
+    project.git("worktree", "add", "--quiet", "../linked", "main")
+    linked = project.directory / "linked"
+    shutil.copytree(project.path / ".beads", linked / ".beads")
+    result = project.run("--cobbler-stop", f"--rootdir={linked}", str(linked / "configuration.yaml"))
+    assert result.ret == 0, result.errlines
+    assert (linked / "a.txt").read_text() == "a\n"
+    assert project.git("-C", str(linked), "status", "--porcelain") == ""
+    assert not (project.path / "a.txt").exists()
+
+
+# -- the ancestor's mistakes
+
+
+def test_files_that_were_made_again_survive_whether_the_same_or_not(project: Project) -> None:
+    """The ancestor conflicted on files that the generation had changed, and deleted those that it had not."""
+    project.write({"same.go": "same\n", "other.go": "before\n", "gone.go": "gone\n"})
+    project.commit("Sources")
+    reset = Changes(reset=True, remove=("same.go", "other.go", "gone.go"))
+    generation(project, {"same.go": "same\n", "other.go": "after\n"}, changes=reset)
+    assert project.run("--cobbler-stop").ret == 0
+    files = project.files("main")
+    assert (files["same.go"], files["other.go"]) == ("same\n", "after\n")
+    assert "gone.go" not in files
+    assert (project.path / "same.go").read_text() == "same\n"
+
+
+def test_a_file_that_the_base_has_got_too_survives(project: Project) -> None:
+    generation(project, {"both.txt": "both\n"})
+    project.write({"both.txt": "both\n"})
+    project.commit("The same")
+    assert project.run("--cobbler-stop").ret == 0
+    assert project.files("main")["both.txt"] == "both\n"
+
+
+def test_a_generation_without_sources_in_which_nothing_landed_is_refused(project: Project) -> None:
+    project.write({"a.go": "package a\n"})
+    project.commit("Sources")
+    name = generation(project, changes=Changes(reset=True, remove=("a.go",)))
+    refused(
+        project,
+        f"ERROR: nothing landed in {name}, which began without the sources: *",
+        "*--cobbler-generate; *--cobbler-reset",
+    )
+
+
+def test_two_generations_of_one_day_are_stopped_one_after_the_other(project: Project) -> None:
+    project.write({"a.go": "1\n"})
+    project.commit("Sources")
+    for content in ("2\n", "3\n"):
+        generation(project, {"a.go": content}, changes=Changes(reset=True, remove=("a.go",)))
+        assert project.run("--cobbler-stop").ret == 0
+    second = refs(project)["refs/heads/main"]
+    assert project.files("main")["a.go"] == "3\n"
+    assert refs(project)[f"refs/tags/v{TODAY}-code-2"] == second
+    assert refs(project)[f"refs/tags/v{TODAY}-requirements-2"] == parents(project)[0]
+    assert refs(project)[f"refs/tags/v{TODAY}-code"] == parents(project)[0]
+
+
+# -- a base that has moved
+
+
+def test_the_gate_runs_on_exactly_the_merge(project: Project) -> None:
+    seen = project.directory / "seen"
+    project.configure(build_command=f"cat a.txt b.txt >{seen}", test_command=False)
+    name = generation(project, {"a.txt": "a\n"})
+    project.write({"b.txt": "b\n"})
+    project.commit("Meanwhile")
+    result = project.run("--cobbler-stop")
+    assert result.ret == 0
+    assert result.outlines[0].startswith("gate: cat a.txt b.txt")
+    assert result.outlines[1].startswith(f"Merged {name}, with 1 task, into main: ")
+    assert seen.read_text() == "a\nb\n"
+    assert not list((project.directory / "work").glob("*/gate/*"))
+
+
+def test_the_gate_does_not_run_again_on_the_tree_that_has_passed_it(project: Project) -> None:
+    project.configure(build_command="false")
+    generation(project, {"a.txt": "a\n"})
+    assert project.run("--cobbler-stop").ret == 0
+
+
+def test_the_gate_runs_on_what_somebody_committed_by_hand(project: Project) -> None:
+    project.configure(build_command="false")
+    name = generation(project, {"a.txt": "a\n"})
+    commit_on(project, name, {"b.txt": "b\n"}, "By hand")
+    assert project.run("--cobbler-stop").ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_where_the_gate_fails_nothing_is_changed(project: Project) -> None:
+    project.configure(test_command="echo it does not work; false")
+    name = generation(project, {"a.txt": "a\n"})
+    project.write({"b.txt": "b\n"})
+    project.commit("Meanwhile")
+    before = refs(project), everything(project)
+    result = project.run("--cobbler-stop")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            f"not merged: test failed (exit 1) on the merge of {name} and main; nothing was changed",
+            f"What the gate printed: */.cobbler/{name}/stop/gate.log",
+            "*it does not work",
+        ]
+    )
+    assert (refs(project), everything(project)) == before
+    log = project.path / ".cobbler" / name / "stop" / "gate.log"
+    assert "it does not work" in log.read_text()
+
+
+def test_conflicts_are_listed_and_nothing_is_changed(project: Project) -> None:
+    name = generation(project, {"a.txt": "theirs\n", "README.md": None, "fine.txt": ""})
+    project.write({"a.txt": "mine\n", "README.md": "changed\n"})
+    project.commit("Meanwhile")
+    before = refs(project), everything(project)
+    result = project.run("--cobbler-stop")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            f"not merged: {name} and main conflict in 2 files; nothing was changed",
+            "  README.md",
+            "  a.txt",
+            "*git merge *",
+            "*--cobbler-reset",
+            "*CONFLICT (add/add): Merge conflict in a.txt",
+        ]
+    )
+    assert (refs(project), everything(project)) == before
+
+
+def test_the_trackers_files_never_conflict(project: Project) -> None:
+    """Those of the base count, also what is not committed of them."""
+    store = {".beads/.gitignore": "", ".beads/issues.jsonl": ""}
+    project.write(store)
+    project.commit("Track the tracker")
+    name = generation(project, {"a.txt": "a\n"})
+    commit_on(project, name, {".beads/issues.jsonl": "not json\n", ".beads/more.jsonl": "x\n"}, "Odd")
+    seed(project, task("p-z", status="closed"))
+    project.write({".beads/.gitignore": ""})
+    project.commit("Tasks")
+    seed(project, task("p-z", status="closed"), task("p-y", status="closed"))
+    project.write({".beads/.gitignore": ""})
+    assert status(project) == " M .beads/issues.jsonl\n"
+    assert project.run("--cobbler-stop").ret == 0
+    assert statuses(project) == {"p-y": "closed", "p-z": "closed"}
+    assert status(project) == " M .beads/issues.jsonl\n"
+    assert project.git("diff", "--stat", "main^1", "main", "--", ".beads") == ""
+    assert project.git("ls-tree", "-r", "--name-only", "main", ".beads").split() == [
+        ".beads/.gitignore",
+        ".beads/issues.jsonl",
+    ]
+
+
+# -- what is in the way
+
+
+@pytest.mark.parametrize("change", ["edited", "staged", "deleted", "added"])
+def test_a_checkout_with_changes_is_left_alone(project: Project, change: str) -> None:
+    generation(project, {"a.txt": "a\n"})
+    if change == "added":
+        project.write({"new.txt": "new\n"})
+        project.git("add", "new.txt")
+    elif change == "deleted":
+        (project.path / "README.md").unlink()
+    else:
+        project.write({"README.md": "edited\n"})
+    if change == "staged":
+        project.git("add", "README.md")
+    name = "new.txt" if change == "added" else "README.md"
+    refused(project, f"ERROR: main is checked out in *, with changes in {name}", "*git stash")
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_files_that_would_be_overwritten_are_named(project: Project, ignored: bool) -> None:
+    """git itself takes ignored ones for nothing."""
+    if ignored:
+        project.write({".gitignore": "a.txt\nb\nc\n"})
+        project.commit("Ignore")
+    generation(project, {"a.txt": "a\n", "b/x.txt": "x\n", "c": "c\n"})
+    project.write({"a.txt": "mine\n", "b": "mine\n", "c/deep/file": "mine\n"})
+    refused(
+        project,
+        "ERROR: files in * that git does not track would be overwritten: a.txt, b, c/deep/file",
+        "Move them away, or commit them.",
+    )
+
+
+@pytest.mark.parametrize("name", ["MERGE_HEAD", "rebase-merge", "CHERRY_PICK_HEAD"])
+def test_an_operation_of_git_that_is_going_on_comes_first(project: Project, name: str) -> None:
+    generation(project, {"a.txt": "a\n"})
+    (project.path / ".git" / name).touch()
+    refused(project, "ERROR: a * is going on in *", "Finish it, or *")
+
+
+def test_a_lock_on_the_index_is_not_taken_for_ours(project: Project) -> None:
+    generation(project, {"a.txt": "a\n"})
+    (project.path / ".git" / "index.lock").touch()
+    refused(project, "ERROR: git is at work in *index.lock", "*remove that file.")
+
+
+def test_branches_that_are_checked_out_elsewhere_are_all_named(project: Project) -> None:
+    name = generation(project, {"a.txt": "a\n"})
+    project.git("branch", f"task/{name}-p-7", name)
+    project.git("switch", "--quiet", "--create", "mine")
+    for number, branch in enumerate((name, f"task/{name}-p-7", "main")):
+        project.git("worktree", "add", "--quiet", f"../w{number}", branch)
+    result = refused(project, "ERROR: branch * is checked out in *")
+    [line] = [line for line in result.errlines if line.startswith("ERROR")]
+    places = {project.directory / f"w{number}" for number in range(3)}
+    assert {Path(place) for place in re.findall(r"checked out in ([^;]+)", line)} == places
+
+
+def test_a_base_that_is_gone_is_named(project: Project) -> None:
+    name = generation(project, {"a.txt": "a\n"})
+    project.git("branch", "--move", "main", "trunk")
+    refused(
+        project,
+        f"ERROR: main, which {name} is to be merged into, is no branch",
+        f"*git branch main {name}-start",
+    )
+
+
+def test_tasks_that_are_not_done_need_force(project: Project) -> None:
+    """Those that the generation proposed, or tried; not those that anybody may do."""
+    name = generation(project, {"a.txt": "a\n"})
+    project.git("update-ref", f"refs/cobbler/attempts/{name}/p-tried/1", "main")
+    seed(
+        project,
+        task("p-mine", labels=[name], title="Mine\x1b[31m"),
+        task("p-tried"),
+        task("p-done", labels=[name], status="closed"),
+        task("p-anybody"),
+    )
+    refused(
+        project,
+        f"ERROR: 2 tasks of {name} not done: p-mine, p-tried",
+        r"  p-mine: Mine\x1b[[]31m",
+        "  p-tried: p-tried",
+        "*--cobbler-resume",
+        "*--cobbler-stop --cobbler-force",
+    )
+    result = project.run("--cobbler-stop", "--cobbler-force")
+    assert result.ret == 0
+    assert result.outlines[-1] == "Not done, and left to the next generation: p-mine, p-tried."
+    assert statuses(project) == {"p-mine": "open", "p-tried": "open", "p-done": "closed", "p-anybody": "open"}
+    assert f"refs/cobbler/attempts/{name}/p-tried/1" in refs(project)
+
+
+def test_force_goes_with_nothing_else(project: Project) -> None:
+    result = project.run("--cobbler-reset", "--cobbler-force")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --cobbler-force goes with --cobbler-stop, not --cobbler-reset"])
+
+
+def test_what_a_dead_run_left_is_kept_and_released(project: Project) -> None:
+    agent, begun = project.agent, project.directory / "begun"
+    agent.task("p-a").runs(WRITES_A_FILE)
+    agent.task("p-b").writes("begun.txt", "1\n").runs(f"touch {begun}").sleeps(300)
+    seed(project, task("p-a"), task("p-b", "p-a"))
+    running = project.start("--cobbler-generate")
+    running.wait_until(begun.exists)
+    running.kill()
+    name = project.generation
+
+    result = project.run("--cobbler-stop", "--cobbler-force")
+
+    kept = f"refs/cobbler/attempts/{name}/p-b/1"
+    result.stdout.fnmatch_lines([f"recovered: kept the work on p-b as {kept}", "recovered: released p-b"])
+    assert result.ret == 0
+    assert project.files(kept)["begun.txt"] == "1\n"
+    assert statuses(project) == {"p-a": "closed", "p-b": "open"}
+    assert check(project) == []
+
+
+# -- merged already
+
+
+@pytest.mark.parametrize("how", ["--ff-only", "--no-ff"])
+def test_what_was_merged_elsewhere_is_only_tagged_and_cleaned_up(project: Project, how: str) -> None:
+    project.configure(build_command="false")
+    name = generation(project, {"a.txt": "a\n"})
+    tip = refs(project)[f"refs/heads/{name}"]
+    project.git("merge", "--quiet", "--no-edit", how, name)
+    merge = project.git("rev-parse", "main").strip()
+    project.write({"b.txt": "b\n"})
+    after = project.commit("After it")
+    project.write({"README.md": "edited\n"})
+    result = project.run("--cobbler-stop")
+    assert result.ret == 0
+    assert result.outlines[0] == f"main has {name}, with 1 task, already: {merge[:12]}."
+    assert refs(project)["refs/heads/main"] == after
+    assert refs(project)[f"refs/tags/{name}-merged"] == merge
+    assert refs(project)[f"refs/tags/{name}-finished"] == tip
+    assert refs(project)[f"refs/tags/v{TODAY}-code"] == merge
+    assert branches(project) == ["refs/heads/main"]
+
+
+def test_a_second_stop_finds_nothing_to_do(project: Project) -> None:
+    generation(project, {"a.txt": "a\n"})
+    assert project.run("--cobbler-stop").ret == 0
+    before = refs(project), everything(project)
+    result = project.run("--cobbler-stop")
+    assert (result.ret, result.outlines) == (0, ["No generation is active."])
+    assert (refs(project), everything(project)) == before
+
+
+# -- the version
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "tag"),
+    [
+        ("VERSION", "1.2.3\n", "1.2.3"),
+        ("v.go", 'package v\n\n// Version of it.\nconst Version = "v0.1.0"\n', "v0.1.0"),
+        ("v.go", 'var version string = "1.0-rc.1"\n', "1.0-rc.1"),
+        ("p/_version.py", "__version__: str = '2.0'\n", "2.0"),
+        ("package.json", '{"name": "x", "version": "3.1.4+b"}\n', "3.1.4+b"),
+    ],
+)
+def test_the_version_is_tagged(project: Project, path: str, content: str, tag: str) -> None:
+    project.configure(version_file=path)
+    project.write({path: content})
+    project.commit("Version")
+    generation(project, {"a.txt": "a\n"})
+    result = project.run("--cobbler-stop")
+    assert result.outlines[-1].endswith(f"-requirements, {tag}.")
+    assert refs(project)[f"refs/tags/{tag}"] == refs(project)["refs/heads/main"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("1.0\n", "No version tag: 1.0 is there already, on *."),
+        ("no version here\n", "No version tag: VERSION has no version that could be a tag."),
+        ('version = "-rf x"\n', "No version tag: VERSION has no version that could be a tag."),
+    ],
+)
+def test_a_version_that_cannot_be_tagged_is_told(project: Project, content: str, said: str) -> None:
+    project.configure(version_file="VERSION")
+    project.write({"VERSION": content})
+    there = project.commit("Version")
+    project.git("tag", "1.0")
+    generation(project, {"a.txt": "a\n"})
+    result = project.run("--cobbler-stop")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines([said])
+    assert refs(project)["refs/tags/1.0"] == there
+
+
+# -- with real parts
+
+
+def test_with_bd_and_podman(cobbler_project: Project, minimal_image: str) -> None:
+    """The store is tracked, so that bd writes in the checkout; the base moves, so that there is a gate."""
+    need("bd")
+    project, agent = cobbler_project, cobbler_project.agent
+    agent.measure().writes_tasks([{"title": "One"}, {"title": "Two", "dependency": 0}])
+    agent.otherwise().runs(WRITES_A_FILE)
+    project.configure(
+        sandbox="podman", tracker="bd", podman_image=minimal_image, podman_args=agent.podman_arguments
+    )
+    first = project.run("--cobbler-generate")
+    assert first.ret == 0, first.outlines
+    name = project.generation
+    project.write({"b.txt": "b\n"})
+    project.commit("Meanwhile, and what bd has written")
+    project.configure(test_command="test -f b.txt && ls | grep -q .txt")
+
+    result = project.run("--cobbler-stop")
+
+    assert result.ret == 0, result.errlines
+    result.stdout.fnmatch_lines(["gate: true; test -f b.txt *", f"Merged {name}, with 2 tasks, into main: *"])
+    assert set(statuses(project).values()) == {"closed"}
+    assert project.files("main")["b.txt"] == "b\n"
+    second = project.run("--cobbler-generate")
+    assert "measure::cycle-1" in came_to(second)
+    assert project.generation != name

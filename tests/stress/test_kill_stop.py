@@ -1,0 +1,141 @@
+"""A stop that is killed at any point: the same command again completes it, and no file is left in between."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.testing.project import Project
+from tests.actions.builders import generation
+from tests.actions.test_start import refs
+from tests.session.builders import seed
+from tests.stress.faults import filter_that_kills, git_that_sends
+
+KILLED = -signal.SIGKILL
+
+
+class Attempts:
+    """A generation that is ready to be stopped, again and again."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        seed(project)
+        project.write({f"d{number}/old.up": f"{number}\n" for number in range(3)})
+        project.write({".gitattributes": "*.up filter=up\n", "gone.up": "gone\n"})
+        project.git("config", "filter.up.smudge", "cat")
+        project.git("config", "filter.up.clean", "cat")
+        project.commit("Files")
+        changed: dict[str, str | None] = {f"d{number}/old.up": f"new {number}\n" for number in range(3)}
+        self.name = generation(project, {**changed, "gone.up": None, "new/a.up": "a\n", "new/b.up": "b\n"})
+        self.tip = refs(project)[f"refs/heads/{self.name}"]
+        self._saved = project.directory / "saved"
+        shutil.copytree(project.path, self._saved)
+
+    def each(self) -> Iterator[int]:
+        """Numbers from 1, with the project as it was at first for each."""
+        for number in itertools.count(1):
+            yield number
+            shutil.rmtree(self.project.path)
+            shutil.copytree(self._saved, self.project.path)
+            self.project.git("update-index", "-q", "--refresh")
+
+    def stop(self, env: Mapping[str, str] | None = None) -> int:
+        return int(self.project.run("--cobbler-stop", env=env).ret)
+
+    def is_stopped(self) -> None:
+        """All of it, and the checkout is exactly the base."""
+        found = refs(self.project)
+        assert [ref for ref in found if ref.startswith("refs/heads/")] == ["refs/heads/main"]
+        assert not [ref for ref in found if ref.startswith("refs/cobbler/")]
+        assert found[f"refs/tags/{self.name}-finished"] == self.tip
+        assert found[f"refs/tags/{self.name}-merged"] == found["refs/heads/main"]
+        assert len([ref for ref in found if ref.startswith("refs/tags/v")]) == 2
+        assert self.project.git("rev-list", "--count", "--first-parent", "main").strip() == "3"
+        self.is_whole()
+
+    def is_whole(self) -> None:
+        assert self.project.git("status", "--porcelain") == ""
+        files = self.project.files("HEAD")
+        assert {path: (self.project.path / path).read_text() for path in files} == files
+
+
+@pytest.fixture
+def attempts(cobbler_project: Project) -> Attempts:
+    return Attempts(cobbler_project)
+
+
+def test_before_any_change_by_git(attempts: Attempts, subtests: pytest.Subtests) -> None:
+    directory = attempts.project.directory
+    for call in attempts.each():
+        if attempts.stop(git_that_sends(signal.SIGKILL, directory / f"bin-{call}", call)) != KILLED:
+            assert call > 6, "a commit, the files, the base, two tags, the branch"
+            break
+        with subtests.test(call=call):
+            assert attempts.stop() == 0
+            attempts.is_stopped()
+
+
+@pytest.mark.parametrize("then", ["--cobbler-stop", "--cobbler-reset"])
+def test_while_git_writes_files(attempts: Attempts, subtests: pytest.Subtests, then: str) -> None:
+    """git and pytest are killed with some files written, others not."""
+    project = attempts.project
+    for call in attempts.each():
+        script = filter_that_kills(project.directory / f"filter-{call}", call, everybody=True)
+        project.git("config", "filter.up.smudge", script)
+        ret = attempts.stop()
+        project.git("config", "filter.up.smudge", "cat")
+        if ret != KILLED:
+            assert call > 4, "five files are written"
+            break
+        with subtests.test(call=call):
+            assert project.git("status", "--porcelain") != ""
+            result = project.run(then)
+            assert result.ret == 0, result.errlines
+            if then == "--cobbler-stop":
+                attempts.is_stopped()
+            else:
+                attempts.is_whole()
+                assert refs(project)[f"refs/tags/{attempts.name}-abandoned"] == attempts.tip
+
+
+def test_git_alone_is_killed_and_the_files_are_taken_back(
+    attempts: Attempts, subtests: pytest.Subtests
+) -> None:
+    project = attempts.project
+    before = refs(project)
+    for call in attempts.each():
+        script = filter_that_kills(project.directory / f"filter-{call}", call, everybody=False)
+        project.git("config", "filter.up.smudge", script)
+        result = project.run("--cobbler-stop")
+        project.git("config", "filter.up.smudge", "cat")
+        if result.ret == 0:
+            assert call > 4
+            break
+        with subtests.test(call=call):
+            assert result.ret == pytest.ExitCode.USAGE_ERROR
+            result.stderr.fnmatch_lines(["ERROR: git read-tree failed in *"])
+            attempts.is_whole()
+            assert refs(project) == before
+
+
+def test_a_change_that_the_user_made_since_is_not_lost(attempts: Attempts) -> None:
+    project = attempts.project
+    project.git(
+        "config", "filter.up.smudge", filter_that_kills(project.directory / "filter", 3, everybody=True)
+    )
+    assert attempts.stop() == KILLED
+    project.git("config", "filter.up.smudge", "cat")
+    path = Path("d0/old.up")
+    project.write({str(path): "mine\n"})
+    result = project.run("--cobbler-stop")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: a stop was ended half-way in *, and since then *changed d0/old.up"])
+    assert (project.path / path).read_text() == "mine\n"
+    (project.path / path).rename(project.directory / "saved-by-hand")
+    assert attempts.stop() == 0
+    attempts.is_stopped()
