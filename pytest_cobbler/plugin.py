@@ -63,6 +63,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cobbler-force", action="store_true", help="Let --cobbler-stop leave tasks that are not done."
     )
     group.addoption(
+        "--cobbler-resolve",
+        choices=("hand",),
+        help="Where --cobbler-stop finds conflicts; hand: prepare a directory in which you resolve them.",
+    )
+    group.addoption(
         "--cobbler-reset",
         action="store_true",
         help="Abandon the active generations: tags keep their commits, and their tasks are open again.",

@@ -28,8 +28,11 @@ def run(config: pytest.Config, actions: Sequence[str]) -> int:
         raise pytest.UsageError(f"--cobbler-record goes with --cobbler-generate, not --cobbler-{actions[0]}")
     if config.getoption("cobbler_format", None) is not None and actions[0] not in _FORMATTED:
         raise pytest.UsageError(f"--cobbler-format does not go with --cobbler-{actions[0]}")
-    if config.getoption("cobbler_force", False) and actions[0] != "stop":
-        raise pytest.UsageError(f"--cobbler-force goes with --cobbler-stop, not --cobbler-{actions[0]}")
+    for option in ("force", "resolve"):
+        if config.getoption(f"cobbler_{option}", None) and actions[0] != "stop":
+            raise pytest.UsageError(
+                f"--cobbler-{option} goes with --cobbler-stop, not --cobbler-{actions[0]}"
+            )
     module = import_module(f"pytest_cobbler.actions.{actions[0]}")
     try:
         return int(module.run(config))

@@ -52,8 +52,10 @@ def _lines(done: Sequence[Abandoned]) -> Iterator[str]:
         yield from (f"recovered: {line}" for line in one.recovered)
         if one.is_merged:
             yield f"{one.name} is in its base already; its last commit is tagged {one.tag}."
-            continue
-        tasks = "1 task" if one.landed == 1 else f"{one.landed} tasks"
-        yield f"Abandoned {one.name}; its last commit, with {tasks}, is tagged {one.tag}."
+        else:
+            tasks = "1 task" if one.landed == 1 else f"{one.landed} tasks"
+            yield f"Abandoned {one.name}; its last commit, with {tasks}, is tagged {one.tag}."
         if one.reopened:
             yield f"Open again: {', '.join(one.reopened)}."
+        if one.left:
+            yield f"left {one.left}: a merge with {one.name} that somebody has begun"

@@ -10,10 +10,11 @@ import pytest
 from pytest_cobbler.config import load
 from pytest_cobbler.cycle.opening import open_repository
 from pytest_cobbler.cycle.parts import make_tracker
-from pytest_cobbler.cycle.stopping import NotMerged, Stopped, stop
+from pytest_cobbler.cycle.stopping import Stopped, stop
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path
 from pytest_cobbler.repository.lock import run_lock
+from pytest_cobbler.repository.merging import NotMerged
 from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
 
 
@@ -31,7 +32,15 @@ def run(config: pytest.Config) -> int:
     with run_lock(repository.common_dir, "pytest --cobbler-stop", ours):
         lane = TrackerLane(tracker)
         try:
-            done = stop(settings, repository, lane, hooks, force=config.getoption("cobbler_force"), say=_say)
+            done = stop(
+                settings,
+                repository,
+                lane,
+                hooks,
+                force=config.getoption("cobbler_force"),
+                by_hand=config.getoption("cobbler_resolve") == "hand",
+                say=_say,
+            )
         except NotMerged as error:
             _say(str(error))
             return int(pytest.ExitCode.TESTS_FAILED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
@@ -25,6 +26,7 @@ from pytest_cobbler.repository.generations import (
 )
 from pytest_cobbler.repository.merging import merged_at
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.resolving import Resolution
 from pytest_cobbler.repository.trailers import landed_tasks
 from pytest_cobbler.repository.worktrees import remove_tree
 from pytest_cobbler.tracker.lane import TrackerLane
@@ -35,7 +37,8 @@ class Abandoned:
     """What became of one generation.
 
     ``tag`` holds its last commit; ``is_merged``: its base had all of it, so it was not abandoned but done
-    with; ``landed`` counts its tasks; ``reopened`` are ids; ``recovered`` what a dead run left, a line each.
+    with; ``landed`` counts its tasks; ``reopened`` are ids; ``recovered`` what a dead run left, a line each;
+    ``left`` is the worktree in which somebody had begun to merge it, if there is one.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Abandoned:
     landed: int
     reopened: tuple[str, ...]
     recovered: tuple[str, ...]
+    left: Path | None
 
 
 def abandon_all(
@@ -89,6 +93,7 @@ def _abandon(
         reopened = _reopen(lane, [task for task in landed if task not in merged], generation)
     remove_tree(repository.work_dir / "gate" / generation.name)
     delete_generation(repository, generation, tip)
+    resolution = Resolution(repository, generation)
     return Abandoned(
         name=generation.name,
         tag=f"{generation.name}-{'finished' if is_merged else 'abandoned'}",
@@ -96,6 +101,7 @@ def _abandon(
         landed=len(landed),
         reopened=reopened,
         recovered=tuple(recovered),
+        left=resolution.path if resolution.path.exists() else None,
     )
 
 

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.evidence import informative
 from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.cycle.leavings import Leavings, leavings_of
 from pytest_cobbler.cycle.parts import make_gate
 from pytest_cobbler.cycle.preflight import preflight_gate, preflight_programs, preflight_work_dir
-from pytest_cobbler.cycle.prompts import informative
 from pytest_cobbler.cycle.recovery import recover, remove_stale_locks
 from pytest_cobbler.cycle.run import Finished, finished_tasks
 from pytest_cobbler.cycle.starting import changed_paths, language_of
 from pytest_cobbler.cycle.tagging import Tagged, tag_merged
-from pytest_cobbler.errors import CobblerError, RepositoryError, UsageProblem
+from pytest_cobbler.errors import RepositoryError, UsageProblem
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import last_numbers
@@ -37,14 +37,11 @@ from pytest_cobbler.repository.generations import (
     tip_of,
 )
 from pytest_cobbler.repository.landing import Merge
-from pytest_cobbler.repository.merging import merge_into_base, merged_at
+from pytest_cobbler.repository.merging import NotMerged, merge_into_base, merged_at
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.resolving import Resolution
 from pytest_cobbler.repository.worktrees import GateCheckout, remove_tree
 from pytest_cobbler.tracker.lane import TrackerLane
-
-
-class NotMerged(CobblerError):
-    """The generation does not go together with its base, or fails the gate there; nothing was changed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +71,7 @@ def stop(
     hooks: Hooks = NO_HOOKS,
     *,
     force: bool = False,
+    by_hand: bool = False,
     say: Callable[[str], object] = lambda text: None,
 ) -> Stopped | None:
     """Merge the generation into its base, tag both, delete its branch; ``None``: none is active.
@@ -82,6 +80,7 @@ def stop(
 
     Args:
         force: also with tasks that are still open.
+        by_hand: where there are conflicts, prepare a worktree in which somebody can resolve them.
         say: told what takes long.
 
     Raises:
@@ -110,10 +109,11 @@ def stop(
             raise _still_open(generation, left)
         if generation.reset and not landed:
             raise _nothing_landed(generation)
-        base = _Merging(leavings, base, tip, hooks, say).run()
+        base = _Merging(leavings, base, tip, hooks, say).run(by_hand=by_hand)
     merge = merged_at(repository, base, tip)
     tagged = tag_merged(config, repository, generation, tip, merge)
     remove_tree(repository.work_dir / "gate" / generation.name)
+    Resolution(repository, generation).remove()
     cleaned = remove_untracked(repository, config.cleanup_dirs)
     delete_generation(repository, generation, tip)
     return Stopped(
@@ -164,22 +164,24 @@ class _Merging:
         self._say = say
         self._ref = names.branch_ref(self._generation.base)
         self._is_checked_out = self._ref in self._repository.checked_out()
+        self._resolution = Resolution(self._repository, self._generation)
 
-    def run(self) -> str:
+    def run(self, *, by_hand: bool) -> str:
         """Move the base; its new commit."""
         config, repository = self._leavings.config, self._repository
         tracker = PurePosixPath(config.beads_dir.relative_to(config.root))
-        merged = merge_into_base(repository, self._base, self._tip, tracker)
+        resolved = self._resolution.commit(self._base, self._tip)
+        other = resolved or self._tip
+        merged = merge_into_base(repository, self._base, other, tracker)
         if merged.conflicts:
-            raise self._conflicting(merged)
+            raise self._conflicting(merged, resolved, by_hand=by_hand)
         following = Following(repository, self._base, merged.tree)
         self._check_checkout(following)
-        if merged.tree != repository.tree_of(self._tip) or not self._is_gated():
+        if resolved or merged.tree != repository.tree_of(self._tip) or not self._is_gated():
             self._pass_gate(merged.tree)
             self._check_checkout(following)  # that took its time
-        commit = repository.commit(
-            merged.tree, [self._base, self._tip], self._message(), self._leavings.identity
-        )
+        parents = [self._base, other]
+        commit = repository.commit(merged.tree, parents, self._message(), self._leavings.identity)
         if self._is_checked_out:
             self._move_with_checkout(commit, following)
         else:
@@ -249,23 +251,25 @@ class _Merging:
         if not self._repository.move_ref(self._ref, commit, self._base, reason):
             raise RepositoryError(f"{self._generation.base} was moved just now", "Run the command again.")
 
-    def _conflicting(self, merged: Merge) -> NotMerged:
+    def _conflicting(self, merged: Merge, resolved: str | None, *, by_hand: bool) -> NotMerged:
         name, base = self._generation.name, self._generation.base
         count = len(merged.conflicts)
-        files = "1 file" if count == 1 else f"{count} files"
-        return NotMerged(
-            f"not merged: {name} and {base} conflict in {files}; nothing was changed",
-            "\n".join(
-                [
-                    *(f"  {path}" for path in merged.conflicts),
-                    "Merge it by hand, then have it tagged and cleaned up:",
-                    f"  git switch {base} && git merge {name}   # resolve, commit",
-                    "  pytest --cobbler-stop",
-                    "Or abandon the generation: pytest --cobbler-reset",
-                ]
-            ),
-            merged.messages,
-        )
+        cause = f"not merged: {name} and {base} conflict in {'1 file' if count == 1 else f'{count} files'}"
+        files = [f"  {path}" for path in merged.conflicts]
+        if resolved:
+            ways = [f"{base} has moved since. Merge it there: git -C {self._resolution.path} merge {base}"]
+        elif by_hand:
+            self._resolution.begin(self._base, self._tip)
+            ways = [
+                f"The merge is begun in {self._resolution.path}",
+                self._resolution.what_next,
+            ]
+        else:
+            ways = [
+                "Resolve them by hand: pytest --cobbler-stop --cobbler-resolve hand",
+                "Or abandon the generation: pytest --cobbler-reset",
+            ]
+        return NotMerged(f"{cause}; nothing was changed", "\n".join([*files, *ways]), merged.messages)
 
 
 def _read_base(repository: Repository, generation: Generation) -> str:

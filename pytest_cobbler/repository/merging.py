@@ -7,9 +7,14 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.repository.checks import shown
 from pytest_cobbler.repository.landing import Merge, merge
 from pytest_cobbler.repository.repository import Repository
+
+
+class NotMerged(CobblerError):
+    """A generation does not go together with its base, or fails the gate there; nothing was changed."""
 
 
 def merge_into_base(repository: Repository, base: str, tip: str, tracker: PurePosixPath) -> Merge:

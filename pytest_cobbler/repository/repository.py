@@ -198,26 +198,27 @@ class Repository:
             timeout=TIMEOUT,
         )
 
-    def in_checkout(self, *arguments: str | bytes, stdin: bytes = b"") -> Completion:
+    def in_checkout(
+        self, *arguments: str | bytes, stdin: bytes = b"", where: Path | None = None
+    ) -> Completion:
         """git on the user's index and files, as the user has configured it, but without hooks.
 
         What it converts files with (LFS, line ends) runs as it would at the user's own command, with the
         user's whole environment. Nobody may have had a say in that configuration but the user.
+
+        Args:
+            where: another work tree of the user's.
         """
         kept = _names_of_configuration()
         env = {name: value for name, value in os.environ.items() if name in kept or name[:4] != "GIT_"}
         settings = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "submodule.recurse=false")
         words = [word for setting in settings for word in ("-c", setting)]
+        if where is None:
+            words += [f"--git-dir={self.git_dir}", f"--work-tree={self.root}"]
         return run(
-            [
-                "git",
-                f"--git-dir={self.git_dir}",
-                f"--work-tree={self.root}",
-                *words,
-                *map(os.fsdecode, arguments),
-            ],
+            ["git", *words, *map(os.fsdecode, arguments)],
             env=env | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
-            cwd=self.root,
+            cwd=where or self.root,
             stdin=stdin,
             timeout=TIMEOUT,
         )

@@ -284,12 +284,116 @@ def test_conflicts_are_listed_and_nothing_is_changed(project: Project) -> None:
             f"not merged: {name} and main conflict in 2 files; nothing was changed",
             "  README.md",
             "  a.txt",
-            "*git merge *",
+            "*--cobbler-stop --cobbler-resolve hand",
             "*--cobbler-reset",
             "*CONFLICT (add/add): Merge conflict in a.txt",
         ]
     )
     assert (refs(project), everything(project)) == before
+
+
+def resolution(project: Project) -> Path:
+    """The directory in which somebody is to resolve conflicts."""
+    [path] = (project.directory / "work").glob("*/resolving/*")
+    return path
+
+
+def in_conflict(project: Project) -> str:
+    """A generation that changes what the base has changed meanwhile."""
+    name = generation(project, {"a.txt": "theirs\n", "b.txt": "b\n"})
+    project.write({"a.txt": "mine\n"})
+    project.commit("Meanwhile")
+    assert project.run("--cobbler-stop", "--cobbler-resolve", "hand").ret == pytest.ExitCode.TESTS_FAILED
+    return name
+
+
+def test_a_merge_is_prepared_for_somebody_and_their_commit_is_taken(project: Project) -> None:
+    seen = project.directory / "seen"
+    project.configure(build_command=f"cat a.txt b.txt >{seen}", test_command=False)
+    name = generation(project, {"a.txt": "theirs\n", "b.txt": "b\n"})
+    project.write({"a.txt": "mine\n"})
+    base = project.commit("Meanwhile")
+    before = refs(project), everything(project)
+
+    result = project.run("--cobbler-stop", "--cobbler-resolve", "hand")
+
+    place = resolution(project)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["  a.txt", f"The merge is begun in {place}", "Resolve it, *"])
+    assert (refs(project), everything(project)) == before
+    assert "<<<<<<<" in (place / "a.txt").read_text()
+    assert (place / "b.txt").read_text() == "b\n"
+
+    result = project.run("--cobbler-stop")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"not merged: the merge in {place} is not committed", "  a.txt"])
+
+    (place / "a.txt").write_text("both\n")
+    project.git("-C", str(place), "commit", "--quiet", "--all", "--no-edit")
+    by_hand = project.git("-C", str(place), "rev-parse", "HEAD").strip()
+    result = project.run("--cobbler-stop")
+
+    assert result.ret == 0, result.outlines
+    assert seen.read_text() == "both\nb\n"
+    assert (project.path / "a.txt").read_text() == "both\n"
+    assert parents(project) == [base, by_hand]
+    assert refs(project)[f"refs/tags/{name}-merged"] == refs(project)["refs/heads/main"]
+    assert status(project) == ""
+    assert not place.exists()
+    assert len(project.git("worktree", "list").splitlines()) == 1
+
+
+def test_what_somebody_resolved_has_to_pass_the_gate(project: Project) -> None:
+    project.configure(test_command="! grep -r '<<<<' a.txt")
+    in_conflict(project)
+    project.git("-C", str(resolution(project)), "commit", "--quiet", "--all", "--no-edit")
+    result = project.run("--cobbler-stop")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["not merged: test failed (exit 1) on the merge of *"])
+    assert resolution(project).exists()
+
+
+@pytest.mark.parametrize("moved", ["generation", "base", "base in conflict"])
+def test_what_has_moved_since_is_merged_too(project: Project, moved: str) -> None:
+    name = in_conflict(project)
+    place = resolution(project)
+    (place / "a.txt").write_text("both\n")
+    project.git("-C", str(place), "commit", "--quiet", "--all", "--no-edit")
+    if moved == "generation":
+        commit_on(project, name, {"c.txt": "c\n"}, "More\n\nCobbler-Task: p-9\n")
+    else:
+        project.write({"a.txt" if moved == "base in conflict" else "c.txt": "c\n"})
+        project.commit("Again")
+    result = project.run("--cobbler-stop")
+    if moved == "base":
+        assert result.ret == 0
+        assert project.files("main")["c.txt"] == "c\n"
+        return
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    other = name if moved == "generation" else "main"
+    result.stdout.fnmatch_lines([f"*Merge it there*: git -C {place} merge {other}"])
+    if moved == "generation":
+        project.git("-C", str(place), "merge", "--quiet", "--no-edit", name)
+        assert project.run("--cobbler-stop").ret == 0
+        assert project.files("main")["c.txt"] == "c\n"
+
+
+def test_a_merge_that_is_given_up_can_be_begun_again(project: Project) -> None:
+    in_conflict(project)
+    place = resolution(project)
+    project.git("-C", str(place), "merge", "--abort")
+    assert project.run("--cobbler-stop", "--cobbler-resolve", "hand").ret == pytest.ExitCode.TESTS_FAILED
+    assert "<<<<<<<" in (place / "a.txt").read_text()
+
+
+def test_reset_leaves_what_somebody_resolves(project: Project) -> None:
+    name = in_conflict(project)
+    place = resolution(project)
+    (place / "a.txt").write_text("half resolved\n")
+    result = project.run("--cobbler-reset")
+    assert result.ret == 0
+    assert f"left {place}: a merge with {name} that somebody has begun" in result.outlines
+    assert (place / "a.txt").read_text() == "half resolved\n"
 
 
 def test_the_trackers_files_never_conflict(project: Project) -> None:
