@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.cycle.outcome import Verdict
@@ -90,6 +91,14 @@ def test_the_readme_has_a_configuration(tmp_path: Path) -> None:
     assert load(tmp_path / "configuration.yaml").podman_image
 
 
+@every_document
+def test_configurations_have_keys_that_exist(document: Path) -> None:
+    if document.name == "ci.md":
+        return  # those are the forges' own
+    for text in re.findall(r"^```yaml\n(.*?)^```$", document.read_text("utf-8"), re.DOTALL | re.MULTILINE):
+        assert set(yaml.safe_load(text)) <= set(Config.model_fields), text
+
+
 # -- outcomes
 
 
@@ -125,8 +134,9 @@ def test_the_readme_has_every_exit_code() -> None:
     assert set(codes) <= {int(code) for code in pytest.ExitCode}
 
 
-def test_the_readme_has_every_junit_property() -> None:
-    said = {word for row in rows(section("### JUnit")) for word in quoted(row[0])}
+def test_every_junit_property_is_described() -> None:
+    page = (ROOT / "docs" / "ci.md").read_text("utf-8")
+    said = {word for row in rows(section("## JUnit", page)) for word in quoted(row[0])}
     assert said == set(re.findall(r'"(cobbler_\w+)"', source("session/properties.py")))
 
 
