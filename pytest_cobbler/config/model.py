@@ -95,7 +95,8 @@ class Config(BaseModel):
         {}, description="Files written at start: destination to template ({{.Version}}, {{.ModulePath}})."
     )
     version_file: OptionalRepositoryPath = Field(
-        None, description="File with the version, which stop tags: kept when sources are reset, and protected."
+        None,
+        description="File with the version, which stop tags: kept when sources are reset, and protected.",
     )
     magefiles_dir: RepositoryPath = Field(
         PurePosixPath("magefiles"), description="Go: never touched when sources are reset, nor built."
