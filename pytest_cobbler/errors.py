@@ -51,3 +51,7 @@ class SandboxError(CobblerError):
 
 class HookProblem(CobblerError):
     """A hook of the project raised, or gave something that it may not give."""
+
+
+class OutsideProblem(HookProblem):
+    """An agent or a tracker that a hook gave raised, or gave something that it may not give."""

@@ -82,6 +82,8 @@ class AgentResult:
     text: str = ""
     session_id: str = ""
     final: bool = False
+    broken_off: str = ""
+    """Of a recording: by what the run that made it was broken off in this attempt, if another one went on."""
 
 
 class Agent(Protocol):

@@ -31,6 +31,7 @@ __all__ = [
     "RecordedResult",
     "RecordingError",
     "difference",
+    "order_of",
     "place_of",
     "place_of_task",
     "read_head",
@@ -58,20 +59,26 @@ class _File(BaseModel):
         return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
 
 
+_Count = Annotated[int, Field(ge=0)]
+
+
+def _point(text: str) -> str:
+    if not re.fullmatch(r"(begin|land) stitch/[a-z0-9-]+/[1-9][0-9]*|run [1-9][0-9]*", text):
+        raise ValueError(f"{text!r} is not 'begin' or 'land' of stitch/<task>/<number>, nor 'run <number>'")
+    return text
+
+
 class Head(_File):
     """The file ``recording.json``.
 
     ``order`` is that in which attempts began and landings were decided: ``begin`` or ``land``, a blank, the
-    directory of the attempt.
+    directory of the attempt; and ``run``, a blank, a number, where another run went on.
     """
 
     format: Literal["pytest-cobbler recording"] = "pytest-cobbler recording"
     version: Literal[1] = 1
     generation: str
-    order: tuple[str, ...] = ()
-
-
-_Count = Annotated[int, Field(ge=0)]
+    order: tuple[Annotated[str, AfterValidator(_point)], ...] = ()
 
 
 class RecordedUsage(_File):
@@ -97,12 +104,14 @@ def _inside(path: str) -> str:
 class RecordedResult(_File):
     """The file ``result.json``: how one attempt of an agent ended.
 
-    ``replaced`` are files that had conflict markers: the change has them as new ones. ``withheld`` says why
-    the change or the answer is not in the recording though there was one.
+    ``broken_off`` says by what it was ended before its time. ``replaced`` are files that had conflict
+    markers: the change has them as new ones. ``withheld`` says why the change or the answer is not in the
+    recording though there was one.
     """
 
     title: str
-    cause: Literal["exited", "timeout", "idle", "killed"] = "exited"
+    broken_off: Literal["", "cancelled", "interrupted", "landing"] = ""
+    cause: Literal["exited", "timeout", "idle", "killed", "cancelled"] = "exited"
     status: int = 0
     seconds: float = 0.0
     error: str = ""
@@ -116,11 +125,11 @@ class RecordedResult(_File):
 
     @classmethod
     def of(cls, title: str, result: AgentResult) -> RecordedResult:
-        """What is kept of ``result``, which was not cancelled."""
+        """What is kept of ``result``."""
         completed = result.completed
-        assert completed.cause != "cancelled"
         return cls(
             title=title,
+            broken_off="cancelled" if completed.cause == "cancelled" else "",
             cause=completed.cause,
             status=completed.status,
             seconds=round(completed.seconds, 3),
@@ -132,8 +141,12 @@ class RecordedResult(_File):
             usage=RecordedUsage(**vars(result.usage)),
         )
 
-    def again(self, completed: Completed) -> AgentResult:
-        """The result once more, of a job that took ``completed.seconds`` this time."""
+    def again(self, completed: Completed, *, goes_on: bool = False) -> AgentResult:
+        """The result once more, of a job that took ``completed.seconds`` this time.
+
+        Args:
+            goes_on: whether there is a later attempt.
+        """
         played = Completed(
             status=self.status, cause=self.cause, seconds=completed.seconds, stderr=completed.stderr
         )
@@ -145,6 +158,7 @@ class RecordedResult(_File):
             usage=Usage(**dict(self.usage)),
             text=self.text,
             session_id=self.session,
+            broken_off=(self.broken_off or ("limited" if self.limited else "")) if goes_on else "",
         )
 
 
@@ -176,6 +190,16 @@ def recorded_attempts(recording: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path.parent, int(path.name)))
 
 
+def order_of(recording: Path) -> tuple[str, ...]:
+    """The order in which the attempts that are in a recording began and landed.
+
+    Raises:
+        UsageProblem: as ``read_head``.
+    """
+    order = read_head(recording).order
+    return tuple(text for text in order if (recording / text.partition(" ")[2]).parent.is_dir())
+
+
 def read_head(recording: Path) -> Head:
     """The head of the recording in a directory.
 
@@ -194,7 +218,9 @@ def read_head(recording: Path) -> Head:
             f"Make one: pytest --cobbler-generate --cobbler-record {recording}",
         ) from None
     except RecordingError as error:
-        raise UsageProblem(error.cause, "Record it again with this version.", error.evidence) from error
+        raise UsageProblem(
+            error.cause, "Mend it, or record it again with this version.", error.evidence
+        ) from error
 
 
 def read_result(attempt: Path, shown: str) -> RecordedResult:

@@ -18,6 +18,7 @@ from pytest_cobbler.agents.recording import (
     place_of,
     read_head,
     read_result,
+    recorded_attempts,
     steady,
 )
 from pytest_cobbler.process import Cancellation
@@ -82,9 +83,22 @@ class ReplayAgent:
         try:
             recorded = read_result(attempt, self._shown(attempt))
             self._check(recorded, request, attempt)
+            goes_on = self._goes_on(recorded, attempt)
         except RecordingError as error:
             return _failed(error, Completed(status=1, cause="exited", seconds=0.0, stderr=""))
-        return self._play(recorded, attempt, request, sandbox, cancellation)
+        return self._play(recorded, attempt, request, sandbox, cancellation, goes_on)
+
+    def _goes_on(self, recorded: RecordedResult, attempt: Path) -> bool:
+        """Whether there is a later attempt, which is needed where this one was broken off."""
+        same = [path for path in recorded_attempts(self._recording) if path.parent == attempt.parent]
+        if any(int(path.name) > int(attempt.name) for path in same):
+            return True
+        if recorded.broken_off:
+            raise RecordingError(
+                f"the recording ends in this attempt, which was broken off ({recorded.broken_off})",
+                "It could be played on if the generation that it is of had been gone on with, and recorded.",
+            )
+        return False
 
     def _check(self, recorded: RecordedResult, request: AgentRequest, attempt: Path) -> None:
         if recorded.withheld:
@@ -112,6 +126,7 @@ class ReplayAgent:
         request: AgentRequest,
         sandbox: Sandbox,
         cancellation: Cancellation,
+        goes_on: bool,
     ) -> AgentResult:
         script = resources.files("pytest_cobbler").joinpath("data/replay.sh").read_text()
         program = Program(
@@ -133,7 +148,7 @@ class ReplayAgent:
                 f"{self._shown(attempt)} does not fit what is there", _NOT_FITTING, completed.stderr
             )
             return _failed(said, completed)
-        return recorded.again(completed)
+        return recorded.again(completed, goes_on=goes_on)
 
 
 def _failed(error: RecordingError, completed: Completed) -> AgentResult:

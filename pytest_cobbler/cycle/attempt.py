@@ -11,8 +11,8 @@ from pytest_cobbler.agents.recording import place_of
 from pytest_cobbler.cycle.asking import Question, prepare, request_of
 from pytest_cobbler.cycle.prompts import Feedback, StitchFacts, stitch_prompt
 from pytest_cobbler.cycle.recorder import Recorder
-from pytest_cobbler.cycle.run import Run
-from pytest_cobbler.errors import CobblerError, HookProblem
+from pytest_cobbler.cycle.run import Run, Surroundings
+from pytest_cobbler.errors import CobblerError, HookProblem, OutsideProblem
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.harvest import Harvest, harvest, set_aside
 from pytest_cobbler.repository.landing import ExactPatch, exact_patch_of, patch_of
@@ -25,13 +25,14 @@ class Start:
     """What an attempt starts from.
 
     ``tree`` is checked out, ``parent`` becomes the parent of what is harvested; ``marked`` are the files in
-    which we left conflict markers.
+    which we left conflict markers; ``surroundings`` are those of the moment.
     """
 
     parent: str
     tree: str
     marked: tuple[str, ...] = ()
     feedback: Feedback | None = None
+    surroundings: Surroundings = field(default_factory=Surroundings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,18 +70,16 @@ def run_attempt(
 
     Raises:
         SandboxError: the agent could not be run at all.
-        HookProblem: a hook of the project failed before the agent was run.
+        HookProblem: a hook of the project failed before the agent was run; or the agent of one did.
     """
     directory = run.attempt_directory(task.id, number)
-    prompt = run.hooks.prompt("stitch", task, number, _prompt(run, task, number, start.feedback))
-    prepare(directory, prompt)
+    prompt = run.hooks.prompt("stitch", task, number, _prompt(run, task, number, start))
     worktree = run.worktrees.create(
         f"{task.id}-{number}",
         parent=start.parent,
         tree=start.tree,
         purpose={"task": task.id, "title": task.title, "number": str(number), "run": run.claim.run},
     )
-    run.journal.write("attempt", task=task.id, attempt=number, worktree=worktree.tree, parent=start.parent)
     question = Question(
         phase="stitch",
         name=task.id,
@@ -91,8 +90,14 @@ def run_attempt(
         task=task,
     )
     request = request_of(run, question, worktree, on_step)
+    if run.recorder:
+        run.recorder.begin(request)  # before the number is taken
+    prepare(directory, prompt)
+    run.journal.write("attempt", task=task.id, attempt=number, worktree=worktree.tree, parent=start.parent)
     try:
         result = run.agent.run(request, run.sandbox, run.cancellation)
+    except OutsideProblem:
+        raise  # what it did lies in the worktree, where the next run finds it
     except HookProblem:
         run.worktrees.remove(worktree)  # which no agent has seen
         raise
@@ -118,7 +123,7 @@ def _record(run: Run, recorder: Recorder, request: AgentRequest, start: Start, a
         except CobblerError as error:
             withheld = error.cause
             recorder.failures.append(f"{place_of(request)}: {error}")
-    elif attempt.cause in ("harvest", "refused"):
+    elif attempt.cause in ("harvest", "refused") and attempt.result.completed.cause != "cancelled":
         withheld = attempt.error
     recorder.attempt(
         request, attempt.result, change=change.content, replaced=change.replaced, withheld=withheld
@@ -136,7 +141,7 @@ def scrubbed(run: Run, attempt: Attempt) -> Attempt:
     )
 
 
-def _prompt(run: Run, task: Task, number: int, feedback: Feedback | None) -> str:
+def _prompt(run: Run, task: Task, number: int, start: Start) -> str:
     template = run.config.stitch_prompt
     return stitch_prompt(
         template.read_text(encoding="utf-8") if template else None,
@@ -149,11 +154,11 @@ def _prompt(run: Run, task: Task, number: int, feedback: Feedback | None) -> str
             gate=run.gate.shown,
             gate_is_offline=run.gate.is_offline,
             protected=run.protected_shown,
-            finished=run.surroundings.finished,
+            finished=start.surroundings.finished,
             attempt=number,
-            feedback=feedback,
-            documents=run.surroundings.documents,
-            files=run.surroundings.files,
+            feedback=start.feedback,
+            documents=start.surroundings.documents,
+            files=start.surroundings.files,
         ),
     )
 
@@ -219,6 +224,8 @@ def _verdict(result: AgentResult, found: Harvest) -> tuple[str, str, str]:
     """Cause in a word, in a line, and the evidence; all empty when the change may be landed."""
     if result.completed.cause == "cancelled":
         return "cancelled", "cancelled", ""
+    if result.broken_off:
+        return result.broken_off, result.error or result.broken_off, ""
     if result.limited:
         return "limited", result.error, ""
     if result.error:

@@ -81,10 +81,15 @@ class Measuring:
         errors: list[str] = []
         previous = ""
         cause, summary, details = "agent", "", ""
-        for _ in range(run.config.max_attempts):
+        remaining = run.config.max_attempts
+        while remaining:
             if run.cancellation.requested:
                 return Measured(outcome=Outcome(verdict=Verdict.CANCELLED, summary="cancelled"))
             result, answer = self._attempt(existing, errors, previous)
+            remaining = run.config.max_attempts if result.broken_off else remaining - 1
+            errors, previous = [], ""
+            if result.broken_off:
+                continue
             if result.completed.cause == "cancelled":
                 return Measured(outcome=Outcome(verdict=Verdict.CANCELLED, summary="cancelled"))
             if result.limited:
@@ -98,13 +103,12 @@ class Measuring:
                     result.error,
                     informative(result.text or result.completed.stderr),
                 )
-                errors, previous = [], ""
                 if result.final:
                     break
                 continue
             if isinstance(answer, NoAnswer):
                 cause, summary, details = "output", str(answer), informative(result.text)
-                errors, previous = [str(answer)], ""
+                errors = [str(answer)]
                 continue
             try:
                 proposals = parse(answer, existing)
@@ -138,8 +142,6 @@ class Measuring:
             attempt = self._record.attempts + 1
             prompt = self._prompt(worktree, existing, errors, previous)
             prompt = run.hooks.prompt("measure", None, attempt, prompt)
-            prepare(directory, prompt)
-            run.journal.write("measure", item=self._name, attempt=number, worktree=worktree.tree)
             question = Question(
                 phase="measure",
                 name=self._name,
@@ -151,6 +153,10 @@ class Measuring:
                 output=worktree.output / OUTPUT,
             )
             request = request_of(run, question, worktree, self._step)
+            if run.recorder:
+                run.recorder.begin(request)  # before the number is taken
+            prepare(directory, prompt)
+            run.journal.write("measure", item=self._name, attempt=number, worktree=worktree.tree)
             result = run.agent.run(request, run.sandbox, run.cancellation)
             self._note(result, directory / "transcript.jsonl")
             answer = read_answer(worktree)

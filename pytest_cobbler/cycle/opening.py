@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_cobbler.agents.recording import place_of_task, read_head
+from pytest_cobbler.agents.recording import order_of, place_of_task
 from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
+from pytest_cobbler.cycle.interrupted import record_interrupted
 from pytest_cobbler.cycle.lines import SourceLines
 from pytest_cobbler.cycle.parts import (
     NESTED,
@@ -31,7 +32,7 @@ from pytest_cobbler.cycle.preflight import (
     preflight_work_dir,
     reserved_modules,
 )
-from pytest_cobbler.cycle.recorder import Recorder, check_place
+from pytest_cobbler.cycle.recorder import Recorder, check_place, refuse_places
 from pytest_cobbler.cycle.recovery import recover, remove_stale_locks
 from pytest_cobbler.cycle.run import Finished, Run, finished_tasks
 from pytest_cobbler.cycle.slots import Slots
@@ -121,6 +122,8 @@ def open_run(
         raise UsageProblem("this is a run inside a run", f"Unset {NESTED} if that is meant.")
     repository = open_repository(config)
     with contextlib.ExitStack() as stack:
+        if record:
+            refuse_places(record, not_for_recordings(config, repository))
         ours = (config.cobbler_dir, config.beads_dir, *_below(repository.root, record))
         stack.enter_context(run_lock(repository.common_dir, command, ours))
         identity = repository.identity()
@@ -136,9 +139,9 @@ def open_run(
         renews = bool(record and config.recording and record.resolve() == config.recording.resolve())
         own_agent = hooks.agent()
         agent = own_agent or make_agent(config, run_id, renew_prompts=renews)
-        order = read_head(config.recording).order if config.recording and not own_agent else ()
+        order = order_of(config.recording) if config.recording and not own_agent else ()
         if record:
-            check_place(record)
+            check_place(record, generation.name if generation else None, plays=renews)
         gate = make_gate(config, language, sandbox, run_id, hooks.gate)
         check_repository(repository, sandbox.owner)
         sandbox.preflight()
@@ -210,7 +213,10 @@ def open_run(
         run.journal.write("run", run=run_id, generation=generation.name, tip=tip)
         for landed in run.finished.all():
             run.turns.over(str(place_of_task(landed.title)))
+        trees = {worktree.name: worktree.tree_id for worktree in worktrees.leftovers()}
         recovered = recover(run)
+        if recorder:
+            record_interrupted(run, recorder, tasks, trees)
         if recovered:
             tasks = lane.tasks().result()
             left_out = hooks.left_out(tasks)
@@ -218,6 +224,7 @@ def open_run(
         run.open_tasks = {task.id for task in selection.taken}
         run.finished.forget(run.open_tasks)
         run.look_around()
+        run.turns.on_new_run = run.look_around
         yield Opened(run=run, selection=selection, started=base is not None, recovered=tuple(recovered))
 
 
@@ -263,6 +270,12 @@ def choose(
 
 def _no_generation() -> RepositoryError:
     return RepositoryError("no generation is active", "Start one: pytest --cobbler-start")
+
+
+def not_for_recordings(config: Config, repository: Repository) -> list[Path]:
+    """Directories in which git, the tracker, runs and people with a key keep their own."""
+    ours = (config.cobbler_dir, config.beads_dir, config.secrets_dir, repository.work_dir)
+    return [repository.root / ".git", repository.git_dir, repository.common_dir, *ours]
 
 
 def _below(root: Path, record: Path | None) -> tuple[Path, ...]:

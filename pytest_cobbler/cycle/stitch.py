@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.agents.recording import place_of_task
@@ -119,11 +119,12 @@ class Stitching:
         return outcome
 
     def _attempts(self) -> Outcome:
-        make_start = self._first_start
-        for remaining in reversed(range(self._run.config.max_attempts)):
-            if self._run.cancellation.requested:
+        run = self._run
+        make_start, remaining = self._first_start, run.config.max_attempts
+        while True:
+            if run.cancellation.requested:
                 return _cancelled()
-            number = self._run.next_number(self._task.id)
+            number = run.next_number(self._task.id)
             start = self._begin(number, make_start)
             if start is None:
                 return _cancelled()
@@ -133,12 +134,22 @@ class Stitching:
                 landing = self._land(attempt)
                 if landing.commit:
                     return self._landed(attempt, landing)
-                attempt = scrubbed(self._run, self._not_landed(attempt, landing))
+                attempt = scrubbed(run, self._not_landed(attempt, landing))
+                self._note_broken_off(attempt)
             self._keep(attempt)
-            if not remaining or attempt.cause in FINAL or attempt.result.final:
+            remaining -= 1
+            played = attempt.result
+            if not played.broken_off and (not remaining or attempt.cause in FINAL or played.final):
                 return self._failed(attempt)
-            make_start = partial(self._next_start, attempt)
-        raise AssertionError("max_attempts is at least 1")
+            if run.turns.is_resumed(self._place, number):
+                make_start, remaining = self._first_start, run.config.max_attempts
+            else:
+                make_start = partial(self._next_start, attempt)
+
+    def _note_broken_off(self, attempt: Attempt) -> None:
+        """For a recording, which has the agent's end, and not that of its landing."""
+        if self._run.recorder and attempt.cause in ("cancelled", "landing"):
+            self._run.recorder.break_off(PurePosixPath(self._place, str(attempt.number)), attempt.cause)
 
     def _begin(self, number: int, make_start: Callable[[], Start]) -> Start | None:
         """What an attempt starts from, once it has its turn and a slot; ``None``: the run is cancelled."""
@@ -152,7 +163,7 @@ class Stitching:
         self._has_slot = True
         self._count(queue_seconds=time.monotonic() - waited)
         with run.turns.passing(point):
-            return make_start()
+            return replace(make_start(), surroundings=run.surroundings)
 
     def _first_start(self) -> Start:
         """The tip; or the work that an earlier run kept, merged with the tip."""

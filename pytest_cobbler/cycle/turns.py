@@ -1,7 +1,8 @@
 """The order in which attempts begin and land: noted while a recording is made, kept to while one is played.
 
 What an attempt starts from, and whether it conflicts, depends on what has landed by then. So a recording is
-played in the order in which it was made, however fast it goes this time.
+played in the order in which it was made, however fast it goes this time. What prompts say of the repository
+depends on when the run began: so it is noted, too, where another run went on.
 """
 
 from __future__ import annotations
@@ -38,11 +39,16 @@ class Turns:
     Args:
         order: the points of a recording, as text; what is not in it never waits.
         note: called with each point that is passed, in their order.
+
+    ``on_new_run`` is called before the first attempt begins that another run made than those before it.
     """
 
     def __init__(self, order: Sequence[str] = (), note: Callable[[Point], None] = lambda point: None) -> None:
+        self.on_new_run: Callable[[], None] = lambda: None
+        self._whole = tuple(order)
         self._order = list(order)
         self._note = note
+        self._is_new_run = False
         self._tasks: set[str] = set()
         """Those that somebody works on."""
         self._changed = time.monotonic()
@@ -60,6 +66,12 @@ class Turns:
                 self._drop([text for text in before if _task_of(text) == point.task])
             return str(point) in self._order[1:]
 
+    def is_resumed(self, task: str, number: int) -> bool:
+        """Whether another run made the attempt after this one."""
+        begun = [text for text in self._whole if text.startswith(("run ", f"begin {task}/"))]
+        this, after = str(Point("begin", task, number)), str(Point("begin", task, number + 1))
+        return this in begun and after in begun and begun.index(after) > begun.index(this) + 1
+
     def wait(self, point: Point, cancellation: Cancellation) -> None:
         """Wait for the turn of ``point``, or for the end of the run."""
         with self._condition:
@@ -73,6 +85,9 @@ class Turns:
     def passing(self, point: Point) -> Iterator[None]:
         """Hold all others up while ``point`` is passed: nothing begins while the tip moves."""
         with self._condition:
+            if self._is_new_run and point.verb == "begin":
+                self._is_new_run = False
+                self.on_new_run()
             yield
             self.passed(point)
 
@@ -93,6 +108,9 @@ class Turns:
         kept = [text for text in self._order if text not in gone]
         if len(kept) != len(self._order):
             self._order = kept
+            while self._order and self._order[0].startswith("run "):
+                self._order.pop(0)
+                self._is_new_run = True
             self._change()
 
     def _change(self) -> None:

@@ -283,8 +283,8 @@ class Script:
         if (attempt / ANSWER).exists():
             self._step(f'cat {stored(ANSWER)} >"$COBBLER_OUTPUT"')
         self._step(f"cat {stored(TRANSCRIPT)}\ncat {stored(ERRORS)} >&2")
-        if recorded.error:
-            self._complains(recorded.error.removeprefix("agent: ")).fails(recorded.status or 1)
+        if error := recorded.error or recorded.broken_off:
+            self._complains(error.removeprefix("agent: ")).fails(recorded.status or 1)
 
     def _lacks(self, file: str) -> None:
         self._complains(f"this attempt was not recorded: there is no {file}").fails()

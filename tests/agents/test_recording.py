@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from pytest_cobbler.agents.recording import HEAD, RESULT, RecordingError, read_head, read_result
+from pytest_cobbler.agents.recording import (
+    HEAD,
+    RESULT,
+    RecordingError,
+    order_of,
+    read_head,
+    read_result,
+)
 from pytest_cobbler.errors import UsageProblem
 
 
@@ -43,3 +50,21 @@ def test_links_are_refused(tmp_path: Path, place: str) -> None:
     (recording / place).symlink_to(tmp_path)
     with pytest.raises(UsageProblem, match="a recording holds no links"):
         read_head(recording)
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["jump stitch/a/1", "begin stitch/a", "land", "begin stitch/../1", "land stitch/a/0", "run x"],
+)
+def test_an_order_of_unknown_words_is_refused(tmp_path: Path, word: str) -> None:
+    (tmp_path / HEAD).write_text(json.dumps({"generation": "g", "order": ["begin stitch/a/1", word]}))
+    with pytest.raises(UsageProblem, match=r"recording\.json cannot be read: order\.1: .*is not 'begin'"):
+        read_head(tmp_path)
+
+
+def test_nobody_waits_for_a_task_of_which_nothing_is_there(tmp_path: Path) -> None:
+    (tmp_path / HEAD).write_text(
+        json.dumps({"generation": "g", "order": ["begin stitch/a/1", "begin stitch/b/1"]})
+    )
+    (tmp_path / "stitch" / "b").mkdir(parents=True)
+    assert order_of(tmp_path) == ("begin stitch/b/1",)

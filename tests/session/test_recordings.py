@@ -203,20 +203,18 @@ def test_a_recording_is_files_that_say_nothing_of_this_machine_or_run(recorded: 
     assert everything.count(recorded.generation or "") == 1  # in recording.json
 
 
-def test_a_new_generation_replaces_the_recording(clone: Project) -> None:
+def test_the_recording_of_another_generation_is_never_recorded_over(clone: Project) -> None:
     work(clone)
-    (recording(clone) / "README.md").write_text("Mine.\n")
-
-    result = generate(clone, "--cobbler-record", "recordings/one", "configuration.yaml::measure")
-
-    result.assert_outcomes(passed=1)
-    assert (recording(clone) / "measure").exists()
-    assert not (recording(clone) / "stitch").exists()
-    assert (recording(clone) / "README.md").read_text() == "Mine.\n"
+    result = generate(clone, "--cobbler-record", "recordings/one")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "it holds the recording of another generation" in "\n".join(result.errlines)
+    assert clone.generation is None
+    assert clone.git("status", "--porcelain", "recordings") == ""
 
 
 def test_recordings_are_not_in_prompts_and_no_task_changes_them(clone: Project) -> None:
     work(clone)
+    shutil.rmtree(recording(clone))
     clone.agent.otherwise().writes("recordings/one/stitch/add-a/1/change.patch", "")
     line = {
         "_type": "issue",
@@ -290,6 +288,23 @@ def test_a_directory_that_cannot_take_a_recording(cobbler_project: Project) -> N
     result = cobbler_project.run("--cobbler-generate", "--cobbler-record=notes")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "it holds something else: notes.txt" in "\n".join(result.errlines)
+    assert cobbler_project.generation is None
+
+
+@pytest.mark.parametrize("place", [".git/x", ".cobbler/x", ".beads", ".secrets/x"])
+def test_a_directory_that_is_others(cobbler_project: Project, place: str) -> None:
+    result = cobbler_project.run("--cobbler-generate", f"--cobbler-record={place}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "is no place for recordings" in "\n".join(result.errlines)
+    assert not (cobbler_project.path / place).exists()
+    assert cobbler_project.generation is None
+
+
+def test_an_order_of_unknown_words_is_an_error_at_once(cobbler_project: Project) -> None:
+    write_by_hand(cobbler_project, ("start stitch/first/1",), NEW_FILE.format("second"))
+    result = generate(cobbler_project)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "'start stitch/first/1' is not 'begin'" in "\n".join(result.errlines)
     assert cobbler_project.generation is None
 
 
