@@ -6,12 +6,14 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pluggy import PluginValidationError
 
 if TYPE_CHECKING:
     from pytest_cobbler.agents.base import Agent
@@ -117,7 +119,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     from pytest_cobbler import hookspecs
 
-    pluginmanager.add_hookspecs(hookspecs)
+    with wrong_hooks_told():
+        pluginmanager.add_hookspecs(hookspecs)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before what other plugins do here
@@ -136,7 +139,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         from pytest_cobbler.session.surroundings import stop_coverage
 
         stop_coverage(early_config)
-    return (yield)
+    with wrong_hooks_told():
+        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist (trylast) decides to distribute
@@ -157,6 +161,24 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     from pytest_cobbler.actions import run
 
     return run(config, actions)
+
+
+@contextlib.contextmanager
+def wrong_hooks_told() -> Iterator[None]:
+    """Let a hook of ours with other arguments than it may have be an error of usage, not a traceback."""
+    try:
+        yield
+    except PluginValidationError as error:
+        import inspect
+        import re
+
+        from pytest_cobbler import hookspecs
+
+        found = re.search(r"'(pytest_cobbler_\w+)'", str(error))
+        if not found or not hasattr(hookspecs, found[1]):
+            raise
+        known = ", ".join(inspect.signature(getattr(hookspecs, found[1])).parameters)
+        raise pytest.UsageError(f"{error}\nIts arguments are: {known}.") from None
 
 
 def chosen_actions(options: argparse.Namespace) -> list[str]:

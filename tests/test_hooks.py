@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.config import load
 from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
-from pytest_cobbler.errors import HookProblem
+from pytest_cobbler.errors import HookProblem, OutsideProblem, SandboxError
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.languages.base import Step
+from pytest_cobbler.sandbox.base import Completed
 from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.tracker.embedded import EmbeddedTracker
 
 Hooked = Callable[..., Hooks]
 
@@ -80,6 +84,94 @@ def test_an_outcome_of_pytest_is_no_answer(hooked: Hooked, way: Callable[[str], 
 def test_the_end_of_the_session_is_no_failure_of_the_hook(hooked: Hooked) -> None:
     with pytest.raises(pytest.exit.Exception):
         ask(hooked({"gate": lambda: pytest.exit("enough")}), "gate")
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_sys_exit_is_a_failure_of_the_hook_that_names_its_file(hooked: Hooked, name: str) -> None:
+    with pytest.raises(HookProblem, match=rf"^hook pytest_cobbler_{name}: sys\.exit\(3\)") as caught:
+        ask(hooked({name: lambda: sys.exit(3)}), name)
+    assert f"The hook is in {__file__}:" in caught.value.remedy
+
+
+class Worker:
+    """An agent that is as it should be."""
+
+    description = "agent: a worker"
+    secrets = ()
+    proxied = False
+
+    def preflight(self, sandbox: object) -> None: ...
+
+    def run(self, request: object, sandbox: object, cancellation: object) -> Any:
+        return AgentResult(completed=Completed(status=0, cause="exited", seconds=0.0, stderr=""))
+
+
+def worker(**changes: object) -> object:
+    return type("Changed", (Worker,), changes)()
+
+
+def raises(*_: object) -> None:
+    raise ValueError("not today")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            Worker,
+            r"gave <class '.*Worker'>, not Agent of pytest-cobbler, but a class: give an instance, Worker",
+        ),
+        (worker(run=None), r"not Agent of pytest-cobbler: run is no method"),
+        (worker(run=lambda self, request: None), r"run does not take \(request, sandbox, cancellation\)"),
+        (worker(description=None), "description of Changed gave None, not a text"),
+        (worker(secrets="key"), "secrets of Changed gave 'key', not a tuple of texts"),
+        (worker(secrets=property(raises)), "secrets of Changed: ValueError: not today"),
+    ],
+)
+def test_an_agent_that_cannot_be_one_is_refused_before_it_is_asked(
+    hooked: Hooked, given: object, said: str
+) -> None:
+    with pytest.raises(HookProblem, match=f"hook pytest_cobbler_agent:? .*{said}"):
+        ask(hooked({"agent": lambda: given}), "agent")
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (lambda *_: None, "run of Changed gave None, not an AgentResult"),
+        (lambda *_: "done", "run of Changed gave 'done', not an AgentResult"),
+        (raises, "run of Changed: ValueError: not today"),
+        (lambda *_: sys.exit(), "run of Changed: sys.exit"),
+    ],
+)
+def test_an_agent_that_gives_no_result_is_named(
+    hooked: Hooked, run: Callable[..., object], said: str
+) -> None:
+    agent = ask(hooked({"agent": lambda: worker(run=run)}), "agent")
+    with pytest.raises(OutsideProblem, match=said):
+        agent.run(None, None, None)
+
+
+def test_what_an_agent_says_of_the_sandbox_stays_what_it_is(hooked: Hooked) -> None:
+    def fails(*_: object) -> None:
+        raise SandboxError("podman is gone")
+
+    agent = ask(hooked({"agent": lambda: worker(run=fails)}), "agent")
+    with pytest.raises(SandboxError, match=r"^podman is gone$"):
+        agent.run(None, None, None)
+
+
+@pytest.mark.parametrize("tasks", [None, ["a"]])
+def test_a_tracker_that_gives_no_tasks_is_named(hooked: Hooked, tmp_path: Path, tasks: object) -> None:
+    class Empty(EmbeddedTracker):
+        def tasks(self) -> Any:
+            return tasks
+
+    tracker = ask(hooked({"tracker": lambda: Empty(tmp_path, tmp_path)}), "tracker")
+    with pytest.raises(
+        OutsideProblem, match=r"hook pytest_cobbler_tracker: tasks of Empty gave .*, not a list"
+    ):
+        tracker.tasks()
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,63 @@ def test_a_hook_that_does_not_exist_is_an_error(project: Project) -> None:
     assert project.generation is None
 
 
+@pytest.mark.parametrize("options", [["--cobbler-generate"], ["--cobbler-list"], []])
+def test_an_argument_that_a_hook_does_not_have_is_an_error(project: Project, options: list[str]) -> None:
+    project.write({"conftest.py": "def pytest_cobbler_prompt(tsk): ...\n"})
+    result = project.run(*options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [
+            "ERROR: Plugin '*/conftest.py' for hook 'pytest_cobbler_prompt'",
+            "Argument(s) {'tsk'} are declared*",
+            "Its arguments are: settings, phase, task, attempt, prompt.",
+        ]
+    )
+    assert "Traceback" not in "\n".join(result.errlines)
+    assert project.generation is None
+
+
+WORKER = """
+class Worker:
+    description, secrets, proxied = "agent: a worker", (), False
+    def preflight(self, sandbox): ...
+    def run(self, request, sandbox, cancellation): (request.worktree / "done.txt").write_text("done")
+"""
+
+
+def test_an_agent_that_is_a_class_is_an_error_and_nothing_is_started(project: Project) -> None:
+    result = run(project, f"{WORKER}\ndef pytest_cobbler_agent(): return Worker\n")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*but a class: give an instance, Worker(...)", "The hook is in */conftest.py:*"]
+    )
+    assert project.generation is None
+
+
+def test_an_agent_that_gives_nothing_fails_its_item_and_its_work_is_kept(project: Project) -> None:
+    seed(project, task("a"))
+    result = run(project, f"{WORKER}\ndef pytest_cobbler_agent(): return Worker()\n")
+    assert came_to(result) == {"stitch::a": "failed"}
+    case = result.junit[stitch("a")]
+    assert case.properties["cobbler_cause"] == "hook"
+    assert case.message.startswith("hook pytest_cobbler_agent: run of Worker gave None, not an AgentResult")
+    assert nothing_of_ours(result)
+    assert statuses(project) == {"a": "open"}
+    run(project, "").assert_outcomes(passed=1)
+    assert project.files()["done.txt"] == "done"
+
+
+def test_an_agent_that_raises_before_the_run_is_an_error_and_nothing_is_started(project: Project) -> None:
+    worker = WORKER.replace("def preflight(self, sandbox): ...", "def preflight(self, sandbox): 1 / 0")
+    result = run(project, f"{worker}\ndef pytest_cobbler_agent(): return Worker()\n")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: hook pytest_cobbler_agent: preflight of Worker: ZeroDivisionError: *"]
+    )
+    assert nothing_of_ours(result)
+    assert project.generation is None
+
+
 def test_a_gate_that_a_hook_gives_holds(project: Project) -> None:
     result = run(project, "def pytest_cobbler_gate(steps): return {**steps, 'shape': 'test ! -e b.txt'}\n")
     assert came_to(result) == {"stitch::a": "landed", "stitch::b": "failed"}
@@ -257,6 +314,17 @@ def test_a_hook_may_end_the_session(project: Project, hook: str, arguments: str)
     assert came_to(result) == {"stitch::a": done, "stitch::b": "cancelled"}
     result.stdout.fnmatch_lines(["*enough*"])
     assert statuses(project) == {"a": "closed" if hook == "outcome" else "open", "b": "open"}
+
+
+@pytest.mark.parametrize("hook", ["begin", "outcome", "reported", "prompt"])
+def test_sys_exit_in_a_hook_of_an_item_is_that_hook_s_failure(project: Project, hook: str) -> None:
+    seed(project, task("a"))
+    arguments = {"begin": "item", "prompt": "prompt"}.get(hook, "item, outcome")
+    result = run(project, f"import sys\n\ndef pytest_cobbler_{hook}({arguments}): sys.exit(3)\n")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    said = "\n".join([*result.outlines, result.junit[stitch("a")].message])
+    assert f"hook pytest_cobbler_{hook}: sys.exit(3), where pytest.exit('why') ends a session" in said
+    assert "INTERNALERROR" not in said
 
 
 def worktrees(project: Project) -> list[Path]:
