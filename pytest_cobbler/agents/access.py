@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.errors import UsageProblem
@@ -13,7 +15,7 @@ from pytest_cobbler.sandbox.base import Capability, Sandbox
 if TYPE_CHECKING:
     from pytest_cobbler.agents.proxy import ApiProxy
 
-__all__ = ["API", "Access"]
+__all__ = ["API", "Access", "check_address"]
 
 API: Final = "https://api.anthropic.com"
 """Where the Messages API is, unless ANTHROPIC_BASE_URL says something else."""
@@ -23,6 +25,24 @@ PORT: Final = 8377
 
 _USELESS: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 """Variables that would send the program to a proxy which it cannot reach, past the one that it can."""
+
+
+def check_address(variable: str, value: str, what: str) -> None:
+    """See that an environment variable holds an http address.
+
+    Raises:
+        UsageProblem: it does not.
+    """
+    try:
+        found = urlsplit(value)
+        is_one = found.scheme in ("http", "https") and (found.port or 1) > 0
+    except ValueError:
+        is_one = False
+    if not is_one or not re.fullmatch(r"[\w.:-]+", found.hostname or ""):
+        shown = re.sub(r"[^/@]*@", "", value)  # a name and a password
+        raise UsageProblem(
+            f"{variable} is {shown!r}, which is no address", f"Set it to that of {what}, or unset it."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +82,10 @@ class Access:
         """Prove that the API can be served to ``sandbox``.
 
         Raises:
-            UsageProblem: it cannot.
+            UsageProblem: it cannot; or the variables that say where it is are wrong.
         """
+        if self.base_url:
+            check_address("ANTHROPIC_BASE_URL", self.base_url, "an API, such as https://api.anthropic.com")
         if self.proxied and Capability.LOOPBACK not in sandbox.capabilities:
             raise UsageProblem(
                 "agent_network: proxy needs containers on this machine, and podman runs them on another",
@@ -74,7 +96,7 @@ class Access:
         """The proxy of one job.
 
         Raises:
-            UsageProblem: ``base_url`` is no address of an API.
+            UsageProblem: ``base_url`` is no address of an API, or that of a proxy before it is none.
         """
         from pytest_cobbler.agents.proxy import ApiProxy  # takes a fifth of a second
 

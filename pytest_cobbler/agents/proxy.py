@@ -13,6 +13,7 @@ import contextlib
 import functools
 import io
 import logging
+import os
 import re
 import socket
 import ssl
@@ -27,6 +28,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
+from pytest_cobbler.agents.access import API, check_address
 from pytest_cobbler.agents.base import Usage
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.metering import Meter
@@ -90,12 +92,13 @@ class ApiProxy:
     The environment's ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE`` are honoured.
 
     Raises:
-        UsageProblem: ``base_url`` is no address of an API.
+        UsageProblem: ``base_url`` is no address of an API, or the proxy on the way to it has none.
     """
 
     def __init__(self, credential: Credential, base_url: str, port: int) -> None:
         self._credential = credential
         self._base = _checked(base_url)
+        _check_proxy(URL(self._base))
         self._port = port
         self._scrub = Scrubber(credential.secrets())
         self._meter = Meter()
@@ -168,6 +171,7 @@ class ApiProxy:
         url = URL(self._base + self._target(request), encoded=True)
         length = _length(request)
         async with self._reserve(length):
+            _invite(request)
             body = await request.content.readexactly(length)
             try:
                 return await session.post(
@@ -267,12 +271,8 @@ class _Server(web.Server):
 
 
 def _checked(base_url: str) -> str:
-    try:
-        url = URL(base_url)
-    except ValueError:
-        url = URL()
-    if url.scheme not in ("http", "https") or not url.host:
-        raise UsageProblem(f"ANTHROPIC_BASE_URL is no address of an API: {base_url!r}")
+    check_address("ANTHROPIC_BASE_URL", base_url, f"an API, such as {API}")
+    url = URL(base_url)
     if url.user or url.password or url.query_string or url.fragment:
         raise UsageProblem(
             "ANTHROPIC_BASE_URL holds more than a host, a port and a path",
@@ -287,9 +287,24 @@ def _length(request: web.BaseRequest) -> int:
     length = request.content_length
     if length is None:
         raise _Refused(411, "invalid_request_error", "send a Content-Length")
+    if not length:
+        raise _Refused(400, "invalid_request_error", "the body is empty")
     if length > LARGEST_BODY:
         raise _Refused(413, "request_too_large", f"the body is larger than {LARGEST_BODY >> 20} MiB")
     return length
+
+
+def _invite(request: web.BaseRequest) -> None:
+    """Tell a client that waits for it that its body is wanted."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _check_proxy(url: URL) -> None:
+    if value := _proxy_for(url):
+        names = (f"{url.scheme}_proxy", f"{url.scheme}_proxy".upper())
+        name = next((name for name in names if os.environ.get(name) == value), names[1])
+        check_address(name, value, "a proxy, such as http://proxy.example:3128")
 
 
 def _proxy_for(url: URL) -> str | None:

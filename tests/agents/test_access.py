@@ -20,7 +20,7 @@ from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Limits, Mount, Network
 from pytest_cobbler.sandbox.podman import PodmanSandbox
-from tests.agents.builders import KEY
+from tests.agents.builders import KEY, Workplace
 from tests.images import busybox_image, claude_volume, minimal_image
 from tests.podmans import Podman, open_to_others, own_podman, rootless_podman
 from tests.scripted_api import API_KEY, Request, ScriptedApi, Turn, always, error, hang, text, tool, turn
@@ -210,8 +210,14 @@ def test_an_address_that_is_none_is_refused_before_anything_runs(
     own_podman: Podman, minimal_image: str
 ) -> None:
     agent = ClaudeAgent(credential=KEY, base_url="api.example", proxied=True)
-    with pytest.raises(UsageProblem, match="ANTHROPIC_BASE_URL is no address"):
+    with pytest.raises(UsageProblem, match=r"ANTHROPIC_BASE_URL is 'api\.example', which is no address"):
         agent.preflight(own_podman.sandbox(minimal_image, repository="r"))
+
+
+def test_an_address_that_is_none_is_refused_without_a_proxy_too(tmp_path: Path) -> None:
+    agent = ClaudeAgent(credential=KEY, base_url="htp://gateway.example")
+    with pytest.raises(UsageProblem, match=r"ANTHROPIC_BASE_URL is 'htp://gateway\.example'"):
+        agent.preflight(Workplace(tmp_path).sandbox)
 
 
 class TestVariables:

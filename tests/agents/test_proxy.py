@@ -262,6 +262,37 @@ class TestWhatIsRefused:
             client.post(body)
         assert [(path, body) for path, _, body in upstream.asked] == [("/v1/messages?beta=true", body)]
 
+    def test_an_empty_body_is_answered_as_the_api_does(self) -> None:
+        with Upstream() as upstream, proxied(upstream.url) as (client, _):
+            reply = client.post(b"", Content_Length="0")
+        assert upstream.asked == []
+        assert reply.status == 400
+        said = json.loads(reply.body)
+        assert (said["type"], said["error"]["type"]) == ("error", "invalid_request_error")
+
+    def test_what_is_in_a_body_is_the_apis_affair(self) -> None:
+        with Upstream(answer(b"{}", 400)) as upstream, proxied(upstream.url) as (client, _):
+            assert client.post(b"no JSON").status == 400
+        assert [body for _, _, body in upstream.asked] == [b"no JSON"]
+
+    def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(self) -> None:
+        with (
+            Upstream() as upstream,
+            proxied(upstream.url) as (client, _),
+            socket.create_connection(("127.0.0.1", client.port), timeout=30) as connection,
+        ):
+            head = f"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1:{client.port}\r\nContent-Length: 2\r\n"
+            connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+            assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            assert upstream.asked == []
+            connection.sendall(b"{}")
+            assert connection.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
+
+    def test_a_client_is_not_asked_for_a_body_that_is_refused(self) -> None:
+        head = "POST /v1/files HTTP/1.1\r\nHost: HOST\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+        with Upstream() as upstream, proxied(upstream.url) as (client, _):
+            assert client.raw(head).startswith(b"HTTP/1.1 403 ")
+
     def test_headers_that_are_none_of_the_apis(self) -> None:
         with Upstream() as upstream, proxied(upstream.url) as (client, _):
             client.post(
@@ -467,11 +498,33 @@ class TestTheMeter:
 
 
 class TestTheWayOut:
+    @pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY"])
+    @pytest.mark.parametrize(
+        "value", ["proxy.example:3128", "socks5://proxy.example", "http://a:word@", "///"]
+    )
+    def test_a_proxy_variable_that_holds_no_address(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+    ) -> None:
+        monkeypatch.setenv(name, value)
+        with pytest.raises(UsageProblem, match=f"^{name} is '.*', which is no address") as caught:
+            ApiProxy(KEY, "https://api.example", 1)
+        assert "http://proxy.example:3128, or unset it" in caught.value.remedy
+        assert "word" not in str(caught.value)
+
+    def test_a_proxy_variable_that_is_not_used_may_hold_anything(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HTTPS_PROXY", "proxy.example:3128")
+        monkeypatch.setenv("NO_PROXY", "api.example")
+        ApiProxy(KEY, "https://api.example", 1)
+        ApiProxy(KEY, "http://127.0.0.1:1", 1)
+
     @pytest.mark.parametrize(
         "url",
         [
             *("", "api.example", "ftp://api.example", "http://", "https://api.example/?a=b"),
             *("https://user:word@api.example", "https://api.example/#x", "http://[broken"),
+            *("http://api.example:99999", "http://api example"),
         ],
     )
     def test_an_address_that_is_none(self, url: str) -> None:
