@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.languages import Go, LineCount, Step, detect, get
 from tests.parts import need
 from tests.toolchain import go_cache, go_root
@@ -81,6 +82,64 @@ def test_an_old_module_file_is_renamed_and_keeps_what_it_requires(found: str) ->
     assert content.endswith(REQUIRES.encode())
     assert b"old" not in content
     assert (b"kept" in content) == ("kept" in found)
+
+
+READABLE: dict[str, str | bytes] = {
+    "": "",
+    "no module yet": "go 1.24\n",
+    "blocks": "module a.b/c // its name\n\nrequire ( // x\n\n\tx.y/z v1.0.0 // indirect\n)\n",
+    "a block for the name": "module (\n\ta.b/c\n)\n",
+    "a quoted name": 'module "a.b/c"\n',
+    "carriage returns": "module a.b/c\r\ngo 1.24\r\n",
+    "brackets and arrows": "module a.b/c\nretract [v1.0.0, v1.1.0]\nreplace x.y/z => ../z\n",
+    "a comment that is not UTF-8": b"// \xff\nmodule a.b/c\n",
+}
+UNREADABLE: dict[str, tuple[str | bytes, str]] = {
+    "a byte order mark": (b"\xef\xbb\xbfmodule a.b/c\n", "line 1: it begins with a byte order mark"),
+    "markers": ("<<<<<<< HEAD\nmodule a.b/c\n", "line 1: unknown directive: <<<<<<<"),
+    "another language": ("hello world\n", "line 1: unknown directive: hello"),
+    "two names": ("module a.b/c\nmodule d.e/f\n", "line 2: a second module"),
+    "no name": ("module\n", "line 1: a module has one path"),
+    "more than a name": ("module a.b/c d\n", "line 1: a module has one path"),
+    "a block without its end": ("module a.b/c\nrequire (\n\tx.y/z v1.0.0\n", "line 2: the block has no end"),
+    "an end without its block": ("module a.b/c\n)\n", "line 2: unknown directive: )"),
+    "a parenthesis": ("module a.b/c\nrequire x.y/z v1.0.0 )\n", "line 2: a parenthesis is out of place"),
+    "half a quotation": ('module "a.b/c\n', "line 1: a quoted word has no end"),
+    "NUL": ("module a.b/c\n\0\n", "line 2: it holds control characters"),
+    "a comment of C": ("/* c */\nmodule a.b/c\n", "line 1: unknown directive: /*"),
+}
+
+
+def as_bytes(content: str | bytes) -> bytes:
+    return content if isinstance(content, bytes) else content.encode()
+
+
+def go_reads(content: bytes, directory: Path) -> bool:
+    (directory / "go.mod").write_bytes(content)
+    env = {"PATH": os.environ["PATH"], "HOME": str(directory), "GOTOOLCHAIN": "local", "GOPROXY": "off"}
+    command = (need("go"), "mod", "edit", "-json")
+    return subprocess.run(command, cwd=directory, env=env, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_a_module_file_that_go_reads_is_read(name: str, tmp_path: Path) -> None:
+    content = as_bytes(READABLE[name])
+    assert go_reads(content, tmp_path)
+    _, renamed = GO.module_file(content, "example.com/calc")
+    assert go_reads(renamed, tmp_path)
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_module_file_that_go_does_not_read_is_refused(name: str, tmp_path: Path) -> None:
+    content, why = UNREADABLE[name]
+    assert not go_reads(as_bytes(content), tmp_path)
+    with pytest.raises(UsageProblem) as caught:
+        GO.module_file(as_bytes(content), "example.com/calc")
+    assert caught.value.cause == f"go.mod cannot be read: {why}"
+
+
+def test_a_directive_of_a_later_go_is_left_to_go() -> None:
+    assert GO.module_file(b"module old\nnovelty x\n", "a.b/c") == ("go.mod", b"module a.b/c\nnovelty x\n")
 
 
 # The default gate

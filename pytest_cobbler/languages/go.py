@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pytest_cobbler.languages.base import NamedSources, Step
+from pytest_cobbler.languages.go_mod import check_go_mod
 
 LANGUAGE_VERSION = "1.24"
 """Of a new ``go.mod``: without one a module has the language of Go 1.16."""
@@ -130,10 +131,14 @@ class Go(NamedSources):
         """``go.mod`` with the name of the module; what it requires stays, as do ``go.sum`` and ``vendor/``.
 
         So the versions are those that the image or ``vendor/`` has, and nobody asks a network.
+
+        Raises:
+            UsageProblem: ``go.mod`` cannot be read.
         """
         name = f"module {module_path}"
         if found is None:
             return "go.mod", f"{name}\n\ngo {LANGUAGE_VERSION}\n".encode()
+        check_go_mod(found)
         text = found.decode("utf-8", "surrogateescape")
         renamed, lines = _MODULE.subn(lambda _: name, text, count=1)
         text = renamed if lines else f"{name}\n\n{text}"

@@ -111,6 +111,20 @@ def test_a_go_module_that_the_configuration_does_not_know_is_an_error(project: P
     assert project.generation is None
 
 
+def test_a_module_file_that_cannot_be_read_is_an_error_and_nothing_is_started(project: Project) -> None:
+    project.go_sample()
+    project.configure(reset_sources=True)
+    project.write({"go.mod": "\ufeffmodule example.com/calculator\n"})
+    project.commit("An editor's mark")
+    for action in ("--cobbler-start", "--cobbler-generate"):
+        result = project.run(action)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(
+            ["ERROR: go.mod cannot be read: line 1: it begins with a byte order mark"]
+        )
+    assert project.generation is None
+
+
 # What is finished
 
 
