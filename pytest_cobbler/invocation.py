@@ -11,6 +11,19 @@ from pytest_cobbler.errors import UsageProblem
 FILE = "configuration.yaml"
 _OTHER = "configuration.yml"
 
+_SESSIONS = ("generate", "resume")
+_MEANT_FOR = {
+    "--cobbler-cycles": _SESSIONS,
+    "--cobbler-jobs": _SESSIONS,
+    "--cobbler-max-issues": _SESSIONS,
+    "--cobbler-record": _SESSIONS,
+    "--cobbler-format": ("list", "switch", "stats"),
+    "--cobbler-force": ("stop",),
+    "--cobbler-resolve": ("stop",),
+    "--cobbler-live": (),
+}
+"""Options that change what others do, and the actions that they change."""
+
 
 def configuration_path(config: pytest.Config, option: str) -> Path:
     """``configuration.yaml``: the one named on the command line, else the nearest one from here upwards.
@@ -36,6 +49,21 @@ def configuration_path(config: pytest.Config, option: str) -> Path:
         f"{option}: there is no {FILE} here",
         f"Have one written: pytest --cobbler-init (looked in {here} and above)",
     )
+
+
+def refuse_idle_options(config: pytest.Config, action: str) -> None:
+    """See that no option on the command line means nothing for ``action``.
+
+    Those of ``addopts`` are for whatever they mean something for.
+
+    Raises:
+        UsageProblem: names it, and what it is for.
+    """
+    given = {str(argument).partition("=")[0] for argument in config.invocation_params.args}
+    for option, actions in _MEANT_FOR.items():
+        if option in given and action not in actions:
+            whom = " and ".join(f"--cobbler-{name}" for name in actions) or "tests that use cobbler_runner"
+            raise UsageProblem(f"{option} does not go with --cobbler-{action}", f"It is for {whom}.")
 
 
 def record_directory(config: pytest.Config) -> Path | None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.invocation import refuse_idle_options
 from pytest_cobbler.testing.project import Project
 
 LOADED = {"pytest_cobbler", "pytest_cobbler.plugin", "pytest_cobbler.hookspecs"}
@@ -143,3 +145,48 @@ def test_a_wrong_option_is_named_as_the_option_it_is(cobbler_project: Project) -
     result = cobbler_project.run("--cobbler-generate", "--cobbler-jobs=0")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: *--cobbler-jobs*"])
+
+
+@pytest.mark.parametrize("action", ["generate", "resume", "start", "list", "demo"])
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [
+        ("--cobbler-cycles=1", {"generate", "resume"}),
+        ("--cobbler-jobs=1", {"generate", "resume"}),
+        ("--cobbler-max-issues=1", {"generate", "resume"}),
+        ("--cobbler-record=recording", {"generate", "resume"}),
+        ("--cobbler-format=json", {"list"}),
+        ("--cobbler-force", set()),
+        ("--cobbler-resolve=hand", set()),
+        ("--cobbler-live", set()),
+    ],
+)
+def test_an_option_that_means_nothing_for_an_action_is_refused(
+    pytester: pytest.Pytester, action: str, option: str, meant: set[str]
+) -> None:
+    config = pytester.parseconfig(f"--cobbler-{action}", option)
+    if action in meant:
+        refuse_idle_options(config, action)
+        return
+    name = option.partition("=")[0]
+    with pytest.raises(UsageProblem, match=f"^{name} does not go with --cobbler-{action}\n"):
+        refuse_idle_options(config, action)
+
+
+def test_an_option_in_addopts_is_for_whom_it_means_something(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\naddopts = --cobbler-jobs=4 --cobbler-format=json")
+    for action in ("generate", "list"):
+        refuse_idle_options(pytester.parseconfig(f"--cobbler-{action}"), action)
+
+
+@pytest.mark.parametrize(
+    ("action", "option"),
+    [("--cobbler-generate", "--cobbler-format=json"), ("--cobbler-start", "--cobbler-jobs=2")],
+)
+def test_nothing_is_done_with_an_option_that_is_refused(
+    cobbler_project: Project, action: str, option: str
+) -> None:
+    result = cobbler_project.run(action, option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {option.partition('=')[0]} does not go with {action}"])
+    assert cobbler_project.generation is None

@@ -8,9 +8,7 @@ from importlib import import_module
 import pytest
 
 from pytest_cobbler.errors import CobblerError
-
-_FORMATTED = ("list", "switch", "stats")
-"""Actions whose output is a table, or JSON."""
+from pytest_cobbler.invocation import refuse_idle_options
 
 
 def run(config: pytest.Config, actions: Sequence[str]) -> int:
@@ -24,17 +22,9 @@ def run(config: pytest.Config, actions: Sequence[str]) -> int:
         raise pytest.UsageError(f"{names}: one action at a time")
     if config.getoption("collectonly", False):
         raise pytest.UsageError(f"--collect-only does not go with --cobbler-{actions[0]}, which has no items")
-    if config.getoption("cobbler_record", None) is not None:
-        raise pytest.UsageError(f"--cobbler-record goes with --cobbler-generate, not --cobbler-{actions[0]}")
-    if config.getoption("cobbler_format", None) is not None and actions[0] not in _FORMATTED:
-        raise pytest.UsageError(f"--cobbler-format does not go with --cobbler-{actions[0]}")
-    for option in ("force", "resolve"):
-        if config.getoption(f"cobbler_{option}", None) and actions[0] != "stop":
-            raise pytest.UsageError(
-                f"--cobbler-{option} goes with --cobbler-stop, not --cobbler-{actions[0]}"
-            )
     module = import_module(f"pytest_cobbler.actions.{actions[0]}")
     try:
+        refuse_idle_options(config, actions[0])
         return int(module.run(config))
     except (CobblerError, OSError) as error:
         raise pytest.UsageError(str(error)) from error

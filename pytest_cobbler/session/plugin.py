@@ -18,7 +18,7 @@ from pytest_cobbler.cycle.plan import LEFT_OUT, Selection
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.hooks import project_hooks
-from pytest_cobbler.invocation import configuration_path, overrides, record_directory
+from pytest_cobbler.invocation import configuration_path, overrides, record_directory, refuse_idle_options
 from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.session.loop import NOT_ASKED, Events, Loop, ended_by_signals
 from pytest_cobbler.session.nodes import (
@@ -52,6 +52,7 @@ def register(config: pytest.Config, action: str) -> None:
     if hasattr(config, "workerinput"):
         raise pytest.UsageError(f"--cobbler-{action} does not run in a worker of pytest-xdist")
     try:
+        refuse_idle_options(config, action)
         path = configuration_path(config, f"--cobbler-{action}")
         settings = load(path, overrides(config))
     except CobblerError as error:

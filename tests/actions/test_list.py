@@ -134,9 +134,3 @@ def test_a_choice_that_is_gone_is_none(project: Project, two: tuple[str, str]) -
     project.git("branch", "--quiet", "-D", two[0])
     assert [(one["name"], one["active"]) for one in as_json(project)] == [(two[0], False), (two[1], True)]
     assert project.run("--cobbler-resume", "--collect-only").ret in (0, 5)
-
-
-def test_the_format_goes_with_lists_only(project: Project) -> None:
-    result = project.run("--cobbler-start", "--cobbler-format=json")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --cobbler-format does not go with --cobbler-start"])

@@ -208,12 +208,6 @@ def test_a_tracker_that_fails_is_no_empty_one(cobbler_project: Project) -> None:
     result.stderr.fnmatch_lines(["ERROR: *issues.jsonl*"])
 
 
-def test_a_format_goes_with_what_has_one(cobbler_project: Project) -> None:
-    result = cobbler_project.run("--cobbler-start", "--cobbler-format=json")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --cobbler-format does not go with --cobbler-start"])
-
-
 def test_the_page_describes_every_key_of_the_json(found: dict[str, Any]) -> None:
     described = set(re.findall(r"^\| `(\S+)` \|", PAGE.read_text("utf-8"), re.MULTILINE))
     assert set(keys(found)) == described

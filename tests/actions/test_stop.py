@@ -517,7 +517,7 @@ def test_tasks_that_are_not_done_need_force(project: Project) -> None:
 def test_force_goes_with_nothing_else(project: Project) -> None:
     result = project.run("--cobbler-reset", "--cobbler-force")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --cobbler-force goes with --cobbler-stop, not --cobbler-reset"])
+    result.stderr.fnmatch_lines(["ERROR: --cobbler-force does not go with --cobbler-reset"])
 
 
 def test_what_a_dead_run_left_is_kept_and_released(project: Project) -> None:

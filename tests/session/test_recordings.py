@@ -324,10 +324,3 @@ def test_tasks_of_one_title(clone: Project) -> None:
     result = generate(clone)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "several open tasks are called 'Twice'" in "\n".join(result.errlines)
-
-
-def test_other_actions_record_nothing(cobbler_project: Project) -> None:
-    result = cobbler_project.run("--cobbler-start", "--cobbler-record=recording")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "--cobbler-record goes with --cobbler-generate" in "\n".join(result.errlines)
-    assert cobbler_project.generation is None
