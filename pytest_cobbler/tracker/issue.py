@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pytest_cobbler.tracker.base import Task
 
 __all__ = ["Comment", "Dependency", "Issue"]
+
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+"""What no environment variable and no file of text can hold."""
 
 
 class _FromBeads(BaseModel):
@@ -52,6 +56,11 @@ class Issue(_FromBeads):
     dependencies: tuple[Dependency, ...] = ()
     comments: tuple[Comment, ...] = ()
     metadata: Any = None
+
+    @field_validator("title", "description", mode="before")
+    @classmethod
+    def _is_writable(cls, text: Any) -> Any:
+        return _UNWRITABLE.sub("\ufffd", text) if isinstance(text, str) else text
 
     def task(self) -> Task:
         return Task(

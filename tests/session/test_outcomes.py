@@ -208,6 +208,19 @@ def test_a_limit_ends_the_run_and_costs_no_attempt(project: Project, agent: Stan
     assert "half.txt" in project.files()
 
 
+@pytest.mark.parametrize("sign", [r"\u0000", r"\ud800"])
+def test_a_task_with_signs_that_no_file_can_hold_is_done_like_any_other(
+    project: Project, agent: StandInAgent, sign: str
+) -> None:
+    agent.otherwise().runs('printf %s "$COBBLER_TASK_TITLE" >title.txt')
+    seed(project, task("p-a", title="Odd@title", description="An odd@text"))
+    store = project.path / ".beads" / "issues.jsonl"
+    store.write_text(store.read_text().replace("@", sign))
+    result = project.run("--cobbler-generate", "--cobbler-cycles=0")
+    assert came_to(result) == {"stitch::p-a": "landed"}
+    assert project.files()["title.txt"] == "Odd\ufffdtitle"
+
+
 def test_tasks_that_are_not_ours_are_named_and_left_alone(project: Project) -> None:
     assert project.run("--cobbler-start").ret == 0
     other = project.generation or ""
