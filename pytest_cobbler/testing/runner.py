@@ -17,11 +17,12 @@ from pytest_cobbler.cycle.asking import instructions_in
 from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.cycle.measure import OUTPUT, read_answer
 from pytest_cobbler.cycle.opening import INSTRUCTIONS
-from pytest_cobbler.cycle.preflight import preflight_work_dir
+from pytest_cobbler.cycle.preflight import preflight_work_dir, reserved_modules
 from pytest_cobbler.cycle.run import agent_limits, agent_network, never_committed, protected_paths
 from pytest_cobbler.cycle.starting import language_of
 from pytest_cobbler.gate import Gate, GateResult
 from pytest_cobbler.hooks import project_hooks
+from pytest_cobbler.languages import Language
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.harvest import Harvest, harvest
@@ -91,6 +92,7 @@ class Runner:
         self._refusal = refusal
         self._hooks = hooks
         self._checked = False
+        self._modules: frozenset[str] | None = None
         self._runs = 0
 
     def agent(
@@ -191,7 +193,13 @@ class Runner:
             allowed=tuple(self._config.allow_paths),
             secrets=self._agent.secrets,
             left_out=never_committed(self._config, language),
+            reserved=self._reserved(language),
         )
+
+    def _reserved(self, language: Language) -> frozenset[str]:
+        if self._modules is None:
+            self._modules = reserved_modules(self._gate, language)
+        return self._modules
 
     def _files(self, found: Harvest) -> dict[str, str]:
         if not found.importable:

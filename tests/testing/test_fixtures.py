@@ -170,6 +170,22 @@ def test_what_an_agent_leaves_is_taken_for_what_it_is(
     assert (project.git("status", "--porcelain"), project.git("for-each-ref")) == before
 
 
+RESERVED = """
+def test_it(cobbler_runner, cobbler_worktree):
+    run = cobbler_runner.agent(cobbler_worktree("HEAD"), "Shadow the gate's own modules.")
+    assert run.ok, run.error
+    [refusal] = run.refusals
+    assert refusal.startswith("pytest_cobbler.py: ")
+"""
+
+
+def test_what_a_run_would_refuse_for_the_sake_of_its_gate_is_refused(project: Project) -> None:
+    project.python_sample()
+    project.agent.otherwise().writes("pytest_cobbler.py", "")
+    project.write({"test_it.py": RESERVED})
+    project.run("test_it.py").assert_outcomes(passed=1)
+
+
 LIVE = """
 def test_agent(cobbler_runner, cobbler_worktree):
     checkout = cobbler_worktree("HEAD")
