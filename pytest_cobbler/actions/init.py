@@ -97,7 +97,8 @@ def _left_to_do(path: Path, required: list[str]) -> Iterator[str]:
     try:
         load(path)
     except ConfigurationProblem as error:
-        yield from (error.remedy or error.cause).splitlines()
+        said = (error.remedy or error.cause).splitlines()
+        yield from (line for line in said if ": podman_image: required" not in line)
 
 
 def _shown(value: Any) -> str:

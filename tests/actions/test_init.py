@@ -103,7 +103,6 @@ def test_a_python_project_needs_an_image_and_nothing_else(project: Project, init
             "  source_dirs: calculator, tests",
             "To be filled in before the first run:",
             "  podman_image: no image here has *; the README says how to make one",
-            "  configuration.yaml:*: podman_image: required: *",
             "Then: git add configuration.yaml*",
         ]
     )
