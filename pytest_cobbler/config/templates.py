@@ -34,7 +34,7 @@ _NEEDED: Mapping[Phase, tuple[str, ...]] = {"measure": ("OutputPath",), "stitch"
 """Of each, one must be shown."""
 
 _DEEPEST = 20
-"""Parentheses in one action."""
+"""Parentheses in one action, conditions in each other."""
 
 _COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
@@ -128,12 +128,12 @@ class _Translation:
         word, rest = (*body.split(None, 1), "", "")[:2]
         match word, rest.split():
             case "if", [_, *_]:
-                self._open.append(_Block("if", self._line))
+                self._begin(_Block("if", self._line))
                 return f"{{% if {self._value(rest).text} %}}"
             case "with", [_, *_]:
                 value = self._value(rest)
                 self._shown |= value.placeholders
-                self._open.append(_Block("with", self._line, dot=value))
+                self._begin(_Block("with", self._line, dot=value))
                 return f"{{% if {value.text} %}}"
             case "else", [] if self._may_else():
                 self._open[-1].has_else = True
@@ -153,6 +153,11 @@ class _Translation:
             raise self._problem(f"{{{{{printable(body)}}}}} is a condition, which belongs into an {{{{if}}}}")
         self._shown |= value.placeholders
         return f"{{{{ {value.text} }}}}"
+
+    def _begin(self, block: _Block) -> None:
+        self._open.append(block)
+        if len(self._open) > _DEEPEST:
+            raise self._problem(f"more than {_DEEPEST} conditions in each other")
 
     def _may_else(self) -> bool:
         return bool(self._open) and not self._open[-1].has_else

@@ -389,6 +389,10 @@ def test_conditions_and_trim_marks(template: str, description: str, expected: st
         ("{{.Title}}{{if " + "(" * 400 + ".ID" + ")" * 400 + "}}{{end}}", "t.md:1: {{((((("),
         ('{{.Title}}{{"\\x"}}', "t.md:1: \\x is not understood in a text"),
         ('{{.Title}}\n{{"}}', "t.md:2: {{ without }}"),
+        (
+            "{{.Title}}\n" + "{{if .ID}}" * 200 + "{{end}}" * 200,
+            "t.md:2: more than 20 conditions in each other",
+        ),
         ("{{$x := .Title}}", "t.md:1: {{$x := .Title}} is not understood"),
         (
             "{{if .Title}}yes{{end}}",
