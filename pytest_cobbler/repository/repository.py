@@ -204,7 +204,7 @@ class Repository:
         """git on the user's index and files, as the user has configured it, but without hooks.
 
         What it converts files with (LFS, line ends) runs as it would at the user's own command, with the
-        user's whole environment. Nobody may have had a say in that configuration but the user.
+        user's environment but for variables of git's. No agent may have had a say in that configuration.
 
         Args:
             where: another work tree of the user's.

@@ -118,9 +118,10 @@ def test_the_checkout_of_the_base_follows(project: Project) -> None:
     assert project.git("reflog", "main").splitlines()[0].split(" ", 2)[2].startswith("cobbler: merge")
 
 
-def test_another_branch_that_is_checked_out_stays_as_it_is(project: Project) -> None:
+@pytest.mark.parametrize("how", [["--create", "mine"], ["--detach"]])
+def test_a_checkout_of_something_else_stays_as_it_is(project: Project, how: list[str]) -> None:
     generation(project, {"a.txt": "a\n"})
-    project.git("switch", "--quiet", "--create", "mine")
+    project.git("switch", "--quiet", *how)
     project.write({"README.md": "edited\n", "staged.txt": ""})
     project.git("add", "staged.txt")
     before = everything(project)

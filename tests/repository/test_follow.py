@@ -140,3 +140,13 @@ def test_a_lock_that_a_living_git_holds_is_left(move: Move) -> None:
         with pytest.raises(RepositoryError, match=f"process {holder.pid}"):
             move.following.take_back()
     assert lock.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root works in somebody else's repository")
+def test_nothing_that_is_written_is_left_to_root(move: Move) -> None:
+    for path in [move.user.path, *move.user.path.rglob("*")]:
+        os.chown(path, 1234, 1234, follow_symlinks=False)
+    move.following.advance()
+    files = [path for path in move.user.path.rglob("*") if ".git" not in path.parts]
+    assert {path.lstat().st_uid for path in files} == {1234}
+    assert move.user.path / "a" / "b" in files

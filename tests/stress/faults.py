@@ -60,28 +60,28 @@ exec {rm} "$@"
     return {"PATH": f"{directory}:{os.environ['PATH']}"}
 
 
-def filter_that_kills(directory: Path, call: int, *, everybody: bool) -> str:
-    """A smudge filter whose ``call``-th run kills git, and with ``everybody`` pytest, too."""
+def filter_that_kills(directory: Path, call: int, *, git: bool = True, pytest: bool = True) -> str:
+    """A smudge filter whose ``call``-th run kills git, or pytest, or both."""
     directory.mkdir()
     script = directory / "filter"
     script.write_text(
         f"""#!/bin/sh
 printf x >>{directory}/calls
 [ "$(wc -c <{directory}/calls)" -eq {call} ] || exec cat
-pid=$PPID git=
+pid=$PPID gits=
 while [ "$pid" -gt 1 ]; do
     read -r name </proc/$pid/comm
     case $name in
-        git) git="$git $pid" ;;
+        git) gits="$gits $pid" ;;
         python* | pytest*) break ;;
     esac
     pid=$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$pid/status)
 done
 # pytest must not see that git is gone, and git must be gone when pytest is.
-[ {int(everybody)} -eq 0 ] || kill -STOP "$pid"
-kill -9 $git
-[ {int(everybody)} -eq 0 ] || kill -9 "$pid"
-exit 1
+[ {int(pytest)} -eq 0 ] || kill -STOP "$pid"
+[ {int(git)} -eq 0 ] || kill -9 $gits
+[ {int(pytest)} -eq 0 ] || kill -9 "$pid"
+exec cat
 """
     )
     script.chmod(0o755)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def test_while_git_writes_files(attempts: Attempts, subtests: pytest.Subtests, t
     """git and pytest are killed with some files written, others not."""
     project = attempts.project
     for call in attempts.each():
-        script = filter_that_kills(project.directory / f"filter-{call}", call, everybody=True)
+        script = filter_that_kills(project.directory / f"filter-{call}", call)
         project.git("config", "filter.up.smudge", script)
         ret = attempts.stop()
         project.git("config", "filter.up.smudge", "cat")
@@ -109,7 +110,7 @@ def test_git_alone_is_killed_and_the_files_are_taken_back(
     project = attempts.project
     before = refs(project)
     for call in attempts.each():
-        script = filter_that_kills(project.directory / f"filter-{call}", call, everybody=False)
+        script = filter_that_kills(project.directory / f"filter-{call}", call, pytest=False)
         project.git("config", "filter.up.smudge", script)
         result = project.run("--cobbler-stop")
         project.git("config", "filter.up.smudge", "cat")
@@ -123,11 +124,21 @@ def test_git_alone_is_killed_and_the_files_are_taken_back(
             assert refs(project) == before
 
 
+def test_pytest_alone_is_killed_and_git_goes_on(attempts: Attempts) -> None:
+    project = attempts.project
+    project.git("config", "filter.up.smudge", filter_that_kills(project.directory / "filter", 2, git=False))
+    assert attempts.stop() == KILLED
+    while (project.path / ".git" / "index.lock").exists():
+        time.sleep(0.02)
+    project.git("config", "filter.up.smudge", "cat")
+    assert project.git("diff", "--cached", "--name-only") != ""
+    assert attempts.stop() == 0
+    attempts.is_stopped()
+
+
 def test_a_change_that_the_user_made_since_is_not_lost(attempts: Attempts) -> None:
     project = attempts.project
-    project.git(
-        "config", "filter.up.smudge", filter_that_kills(project.directory / "filter", 3, everybody=True)
-    )
+    project.git("config", "filter.up.smudge", filter_that_kills(project.directory / "filter", 3))
     assert attempts.stop() == KILLED
     project.git("config", "filter.up.smudge", "cat")
     path = Path("d0/old.up")
