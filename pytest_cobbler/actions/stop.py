@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_cobbler.config import load
+from pytest_cobbler.config import Config, load
+from pytest_cobbler.cycle.hooks import Hooks
 from pytest_cobbler.cycle.opening import open_repository
 from pytest_cobbler.cycle.parts import make_tracker
 from pytest_cobbler.cycle.stopping import Stopped, stop
@@ -25,22 +26,23 @@ def run(config: pytest.Config) -> int:
         CobblerError: something is in the way; nothing was changed, or the same command completes it.
     """
     settings = load(configuration_path(config, "--cobbler-stop"))
+    return carry_out(
+        settings,
+        project_hooks(config, settings),
+        force=config.getoption("cobbler_force"),
+        by_hand=config.getoption("cobbler_resolve") == "hand",
+    )
+
+
+def carry_out(settings: Config, hooks: Hooks, *, force: bool, by_hand: bool) -> int:
+    """The same, as the options say."""
     repository = open_repository(settings)
-    hooks = project_hooks(config, settings)
     tracker = make_tracker(settings, hooks)
     ours = (settings.cobbler_dir, settings.beads_dir)
     with run_lock(repository.common_dir, "pytest --cobbler-stop", ours):
         lane = TrackerLane(tracker)
         try:
-            done = stop(
-                settings,
-                repository,
-                lane,
-                hooks,
-                force=config.getoption("cobbler_force"),
-                by_hand=config.getoption("cobbler_resolve") == "hand",
-                say=_say,
-            )
+            done = stop(settings, repository, lane, hooks, force=force, by_hand=by_hand, say=_say)
         except NotMerged as error:
             _say(str(error))
             return int(pytest.ExitCode.TESTS_FAILED)

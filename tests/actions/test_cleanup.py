@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from pytest_cobbler.testing.project import Project, RunResult
-from tests.actions.builders import generation
+from pytest_cobbler.testing.project import Project
+from tests.actions.builders import generation, stop
 from tests.session.builders import seed
 
 ACTIONS = pytest.mark.parametrize("action", ["--cobbler-stop", "--cobbler-reset"])
@@ -21,14 +21,11 @@ def project(cobbler_project: Project) -> Project:
     return cobbler_project
 
 
-def clean(project: Project, action: str = "--cobbler-stop") -> RunResult:
+def clean(project: Project, action: str = "--cobbler-stop") -> list[str]:
+    """What is told of it."""
     generation(project, {"a.txt": "a\n"})
-    result = project.run(action)
+    result = stop(project) if action == "--cobbler-stop" else project.run(action)
     assert result.ret == 0, result.errlines
-    return result
-
-
-def told(result: RunResult) -> list[str]:
     return [line for line in result.outlines if line.startswith(("removed ", "left "))]
 
 
@@ -43,8 +40,7 @@ def test_what_git_does_not_track_is_removed_and_listed(project: Project, action:
             "out/kept.txt": "not in it\n",
         }
     )
-    result = clean(project, action)
-    assert told(result) == [
+    assert clean(project, action) == [
         "removed build/a.o",
         "removed build/d/e/",
         "removed build/new.txt",
@@ -61,13 +57,13 @@ def test_what_git_does_not_track_is_removed_and_listed(project: Project, action:
 def test_reset_leaves_tracked_files_as_they_are(project: Project) -> None:
     project.write({"build/kept.txt": "edited\n", "build/staged.txt": "staged\n"})
     project.git("add", "build/staged.txt")
-    assert told(clean(project, "--cobbler-reset")) == []
+    assert clean(project, "--cobbler-reset") == []
     assert project.git("status", "--porcelain").split() == ["M", "build/kept.txt", "A", "build/staged.txt"]
 
 
 def test_what_comes_with_the_merge_is_tracked(project: Project) -> None:
     generation(project, {"build/landed.txt": "landed\n"})
-    assert project.run("--cobbler-stop").ret == 0
+    assert stop(project).ret == 0
     assert (project.path / "build" / "landed.txt").exists()
 
 
@@ -78,7 +74,7 @@ def test_links_are_never_followed(project: Project) -> None:
     (project.path / "build" / "link").symlink_to(outside)
     (project.path / "build" / "up").symlink_to("..")
     (project.path / "out").symlink_to(outside)
-    assert told(clean(project)) == [
+    assert clean(project) == [
         "removed build/link",
         "removed build/up",
         "left out: a link, or no directory",
@@ -92,14 +88,14 @@ def test_a_link_in_place_of_the_directory_stays(project: Project) -> None:
     (outside / "mine.txt").touch()
     (project.path / "out").mkdir()
     (project.path / "out" / "tmp").symlink_to(outside)
-    assert told(clean(project)) == ["left out/tmp: a link, or no directory"]
+    assert clean(project) == ["left out/tmp: a link, or no directory"]
     assert (outside / "mine.txt").exists()
 
 
 def test_repositories_in_it_stay(project: Project) -> None:
     project.git("init", "--quiet", "build/other")
     project.write({"build/other/file.txt": "", "out/tmp/.git/HEAD": "ref: refs/heads/x\n"})
-    assert told(clean(project)) == [
+    assert clean(project) == [
         "left build/other: a repository of its own",
         "left out/tmp: a repository of its own",
     ]
@@ -110,7 +106,7 @@ def test_pipes_and_odd_names_go(project: Project) -> None:
     project.write({"build/new\nline": "", "build/ünï": ""})
     os.mkfifo(project.path / "build" / "pipe")
     (project.path / "build" / os.fsdecode(b"\xff")).touch()
-    assert told(clean(project)) == [
+    assert clean(project) == [
         r"removed build/new\nline",
         "removed build/pipe",
         "removed build/ünï",
@@ -119,4 +115,4 @@ def test_pipes_and_odd_names_go(project: Project) -> None:
 
 
 def test_directories_that_are_not_there_are_nothing_to_tell(project: Project) -> None:
-    assert told(clean(project)) == []
+    assert clean(project) == []

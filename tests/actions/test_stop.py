@@ -11,8 +11,8 @@ import pytest
 
 from pytest_cobbler.repository.generations import Changes
 from pytest_cobbler.testing.invariants import check
-from pytest_cobbler.testing.project import Project, RunResult
-from tests.actions.builders import commit_on, generation
+from pytest_cobbler.testing.project import Project
+from tests.actions.builders import commit_on, generation, stop
 from tests.actions.test_start import everything, refs
 from tests.images import minimal_image
 from tests.parts import need
@@ -42,10 +42,10 @@ def status(project: Project) -> str:
     return project.git("status", "--porcelain")
 
 
-def refused(project: Project, *lines: str, options: tuple[str, ...] = ()) -> RunResult:
+def refused(project: Project, *lines: str) -> pytest.RunResult:
     """Stop, which is refused with these lines and changes nothing."""
     before = refs(project), everything(project), status(project)
-    result = project.run("--cobbler-stop", *options)
+    result = stop(project)
     assert result.ret == pytest.ExitCode.USAGE_ERROR, result.outlines
     result.stderr.fnmatch_lines(list(lines))
     assert (refs(project), everything(project), status(project)) == before
@@ -90,7 +90,7 @@ def test_the_merge_is_one_commit_of_the_base_that_can_be_reverted(project: Proje
     start = project.git("rev-parse", "main").strip()
     name = generation(project, {"a.txt": "a\n"}, {"b.txt": "b\n"})
     tip = refs(project)[f"refs/heads/{name}"]
-    project.run("--cobbler-stop")
+    stop(project)
     assert parents(project) == [start, tip]
     assert project.git("log", "-1", "--format=%B").strip().splitlines() == [
         f"Merge {name}",
@@ -109,7 +109,7 @@ def test_the_checkout_of_the_base_follows(project: Project) -> None:
     project.commit("Files")
     generation(project, {"d/old.txt": None, "new/file.txt": "new\n", "README.md": "changed\n"})
     project.write({"untracked.txt": "mine\n"})
-    result = project.run("--cobbler-stop")
+    result = stop(project)
     assert result.ret == 0
     assert status(project) == "?? untracked.txt\n"
     assert (project.path / "new" / "file.txt").read_text() == "new\n"
@@ -125,7 +125,7 @@ def test_a_checkout_of_something_else_stays_as_it_is(project: Project, how: list
     project.write({"README.md": "edited\n", "staged.txt": ""})
     project.git("add", "staged.txt")
     before = everything(project)
-    assert project.run("--cobbler-stop").ret == 0
+    assert stop(project).ret == 0
     assert everything(project) == before
     assert project.files("main")["a.txt"] == "a\n"
 
@@ -137,7 +137,7 @@ def test_no_hook_of_the_repository_runs(project: Project) -> None:
     for hook in hooks:
         project.write({f".git/hooks/{hook}": f"#!/bin/sh\necho {hook} >>{told}\n"})
         (project.path / ".git" / "hooks" / hook).chmod(0o755)
-    assert project.run("--cobbler-stop").ret == 0
+    assert stop(project).ret == 0
     assert not told.exists()
 
 
@@ -148,7 +148,7 @@ def test_files_are_converted_as_the_user_has_it(project: Project) -> None:
     project.git("config", "filter.up.smudge", "tr a-z A-Z")
     project.git("config", "filter.up.clean", "tr A-Z a-z")
     generation(project, {"a.txt": "a\n", "b.up": "b\n"})
-    assert project.run("--cobbler-stop").ret == 0
+    assert stop(project).ret == 0
     assert (project.path / "a.txt").read_bytes() == b"a\r\n"
     assert (project.path / "b.up").read_text() == "B\n"
     assert status(project) == ""
@@ -157,7 +157,7 @@ def test_files_are_converted_as_the_user_has_it(project: Project) -> None:
 def test_paths_of_every_kind(project: Project) -> None:
     names = ["with blank.txt", "ünïcode.txt", "*.txt", ":(top)x", "-dash", "new\nline", 'quo"te']
     generation(project, dict.fromkeys(names, "x\n"))
-    assert project.run("--cobbler-stop").ret == 0
+    assert stop(project).ret == 0
     assert {name for name in names if (project.path / name).read_text() == "x\n"} == set(names)
     assert status(project) == ""
 
@@ -184,7 +184,7 @@ def test_files_that_were_made_again_survive_whether_the_same_or_not(project: Pro
     project.commit("Sources")
     reset = Changes(reset=True, remove=("same.go", "other.go", "gone.go"))
     generation(project, {"same.go": "same\n", "other.go": "after\n"}, changes=reset)
-    assert project.run("--cobbler-stop").ret == 0
+    assert stop(project).ret == 0
     files = project.files("main")
     assert (files["same.go"], files["other.go"]) == ("same\n", "after\n")
     assert "gone.go" not in files
@@ -195,7 +195,7 @@ def test_a_file_that_the_base_has_got_too_survives(project: Project) -> None:
     generation(project, {"both.txt": "both\n"})
     project.write({"both.txt": "both\n"})
     project.commit("The same")
-    assert project.run("--cobbler-stop").ret == 0
+    assert stop(project).ret == 0
     assert project.files("main")["both.txt"] == "both\n"
 
 
@@ -215,7 +215,7 @@ def test_two_generations_of_one_day_are_stopped_one_after_the_other(project: Pro
     project.commit("Sources")
     for content in ("2\n", "3\n"):
         generation(project, {"a.go": content}, changes=Changes(reset=True, remove=("a.go",)))
-        assert project.run("--cobbler-stop").ret == 0
+        assert stop(project).ret == 0
     second = refs(project)["refs/heads/main"]
     assert project.files("main")["a.go"] == "3\n"
     assert refs(project)[f"refs/tags/v{TODAY}-code-2"] == second
@@ -232,7 +232,7 @@ def test_the_gate_runs_on_exactly_the_merge(project: Project) -> None:
     name = generation(project, {"a.txt": "a\n"})
     project.write({"b.txt": "b\n"})
     project.commit("Meanwhile")
-    result = project.run("--cobbler-stop")
+    result = stop(project)
     assert result.ret == 0
     assert result.outlines[0].startswith("gate: cat a.txt b.txt")
     assert result.outlines[1].startswith(f"Merged {name}, with 1 task, into main: ")
@@ -243,14 +243,14 @@ def test_the_gate_runs_on_exactly_the_merge(project: Project) -> None:
 def test_the_gate_does_not_run_again_on_the_tree_that_has_passed_it(project: Project) -> None:
     project.configure(build_command="false")
     generation(project, {"a.txt": "a\n"})
-    assert project.run("--cobbler-stop").ret == 0
+    assert stop(project).ret == 0
 
 
 def test_the_gate_runs_on_what_somebody_committed_by_hand(project: Project) -> None:
     project.configure(build_command="false")
     name = generation(project, {"a.txt": "a\n"})
     commit_on(project, name, {"b.txt": "b\n"}, "By hand")
-    assert project.run("--cobbler-stop").ret == pytest.ExitCode.TESTS_FAILED
+    assert stop(project).ret == pytest.ExitCode.TESTS_FAILED
 
 
 def test_where_the_gate_fails_nothing_is_changed(project: Project) -> None:
@@ -259,7 +259,7 @@ def test_where_the_gate_fails_nothing_is_changed(project: Project) -> None:
     project.write({"b.txt": "b\n"})
     project.commit("Meanwhile")
     before = refs(project), everything(project)
-    result = project.run("--cobbler-stop")
+    result = stop(project)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         [
@@ -278,7 +278,7 @@ def test_conflicts_are_listed_and_nothing_is_changed(project: Project) -> None:
     project.write({"a.txt": "mine\n", "README.md": "changed\n"})
     project.commit("Meanwhile")
     before = refs(project), everything(project)
-    result = project.run("--cobbler-stop")
+    result = stop(project)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         [
@@ -304,7 +304,7 @@ def in_conflict(project: Project) -> str:
     name = generation(project, {"a.txt": "theirs\n", "b.txt": "b\n"})
     project.write({"a.txt": "mine\n"})
     project.commit("Meanwhile")
-    assert project.run("--cobbler-stop", "--cobbler-resolve", "hand").ret == pytest.ExitCode.TESTS_FAILED
+    assert stop(project, by_hand=True).ret == pytest.ExitCode.TESTS_FAILED
     return name
 
 
@@ -316,23 +316,23 @@ def test_a_merge_is_prepared_for_somebody_and_their_commit_is_taken(project: Pro
     base = project.commit("Meanwhile")
     before = refs(project), everything(project)
 
-    result = project.run("--cobbler-stop", "--cobbler-resolve", "hand")
+    first = project.run("--cobbler-stop", "--cobbler-resolve", "hand")
 
     place = resolution(project)
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["  a.txt", f"The merge is begun in {place}", "Resolve it, *"])
+    assert first.ret == pytest.ExitCode.TESTS_FAILED
+    first.stdout.fnmatch_lines(["  a.txt", f"The merge is begun in {place}", "Resolve it, *"])
     assert (refs(project), everything(project)) == before
     assert "<<<<<<<" in (place / "a.txt").read_text()
     assert (place / "b.txt").read_text() == "b\n"
 
-    result = project.run("--cobbler-stop")
+    result = stop(project)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines([f"not merged: the merge in {place} is not committed", "  a.txt"])
 
     (place / "a.txt").write_text("both\n")
     project.git("-C", str(place), "commit", "--quiet", "--all", "--no-edit")
     by_hand = project.git("-C", str(place), "rev-parse", "HEAD").strip()
-    result = project.run("--cobbler-stop")
+    result = stop(project)
 
     assert result.ret == 0, result.outlines
     assert seen.read_text() == "both\nb\n"
@@ -348,7 +348,7 @@ def test_what_somebody_resolved_has_to_pass_the_gate(project: Project) -> None:
     project.configure(test_command="! grep -r '<<<<' a.txt")
     in_conflict(project)
     project.git("-C", str(resolution(project)), "commit", "--quiet", "--all", "--no-edit")
-    result = project.run("--cobbler-stop")
+    result = stop(project)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["not merged: test failed (exit 1) on the merge of *"])
     assert resolution(project).exists()
@@ -365,7 +365,7 @@ def test_what_has_moved_since_is_merged_too(project: Project, moved: str) -> Non
     else:
         project.write({"a.txt" if moved == "base in conflict" else "c.txt": "c\n"})
         project.commit("Again")
-    result = project.run("--cobbler-stop")
+    result = stop(project)
     if moved == "base":
         assert result.ret == 0
         assert project.files("main")["c.txt"] == "c\n"
@@ -375,7 +375,7 @@ def test_what_has_moved_since_is_merged_too(project: Project, moved: str) -> Non
     result.stdout.fnmatch_lines([f"*Merge it there*: git -C {place} merge {other}"])
     if moved == "generation":
         project.git("-C", str(place), "merge", "--quiet", "--no-edit", name)
-        assert project.run("--cobbler-stop").ret == 0
+        assert stop(project).ret == 0
         assert project.files("main")["c.txt"] == "c\n"
 
 
@@ -383,7 +383,7 @@ def test_a_merge_that_is_given_up_can_be_begun_again(project: Project) -> None:
     in_conflict(project)
     place = resolution(project)
     project.git("-C", str(place), "merge", "--abort")
-    assert project.run("--cobbler-stop", "--cobbler-resolve", "hand").ret == pytest.ExitCode.TESTS_FAILED
+    assert stop(project, by_hand=True).ret == pytest.ExitCode.TESTS_FAILED
     assert "<<<<<<<" in (place / "a.txt").read_text()
 
 
@@ -410,7 +410,7 @@ def test_the_trackers_files_never_conflict(project: Project) -> None:
     seed(project, task("p-z", status="closed"), task("p-y", status="closed"))
     project.write({".beads/.gitignore": ""})
     assert status(project) == " M .beads/issues.jsonl\n"
-    assert project.run("--cobbler-stop").ret == 0
+    assert stop(project).ret == 0
     assert statuses(project) == {"p-y": "closed", "p-z": "closed"}
     assert status(project) == " M .beads/issues.jsonl\n"
     assert project.git("diff", "--stat", "main^1", "main", "--", ".beads") == ""
@@ -508,17 +508,11 @@ def test_tasks_that_are_not_done_need_force(project: Project) -> None:
         "*--cobbler-resume",
         "*--cobbler-stop --cobbler-force",
     )
-    result = project.run("--cobbler-stop", "--cobbler-force")
+    result = stop(project, force=True)
     assert result.ret == 0
     assert result.outlines[-1] == "Not done, and left to the next generation: p-mine, p-tried."
     assert statuses(project) == {"p-mine": "open", "p-tried": "open", "p-done": "closed", "p-anybody": "open"}
     assert f"refs/cobbler/attempts/{name}/p-tried/1" in refs(project)
-
-
-def test_force_goes_with_nothing_else(project: Project) -> None:
-    result = project.run("--cobbler-reset", "--cobbler-force")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --cobbler-force does not go with --cobbler-reset"])
 
 
 def test_what_a_dead_run_left_is_kept_and_released(project: Project) -> None:
@@ -531,7 +525,7 @@ def test_what_a_dead_run_left_is_kept_and_released(project: Project) -> None:
     running.kill()
     name = project.generation
 
-    result = project.run("--cobbler-stop", "--cobbler-force")
+    result = stop(project, force=True)
 
     kept = f"refs/cobbler/attempts/{name}/p-b/1"
     result.stdout.fnmatch_lines([f"recovered: kept the work on p-b as {kept}", "recovered: released p-b"])
@@ -554,7 +548,7 @@ def test_what_was_merged_elsewhere_is_only_tagged_and_cleaned_up(project: Projec
     project.write({"b.txt": "b\n"})
     after = project.commit("After it")
     project.write({"README.md": "edited\n"})
-    result = project.run("--cobbler-stop")
+    result = stop(project)
     assert result.ret == 0
     assert result.outlines[0] == f"main has {name}, with 1 task, already: {merge[:12]}."
     assert refs(project)["refs/heads/main"] == after
@@ -566,9 +560,9 @@ def test_what_was_merged_elsewhere_is_only_tagged_and_cleaned_up(project: Projec
 
 def test_a_second_stop_finds_nothing_to_do(project: Project) -> None:
     generation(project, {"a.txt": "a\n"})
-    assert project.run("--cobbler-stop").ret == 0
+    assert stop(project).ret == 0
     before = refs(project), everything(project)
-    result = project.run("--cobbler-stop")
+    result = stop(project)
     assert (result.ret, result.outlines) == (0, ["No generation is active."])
     assert (refs(project), everything(project)) == before
 
@@ -591,7 +585,7 @@ def test_the_version_is_tagged(project: Project, path: str, content: str, tag: s
     project.write({path: content})
     project.commit("Version")
     generation(project, {"a.txt": "a\n"})
-    result = project.run("--cobbler-stop")
+    result = stop(project)
     assert result.outlines[-1].endswith(f"-requirements, {tag}.")
     assert refs(project)[f"refs/tags/{tag}"] == refs(project)["refs/heads/main"]
 
@@ -610,7 +604,7 @@ def test_a_version_that_cannot_be_tagged_is_told(project: Project, content: str,
     there = project.commit("Version")
     project.git("tag", "1.0")
     generation(project, {"a.txt": "a\n"})
-    result = project.run("--cobbler-stop")
+    result = stop(project)
     assert result.ret == 0
     result.stdout.fnmatch_lines([said])
     assert refs(project)["refs/tags/1.0"] == there
