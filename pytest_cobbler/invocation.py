@@ -1,7 +1,11 @@
-"""Where the configuration is, and what the command line sets in it."""
+"""How pytest was called: where the configuration is, what the command line sets in it, what signals mean."""
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,3 +94,24 @@ def overrides(config: pytest.Config) -> dict[str, object]:
     names = {"cycles": "cobbler_cycles", "jobs": "cobbler_jobs", "max_issues": "cobbler_max_issues"}
     given = {key: config.getoption(option) for key, option in names.items()}
     return {key: value for key, value in given.items() if value is not None}
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let TERM and HUP end what the main thread is doing as an interrupt does: with exit 2."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handler(number: int, frame: object) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        for number, old in before.items():
+            if old is not signal.SIG_IGN:
+                signal.signal(number, handler)
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

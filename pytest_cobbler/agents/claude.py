@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
-from pytest_cobbler.agents.credential import Credential
+from pytest_cobbler.agents.credential import Credential, no_credential
 from pytest_cobbler.agents.launch import Program, launch, try_out
-from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Sandbox
 
@@ -31,11 +30,6 @@ _INSTALL = (
     "The sandbox needs the claude program on its PATH: install it in the image with\n"
     "  npm install -g @anthropic-ai/claude-code\n"
     "or mount the program itself: podman_args: [-v, /path/to/claude:/usr/local/bin/claude:ro]"
-)
-
-_LOG_IN = (
-    "Set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN (made by `claude setup-token`) in the environment,\n"
-    "or put the credential into the file that secrets_dir and token_file name."
 )
 
 
@@ -84,19 +78,23 @@ class ClaudeAgent:
 
     def preflight(self, sandbox: Sandbox) -> None:
         if self._access.credential is None:
-            raise UsageProblem("agent: claude has no credential", _LOG_IN)
-        try_out(sandbox, self._access, ("claude", "--version"), _INSTALL)
+            raise no_credential()
+        environment = self._surroundings(sandbox)
+        try_out(sandbox, self._access, ("claude", "--version"), _INSTALL, environment)
 
     def run(self, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation) -> AgentResult:
         session_id = str(uuid.uuid4())
         program = Program(
             argv=("claude", *self._arguments, *_arguments_of(request, self._arguments, session_id)),
             stdin=_prompt(request.prompt).encode("utf-8", "replace"),
-            environment=self._environment | ({"IS_SANDBOX": "1"} if _runs_as_root(sandbox) else {}),
+            environment=self._surroundings(sandbox),
         )
         launched = launch(program, self._access, request, sandbox, cancellation)
         # An exit status of 0 proves nothing (an interrupted run has it too), nor does a result.
         return launched.result(launched.error() or launched.reader.doubt, session_id)
+
+    def _surroundings(self, sandbox: Sandbox) -> dict[str, str]:
+        return self._environment | ({"IS_SANDBOX": "1"} if _runs_as_root(sandbox) else {})
 
 
 def _completed(arguments: Sequence[str], model: str | None) -> tuple[str, ...]:

@@ -71,6 +71,7 @@ class CommandAgent:
             [program],
             f"agent_command names {program}: it must be in the image (podman_image), "
             "or on PATH where there is no sandbox.",
+            self._environment,
         )
 
     def run(self, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation) -> AgentResult:

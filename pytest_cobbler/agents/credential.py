@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from pytest_cobbler.errors import UsageProblem
 
-__all__ = ["VARIABLES", "Credential", "find_credential"]
+__all__ = ["RENEWAL", "VARIABLES", "Credential", "find_credential", "no_credential"]
 
 Kind = Literal["api_key", "oauth"]
 
@@ -19,6 +19,13 @@ VARIABLES: Mapping[str, Kind] = {"ANTHROPIC_API_KEY": "api_key", "CLAUDE_CODE_OA
 """Environment variables that hold a credential, the first found counts."""
 
 _VARIABLE_OF = {kind: name for name, kind in VARIABLES.items()}
+
+_TIME = "%Y-%m-%d at %H:%M UTC"
+
+RENEWAL = (
+    "Log in again with claude and copy its credentials file, or make a long-lived token with\n"
+    "`claude setup-token` and set CLAUDE_CODE_OAUTH_TOKEN in the environment."
+)
 
 _SHAPES = (
     'Put {"api_key": "..."} into it, or the "claudeAiOauth" object that the claude program stores at login,\n'
@@ -30,13 +37,15 @@ _SHAPES = (
 class Credential:
     """An API key or an OAuth token; the kind matters, because the program behaves differently with each.
 
-    ``source`` says where it was found; ``refresh_token`` came with it and is as secret.
+    ``source`` says where it was found; ``refresh_token`` came with it and is as secret; ``expires`` is when
+    it ends, if that is known.
     """
 
     kind: Kind
     value: str = field(repr=False)
     source: str
     refresh_token: str = field(default="", repr=False)
+    expires: datetime | None = None
 
     def environment(self) -> dict[str, str]:
         """The variables that hand it to the program."""
@@ -45,6 +54,17 @@ class Credential:
     def secrets(self) -> tuple[str, ...]:
         """The values that must appear in no file and no message."""
         return tuple(value for value in (self.value, self.refresh_token) if value)
+
+    @property
+    def shown(self) -> str:
+        """Kind, place and end, for people; nothing of its value."""
+        kind = "an API key" if self.kind == "api_key" else "a login"
+        end = f", until {self.expires:{_TIME}}" if self.expires else ""
+        return f"{kind}, from {self.source}{end}"
+
+    def ends_within(self, seconds: float) -> bool:
+        """Whether it is known to end in that time."""
+        return self.expires is not None and self.expires <= datetime.now(UTC) + timedelta(seconds=seconds)
 
     def stand_in(self) -> Credential:
         """A worthless credential of the same kind, for where the real one must not be."""
@@ -72,6 +92,15 @@ def find_credential(
     return _from_file(token_path)
 
 
+def no_credential() -> UsageProblem:
+    """What is wrong where claude has nothing to log in with."""
+    return UsageProblem(
+        "agent: claude has no credential",
+        "Set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN (made by `claude setup-token`) in the\n"
+        "environment, or put the credential into the file that secrets_dir and token_file name.",
+    )
+
+
 def _from_file(path: Path) -> Credential | None:
     try:
         content = json.loads(path.read_bytes())
@@ -90,25 +119,25 @@ def _from_file(path: Path) -> Credential | None:
     token = _string(login, "accessToken")
     if not token:
         raise UsageProblem(f"{path} holds no credential", _SHAPES)
-    _refuse_expired(login.get("expiresAt"), path)
+    expires = _time(login.get("expiresAt"))
+    if expires and expires <= datetime.now(UTC):
+        raise UsageProblem(f"the login in {path} expired on {expires:{_TIME}}", RENEWAL)
     return Credential(
-        kind="oauth", value=token, source=str(path), refresh_token=_string(login, "refreshToken")
+        kind="oauth",
+        value=token,
+        source=str(path),
+        refresh_token=_string(login, "refreshToken"),
+        expires=expires,
     )
 
 
-def _refuse_expired(milliseconds: object, path: Path) -> None:
+def _time(milliseconds: object) -> datetime | None:
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
-        return
+        return None
     try:
-        end = datetime.fromtimestamp(milliseconds / 1000, UTC)
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
     except (ValueError, OverflowError, OSError):
-        return
-    if end <= datetime.now(UTC):
-        raise UsageProblem(
-            f"the login in {path} expired on {end:%Y-%m-%d at %H:%M} UTC",
-            "Log in again with claude and copy its credentials file, or make a long-lived token with\n"
-            "`claude setup-token` and set CLAUDE_CODE_OAUTH_TOKEN in the environment.",
-        )
+        return None
 
 
 def _string(content: Mapping[str, object], key: str) -> str:

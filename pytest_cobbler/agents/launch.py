@@ -6,6 +6,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult, Usage
@@ -130,10 +131,19 @@ def launch(
     )
 
 
-def try_out(sandbox: Sandbox, access: Access, argv: Sequence[str], remedy: str) -> None:
+def try_out(
+    sandbox: Sandbox,
+    access: Access,
+    argv: Sequence[str],
+    remedy: str,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Look for the program ``argv[0]`` and, if there are more words, run it with them, without network.
 
     Where ``access`` is by a proxy, see that one can be there; nobody is asked anything.
+
+    Args:
+        environment: what it will have when it is launched.
 
     Raises:
         CobblerError: it is not there or does not work.
@@ -144,6 +154,7 @@ def try_out(sandbox: Sandbox, access: Access, argv: Sequence[str], remedy: str) 
         name="preflight-agent",
         argv=("sh", "-c", _TRY, "sh", *argv),
         workdir="/",
+        environment=access.environment(environment),
         network=network,
         limits=_TRY_LIMITS,
     )

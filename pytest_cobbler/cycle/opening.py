@@ -20,6 +20,7 @@ from pytest_cobbler.cycle.interrupted import record_interrupted
 from pytest_cobbler.cycle.lines import SourceLines
 from pytest_cobbler.cycle.parts import (
     NESTED,
+    credential_of,
     make_agent,
     make_gate,
     make_sandbox,
@@ -27,8 +28,10 @@ from pytest_cobbler.cycle.parts import (
 )
 from pytest_cobbler.cycle.plan import Selection, select_tasks
 from pytest_cobbler.cycle.preflight import (
+    expiring,
     preflight_gate,
     preflight_programs,
+    preflight_room,
     preflight_work_dir,
     reserved_modules,
 )
@@ -67,32 +70,46 @@ INSTRUCTIONS = "CLAUDE.md"
 class Opened:
     """A run that may begin.
 
-    ``started``: its generation was made just now; ``recovered``: what a dead run left, put in order.
+    ``started``: its generation was made just now; ``recovered``: what a dead run left, put in order;
+    ``warnings``: what may end it early.
     """
 
     run: Run
     selection: Selection
     started: bool
     recovered: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
-def open_repository(config: Config) -> Repository:
+def open_repository(config: Config, work_dir: Path | None = None) -> Repository:
     """The repository of a configuration.
+
+    Args:
+        work_dir: instead of the configured one.
 
     Raises:
         UsageProblem: the configuration is not at its top, or nothing was ever committed.
     """
-    repository = Repository(config.root, config.work_dir)
+    repository = Repository(config.root, work_dir or config.work_dir)
     if repository.root.resolve() != config.root.resolve():
         raise UsageProblem(
             f"{config.path} is not at the top of its repository",
             f"Move it to {repository.root / config.path.name}",
         )
+    refuse_empty(repository)
+    return repository
+
+
+def refuse_empty(repository: Repository) -> None:
+    """See that something was committed.
+
+    Raises:
+        UsageProblem: nothing was.
+    """
     if repository.head_commit() is None and not repository.list_refs("refs/heads"):
         raise UsageProblem(
             f"{repository.root} has no commit yet", "Commit something: git add -A && git commit"
         )
-    return repository
 
 
 @contextlib.contextmanager
@@ -138,6 +155,10 @@ def open_run(
         sandbox = make_sandbox(config, repository, run_id)
         renews = bool(record and config.recording and record.resolve() == config.recording.resolve())
         own_agent = hooks.agent()
+        warnings = (
+            preflight_room(repository, config),
+            expiring(None if own_agent else credential_of(config), config),
+        )
         agent = own_agent or make_agent(config, run_id, renew_prompts=renews)
         order = order_of(config.recording) if config.recording and not own_agent else ()
         if record:
@@ -225,7 +246,13 @@ def open_run(
         run.finished.forget(run.open_tasks)
         run.look_around()
         run.turns.on_new_run = run.look_around
-        yield Opened(run=run, selection=selection, started=base is not None, recovered=tuple(recovered))
+        yield Opened(
+            run=run,
+            selection=selection,
+            started=base is not None,
+            recovered=tuple(recovered),
+            warnings=tuple(filter(None, warnings)),
+        )
 
 
 def look(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
+from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.agents.claude import ClaudeAgent
 from pytest_cobbler.agents.command import CommandAgent
-from pytest_cobbler.agents.credential import find_credential
+from pytest_cobbler.agents.credential import Credential, find_credential
 from pytest_cobbler.agents.replay import ReplayAgent
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
@@ -28,6 +31,9 @@ from pytest_cobbler.tracker.choose import open_tracker
 
 NESTED = "COBBLER_SESSION"
 """Set for every job: a run inside a run is refused."""
+
+STAND_IN = Credential(kind="api_key", value="", source="").stand_in()
+"""Worth nothing."""
 
 _IMAGES_TRIED = 5
 _OTHER_CREDENTIALS = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS")
@@ -78,6 +84,16 @@ def find_image(repository: Repository, language: Language) -> str | None:
     return None
 
 
+def make_engine(config: Config | None, root: Path) -> Sandbox:
+    """What would run the jobs on the repository at ``root``; it has no image, so none is run with it.
+
+    That is podman, unless the configuration says something else.
+    """
+    if config and config.sandbox == "none":
+        return HostSandbox(repository="", run_id="")
+    return PodmanSandbox("", repository="", run_id="", owner=job_owner(root))
+
+
 def make_tracker(config: Config, hooks: Hooks = NO_HOOKS) -> Tracker:
     """The tracker of a hook, else that of the repository.
 
@@ -87,24 +103,53 @@ def make_tracker(config: Config, hooks: Hooks = NO_HOOKS) -> Tracker:
     return hooks.tracker() or open_tracker(config.tracker, config.root, config.beads_dir)
 
 
-def make_agent(config: Config, run_id: str, *, renew_prompts: bool = False) -> Agent:
-    """The agent of the configuration; where it is proxied, its credential stays here.
+def credential_of(config: Config) -> Credential | None:
+    """What the configured agent logs in with; ``None``: there is nothing, or it needs nothing.
+
+    Raises:
+        UsageProblem: it cannot be used.
+    """
+    if config.agent == "replay":
+        return None
+    return find_credential(os.environ, config.token_path, config.lifted_credentials)
+
+
+def access_of(config: Config, credential: Credential | None) -> Access:
+    """How the configured agent reaches the API; where it is proxied, its credential stays here.
 
     Without a credential there is nothing to serve, without a sandbox nothing to keep it from.
+    """
+    given = config.container_environment.get("ANTHROPIC_BASE_URL")
+    return Access(
+        credential=credential,
+        base_url=given or os.environ.get("ANTHROPIC_BASE_URL"),
+        proxied=config.agent_network == "proxy" and config.sandbox == "podman" and credential is not None,
+    )
+
+
+def make_agent(
+    config: Config,
+    run_id: str,
+    *,
+    renew_prompts: bool = False,
+    stand_in: bool = False,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Agent:
+    """The agent of the configuration.
 
     Args:
         renew_prompts: a replay takes the prompts of today over into its recording.
+        stand_in: it has a worthless credential, so that all but a run can be tried where there is none.
+        environment: more variables.
     """
     if config.agent == "replay":
         assert config.recording is not None
         prompts = "accept" if renew_prompts else config.recording_prompts
         return ReplayAgent(config.recording, root=config.root, prompts=prompts)
-    credential = find_credential(os.environ, config.token_path, config.lifted_credentials)
-    environment = {**config.container_environment, NESTED: run_id}
-    base_url = environment.get("ANTHROPIC_BASE_URL") or os.environ.get("ANTHROPIC_BASE_URL")
-    proxied = config.agent_network == "proxy" and config.sandbox == "podman" and credential is not None
-    handed = [name for name in _OTHER_CREDENTIALS if name in environment]
-    if proxied and handed:
+    access = access_of(config, STAND_IN if stand_in else credential_of(config))
+    variables = {**config.container_environment, **environment, NESTED: run_id}
+    handed = [name for name in _OTHER_CREDENTIALS if name in variables]
+    if access.proxied and handed:
         raise UsageProblem(
             f"podman_args: {handed[0]} would be handed to the agent, and the proxy passes nothing of it on",
             "Take it out and set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN; or set agent_network: open.",
@@ -113,18 +158,18 @@ def make_agent(config: Config, run_id: str, *, renew_prompts: bool = False) -> A
         assert config.agent_command is not None
         return CommandAgent(
             config.agent_command,
-            environment=environment,
-            credential=credential if proxied else None,
-            base_url=base_url if proxied else None,
-            proxied=proxied,
+            environment=variables,
+            credential=access.credential if access.proxied else None,
+            base_url=access.base_url if access.proxied else None,
+            proxied=access.proxied,
         )
     return ClaudeAgent(
         config.claude_args,
         model=config.model,
-        credential=credential,
-        base_url=base_url,
-        proxied=proxied,
-        environment=environment,
+        credential=access.credential,
+        base_url=access.base_url,
+        proxied=access.proxied,
+        environment=variables,
     )
 
 

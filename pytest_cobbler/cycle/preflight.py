@@ -1,4 +1,4 @@
-"""What is tried out in the sandbox before anything is spent."""
+"""What is tried out before anything is spent, by a run and by ``--cobbler-doctor``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from pytest_cobbler.agents.credential import Credential
+from pytest_cobbler.config import Config
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.gate import Gate
 from pytest_cobbler.languages import Language
@@ -16,6 +18,13 @@ from pytest_cobbler.sandbox.base import Capability, Job, Limits, Mount, Sandbox
 
 _LOOKS = 'for program; do command -v -- "$program" >/dev/null || { echo "$program"; exit 1; }; done'
 _PATIENCE = Limits(wall=120)
+
+NEEDED_ROOM = 50_000_000
+SCARCE_ROOM = 1_000_000_000
+"""Bytes of a disk below which a run does not begin, and below which it is said."""
+
+SOON = 3600.0
+"""Seconds from now, at least, for which a credential should last."""
 
 
 def preflight_work_dir(repository: Repository, sandbox: Sandbox) -> None:
@@ -33,6 +42,7 @@ def preflight_work_dir(repository: Repository, sandbox: Sandbox) -> None:
     with tempfile.TemporaryDirectory(prefix="probe-", dir=repository.work_dir) as name:
         if sandbox.owner:
             os.chown(name, *sandbox.owner)
+        owner = sandbox.owner[0] if sandbox.owner else os.geteuid()
         completed = sandbox.run(
             Job(
                 name="preflight-worktree",
@@ -42,12 +52,59 @@ def preflight_work_dir(repository: Repository, sandbox: Sandbox) -> None:
                 limits=Limits(wall=120),
             )
         )
+        written = Path(name, "file").stat().st_uid if completed.ok else owner
+    if written != owner:
+        raise UsageProblem(
+            f"what jobs write belongs to uid {written} on this machine, not to {owner}",
+            "Let podman map users as usual: take out of podman_args, and of the file that CONTAINERS_CONF\n"
+            "names, what changes users (--user, --userns).",
+        )
     if not completed.ok:
+        is_full = not os.statvfs(repository.work_dir).f_bavail
+        closed = "that the image does not close to others (it does so with /root)"
+        lacks = "that has room" if is_full else closed
         raise UsageProblem(
             f"jobs cannot work in {repository.work_dir}, where worktrees lie",
-            "Set work_dir to a directory that the image does not close to others (it does so with /root).",
+            f"Set work_dir to a directory {lacks}.",
             completed.stderr,
         )
+
+
+def preflight_room(repository: Repository, config: Config, *others: Path) -> str:
+    """See that the disks have room for worktrees, for what is kept of a run, and in ``others``.
+
+    Returns:
+        a warning where little is left.
+
+    Raises:
+        UsageProblem: hardly anything is.
+    """
+    scarce = []
+    for directory in (repository.work_dir, config.cobbler_dir, *others):
+        there = next(path for path in (directory, *directory.parents) if path.exists())
+        facts = os.statvfs(there)
+        room = facts.f_bavail * facts.f_frsize
+        if room < NEEDED_ROOM or (facts.f_files and not facts.f_favail):
+            left = "no more files" if room >= NEEDED_ROOM else _megabytes(room)
+            raise UsageProblem(
+                f"there is hardly room left for {directory}: {left}",
+                "Make some, or set work_dir or cobbler_dir to where there is room.",
+            )
+        if room < SCARCE_ROOM:
+            scarce.append(f"{_megabytes(room)} left for {directory}")
+    return ", ".join(scarce)
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 1_000_000:.0f} MB"
+
+
+def expiring(credential: Credential | None, config: Config) -> str:
+    """A warning where a credential may end before a run does."""
+    soon = max(config.task_timeout or 0.0, SOON)
+    if credential is None or not credential.ends_within(soon):
+        return ""
+    return f"{credential.shown}: a run may take longer"
 
 
 def preflight_gate(gate: Gate, language: Language) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Container
 from datetime import datetime, timedelta
 
 STAMP = "%Y-%m-%d-%H-%M-%S"
+ATTEMPTS = "refs/cobbler/attempts/"
 
 _TASK_ID = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?![.]))*")
 
@@ -33,7 +34,7 @@ def task_branch(generation: str, task_id: str) -> str:
 
 def attempts_prefix(generation: str, task_id: str | None = None) -> str:
     """The refs of kept attempts, of one task or all; ends with ``/``."""
-    return f"refs/cobbler/attempts/{generation}/" + (f"{task_id}/" if task_id else "")
+    return f"{ATTEMPTS}{generation}/" + (f"{task_id}/" if task_id else "")
 
 
 def attempt_ref(generation: str, task_id: str, number: int) -> str:

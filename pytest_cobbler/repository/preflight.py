@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +25,7 @@ def check_repository(repository: Repository, owner: tuple[int, int] | None) -> N
     """
     _check_task_branches(repository)
     _check_complete(repository)
+    _check_writable(repository)
     if owner:
         _check_readable(repository, owner)
 
@@ -42,6 +46,22 @@ def _check_complete(repository: Repository) -> None:
                 f"the repository is a partial clone: not all of its objects are in {store}",
                 "Work in a clone that was made without --filter.",
             )
+
+
+def _check_writable(repository: Repository) -> None:
+    own = repository.common_dir
+    for directory in (own, own / "objects", own / "refs"):
+        try:
+            with tempfile.TemporaryFile(dir=directory):  # has no name, so nothing is left whatever happens
+                pass
+        except OSError as error:
+            mend = {
+                errno.EACCES: f"Give yourself the right to: chmod -R u+rwX {shlex.quote(str(own))}",
+                errno.EROFS: "Mount the file system that it is on writable.",
+            }.get(error.errno or 0, "")
+            raise RepositoryError(
+                f"the repository cannot be written: {directory}: {error.strerror}", mend
+            ) from error
 
 
 def _check_readable(repository: Repository, owner: tuple[int, int]) -> None:

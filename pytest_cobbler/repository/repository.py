@@ -17,7 +17,7 @@ from pathlib import Path
 import git as gitpython
 import platformdirs
 
-from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.errors import CobblerError, RepositoryError
 from pytest_cobbler.process import Completion, host_environment, run
 from pytest_cobbler.repository.git import TIMEOUT, Git, init_bare
 from pytest_cobbler.sandbox.base import Mount
@@ -31,6 +31,7 @@ OLDEST_GIT = (2, 38)
 STALE = 5.0
 """Seconds for which a lock file of git on one of our refs must have been the same to be a dead process's."""
 
+_INSTALL_GIT = "Install git 2.38 or newer."
 _READ_AT_ONCE = 500
 _USER_CONFIGURATION = re.compile(r"GIT_CONFIG_\w+|XDG_CONFIG_HOME")
 
@@ -87,7 +88,7 @@ class Repository:
             self.common_dir = Path(found.common_dir).resolve()
         self._work_dir = work_dir
         self.refs = Git(self.common_dir)
-        _check_version()
+        check_git()
         self.object_format = self.refs.text("rev-parse", "--show-object-format")
         """``sha1`` or ``sha256``."""
 
@@ -395,13 +396,18 @@ def _first_said(part: str, configured: Mapping[str, str]) -> str:
     return next((value for value in said if value), "")
 
 
-def _check_version() -> None:
-    said = _git_version()
+@cache
+def check_git() -> str:
+    """What git says its version is.
+
+    Raises:
+        RepositoryError: there is no git, or it is too old.
+    """
+    try:
+        said = run(["git", "version"], env=host_environment(LC_ALL="C"), timeout=TIMEOUT).text.strip()
+    except CobblerError as error:
+        raise RepositoryError("git is not on PATH", _INSTALL_GIT) from error
     found = re.search(r"(\d+)\.(\d+)", said)
     if not found or (int(found[1]), int(found[2])) < OLDEST_GIT:
-        raise RepositoryError(f"{said} is too old", "Install git 2.38 or newer.")
-
-
-@cache
-def _git_version() -> str:
-    return run(["git", "version"], env=host_environment(LC_ALL="C"), timeout=TIMEOUT).text.strip()
+        raise RepositoryError(f"{said} is too old", _INSTALL_GIT)
+    return said

@@ -142,8 +142,24 @@ class Sandbox(Protocol):
         """uid and gid, on the host, of what jobs write; ``None``: the caller's own."""
         ...
 
+    @property
+    def storage(self) -> Path | None:
+        """The directory of this machine that images and containers lie in, if there is one."""
+        ...
+
+    def check_engine(self) -> str:
+        """Prove that what runs the jobs is there and works; runs none.
+
+        Returns:
+            what it is, and as whom it works.
+
+        Raises:
+            SandboxError: with the cause and the remedy.
+        """
+        ...
+
     def preflight(self) -> None:
-        """Prove that a job can run.
+        """Prove that a job can run, and git in it.
 
         Raises:
             SandboxError: with the cause and the remedy.
@@ -158,6 +174,10 @@ class Sandbox(Protocol):
         """
         ...
 
+    def left(self) -> list[str]:
+        """The names of what other runs on this repository have running or left behind."""
+        ...
+
     def sweep(self) -> list[str]:
-        """End what dead runs on this repository left behind; the names of what was found."""
+        """End what :meth:`left` tells, all of it taken for dead; the names of what was found."""
         ...

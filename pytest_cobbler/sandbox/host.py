@@ -72,10 +72,20 @@ class HostSandbox:
     def owner(self) -> tuple[int, int] | None:
         return None
 
-    def preflight(self) -> None:
+    @property
+    def storage(self) -> Path | None:
+        return None
+
+    def check_engine(self) -> str:
         missing = [name for name in ("sh", "git") if shutil.which(name) is None]
         if missing:
-            raise SandboxError(f"jobs need {' and '.join(missing)} on this machine")
+            raise SandboxError(
+                f"jobs need {' and '.join(missing)} on this machine", f"Install {' and '.join(missing)}."
+            )
+        return self.description
+
+    def preflight(self) -> None:
+        self.check_engine()
 
     def run(self, job: Job, cancellation: Cancellation | None = None) -> Completed:
         if cancellation is not None and cancellation.requested:
@@ -108,15 +118,19 @@ class HostSandbox:
                 raise SandboxError(error.cause, "Install it, or run jobs in an image that has it.") from error
         return _completed(completion, errors)
 
-    def sweep(self) -> list[str]:
+    def left(self) -> list[str]:
         repository = f"{_VARIABLE}={self._repository}/"
         marks = {mark for _, mark in _marked() if mark.startswith(repository)}
-        dead = sorted(mark for mark in marks if not mark.startswith(f"{repository}{self._run_id}/"))
+        others = sorted(mark for mark in marks if not mark.startswith(f"{repository}{self._run_id}/"))
+        return [mark.removeprefix(f"{_VARIABLE}=") for mark in others]
+
+    def sweep(self) -> list[str]:
+        dead = self.left()
         for mark in dead:
-            _end_marked(mark)
+            _end_marked(f"{_VARIABLE}={mark}")
         for directory in _left_behind(f"cobbler-{self._repository}-", self._directories):
             _remove(directory)
-        return [mark.removeprefix(f"{_VARIABLE}=") for mark in dead]
+        return dead
 
 
 def _environment(job: Job, home: Path, mark: str) -> dict[str, str]:

@@ -187,8 +187,26 @@ class PodmanSandbox:
     def owner(self) -> tuple[int, int] | None:
         return self._owner
 
-    def preflight(self) -> None:
+    @property
+    def storage(self) -> Path | None:
+        try:
+            said = self._podman("info", "--format={{.Store.GraphRoot}}")
+        except CobblerError:  # there is no podman
+            return None
+        path = Path(said.text.strip())
+        return path if said.ok and path.is_absolute() and not self._is_remote else None
+
+    def check_engine(self) -> str:
         self._version = self._checked_version()
+        whose = (
+            "rootless: jobs run as you"
+            if self._owner is None
+            else f"root's: jobs run as uid {self._owner[0]}"
+        )
+        return f"podman {self._version}, {whose}"
+
+    def preflight(self) -> None:
+        self.check_engine()
         job = Job(name="preflight", argv=("git", "--version"), workdir="/", limits=Limits(wall=120))
         completed = self.run(job)
         if not completed.ok:
@@ -221,7 +239,7 @@ class PodmanSandbox:
             stderr=errors.text,
         )
 
-    def sweep(self) -> list[str]:
+    def left(self) -> list[str]:
         listed = self._podman(
             "ps",
             "--all",
@@ -231,7 +249,10 @@ class PodmanSandbox:
         if not listed.ok:
             raise SandboxError("podman cannot list its containers", evidence=listed.errors)
         containers = [line.split() for line in listed.text.splitlines()]
-        dead = [words[0] for words in containers if words and words[1:] != [self._run_id]]
+        return [words[0] for words in containers if words and words[1:] != [self._run_id]]
+
+    def sweep(self) -> list[str]:
+        dead = self.left()
         if dead:
             self._remove(dead)
         return dead
@@ -322,7 +343,8 @@ class PodmanSandbox:
             asked = self._told
         except CobblerError as error:
             raise SandboxError(
-                error.cause, "Install podman, or do without any protection by `sandbox: none`."
+                error.cause,
+                "Install it: apt-get install podman; or do without any protection: sandbox: none",
             ) from error
         version = asked.text.partition(" ")[0].strip()
         numbers = re.match(r"(\d+)\.(\d+)", version)

@@ -5,13 +5,11 @@ The main thread alone touches pytest and the terminal, and waits for nothing but
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import queue
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -373,27 +371,6 @@ class Loop:
             parts.append(f"{key.partition('::')[2]} {now - began:.0f}s{' ' + step[:40] if step else ''}")
         waiting = len(self._plan.waiting())
         self._status.show(f"cobbler: {len(parts)} running ({'; '.join(parts)}), {waiting} waiting")
-
-
-@contextlib.contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """While nothing is running yet, let TERM and HUP end the session as an interrupt does: with exit 2."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handler(number: int, frame: object) -> None:
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        for number, old in before.items():
-            if old is not signal.SIG_IGN:
-                signal.signal(number, handler)
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
 
 
 def _restore(number: signal.Signals, handler: Any) -> None:

@@ -18,9 +18,15 @@ from pytest_cobbler.cycle.plan import LEFT_OUT, Selection
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.hooks import project_hooks
-from pytest_cobbler.invocation import configuration_path, overrides, record_directory, refuse_idle_options
+from pytest_cobbler.invocation import (
+    configuration_path,
+    ended_by_signals,
+    overrides,
+    record_directory,
+    refuse_idle_options,
+)
 from pytest_cobbler.repository.generations import Generation
-from pytest_cobbler.session.loop import NOT_ASKED, Events, Loop, ended_by_signals
+from pytest_cobbler.session.loop import NOT_ASKED, Events, Loop
 from pytest_cobbler.session.nodes import (
     STATE,
     AgentItem,

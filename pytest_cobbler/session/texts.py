@@ -33,6 +33,7 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
         keeps = " (agent_network: proxy keeps it here)" if config.sandbox == "podman" else ""
         lines.append(f"credential: handed to the agent, which can read it{keeps}")
     lines += [f"given away: {what}" for what in config.given_away]
+    lines += [f"warning: {what}" for what in opened.warnings]
     lines += turned_off
     lines += _recovered(opened)
     return lines + _not_taken(opened.selection)

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pytest_cobbler.errors import CobblerError, TrackerError
-from pytest_cobbler.process import Completion, host_environment, run
+from pytest_cobbler.process import Cancellation, Completion, host_environment, run
 from pytest_cobbler.tracker.base import ACTOR, METADATA, AlreadyClaimed, Claim, NewTask, Task, check_batch
 from pytest_cobbler.tracker.directory import ISSUES, bd_owns, is_hollow
 from pytest_cobbler.tracker.ids import issue_prefix
@@ -49,16 +49,25 @@ class BdTracker:
         prefix: of the ids of a new store; the name of ``root`` by default.
         program: ``bd``, or the path of one.
         timeout: seconds that one call may take. bd itself would wait for a locked store without limit.
+        cancellation: ends a call early.
     """
 
     def __init__(
-        self, root: Path, beads_dir: Path, *, prefix: str = "", program: str = "bd", timeout: float = 60.0
+        self,
+        root: Path,
+        beads_dir: Path,
+        *,
+        prefix: str = "",
+        program: str = "bd",
+        timeout: float = 60.0,
+        cancellation: Cancellation | None = None,
     ) -> None:
         self._root = root
         self._beads_dir = beads_dir.absolute()
         self._prefix = issue_prefix(prefix or root.resolve().name)
         self._program = program
         self._timeout = timeout
+        self._cancellation = cancellation
         self._known_version: tuple[int, ...] | None = None
         self._known_ids: set[str] = set()
 
@@ -265,9 +274,17 @@ class BdTracker:
 
     def _run(self, words: Sequence[str], *, env: dict[str, str], cwd: Path) -> Completion:
         try:
-            done = run([self._program, *words], env=env, cwd=cwd, timeout=self._timeout)
+            done = run(
+                [self._program, *words],
+                env=env,
+                cwd=cwd,
+                timeout=self._timeout,
+                cancellation=self._cancellation,
+            )
         except CobblerError as error:
             raise TrackerError(f"the tracker is bd, but it cannot be run: {error.cause}", INSTALL) from error
+        if done.end == "cancelled":
+            raise TrackerError(f"bd {words[0]} was stopped")
         if done.end != "exited":
             raise TrackerError(
                 f"bd {words[0]} did not answer within {self._timeout:g} s and was ended",

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Literal
 
 from pytest_cobbler.errors import TrackerError
+from pytest_cobbler.process import Cancellation
 from pytest_cobbler.tracker.base import Tracker
 from pytest_cobbler.tracker.bd import INSTALL, BdTracker
 from pytest_cobbler.tracker.directory import bd_owns
 from pytest_cobbler.tracker.embedded import EmbeddedTracker
 
-__all__ = ["Kind", "open_tracker"]
+__all__ = ["Kind", "open_scratch", "open_tracker"]
 
 Kind = Literal["auto", "bd", "embedded"]
 
 
-def open_tracker(kind: Kind, root: Path, beads_dir: Path, prefix: str = "") -> Tracker:
+def open_tracker(
+    kind: Kind, root: Path, beads_dir: Path, prefix: str = "", cancellation: Cancellation | None = None
+) -> Tracker:
     """The tracker of the repository whose main checkout is ``root``.
 
     Changes nothing: a store that does not exist yet is made by the first ``create``.
@@ -25,17 +28,32 @@ def open_tracker(kind: Kind, root: Path, beads_dir: Path, prefix: str = "") -> T
     Args:
         kind: ``auto`` takes what ``beads_dir`` holds already, and the embedded store where it holds nothing.
         prefix: of the ids in a new store; the name of ``root`` by default.
+        cancellation: ends a call of bd early.
 
     Raises:
         TrackerError: the store is bd's and ``bd`` is not installed, or is not the one asked for.
     """
     sign = bd_owns(beads_dir)
-    if kind == "bd" or (kind == "auto" and sign):
+    if _takes_bd(kind, beads_dir):
         if shutil.which("bd") is None:
             reason = f"{beads_dir} belongs to bd ({sign} shows it)" if sign else "`tracker: bd` is configured"
             raise TrackerError(f"{reason}, but there is no bd on PATH", INSTALL)
-        return BdTracker(root, beads_dir, prefix=prefix)
+        return BdTracker(root, beads_dir, prefix=prefix, cancellation=cancellation)
     tracker = EmbeddedTracker(root, beads_dir, prefix=prefix)
     if sign:
         tracker.tasks()  # refuses, and says why
     return tracker
+
+
+def open_scratch(kind: Kind, beads_dir: Path, scratch: Path, cancellation: Cancellation) -> Tracker:
+    """A store in the directory ``scratch``, of the kind that :func:`open_tracker` takes for ``beads_dir``.
+
+    Raises:
+        TrackerError: ``bd`` is not installed.
+    """
+    own: Kind = "bd" if _takes_bd(kind, beads_dir) else "embedded"
+    return open_tracker(own, scratch, scratch / ".beads", "scratch", cancellation)
+
+
+def _takes_bd(kind: Kind, beads_dir: Path) -> bool:
+    return kind == "bd" or (kind == "auto" and bool(bd_owns(beads_dir)))

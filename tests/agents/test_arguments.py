@@ -18,10 +18,14 @@ class Recorder:
 
     description = "nothing is run"
     capabilities: frozenset[Capability] = frozenset()
+    storage: Path | None = None
 
     def __init__(self, owner: tuple[int, int] | None = (1000, 1000)) -> None:
         self.owner = owner
         self.jobs: list[Job] = []
+
+    def check_engine(self) -> str:
+        return self.description
 
     def preflight(self) -> None:
         pass
@@ -29,6 +33,9 @@ class Recorder:
     def run(self, job: Job, cancellation: Cancellation | None = None) -> Completed:
         self.jobs.append(job)
         return Completed(status=0, cause="exited", seconds=0.0, stderr="")
+
+    def left(self) -> list[str]:
+        return []
 
     def sweep(self) -> list[str]:
         return []
