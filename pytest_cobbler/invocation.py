@@ -21,10 +21,10 @@ _MEANT_FOR = {
     "--cobbler-jobs": _SESSIONS,
     "--cobbler-max-issues": _SESSIONS,
     "--cobbler-record": _SESSIONS,
-    "--cobbler-format": ("list", "switch", "stats"),
+    "--cobbler-format": ("list", "switch", "stats", "doctor"),
     "--cobbler-force": ("stop",),
     "--cobbler-resolve": ("stop",),
-    "--cobbler-live": (),
+    "--cobbler-live": ("doctor",),
 }
 """Options that change what others do, and the actions that they change."""
 
@@ -66,7 +66,7 @@ def refuse_idle_options(config: pytest.Config, action: str) -> None:
     given = {str(argument).partition("=")[0] for argument in config.invocation_params.args}
     for option, actions in _MEANT_FOR.items():
         if option in given and action not in actions:
-            whom = " and ".join(f"--cobbler-{name}" for name in actions) or "tests that use cobbler_runner"
+            whom = " and ".join(f"--cobbler-{name}" for name in actions)
             raise UsageProblem(f"{option} does not go with --cobbler-{action}", f"It is for {whom}.")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from pytest_cobbler.testing.project import Project
     from pytest_cobbler.testing.runner import Runner
 
-ACTIONS = ("init", "start", "generate", "resume", "stop", "reset", "list", "switch", "stats", "demo")
+ACTIONS = (
+    *("init", "start", "generate", "resume", "stop", "reset"),
+    *("list", "switch", "stats", "doctor", "demo"),
+)
 """What ``--cobbler-ACTION`` does; one at a time."""
 
 SESSIONS = (["generate"], ["resume"])
@@ -90,6 +94,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Count lines of code, words of specification, attempts, time, tokens and money.",
     )
     group.addoption(
+        "--cobbler-doctor",
+        action="store_true",
+        help="Prove by doing that all that a run needs is there; say what mends what is not.",
+    )
+    group.addoption(
         "--cobbler-demo",
         action="store_true",
         help="Run a whole cycle on a sample project with recorded agents: no key, podman or bd needed.",
@@ -101,7 +110,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--cobbler-format",
         choices=("table", "json"),
-        help="How --cobbler-list and --cobbler-stats print: a table (the default), or JSON.",
+        help="How --cobbler-list, -stats and -doctor print: a table (the default), or JSON.",
     )
     group.addoption(
         "--cobbler-record",
@@ -112,7 +121,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cobbler-max-issues", type=int, metavar="N", help="Most tasks per measure and per cycle."
     )
     group.addoption(
-        "--cobbler-live", action="store_true", help="Let the fixture cobbler_runner spend money on an agent."
+        "--cobbler-live",
+        action="store_true",
+        help="Let --cobbler-doctor and the fixture cobbler_runner spend money on an agent.",
     )
 
 
@@ -129,6 +140,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     actions = chosen_actions(early_config.known_args_namespace)
     if actions == ["demo"]:
         early_config.known_args_namespace.noconftest = True  # it has nothing to do with the current directory
+    elif actions == ["doctor"] and shutil.which("git") is None:
+        early_config.known_args_namespace.noconftest = True  # nobody can tell whose it is
+        os.environ["GIT_PYTHON_REFRESH"] = "quiet"  # else GitPython cannot be imported
     elif actions and shutil.which("git") is None:
         raise pytest.UsageError("git is not on PATH\nInstall git 2.38 or newer.")
     elif actions:

@@ -147,7 +147,7 @@ def test_a_wrong_option_is_named_as_the_option_it_is(cobbler_project: Project) -
     result.stderr.fnmatch_lines(["ERROR: *--cobbler-jobs*"])
 
 
-@pytest.mark.parametrize("action", ["generate", "resume", "start", "list", "demo"])
+@pytest.mark.parametrize("action", ["generate", "resume", "start", "list", "doctor", "demo"])
 @pytest.mark.parametrize(
     ("option", "meant"),
     [
@@ -155,10 +155,10 @@ def test_a_wrong_option_is_named_as_the_option_it_is(cobbler_project: Project) -
         ("--cobbler-jobs=1", {"generate", "resume"}),
         ("--cobbler-max-issues=1", {"generate", "resume"}),
         ("--cobbler-record=recording", {"generate", "resume"}),
-        ("--cobbler-format=json", {"list"}),
+        ("--cobbler-format=json", {"list", "doctor"}),
         ("--cobbler-force", set()),
         ("--cobbler-resolve=hand", set()),
-        ("--cobbler-live", set()),
+        ("--cobbler-live", {"doctor"}),
     ],
 )
 def test_an_option_that_means_nothing_for_an_action_is_refused(

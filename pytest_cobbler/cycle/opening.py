@@ -155,11 +155,9 @@ def open_run(
         sandbox = make_sandbox(config, repository, run_id)
         renews = bool(record and config.recording and record.resolve() == config.recording.resolve())
         own_agent = hooks.agent()
-        warnings = (
-            preflight_room(repository, config),
-            expiring(None if own_agent else credential_of(config), config),
-        )
         agent = own_agent or make_agent(config, run_id, renew_prompts=renews)
+        credential = credential_of(config) if agent.secrets and not own_agent else None
+        warnings = preflight_room(repository, config), expiring(credential, config)
         order = order_of(config.recording) if config.recording and not own_agent else ()
         if record:
             check_place(record, generation.name if generation else None, plays=renews)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,34 @@ def test_a_partial_clone(user: UserRepository, tmp_path: Path) -> None:
     clone = user.clone(tmp_path / "clone", "--filter=blob:none")
     with pytest.raises(RepositoryError, match="partial clone"):
         check_repository(clone.open(), None)
+
+
+@pytest.fixture
+def read_only(user: UserRepository) -> Iterator[UserRepository]:
+    """Its git directory cannot be written, whoever asks."""
+    git_dir = str(user.path / ".git")
+    if os.geteuid() != 0:
+        subprocess.run(["chmod", "-R", "a-w", git_dir], check=True)
+        yield user
+        subprocess.run(["chmod", "-R", "u+w", git_dir], check=True)
+        return
+    mounted = subprocess.run(["mount", "--bind", git_dir, git_dir], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"needs the right to mount: {mounted.stderr.decode()}")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", git_dir], check=True)
+        yield user
+    finally:
+        subprocess.run(["umount", "--lazy", git_dir], check=True)
+
+
+def test_a_git_directory_that_cannot_be_written(read_only: UserRepository) -> None:
+    with pytest.raises(RepositoryError, match="the repository cannot be written: ") as caught:
+        check_repository(read_only.open(), None)
+    assert caught.value.remedy in (
+        "Mount the file system that it is on writable.",
+        f"Give yourself the right to: chmod -R u+rwX {read_only.path}/.git",
+    )
 
 
 class TestObjectsThatJobsCannotRead:

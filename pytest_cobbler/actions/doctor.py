@@ -1,0 +1,111 @@
+"""``--cobbler-doctor``: what a run needs, proved by doing; a table, or JSON (docs/doctor.md)."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.agents.transcript import Scrubber
+from pytest_cobbler.config import Config, load
+from pytest_cobbler.config.faults import escaped
+from pytest_cobbler.cycle.doctor import Doctor
+from pytest_cobbler.cycle.examination import Finding, examine
+from pytest_cobbler.hooks import project_hooks
+from pytest_cobbler.invocation import configuration_path, ended_by_signals, wants_json
+
+VERSION = 1
+"""Of the JSON; a key that changes its meaning or goes away makes it another."""
+
+_STATUS = 9
+_NAME = 13
+_TIME = 7
+"""Widths of the columns."""
+
+_INDENT = " " * (_STATUS + 2 + _NAME + 2 + _TIME + 2)
+
+
+def run(config: pytest.Config) -> int:
+    """Carry out every check that can be; 0 if none has failed, 1 if one has, 2 if it was interrupted."""
+    began = time.monotonic()
+    as_table = not wants_json(config)
+    findings: list[Finding] = []
+
+    def settings() -> Config:
+        return load(configuration_path(config, "--cobbler-doctor"))
+
+    with Doctor(
+        config.invocation_params.dir,
+        settings,
+        lambda found: project_hooks(config, found),
+        live=bool(config.getoption("cobbler_live")),
+    ) as doctor:
+
+        def take(finding: Finding) -> None:
+            findings.append(finding)
+            if as_table:
+                _say("\n".join(_lines(finding, Scrubber(doctor.secrets).text)))
+
+        try:
+            with ended_by_signals():
+                examine(doctor.checks(), take)
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted\n")
+            return pytest.ExitCode.INTERRUPTED
+        scrub = Scrubber(doctor.secrets).text
+    seconds = time.monotonic() - began
+    _say(
+        _summary(findings, seconds) if as_table else json.dumps(_as_json(findings, seconds, scrub), indent=2)
+    )
+    return pytest.ExitCode.TESTS_FAILED if _has_failed(findings) else pytest.ExitCode.OK
+
+
+def _has_failed(findings: Sequence[Finding]) -> bool:
+    return any(finding.status == "failed" for finding in findings)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _lines(finding: Finding, scrub: Callable[[str], str]) -> list[str]:
+    """What, how it went, how long it took and what was seen; below it what mends it, and the evidence."""
+    status = finding.status.upper() if finding.status == "failed" else finding.status
+    seconds = "" if finding.seconds is None else f"{finding.seconds:.2f} s"
+    first = f"{status:{_STATUS}}  {finding.name:{_NAME}}  {seconds:>{_TIME}}  {scrub(finding.text)}"
+    below = [*finding.remedy.splitlines(), *(f"  {line}" for line in finding.evidence.splitlines())]
+    return [escaped(first.rstrip()), *(_INDENT + escaped(scrub(line)) for line in below if line.strip())]
+
+
+def _summary(findings: Sequence[Finding], seconds: float) -> str:
+    counted = [
+        f"{count} {status}"
+        for status in ("ok", "warning", "off", "failed", "not tried")
+        if (count := sum(finding.status == status for finding in findings))
+    ]
+    return f"{', '.join(counted)} in {seconds:.1f} s"
+
+
+def _as_json(findings: Sequence[Finding], seconds: float, scrub: Callable[[str], str]) -> dict[str, Any]:
+    """What docs/doctor.md describes."""
+    return {
+        "version": VERSION,
+        "ok": not _has_failed(findings),
+        "seconds": round(seconds, 2),
+        "checks": [
+            {
+                "name": finding.name,
+                "status": finding.status,
+                "text": scrub(finding.text),
+                "remedy": scrub(finding.remedy),
+                "evidence": scrub(finding.evidence),
+                "seconds": None if finding.seconds is None else round(finding.seconds, 2),
+            }
+            for finding in findings
+        ],
+    }

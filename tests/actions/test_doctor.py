@@ -1,0 +1,264 @@
+"""``--cobbler-doctor``: every check, what it says where it fails, and that what it says mends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.cycle.doctor import Doctor
+from pytest_cobbler.sandbox.podman import podman_environment
+from pytest_cobbler.testing.project import Project, RunResult
+from tests.images import busybox_image, claude_volume, minimal_image
+from tests.parts import need
+from tests.scripted_api import API_KEY, ScriptedApi, text, turn
+from tests.session.builders import seed, task
+
+__all__ = ["busybox_image", "claude_volume", "minimal_image"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
+LOGIN = "sk-ant-oat01-scripted-Zm9vYmFyYmF6cXV4"
+
+Checks = Mapping[str, dict[str, Any]]
+
+
+def doctor(project: Project, *options: str, env: Mapping[str, str] | None = None, ret: int = 1) -> Checks:
+    """What each check says, by name."""
+    result = project.run("--cobbler-doctor", "--cobbler-format=json", *options, env=env)
+    assert (result.ret, result.errlines) == (ret, []), result.stdout.str()
+    found = json.loads("\n".join(result.outlines))
+    assert found["ok"] == (ret == 0)
+    return {check["name"]: check for check in found["checks"]}
+
+
+def statuses(checks: Checks) -> dict[str, str]:
+    return {name: check["status"] for name, check in checks.items() if check["status"] != "ok"}
+
+
+def everything(project: Project) -> dict[str, tuple[int, bytes]]:
+    """Owner and content of every file around the project, but for what pytest and its runs keep."""
+    mine = {".pytest_cache", *(f"run-{number}" for number in range(20))}
+    paths = [path for path in project.directory.rglob("*") if mine.isdisjoint(path.parts)]
+    return {str(p): (p.lstat().st_uid, p.read_bytes() if p.is_file() else b"") for p in paths}
+
+
+NOT_HERE = {"limits": "off", "network": "off", "lifeline": "off", "live": "off"}
+"""Without a sandbox, and without being asked for."""
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The one directory on PATH: sh and git are in it."""
+    directory = tmp_path / "programs"
+    directory.mkdir()
+    for name in ("sh", "git", "chmod", "rm", "cp", "cat", "python3"):
+        (directory / name).symlink_to(shutil.which(name) or "")
+    monkeypatch.setenv("PATH", str(directory))
+    return directory
+
+
+class TestWhereAllIsWell:
+    def test_every_check_is_a_line_with_its_time(self, cobbler_project: Project) -> None:
+        before = everything(cobbler_project)
+        result = cobbler_project.run("--cobbler-doctor")
+        assert result.ret == 0
+        line = re.compile(r"(ok|warning|off) +(\w+) +(\d+\.\d\d s )? +\S.*")
+        found = [line.fullmatch(one) for one in result.outlines[:-1]]
+        assert None not in found, result.stdout.str()
+        assert {match[2]: match[1] for match in found if match and match[1] != "ok"} == NOT_HERE
+        assert all(bool(match[3]) == (match[1] != "off") for match in found if match)
+        assert re.fullmatch(r"14 ok, 4 off in \d+\.\d s", result.outlines[-1])
+        assert everything(cobbler_project) == before
+
+    def test_what_it_says(self, cobbler_project: Project) -> None:
+        seed(cobbler_project, task("p-a"))
+        said = {name: check["text"] for name, check in doctor(cobbler_project, ret=0).items()}
+        assert said["git"].startswith("git version ")
+        assert said["configuration"] == str(cobbler_project.path / "configuration.yaml")
+        assert said["identity"] == "Test <test@example.invalid>"
+        assert said["generation"].startswith("none is active; the next one starts from main (")
+        assert "can do whatever" in said["sandbox"]
+        assert said["gate"] == "true; true: the programs are there"
+        assert said["tracker"].endswith("issues.jsonl: 1 open; a scratch store keeps what it is told")
+
+    def test_with_podman_bd_claude_and_one_real_turn(
+        self, cobbler_project: Project, minimal_image: str, claude_volume: tuple[str, str]
+    ) -> None:
+        need("bd")
+        cobbler_project.configure(
+            sandbox="podman",
+            podman_image=minimal_image,
+            podman_args=list(claude_volume),
+            agent="claude",
+            agent_command=None,
+            tracker="bd",
+        )
+        before = everything(cobbler_project)
+        with ScriptedApi() as api:
+            api.script("only tests that you can be reached", [turn(text("ready"))])
+            env = {"ANTHROPIC_API_KEY": API_KEY, "ANTHROPIC_BASE_URL": api.url}
+            found = doctor(cobbler_project, "--cobbler-live", env=env, ret=0)
+            assert not api.failures
+        assert set(statuses(found)) <= {"limits"}
+        assert found["credential"]["text"] == "an API key, from ANTHROPIC_API_KEY in the environment"
+        assert found["network"]["text"] == "closed: nothing can be reached but what serves the API"
+        assert re.match(r"agent: claude answered in .* s, 0\.0\d+ USD", found["live"]["text"])
+        assert found["tracker"]["text"].startswith("bd ")
+        assert API_KEY not in json.dumps(found)
+        assert everything(cobbler_project) == before
+        assert containers_of(cobbler_project) == []
+
+    def test_a_recording_needs_neither_key_nor_network(self, cobbler_project: Project) -> None:
+        recording = cobbler_project.path / "recording"
+        assert cobbler_project.run("--cobbler-generate", f"--cobbler-record={recording}").ret in (0, 1)
+        cobbler_project.configure(
+            agent="replay", agent_command=None, recording="recording", generation_branch=None
+        )
+        found = doctor(cobbler_project, "--cobbler-live", ret=0)
+        assert statuses(found) == NOT_HERE | {"credential": "off"}
+
+    def test_an_agent_and_a_tracker_of_hooks(self, cobbler_project: Project) -> None:
+        cobbler_project.write({"conftest.py": HOOKS})
+        found = doctor(cobbler_project, ret=0)
+        assert statuses(found) == NOT_HERE | {"credential": "off"}
+        assert found["agent"]["text"] == "an agent of mine: starts"
+        assert found["tracker"]["text"] == "a tracker of mine: 0 open (of a hook; it was only read)"
+
+
+HOOKS = """
+import types
+
+class Agent:
+    description, secrets, proxied = "an agent of mine", (), False
+    def preflight(self, sandbox): sandbox.preflight()
+    def run(self, request, sandbox, cancellation): raise AssertionError
+
+class Tracker:
+    description = "a tracker of mine"
+    def tasks(self): return []
+    def comments(self): return {}
+    def prepare(self, *_): raise AssertionError
+    create = claim = release = reopen = comment = close = prepare
+
+def pytest_cobbler_agent(settings): return Agent()
+def pytest_cobbler_tracker(settings): return Tracker()
+"""
+
+
+def containers_of(project: Project) -> list[str]:
+    """Containers of anybody's run on the project; its name is in theirs."""
+    from pytest_cobbler.repository.repository import Repository
+
+    key = Repository(project.path, project.directory / "work").key.rpartition("-")[2]
+    done = subprocess.run(
+        ["podman", "ps", "--all", "--format={{.Names}}"], env=podman_environment(), capture_output=True
+    )
+    return [name for name in done.stdout.decode().split() if key in name]
+
+
+class TestSurroundings:
+    def test_outside_of_git_and_without_a_configuration(self, cobbler_project: Project) -> None:
+        shutil.rmtree(cobbler_project.path / ".git")
+        (cobbler_project.path / "configuration.yaml").unlink()
+        found = doctor(cobbler_project)
+        assert found["configuration"]["remedy"].startswith("Have one written: pytest --cobbler-init")
+        assert found["repository"]["text"].endswith("is not in a git repository")
+        assert found["git"]["status"] == "ok"
+        assert found["tracker"]["text"] == "needs configuration, repository"
+
+    def test_a_configuration_is_written_by_what_it_says(self, cobbler_project: Project, alone: Path) -> None:
+        (cobbler_project.path / "configuration.yaml").unlink()
+        remedy = doctor(cobbler_project)["configuration"]["remedy"]
+        command = re.search(r"pytest (--cobbler-\w+)", remedy)
+        assert command and cobbler_project.run(command[1]).ret == 0
+        assert "podman_image: required" in doctor(cobbler_project)["configuration"]["text"]
+
+    def test_every_fault_of_a_configuration(self, cobbler_project: Project) -> None:
+        cobbler_project.write({"configuration.yaml": "podmn_image: x\njobs: many\nsandbox: none\n"})
+        result = cobbler_project.run("--cobbler-doctor")
+        assert result.ret == 1
+        result.stdout.fnmatch_lines(
+            [
+                "FAILED     configuration   ?.?? s  configuration.yaml: 2 errors",
+                "                                   configuration.yaml:1: podmn_image: unknown key; *",
+                '                                   configuration.yaml:2: jobs: "many" is not allowed; *',
+                "ok         identity *",
+                "not tried  credential              needs configuration",
+                "* 1 failed, * not tried in * s",
+            ]
+        )
+
+    def test_without_git(self, cobbler_project: Project, alone: Path) -> None:
+        (alone / "git").unlink()
+        found = doctor(cobbler_project)
+        assert found["git"]["text"] == "git is not on PATH"
+        assert found["git"]["remedy"] == "Install git 2.38 or newer."
+        assert found["configuration"]["status"] == "ok"
+        assert found["repository"]["text"] == "needs git"
+
+    def test_one_action_at_a_time(self, cobbler_project: Project) -> None:
+        assert cobbler_project.run("--cobbler-doctor", "--cobbler-start").ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_bd_that_hangs_is_ended_by_an_interrupt(cobbler_project: Project, tmp_path: Path) -> None:
+    cobbler_project.configure(tracker="bd")
+    before = everything(cobbler_project)
+    running = cobbler_project.start("--cobbler-doctor", env=hanging("bd", tmp_path))
+    running.wait_until(lambda: (tmp_path / "hangs").exists() and "landing" in running.output)
+    running.send_signal(signal.SIGINT)
+    result = running.wait()
+    assert (result.ret, result.errlines) == (pytest.ExitCode.INTERRUPTED, ["interrupted"])
+    assert everything(cobbler_project) == before
+    assert_dead(tmp_path)
+
+
+def hanging(program: str, directory: Path) -> dict[str, str]:
+    """An environment with a program that never ends."""
+    script = directory / "bin" / program
+    script.parent.mkdir()
+    script.write_text(f"#!/bin/sh\necho $$ >{directory}/hangs\nexec sleep 300\n")
+    script.chmod(0o755)
+    return {"PATH": f"{script.parent}:{os.environ['PATH']}"}
+
+
+def assert_dead(directory: Path) -> None:
+    assert not Path("/proc", (directory / "hangs").read_text().strip()).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_podman_that_hangs_is_ended_by_a_signal(
+    cobbler_project: Project, tmp_path: Path, number: signal.Signals
+) -> None:
+    cobbler_project.configure(sandbox="podman", podman_image="image")
+    before = everything(cobbler_project)
+    running = cobbler_project.start("--cobbler-doctor", env=hanging("podman", tmp_path))
+    running.wait_until(lambda: (tmp_path / "hangs").exists())
+    running.send_signal(number)
+    result = running.wait()
+    assert (result.ret, result.errlines) == (pytest.ExitCode.INTERRUPTED, ["interrupted"])
+    assert result.outlines[-1].startswith("ok         credential")
+    assert everything(cobbler_project) == before
+    assert_dead(tmp_path)
+
+
+class TestPage:
+    PAGE = PAGE.read_text("utf-8") if PAGE.exists() else ""
+
+    def test_it_explains_every_line(self, tmp_path: Path) -> None:
+        checks = Doctor(tmp_path, lambda: pytest.fail(), lambda _: pytest.fail(), live=False).checks()
+        rows = re.findall(r"^\| `(\w+)` \|", self.PAGE.partition("## JSON")[0], re.MULTILINE)
+        assert rows == [check.name for check in checks]
+
+    def test_it_describes_every_key_of_the_json(self, cobbler_project: Project) -> None:
+        result: RunResult = cobbler_project.run("--cobbler-doctor", "--cobbler-format=json")
+        found = json.loads("\n".join(result.outlines))
+        keys = {*found, *(f"checks[].{key}" for check in found["checks"] for key in check)}
+        assert set(re.findall(r"^\| `(\S+)` \|", self.PAGE.partition("## JSON")[2], re.MULTILINE)) == keys

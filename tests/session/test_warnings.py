@@ -1,0 +1,57 @@
+"""What may end a run early is said before it begins, or it does not begin."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.config import load
+from pytest_cobbler.cycle import preflight
+from pytest_cobbler.cycle.preflight import preflight_room
+from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.testing.project import Project
+from tests.parts import need
+
+
+@pytest.mark.parametrize(("minutes", "named"), [(50, True), (90, False)])
+def test_a_login_that_may_end_within_the_run_is_named_in_the_header(
+    cobbler_project: Project, minutes: float, named: bool
+) -> None:
+    cobbler_project.configure(agent="claude", agent_command=None, cycles=0)
+    end = int((time.time() + 60 * minutes) * 1000)
+    login = {"claudeAiOauth": {"accessToken": "sk-ant-oat01-none", "expiresAt": end}}
+    cobbler_project.write({".secrets/claude.json": json.dumps(login)})
+    path = f"{need('claude').parent}:{os.environ['PATH']}"
+    result = cobbler_project.run("--cobbler-generate", env={"PATH": path})
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    warnings = [line for line in result.outlines if line.startswith("warning: ")]
+    assert bool(warnings) == named
+    assert all(line.endswith("a run may take longer") for line in warnings)
+    assert "sk-ant-oat01-none" not in result.stdout.str()
+
+
+class TestRoom:
+    @staticmethod
+    def room(project: Project) -> str:
+        repository = Repository(project.path, project.directory / "work")
+        return preflight_room(repository, load(project.path / "configuration.yaml"))
+
+    def test_enough(self, cobbler_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(preflight, "SCARCE_ROOM", 1)
+        assert self.room(cobbler_project) == ""
+
+    def test_little_is_a_warning(self, cobbler_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(preflight, "SCARCE_ROOM", 1 << 60)
+        assert f" MB left for {cobbler_project.path}/.cobbler" in self.room(cobbler_project)
+
+    def test_hardly_any_is_an_error(self, cobbler_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(preflight, "NEEDED_ROOM", 1 << 60)
+        with pytest.raises(UsageProblem, match="there is hardly room left for ") as caught:
+            self.room(cobbler_project)
+        assert "set work_dir" in caught.value.remedy
+        assert not Path(cobbler_project.directory / "work").exists()
