@@ -53,23 +53,20 @@ class Cancellation:
     """Ends every process that was started with it; thread-safe and for good."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._requested = False
         self._wakers: set[int] = set()
         self._lock = threading.RLock()  # a signal handler cancels in the thread that may hold it
 
     @property
     def requested(self) -> bool:
-        return self._event.is_set()
+        return self._requested
 
     def cancel(self) -> None:
+        self._requested = True  # no Event: to set one in the midst of setting it hangs
         with self._lock:
-            self._event.set()
             for waker in self._wakers:
                 with contextlib.suppress(BlockingIOError):
                     os.write(waker, b"x")
-
-    def wait(self, timeout: float) -> bool:
-        return self._event.wait(timeout)
 
     @contextlib.contextmanager
     def _waking(self, waker: int) -> Iterator[None]:

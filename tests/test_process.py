@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import signal
 import sys
 import threading
 import time
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_cobbler import process
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import TAIL, Cancellation, LineSplitter, host_environment, run
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 ENVIRONMENT = host_environment()
 
@@ -29,6 +35,32 @@ def is_alive(number: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{number}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def was_interrupted_at(step: int) -> bool:
+    """Cancel, and at a step of that once more, as a handler does; False: it has not that many steps."""
+    cancellation = Cancellation()
+    steps = itertools.count(1)
+    interrupted = []
+
+    def trace(frame: FrameType, event: str, argument: object) -> TraceFunction | None:
+        if next(steps) == step:
+            sys.settrace(None)
+            interrupted.append(event)
+            cancellation.cancel()
+            return None
+        return trace
+
+    def cancel() -> None:
+        sys.settrace(trace)
+        cancellation.cancel()
+        sys.settrace(None)
+
+    thread = threading.Thread(target=cancel, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive(), f"hangs when it is interrupted at its step {step}"
+    return bool(interrupted)
 
 
 class TestCompletion:
@@ -184,6 +216,12 @@ class TestEnds:
         completion = run(["sleep", "60"], env=ENVIRONMENT, cancellation=cancellation)
         assert completion.end == "cancelled"
         assert completion.seconds < 30
+
+    def test_a_signal_may_cancel_wherever_the_same_thread_is_in_cancelling(self) -> None:
+        steps = 1
+        while was_interrupted_at(steps):
+            steps += 1
+        assert steps > 3
 
     def test_one_cancellation_ends_many(self) -> None:
         cancellation = Cancellation()
