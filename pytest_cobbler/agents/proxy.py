@@ -183,7 +183,9 @@ class ApiProxy:
                 )
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 why = getattr(error, "strerror", None) or type(error).__name__
-                raise _Refused(502, "api_error", f"{url.host} cannot be reached: {why}") from None
+                is_there = isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError)
+                said = "broke off before it answered" if is_there else f"cannot be reached: {why}"
+                raise _Refused(502, "api_error", f"{url.host} {said}") from None
 
     def _target(self, request: web.BaseRequest) -> str:
         """Path and query to ask for, the very ones of the request line."""

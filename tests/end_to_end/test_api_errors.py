@@ -25,12 +25,21 @@ FAILURES: Mapping[str, tuple[Turn, str]] = {
     "page of a gateway": (raw("<html>busy</html>"), "agent: API error"),
     "refusal": (turn(text("No."), stop_reason="refusal"), "agent: the model refused: "),
     "nothing said": (turn(), "agent: the last message is empty"),
+    "out of tokens": (
+        always(turn(text("And then, and then"), stop_reason="max_tokens")),
+        "agent: API error: Claude's response exceeded the ",
+    ),
+    "always cut off": (
+        always(turn(text("lost " * 30), cut=4)),
+        "agent: API error 502: pytest-cobbler's proxy: 127.0.0.1 broke off",
+    ),
     "too long": (error(400, "prompt is too long: 250000 tokens > 200000 maximum"), "agent: "),
 }
 """What the API always answers; how the failure's first line begins."""
 
 
 def test_failures(project: Project, api: ScriptedApi) -> None:
+    project.configure(max_issues=len(FAILURES))
     seed(project, *(task(f"p-{place}", title=title) for place, title in enumerate(FAILURES)))
     for title, (answer, _) in FAILURES.items():
         api.script(f"<title>\n{title}", [always(answer)])
