@@ -43,6 +43,7 @@ class Runner:
     def __init__(self, project: Project) -> None:
         self.project = project
         self.remote = project.directory / "remote.git"
+        self.reaches_remote = True
         self._origin = project.path
         self._jobs = 0
 
@@ -53,6 +54,8 @@ class Runner:
         self.project.path = self._origin
         self.project.git("clone", "--quiet", f"file://{self.remote}", str(clone))
         self.project.path = clone
+        if not self.reaches_remote:
+            self.project.git("remote", "set-url", "origin", f"file://{self.remote}.gone")
 
     def shell(self, script: str, *options: str) -> int:
         programs = Path(sys.executable).parent
@@ -178,3 +181,42 @@ def test_jobs_without_a_task_are_green(runner: Runner) -> None:
     runner.project.agent.measure(cycle=1).writes_tasks([])
     assert runner.job() == pytest.ExitCode.OK
     assert runner.job() == pytest.ExitCode.OK
+
+
+def saved(runner: Runner) -> list[str]:
+    """What the forge has beside the base, by object and name."""
+    refs = subprocess.run(
+        ["git", "for-each-ref", "--format=%(objectname) %(refname)"],
+        cwd=runner.remote,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    return [ref for ref in refs if not ref.endswith(" refs/heads/main")]
+
+
+def test_the_first_job_of_a_repository_has_nothing_to_restore_and_goes_on(runner: Runner) -> None:
+    assert saved(runner) == []
+    assert runner.job() == pytest.ExitCode.TESTS_FAILED  # of the gate, on one of two tasks
+    assert [commit.title for commit in runner.project.landed()] == ["Good"]
+    kinds = {"/".join(ref.split(" ")[1].split("/")[:3]) for ref in saved(runner)}
+    generation = runner.project.generation
+    assert kinds == {
+        f"refs/heads/{generation}",
+        f"refs/tags/{generation}-start",
+        "refs/cobbler/tracker",
+        "refs/cobbler/attempts",
+    }
+
+
+def test_a_job_that_cannot_restore_is_red_and_takes_nothing_away(runner: Runner) -> None:
+    runner.job()
+    before = saved(runner)
+    runner.reaches_remote = False
+    assert runner.job() != pytest.ExitCode.OK
+    assert runner.project.generation is None, "it began nothing of its own"
+    assert saved(runner) == before
+
+    runner.reaches_remote = True
+    assert runner.job() == pytest.ExitCode.OK
+    assert [commit.title for commit in runner.project.landed()] == ["Good", "Slow"]
