@@ -43,7 +43,7 @@ class Runner:
     def __init__(self, project: Project) -> None:
         self.project = project
         self.remote = project.directory / "remote.git"
-        self.reaches_remote = True
+        self.can_fetch = True
         self._origin = project.path
         self._jobs = 0
 
@@ -54,7 +54,8 @@ class Runner:
         self.project.path = self._origin
         self.project.git("clone", "--quiet", f"file://{self.remote}", str(clone))
         self.project.path = clone
-        if not self.reaches_remote:
+        if not self.can_fetch:
+            self.project.git("remote", "set-url", "--push", "origin", f"file://{self.remote}")
             self.project.git("remote", "set-url", "origin", f"file://{self.remote}.gone")
 
     def shell(self, script: str, *options: str) -> int:
@@ -212,11 +213,11 @@ def test_the_first_job_of_a_repository_has_nothing_to_restore_and_goes_on(runner
 def test_a_job_that_cannot_restore_is_red_and_takes_nothing_away(runner: Runner) -> None:
     runner.job()
     before = saved(runner)
-    runner.reaches_remote = False
+    runner.can_fetch = False
     assert runner.job() != pytest.ExitCode.OK
     assert runner.project.generation is None, "it began nothing of its own"
     assert saved(runner) == before
 
-    runner.reaches_remote = True
+    runner.can_fetch = True
     assert runner.job() == pytest.ExitCode.OK
     assert [commit.title for commit in runner.project.landed()] == ["Good", "Slow"]
