@@ -70,8 +70,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--cobbler-resolve",
-        choices=("hand",),
-        help="Where --cobbler-stop finds conflicts; hand: prepare a directory in which you resolve them.",
+        choices=("agent", "hand"),
+        help="Where --cobbler-stop finds conflicts: make a task for an agent, or a directory for you.",
     )
     group.addoption(
         "--cobbler-reset",

@@ -11,7 +11,7 @@ from pytest_cobbler.config import Config, load
 from pytest_cobbler.cycle.hooks import Hooks
 from pytest_cobbler.cycle.opening import open_repository
 from pytest_cobbler.cycle.parts import make_tracker
-from pytest_cobbler.cycle.stopping import Stopped, stop
+from pytest_cobbler.cycle.stopping import Resolve, Stopped, stop
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path
 from pytest_cobbler.repository.lock import run_lock
@@ -30,11 +30,11 @@ def run(config: pytest.Config) -> int:
         settings,
         project_hooks(config, settings),
         force=config.getoption("cobbler_force"),
-        by_hand=config.getoption("cobbler_resolve") == "hand",
+        resolve=config.getoption("cobbler_resolve"),
     )
 
 
-def carry_out(settings: Config, hooks: Hooks, *, force: bool, by_hand: bool) -> int:
+def carry_out(settings: Config, hooks: Hooks, *, force: bool, resolve: Resolve | None) -> int:
     """The same, as the options say."""
     repository = open_repository(settings)
     tracker = make_tracker(settings, hooks)
@@ -42,7 +42,7 @@ def carry_out(settings: Config, hooks: Hooks, *, force: bool, by_hand: bool) -> 
     with run_lock(repository.common_dir, "pytest --cobbler-stop", ours):
         lane = TrackerLane(tracker)
         try:
-            done = stop(settings, repository, lane, hooks, force=force, by_hand=by_hand, say=_say)
+            done = stop(settings, repository, lane, hooks, force=force, resolve=resolve, say=_say)
         except NotMerged as error:
             _say(str(error))
             return int(pytest.ExitCode.TESTS_FAILED)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
+from pytest_cobbler.cycle.joining import end_joins, joins_base
 from pytest_cobbler.cycle.leavings import leavings_of
 from pytest_cobbler.cycle.recovery import recover, remove_stale_locks
 from pytest_cobbler.cycle.run import Finished, finished_tasks
@@ -91,6 +92,7 @@ def _abandon(
         tag_generation(repository, generation, "abandoned", tip)
         merged = landed_tasks(repository, f"{generation.first}..{base}") if base else {}
         reopened = _reopen(lane, [task for task in landed if task not in merged], generation)
+    end_joins(lane, generation, f"{generation.name} was abandoned")
     remove_tree(repository.work_dir / "gate" / generation.name)
     delete_generation(repository, generation, tip)
     resolution = Resolution(repository, generation)
@@ -107,7 +109,8 @@ def _abandon(
 
 def _reopen(lane: TrackerLane, landed: Sequence[str], generation: Generation) -> tuple[str, ...]:
     """What landed only there is to be done again."""
-    closed = {task.id for task in lane.tasks().result() if task.status == "closed"}
+    tasks = lane.tasks().result()
+    closed = {task.id for task in tasks if task.status == "closed" and not joins_base(task)}
     done = tuple(task_id for task_id in landed if task_id in closed)
     for task_id in done:
         lane.reopen(task_id, f"open again: {generation.name}, where it had landed, was abandoned").result()

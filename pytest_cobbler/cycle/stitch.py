@@ -13,11 +13,12 @@ from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.agents.recording import place_of_task
 from pytest_cobbler.cycle.attempt import Attempt, Start, run_attempt, scrubbed
 from pytest_cobbler.cycle.evidence import informative
+from pytest_cobbler.cycle.joining import joins_base
 from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
 from pytest_cobbler.cycle.prompts import Feedback
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.turns import Point
-from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.errors import CobblerError, RepositoryError
 from pytest_cobbler.gate import GateResult
 from pytest_cobbler.report.journal import timestamp
 from pytest_cobbler.repository import names, trailers
@@ -67,6 +68,8 @@ class Stitching:
         self._has_slot = True
         self._place = str(place_of_task(task.title))
         self._steps: deque[str] = deque(maxlen=STEPS_SHOWN)
+        self._base = ""
+        """The commit of the base that the task is to merge, if that is the task."""
 
     def __call__(self) -> Outcome:
         """The outcome, of which nothing is left to do but to report it."""
@@ -166,7 +169,9 @@ class Stitching:
             return replace(make_start(), surroundings=run.surroundings)
 
     def _first_start(self) -> Start:
-        """The tip; or the work that an earlier run kept, merged with the tip."""
+        """The tip; merged with what an earlier run kept, or with the base if that is the task."""
+        if joins_base(self._task):
+            return self._start_with_base()
         tip = self._run.tip()
         kept = kept_attempts(self._run.repository, self._run.generation.name, self._task.id)
         if kept and kept[-1].cause in CONTINUED:
@@ -179,15 +184,30 @@ class Stitching:
         feedback = self._feedback(attempt.cause, attempt.error, attempt.evidence, attempt.paths)
         if attempt.commit:
             return self._start_from(attempt.commit, feedback)
-        tip = self._run.tip()
         afresh = replace(feedback, continues=False)
+        if self._base:
+            return self._start_with_base(afresh)
+        tip = self._run.tip()
         return Start(parent=tip, tree=self._run.repository.tree_of(tip), feedback=afresh)
 
-    def _start_from(self, commit: str, feedback: Feedback) -> Start:
-        """Earlier work merged with the tip of this moment, conflict markers and all."""
+    def _start_with_base(self, feedback: Feedback | None = None) -> Start:
+        """The base of this moment, merged with the tip."""
+        base = self._run.generation.base
+        commit = self._run.repository.read_ref(names.branch_ref(base))
+        if commit is None:
+            raise RepositoryError(f"there is no branch {base} to merge")
+        self._base = commit
+        return self._start_from(commit, feedback)
+
+    def _start_from(self, commit: str, feedback: Feedback | None) -> Start:
+        """Earlier work, or the base, merged with the tip of this moment, conflict markers and all."""
         repository = self._run.repository
         merged = merge(repository, self._run.tip(), commit)
-        if merged.conflicts:
+        parent = merged.tip
+        if self._base:  # what an agent changes, and is refused for, is what differs from the merge
+            parents, message = [merged.tip, self._base], "The merge that is to be resolved\n"
+            parent = repository.commit(merged.tree, parents, message, self._run.identity)
+        if merged.conflicts and feedback:
             theirs = self._titles_between(commit, merged)
             feedback = replace(feedback, files=merged.conflicts, theirs=theirs)
             if feedback.kind != "conflict":
@@ -195,7 +215,7 @@ class Stitching:
                 feedback = replace(feedback, kind="conflict", summary=said)
         # Not only of this merge: the work may have begun with markers and never cleared them.
         marked = {*merged.conflicts, *marked_files(repository.objects, merged.tip, merged.tree)}
-        return Start(parent=merged.tip, tree=merged.tree, marked=tuple(sorted(marked)), feedback=feedback)
+        return Start(parent=parent, tree=merged.tree, marked=tuple(sorted(marked)), feedback=feedback)
 
     def _titles_between(self, commit: str, merged: Merge) -> tuple[str, ...]:
         landed = trailers.landed_tasks(self._run.repository, f"{commit}^..{merged.tip}")
@@ -275,7 +295,9 @@ class Stitching:
                 return Landing(merged=merged, gate=result, cause=cause, gate_seconds=gate_seconds)
             message = self._message(attempt, merged)
             with run.turns.passing(point):
-                commit = land(run.repository, run.generation.ref, merged, message, run.identity)
+                commit = land(
+                    run.repository, run.generation.ref, merged, message, run.identity, base=self._base
+                )
             if commit:
                 run.finished.add(Landed(commit=commit, task=task.id, title=task.title, run=run.claim.run))
                 run.journal.write("land", task=task.id, commit=commit)
@@ -287,7 +309,9 @@ class Stitching:
         repository = self._run.repository
         if merged.tree == repository.tree_of(attempt.commit):
             return ()
-        return check_change(repository.objects, merged.tip, merged.tree, self._run.policy())[1]
+        # What the base has may be anything: it is trusted.
+        before = merge(repository, merged.tip, f"{attempt.commit}^").tree if self._base else merged.tip
+        return check_change(repository.objects, before, merged.tree, self._run.policy())[1]
 
     def _message(self, attempt: Attempt, merged: Merge) -> str:
         usage = self._record.usage

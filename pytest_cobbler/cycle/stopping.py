@@ -11,10 +11,12 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Literal
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.evidence import informative
 from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
+from pytest_cobbler.cycle.joining import end_joins, joins_base, propose_join
 from pytest_cobbler.cycle.leavings import Leavings, leavings_of
 from pytest_cobbler.cycle.parts import make_gate
 from pytest_cobbler.cycle.preflight import preflight_gate, preflight_programs, preflight_work_dir
@@ -42,6 +44,8 @@ from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.resolving import Resolution
 from pytest_cobbler.repository.worktrees import GateCheckout, remove_tree
 from pytest_cobbler.tracker.lane import TrackerLane
+
+Resolve = Literal["hand", "agent"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +75,7 @@ def stop(
     hooks: Hooks = NO_HOOKS,
     *,
     force: bool = False,
-    by_hand: bool = False,
+    resolve: Resolve | None = None,
     say: Callable[[str], object] = lambda text: None,
 ) -> Stopped | None:
     """Merge the generation into its base, tag both, delete its branch; ``None``: none is active.
@@ -80,7 +84,8 @@ def stop(
 
     Args:
         force: also with tasks that are still open.
-        by_hand: where there are conflicts, prepare a worktree in which somebody can resolve them.
+        resolve: what to do about conflicts: prepare a worktree in which somebody can resolve them by hand, or
+            have a task for an agent.
         say: told what takes long.
 
     Raises:
@@ -109,11 +114,12 @@ def stop(
             raise _still_open(generation, left)
         if generation.reset and not landed:
             raise _nothing_landed(generation)
-        base = _Merging(leavings, base, tip, hooks, say).run(by_hand=by_hand)
+        base = _Merging(leavings, base, tip, hooks, say).run(resolve)
     merge = merged_at(repository, base, tip)
     tagged = tag_merged(config, repository, generation, tip, merge)
     remove_tree(repository.work_dir / "gate" / generation.name)
     Resolution(repository, generation).remove()
+    end_joins(lane, generation, f"merged in {merge}")
     cleaned = remove_untracked(repository, config.cleanup_dirs)
     delete_generation(repository, generation, tip)
     return Stopped(
@@ -166,7 +172,7 @@ class _Merging:
         self._is_checked_out = self._ref in self._repository.checked_out()
         self._resolution = Resolution(self._repository, self._generation)
 
-    def run(self, *, by_hand: bool) -> str:
+    def run(self, resolve: Resolve | None) -> str:
         """Move the base; its new commit."""
         config, repository = self._leavings.config, self._repository
         tracker = PurePosixPath(config.beads_dir.relative_to(config.root))
@@ -174,7 +180,7 @@ class _Merging:
         other = resolved or self._tip
         merged = merge_into_base(repository, self._base, other, tracker)
         if merged.conflicts:
-            raise self._conflicting(merged, resolved, by_hand=by_hand)
+            raise self._conflicting(merged, resolved, resolve)
         following = Following(repository, self._base, merged.tree)
         self._check_checkout(following)
         if resolved or merged.tree != repository.tree_of(self._tip) or not self._is_gated():
@@ -251,14 +257,21 @@ class _Merging:
         if not self._repository.move_ref(self._ref, commit, self._base, reason):
             raise RepositoryError(f"{self._generation.base} was moved just now", "Run the command again.")
 
-    def _conflicting(self, merged: Merge, resolved: str | None, *, by_hand: bool) -> NotMerged:
+    def _conflicting(self, merged: Merge, resolved: str | None, resolve: Resolve | None) -> NotMerged:
         name, base = self._generation.name, self._generation.base
         count = len(merged.conflicts)
         cause = f"not merged: {name} and {base} conflict in {'1 file' if count == 1 else f'{count} files'}"
         files = [f"  {path}" for path in merged.conflicts]
         if resolved:
             ways = [f"{base} has moved since. Merge it there: git -C {self._resolution.path} merge {base}"]
-        elif by_hand:
+        elif resolve == "agent":
+            leavings = self._leavings
+            task = propose_join(leavings.config, leavings.tracker, self._generation, merged.conflicts)
+            ways = [
+                f"{task} is the task to do so: pytest --cobbler-resume configuration.yaml::stitch::{task}",
+                "Then: pytest --cobbler-stop",
+            ]
+        elif resolve == "hand":
             self._resolution.begin(self._base, self._tip)
             ways = [
                 f"The merge is begun in {self._resolution.path}",
@@ -266,6 +279,7 @@ class _Merging:
             ]
         else:
             ways = [
+                "Have an agent resolve them: pytest --cobbler-stop --cobbler-resolve agent",
                 "Resolve them by hand: pytest --cobbler-stop --cobbler-resolve hand",
                 "Or abandon the generation: pytest --cobbler-reset",
             ]
@@ -289,6 +303,7 @@ def _open_tasks(lane: TrackerLane, repository: Repository, generation: Generatio
         task.id: task.title
         for task in lane.tasks().result()
         if task.status != "closed"
+        and not joins_base(task)
         and (
             generation.name in task.labels
             or task.id in tried

@@ -56,9 +56,15 @@ def _readable(messages: bytes) -> str:
     return "\n".join(found)
 
 
-def land(repository: Repository, ref: str, merged: Merge, message: str, identity: Identity) -> str | None:
-    """Commit the merged tree on top of its tip and move ``ref`` there; ``None``: the tip moved meanwhile."""
-    commit = repository.commit(merged.tree, [merged.tip], message, identity)
+def land(
+    repository: Repository, ref: str, merged: Merge, message: str, identity: Identity, *, base: str = ""
+) -> str | None:
+    """Commit the merged tree on top of its tip and move ``ref`` there; ``None``: the tip moved meanwhile.
+
+    Args:
+        base: a commit of the base that is merged with it.
+    """
+    commit = repository.commit(merged.tree, [merged.tip, *([base] if base else [])], message, identity)
     reason = f"cobbler: land {message.partition(chr(10))[0]}"
     return commit if repository.move_ref(ref, commit, merged.tip, reason) else None
 

@@ -145,8 +145,9 @@ class _State:
         """From the generation's first commit to its tip, oldest first."""
         assert self.generation is not None
         form = f"%H%x00%P%x00%T%x00%(trailers:key={trailers.TASK},valueonly,separator=%x01)%x00%s"
+        commits = f"{self.generation.start}..{self.generation.ref}"
         words = self.repository.refs.run(
-            "log", "-z", "--reverse", f"--format={form}", f"{self.generation.start}..{self.generation.ref}"
+            "log", "-z", "--reverse", "--first-parent", f"--format={form}", commits
         ).text.split("\0")[:-1]
         rows = [words[at : at + 5] for at in range(0, len(words), 5)]
         return [
@@ -225,7 +226,7 @@ def _branch_is_a_line(state: _State) -> Iterator[str]:
     assert state.generation is not None
     tip = state.generation.start
     for commit in state.commits:
-        if commit.parents != (tip,):
+        if commit.parents[:1] != (tip,) or (len(commit.parents) > 1 and not commit.tasks):
             yield f"{_of(commit)} has the parents {' '.join(commit.parents)}, not the tip before it, {tip}"
         tip = commit.id
 

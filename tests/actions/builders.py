@@ -13,6 +13,7 @@ import pytest
 from pytest_cobbler.actions.stop import carry_out
 from pytest_cobbler.config import load
 from pytest_cobbler.cycle.hooks import NO_HOOKS
+from pytest_cobbler.cycle.stopping import Resolve
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.repository.generations import Changes, create_generation
 from pytest_cobbler.repository.repository import Identity, Repository
@@ -61,7 +62,7 @@ def commit_on(project: Project, branch: str, files: Mapping[str, str | None], me
     return commit
 
 
-def stop(project: Project, *, force: bool = False, by_hand: bool = False) -> pytest.RunResult:
+def stop(project: Project, *, force: bool = False, resolve: Resolve | None = None) -> pytest.RunResult:
     """What ``pytest --cobbler-stop`` does and says, in this process: many times as quick."""
     said = io.StringIO()
     errors = ""
@@ -70,7 +71,7 @@ def stop(project: Project, *, force: bool = False, by_hand: bool = False) -> pyt
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         try:
             settings = load(project.path / "configuration.yaml")
-            ret = carry_out(settings, NO_HOOKS, force=force, by_hand=by_hand)
+            ret = carry_out(settings, NO_HOOKS, force=force, resolve=resolve)
         except CobblerError as error:
             ret, errors = int(pytest.ExitCode.USAGE_ERROR), f"ERROR: {error}"
     return pytest.RunResult(ret, said.getvalue().splitlines(), errors.splitlines(), 0.0)

@@ -285,6 +285,7 @@ def test_conflicts_are_listed_and_nothing_is_changed(project: Project) -> None:
             f"not merged: {name} and main conflict in 2 files; nothing was changed",
             "  README.md",
             "  a.txt",
+            "*--cobbler-stop --cobbler-resolve agent",
             "*--cobbler-stop --cobbler-resolve hand",
             "*--cobbler-reset",
             "*CONFLICT (add/add): Merge conflict in a.txt",
@@ -304,7 +305,7 @@ def in_conflict(project: Project) -> str:
     name = generation(project, {"a.txt": "theirs\n", "b.txt": "b\n"})
     project.write({"a.txt": "mine\n"})
     project.commit("Meanwhile")
-    assert stop(project, by_hand=True).ret == pytest.ExitCode.TESTS_FAILED
+    assert stop(project, resolve="hand").ret == pytest.ExitCode.TESTS_FAILED
     return name
 
 
@@ -383,7 +384,7 @@ def test_a_merge_that_is_given_up_can_be_begun_again(project: Project) -> None:
     in_conflict(project)
     place = resolution(project)
     project.git("-C", str(place), "merge", "--abort")
-    assert stop(project, by_hand=True).ret == pytest.ExitCode.TESTS_FAILED
+    assert stop(project, resolve="hand").ret == pytest.ExitCode.TESTS_FAILED
     assert "<<<<<<<" in (place / "a.txt").read_text()
 
 

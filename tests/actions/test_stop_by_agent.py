@@ -1,0 +1,132 @@
+"""``--cobbler-stop --cobbler-resolve agent``: an agent merges the base into the generation, as a task."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_cobbler.testing.invariants import check
+from pytest_cobbler.testing.project import Project
+from pytest_cobbler.tracker.base import Task
+from tests.actions.builders import generation, stop
+from tests.actions.test_start import refs
+from tests.session.builders import came_to, seed, statuses, stitch, task
+
+RESOLVES = "grep -q '<<<<<<<' a.txt && echo both >a.txt"
+
+
+@pytest.fixture
+def project(cobbler_project: Project) -> Project:
+    """Generation and base have both changed ``a.txt``; the base has changed what is protected, too."""
+    project = cobbler_project
+    seed(project)
+    project.write({"a.txt": "before\n"})
+    project.commit("A file")
+    project.agent.otherwise().runs(RESOLVES)
+    name = generation(project, {"a.txt": "theirs\n", "b.txt": "b\n"})
+    seed(project, task("p-1", status="closed", labels=[name]))
+    project.write({"a.txt": "mine\n", "conftest.py": "", "c.txt": "c\n"})
+    project.commit("Meanwhile")
+    result = stop(project, resolve="agent")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    return project
+
+
+def the_task(project: Project) -> Task:
+    [found] = [one for one in project.tasks() if "cobbler-merge" in one.labels]
+    return found
+
+
+def resume(project: Project) -> dict[str, str]:
+    return came_to(project.run("--cobbler-resume", stitch(the_task(project).id)))
+
+
+def test_there_is_one_task_for_it(project: Project) -> None:
+    made = the_task(project)
+    name = str(project.generation)
+    assert made.title == f"Merge main into {name}"
+    assert made.labels == ("cobbler-merge", name)
+    assert "* a.txt" in made.description
+    result = stop(project, resolve="agent")
+    result.stdout.fnmatch_lines(
+        [
+            f"not merged: {name} and main conflict in 1 file; nothing was changed",
+            f"{made.id} is the task to do so: pytest --cobbler-resume configuration.yaml::stitch::{made.id}",
+            "Then: pytest --cobbler-stop",
+        ]
+    )
+    assert the_task(project) == made
+
+
+def test_it_lands_as_a_merge_and_the_next_stop_has_no_conflict(project: Project) -> None:
+    name, base = str(project.generation), refs(project)["refs/heads/main"]
+    tip = refs(project)[f"refs/heads/{name}"]
+    assert resume(project) == {f"stitch::{the_task(project).id}": "landed"}
+    assert project.git("rev-parse", f"{name}^@").split() == [tip, base]
+    assert project.files(name)["a.txt"] == "both\n"
+    assert project.files(name)["c.txt"] == "c\n"
+    assert the_task(project).status == "closed"
+    assert not [fault for fault in check(project) if "p-1" not in fault and "gate" not in fault]
+
+    result = stop(project)
+
+    assert result.ret == 0, result.errlines
+    assert result.outlines[0].startswith(f"Merged {name}, with 2 tasks, into main")
+    assert project.files("main")["a.txt"] == "both\n"
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_markers_that_are_left_are_refused_and_the_next_attempt_lands_as_a_merge(
+    project: Project,
+) -> None:
+    base = refs(project)["refs/heads/main"]
+    project.agent.task(the_task(project).title).runs(
+        f'if [ "$COBBLER_ATTEMPT" = 1 ]; then echo more >>a.txt; else {RESOLVES}; fi'
+    )
+    assert list(resume(project).values()) == ["landed"]
+    assert project.git("rev-parse", f"{project.generation}^2").strip() == base
+    assert project.files(str(project.generation))["a.txt"] == "both\n"
+
+
+def test_protected_paths_are_the_bases_and_no_agents(project: Project) -> None:
+    project.agent.task(the_task(project).title).runs(f"{RESOLVES}; echo x >>conftest.py")
+    tip = refs(project)[f"refs/heads/{project.generation}"]
+    result = project.run("--cobbler-resume", stitch(the_task(project).id))
+    assert list(came_to(result).values()) == ["failed"]
+    result.stdout.fnmatch_lines(["*conftest.py*protected*"])
+    assert refs(project)[f"refs/heads/{project.generation}"] == tip
+
+
+def test_what_lands_meanwhile_is_merged_with_it(project: Project) -> None:
+    """With what the base has changed of what is protected."""
+    other = task("p-other", labels=[project.generation])
+    merge = the_task(project)
+    again = task(merge.id, title=merge.title, description=merge.description, labels=list(merge.labels))
+    seed(project, other, again)
+    project.agent.task("p-other").runs("echo other >other.txt")
+    show = f"git --git-dir={project.path}/.git show {project.generation}:other.txt"
+    wait = f"while ! {show}; do sleep 0.05; done"
+    project.agent.task(merge.title).runs(f"{wait} >/dev/null 2>&1; {RESOLVES}")
+    result = project.run("--cobbler-resume", "configuration.yaml::stitch")
+    assert set(came_to(result).values()) == {"landed"}, result.outlines
+    files = project.files(str(project.generation))
+    assert (files["a.txt"], files["other.txt"], files["c.txt"]) == ("both\n", "other\n", "c\n")
+    assert len(project.git("rev-parse", f"{project.generation}^@").split()) == 2
+
+
+def test_a_reset_ends_it(project: Project) -> None:
+    assert project.run("--cobbler-reset").ret == 0
+    assert the_task(project).status == "closed"
+
+
+def test_a_reset_does_not_have_it_done_again(project: Project) -> None:
+    resume(project)
+    assert project.run("--cobbler-reset").ret == 0
+    assert the_task(project).status == "closed"
+    assert statuses(project)["p-1"] == "open"
+
+
+def test_a_stop_that_needs_it_no_more_ends_it(project: Project) -> None:
+    project.write({"a.txt": "theirs\n"})
+    project.commit("As the generation has it")
+    assert stop(project).ret == 0
+    assert the_task(project).status == "closed"
