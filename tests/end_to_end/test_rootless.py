@@ -37,6 +37,18 @@ def test_an_ordinary_user_generates_keeps_the_key_and_owns_everything(ordinary_u
     the_user_can_remove_everything(left, ordinary_user)
 
 
+DOCTORS = (
+    "actions/test_doctor.py::TestWhereAllIsWell::test_with_podman_bd_claude_and_one_real_turn",
+    "repository/test_preflight.py::test_a_git_directory_that_cannot_be_written",
+)
+
+
+def test_an_ordinary_users_doctor_proves_the_same(ordinary_user: OrdinaryUser) -> None:
+    result = ordinary_user.pytest(*(f"tests/{name}" for name in DOCTORS))
+    assert result.returncode == 0, result.stdout
+    assert f" {len(DOCTORS)} passed in " in result.stdout
+
+
 def everything_is_the_users(left: Path, uid: int) -> None:
     paths = list(left.rglob("*"))
     names = {path.name for path in paths}
