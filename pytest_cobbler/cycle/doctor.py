@@ -85,7 +85,6 @@ class Doctor:
     _hooks: Hooks
     _repository: Repository
     _sandbox: Sandbox
-    _gate: Gate
     _language: Language
     _scratch: Path
     _worthless: Repository
@@ -99,6 +98,7 @@ class Doctor:
         self._live = live
         self._stack = contextlib.ExitStack()
         self._cancellation = Cancellation()
+        # As _config and _repository, for checks that can do without them.
         self._read: Config | None = None
         self._opened: Repository | None = None
         self._own_agent: Agent | None = None
