@@ -25,7 +25,7 @@ Follow = Callable[..., None]
 IDENTITY = "[user]\n\tname = You\n\temail = you@example.com\n"
 NOT_INHERITED = ("COBBLER", "PYTEST", "GIT_", "ANTHROPIC", "CLAUDE", "XDG_", "BEADS")
 SAME = [
-    (r"(\.\.\.|/\S*)/words\b", "/words"),
+    (r"(?<!\S)(\.\.\.|/\S*)/words\b", "/words"),
     (r"\d{4}-\d\d-\d\d(-\d\d){3}", "DATE"),
     (r"\bv\d{4}-\d\d-\d\d", "vDAY"),
     (r"\b[0-9a-f]{7,40}\b", "COMMIT"),
