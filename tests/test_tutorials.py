@@ -32,7 +32,8 @@ SAME = [
     (r"\bwords-[0-9a-z]{3}\b", "words-ID"),
     (r"\d+(\.\d+)? ?s\b", "TIME"),
     (r"(sandbox: podman) .*", r"\1 VERSION, IMAGE, USER"),
-    (r"\b\d+\.\d+\b", "NUMBER"),
+    (r"localhost/\S+,", "localhost/IMAGE,"),
+    (r"\b\d+(\.\d+)+\b", "NUMBER"),
     (r"[ =-]+", " "),
 ]
 """What is another on every machine and in every run."""
