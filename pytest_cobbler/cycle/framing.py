@@ -136,7 +136,7 @@ def tasks(tag: str, found: Sequence[Task], notes: Mapping[str, str]) -> str:
     """One line for each task, with what ``notes`` say of it by id; the oldest first."""
     said = [
         f"{task.id}: {task.title}" + (f" ({notes[task.id]})" if task.id in notes else "")
-        for task in in_order(found)
+        for task in _in_order(found)
     ]
     return data(tag, latest(said))
 
@@ -149,7 +149,7 @@ def issues(found: Sequence[Task]) -> str:
     shown: list[dict[str, object]] = []
     room = LISTED_TASKS * 200
     room_for_descriptions = LISTED_TASKS * 100
-    for task in in_order(found)[::-1][:LISTED_TASKS]:
+    for task in _in_order(found)[::-1][:LISTED_TASKS]:
         entry: dict[str, object] = {
             "id": task.id,
             "title": task.title,
@@ -167,5 +167,5 @@ def issues(found: Sequence[Task]) -> str:
     return "[" + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in shown) + "]"
 
 
-def in_order(found: Sequence[Task]) -> list[Task]:
+def _in_order(found: Sequence[Task]) -> list[Task]:
     return sorted(found, key=lambda task: (task.created_at, task.id))

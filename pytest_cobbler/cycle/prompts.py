@@ -84,7 +84,7 @@ class StitchFacts:
     """What the agent that does a task is told.
 
     ``documents``, ``files`` and ``finished`` (titles) are best taken once for a cycle: they stand before the
-    task, and a prompt that begins like the one before it costs less.
+    task, and a prompt that begins like the one before it costs less. The gate is as in ``MeasureFacts``.
     """
 
     id: str
