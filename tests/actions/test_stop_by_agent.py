@@ -120,9 +120,9 @@ def test_a_reset_ends_it(project: Project) -> None:
 
 def test_a_reset_does_not_have_it_done_again(project: Project) -> None:
     resume(project)
-    assert project.run("--cobbler-reset").ret == 0
-    assert the_task(project).status == "closed"
-    assert statuses(project)["p-1"] == "open"
+    result = project.run("--cobbler-reset")
+    assert (result.ret, result.outlines[1:]) == (0, ["Open again: p-1."])
+    assert statuses(project) == {"p-1": "open", the_task(project).id: "closed"}
 
 
 def test_a_stop_that_needs_it_no_more_ends_it(project: Project) -> None:

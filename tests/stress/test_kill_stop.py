@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.testing.project import Project
-from tests.actions.builders import generation
+from tests.actions.builders import generation, stop
 from tests.actions.test_start import refs
 from tests.session.builders import seed
 from tests.stress.faults import filter_that_kills, git_that_sends
@@ -46,10 +46,12 @@ class Attempts:
             self.project.git("update-index", "-q", "--refresh")
 
     def stop(self, env: Mapping[str, str] | None = None) -> int:
+        """In a process of its own, which is killed."""
         return int(self.project.run("--cobbler-stop", env=env).ret)
 
-    def is_stopped(self) -> None:
-        """All of it, and the checkout is exactly the base."""
+    def completes(self) -> None:
+        """The same command again stops all of it, and the checkout is exactly the base."""
+        assert stop(self.project).ret == 0
         found = refs(self.project)
         assert [ref for ref in found if ref.startswith("refs/heads/")] == ["refs/heads/main"]
         assert not [ref for ref in found if ref.startswith("refs/cobbler/")]
@@ -77,12 +79,10 @@ def test_before_any_change_by_git(attempts: Attempts, subtests: pytest.Subtests)
             assert call > 6, "a commit, the files, the base, two tags, the branch"
             break
         with subtests.test(call=call):
-            assert attempts.stop() == 0
-            attempts.is_stopped()
+            attempts.completes()
 
 
-@pytest.mark.parametrize("then", ["--cobbler-stop", "--cobbler-reset"])
-def test_while_git_writes_files(attempts: Attempts, subtests: pytest.Subtests, then: str) -> None:
+def test_while_git_writes_files(attempts: Attempts, subtests: pytest.Subtests) -> None:
     """git and pytest are killed with some files written, others not."""
     project = attempts.project
     for call in attempts.each():
@@ -95,13 +95,17 @@ def test_while_git_writes_files(attempts: Attempts, subtests: pytest.Subtests, t
             break
         with subtests.test(call=call):
             assert project.git("status", "--porcelain") != ""
-            result = project.run(then)
-            assert result.ret == 0, result.errlines
-            if then == "--cobbler-stop":
-                attempts.is_stopped()
-            else:
-                attempts.is_whole()
-                assert refs(project)[f"refs/tags/{attempts.name}-abandoned"] == attempts.tip
+            attempts.completes()
+
+
+def test_a_reset_takes_back_what_git_has_written(attempts: Attempts) -> None:
+    project = attempts.project
+    project.git("config", "filter.up.smudge", filter_that_kills(project.directory / "filter", 3))
+    assert attempts.stop() == KILLED
+    project.git("config", "filter.up.smudge", "cat")
+    assert project.run("--cobbler-reset").ret == 0
+    attempts.is_whole()
+    assert refs(project)[f"refs/tags/{attempts.name}-abandoned"] == attempts.tip
 
 
 def test_git_alone_is_killed_and_the_files_are_taken_back(
@@ -112,7 +116,7 @@ def test_git_alone_is_killed_and_the_files_are_taken_back(
     for call in attempts.each():
         script = filter_that_kills(project.directory / f"filter-{call}", call, pytest=False)
         project.git("config", "filter.up.smudge", script)
-        result = project.run("--cobbler-stop")
+        result = stop(project)
         project.git("config", "filter.up.smudge", "cat")
         if result.ret == 0:
             assert call > 4
@@ -132,8 +136,7 @@ def test_pytest_alone_is_killed_and_git_goes_on(attempts: Attempts) -> None:
         time.sleep(0.02)
     project.git("config", "filter.up.smudge", "cat")
     assert project.git("diff", "--cached", "--name-only") != ""
-    assert attempts.stop() == 0
-    attempts.is_stopped()
+    attempts.completes()
 
 
 def test_a_change_that_the_user_made_since_is_not_lost(attempts: Attempts) -> None:
@@ -143,10 +146,9 @@ def test_a_change_that_the_user_made_since_is_not_lost(attempts: Attempts) -> No
     project.git("config", "filter.up.smudge", "cat")
     path = Path("d0/old.up")
     project.write({str(path): "mine\n"})
-    result = project.run("--cobbler-stop")
+    result = stop(project)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: a stop was ended half-way in *, and since then *changed d0/old.up"])
     assert (project.path / path).read_text() == "mine\n"
     (project.path / path).rename(project.directory / "saved-by-hand")
-    assert attempts.stop() == 0
-    attempts.is_stopped()
+    attempts.completes()
