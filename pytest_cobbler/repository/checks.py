@@ -54,6 +54,7 @@ PROTECTED = (
     "**/CLAUDE.local.md",
     "**/.gitattributes",
     "**/.gitmodules",
+    "**/.lfsconfig",
     ".githooks/**",
     ".husky/**",
     "lefthook.y*ml",

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository import names, trailers
@@ -105,11 +106,14 @@ def refuse_checked_out(
     if places:
         raise RepositoryError(
             "; ".join(f"branch {branch} is checked out in {where}{why}" for branch, where, _ in places),
-            "\n".join(
-                f"Check out something else there: git -C {where} switch {other or '-'}"
-                for _, where, other in places
-            ),
+            "\n".join(_other_checkout(where, other) for _, where, other in places),
         )
+
+
+def _other_checkout(where: Path, other: str) -> str:
+    if where.is_dir():
+        return f"Check out something else there: git -C {where} switch {other or '-'}"
+    return f"{where} is gone; if for good: git worktree prune"
 
 
 def chosen_generation(repository: Repository) -> str | None:

@@ -137,6 +137,16 @@ def test_a_branch_that_is_checked_out_elsewhere_is_named_and_nothing_changed(pro
     assert (refs(project), statuses(project)) == before
 
 
+def test_a_worktree_that_is_gone_is_named_with_what_makes_git_forget_it(project: Project) -> None:
+    name = generate(project)
+    project.git("worktree", "add", "--quiet", "../elsewhere", name)
+    shutil.rmtree(project.path.parent / "elsewhere")
+    result = project.run("--cobbler-reset")
+    result.stderr.fnmatch_lines([f"ERROR: branch {name} is checked out in *", "*git worktree prune"])
+    project.git("worktree", "prune")
+    assert project.run("--cobbler-reset").ret == 0
+
+
 def test_a_tag_that_holds_something_else_is_left_alone(project: Project) -> None:
     project.run("--cobbler-start")
     other = project.commit("Something else")

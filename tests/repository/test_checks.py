@@ -114,6 +114,7 @@ PROTECTED_PATHS = [
     ".gitattributes",
     "src/.gitattributes",
     ".gitmodules",
+    ".lfsconfig",
     ".githooks/pre-commit",
     ".husky/pre-commit",
     "lefthook.yml",
