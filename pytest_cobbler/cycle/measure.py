@@ -234,13 +234,13 @@ class Measuring:
             run.known_ids |= created.keys()
             tasks = tuple(created[ids[one.key]] for one in new)
             first = tasks[0].id
+            self._count_import(began)
             record = self._record.as_json(
                 "measure", tasks=[task.id for task in tasks], generation=run.generation.name
             )
             run.tracker.comment(first, record)
-        self._record = replace(
-            self._record, landing_seconds=self._record.landing_seconds + time.monotonic() - began
-        )
+        else:
+            self._count_import(began)
         titles = tuple(proposal.title for proposal in left)
         run.journal.write("proposed", item=self._name, tasks=[task.id for task in tasks], left=titles)
         count = "1 task" if len(tasks) == 1 else f"{len(tasks)} tasks"
@@ -250,6 +250,10 @@ class Measuring:
             tasks=tasks,
             left=titles,
         )
+
+    def _count_import(self, began: float) -> None:
+        seconds = self._record.landing_seconds + time.monotonic() - began
+        self._record = replace(self._record, landing_seconds=seconds)
 
     def _kept(self) -> str:
         return str(self._run.directory / "attempts" / self._name)

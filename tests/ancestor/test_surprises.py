@@ -134,14 +134,20 @@ def test_no_branch_has_to_be_called_main(project: Project) -> None:
 def test_no_duration_means_one_thing_in_a_measure_and_another_in_a_stitch(
     project: Project, agent: StandInAgent
 ) -> None:
-    """That of a stitch was of the whole task, that of a measure of the agent alone."""
+    """That of a stitch was of the whole task, that of a measure of the agent alone.
+
+    Here it is the time of the item: agent, gate and landing, but not the waiting of one task for another.
+    """
     project.configure(test_command="sleep 1")
-    agent.measure().writes_tasks([{"title": "A"}])
+    agent.measure().writes_tasks([{"title": "A"}, {"title": "B"}])
     result = project.run("--cobbler-generate")
-    seconds = {found["caller"]: found["duration_s"] for found in records(project)}
-    times = {case.properties["cobbler_outcome"]: case.time for case in result.junit.values()}
-    assert seconds["measure"] == pytest.approx(times["proposed"], abs=0.06)
-    assert seconds["stitch"] == pytest.approx(times["landed"], abs=0.06)
+    seconds = {str(found["commit"]): found["duration_s"] for found in records(project) if "commit" in found}
+    [measured] = [found["duration_s"] for found in records(project) if found["caller"] == "measure"]
+    times = {case.properties.get("cobbler_commit", ""): case.time for case in result.junit.values()}
+    assert len(times) == 3
+    assert seconds | {"": measured} == {
+        commit: pytest.approx(time, abs=0.06) for commit, time in times.items()
+    }
 
 
 @pytest.mark.parametrize(
