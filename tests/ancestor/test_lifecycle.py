@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 import pytest
 
 from pytest_cobbler.testing.invariants import Checkout, check
 from pytest_cobbler.testing.project import Project
 from tests.actions.test_start import NAME, refs
+from tests.session.builders import seed, task
 
 
 def started(project: Project) -> str:
@@ -59,6 +61,47 @@ def test_one_after_the_other_they_have_names_of_their_own_and_are_listed_with_th
     assert len(set(names)) == 3
     listed = [line.split()[:3] for line in project.run("--cobbler-list").outlines]
     assert listed == [[names[0], "abandoned", "0"], [names[1], "abandoned", "0"], ["*", names[2], "active"]]
+
+
+def test_a_stop_merges_and_tags(project: Project) -> None:
+    seed(project, task("p-a"))
+    project.run("--cobbler-generate", "--cobbler-cycles=0")
+    name = str(project.generation)
+    tip = project.git("rev-parse", name).strip()
+    assert project.run("--cobbler-stop").ret == 0
+    found, merge = refs(project), project.git("rev-parse", "main").strip()
+    assert found[f"refs/tags/{name}-finished"] == tip
+    assert found[f"refs/tags/{name}-merged"] == merge
+    assert {f"refs/tags/v{date.today()}-{kind}" for kind in ("code", "requirements")} <= found.keys()
+    assert f"refs/heads/{name}" not in found
+    assert (project.path / "p-a.txt").read_text() == "1\n"
+    assert project.run("--cobbler-list").outlines[0].split()[:2] == [name, "merged"]
+
+
+def test_without_a_generation_a_stop_has_nothing_to_do(project: Project) -> None:
+    before = Checkout.of(project)
+    result = project.run("--cobbler-stop")
+    assert (result.ret, result.outlines) == (0, ["No generation is active."])
+    assert check(project, before=before) == []
+
+
+def test_a_stop_merges_into_the_branch_that_the_start_was_from(project: Project) -> None:
+    main = project.git("rev-parse", "main")
+    project.git("switch", "--quiet", "--create", "feature")
+    seed(project, task("p-a"))
+    project.run("--cobbler-generate", "--cobbler-cycles=0")
+    assert project.run("--cobbler-stop").ret == 0
+    assert project.git("rev-parse", "main") == main
+    assert project.files("feature")["p-a.txt"] == "1\n"
+    assert project.git("symbolic-ref", "HEAD") == "refs/heads/feature\n"
+
+
+def test_a_stop_keeps_what_earlier_generations_made(project: Project) -> None:
+    for number in (1, 2):
+        seed(project, task(f"p-{number}"))
+        project.run("--cobbler-generate", "--cobbler-cycles=0")
+        assert project.run("--cobbler-stop").ret == 0
+    assert {"p-1.txt", "p-2.txt"} <= project.files("main").keys()
 
 
 def test_switching_chooses_and_moves_no_checkout(project: Project) -> None:

@@ -14,6 +14,8 @@ from tests.actions.test_start import refs
 from tests.session.builders import WRITES_A_FILE, came_to, ids_landed, seed, statuses, stitch, task
 from tests.stress.faults import git_that_sends
 
+GIVES_UP = '{"type": "result", "subtype": "success", "is_error": true, "result": "I cannot do it."}'
+
 
 def test_no_failing_task_ends_the_run_or_is_picked_again_in_it(project: Project, agent: StandInAgent) -> None:
     """One failure ended stitch, cycle and run, and the next run began with the same task."""
@@ -57,14 +59,15 @@ def test_nothing_lands_that_does_not_pass_or_that_its_agent_calls_a_failure(
     project.configure(build_command="! grep -l broken *.txt", test_command="! grep -l wrong *.txt")
     agent.task("p-builds-not").writes("new.txt", "broken\n")
     agent.task("p-passes-not").writes("new.txt", "wrong\n")
-    agent.task("p-gives-up").writes("new.txt", "half\n").reports(error="I cannot do it.")
+    agent.task("p-gives-up").writes("new.txt", "half\n").prints(GIVES_UP)
     names = ("p-builds-not", "p-passes-not", "p-gives-up")
     seed(project, *map(task, names))
     result = project.run("--cobbler-generate", "configuration.yaml::stitch")
+    assert came_to(result) == {f"stitch::{name}": "failed" for name in names}
     assert [result.junit[stitch(name)].message.splitlines()[0] for name in names] == [
         "gate: build failed (exit 1)",
         "gate: test failed (exit 1)",
-        "agent: API error: I cannot do it.",
+        "agent: error: I cannot do it.",
     ]
     assert set(statuses(project).values()) == {"open"}
     assert project.files() == project.files("main")
@@ -137,6 +140,20 @@ def test_no_start_is_left_half_done(project: Project) -> None:
     assert call > 2, "there is more to do than to make the branch"
     assert project.run("--cobbler-resume").ret == 0
     assert check(project, before=checkout) == []
+
+
+def test_no_stop_passes_over_open_tasks(project: Project) -> None:
+    """Tasks that were still open were not looked at."""
+    assert project.run("--cobbler-start").ret == 0
+    seed(project, *(task(name, labels=[str(project.generation)]) for name in ("p-a", "p-b")))
+    assert project.run("--cobbler-generate", "configuration.yaml::stitch::p-a").ret == 0
+    before = refs(project)
+    result = project.run("--cobbler-stop")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *p-b*", "*--cobbler-force*"])
+    assert refs(project) == before
+    assert project.run("--cobbler-stop", "--cobbler-force").ret == 0
+    assert (statuses(project), project.files("main")["p-a.txt"]) == ({"p-a": "closed", "p-b": "open"}, "1\n")
 
 
 def test_no_cycle_runs_when_there_is_nothing_left_to_do(project: Project, agent: StandInAgent) -> None:

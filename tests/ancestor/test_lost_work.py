@@ -97,6 +97,29 @@ def test_no_conflict_is_left_half_done_nor_committed_with_its_markers(
     assert "<<<<<<<" in project.files(f"refs/cobbler/attempts/{project.generation}/p-2/2")["README.md"]
 
 
+def test_no_stop_conflicts_on_files_that_were_made_again_or_loses_them(
+    project: Project, agent: StandInAgent
+) -> None:
+    """The base's sources were deleted before the merge. What the generation had made again but for a change
+    was a conflict, also of the module file, and no stop after that could be run again; what it had made again
+    to the byte was deleted by the merge, and nobody was told.
+    """
+    project.write(
+        {"go.mod": "module example.com/old\n\ngo 1.23\n", "same.go": "package a\n", "other.go": "package b\n"}
+    )
+    project.configure(language="go", module_path="example.com/m", go_source_dirs=["."])
+    for number in (1, 2):
+        agent.task(f"p-{number}").writes("same.go", "package a\n").writes("other.go", f"package b{number}\n")
+        agent.task(f"p-{number}").appends("go.mod", f"\nrequire example.com/dep v1.{number}.0\n")
+        seed(project, task(f"p-{number}"))
+        assert project.run("--cobbler-generate", "--cobbler-cycles=0").ret == 0
+        assert project.run("--cobbler-stop").ret == 0
+        files = project.files("main")
+        assert (files["same.go"], files["other.go"]) == ("package a\n", f"package b{number}\n")
+        assert f"require example.com/dep v1.{number}.0\n" in files["go.mod"]
+        assert (project.path / "same.go").read_text() == "package a\n"
+
+
 def test_a_reset_makes_no_commit_unreachable(project: Project) -> None:
     """An unmerged generation lost its branch, and its only tag was on the commit that it began at."""
     seed(project, task("p-a"), task("p-b"))
@@ -120,16 +143,30 @@ def test_a_reset_removes_no_file_of_the_users(project: Project) -> None:
 
 
 def test_no_directory_outside_the_repository_is_taken_from_the_configuration(project: Project) -> None:
-    """A reset removed them too, wherever they were."""
+    """A reset removed them too, wherever they were, and so did a stop."""
     outside = ["../mine", "/mine", "src/../../mine"]
-    project.configure(language="go", module_path="example.com/m", go_source_dirs=outside)
+    project.configure(
+        language="go", module_path="example.com/m", go_source_dirs=[*outside], cleanup_dirs=[*outside]
+    )
     result = project.run("--cobbler-reset")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     for place, directory in enumerate(outside):
-        result.stderr.fnmatch_lines([f'*go_source_dirs?{place}?: "{directory}" leaves *'])
+        for key in ("go_source_dirs", "cleanup_dirs"):
+            result.stderr.fnmatch_lines_random([f'*{key}?{place}?: "{directory}" leaves *'])
 
 
-ACTIONS = ("start", "generate", "resume", "list", "switch", "stats", "reset")
+def test_no_link_leads_the_cleanup_out_of_the_repository(project: Project) -> None:
+    """What a configured directory linked to was removed like a directory."""
+    project.write({"../mine/file.txt": "mine\n", "out/own.txt": "x\n"})
+    project.configure(cleanup_dirs=["out", "link"])
+    for link in ("link", "out/link"):
+        (project.path / link).symlink_to(project.directory / "mine")
+    project.git("rm", "--quiet", "--cached", "-r", "--ignore-unmatch", "out", "link")
+    project.git("commit", "--quiet", "--message", "Out")
+    assert project.run("--cobbler-start").ret == 0
+    assert project.run("--cobbler-reset").ret == 0
+    assert not (project.path / "out" / "own.txt").exists()
+    assert (project.directory / "mine" / "file.txt").read_text() == "mine\n"
 
 
 def test_no_action_commits_what_lies_in_the_checkout(project: Project) -> None:
@@ -146,11 +183,13 @@ def test_no_action_commits_what_lies_in_the_checkout(project: Project) -> None:
     project.git("add", "staged.txt")
     before, checkout = project.files("main"), Checkout.of(project)
     seed(project, task("p-a"))
-    for action in ACTIONS:
+    assert project.run("--cobbler-generate").ret == 0
+    assert project.files() == before | {"p-a.txt": "1\n"}
+    for action in ("start", f"switch={project.generation}", "resume", "reset", "start"):
         assert project.run(f"--cobbler-{action}").ret == 0, action
-        if action == "generate":
-            assert project.files() == before | {"p-a.txt": "1\n"}
     assert check(project, before=checkout) == []
+    project.git("stash", "--quiet")
+    assert project.run("--cobbler-stop").ret == 0
     assert KEY not in project.git("log", "--all", "--patch")
     assert "notes.txt" not in project.git("log", "--all", "--name-only")
 
