@@ -339,7 +339,10 @@ WRONG = [
     ("recording: .r", "recording: does nothing with agent: claude; write agent: replay"),
     ("recording_prompts: ignore", "recording_prompts: does nothing with agent: claude; write agent: replay"),
     ("agent: replay\nrecording: ../r", 'recording: "../r" leaves ROOT'),
-    ("agent: replay\nrecording: file", 'recording: "file" is not a directory'),
+    (
+        "agent: replay\nrecording: file",
+        'recording: "file" is not a directory: name another one...',
+    ),
     ("estimated_lines_min: 400", "estimated_lines_min: the least, 400, is more than the most, 350"),
     ("estimated_lines_max: 3", "estimated_lines_max: the least, 250, is more than the most, 3"),
     # paths
@@ -347,7 +350,7 @@ WRONG = [
     ("beads_dir: /tmp", 'beads_dir: "/tmp" leaves ROOT'),
     ("beads_dir: ~/beads", 'beads_dir: "~/beads": ~ is not expanded here...'),
     ("beads_dir: link/beads", 'beads_dir: "link/beads" is a symbolic link out of ROOT, to OUTSIDE/beads'),
-    ("beads_dir: file", 'beads_dir: "file" is not a directory'),
+    ("beads_dir: file", 'beads_dir: "file" is not a directory: name another one...'),
     ("cobbler_dir: .", 'cobbler_dir: ".": name a directory of its own below ROOT'),
     ("cobbler_dir: .git/x", 'cobbler_dir: ".git/x": name a directory of its own below ROOT'),
     ("beads_dir: .cobbler/beads", "beads_dir: lies in cobbler_dir, all of which may be deleted at any time"),
@@ -477,14 +480,18 @@ def test_a_symbolic_link_may_lead_to_a_place_inside(root: Path, loaded: Loaded) 
 def test_a_loop_of_links_is_an_error(root: Path, errors: Errors) -> None:
     (root / "a").symlink_to("b")
     (root / "b").symlink_to("a")
-    assert errors(f"{IMAGE}beads_dir: a\n") == ['configuration.yaml:2: beads_dir: "a" is not a directory']
+    assert errors(f"{IMAGE}beads_dir: a\n") == [
+        'configuration.yaml:2: beads_dir: "a" is not a directory: name another one, or move that away'
+    ]
 
 
 def test_a_default_that_does_not_fit_the_repository_is_an_error_like_any_other(
     root: Path, errors: Errors
 ) -> None:
     (root / ".cobbler").write_text("")
-    assert errors(IMAGE) == ['configuration.yaml: cobbler_dir: ".cobbler" is not a directory']
+    assert errors(IMAGE) == [
+        'configuration.yaml: cobbler_dir: ".cobbler" is not a directory: name another one, or move that away'
+    ]
 
 
 # podman_args

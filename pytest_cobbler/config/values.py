@@ -171,7 +171,7 @@ def _check_path_text(name: str) -> None:
 def _directory(value: object, info: ValidationInfo) -> Path:
     path = inside(value, root_of(info))
     if kind(path) in ("file", "other"):
-        raise Wrong(f"{shown(str(value))} is not a directory")
+        raise Wrong(f"{shown(str(value))} is not a directory: name another one, or move that away")
     return path
 
 

@@ -26,7 +26,10 @@ def run_lock(common_dir: Path, what: str, ours: Iterable[Path] = ()) -> Iterator
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise RepositoryError(f"cannot write {path}: {error.strerror}") from error
+        raise RepositoryError(
+            f"cannot write {path}: {error.strerror}",
+            "Let whoever runs this write in that directory.",
+        ) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -240,6 +240,8 @@ class Repository:
             word, _, value = os.fsdecode(field).partition(" ")
             if word == "worktree":
                 path = Path(value)
+                if path == self.common_dir == self.git_dir:
+                    path = self.root  # of a submodule git lists its git directory
             elif word == "branch":
                 found[value] = path
         return found
