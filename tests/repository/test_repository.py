@@ -71,6 +71,7 @@ class TestFinding:
     def test_a_git_that_is_too_old_is_an_error(
         self, user: UserRepository, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        module.check_git.cache_clear()
         monkeypatch.setattr(module, "OLDEST_GIT", (99, 0))
         with pytest.raises(RepositoryError, match=r"git version .* is too old"):
             user.open()
