@@ -9,7 +9,11 @@ from pytest_cobbler.testing.project import Project
 from pytest_cobbler.tracker.base import Task
 from tests.actions.builders import generation, stop
 from tests.actions.test_start import refs
+from tests.images import minimal_image
+from tests.parts import need
 from tests.session.builders import came_to, seed, statuses, stitch, task
+
+__all__ = ["minimal_image"]
 
 RESOLVES = "grep -q '<<<<<<<' a.txt && echo both >a.txt"
 
@@ -130,3 +134,28 @@ def test_a_stop_that_needs_it_no_more_ends_it(project: Project) -> None:
     project.commit("As the generation has it")
     assert stop(project).ret == 0
     assert the_task(project).status == "closed"
+
+
+def test_with_bd_and_podman(cobbler_project: Project, minimal_image: str) -> None:
+    need("bd")
+    project, agent = cobbler_project, cobbler_project.agent
+    project.write({"a.txt": "before\n"})
+    project.commit("A file")
+    agent.measure().writes_tasks([{"title": "One"}])
+    agent.task("One").runs("echo theirs >a.txt")
+    agent.otherwise().runs(RESOLVES)
+    project.configure(
+        sandbox="podman", tracker="bd", podman_image=minimal_image, podman_args=agent.podman_arguments
+    )
+    assert project.run("--cobbler-generate").ret == 0
+    project.write({"a.txt": "mine\n"})
+    project.commit("Meanwhile")
+
+    assert project.run("--cobbler-stop", "--cobbler-resolve=agent").ret == pytest.ExitCode.TESTS_FAILED
+    assert "landed" in came_to(project.run("--cobbler-resume", "--cobbler-cycles=0")).values()
+    result = project.run("--cobbler-stop")
+
+    assert result.ret == 0, result.errlines
+    assert project.files("main")["a.txt"] == "both\n"
+    assert (project.path / "a.txt").read_text() == "both\n"
+    assert set(statuses(project).values()) == {"closed"}
