@@ -44,11 +44,18 @@ def call(hook: Any, **arguments: Any) -> Any:
 
 
 def _raised(hook: Any, where: str, error: BaseException, kind: type[HookProblem]) -> HookProblem:
-    said = error.cause if isinstance(error, CobblerError) else f"{type(error).__name__}: {error}"
+    said = error.cause if isinstance(error, CobblerError) else _said(error)
     if isinstance(error, SystemExit):
         said = f"sys.exit({error.code!r}), where pytest.exit('why') ends a session"
     cause, _, rest = f"hook {hook.name}: {where}{said}".partition("\n")
     return kind(cause, _where(hook), f"{rest}\n{_frames(error)}")
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # its own words are an implementation's, too
+        return type(error).__name__
 
 
 def _where(hook: Any) -> str:
@@ -134,7 +141,7 @@ class _ProjectHooks:
             return prompt
         if not isinstance(given, str) or not given.strip():
             raise _wrong(hook, given, "a text")
-        return given
+        return given.encode("utf-8", "replace").decode()
 
     def command(
         self, phase: Phase, task: Task | None, attempt: int, command: tuple[str, ...]

@@ -28,6 +28,9 @@ _MEANT_FOR = {
 }
 """Options that change what others do, and the actions that they change."""
 
+_SELECTING = {"-k": "keyword", "-m": "markexpr", "--deselect": "deselect"}
+"""Options of pytest's that choose items, by their names in its configuration."""
+
 
 def configuration_path(config: pytest.Config, option: str) -> Path:
     """``configuration.yaml``: the one named on the command line, else the nearest one from here upwards.
@@ -63,11 +66,45 @@ def refuse_idle_options(config: pytest.Config, action: str) -> None:
     Raises:
         UsageProblem: names it, and what it is for.
     """
-    given = {str(argument).partition("=")[0] for argument in config.invocation_params.args}
-    for option, actions in _MEANT_FOR.items():
-        if option in given and action not in actions:
-            whom = " and ".join(f"--cobbler-{name}" for name in actions)
-            raise UsageProblem(f"{option} does not go with --cobbler-{action}", f"It is for {whom}.")
+    for option in _given(config):
+        if action not in _MEANT_FOR[option]:
+            raise UsageProblem(f"{option} does not go with --cobbler-{action}", _whom(option))
+
+
+def refuse_lone_options(config: pytest.Config) -> None:
+    """See that none of them is on the command line of an ordinary run, whose fixtures may be live.
+
+    Raises:
+        pytest.UsageError: names it, and what it is for.
+    """
+    for option in _given(config):
+        if option != "--cobbler-live":
+            raise pytest.UsageError(f"{option} does nothing by itself\n{_whom(option)}")
+
+
+def _given(config: pytest.Config) -> list[str]:
+    words = {str(argument).partition("=")[0] for argument in config.invocation_params.args}
+    return [option for option in _MEANT_FOR if option in words]
+
+
+def _whom(option: str) -> str:
+    return f"It is for {' and '.join(f'--cobbler-{name}' for name in _MEANT_FOR[option])}."
+
+
+def refuse_arguments(config: pytest.Config, action: str) -> None:
+    """See that nothing on the command line seems to choose what ``action``, which has no items, works on.
+
+    Raises:
+        UsageProblem: names it.
+    """
+    given = list(config.args) if config.args_source is config.ArgsSource.ARGS else []
+    chosen = [argument for argument in given if Path(argument).name != FILE]
+    chosen += [option for option, name in _SELECTING.items() if config.getoption(name, None)]
+    if chosen:
+        raise UsageProblem(
+            f"--cobbler-{action} does not take {' '.join(chosen)}",
+            f"It takes {FILE} alone. Which generation it works on: pytest --cobbler-switch NAME",
+        )
 
 
 def record_directory(config: pytest.Config) -> Path | None:

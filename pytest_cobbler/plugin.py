@@ -170,7 +170,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     actions = chosen_actions(config.option)
-    if not actions or actions in SESSIONS or only_asks(config.option):
+    if only_asks(config.option):
+        return None
+    if not actions and any(str(word).startswith("--cobbler-") for word in config.invocation_params.args):
+        from pytest_cobbler.invocation import refuse_lone_options
+
+        refuse_lone_options(config)
+    if not actions or actions in SESSIONS:
         return None
     from pytest_cobbler.actions import run
 

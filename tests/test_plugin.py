@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.errors import UsageProblem
-from pytest_cobbler.invocation import refuse_idle_options
+from pytest_cobbler.invocation import refuse_arguments, refuse_idle_options
 from pytest_cobbler.testing.project import Project
 
 LOADED = {"pytest_cobbler", "pytest_cobbler.plugin", "pytest_cobbler.hookspecs"}
@@ -177,6 +177,51 @@ def test_an_option_in_addopts_is_for_whom_it_means_something(pytester: pytest.Py
     pytester.makeini("[pytest]\naddopts = --cobbler-jobs=4 --cobbler-format=json")
     for action in ("generate", "list"):
         refuse_idle_options(pytester.parseconfig(f"--cobbler-{action}"), action)
+
+
+@pytest.mark.parametrize(
+    "option", ["--cobbler-record=recording", "--cobbler-cycles=3", "--cobbler-force", "--cobbler-format=json"]
+)
+def test_an_option_without_an_action_is_refused(pytester: pytest.Pytester, option: str) -> None:
+    pytester.makepyfile("def test_one(): pass")
+    result = pytester.runpytest(option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    name = option.partition("=")[0]
+    result.stderr.fnmatch_lines([f"ERROR: {name} does nothing by itself", "It is for --cobbler-*"])
+
+
+def test_a_run_of_tests_may_be_live(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_one(): pass")
+    assert pytester.runpytest("--cobbler-live").ret == 0
+
+
+@pytest.mark.parametrize("action", ["stop", "reset", "start", "list", "stats", "init", "doctor", "demo"])
+@pytest.mark.parametrize(
+    "arguments", [("generation-a",), ("configuration.yaml::stitch::p-1",), ("-k", "one"), ("-m", "slow")]
+)
+def test_an_action_without_items_takes_no_choice_of_them(
+    pytester: pytest.Pytester, action: str, arguments: tuple[str, ...]
+) -> None:
+    """Who names a generation must not have another one stopped."""
+    config = pytester.parseconfig(f"--cobbler-{action}", *arguments)
+    with pytest.raises(UsageProblem, match=f"^--cobbler-{action} does not take "):
+        refuse_arguments(config, action)
+
+
+@pytest.mark.parametrize("arguments", [(), ("configuration.yaml",), ("below/configuration.yaml",)])
+def test_an_action_takes_a_configuration(pytester: pytest.Pytester, arguments: tuple[str, ...]) -> None:
+    pytester.makeini("[pytest]\ntestpaths = tests")
+    refuse_arguments(pytester.parseconfig("--cobbler-stop", *arguments), "stop")
+
+
+def test_nothing_is_stopped_where_a_generation_is_named(cobbler_project: Project) -> None:
+    cobbler_project.run("--cobbler-start")
+    name = str(cobbler_project.generation)
+    for action in ("--cobbler-stop", "--cobbler-reset"):
+        result = cobbler_project.run(action, name)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines([f"ERROR: {action} does not take {name}", "*--cobbler-switch NAME"])
+    assert cobbler_project.generation == name
 
 
 @pytest.mark.parametrize(

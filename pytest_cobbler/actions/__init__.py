@@ -8,7 +8,7 @@ from importlib import import_module
 import pytest
 
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.invocation import refuse_idle_options
+from pytest_cobbler.invocation import refuse_arguments, refuse_idle_options
 
 
 def run(config: pytest.Config, actions: Sequence[str]) -> int:
@@ -25,6 +25,7 @@ def run(config: pytest.Config, actions: Sequence[str]) -> int:
     module = import_module(f"pytest_cobbler.actions.{actions[0]}")
     try:
         refuse_idle_options(config, actions[0])
+        refuse_arguments(config, actions[0])
         return int(module.run(config))
     except (CobblerError, OSError) as error:
         raise pytest.UsageError(str(error)) from error

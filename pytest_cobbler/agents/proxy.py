@@ -58,6 +58,9 @@ _CONNECT: Final = 30.0
 _PATIENCE: Final = 5.0
 """Seconds that the end is waited for."""
 
+_LINGERING: Final = 2.0
+"""Seconds that the rest of a refused request is taken in, else a client that sends sees no answer."""
+
 _QUERY: Final = re.compile(r"[A-Za-z0-9_=&.-]{0,256}")
 _PASSED: Final = re.compile(
     r"accept|accept-language|content-type|user-agent|anthropic-[a-z0-9-]+"
@@ -246,7 +249,13 @@ class _Server(web.Server):
     """Takes connections from a listener, a bounded number at once."""
 
     def __init__(self, handler: Any) -> None:
-        super().__init__(handler, handler_cancellation=True, access_log=None, logger=_QUIET, lingering_time=0)
+        super().__init__(
+            handler,
+            handler_cancellation=True,
+            access_log=None,
+            logger=_QUIET,
+            lingering_time=_LINGERING,
+        )
         self._free = asyncio.Semaphore(_MOST_CONNECTIONS)
 
     async def accept(self, listener: socket.socket) -> None:

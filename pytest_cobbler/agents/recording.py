@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -68,6 +69,13 @@ def _point(text: str) -> str:
     return text
 
 
+def _once_each(order: tuple[str, ...]) -> tuple[str, ...]:
+    twice = [point for point, count in Counter(order).items() if count > 1]
+    if twice:
+        raise ValueError(f"{twice[0]!r} stands there twice")
+    return order
+
+
 class Head(_File):
     """The file ``recording.json``.
 
@@ -78,7 +86,7 @@ class Head(_File):
     format: Literal["pytest-cobbler recording"] = "pytest-cobbler recording"
     version: Literal[1] = 1
     generation: str
-    order: tuple[Annotated[str, AfterValidator(_point)], ...] = ()
+    order: Annotated[tuple[Annotated[str, AfterValidator(_point)], ...], AfterValidator(_once_each)] = ()
 
 
 class RecordedUsage(_File):

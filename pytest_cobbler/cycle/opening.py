@@ -45,6 +45,7 @@ from pytest_cobbler.errors import RepositoryError, UsageProblem
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.report.journal import Journal, ignore_itself
 from pytest_cobbler.repository.attempts import last_numbers
+from pytest_cobbler.repository.checks import named, shown
 from pytest_cobbler.repository.generations import (
     Generation,
     active_generations,
@@ -55,7 +56,7 @@ from pytest_cobbler.repository.generations import (
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.names import is_usable_task_id
 from pytest_cobbler.repository.preflight import check_repository
-from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.repository import Repository, default_work_dir
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
 from pytest_cobbler.tracker.base import Claim, Task
 from pytest_cobbler.tracker.choose import open_tracker
@@ -149,7 +150,10 @@ def open_run(
             raise _no_generation()
         if generation:
             refuse_checked_out(repository, [generation], ", where landings would pull the files away")
-        base = None if generation else find_base(config, repository)
+            base, begins = None, tip_of(repository, generation)
+        else:
+            base = find_base(config, repository)
+            begins = base.commit
         language = language_of(config, repository)
         run_id = secrets.token_hex(4)
         sandbox = make_sandbox(config, repository, run_id)
@@ -157,7 +161,11 @@ def open_run(
         own_agent = hooks.agent()
         agent = own_agent or make_agent(config, run_id, renew_prompts=renews)
         credential = credential_of(config) if agent.secrets and not own_agent else None
-        warnings = preflight_room(repository, config), expiring(credential, config)
+        warnings = (
+            preflight_room(repository, config),
+            expiring(credential, config),
+            _empty_submodules(repository, begins),
+        )
         order = order_of(config.recording) if config.recording and not own_agent else ()
         if record:
             check_place(record, generation.name if generation else None, plays=renews)
@@ -299,8 +307,14 @@ def _no_generation() -> RepositoryError:
 
 def not_for_recordings(config: Config, repository: Repository) -> list[Path]:
     """Directories in which git, the tracker, runs and people with a key keep their own."""
-    ours = (config.cobbler_dir, config.beads_dir, config.secrets_dir, repository.work_dir)
+    work = config.work_dir or default_work_dir()
+    ours = (config.cobbler_dir, config.beads_dir, config.secrets_dir, work)
     return [repository.root / ".git", repository.git_dir, repository.common_dir, *ours]
+
+
+def _empty_submodules(repository: Repository, commit: str) -> str:
+    paths = sorted(shown(os.fsencode(path)) for path in repository.submodules(commit))
+    return f"submodules are empty directories for agents and the gate: {named(paths)}" if paths else ""
 
 
 def _below(root: Path, record: Path | None) -> tuple[Path, ...]:

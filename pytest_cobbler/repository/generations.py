@@ -112,7 +112,7 @@ def refuse_checked_out(
 
 def _other_checkout(where: Path, other: str) -> str:
     if where.is_dir():
-        return f"Check out something else there: git -C {where} switch {other or '-'}"
+        return f"Check out something else there: git -C {where} switch --detach"
     return f"{where} is gone; if for good: git worktree prune"
 
 

@@ -23,11 +23,21 @@ def check_repository(repository: Repository, owner: tuple[int, int] | None) -> N
     Raises:
         RepositoryError: with the remedy.
     """
+    _check_path(repository)
     _check_task_branches(repository)
     _check_complete(repository)
     _check_writable(repository)
     if owner:
         _check_readable(repository, owner)
+
+
+def _check_path(repository: Repository) -> None:
+    """git's list of the places of objects has one a line."""
+    if "\n" in f"{repository.root}{repository.common_dir}":
+        raise RepositoryError(
+            f"the path of the repository has a line break in it: {str(repository.root)!r}",
+            "Move it to another place.",
+        )
 
 
 def _check_task_branches(repository: Repository) -> None:

@@ -319,6 +319,8 @@ class TestWhatIsRefused:
         head = f"POST /v1/messages HTTP/1.1\r\nHost: HOST\r\nContent-Length: {LARGEST_BODY + 1}\r\n\r\n"
         with Upstream() as upstream, proxied(upstream.url) as (client, _):
             assert client.raw(head).startswith(b"HTTP/1.1 413 ")
+            reply = client.post(b"x" * (LARGEST_BODY + 1))  # sent as a whole, before the answer is looked for
+        assert (reply.status, json.loads(reply.body)["error"]["type"]) == (413, "request_too_large")
         assert upstream.asked == []
 
     def test_large_bodies_at_once_are_bounded(self) -> None:
