@@ -75,6 +75,22 @@ def test_what_a_hook_raises_is_said_as_its_own(hooked: Hooked, name: str) -> Non
     assert f'File "{__file__}"' in caught.value.evidence
 
 
+def test_an_error_that_cannot_be_shown_is_named_by_its_kind(hooked: Hooked) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no")
+
+    def mute() -> None:
+        raise Mute
+
+    with pytest.raises(HookProblem, match=r"^hook pytest_cobbler_gate: Mute\n"):
+        ask(hooked({"gate": mute}), "gate")
+
+
+def test_a_prompt_is_text_that_can_be_written(hooked: Hooked) -> None:
+    assert ask(hooked({"prompt": lambda: "Do A.\udcff"}), "prompt") == "Do A.?"
+
+
 @pytest.mark.parametrize("way", [pytest.skip, pytest.fail])
 def test_an_outcome_of_pytest_is_no_answer(hooked: Hooked, way: Callable[[str], None]) -> None:
     with pytest.raises(HookProblem, match=r"hook pytest_cobbler_gate: .*: not today"):

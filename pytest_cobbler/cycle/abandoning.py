@@ -14,7 +14,6 @@ from pytest_cobbler.cycle.recovery import recover, remove_stale_locks
 from pytest_cobbler.cycle.run import Finished, finished_tasks
 from pytest_cobbler.cycle.stopping import settle
 from pytest_cobbler.cycle.tagging import tag_merged
-from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository import names
 from pytest_cobbler.repository.generations import (
     Generation,
@@ -22,6 +21,7 @@ from pytest_cobbler.repository.generations import (
     delete_generation,
     read_generation,
     refuse_checked_out,
+    refuse_other_tags,
     tag_generation,
     tip_of,
 )
@@ -68,7 +68,7 @@ def abandon_all(
     generations = [read_generation(repository, name) for name in active]
     refuse_checked_out(repository, generations)
     for generation in generations:
-        _refuse_other_tag(repository, generation, active[generation.name])
+        refuse_other_tags(repository, generation, "abandoned")
     for generation in generations:
         settle(repository, generation)
     return [_abandon(config, repository, generation, lane, hooks) for generation in generations]
@@ -115,15 +115,3 @@ def _reopen(lane: TrackerLane, landed: Sequence[str], generation: Generation) ->
     for task_id in done:
         lane.reopen(task_id, f"open again: {generation.name}, where it had landed, was abandoned").result()
     return done
-
-
-def _refuse_other_tag(repository: Repository, generation: Generation, tip: str) -> None:
-    """A tag that a killed reset left is overtaken by what landed since; any other one is not ours."""
-    tag = f"{generation.name}-abandoned"
-    ref = names.tag_ref(generation.name, "abandoned")
-    there = repository.commit_of(ref) if repository.read_ref(ref) else tip
-    if not there or not repository.reaches(tip, there):
-        raise RepositoryError(
-            f"the tag {tag} is not on a commit of branch {generation.name}",
-            f"Give it another name: git tag NAME {tag} && git tag -d {tag}",
-        )

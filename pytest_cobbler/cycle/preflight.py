@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -128,19 +129,29 @@ def preflight_gate(gate: Gate, language: Language) -> None:
 
 
 def preflight_programs(gate: Gate, language: Language) -> None:
-    """The programs of the configuration's own commands are there; what a shell is told is not looked into.
+    """The programs of the configuration's own commands are there; of what a shell is told, the first word.
 
     Raises:
         UsageProblem: one is not.
     """
-    own = [step.argv[0] for step in gate.steps if step not in language.gate()]
-    asked = [program for program in own if "/" not in program]  # else it may be one of the checkout's
+    own = [_program(step.argv) for step in gate.steps if step not in language.gate()]
+    asked = [
+        program for program in own if program and "/" not in program
+    ]  # else it may be one of the checkout's
     missing: list[bytes] = []
     if asked and not _run(gate, ("sh", "-c", _LOOKS, "sh", *asked), missing):
         raise UsageProblem(
             f"the gate cannot run: there is no {b' '.join(missing).decode('utf-8', 'replace')} where it runs",
             "Add it to podman_image (or gate_image), or set build_command and test_command.",
         )
+
+
+def _program(argv: tuple[str, ...]) -> str:
+    """What a command runs first; empty if that is more than a plain word."""
+    if argv[:2] != ("sh", "-c") or len(argv) != 3:
+        return argv[0]
+    words = argv[2].split(None, 1)
+    return words[0] if words and re.fullmatch(r"[A-Za-z0-9_.+-]+", words[0]) else ""
 
 
 def reserved_modules(gate: Gate, language: Language) -> frozenset[str]:

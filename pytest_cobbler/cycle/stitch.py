@@ -275,7 +275,8 @@ class Stitching:
             )
             if merged.conflicts:
                 return Landing(merged=merged, cause="conflict", gate_seconds=gate_seconds)
-            if merged.tree == run.repository.tree_of(merged.tip):
+            # That the base is merged is a change, even where nothing of it stays.
+            if not self._base and merged.tree == run.repository.tree_of(merged.tip):
                 return Landing(merged=merged, cause="no-change", gate_seconds=gate_seconds)
             if refusals := self._merged_refusals(attempt, merged):
                 return Landing(merged=merged, cause="refused", refusals=refusals, gate_seconds=gate_seconds)

@@ -8,7 +8,7 @@ that was killed is found by the next one.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
@@ -36,9 +36,11 @@ from pytest_cobbler.repository.generations import (
     delete_generation,
     find_generation,
     refuse_checked_out,
+    refuse_other_tags,
     tip_of,
 )
 from pytest_cobbler.repository.landing import Merge
+from pytest_cobbler.repository.markers import marked_files
 from pytest_cobbler.repository.merging import NotMerged, merge_into_base, merged_at
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.resolving import Resolution
@@ -99,6 +101,7 @@ def stop(
         return None
     refuse_checked_out(repository, [generation], moves_base=True)
     settle(repository, generation)
+    refuse_other_tags(repository, generation, "finished", "merged")
     base = _read_base(repository, generation)
     tip = tip_of(repository, generation)
     landed = trailers.landed_tasks(repository, f"{generation.first}..{tip}")
@@ -148,10 +151,17 @@ def settle(repository: Repository, generation: Generation) -> None:
     base_ref = names.branch_ref(generation.base)
     before = repository.objects.text("rev-parse", "--verify", f"{merge}^1")
     where = repository.checked_out().get(base_ref)
-    if where and repository.read_ref(base_ref) == before:
-        if where.resolve() != repository.root.resolve():
+    if repository.read_ref(base_ref) == before:
+        if where and where.resolve() != repository.root.resolve():
             raise RepositoryError(f"a stop was ended half-way in {where}", "Run the command there.")
-        Following(repository, before, merge).take_back()
+        following = Following(repository, before, merge)
+        if where:
+            following.take_back()
+        elif staged := following.staged():
+            raise RepositoryError(
+                f"a stop was ended half-way in {repository.root}, and what it had staged still is: {staged}",
+                f"Go back, and run the command again: git switch {generation.base}",
+            )
     repository.delete_refs([ref])
 
 
@@ -181,6 +191,8 @@ class _Merging:
         merged = merge_into_base(repository, self._base, other, tracker)
         if merged.conflicts:
             raise self._conflicting(merged, resolved, resolve)
+        if resolved and (marked := marked_files(repository.objects, self._base, merged.tree)):
+            raise self._marked(marked)
         following = Following(repository, self._base, merged.tree)
         self._check_checkout(following)
         if resolved or merged.tree != repository.tree_of(self._tip) or not self._is_gated():
@@ -256,6 +268,15 @@ class _Merging:
         reason = f"cobbler: merge {self._generation.name}"
         if not self._repository.move_ref(self._ref, commit, self._base, reason):
             raise RepositoryError(f"{self._generation.base} was moved just now", "Run the command again.")
+
+    def _marked(self, files: Sequence[str]) -> NotMerged:
+        path = self._resolution.path
+        return NotMerged(
+            f"not merged: conflict markers are left in what was committed in {path}",
+            "\n".join(
+                [*(f"  {file}" for file in files), f"Resolve them, and commit: git -C {path} commit -a"]
+            ),
+        )
 
     def _conflicting(self, merged: Merge, resolved: str | None, resolve: Resolve | None) -> NotMerged:
         name, base = self._generation.name, self._generation.base

@@ -71,7 +71,7 @@ def _empty(
 ) -> tuple[list[bytes], bool]:
     """What went, and whether that was all."""
     names = sorted(os.fsencode(name) for name in os.listdir(directory))
-    if b".git" in names:
+    if b".git" in names or {b"HEAD", b"objects", b"refs"} <= set(names):
         cleaned.left.append(f"{shown(path)}: a repository of its own")
         return [], False
     removed, is_empty = [], True

@@ -55,6 +55,11 @@ class Following:
                 raise RepositoryError(
                     f"{what} is going on in {root}", "Finish it, or take it back (git ... --abort)."
                 )
+        if hidden := self._hidden():
+            raise RepositoryError(
+                f"git is told not to look at files in {root} that have to change: {_shown(hidden)}",
+                "Let it look: git update-index --no-assume-unchanged --no-skip-worktree PATH",
+            )
         written = [_place(entry) for entry in self._entries if entry.new_mode not in (_NOTHING, _SUBMODULE)]
         known = {_place(entry) for entry in self._entries if entry.old_mode != _NOTHING}
         if found := _in_the_way(root, written, known):
@@ -62,6 +67,22 @@ class Following:
                 f"files in {root} that git does not track would be overwritten: {_shown(found)}",
                 "Move them away, or commit them.",
             )
+
+    def _hidden(self) -> set[PurePosixPath]:
+        """Files whose changes git would not see; in a sparse checkout those are not there at all."""
+        changing = {entry.path: _place(entry) for entry in self._entries}
+        found = set()
+        for line in self._git("ls-files", "-v", "-z").stdout.split(b"\0"):
+            flag, _, path = line.partition(b" ")
+            if path in changing and (flag.islower() or flag == b"S"):
+                found.add(changing[path])
+        return {path for path in found if _mode(self._repository.root, path) is not None}
+
+    def staged(self) -> str:
+        """Those of the files, for display, that the index has in another way than HEAD."""
+        said = self._git("diff-index", "--cached", "-z", "--name-only", "HEAD").stdout
+        differ = set(said.split(b"\0"))
+        return named([shown(entry.path) for entry in self._entries if entry.path in differ])
 
     def advance(self) -> None:
         """Move index and files to the new commit, by the user's own git.

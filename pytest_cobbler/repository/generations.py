@@ -230,6 +230,25 @@ def tag_generation(repository: Repository, generation: Generation, kind: str, co
         raise RepositoryError(f"tag {generation.name}-{kind} was moved just now", "Run the command again.")
 
 
+def refuse_other_tags(repository: Repository, generation: Generation, *kinds: str) -> None:
+    """See that its tags of these kinds, where they are there, are ours: on commits of the generation.
+
+    Those that an action left which was killed are overtaken by what landed since.
+
+    Raises:
+        RepositoryError: one is not.
+    """
+    for kind in kinds:
+        ref = names.tag_ref(generation.name, kind)
+        there = repository.read_ref(ref)
+        if there and (repository.commit_of(ref) != there or not repository.reaches(there, generation.first)):
+            tag = ref.removeprefix("refs/tags/")
+            raise RepositoryError(
+                f"the tag {tag} is there, and was not made for {generation.name}",
+                f"Give it another name: git tag NAME {tag} && git tag -d {tag}",
+            )
+
+
 def delete_generation(repository: Repository, generation: Generation, tip: str) -> None:
     """Delete the branch, which a tag on ``tip`` holds, and the choice of it; call it under the run lock.
 

@@ -233,7 +233,7 @@ class Repository:
         return Git(self.git_dir).resolve("HEAD^{commit}")
 
     def checked_out(self) -> dict[str, Path]:
-        """Branch ref -> the work tree that has it checked out, over all work trees of the repository."""
+        """Branch ref -> the work tree that has it checked out, or rebases it, of all of the repository."""
         found: dict[str, Path] = {}
         path = Path()
         for field in self.refs.fields("worktree", "list", "--porcelain", "-z"):
@@ -244,7 +244,20 @@ class Repository:
                     path = self.root  # of a submodule git lists its git directory
             elif word == "branch":
                 found[value] = path
+        for git_dir, path in self._work_trees():
+            for state in ("rebase-merge", "rebase-apply"):
+                with contextlib.suppress(OSError):
+                    found.setdefault(
+                        (git_dir / state / "head-name").read_text("utf-8", "replace").strip(), path
+                    )
         return found
+
+    def _work_trees(self) -> Iterator[tuple[Path, Path]]:
+        """The git directory and the place of every work tree."""
+        yield self.git_dir, self.root
+        for git_dir in (self.common_dir / "worktrees").glob("*"):
+            with contextlib.suppress(OSError):
+                yield git_dir, Path((git_dir / "gitdir").read_text("utf-8", "replace").strip()).parent
 
     def uncommitted(self, *, new: bool = True) -> list[bytes]:
         """Paths of the checkout that differ from HEAD, and directories of new files; not what git ignores.

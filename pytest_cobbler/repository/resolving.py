@@ -80,9 +80,9 @@ class Resolution:
 
     def remove(self) -> None:
         """Take the worktree away, with what is not committed in it."""
-        if self.path.exists():
-            self._repository.in_checkout("worktree", "remove", "--force", "--force", str(self.path))
-            remove_tree(self.path)  # of one that was being made, git knows nothing
+        # git may know of one that is gone, and may know nothing of one that was being made.
+        self._repository.in_checkout("worktree", "remove", "--force", "--force", str(self.path))
+        remove_tree(self.path)
 
     def _is_clean(self) -> bool:
         git_dir = Path(self._text("rev-parse", "--absolute-git-dir"))

@@ -116,3 +116,10 @@ def test_pipes_and_odd_names_go(project: Project) -> None:
 
 def test_directories_that_are_not_there_are_nothing_to_tell(project: Project) -> None:
     assert clean(project) == []
+
+
+def test_a_bare_repository_stays(project: Project) -> None:
+    project.write({"build/x.o": ""})
+    project.git("init", "--quiet", "--bare", "build/bare")
+    assert clean(project) == ["removed build/x.o", "left build/bare: a repository of its own"]
+    assert (project.path / "build" / "bare" / "HEAD").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from datetime import date
 from pathlib import Path
 
@@ -309,6 +310,30 @@ def in_conflict(project: Project) -> str:
     return name
 
 
+def test_markers_that_somebody_commits_are_not_merged(project: Project) -> None:
+    generation(project, {"a.txt": "theirs\n"})
+    project.write({"a.txt": "mine\n"})
+    project.commit("Meanwhile")
+    assert stop(project, resolve="hand").ret == pytest.ExitCode.TESTS_FAILED
+    place = resolution(project)
+    project.git("-C", str(place), "commit", "--quiet", "--all", "--no-edit")
+    before = refs(project)
+    result = stop(project)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["not merged: conflict markers are left in *", "  a.txt", "Resolve them*"])
+    assert refs(project) == before
+
+
+def test_a_prepared_worktree_that_somebody_removed_is_prepared_again(project: Project) -> None:
+    generation(project, {"a.txt": "theirs\n"})
+    project.write({"a.txt": "mine\n"})
+    project.commit("Meanwhile")
+    stop(project, resolve="hand")
+    shutil.rmtree(resolution(project))
+    stop(project, resolve="hand")
+    assert "<<<<<<<" in (resolution(project) / "a.txt").read_text()
+
+
 def test_a_merge_is_prepared_for_somebody_and_their_commit_is_taken(project: Project) -> None:
     seen = project.directory / "seen"
     project.configure(build_command=f"cat a.txt b.txt >{seen}", test_command=False)
@@ -346,8 +371,9 @@ def test_a_merge_is_prepared_for_somebody_and_their_commit_is_taken(project: Pro
 
 
 def test_what_somebody_resolved_has_to_pass_the_gate(project: Project) -> None:
-    project.configure(test_command="! grep -r '<<<<' a.txt")
+    project.configure(test_command="! grep both a.txt")
     in_conflict(project)
+    (resolution(project) / "a.txt").write_text("both\n")
     project.git("-C", str(resolution(project)), "commit", "--quiet", "--all", "--no-edit")
     result = stop(project)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -466,6 +492,55 @@ def test_a_lock_on_the_index_is_not_taken_for_ours(project: Project) -> None:
     generation(project, {"a.txt": "a\n"})
     (project.path / ".git" / "index.lock").touch()
     refused(project, "ERROR: git is at work in *index.lock", "*remove that file.")
+
+
+@pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
+def test_a_file_that_git_is_told_not_to_look_at_is_not_written_over(project: Project, flag: str) -> None:
+    project.write({"a.txt": "before\n"})
+    project.commit("A file")
+    generation(project, {"a.txt": "theirs\n"})
+    project.git("update-index", flag, "a.txt")
+    project.write({"a.txt": "mine alone\n"})
+    refused(project, "ERROR: git is told not to look at files *: a.txt", "*--no-assume-unchanged*")
+    assert (project.path / "a.txt").read_text() == "mine alone\n"
+
+
+def test_a_rebase_of_the_base_comes_first(project: Project) -> None:
+    project.write({"a.txt": "before\n"})
+    start = project.commit("A file")
+    generation(project, {"b.txt": "b\n"})
+    project.write({"a.txt": "mine\n"})
+    project.commit("Mine")
+    project.git("switch", "--quiet", "--create", "side", start)
+    project.write({"a.txt": "side\n"})
+    project.commit("Side")
+    project.git("switch", "--quiet", "main")
+    subprocess.run(["git", "-C", project.path, "rebase", "--quiet", "side"], capture_output=True, check=False)
+    assert (project.path / ".git" / "rebase-merge").is_dir()
+    refused(project, "ERROR: a rebase is going on in *")
+
+
+@pytest.mark.parametrize("kind", ["finished", "merged"])
+@pytest.mark.parametrize("annotated", [False, True])
+def test_a_tag_of_somebody_elses_is_not_moved(project: Project, kind: str, annotated: bool) -> None:
+    name = generation(project, {"a.txt": "a\n"})
+    options = ("--annotate", "--message", "Mine") if annotated else ()
+    project.git("tag", *options, f"{name}-{kind}", name if annotated else "main")
+    refused(project, f"ERROR: the tag {name}-{kind} is there, and was not made for {name}", "*git tag NAME *")
+
+
+def test_what_a_killed_stop_had_staged_is_not_left_on_another_branch(project: Project) -> None:
+    name = generation(project, {"a.txt": "a\n"})
+    tree = project.git("rev-parse", f"{name}^{{tree}}").strip()
+    parents = ("-p", "main", "-p", name)
+    merge = project.git("commit-tree", tree, *parents, "-m", "Half-way").strip()
+    project.git("update-ref", f"refs/cobbler/stopping/{name}", merge)
+    project.git("read-tree", "-m", "-u", "main", merge)
+    project.git("switch", "--quiet", "--create", "mine")
+    refused(project, "ERROR: a stop was ended half-way in *: a.txt", "*git switch main")
+    project.git("switch", "--quiet", "main")
+    assert stop(project).ret == 0
+    assert status(project) == ""
 
 
 def test_branches_that_are_checked_out_elsewhere_are_all_named(project: Project) -> None:

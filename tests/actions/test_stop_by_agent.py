@@ -100,6 +100,23 @@ def test_protected_paths_are_the_bases_and_no_agents(project: Project) -> None:
     assert refs(project)[f"refs/heads/{project.generation}"] == tip
 
 
+def test_a_resolution_in_which_nothing_of_the_base_stays_lands_too(cobbler_project: Project) -> None:
+    project = cobbler_project
+    seed(project)
+    project.write({"a.txt": "before\n"})
+    project.commit("A file")
+    project.agent.otherwise().runs("echo theirs >a.txt")
+    generation(project, {"a.txt": "theirs\n"})
+    seed(project, task("p-1", status="closed"))
+    project.write({"a.txt": "mine\n"})
+    base = project.commit("Meanwhile")
+    stop(project, resolve="agent")
+    assert list(resume(project).values()) == ["landed"]
+    assert project.git("rev-parse", f"{project.generation}^2").strip() == base
+    assert stop(project).ret == 0
+    assert project.files("main")["a.txt"] == "theirs\n"
+
+
 def test_what_lands_meanwhile_is_merged_with_it(project: Project) -> None:
     """With what the base has changed of what is protected."""
     other = task("p-other", labels=[project.generation])

@@ -71,9 +71,12 @@ def host_gate(tmp_path: Path) -> Callable[[str], Gate]:
 def test_a_program_of_the_gate_that_is_not_there_is_named(host_gate: Callable[[str], Gate]) -> None:
     preflight_programs(host_gate("[git, --version]"), Python())
     preflight_programs(host_gate("[./build, all]"), Python())  # the checkout's own
-    with pytest.raises(UsageProblem) as caught:
-        preflight_programs(host_gate("[no-such-program, -x]"), Python())
-    assert caught.value.cause == "the gate cannot run: there is no no-such-program where it runs"
+    for words in ("X=1 no-such-program", "if true; then no-such-program; fi", "./no-such-program", "cd /"):
+        preflight_programs(host_gate(words), Python())  # the shell's
+    for words in ("[no-such-program, -x]", "no-such-program -x | cat"):
+        with pytest.raises(UsageProblem) as caught:
+            preflight_programs(host_gate(words), Python())
+        assert caught.value.cause == "the gate cannot run: there is no no-such-program where it runs"
 
 
 def test_modules_of_pytests_plugins_are_reserved(host_gate: Callable[[str], Gate]) -> None:
