@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import filecmp
 import getpass
-import itertools
 import os
 import shutil
 import signal
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ class HostSandbox:
     def __init__(self, *, repository: str, run_id: str) -> None:
         self._repository = repository
         self._run_id = run_id
-        self._numbers = itertools.count(1)
+        self._numbers = iter(range(1, sys.maxsize))  # can be pickled, as a count cannot
 
     @property
     def _directories(self) -> str:

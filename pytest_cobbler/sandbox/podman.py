@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import os
 import re
 import secrets
 import shlex
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -149,7 +149,7 @@ class PodmanSandbox:
         self._program = program
         self._arguments = tuple(arguments)
         self._environment = dict(podman_environment() if environment is None else environment)
-        self._numbers = itertools.count(1)
+        self._numbers = iter(range(1, sys.maxsize))  # can be pickled, as a count cannot
         self._version = ""
 
     @property

@@ -248,7 +248,7 @@ def test_an_agent_of_a_hook_may_spend(project: Project) -> None:
 class Mine:
     description, secrets, proxied = "agent: mine", (), False
     def preflight(self, sandbox): raise AssertionError
-    run = preflight
+    def run(self, request, sandbox, cancellation): raise AssertionError
 
 def pytest_cobbler_agent(): return Mine()
 """
