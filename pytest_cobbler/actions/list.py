@@ -66,7 +66,7 @@ def _lines(found: Sequence[Listed]) -> Iterator[str]:
 def _cells(one: Listed) -> tuple[str, ...]:
     tasks = f"{one.landed} landed" + ("" if one.open is None else f", {one.open} open")
     money = "" if one.cost_usd is None else f"{one.cost_usd:.4f} USD"
-    known = one.state not in ("gone", "unreadable")
+    known = one.age is not None
     mark = "*" if one.is_chosen else " "
     return (f"{mark} {one.name}", one.state, tasks if known else "", _age(one.age), money)
 

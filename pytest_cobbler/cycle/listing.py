@@ -82,12 +82,13 @@ def _active(
 
 def _ended(repository: Repository, name: str, commits: dict[str, str]) -> Listed:
     for state, last in _ENDS:
-        tip = commits.get(f"{name}-{last}")
-        if f"{name}-{state}" in commits and tip:
+        there = commits.get(f"{name}-{state}")
+        if there:
+            tip = commits.get(f"{name}-{last}") or there
             try:
                 return _facts(repository, read_generation(repository, name, tip), tip, state)
-            except RepositoryError:
-                return Listed(name=name, state="unreadable", tip=tip)
+            except RepositoryError:  # another tool made it: what its tags say is all there is
+                return Listed(name=name, state=state, tip=tip)
     return Listed(name=name, state="gone")
 
 

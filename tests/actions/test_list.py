@@ -74,6 +74,7 @@ def test_generations_that_ended_are_listed_with_how(project: Project) -> None:
     for name in (merged, abandoned, halfway, gone):
         project.git("branch", "--quiet", "-D", name)
     project.git("branch", "generation-of-mine")
+    project.git("tag", "generation-2020-02-03-04-05-06-merged")  # as the ancestor made them
     found = {one["name"]: (one["state"], one["base"], one["landed"], one["open"]) for one in as_json(project)}
     assert found == {
         merged: ("merged", "main", 0, None),
@@ -81,9 +82,11 @@ def test_generations_that_ended_are_listed_with_how(project: Project) -> None:
         halfway: ("finished", "main", 0, None),
         gone: ("gone", None, 0, None),
         "generation-of-mine": ("unreadable", None, 0, None),
+        "generation-2020-02-03-04-05-06": ("merged", None, 0, None),
     }
     lines = project.run("--cobbler-list").outlines
-    assert [line.split()[0] for line in lines[:4]] == [merged, abandoned, halfway, gone]
+    assert lines[0].split() == ["generation-2020-02-03-04-05-06", "merged"]
+    assert [line.split()[0] for line in lines[1:5]] == [merged, abandoned, halfway, gone]
 
 
 def test_one_is_chosen_and_then_worked_on(

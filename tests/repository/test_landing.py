@@ -263,6 +263,8 @@ class TestLanding:
             os.killpg(child.pid, 9)
         lock = lane.user.path / ".git" / f"{lane.ref}.lock"
         lock.unlink(missing_ok=True)
+        for of_the_builder in lane.user.work_dir.rglob("test.index.lock"):
+            of_the_builder.unlink()
         assert lane.user.git("fsck", "--no-dangling") == ""
         lane.land(lane.work({"after": "x"}))
 
