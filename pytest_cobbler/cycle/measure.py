@@ -79,12 +79,15 @@ class Measuring:
         run.look_around()
         existing = [task for task in run.tracker.tasks().result() if not run.is_past(task)]
         errors: list[str] = []
+        earlier: list[str] = []
         previous = ""
         cause, summary, details = "agent", "", ""
         remaining = run.config.max_attempts
         while remaining:
             if run.cancellation.requested:
                 return Measured(outcome=Outcome(verdict=Verdict.CANCELLED, summary="cancelled"))
+            if summary:
+                earlier.append(f"attempt {len(earlier) + 1}: {summary}")
             result, answer = self._attempt(existing, errors, previous)
             remaining = run.config.max_attempts if result.broken_off else remaining - 1
             errors, previous = [], ""
@@ -121,7 +124,7 @@ class Measuring:
             verdict=Verdict.FAILED,
             cause=cause,
             summary=summary,
-            details="\n".join(part for part in (details, f"Kept in {self._kept()}") if part),
+            details="\n".join(part for part in (details, *earlier, f"Kept in {self._kept()}") if part),
         )
         return Measured(outcome=outcome)
 

@@ -68,6 +68,7 @@ class Stitching:
         self._has_slot = True
         self._place = str(place_of_task(task.title))
         self._steps: deque[str] = deque(maxlen=STEPS_SHOWN)
+        self._earlier: list[Attempt] = []
         self._base = ""
         """The commit of the base that the task is to merge, if that is the task."""
 
@@ -144,6 +145,7 @@ class Stitching:
             played = attempt.result
             if not played.broken_off and (not remaining or attempt.cause in FINAL or played.final):
                 return self._failed(attempt)
+            self._earlier.append(attempt)
             if run.turns.is_resumed(self._place, number):
                 make_start, remaining = self._first_start, run.config.max_attempts
             else:
@@ -414,10 +416,12 @@ class Stitching:
 
     def _failed(self, attempt: Attempt) -> Outcome:
         where = self._where(attempt)
-        details = "\n".join(part for part in (informative(attempt.evidence), *attempt.notes, where) if part)
+        earlier = [f"attempt {one.number}: {one.error}" for one in self._earlier]
+        parts = (informative(attempt.evidence), *earlier, *attempt.notes, where)
+        details = "\n".join(part for part in parts if part)
         verdicts = {"cancelled": Verdict.CANCELLED, "limited": Verdict.LIMITED}
         summary = attempt.error
-        if attempt.cause == "no-change":
+        if all(one.cause == "no-change" for one in (*self._earlier, attempt)):
             hint = self._run.close_hint.format(self._task.id)
             summary = f"{attempt.error}; if it is done already: {hint}"
         return Outcome(

@@ -85,6 +85,20 @@ def test_what_failed_shows_its_evidence_and_where_the_work_is(project: Project, 
     assert "red.txt" in project.files(f"refs/cobbler/attempts/{generation}/red/1")
 
 
+def test_what_earlier_attempts_failed_of_is_told_with_the_last(project: Project, agent: StandInAgent) -> None:
+    project.configure(max_attempts=2)
+    first = '[ "$COBBLER_ATTEMPT" != 1 ] ||'
+    agent.task("greedy").runs(f"rm -f conftest.py; {first} touch conftest.py")
+    seed(project, task("greedy"))
+    result = project.run("--cobbler-generate", "configuration.yaml::stitch")
+    result.stdout.fnmatch_lines(["no change", "attempt 1: refused: conftest.py: a protected path"])
+    seed(project)
+    agent.measure(cycle=1).writes_output("[1, 2")
+    agent.measure(cycle=1, attempt=2).writes_output('{"no": "array"}')
+    result = project.run("--cobbler-generate", "configuration.yaml::measure")
+    result.stdout.fnmatch_lines(["unusable answer: *", "attempt 1: unusable answer: *"])
+
+
 def test_nothing_to_propose_is_success_and_ends_the_measuring(project: Project) -> None:
     result = project.run("--cobbler-generate", "--cobbler-cycles=3", "-v")
     assert result.ret == 0
