@@ -18,6 +18,7 @@ from pytest_cobbler.cycle.evidence import informative
 from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.cycle.joining import end_joins, joins_base, propose_join
 from pytest_cobbler.cycle.leavings import Leavings, leavings_of
+from pytest_cobbler.cycle.opening import choose
 from pytest_cobbler.cycle.parts import make_gate
 from pytest_cobbler.cycle.preflight import preflight_gate, preflight_programs, preflight_work_dir
 from pytest_cobbler.cycle.recovery import recover, remove_stale_locks
@@ -110,7 +111,7 @@ def stop(
     )
     recovered = recover(leavings)
     leavings.worktrees.remove_all()
-    left = _open_tasks(lane, repository, generation)
+    left = _open_tasks(leavings, hooks)
     is_new = not repository.reaches(base, tip)
     if is_new:
         if left and not force:
@@ -317,17 +318,23 @@ def _read_base(repository: Repository, generation: Generation) -> str:
     return base
 
 
-def _open_tasks(lane: TrackerLane, repository: Repository, generation: Generation) -> dict[str, str]:
-    """Id -> title of what the generation proposed, tried or has claimed, and has not done."""
+def _open_tasks(leavings: Leavings, hooks: Hooks) -> dict[str, str]:
+    """Id -> title of what it proposed, tried or has claimed, or would do next, and has not done."""
+    repository, generation = leavings.repository, leavings.generation
+    tasks = leavings.tracker.tasks().result()
     tried = last_numbers(repository, generation.name)
+    left_out = hooks.left_out(tasks)
+    next_run = choose(leavings.config, repository, tasks, generation, leavings.finished, left_out)
+    ready = {task.id for task in (*next_run.taken, *next_run.left)}
     return {
         task.id: task.title
-        for task in lane.tasks().result()
+        for task in tasks
         if task.status != "closed"
         and not joins_base(task)
         and (
             generation.name in task.labels
             or task.id in tried
+            or task.id in ready
             or (task.claim is not None and task.claim.generation == generation.name)
         )
     }

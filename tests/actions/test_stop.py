@@ -566,7 +566,7 @@ def test_a_base_that_is_gone_is_named(project: Project) -> None:
 
 
 def test_tasks_that_are_not_done_need_force(project: Project) -> None:
-    """Those that the generation proposed, or tried; not those that anybody may do."""
+    """Those that the generation proposed, or tried, or would do; not those that wait for somebody else."""
     name = generation(project, {"a.txt": "a\n"})
     project.git("update-ref", f"refs/cobbler/attempts/{name}/p-tried/1", "main")
     seed(
@@ -575,10 +575,12 @@ def test_tasks_that_are_not_done_need_force(project: Project) -> None:
         task("p-tried"),
         task("p-done", labels=[name], status="closed"),
         task("p-anybody"),
+        task("p-later", status="deferred"),
     )
     refused(
         project,
-        f"ERROR: 2 tasks of {name} not done: p-mine, p-tried",
+        f"ERROR: 3 tasks of {name} not done: p-anybody, p-mine, p-tried",
+        "  p-anybody: p-anybody",
         r"  p-mine: Mine\x1b[[]31m",
         "  p-tried: p-tried",
         "*--cobbler-resume",
@@ -586,8 +588,9 @@ def test_tasks_that_are_not_done_need_force(project: Project) -> None:
     )
     result = stop(project, force=True)
     assert result.ret == 0
-    assert result.outlines[-1] == "Not done, and left to the next generation: p-mine, p-tried."
-    assert statuses(project) == {"p-mine": "open", "p-tried": "open", "p-done": "closed", "p-anybody": "open"}
+    assert result.outlines[-1] == "Not done, and left to the next generation: p-anybody, p-mine, p-tried."
+    open_ones = dict.fromkeys(("p-mine", "p-tried", "p-anybody"), "open")
+    assert statuses(project) == {**open_ones, "p-done": "closed", "p-later": "deferred"}
     assert f"refs/cobbler/attempts/{name}/p-tried/1" in refs(project)
 
 

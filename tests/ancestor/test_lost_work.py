@@ -189,7 +189,7 @@ def test_no_action_commits_what_lies_in_the_checkout(project: Project) -> None:
         assert project.run(f"--cobbler-{action}").ret == 0, action
     assert check(project, before=checkout) == []
     project.git("stash", "--quiet")
-    assert project.run("--cobbler-stop").ret == 0
+    assert project.run("--cobbler-stop", "--cobbler-force").ret == 0
     assert KEY not in project.git("log", "--all", "--patch")
     assert "notes.txt" not in project.git("log", "--all", "--name-only")
 
