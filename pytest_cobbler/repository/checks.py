@@ -93,7 +93,7 @@ _LIBRARY = sys.stdlib_module_names | _PYTEST_MODULES
 """What `python -m pytest` imports: such a module at the top would be run in place of the tests."""
 
 _LINK = "120000"
-_SUBMODULE = "160000"
+SUBMODULE = "160000"
 _MODULE = re.compile(r"\.(?:py|pyc|pyd|so)\Z")
 
 
@@ -203,9 +203,9 @@ def check_change(git: Git, parent: str, tree: str, policy: Policy) -> tuple[Chan
 
 def _check_kinds(git: Git, change: Change) -> Iterable[Refusal]:
     for entry in change.entries:
-        if entry.new_mode == _SUBMODULE:
+        if entry.new_mode == SUBMODULE:
             yield Refusal(reason="a nested repository (submodule)", path=entry.shown)
-        elif entry.old_mode == _SUBMODULE:
+        elif entry.old_mode == SUBMODULE:
             yield Refusal(reason="a submodule, which no change may take away", path=entry.shown)
         elif entry.new_mode == _LINK and entry.new != entry.old:
             target = git.run("cat-file", "blob", entry.new).stdout

@@ -14,10 +14,9 @@ from pathlib import Path, PurePosixPath
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.process import Completion
-from pytest_cobbler.repository.checks import Entry, named, read_change, shown
+from pytest_cobbler.repository.checks import SUBMODULE, Entry, named, read_change, shown
 from pytest_cobbler.repository.repository import Repository
 
-_SUBMODULE = "160000"
 _NOTHING = "000000"
 _GOING_ON = {
     "MERGE_HEAD": "a merge",
@@ -60,7 +59,7 @@ class Following:
                 f"git is told not to look at files in {root} that have to change: {_shown(hidden)}",
                 "Let it look: git update-index --no-assume-unchanged --no-skip-worktree PATH",
             )
-        written = [_place(entry) for entry in self._entries if entry.new_mode not in (_NOTHING, _SUBMODULE)]
+        written = [_place(entry) for entry in self._entries if entry.new_mode not in (_NOTHING, SUBMODULE)]
         known = {_place(entry) for entry in self._entries if entry.old_mode != _NOTHING}
         if found := _in_the_way(root, written, known):
             raise RepositoryError(
@@ -102,7 +101,7 @@ class Following:
         """
         root = self._repository.root
         self._remove_dead_lock()
-        back = [entry for entry in self._entries if entry.old_mode not in (_NOTHING, _SUBMODULE)]
+        back = [entry for entry in self._entries if entry.old_mode not in (_NOTHING, SUBMODULE)]
         known = {_place(entry) for entry in self._entries}
         foreign = {_place(entry) for entry in self._changed() if not self._is_gits(entry)}
         foreign |= _in_the_way(root, [_place(entry) for entry in back], known)
@@ -150,7 +149,7 @@ class Following:
         return any(
             self._checked_out(side, entry).startswith(content)
             for side, there in sides
-            if there not in (_NOTHING, _SUBMODULE)
+            if there not in (_NOTHING, SUBMODULE)
         )
 
     def _checked_out(self, side: str, entry: Entry) -> bytes:

@@ -235,29 +235,21 @@ class Repository:
     def checked_out(self) -> dict[str, Path]:
         """Branch ref -> the work tree that has it checked out, or rebases it, of all of the repository."""
         found: dict[str, Path] = {}
-        path = Path()
+        trees: list[Path] = []
         for field in self.refs.fields("worktree", "list", "--porcelain", "-z"):
             word, _, value = os.fsdecode(field).partition(" ")
             if word == "worktree":
                 path = Path(value)
-                if path == self.common_dir == self.git_dir:
-                    path = self.root  # of a submodule git lists its git directory
+                # Of a submodule git lists its git directory.
+                trees.append(self.root if path == self.common_dir == self.git_dir else path)
             elif word == "branch":
-                found[value] = path
-        for git_dir, path in self._work_trees():
+                found[value] = trees[-1]
+        for tree in trees:
             for state in ("rebase-merge", "rebase-apply"):
-                with contextlib.suppress(OSError):
-                    found.setdefault(
-                        (git_dir / state / "head-name").read_text("utf-8", "replace").strip(), path
-                    )
+                with contextlib.suppress(OSError):  # there is none, or the work tree is gone
+                    branch = (_git_dir_of(tree) / state / "head-name").read_text("utf-8", "replace").strip()
+                    found.setdefault(branch, tree)
         return found
-
-    def _work_trees(self) -> Iterator[tuple[Path, Path]]:
-        """The git directory and the place of every work tree."""
-        yield self.git_dir, self.root
-        for git_dir in (self.common_dir / "worktrees").glob("*"):
-            with contextlib.suppress(OSError):
-                yield git_dir, Path((git_dir / "gitdir").read_text("utf-8", "replace").strip()).parent
 
     def uncommitted(self, *, new: bool = True) -> list[bytes]:
         """Paths of the checkout that differ from HEAD, and directories of new files; not what git ignores.
@@ -395,6 +387,13 @@ class Repository:
             environment=identity.environment,
         )
         return completion.text.strip()
+
+
+def _git_dir_of(work_tree: Path) -> Path:
+    own = work_tree / ".git"
+    if own.is_dir():
+        return own
+    return work_tree / os.fsdecode(own.read_bytes()).removeprefix("gitdir: ").removesuffix("\n")
 
 
 def _names_of_configuration() -> list[str]:

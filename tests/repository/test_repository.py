@@ -109,6 +109,19 @@ class TestHead:
             "refs/heads/other": tmp_path / "a\nb",
         }
 
+    def test_a_branch_that_is_rebased_counts_wherever_one_asks(
+        self, user: UserRepository, tmp_path: Path
+    ) -> None:
+        user.git("branch", "side")
+        user.commit({"x.txt": "main\n"})
+        user.git("switch", "--quiet", "side")
+        user.commit({"x.txt": "side\n"})
+        user.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "linked"))
+        subprocess.run(["git", "-C", user.path, "rebase", "main"], capture_output=True, check=False)
+        for place in (user.path, tmp_path / "linked"):
+            repository = Repository(place, tmp_path / "work")
+            assert repository.checked_out() == {"refs/heads/side": user.path}
+
 
 class TestIdentity:
     def test_is_the_repository_s_own(self, repository: Repository) -> None:
