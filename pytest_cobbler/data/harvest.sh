@@ -70,4 +70,5 @@ fi
 git ls-files --others --ignored --exclude-standard --directory -z | xargs -0 -r printf 'ignored %s\0'
 id=$(git write-tree)
 printf 'tree %s\0pack\0' "$id"
-printf '%s\n^%s\n' "$id" "$base" | git pack-objects --revs --stdout -q
+# A commit after the ^ would leave nothing out: git subtracts commits from commits, trees from trees.
+printf '%s\n^%s^{tree}\n' "$id" "$base" | git pack-objects --revs --stdout -q

@@ -390,6 +390,36 @@ class TestKindsOfRepositories:
         assert there.harvested("echo x >new").change.paths == ("new",)
 
 
+class TestOnlyTheChangeIsPacked:
+    """On a tree of 300 files: with fewer than 100 objects git unpacks them and skips what is there."""
+
+    @pytest.fixture
+    def wide_bench(self, user: UserRepository, host: Sandbox) -> Bench:
+        user.commit({f"data/{number}": os.urandom(8192) for number in range(300)})
+        return Bench(user, user.open(), user.start(), host)
+
+    def test_the_repository_grows_by_the_new_objects(self, wide_bench: Bench) -> None:
+        before = object_counts(wide_bench.user)
+        harvested = wide_bench.harvested("echo new >new")
+        assert result(wide_bench, harvested)["new"] == b"new\n"
+        after = object_counts(wide_bench.user)
+        assert after["count"] == before["count"] + 2  # the file and the tree at the top
+        assert after["packs"] == before["packs"]
+
+    def test_files_without_a_change_do_not_count_towards_the_largest_change(
+        self, wide_bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "LARGEST_PACK", 1024 * 1024)
+        harvested = wide_bench.harvested("echo changed >data/0")
+        assert harvested.change.paths == ("data/0",)
+
+
+def object_counts(user: UserRepository) -> dict[str, int]:
+    """The figures of ``git count-objects``, by name."""
+    lines = user.git("count-objects", "-v").splitlines()
+    return {name: int(figure) for name, _, figure in (line.partition(": ") for line in lines)}
+
+
 class Broken:
     """A sandbox whose harvest ends or answers as a test says."""
 
