@@ -57,6 +57,7 @@ def test_the_package_keeps_its_contracts() -> None:
         ("repository/git", "from pytest_cobbler.tracker.base import Task", "Rooms"),
         ("errors", f"{_FOR_TYPES}import pytest_cobbler.config", "Rooms"),
         ("newroom", "", "Rooms"),
+        ("session/nodes", "def late(): from pytest_cobbler.api import Task", "Rooms"),
         ("cycle/plan", "import pytest", "What a task goes through"),
         ("gate", "def late(): from pytest import fail", "What a task goes through"),
         ("session/nodes", "from _pytest.nodes import Item", "Nobody imports pytest's private modules"),
