@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_cobbler.agents.command import CommandAgent
     from pytest_cobbler.config import Config
     from pytest_cobbler.config import load as load_config
-    from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
+    from pytest_cobbler.cycle.outcome import Outcome, Verdict
     from pytest_cobbler.errors import (
         CobblerError,
         ConfigurationProblem,
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
         TrackerError,
         UsageProblem,
     )
-    from pytest_cobbler.gate import Gate, GateResult
+    from pytest_cobbler.landing.gate import Gate, GateResult
+    from pytest_cobbler.lifecycle.records import Record
     from pytest_cobbler.process import Cancellation
     from pytest_cobbler.sandbox.base import (
         Capability,
@@ -117,8 +118,8 @@ _HOMES = {
     "Config": "pytest_cobbler.config:Config",
     "ConfigurationProblem": "pytest_cobbler.errors:ConfigurationProblem",
     "EmbeddedTracker": "pytest_cobbler.tracker.embedded:EmbeddedTracker",
-    "Gate": "pytest_cobbler.gate:Gate",
-    "GateResult": "pytest_cobbler.gate:GateResult",
+    "Gate": "pytest_cobbler.landing.gate:Gate",
+    "GateResult": "pytest_cobbler.landing.gate:GateResult",
     "HookProblem": "pytest_cobbler.errors:HookProblem",
     "Job": "pytest_cobbler.sandbox.base:Job",
     "LandedCommit": "pytest_cobbler.testing.project:LandedCommit",
@@ -130,7 +131,7 @@ _HOMES = {
     "NewTask": "pytest_cobbler.tracker.base:NewTask",
     "Outcome": "pytest_cobbler.cycle.outcome:Outcome",
     "Project": "pytest_cobbler.testing.project:Project",
-    "Record": "pytest_cobbler.cycle.outcome:Record",
+    "Record": "pytest_cobbler.lifecycle.records:Record",
     "RepositoryError": "pytest_cobbler.errors:RepositoryError",
     "RunResult": "pytest_cobbler.testing.project:RunResult",
     "Runner": "pytest_cobbler.testing.runner:Runner",

@@ -17,10 +17,10 @@ import pytest
 from pytest_cobbler.agents.base import Agent, AgentResult
 from pytest_cobbler.config import Config
 from pytest_cobbler.config.templates import Phase
-from pytest_cobbler.cycle.hooks import Hooks
 from pytest_cobbler.errors import CobblerError, HookProblem, OutsideProblem
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.tracker.base import Task, Tracker
+from pytest_cobbler.wiring.hooks import Hooks
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _CALLERS = re.compile(r"[/\\](_pytest|pluggy)[/\\]")

@@ -19,7 +19,7 @@ from pluggy import PluginValidationError
 if TYPE_CHECKING:
     from pytest_cobbler.agents.base import Agent
     from pytest_cobbler.config import Config
-    from pytest_cobbler.gate import Gate
+    from pytest_cobbler.landing.gate import Gate
     from pytest_cobbler.repository.repository import Repository
     from pytest_cobbler.sandbox.base import Sandbox
     from pytest_cobbler.testing.agent import StandInAgent

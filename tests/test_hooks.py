@@ -12,13 +12,13 @@ import pytest
 
 from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.config import load
-from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.errors import HookProblem, OutsideProblem, SandboxError
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.sandbox.base import Completed
 from pytest_cobbler.tracker.base import Task
 from pytest_cobbler.tracker.embedded import EmbeddedTracker
+from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 
 Hooked = Callable[..., Hooks]
 

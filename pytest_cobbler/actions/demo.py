@@ -25,10 +25,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_cobbler.agents.recording import read_result, recorded_attempts
 from pytest_cobbler.errors import RepositoryError, UsageProblem
 from pytest_cobbler.process import Cancellation, host_environment
 from pytest_cobbler.process import run as run_process
+from pytest_cobbler.recordings.files import read_result, recorded_attempts
 from pytest_cobbler.repository.git import ENVIRONMENT
 
 _DATA = Path(__file__).parent.parent / "data" / "demo"

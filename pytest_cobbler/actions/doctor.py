@@ -13,8 +13,8 @@ import pytest
 from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.config.faults import escaped
-from pytest_cobbler.cycle.doctor import Doctor
-from pytest_cobbler.cycle.examination import Finding, examine
+from pytest_cobbler.doctor.checks import Doctor
+from pytest_cobbler.doctor.examination import Finding, examine
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path, ended_by_signals, wants_json
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
+from pytest_cobbler.actions.survey import Survey, survey
 from pytest_cobbler.config import load
 from pytest_cobbler.config.template import configuration_text
-from pytest_cobbler.cycle.parts import find_image
-from pytest_cobbler.cycle.survey import Survey, survey
 from pytest_cobbler.errors import ConfigurationProblem, UsageProblem
 from pytest_cobbler.invocation import FILE
 from pytest_cobbler.repository.ownership import given_back
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.wiring.parts import find_image
 
 _GATE = ("build_command", "test_command")
 

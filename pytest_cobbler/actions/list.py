@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.config import load
-from pytest_cobbler.cycle.listing import Listed, list_generations
-from pytest_cobbler.cycle.opening import open_repository
-from pytest_cobbler.cycle.parts import make_tracker
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path, wants_json
+from pytest_cobbler.lifecycle.listing import Listed, list_generations
+from pytest_cobbler.wiring.parts import make_tracker
+from pytest_cobbler.wiring.project import open_repository
 
 
 def run(config: pytest.Config, option: str = "--cobbler-list") -> int:

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from pytest_cobbler.config import load
-from pytest_cobbler.cycle.abandoning import Abandoned, abandon_all
-from pytest_cobbler.cycle.opening import open_repository
-from pytest_cobbler.cycle.parts import make_tracker
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path
+from pytest_cobbler.lifecycle.abandoning import Abandoned, abandon_all
 from pytest_cobbler.repository.cleanup import remove_untracked
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
+from pytest_cobbler.wiring.parts import make_tracker
+from pytest_cobbler.wiring.project import open_repository
 
 
 def run(config: pytest.Config) -> int:

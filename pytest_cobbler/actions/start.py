@@ -7,11 +7,12 @@ import sys
 import pytest
 
 from pytest_cobbler.config import load
-from pytest_cobbler.cycle.opening import open_repository
-from pytest_cobbler.cycle.starting import find_base, language_of, start_generation, uncommitted
 from pytest_cobbler.invocation import configuration_path, overrides
+from pytest_cobbler.lifecycle.starting import find_base, start_generation, uncommitted
 from pytest_cobbler.repository.generations import Generation, active_generations
 from pytest_cobbler.repository.lock import run_lock
+from pytest_cobbler.wiring.languages import language_of
+from pytest_cobbler.wiring.project import open_repository
 
 
 def run(config: pytest.Config) -> int:

@@ -12,11 +12,11 @@ import pytest
 
 from pytest_cobbler.config import load
 from pytest_cobbler.config.faults import escaped
-from pytest_cobbler.cycle.opening import open_repository
-from pytest_cobbler.cycle.parts import make_tracker
-from pytest_cobbler.cycle.stats import GenerationStats, RevisionStats, Spent, Stats, TaskStats, collect
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path, wants_json
+from pytest_cobbler.lifecycle.stats import GenerationStats, RevisionStats, Spent, Stats, TaskStats, collect
+from pytest_cobbler.wiring.parts import make_tracker
+from pytest_cobbler.wiring.project import open_repository
 
 VERSION = 1
 """Of the JSON; a key that changes its meaning or goes away makes it another."""

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_cobbler.config import Config, load
-from pytest_cobbler.cycle.hooks import Hooks
-from pytest_cobbler.cycle.opening import open_repository
-from pytest_cobbler.cycle.parts import make_tracker
-from pytest_cobbler.cycle.stopping import Resolve, Stopped, stop
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path
+from pytest_cobbler.lifecycle.stopping import Resolve, Stopped, stop
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.merging import NotMerged
 from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
+from pytest_cobbler.wiring.hooks import Hooks
+from pytest_cobbler.wiring.parts import make_tracker
+from pytest_cobbler.wiring.project import open_repository
 
 
 def run(config: pytest.Config) -> int:

@@ -8,12 +8,12 @@ import pytest
 
 from pytest_cobbler.actions import list as listing
 from pytest_cobbler.config import load
-from pytest_cobbler.cycle.opening import open_repository
-from pytest_cobbler.cycle.recovery import remove_stale_locks
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.invocation import configuration_path
+from pytest_cobbler.lifecycle.recovery import remove_stale_locks
 from pytest_cobbler.repository.generations import choose_generation
 from pytest_cobbler.repository.lock import run_lock
+from pytest_cobbler.wiring.project import open_repository
 
 
 def run(config: pytest.Config) -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
+from pytest_cobbler.agents.address import API, check_address
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.sandbox.base import Capability, Sandbox
@@ -15,34 +14,14 @@ from pytest_cobbler.sandbox.base import Capability, Sandbox
 if TYPE_CHECKING:
     from pytest_cobbler.agents.proxy import ApiProxy
 
-__all__ = ["API", "Access", "check_address"]
+__all__ = ["Access"]
 
-API: Final = "https://api.anthropic.com"
-"""Where the Messages API is, unless ANTHROPIC_BASE_URL says something else."""
 
 PORT: Final = 8377
 """Of the proxy, on the loopback of each job."""
 
 _USELESS: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 """Variables that would send the program to a proxy which it cannot reach, past the one that it can."""
-
-
-def check_address(variable: str, value: str, what: str) -> None:
-    """See that an environment variable holds an http address.
-
-    Raises:
-        UsageProblem: it does not.
-    """
-    try:
-        found = urlsplit(value)
-        is_one = found.scheme in ("http", "https") and (found.port or 1) > 0
-    except ValueError:
-        is_one = False
-    if not is_one or not re.fullmatch(r"[\w.:-]+", found.hostname or ""):
-        shown = re.sub(r"[^/@]*@", "", value)  # a name and a password
-        raise UsageProblem(
-            f"{variable} is {shown!r}, which is no address", f"Set it to that of {what}, or unset it."
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from pytest_cobbler.agents.access import API, check_address
+from pytest_cobbler.agents.address import API, check_address
 from pytest_cobbler.agents.base import Usage
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.metering import Meter

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
-from pytest_cobbler.agents.recording import place_of
 from pytest_cobbler.cycle.asking import Question, prepare, request_of
 from pytest_cobbler.cycle.prompts import Feedback, StitchFacts, stitch_prompt
-from pytest_cobbler.cycle.recorder import Recorder
 from pytest_cobbler.cycle.run import Run, Surroundings
 from pytest_cobbler.errors import CobblerError, HookProblem, OutsideProblem
+from pytest_cobbler.recordings.files import place_of
+from pytest_cobbler.recordings.recorder import Recorder
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.harvest import Harvest, harvest, set_aside
 from pytest_cobbler.repository.landing import ExactPatch, exact_patch_of, patch_of

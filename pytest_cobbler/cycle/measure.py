@@ -12,13 +12,14 @@ from pathlib import Path
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.cycle.asking import Question, prepare, request_of
-from pytest_cobbler.cycle.evidence import informative
-from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
+from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.prompts import MeasureFacts, measure_prompt
 from pytest_cobbler.cycle.proposals import Proposal, ProposalProblem, parse, select, to_new_tasks
-from pytest_cobbler.cycle.recorder import Recorder
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.stitch import STEPS_SHOWN, read_tail
+from pytest_cobbler.lifecycle.records import Record
+from pytest_cobbler.recordings.recorder import Recorder
+from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.report.journal import timestamp
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.tracker.base import Task

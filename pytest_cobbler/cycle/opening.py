@@ -12,22 +12,51 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_cobbler.agents.recording import order_of, place_of_task
 from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.config import Config
-from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
-from pytest_cobbler.cycle.interrupted import record_interrupted
-from pytest_cobbler.cycle.lines import SourceLines
-from pytest_cobbler.cycle.parts import (
+from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.cycle.slots import Slots
+from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
+from pytest_cobbler.lifecycle.lines import SourceLines
+from pytest_cobbler.lifecycle.recovery import recover, remove_stale_locks
+from pytest_cobbler.lifecycle.selection import (
+    Selection,
+    choose,
+    no_generation,
+    refuse_unusable_ids,
+)
+from pytest_cobbler.lifecycle.starting import find_base, start_generation
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.recordings.files import order_of, place_of_task
+from pytest_cobbler.recordings.interrupted import record_interrupted
+from pytest_cobbler.recordings.recorder import Recorder, check_place, refuse_places
+from pytest_cobbler.recordings.turns import Turns
+from pytest_cobbler.report.journal import Journal, ignore_itself
+from pytest_cobbler.repository.attempts import last_numbers
+from pytest_cobbler.repository.checks import named, shown
+from pytest_cobbler.repository.generations import (
+    find_generation,
+    refuse_checked_out,
+    tip_of,
+)
+from pytest_cobbler.repository.lock import run_lock
+from pytest_cobbler.repository.preflight import check_repository
+from pytest_cobbler.repository.repository import Repository, default_work_dir
+from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
+from pytest_cobbler.tracker.base import Claim, Task
+from pytest_cobbler.tracker.choose import open_tracker
+from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
+from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
+from pytest_cobbler.wiring.languages import language_of
+from pytest_cobbler.wiring.parts import (
     NESTED,
     credential_of,
     make_agent,
     make_gate,
     make_sandbox,
-    make_tracker,
 )
-from pytest_cobbler.cycle.plan import Selection, select_tasks
-from pytest_cobbler.cycle.preflight import (
+from pytest_cobbler.wiring.preflight import (
     expiring,
     preflight_gate,
     preflight_programs,
@@ -35,33 +64,7 @@ from pytest_cobbler.cycle.preflight import (
     preflight_work_dir,
     reserved_modules,
 )
-from pytest_cobbler.cycle.recorder import Recorder, check_place, refuse_places
-from pytest_cobbler.cycle.recovery import recover, remove_stale_locks
-from pytest_cobbler.cycle.run import Finished, Run, finished_tasks
-from pytest_cobbler.cycle.slots import Slots
-from pytest_cobbler.cycle.starting import find_base, language_of, start_generation
-from pytest_cobbler.cycle.turns import Turns
-from pytest_cobbler.errors import RepositoryError, UsageProblem
-from pytest_cobbler.process import Cancellation
-from pytest_cobbler.report.journal import Journal, ignore_itself
-from pytest_cobbler.repository.attempts import last_numbers
-from pytest_cobbler.repository.checks import named, shown
-from pytest_cobbler.repository.generations import (
-    Generation,
-    active_generations,
-    find_generation,
-    refuse_checked_out,
-    tip_of,
-)
-from pytest_cobbler.repository.lock import run_lock
-from pytest_cobbler.repository.names import is_usable_task_id
-from pytest_cobbler.repository.preflight import check_repository
-from pytest_cobbler.repository.repository import Repository, default_work_dir
-from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
-from pytest_cobbler.tracker.base import Claim, Task
-from pytest_cobbler.tracker.choose import open_tracker
-from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
-from pytest_cobbler.tracker.needs import with_all_needs
+from pytest_cobbler.wiring.project import open_repository
 
 INSTRUCTIONS = "CLAUDE.md"
 """The repository's own words to claude."""
@@ -80,37 +83,6 @@ class Opened:
     started: bool
     recovered: tuple[str, ...]
     warnings: tuple[str, ...] = ()
-
-
-def open_repository(config: Config, work_dir: Path | None = None) -> Repository:
-    """The repository of a configuration.
-
-    Args:
-        work_dir: instead of the configured one.
-
-    Raises:
-        UsageProblem: the configuration is not at its top, or nothing was ever committed.
-    """
-    repository = Repository(config.root, work_dir or config.work_dir)
-    if repository.root.resolve() != config.root.resolve():
-        raise UsageProblem(
-            f"{config.path} is not at the top of its repository",
-            f"Move it to {repository.root / config.path.name}",
-        )
-    refuse_empty(repository)
-    return repository
-
-
-def refuse_empty(repository: Repository) -> None:
-    """See that something was committed.
-
-    Raises:
-        UsageProblem: nothing was.
-    """
-    if repository.head_commit() is None and not repository.list_refs("refs/heads"):
-        raise UsageProblem(
-            f"{repository.root} has no commit yet", "Commit something: git add -A && git commit"
-        )
 
 
 @contextlib.contextmanager
@@ -147,7 +119,7 @@ def open_run(
         identity = repository.identity()
         generation = find_generation(repository, config.gen_prefix, config.generation_branch)
         if generation is None and not start_new:
-            raise _no_generation()
+            raise no_generation()
         if generation:
             refuse_checked_out(repository, [generation], ", where landings would pull the files away")
             base, begins = None, tip_of(repository, generation)
@@ -183,7 +155,7 @@ def open_run(
         stack.callback(lane.close, DRAIN)
         lane.prepare().result()
         tasks = lane.tasks().result()
-        _refuse_unusable(tasks)
+        refuse_unusable_ids(tasks)
         if record or config.recording:
             _refuse_same_titles(tasks)
         left_out = hooks.left_out(tasks)
@@ -243,7 +215,7 @@ def open_run(
         trees = {worktree.name: worktree.tree_id for worktree in worktrees.leftovers()}
         recovered = recover(run)
         if recorder:
-            record_interrupted(run, recorder, tasks, trees)
+            record_interrupted(repository, generation.name, recorder, tasks, trees)
         if recovered:
             tasks = lane.tasks().result()
             left_out = hooks.left_out(tasks)
@@ -259,50 +231,6 @@ def open_run(
             recovered=tuple(recovered),
             warnings=tuple(filter(None, warnings)),
         )
-
-
-def look(
-    config: Config, hooks: Hooks = NO_HOOKS, *, start_new: bool = True
-) -> tuple[Generation | None, Selection]:
-    """What a run would take on, changing nothing.
-
-    Raises:
-        CobblerError: it would take on nothing; with ``start_new=False`` also because no generation is active.
-    """
-    repository = open_repository(config)
-    generation = find_generation(repository, config.gen_prefix, config.generation_branch)
-    if generation is None and not start_new:
-        raise _no_generation()
-    tasks = make_tracker(config, hooks).tasks()
-    _refuse_unusable(tasks)
-    landed = {}
-    if generation:
-        landed = finished_tasks(repository, generation, tip_of(repository, generation))
-    return generation, choose(config, repository, tasks, generation, Finished(landed), hooks.left_out(tasks))
-
-
-def choose(
-    config: Config,
-    repository: Repository,
-    tasks: list[Task],
-    generation: Generation | None,
-    finished: Finished,
-    left_out: frozenset[str] = frozenset(),
-) -> Selection:
-    """The open tasks that a session takes on."""
-    active = frozenset(active_generations(repository, config.gen_prefix))
-    return select_tasks(
-        with_all_needs(tasks),
-        finished={landed.task for landed in finished.all()},
-        foreign_labels=active - {generation.name if generation else ""},
-        task_label=config.task_label or None,
-        left_out=left_out,
-        limit=config.max_issues,
-    )
-
-
-def _no_generation() -> RepositoryError:
-    return RepositoryError("no generation is active", "Start one: pytest --cobbler-start")
 
 
 def not_for_recordings(config: Config, repository: Repository) -> list[Path]:
@@ -333,11 +261,3 @@ def _refuse_same_titles(tasks: list[Task]) -> None:
             f"several open tasks are called {same[0]!r}, and recordings know tasks by their titles",
             "Rename or close all but one of them.",
         )
-
-
-def _refuse_unusable(tasks: list[Task]) -> None:
-    for task in tasks:
-        if task.type == "task" and task.status == "open" and not is_usable_task_id(task.id):
-            raise UsageProblem(
-                f"the task id {task.id!r} cannot be part of a branch's name", "Rename that task."
-            )

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_cobbler.config.templates import Phase, TemplateProblem, translate
 from pytest_cobbler.cycle import framing
-from pytest_cobbler.cycle.evidence import informative
 from pytest_cobbler.cycle.framing import DOCUMENT_BUDGET, Document
 from pytest_cobbler.errors import ConfigurationProblem
+from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.tracker.base import Task
 
 if TYPE_CHECKING:

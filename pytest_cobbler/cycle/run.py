@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,28 +9,30 @@ from pathlib import Path, PurePosixPath
 
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.documents import documents
 from pytest_cobbler.cycle.framing import DOCUMENT_BUDGET, Document
-from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
-from pytest_cobbler.cycle.lines import SourceLines
 from pytest_cobbler.cycle.prompts import NeedFacts
-from pytest_cobbler.cycle.recorder import Recorder
 from pytest_cobbler.cycle.slots import Slots
-from pytest_cobbler.cycle.survey import documents
-from pytest_cobbler.cycle.turns import Turns
 from pytest_cobbler.errors import RepositoryError
-from pytest_cobbler.gate import Gate
+from pytest_cobbler.globs import matches_glob
+from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.languages import Language
+from pytest_cobbler.lifecycle.finished import Finished
+from pytest_cobbler.lifecycle.lines import SourceLines
 from pytest_cobbler.process import Cancellation
+from pytest_cobbler.recordings.recorder import Recorder
+from pytest_cobbler.recordings.turns import Turns
 from pytest_cobbler.report.journal import Journal
 from pytest_cobbler.repository.attempts import kept_attempts, last_numbers
-from pytest_cobbler.repository.checks import PROTECTED, PROTECTED_TABLE, Policy, read_change, shown
+from pytest_cobbler.repository.checks import PROTECTED_TABLE, Policy, read_change, shown
 from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.repository import Identity, Repository
-from pytest_cobbler.repository.trailers import Landed, landed_tasks
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktree, Worktrees
 from pytest_cobbler.sandbox.base import Limits, Network, Sandbox
 from pytest_cobbler.tracker.base import Claim, Task
 from pytest_cobbler.tracker.lane import TrackerLane
+from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
+from pytest_cobbler.wiring.policy import agent_limits, agent_network, never_committed, protected_paths
 
 _UNCOUNTED = "uncounted"
 """A file in the directory of an attempt whose number is free again."""
@@ -45,41 +45,6 @@ class Surroundings:
     documents: tuple[Document, ...] = ()
     files: tuple[str, ...] = ()
     finished: tuple[str, ...] = ()
-
-
-class Finished:
-    """The tasks that are finished in the generation; thread-safe."""
-
-    def __init__(self, landed: dict[str, Landed]) -> None:
-        self._landed = landed
-        self._lock = threading.Lock()
-
-    def add(self, landed: Landed) -> None:
-        with self._lock:
-            self._landed[landed.task] = landed
-
-    def __contains__(self, task_id: str) -> bool:
-        with self._lock:
-            return task_id in self._landed
-
-    def landed_by(self, run_id: str, task_id: str) -> Landed | None:
-        """The commit, if it was that run which landed the task: a task may be reopened and done again."""
-        landed = self.get(task_id)
-        return landed if landed and landed.run == run_id else None
-
-    def forget(self, task_ids: Iterable[str]) -> None:
-        """These are to be done again."""
-        with self._lock:
-            for task_id in task_ids:
-                self._landed.pop(task_id, None)
-
-    def get(self, task_id: str) -> Landed | None:
-        with self._lock:
-            return self._landed.get(task_id)
-
-    def all(self) -> list[Landed]:
-        with self._lock:
-            return list(self._landed.values())
 
 
 @dataclass(kw_only=True)
@@ -253,68 +218,3 @@ class Run:
                 change = read_change(self.repository.objects, f"{landed.commit}^", landed.commit)
                 found.append(NeedFacts(title=landed.title, files=change.paths))
         return found
-
-
-def agent_network(config: Config) -> Network:
-    """What agents can reach beside the API, if that is served to them."""
-    return Network.OPEN if config.agent_network == "open" else Network.NONE
-
-
-def agent_limits(config: Config) -> Limits:
-    return Limits(wall=config.task_timeout, idle=config.idle_timeout)
-
-
-def protected_paths(config: Config, repository: Repository, language: Language) -> tuple[str, ...]:
-    """Patterns of paths that no change may touch in this project."""
-    own = (f"{path}/**" for path in _own_directories(config, language))
-    return tuple(
-        dict.fromkeys((*PROTECTED, *_named_files(config, repository), *own, *config.protected_paths))
-    )
-
-
-def never_committed(config: Config, language: Language) -> tuple[str, ...]:
-    """Directories whose new files a harvest does not take."""
-    return (str(config.binary_dir),) if language.name == "go" else ()
-
-
-def _own_directories(config: Config, language: Language) -> Iterable[str]:
-    yield from never_committed(config, language)
-    if config.beads_dir.is_relative_to(config.root):
-        yield str(config.beads_dir.relative_to(config.root))
-
-
-def _named_files(config: Config, repository: Repository) -> Iterable[str]:
-    """Files of the repository that the configuration takes its word from."""
-    root = repository.root.resolve()
-    trusted = [config.path, config.measure_prompt, config.stitch_prompt]
-    for path in (*trusted, *config.seed_files.values()):
-        if path is not None and Path(path).is_relative_to(root):
-            yield str(Path(path).relative_to(root))
-    if config.version_file:
-        yield str(config.version_file)
-
-
-def finished_tasks(repository: Repository, generation: Generation, tip: str) -> dict[str, Landed]:
-    """Task id -> landed commit: of the generation, and of its base unless the start reset the sources."""
-    found: dict[str, Landed] = {}
-    if not generation.reset:
-        found |= landed_tasks(repository, generation.start)
-    return found | landed_tasks(repository, f"{generation.first}..{tip}")
-
-
-def matches_glob(path: str, pattern: str) -> bool:
-    """``*`` within a name, ``**`` across directories."""
-    parts = pattern.removeprefix("./").split("/")
-    return _match(path.split("/"), parts)
-
-
-def _match(names_left: list[str], parts: list[str]) -> bool:
-    if not parts:
-        return not names_left
-    if parts[0] == "**":
-        return any(_match(names_left[i:], parts[1:]) for i in range(len(names_left) + 1))
-    return (
-        bool(names_left)
-        and fnmatch.fnmatchcase(names_left[0], parts[0])
-        and _match(names_left[1:], parts[1:])
-    )

@@ -10,16 +10,17 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from pytest_cobbler.agents.base import AgentResult
-from pytest_cobbler.agents.recording import place_of_task
 from pytest_cobbler.cycle.attempt import Attempt, Start, run_attempt, scrubbed
-from pytest_cobbler.cycle.evidence import informative
-from pytest_cobbler.cycle.joining import joins_base
-from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
+from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.prompts import Feedback
 from pytest_cobbler.cycle.run import Run
-from pytest_cobbler.cycle.turns import Point
 from pytest_cobbler.errors import CobblerError, RepositoryError
-from pytest_cobbler.gate import GateResult
+from pytest_cobbler.landing.gate import GateResult
+from pytest_cobbler.lifecycle.joining import joins_base
+from pytest_cobbler.lifecycle.records import Record
+from pytest_cobbler.recordings.files import place_of_task
+from pytest_cobbler.recordings.turns import Point
+from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.report.journal import timestamp
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt, kept_attempts

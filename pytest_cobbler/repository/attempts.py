@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.repository import Identity, Repository
 
+INTERRUPTED = "interrupted"
+"""The cause of an attempt whose run was killed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class KeptAttempt:

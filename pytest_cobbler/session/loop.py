@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pytest_cobbler.cycle.measure import Measured, Measuring
-from pytest_cobbler.cycle.outcome import Outcome, Record, Verdict
-from pytest_cobbler.cycle.plan import Plan, State
+from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.stitch import Stitching
 from pytest_cobbler.errors import HookProblem
 from pytest_cobbler.hooks import call
+from pytest_cobbler.lifecycle.plan import Plan, State
+from pytest_cobbler.lifecycle.records import Record
 from pytest_cobbler.session.nodes import AgentItem, ConfigurationFile, MeasureItem, Placeholder, StitchItem
 from pytest_cobbler.session.status import StatusLine
 

@@ -13,8 +13,7 @@ import pytest
 from pluggy import PluginValidationError
 
 from pytest_cobbler.config import Config, load
-from pytest_cobbler.cycle.opening import Opened, look, open_run
-from pytest_cobbler.cycle.plan import LEFT_OUT, Selection
+from pytest_cobbler.cycle.opening import Opened, open_run
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.hooks import project_hooks
@@ -25,6 +24,7 @@ from pytest_cobbler.invocation import (
     record_directory,
     refuse_idle_options,
 )
+from pytest_cobbler.lifecycle.selection import LEFT_OUT, Selection, look
 from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.session.loop import NOT_ASKED, Events, Loop
 from pytest_cobbler.session.nodes import (

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.opening import Opened
 from pytest_cobbler.cycle.outcome import Verdict
-from pytest_cobbler.cycle.plan import Selection
 from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.lifecycle.selection import Selection
 from pytest_cobbler.session.nodes import AgentItem, MeasureItem
 from pytest_cobbler.session.properties import plain
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from pytest_cobbler.agents.recording import (
+from pytest_cobbler.recordings.files import (
     ANSWER,
     CHANGE,
     ERRORS,

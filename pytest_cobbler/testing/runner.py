@@ -14,14 +14,10 @@ from pytest_cobbler.agents.base import Agent, AgentRequest, Usage
 from pytest_cobbler.config import Config
 from pytest_cobbler.config.templates import Phase
 from pytest_cobbler.cycle.asking import instructions_in
-from pytest_cobbler.cycle.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.cycle.measure import OUTPUT, read_answer
 from pytest_cobbler.cycle.opening import INSTRUCTIONS
-from pytest_cobbler.cycle.preflight import preflight_work_dir, reserved_modules
-from pytest_cobbler.cycle.run import agent_limits, agent_network, never_committed, protected_paths
-from pytest_cobbler.cycle.starting import language_of
-from pytest_cobbler.gate import Gate, GateResult
 from pytest_cobbler.hooks import project_hooks
+from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.languages import Language
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import Policy
@@ -33,6 +29,10 @@ from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.testing.checkouts import Checkout
 from pytest_cobbler.testing.steps import told
 from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
+from pytest_cobbler.wiring.languages import language_of
+from pytest_cobbler.wiring.policy import agent_limits, agent_network, never_committed, protected_paths
+from pytest_cobbler.wiring.preflight import preflight_work_dir, reserved_modules
 
 __all__ = ["AgentRun", "Runner", "make_runner"]
 

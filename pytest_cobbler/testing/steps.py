@@ -12,18 +12,18 @@ import pytest
 
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.config import Config, load
-from pytest_cobbler.cycle.opening import open_repository
-from pytest_cobbler.cycle.parts import NESTED, make_agent, make_gate, make_sandbox, make_tracker
-from pytest_cobbler.cycle.starting import language_of
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.gate import Gate
 from pytest_cobbler.hooks import project_hooks
+from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.repository.generations import Generation, active_generations, find_generation, tip_of
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trailers import landed_tasks
 from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.testing.facts import ActiveGeneration, Tasks
 from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.wiring.languages import language_of
+from pytest_cobbler.wiring.parts import NESTED, make_agent, make_gate, make_sandbox, make_tracker
+from pytest_cobbler.wiring.project import open_repository
 
 _MARK = "t"
 """Tells the jobs of tests from those of runs, which take each other's for leavings."""

@@ -12,12 +12,12 @@ import pytest
 
 from pytest_cobbler.actions.stop import carry_out
 from pytest_cobbler.config import load
-from pytest_cobbler.cycle.hooks import NO_HOOKS
-from pytest_cobbler.cycle.stopping import Resolve
 from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.lifecycle.stopping import Resolve
 from pytest_cobbler.repository.generations import Changes, create_generation
 from pytest_cobbler.repository.repository import Identity, Repository
 from pytest_cobbler.testing.project import Project
+from pytest_cobbler.wiring.hooks import NO_HOOKS
 
 
 def generation(project: Project, *landed: Mapping[str, str | None], changes: Changes | None = None) -> str:

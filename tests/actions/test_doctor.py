@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pytest_cobbler.cycle.doctor import Doctor
+from pytest_cobbler.doctor.checks import Doctor
 from pytest_cobbler.sandbox.podman import podman_environment
 from pytest_cobbler.testing.project import Project, RunResult
 from tests.images import busybox_image, claude_volume, minimal_image

@@ -17,7 +17,7 @@ from pathlib import Path
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.command import CommandAgent
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.gate import Gate, GateResult
+from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository import trailers

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_cobbler.cycle.evidence import informative
 from pytest_cobbler.cycle.framing import Document
 from pytest_cobbler.cycle.prompts import (
     Feedback,
@@ -21,6 +20,7 @@ from pytest_cobbler.cycle.prompts import (
     stitch_prompt,
 )
 from pytest_cobbler.errors import ConfigurationProblem
+from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.tracker.base import Task
 
 MEASURE = MeasureFacts(limit=4, output_path="/work/out.json", lines_min=250, lines_max=350)

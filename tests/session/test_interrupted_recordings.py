@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_cobbler.agents.recording import read_result, recorded_attempts
+from pytest_cobbler.recordings.files import read_result, recorded_attempts
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project, RunResult
 from tests.session.builders import by_title

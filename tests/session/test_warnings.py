@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.config import load
-from pytest_cobbler.cycle import preflight
-from pytest_cobbler.cycle.preflight import preflight_room
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.testing.project import Project
+from pytest_cobbler.wiring import preflight
+from pytest_cobbler.wiring.preflight import preflight_room
 from tests.parts import need
 
 

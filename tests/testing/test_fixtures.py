@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.config import load
-from pytest_cobbler.cycle.opening import open_repository
-from pytest_cobbler.cycle.parts import make_sandbox
 from pytest_cobbler.sandbox.base import Job
 from pytest_cobbler.testing.facts import Tasks
 from pytest_cobbler.testing.project import Project
 from pytest_cobbler.testing.steps import make_runner_sandbox
 from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.wiring.parts import make_sandbox
+from pytest_cobbler.wiring.project import open_repository
 from tests.images import claude_volume, minimal_image
 from tests.scripted_api import ScriptedApi, text, tool, turn
 from tests.session.builders import seed, task

@@ -1,0 +1,219 @@
+"""What a repository shows of itself, for a first configuration: read from a commit, not the checkout."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any
+
+from pytest_cobbler.config.go import MODULE_PATH
+from pytest_cobbler.cycle.documents import PYTHON_FILES, documents
+from pytest_cobbler.languages import Go, Language, detect, get
+from pytest_cobbler.repository.repository import Repository
+
+_VERSION_FILES = frozenset(
+    {"version.go", "version.py", "_version.py", "__version__.py", "version.txt", "version"}
+)
+_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+_MODULE = re.compile(r'^module[ \t]+["`]?([^\s"`]+)', re.MULTILINE)
+_LARGEST_SHARE = 20
+"""Directories named as sources, at most; where there are more, the whole repository is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """``found``: key of the configuration -> value; ``required``: keys that must be filled in by hand.
+
+    ``notes``: what somebody should know who reads the result, a line each.
+    """
+
+    language: Language
+    found: dict[str, Any] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def survey(repository: Repository, commit: str) -> Survey:
+    """What the files of ``commit`` show."""
+    # Other names can stand in no configuration.
+    names = (name for name in repository.files(commit) if name.isprintable() and not name.startswith("~"))
+    files = [PurePosixPath(name) for name in names]
+    language = _language(files)
+    look = _Look(repository, commit, files)
+    found = {
+        "python": partial(_python, look),
+        "go": partial(_go, look),
+        "none": partial(_none, look),
+    }[language.name]()
+    if len(both := [name for name in ("go", "python") if any(map(get(name).is_source, files))]) > 1:
+        note = f"language: there is {' and '.join(both)}; the gate is that of {language.name} alone"
+        found = replace(found, notes=(*found.notes, note))
+    if named := documents(files):
+        found.found["spec_globs"] = named
+    return found
+
+
+@dataclass(frozen=True)
+class _Look:
+    repository: Repository
+    commit: str
+    files: list[PurePosixPath]
+
+    def text(self, name: str) -> str:
+        """The content of a file; empty if it is not there."""
+        content = self.repository.read_file(self.commit, name)
+        return (content or b"").decode("utf-8", "replace")
+
+    def having(self, pattern: str, glob: str) -> list[PurePosixPath]:
+        """The files whose content an extended regular expression matches."""
+        arguments = ("-z", "-l", "-I", "-E", "-e", pattern, self.commit, "--", glob)
+        said = self.repository.objects.run("grep", *arguments, accepted=(0, 1)).text
+        return [PurePosixPath(name.partition(":")[2]) for name in said.split("\0") if name]
+
+
+def _language(files: list[PurePosixPath]) -> Language:
+    language = detect(map(str, files))
+    if language.name == "none" and any(path.suffix == ".go" for path in files):
+        return get("go")
+    if language.name == "none" and any(str(path) in PYTHON_FILES for path in files):
+        return get("python")
+    return language
+
+
+# -- by language
+
+
+def _go(look: _Look) -> Survey:
+    go = Go()
+    sources = [path for path in look.files if go.is_source(path)]
+    module = _MODULE.search(look.text("go.mod"))
+    path = module[1] if module and MODULE_PATH.fullmatch(module[1]) else None
+    binary_dir = _free_directory(look.files)
+    found: dict[str, Any] = {
+        "language": "go",
+        "module_path": path,
+        "source_dirs": _directories(sources),
+        "binary_dir": binary_dir,
+        **_version_file(sources, look.files),
+    }
+    notes = []
+    programs = sorted(
+        {
+            path.parent
+            for path in look.having("^package[[:space:]]+main([^[:alnum:]_]|$)", "*.go")
+            if go.is_source(path) and not go.is_test(path)
+        }
+    )
+    named = [program for program in programs if path and program.name == PurePosixPath(path).name]
+    main = next(iter(programs if len(programs) == 1 else named), None)
+    if main is not None:
+        found["main_package"] = str(main)
+        found["binary_name"] = main.name or PurePosixPath(path or "main").name
+    elif programs:
+        notes.append(f"main_package: there are {len(programs)}: {', '.join(map(str, programs[:5]))}")
+    return Survey(
+        language=go,
+        found={key: value for key, value in found.items() if value is not None},
+        required=() if path else ("module_path",),
+        notes=tuple(notes),
+    )
+
+
+def _python(look: _Look) -> Survey:
+    python = get("python")
+    sources = [path for path in look.files if python.is_source(path)]
+    names = {str(path) for path in look.files}
+    packages = {path.parts[0] for path in sources if len(path.parts) == 2 and path.name == "__init__.py"}
+    packages |= {path.parts[0] for path in sources if len(path.parts) > 1 and path.parts[0] == "src"}
+    tests = {"test", "tests"}
+    inside = [path for path in sources if len(path.parts) > 1 and path.parts[0] in packages | tests]
+    found: dict[str, Any] = {
+        "language": "python",
+        "source_dirs": _directories(inside if packages - tests else sources),
+        **_version_file(sources, look.files),
+    }
+    if distribution := _distribution(look, names):
+        found["module_path"] = distribution
+    return Survey(language=python, found=found)
+
+
+def _distribution(look: _Look, names: set[str]) -> str:
+    """What the project calls itself; empty if nothing that can be read says it."""
+    name: object = ""
+    try:
+        project = tomllib.loads(look.text("pyproject.toml"))
+        name = project.get("project", {}).get("name") or project.get("tool", {}).get("poetry", {}).get("name")
+    except (tomllib.TOMLDecodeError, AttributeError):
+        pass
+    if not name and "setup.cfg" in names:
+        setup = configparser.ConfigParser(interpolation=None)
+        try:
+            setup.read_string(look.text("setup.cfg"))
+            name = setup.get("metadata", "name", fallback="")
+        except configparser.Error:
+            pass
+    return name if isinstance(name, str) and name.isprintable() else ""
+
+
+def _none(look: _Look) -> Survey:
+    """Something else: its gate is whatever it calls building and testing."""
+    gate = _gate(look)
+    found: dict[str, Any] = {**gate, **_version_file([], look.files)}
+    if look.files:
+        found["language"] = "none"
+    if not look.files:
+        return Survey(language=get("none"), found=found, required=("language",))
+    required = () if gate else ("build_command", "test_command")
+    return Survey(language=get("none"), found=found, required=required)
+
+
+def _gate(look: _Look) -> dict[str, str]:
+    names = {str(path) for path in look.files}
+    for makefile in _MAKEFILES:
+        if makefile in names:
+            targets = set(re.findall(r"^(build|test)[ \t]*:(?![:=])", look.text(makefile), re.MULTILINE))
+            if targets:
+                return {f"{target}_command": f"make {target}" for target in sorted(targets)}
+    if "Cargo.toml" in names:
+        return {"build_command": "cargo build --offline", "test_command": "cargo test --offline"}
+    if "package.json" in names:
+        return dict(_scripts(look.text("package.json")))
+    return {}
+
+
+def _scripts(text: str) -> Iterator[tuple[str, str]]:
+    try:
+        scripts = json.loads(text).get("scripts") or {}
+    except (ValueError, AttributeError):
+        return
+    for step in ("build", "test"):
+        if step in scripts:
+            yield f"{step}_command", f"npm run {step}"
+
+
+# -- files
+
+
+def _directories(sources: list[PurePosixPath]) -> list[str]:
+    """The top directories that hold sources; ``.`` where one lies beside them, or none does."""
+    tops = {path.parts[0] if len(path.parts) > 1 else "." for path in sources}
+    return ["."] if "." in tops or not tops or len(tops) > _LARGEST_SHARE else sorted(tops)
+
+
+def _free_directory(files: list[PurePosixPath]) -> str:
+    """Where programs can be built: a directory that holds nothing of the repository."""
+    taken = {path.parts[0] for path in files}
+    return next((name for name in ("bin", "build", "out") if name not in taken), ".build")
+
+
+def _version_file(sources: list[PurePosixPath], files: list[PurePosixPath]) -> dict[str, str]:
+    """A file that is called after the version, has nothing else in it by its name, and is the only one."""
+    named = [path for path in files if path.name.lower() in _VERSION_FILES]
+    own = [path for path in named if path in set(sources)] or [path for path in named if len(path.parts) == 1]
+    return {"version_file": str(own[0])} if len(own) == 1 else {}

@@ -1,0 +1,46 @@
+"""Documents of a repository that agents are pointed to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+_PROSE = (".md", ".rst", ".adoc", ".txt")
+_DATA = (".yaml", ".yml")
+_DOCUMENTS = frozenset({"docs", "doc", "documentation", "design"})
+_SPECIFICATIONS = frozenset({"spec", "specs", "specification", "specifications", "requirements"})
+_ROOT_DOCUMENTS = frozenset(
+    {"readme", "vision", "architecture", "design", "requirements", "roadmap", "spec", "specification"}
+)
+PYTHON_FILES = frozenset({"requirements.txt", "Pipfile", "poetry.lock", "uv.lock", "environment.yml"})
+"""They say that it is to become Python, even where there is none yet."""
+
+
+def documents(files: list[PurePosixPath]) -> dict[str, str]:
+    """Label -> glob of what says what is to be built."""
+    return dict(_documents(files))
+
+
+def _documents(files: list[PurePosixPath]) -> Iterator[tuple[str, str]]:
+    for path in files:
+        is_named = len(path.parts) == 1 and path.stem.lower() in _ROOT_DOCUMENTS
+        if is_named and path.suffix in _PROSE and str(path) not in PYTHON_FILES:
+            yield path.stem.lower(), str(path)
+    kinds = {
+        (path.parts[0], path.suffix)
+        for path in files
+        if len(path.parts) > 1 and _is_document(path) and not re.search(r"[*?\[]", path.parts[0])
+    }
+    for directory, suffix in sorted(kinds):
+        alone = len([kind for kind in kinds if kind[0] == directory]) == 1
+        label = directory if alone else f"{directory}-{suffix[1:]}"
+        yield label, f"{directory}/**/*{suffix}"
+
+
+def _is_document(path: PurePosixPath) -> bool:
+    top = path.parts[0].lower()
+    if path.suffix in _PROSE:
+        return top in _DOCUMENTS | _SPECIFICATIONS
+    # Beside the prose they are the documentation tool's own; below it, they specify.
+    return path.suffix in _DATA and (top in _SPECIFICATIONS or (top in _DOCUMENTS and len(path.parts) > 2))

@@ -1,0 +1,373 @@
+"""The checks of ``--cobbler-doctor``: those of a run, and what takes doing on something worthless."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pytest_cobbler.agents.base import Agent
+from pytest_cobbler.agents.credential import RENEWAL, Credential, no_credential
+from pytest_cobbler.config import Config
+from pytest_cobbler.doctor.examination import Check, Seen
+from pytest_cobbler.doctor.proofs import (
+    ask_once,
+    prove_closed,
+    prove_landing,
+    prove_lifeline,
+    prove_limits,
+    prove_open,
+    prove_tracker,
+    scratch_below,
+    scratch_repository,
+)
+from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.landing.gate import Gate
+from pytest_cobbler.languages import Language
+from pytest_cobbler.lifecycle.starting import find_base, uncommitted
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository.generations import find_generation, refuse_checked_out, tip_of
+from pytest_cobbler.repository.names import ATTEMPTS
+from pytest_cobbler.repository.ownership import given_back
+from pytest_cobbler.repository.preflight import check_repository
+from pytest_cobbler.repository.repository import Repository, check_git, default_work_dir
+from pytest_cobbler.sandbox.base import Capability, Network, Sandbox
+from pytest_cobbler.tracker.base import Tracker
+from pytest_cobbler.tracker.choose import open_scratch, open_tracker
+from pytest_cobbler.wiring.hooks import Hooks
+from pytest_cobbler.wiring.languages import language_of
+from pytest_cobbler.wiring.parts import (
+    STAND_IN,
+    access_of,
+    credential_of,
+    make_agent,
+    make_engine,
+    make_gate,
+    make_sandbox,
+)
+from pytest_cobbler.wiring.policy import agent_network
+from pytest_cobbler.wiring.preflight import (
+    expiring,
+    preflight_gate,
+    preflight_programs,
+    preflight_room,
+    preflight_work_dir,
+)
+from pytest_cobbler.wiring.project import open_repository, refuse_empty
+
+_LIVE_LIMIT = 180.0
+"""Seconds of the one real turn."""
+
+
+def _off(why: str) -> Seen:
+    return Seen(detail=why, status="off")
+
+
+_NOT_CONTAINED = _off("sandbox: none holds nothing")
+
+
+class Doctor:
+    """Everything that a run needs, as checks in the order of their needs; removes what they made when left.
+
+    Args:
+        here: where the repository is looked for if there is no configuration.
+        load: reads the configuration.
+        hooks_of: the project's hooks with that configuration.
+        live: whether the agent may be asked one real question.
+    """
+
+    # Each is set by the check that finds it, and used by those that need that check.
+    _config: Config
+    _hooks: Hooks
+    _repository: Repository
+    _sandbox: Sandbox
+    _language: Language
+    _scratch: Path
+    _worthless: Repository
+
+    def __init__(
+        self, here: Path, load: Callable[[], Config], hooks_of: Callable[[Config], Hooks], *, live: bool
+    ) -> None:
+        self._here = here
+        self._load = load
+        self._hooks_of = hooks_of
+        self._live = live
+        self._stack = contextlib.ExitStack()
+        self._cancellation = Cancellation()
+        # As _config and _repository, for checks that can do without them.
+        self._read: Config | None = None
+        self._opened: Repository | None = None
+        self._own_agent: Agent | None = None
+        self._own_tracker: Tracker | None = None
+        self._credential: Credential | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown."""
+        own = self._own_agent.secrets if self._own_agent else ()
+        return (*own, *(self._credential.secrets() if self._credential else ()))
+
+    def checks(self) -> list[Check]:
+        podman = "podman version"
+        return [
+            Check(name="git", run=check_git, by_hand="git version"),
+            Check(name="configuration", run=self._configuration),
+            Check(name="repository", run=self._open, needs=("git",), by_hand="git status"),
+            Check(name="identity", run=self._identity, needs=("repository",)),
+            Check(name="generation", run=self._generation, needs=("configuration", "repository")),
+            Check(name="credential", run=self._check_credential, needs=("configuration",)),
+            Check(name="sandbox", run=self._engine, by_hand=podman),
+            Check(
+                name="image",
+                run=self._image,
+                needs=("configuration", "repository", "sandbox"),
+                by_hand=podman,
+            ),
+            Check(name="limits", run=self._limits, needs=("image",), by_hand=podman),
+            Check(name="files", run=self._files, needs=("image",), by_hand=podman),
+            Check(name="agent", run=self._agent, needs=("image",), by_hand=podman),
+            Check(name="network", run=self._network, needs=("image",), by_hand=podman),
+            Check(name="lifeline", run=self._lifeline, needs=("image",), by_hand=podman),
+            Check(name="gate", run=self._check_gate, needs=("image",), by_hand=podman),
+            Check(name="landing", run=self._landing, needs=("files",), by_hand=podman),
+            Check(name="disk", run=self._disk, needs=("configuration", "repository"), by_hand="df"),
+            Check(
+                name="tracker",
+                run=self._tracker,
+                needs=("configuration", "repository"),
+                by_hand="bd list",
+                aside=self._cancellation,
+            ),
+            Check(
+                name="live",
+                run=self._ask,
+                needs=("credential", "agent", "landing"),
+                limit=_LIVE_LIMIT,
+            ),
+        ]
+
+    # -- the repository
+
+    def _configuration(self) -> str:
+        config = self._load()
+        hooks = self._hooks_of(config)
+        self._own_agent, self._own_tracker = hooks.agent(), hooks.tracker()
+        self._config, self._hooks, self._read = config, hooks, config
+        return str(config.path)
+
+    def _open(self) -> str:
+        # Nothing of it is to lie in the real work_dir afterwards.
+        elsewhere = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="cobbler-doctor-")))
+        if self._read:
+            repository = open_repository(self._read, elsewhere)
+        else:
+            repository = Repository(self._here, elsewhere)
+            refuse_empty(repository)
+        check_repository(repository, make_engine(self._read, repository.root).owner)
+        self._repository = self._opened = repository
+        kept = len(repository.list_refs(ATTEMPTS))
+        says = f", {kept} kept attempts in {ATTEMPTS} (git push --mirror publishes them)" if kept else ""
+        return f"{repository.root}{says}"
+
+    def _identity(self) -> str:
+        identity = self._repository.identity()
+        return f"{identity.name} <{identity.email}>"
+
+    def _generation(self) -> str:
+        config, repository = self._config, self._repository
+        generation = find_generation(repository, config.gen_prefix, config.generation_branch)
+        if generation:
+            refuse_checked_out(repository, [generation], ", where landings would pull the files away")
+            state = f"{generation.name} on {generation.base}, at {tip_of(repository, generation)[:12]}"
+        else:
+            base = find_base(config, repository)
+            state = f"none is active; the next one starts from {base.branch} ({base.commit[:12]})"
+        unseen = uncommitted(config, repository)
+        return f"{state}. {unseen}" if unseen else state
+
+    # -- the agent's credential
+
+    def _check_credential(self) -> Seen | str:
+        config = self._config
+        if self._own_agent:
+            return _off(f"{self._own_agent.description} is a hook's, and sees to it itself")
+        if config.agent == "replay":
+            return _off("a recording needs none")
+        self._credential = credential_of(config)
+        if self._credential is None:
+            if config.agent == "claude":
+                raise no_credential()
+            return "none: the command is handed none, and nothing is served to it"
+        if ends := expiring(self._credential, config):
+            return Seen(detail=ends, status="warning", remedy=RENEWAL)
+        if committed := self._committed(self._credential):
+            return Seen(
+                detail=f"{self._credential.shown}; it is in {committed} as committed: agents can read it",
+                status="warning",
+                remedy=f"Take it out of git, and make a new one: git rm --cached {committed}",
+            )
+        return self._credential.shown
+
+    def _committed(self, credential: Credential) -> str:
+        """The file of HEAD, if there is one, that holds the credential."""
+        head = self._opened.head_commit() if self._opened else None
+        for path in (self._config.path, self._config.token_path):
+            if self._opened and head and path.is_relative_to(self._config.root):
+                name = path.relative_to(self._config.root).as_posix()
+                if credential.value.encode() in (self._opened.read_file(head, name) or b""):
+                    return name
+        return ""
+
+    # -- where jobs run
+
+    def _engine(self) -> str:
+        return make_engine(self._read, self._here).check_engine()
+
+    def _image(self) -> str:
+        config = self._config
+        self._sandbox = make_sandbox(config, self._repository, secrets.token_hex(4))
+        self._language = language_of(config, self._repository)
+        self._sandbox.preflight()
+        where = config.podman_image if self._contained else "this machine"
+        return f"a job runs in {where}, with sh and git"
+
+    @property
+    def _contained(self) -> bool:
+        return Capability.CONTAINMENT in self._sandbox.capabilities
+
+    def _limits(self) -> Seen | str:
+        if not self._contained:
+            return _NOT_CONTAINED
+        if Capability.LIMITS not in self._sandbox.capabilities:
+            return Seen(
+                detail="memory and processes of a job are not limited: cgroup v1 leaves that to root",
+                status="warning",
+                remedy="Boot with cgroup v2: systemd.unified_cgroup_hierarchy=1 on the kernel's line.",
+            )
+        prove_limits(self._sandbox)
+        return "memory and processes are limited by the kernel as asked"
+
+    def _files(self) -> str:
+        place = self._config.work_dir or default_work_dir()
+        self._scratch = self._stack.enter_context(scratch_below(place))
+        preflight_work_dir(Repository(self._config.root, self._scratch), self._sandbox)
+        uid = self._sandbox.owner[0] if self._sandbox.owner else os.geteuid()
+        return f"what jobs write in {place} belongs to uid {uid}"
+
+    def _agent(self) -> str:
+        agent = self._own_agent or make_agent(
+            self._config, secrets.token_hex(4), stand_in=self._credential is None
+        )
+        agent.preflight(self._sandbox)
+        return f"{agent.description}: starts"
+
+    def _network(self) -> Seen | str:
+        config = self._config
+        if not self._contained:
+            return _NOT_CONTAINED
+        if self._own_agent:
+            return _off(f"{self._own_agent.description} is a hook's, and chooses its own")
+        if config.agent == "replay":
+            prove_closed(self._sandbox, Network.NONE)
+            return "closed: nothing can be reached"
+        if config.agent_network == "open":
+            prove_open(self._sandbox)
+            return "open: agents have a network, and are handed the credential"
+        access = access_of(config, self._credential or (STAND_IN if config.agent == "claude" else None))
+        if not access.proxied:
+            prove_closed(self._sandbox, Network.NONE)
+            return "closed: nothing can be reached, nor the API"
+        access.preflight(self._sandbox)
+        prove_closed(self._sandbox, access.proxy().network)
+        return "closed: nothing can be reached but what serves the API"
+
+    def _lifeline(self) -> Seen | str:
+        if not self._contained:
+            return _NOT_CONTAINED
+        mark = secrets.token_hex(4)  # nobody else's containers
+        mortal, witness = (make_sandbox(self._config, self._repository, name, mark) for name in ("a", "b"))
+        prove_lifeline(mortal, witness, self._config.podman_image or "")
+        return "a job ends when what started it is killed"
+
+    # -- a task's way
+
+    def _check_gate(self) -> Seen | str:
+        config = self._config
+        gate = make_gate(config, self._language, self._sandbox, secrets.token_hex(4), self._hooks.gate)
+        preflight_gate(gate, self._language)
+        preflight_programs(gate, self._language)
+        if not gate.steps:
+            return Seen(
+                detail="none: what lands is neither built nor tested",
+                status="warning",
+                remedy="Set test_command.",
+            )
+        return f"{'; '.join(gate.shown)}: the programs are there"
+
+    def _landing(self) -> str:
+        self._worthless = scratch_repository(self._scratch, self._repository.shared)
+        gate = Gate(
+            steps=(),
+            sandbox=self._sandbox,
+            network=Network(self._config.gate_network),
+            image=self._config.gate_image,
+            timeout=None,
+            environment={},
+        )
+        prove_landing(self._worthless, self._sandbox, gate)
+        return "worktree, harvest, merge, gate and landing work, on a scratch repository"
+
+    def _disk(self) -> Seen | str:
+        work = Repository(self._config.root, self._config.work_dir)
+        storage = make_engine(self._config, work.root).storage
+        if scarce := preflight_room(work, self._config, *([storage] if storage else [])):
+            return Seen(detail=scarce, status="warning", remedy="Make some room: podman image prune")
+        return "there is room for worktrees, for what is kept, and for containers"
+
+    def _tracker(self) -> str:
+        config = self._config
+        with given_back(self._repository.common_dir, (config.beads_dir,)):
+            own = self._own_tracker or open_tracker(
+                config.tracker, config.root, config.beads_dir, "", self._cancellation
+            )
+            open_tasks = sum(task.status == "open" for task in own.tasks())
+        seen = f"{own.description}: {open_tasks} open"
+        if self._own_tracker:
+            return f"{seen} (of a hook; it was only read)"
+        with tempfile.TemporaryDirectory(prefix="cobbler-doctor-") as scratch:
+            prove_tracker(open_scratch(config.tracker, config.beads_dir, Path(scratch), self._cancellation))
+        return f"{seen}; a scratch store keeps what it is told"
+
+    def _ask(self) -> Seen | str:
+        if not self._live:
+            return _off("not asked: --cobbler-live asks the agent one question, for money")
+        if self._config.agent == "replay" and not self._own_agent:
+            return _off("a recording has no answer")
+        agent = self._own_agent or make_agent(
+            self._config, secrets.token_hex(4), environment={"CLAUDE_CODE_MAX_RETRIES": "1"}
+        )
+        result = ask_once(
+            agent,
+            self._sandbox,
+            self._hooks,
+            self._worthless,
+            agent_network(self._config),
+            _LIVE_LIMIT - 30,
+        )
+        if result.error:
+            raise CobblerError(result.error, "", result.text or result.completed.stderr)
+        cost = "" if result.usage.cost_usd is None else f", {result.usage.cost_usd:.4f} USD"
+        return f"{agent.description} answered in {result.completed.seconds:.1f} s{cost}"

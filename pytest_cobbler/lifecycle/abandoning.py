@@ -1,0 +1,117 @@
+"""How generations are abandoned: everything that a tag does not hold stays, and the tasks are open again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_cobbler.config import Config
+from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
+from pytest_cobbler.lifecycle.joining import end_joins, joins_base
+from pytest_cobbler.lifecycle.leavings import leavings_of
+from pytest_cobbler.lifecycle.recovery import recover, remove_stale_locks
+from pytest_cobbler.lifecycle.stopping import settle
+from pytest_cobbler.lifecycle.tagging import tag_merged
+from pytest_cobbler.repository import names
+from pytest_cobbler.repository.generations import (
+    Generation,
+    active_generations,
+    delete_generation,
+    read_generation,
+    refuse_checked_out,
+    refuse_other_tags,
+    tag_generation,
+    tip_of,
+)
+from pytest_cobbler.repository.merging import merged_at
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.resolving import Resolution
+from pytest_cobbler.repository.trailers import landed_tasks
+from pytest_cobbler.repository.worktrees import remove_tree
+from pytest_cobbler.tracker.lane import TrackerLane
+from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abandoned:
+    """What became of one generation.
+
+    ``tag`` holds its last commit; ``is_merged``: its base had all of it, so it was not abandoned but done
+    with; ``landed`` counts its tasks; ``reopened`` are ids; ``recovered`` what a dead run left, a line each;
+    ``left`` is the worktree in which somebody had begun to merge it, if there is one.
+    """
+
+    name: str
+    tag: str
+    is_merged: bool
+    landed: int
+    reopened: tuple[str, ...]
+    recovered: tuple[str, ...]
+    left: Path | None
+
+
+def abandon_all(
+    config: Config, repository: Repository, lane: TrackerLane, hooks: Hooks = NO_HOOKS
+) -> list[Abandoned]:
+    """Abandon every active generation; call it under the run lock.
+
+    For each its tag is the commit point: before it nothing is lost, and its branch goes last of all, so that
+    the same call completes what was begun.
+
+    Raises:
+        CobblerError: a branch is not to be deleted; nothing was changed then. Or git, podman or the tracker
+            failed.
+    """
+    remove_stale_locks(repository)
+    active = active_generations(repository, config.gen_prefix)
+    generations = [read_generation(repository, name) for name in active]
+    refuse_checked_out(repository, generations)
+    for generation in generations:
+        refuse_other_tags(repository, generation, "abandoned")
+    for generation in generations:
+        settle(repository, generation)
+    return [_abandon(config, repository, generation, lane, hooks) for generation in generations]
+
+
+def _abandon(
+    config: Config, repository: Repository, generation: Generation, lane: TrackerLane, hooks: Hooks
+) -> Abandoned:
+    tip = tip_of(repository, generation)
+    found = finished_tasks(repository, generation, tip)
+    leavings = leavings_of(config, repository, generation, lane, hooks, Finished(found))
+    recovered = recover(leavings)
+    leavings.worktrees.remove_all()
+    base = repository.read_ref(names.branch_ref(generation.base)) if generation.base else None
+    is_merged = base is not None and repository.reaches(base, tip)
+    landed = landed_tasks(repository, f"{generation.first}..{tip}")
+    reopened: tuple[str, ...] = ()
+    if base and is_merged:
+        tag_merged(config, repository, generation, tip, merged_at(repository, base, tip))
+    else:
+        tag_generation(repository, generation, "abandoned", tip)
+        merged = landed_tasks(repository, f"{generation.first}..{base}") if base else {}
+        reopened = _reopen(lane, [task for task in landed if task not in merged], generation)
+    end_joins(lane, generation, f"{generation.name} was abandoned")
+    remove_tree(repository.work_dir / "gate" / generation.name)
+    delete_generation(repository, generation, tip)
+    resolution = Resolution(repository, generation)
+    return Abandoned(
+        name=generation.name,
+        tag=f"{generation.name}-{'finished' if is_merged else 'abandoned'}",
+        is_merged=is_merged,
+        landed=len(landed),
+        reopened=reopened,
+        recovered=tuple(recovered),
+        left=resolution.path if resolution.path.exists() else None,
+    )
+
+
+def _reopen(lane: TrackerLane, landed: Sequence[str], generation: Generation) -> tuple[str, ...]:
+    """What landed only there is to be done again."""
+    tasks = lane.tasks().result()
+    closed = {task.id for task in tasks if task.status == "closed" and not joins_base(task)}
+    done = tuple(task_id for task_id in landed if task_id in closed)
+    for task_id in done:
+        lane.reopen(task_id, f"open again: {generation.name}, where it had landed, was abandoned").result()
+    return done

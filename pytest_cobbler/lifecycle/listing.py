@@ -1,0 +1,115 @@
+"""Which generations there are, from refs, commits and the tracker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pytest_cobbler.config import Config
+from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
+from pytest_cobbler.lifecycle.selection import choose
+from pytest_cobbler.repository.generations import (
+    Generation,
+    active_generations,
+    chosen_generation,
+    read_generation,
+)
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.trailers import cost_of, landed_tasks
+from pytest_cobbler.tracker.base import Task
+
+_ENDS = (("merged", "finished"), ("abandoned", "abandoned"), ("finished", "finished"))
+"""The state of a generation without a branch, by the tag that shows it, and the tag at its last commit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A generation in a list.
+
+    ``state``: active (it has a branch), merged, abandoned, finished (with nothing but that tag), gone (only
+    its start tag is left), or unreadable (of that name, but not made by cobbler). ``is_chosen``: the one that
+    commands work on. ``landed`` counts tasks, ``open`` those that are not done, ``None`` where there is no
+    branch to do them on. ``age`` is in seconds, ``cost_usd`` that of the tasks that landed; both are ``None``
+    where nobody knows them.
+    """
+
+    name: str
+    state: str
+    is_chosen: bool = False
+    base: str = ""
+    tip: str = ""
+    landed: int = 0
+    open: int | None = None
+    age: float | None = None
+    cost_usd: float | None = None
+
+
+def list_generations(config: Config, repository: Repository, tasks: Sequence[Task]) -> list[Listed]:
+    """All of them, by name; changes nothing."""
+    return list(_listed(config, repository, list(tasks)))
+
+
+def _listed(config: Config, repository: Repository, tasks: list[Task]) -> Iterator[Listed]:
+    active = active_generations(repository, config.gen_prefix)
+    chosen = config.generation_branch or chosen_generation(repository)
+    if chosen not in active and len(active) == 1 and not config.generation_branch:
+        chosen = next(iter(active))
+    tags = repository.list_refs(f"refs/tags/{config.gen_prefix}*")
+    commits = {ref.removeprefix("refs/tags/"): repository.commit_of(ref) for ref in tags}
+    kinds = ("start", "merged", "abandoned", "finished")
+    found = {name.removesuffix(f"-{kind}") for name in commits for kind in kinds if name.endswith(f"-{kind}")}
+    for name in sorted(found | active.keys()):
+        if name in active:
+            yield _active(config, repository, tasks, name, active[name], is_chosen=name == chosen)
+        else:
+            yield _ended(repository, name, commits)
+
+
+def _active(
+    config: Config, repository: Repository, tasks: list[Task], name: str, tip: str, *, is_chosen: bool
+) -> Listed:
+    try:
+        generation = read_generation(repository, name)
+    except RepositoryError:
+        return Listed(name=name, state="unreadable", is_chosen=is_chosen, tip=tip)
+    finished = Finished(finished_tasks(repository, generation, tip))
+    selection = choose(config, repository, tasks, generation, finished)
+    left = len(selection.taken) + len(selection.left) + len(selection.waiting)
+    return _facts(repository, generation, tip, "active", is_chosen=is_chosen, left=left)
+
+
+def _ended(repository: Repository, name: str, commits: dict[str, str]) -> Listed:
+    for state, last in _ENDS:
+        there = commits.get(f"{name}-{state}")
+        if there:
+            tip = commits.get(f"{name}-{last}") or there
+            try:
+                return _facts(repository, read_generation(repository, name, tip), tip, state)
+            except RepositoryError:  # another tool made it: what its tags say is all there is
+                return Listed(name=name, state=state, tip=tip)
+    return Listed(name=name, state="gone")
+
+
+def _facts(
+    repository: Repository,
+    generation: Generation,
+    tip: str,
+    state: str,
+    *,
+    is_chosen: bool = False,
+    left: int | None = None,
+) -> Listed:
+    commits = f"{generation.first}..{tip}"
+    return Listed(
+        name=generation.name,
+        state=state,
+        is_chosen=is_chosen,
+        base=generation.base,
+        tip=tip,
+        landed=len(landed_tasks(repository, commits)),
+        open=left,
+        age=max(0.0, time.time() - repository.time_of(generation.first)),
+        cost_usd=cost_of(repository, commits),
+    )

@@ -1,0 +1,199 @@
+"""Which item may start: no pytest, no thread, so that it is tested as a table."""
+
+from __future__ import annotations
+
+import bisect
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class State(Enum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass
+class _Entry:
+    """An item.
+
+    ``unmet``: needs that are not done; ``lost``: those of them that never will be; ``pending``: what it comes
+    after and has not ended.
+    """
+
+    needs: frozenset[str]
+    after: set[str]
+    order: tuple[int, str, int]
+    height: int = 0
+    unmet: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
+    pending: set[str] = field(default_factory=set)
+    state: State = State.WAITING
+
+    @property
+    def rank(self) -> tuple[int, int, str, int]:
+        return (-self.height, *self.order)
+
+
+class Plan:
+    """The items of a session and what they wait for.
+
+    A *need* must have landed; what an item comes *after* must have ended, however it ended. A question costs
+    about as much as its answer is long, whatever the number of items.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+        self._dependants: defaultdict[str, set[str]] = defaultdict(set)
+        self._waiting: dict[str, None] = {}
+        self._blocked: dict[str, None] = {}
+        self._ready: list[str] = []
+        self._running = 0
+        self._ranked = True
+
+    def add(
+        self,
+        key: str,
+        *,
+        needs: Iterable[str] = (),
+        after: Iterable[str] = (),
+        priority: int = 0,
+        created: str = "",
+    ) -> None:
+        """Add an item; needs that are not in the plan (yet) count as unmet."""
+        if key in self._entries:
+            raise ValueError(f"{key} is in the plan already")
+        entry = _Entry(needs=frozenset(needs), after=set(), order=(priority, created, len(self._entries)))
+        self._entries[key] = entry
+        self._waiting[key] = None
+        entry.unmet = {need for need in entry.needs if not self._is(need, State.DONE)}
+        entry.lost = {need for need in entry.unmet if need not in self or self._is(need, State.FAILED)}
+        for need in entry.needs:
+            self._dependants[need].add(key)
+        for other in self._dependants[key]:
+            self._entries[other].lost.discard(key)
+            if key in self._entries[other].after:
+                self._entries[other].pending.add(key)
+            self._settle(other)
+        self.follow(key, after)
+
+    def follow(self, key: str, after: Iterable[str]) -> None:
+        """Let ``key`` come after more items than it did; those not in the plan (yet) do not matter."""
+        entry = self._entries[key]
+        for other in set(after) - entry.after:
+            entry.after.add(other)
+            self._dependants[other].add(key)
+            if other in self and not self.ended(other):
+                entry.pending.add(other)
+        self._settle(key)
+        self._ranked = False
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._entries
+
+    def state(self, key: str) -> State:
+        return self._entries[key].state
+
+    def mark(self, key: str, state: State) -> None:
+        """Say that an item runs, or how it has ended."""
+        entry = self._entries[key]
+        if state is State.WAITING or self.ended(key):
+            raise ValueError(f"{key} is {entry.state.value}, and cannot become {state.value}")
+        self._running += (state is State.RUNNING) - (entry.state is State.RUNNING)
+        entry.state = state
+        self._waiting.pop(key, None)
+        self._settle(key)
+        if self.ended(key):
+            for other in self._dependants[key]:
+                self._tell(self._entries[other], key, state)
+                self._settle(other)
+
+    @staticmethod
+    def _tell(entry: _Entry, key: str, state: State) -> None:
+        entry.pending.discard(key)
+        if state is State.DONE:
+            entry.unmet.discard(key)
+        elif key in entry.needs:
+            entry.lost.add(key)
+
+    def _settle(self, key: str) -> None:
+        """Keep the lists of what is ready and what is blocked true for one item."""
+        entry = self._entries[key]
+        waits = entry.state is State.WAITING
+        if waits and entry.lost:
+            self._blocked[key] = None
+        else:
+            self._blocked.pop(key, None)
+        place = bisect.bisect_left(self._ready, entry.rank, key=self._rank_of)
+        listed = place < len(self._ready) and self._ready[place] == key
+        ready = waits and not entry.unmet and not entry.pending
+        if ready and not listed:
+            self._ready.insert(place, key)
+        elif listed and not ready:
+            del self._ready[place]
+
+    def _rank_of(self, key: str) -> tuple[int, int, str, int]:
+        return self._entries[key].rank
+
+    def _rank(self) -> None:
+        """Order by the longest chain that waits for an item, then priority, then creation."""
+        heights = _heights({key: self._dependants[key] for key in self._entries})
+        for key, height in heights.items():
+            self._entries[key].height = height
+        self._ready.sort(key=self._rank_of)
+        self._ranked = True
+
+    def waiting(self) -> list[str]:
+        return list(self._waiting)
+
+    def ended(self, key: str) -> bool:
+        return self._entries[key].state in (State.DONE, State.FAILED)
+
+    def ready(self) -> list[str]:
+        """What may start now, in the order in which it should."""
+        if not self._ranked:
+            self._rank()
+        return list(self._ready)
+
+    def _is(self, key: str, state: State) -> bool:
+        return key in self._entries and self._entries[key].state is state
+
+    def blocked(self) -> dict[str, list[str]]:
+        """Waiting items that can never start -> the needs that are to blame."""
+        return {key: sorted(self._entries[key].lost) for key in self._blocked}
+
+    def stuck(self) -> list[str]:
+        """Items that wait each for the next, in a circle; none while anything runs, is ready or blocked."""
+        if self._running or self._ready or self._blocked or not self._waiting:
+            return []
+        path: dict[str, int] = {}
+        key = next(iter(self._waiting))
+        while key not in path:
+            path[key] = len(path)
+            # Something waits: what waits for nothing that waits would be ready or blocked.
+            key = min(self._entries[key].unmet | self._entries[key].pending)
+        return list(path)[path[key] :]
+
+
+def _heights(dependants: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """Key -> length of the longest chain that waits for it; a cycle counts as far as it was followed."""
+    heights: dict[str, int] = {}
+    for start in dependants:
+        if start in heights:
+            continue
+        stack = [(start, iter(dependants[start]))]
+        open_keys = {start}
+        while stack:
+            key, children = stack[-1]
+            child = next((c for c in children if c not in heights and c not in open_keys), None)
+            if child is not None:
+                open_keys.add(child)
+                stack.append((child, iter(dependants[child])))
+                continue
+            stack.pop()
+            open_keys.discard(key)
+            heights[key] = 1 + max((heights.get(c, 0) for c in dependants[key]), default=-1)
+    return heights

@@ -1,0 +1,195 @@
+"""Which of the tracker's tasks a session takes on."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pytest_cobbler.config import Config
+from pytest_cobbler.errors import RepositoryError, UsageProblem
+from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
+from pytest_cobbler.lifecycle.plan import Plan, State
+from pytest_cobbler.repository.generations import Generation, active_generations, find_generation, tip_of
+from pytest_cobbler.repository.names import is_usable_task_id
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.tracker.base import ACTOR, Task
+from pytest_cobbler.tracker.needs import with_all_needs
+from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
+from pytest_cobbler.wiring.parts import make_tracker
+from pytest_cobbler.wiring.project import open_repository
+
+LEFT_OUT = "left out by a hook"
+"""Why a task that the project does not want taken on waits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What of the tracker's tasks a session takes on.
+
+    ``taken`` in the order in which they may start; ``left``: beyond the limit; ``waiting``: id -> why this
+    session cannot do it; ``foreign``: id -> the other generation that it belongs to.
+    """
+
+    taken: tuple[Task, ...] = ()
+    left: tuple[Task, ...] = ()
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    foreign: Mapping[str, str] = field(default_factory=dict)
+
+
+def select_tasks(
+    tasks: Iterable[Task],
+    *,
+    finished: Iterable[str],
+    foreign_labels: frozenset[str],
+    task_label: str | None,
+    limit: int,
+    left_out: Collection[str] = (),
+) -> Selection:
+    """Choose the open tasks of a session: those that are ours, at most ``limit``, with what they need.
+
+    ``finished``: ids that landed; one that is open all the same was reopened by a person, and is to be done
+    again. ``foreign_labels``: of other active generations; ``left_out``: ids that the project does
+    not want taken on.
+    """
+    everything = {task.id: task for task in tasks}
+    open_again = {task.id for task in everything.values() if task.status == "open"}
+    done = set(finished) - open_again | {task.id for task in everything.values() if task.status == "closed"}
+    ours = {
+        task.id: task
+        for task in everything.values()
+        if _is_ours(task, foreign_labels, task_label) and task.id not in done
+    }
+    waiting = _outside(ours, everything, done, left_out)
+    foreign = {
+        task.id: label
+        for task in everything.values()
+        if task.type == "task" and task.id not in done
+        for label in sorted(foreign_labels & set(task.labels))
+    }
+    ordered, circles = _ordered([task for task in ours.values() if task.id not in waiting])
+    return Selection(
+        taken=tuple(ordered[:limit]), left=tuple(ordered[limit:]), waiting=waiting | circles, foreign=foreign
+    )
+
+
+def _is_ours(task: Task, foreign_labels: frozenset[str], task_label: str | None) -> bool:
+    if task.type != "task" or foreign_labels & set(task.labels):
+        return False
+    return task_label is None or task_label in task.labels
+
+
+def _outside(
+    ours: Mapping[str, Task], everything: Mapping[str, Task], done: set[str], left_out: Collection[str]
+) -> dict[str, str]:
+    """Task id -> why it cannot be done in this session."""
+    waiting: dict[str, str] = {}
+    dependants: defaultdict[str, list[str]] = defaultdict(list)
+    for task in ours.values():
+        outer = [need for need in task.needs if need not in done and need not in ours]
+        if why := _held(task):
+            waiting[task.id] = why
+        elif task.id in left_out:
+            waiting[task.id] = LEFT_OUT
+        elif outer:
+            waiting[task.id] = f"waits for {outer[0]}" + ("" if outer[0] in everything else " (unknown)")
+        for need in task.needs:
+            dependants[need].append(task.id)
+    queue = deque(waiting)
+    while queue:
+        need = queue.popleft()
+        for task_id in dependants[need]:
+            if task_id not in waiting:
+                waiting[task_id] = f"waits for {need}"
+                queue.append(task_id)
+    return waiting
+
+
+def _held(task: Task) -> str:
+    """Why nobody here may begin it."""
+    if task.status == "in_progress":
+        return f"in progress, held by {task.assignee or 'somebody else'}"
+    if task.status != "open":
+        return task.status
+    # Who opens a task again may leave our name on it.
+    return f"assigned to {task.assignee}" if task.assignee not in ("", ACTOR) else ""
+
+
+def _ordered(tasks: list[Task]) -> tuple[list[Task], dict[str, str]]:
+    """Needs before what needs them, within that as ``Plan.ready``; and why the others can never start."""
+    plan = Plan()
+    by_id = {task.id: task for task in tasks}
+    for task in tasks:
+        needs = by_id.keys() & set(task.needs)
+        plan.add(task.id, needs=needs, priority=task.priority, created=task.created_at)
+    ordered: list[Task] = []
+    while ready := plan.ready():
+        for key in ready:
+            plan.mark(key, State.DONE)
+            ordered.append(by_id[key])
+    never: dict[str, str] = {}
+    while circle := plan.stuck():
+        for key in circle:
+            never[key] = f"waits for itself: {_shown([*circle, circle[0]])}"
+            plan.mark(key, State.FAILED)
+        while blocked := plan.blocked():
+            for key, lost in blocked.items():
+                never[key] = f"waits for {lost[0]}"
+                plan.mark(key, State.FAILED)
+    return ordered, never
+
+
+def _shown(circle: list[str]) -> str:
+    return " -> ".join(circle if len(circle) <= 10 else [*circle[:8], "...", circle[-1]])
+
+
+def look(
+    config: Config, hooks: Hooks = NO_HOOKS, *, start_new: bool = True
+) -> tuple[Generation | None, Selection]:
+    """What a run would take on, changing nothing.
+
+    Raises:
+        CobblerError: it would take on nothing; with ``start_new=False`` also because no generation is active.
+    """
+    repository = open_repository(config)
+    generation = find_generation(repository, config.gen_prefix, config.generation_branch)
+    if generation is None and not start_new:
+        raise no_generation()
+    tasks = make_tracker(config, hooks).tasks()
+    refuse_unusable_ids(tasks)
+    landed = {}
+    if generation:
+        landed = finished_tasks(repository, generation, tip_of(repository, generation))
+    return generation, choose(config, repository, tasks, generation, Finished(landed), hooks.left_out(tasks))
+
+
+def choose(
+    config: Config,
+    repository: Repository,
+    tasks: list[Task],
+    generation: Generation | None,
+    finished: Finished,
+    left_out: frozenset[str] = frozenset(),
+) -> Selection:
+    """The open tasks that a session takes on."""
+    active = frozenset(active_generations(repository, config.gen_prefix))
+    return select_tasks(
+        with_all_needs(tasks),
+        finished={landed.task for landed in finished.all()},
+        foreign_labels=active - {generation.name if generation else ""},
+        task_label=config.task_label or None,
+        left_out=left_out,
+        limit=config.max_issues,
+    )
+
+
+def no_generation() -> RepositoryError:
+    return RepositoryError("no generation is active", "Start one: pytest --cobbler-start")
+
+
+def refuse_unusable_ids(tasks: list[Task]) -> None:
+    for task in tasks:
+        if task.type == "task" and task.status == "open" and not is_usable_task_id(task.id):
+            raise UsageProblem(
+                f"the task id {task.id!r} cannot be part of a branch's name", "Rename that task."
+            )

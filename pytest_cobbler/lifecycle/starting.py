@@ -1,0 +1,125 @@
+"""How a generation starts: its base, and the first commit that removes sources and writes seed files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+
+from pytest_cobbler.config import Config
+from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.languages import Language
+from pytest_cobbler.repository.checks import named, shown
+from pytest_cobbler.repository.generations import Changes, Generation, create_generation
+from pytest_cobbler.repository.repository import Repository
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """The branch that a generation starts from, and its commit."""
+
+    branch: str
+    commit: str
+
+
+def find_base(config: Config, repository: Repository) -> Base:
+    """The branch to start from: the configured one, else the one checked out.
+
+    Raises:
+        RepositoryError: there is none.
+    """
+    branch = config.base_branch or repository.head_branch()
+    if branch is None:
+        raise RepositoryError(
+            "HEAD is detached, so there is no branch to start from", "Check a branch out, or set base_branch."
+        )
+    commit = repository.read_ref(f"refs/heads/{branch}")
+    if commit is None:
+        raise RepositoryError(
+            f"there is no branch {branch} to start from", "Set base_branch to an existing one."
+        )
+    return Base(branch=branch, commit=commit)
+
+
+def start_generation(config: Config, repository: Repository, language: Language, base: Base) -> Generation:
+    """Tag the base and make the generation branch."""
+    return create_generation(
+        repository,
+        prefix=config.gen_prefix,
+        base=base.branch,
+        start=base.commit,
+        identity=repository.identity(),
+        now=datetime.now(),
+        changes=starting_files(config, repository, language, base.commit),
+    )
+
+
+def uncommitted(config: Config, repository: Repository) -> str:
+    """A line that names what of the checkout no agent will see, or nothing."""
+    paths = changed_paths(config, repository)
+    return f"Not committed, so agents do not see it: {named(paths)}" if paths else ""
+
+
+def changed_paths(config: Config, repository: Repository, *, new: bool = True) -> list[str]:
+    """What of the checkout differs from HEAD, for display; without what is the tracker's, or ours.
+
+    Args:
+        new: also what git does not track.
+    """
+    ours = [os.fsencode(path.relative_to(config.root)) for path in (config.beads_dir, config.cobbler_dir)]
+    return [
+        shown(path)
+        for path in repository.uncommitted(new=new)
+        if not any(path.rstrip(b"/") == own or path.startswith(own + b"/") for own in ours)
+    ]
+
+
+def starting_files(config: Config, repository: Repository, language: Language, start: str) -> Changes:
+    """What ``Start generation`` changes: sources that are to be reset, the module file, seed files."""
+    reset = language.resets_sources if config.reset_sources is None else config.reset_sources
+    module = _module_file(config, repository, language, start, anew=reset)
+    return Changes(
+        reset=reset,
+        remove=tuple(_reset_sources(config, repository, language, start)) if reset else (),
+        write=lambda name: module | _seeds(config, name),
+    )
+
+
+def _reset_sources(config: Config, repository: Repository, language: Language, start: str) -> Iterator[str]:
+    directories = [PurePosixPath(directory.relative_to(config.root)) for directory in config.sources]
+    submodules = repository.submodules(start)
+    for name in repository.files(repository.tree_of(start)):
+        path = PurePosixPath(name)
+        inside = not directories or any(path.is_relative_to(directory) for directory in directories)
+        if inside and language.is_source(path) and path != config.version_file and name not in submodules:
+            yield name
+
+
+def _module_file(
+    config: Config, repository: Repository, language: Language, start: str, *, anew: bool
+) -> dict[str, bytes]:
+    """The module file: with the configured name if sources are reset, else only where there is none."""
+    for name in language.module_files if config.module_path else ():
+        found = repository.read_file(start, name)
+        if (anew or found is None) and (made := language.module_file(found, config.module_path or "")):
+            return dict([made])
+    return {}
+
+
+def _seeds(config: Config, generation: str) -> dict[str, bytes]:
+    """Destination -> content, with the ancestor's placeholders filled in."""
+    found = {}
+    for destination, template in config.seed_files.items():
+        text = template.read_text(encoding="utf-8")
+        for name, value in (("Version", generation), ("ModulePath", config.module_path or "")):
+            for written in (f"{{{{.{name}}}}}", f"{{{{ .{name} }}}}"):
+                text = text.replace(written, value)
+        found[_path(config, destination)] = text.encode()
+    return found
+
+
+def _path(config: Config, destination: object) -> str:
+    path = PurePosixPath(str(destination))
+    return path.relative_to(config.root).as_posix() if path.is_absolute() else path.as_posix()

@@ -1,0 +1,363 @@
+"""How a generation is merged into its base: one compare-and-swap, and what comes before and after it.
+
+Before it nothing is lost by being killed: the merge is made on objects, and a checkout that was on its way is
+taken back. After it, tags and cleanup follow from what the base reaches; the branch goes last, so that a stop
+that was killed is found by the next one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+
+from pytest_cobbler.config import Config
+from pytest_cobbler.errors import RepositoryError, UsageProblem
+from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
+from pytest_cobbler.lifecycle.joining import end_joins, joins_base, propose_join
+from pytest_cobbler.lifecycle.leavings import Leavings, leavings_of
+from pytest_cobbler.lifecycle.recovery import recover, remove_stale_locks
+from pytest_cobbler.lifecycle.selection import choose
+from pytest_cobbler.lifecycle.starting import changed_paths
+from pytest_cobbler.lifecycle.tagging import Tagged, tag_merged
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.report.evidence import informative
+from pytest_cobbler.repository import names, trailers
+from pytest_cobbler.repository.attempts import last_numbers
+from pytest_cobbler.repository.checks import named, shown
+from pytest_cobbler.repository.cleanup import Cleaned, remove_untracked
+from pytest_cobbler.repository.follow import Following
+from pytest_cobbler.repository.generations import (
+    Generation,
+    delete_generation,
+    find_generation,
+    refuse_checked_out,
+    refuse_other_tags,
+    tip_of,
+)
+from pytest_cobbler.repository.landing import Merge
+from pytest_cobbler.repository.markers import marked_files
+from pytest_cobbler.repository.merging import NotMerged, merge_into_base, merged_at
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.resolving import Resolution
+from pytest_cobbler.repository.worktrees import GateCheckout, remove_tree
+from pytest_cobbler.tracker.lane import TrackerLane
+from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
+from pytest_cobbler.wiring.languages import language_of
+from pytest_cobbler.wiring.parts import make_gate
+from pytest_cobbler.wiring.preflight import preflight_gate, preflight_programs, preflight_work_dir
+
+Resolve = Literal["hand", "agent"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """What became of a generation.
+
+    ``merge`` is the commit with which ``base`` came to have it; ``is_new``: that was made now; ``landed``
+    counts its tasks; ``open`` are ids of tasks that it leaves; ``recovered`` what a dead run left, a line
+    each.
+    """
+
+    name: str
+    base: str
+    merge: str
+    is_new: bool
+    landed: int
+    open: tuple[str, ...]
+    recovered: tuple[str, ...]
+    tagged: Tagged
+    cleaned: Cleaned
+
+
+def stop(
+    config: Config,
+    repository: Repository,
+    lane: TrackerLane,
+    hooks: Hooks = NO_HOOKS,
+    *,
+    force: bool = False,
+    resolve: Resolve | None = None,
+    say: Callable[[str], object] = lambda text: None,
+) -> Stopped | None:
+    """Merge the generation into its base, tag both, delete its branch; ``None``: none is active.
+
+    Call it under the run lock.
+
+    Args:
+        force: also with tasks that are still open.
+        resolve: what to do about conflicts: prepare a worktree in which somebody can resolve them by hand, or
+            have a task for an agent.
+        say: told what takes long.
+
+    Raises:
+        NotMerged: there are conflicts, or the gate does not pass.
+        CobblerError: something is in the way. Base and checkout are as they were, or the same command
+            completes it.
+    """
+    remove_stale_locks(repository)
+    generation = find_generation(repository, config.gen_prefix, config.generation_branch)
+    if generation is None:
+        return None
+    refuse_checked_out(repository, [generation], moves_base=True)
+    settle(repository, generation)
+    refuse_other_tags(repository, generation, "finished", "merged")
+    base = _read_base(repository, generation)
+    tip = tip_of(repository, generation)
+    landed = trailers.landed_tasks(repository, f"{generation.first}..{tip}")
+    leavings = leavings_of(
+        config, repository, generation, lane, hooks, Finished(finished_tasks(repository, generation, tip))
+    )
+    recovered = recover(leavings)
+    leavings.worktrees.remove_all()
+    left = _open_tasks(leavings, hooks)
+    is_new = not repository.reaches(base, tip)
+    if is_new:
+        if left and not force:
+            raise _still_open(generation, left)
+        if generation.reset and not landed:
+            raise _nothing_landed(generation)
+        base = _Merging(leavings, base, tip, hooks, say).run(resolve)
+    merge = merged_at(repository, base, tip)
+    tagged = tag_merged(config, repository, generation, tip, merge)
+    remove_tree(repository.work_dir / "gate" / generation.name)
+    Resolution(repository, generation).remove()
+    end_joins(lane, generation, f"merged in {merge}")
+    cleaned = remove_untracked(repository, config.cleanup_dirs)
+    delete_generation(repository, generation, tip)
+    return Stopped(
+        name=generation.name,
+        base=generation.base,
+        merge=merge,
+        is_new=is_new,
+        landed=len(landed),
+        open=tuple(left),
+        recovered=tuple(recovered),
+        tagged=tagged,
+        cleaned=cleaned,
+    )
+
+
+def settle(repository: Repository, generation: Generation) -> None:
+    """Take back a move of the checkout that was ended before the base itself moved.
+
+    Raises:
+        RepositoryError: somebody changed its files since; nothing was changed.
+    """
+    ref = names.stopping_ref(generation.name)
+    merge = repository.read_ref(ref)
+    if merge is None:
+        return
+    base_ref = names.branch_ref(generation.base)
+    before = repository.objects.text("rev-parse", "--verify", f"{merge}^1")
+    where = repository.checked_out().get(base_ref)
+    if repository.read_ref(base_ref) == before:
+        if where and where.resolve() != repository.root.resolve():
+            raise RepositoryError(f"a stop was ended half-way in {where}", "Run the command there.")
+        following = Following(repository, before, merge)
+        if where:
+            following.take_back()
+        elif staged := following.staged():
+            raise RepositoryError(
+                f"a stop was ended half-way in {repository.root}, and what it had staged still is: {staged}",
+                f"Go back, and run the command again: git switch {generation.base}",
+            )
+    repository.delete_refs([ref])
+
+
+class _Merging:
+    """The merge of a generation with its base, up to the move of the base."""
+
+    def __init__(
+        self, leavings: Leavings, base: str, tip: str, hooks: Hooks, say: Callable[[str], object]
+    ) -> None:
+        self._leavings = leavings
+        self._repository = leavings.repository
+        self._generation = leavings.generation
+        self._base = base
+        self._tip = tip
+        self._hooks = hooks
+        self._say = say
+        self._ref = names.branch_ref(self._generation.base)
+        self._is_checked_out = self._ref in self._repository.checked_out()
+        self._resolution = Resolution(self._repository, self._generation)
+
+    def run(self, resolve: Resolve | None) -> str:
+        """Move the base; its new commit."""
+        config, repository = self._leavings.config, self._repository
+        tracker = PurePosixPath(config.beads_dir.relative_to(config.root))
+        resolved = self._resolution.commit(self._base, self._tip)
+        other = resolved or self._tip
+        merged = merge_into_base(repository, self._base, other, tracker)
+        if merged.conflicts:
+            raise self._conflicting(merged, resolved, resolve)
+        if resolved and (marked := marked_files(repository.objects, self._base, merged.tree)):
+            raise self._marked(marked)
+        following = Following(repository, self._base, merged.tree)
+        self._check_checkout(following)
+        if resolved or merged.tree != repository.tree_of(self._tip) or not self._is_gated():
+            self._pass_gate(merged.tree)
+            self._check_checkout(following)  # that took its time
+        parents = [self._base, other]
+        commit = repository.commit(merged.tree, parents, self._message(), self._leavings.identity)
+        if self._is_checked_out:
+            self._move_with_checkout(commit, following)
+        else:
+            self._move(commit)
+        return commit
+
+    def _check_checkout(self, following: Following) -> None:
+        if not self._is_checked_out:
+            return
+        following.check()
+        if changed := changed_paths(self._leavings.config, self._repository, new=False):
+            raise RepositoryError(
+                f"{self._generation.base} is checked out in {self._repository.root}, "
+                f"with changes in {named(changed)}",
+                "Commit them, or put them aside: git stash",
+            )
+
+    def _is_gated(self) -> bool:
+        """Whether the tip is a commit that passed the gate, or the one that the generation began with."""
+        said = trailers.read_trailers(self._repository, self._tip)
+        return self._tip == self._generation.first or trailers.TASK in said
+
+    def _pass_gate(self, tree: str) -> None:
+        config, repository, sandbox = self._leavings.config, self._repository, self._leavings.sandbox
+        language = language_of(config, repository)
+        gate = make_gate(config, language, sandbox, secrets.token_hex(4), self._hooks.gate)
+        sandbox.preflight()
+        preflight_work_dir(repository, sandbox)
+        preflight_gate(gate, language)
+        preflight_programs(gate, language)
+        both = f"the merge of {self._generation.name} and {self._generation.base}"
+        self._say(f"gate: {'; '.join(gate.shown)}, on {both}")
+        log = config.cobbler_dir / self._generation.name / "stop" / "gate.log"
+        checkout = GateCheckout(repository, self._generation.name, sandbox.owner)
+        try:
+            result = gate.run(checkout.move(tree), log, Cancellation())
+        finally:
+            checkout.remove()
+        if not result.passed:
+            raise NotMerged(
+                f"not merged: {result.summary} on {both}; nothing was changed",
+                f"What the gate printed: {log}",
+                informative(result.output),
+            )
+
+    def _message(self) -> str:
+        landed = trailers.landed_tasks(self._repository, f"{self._generation.first}..{self._tip}")
+        body = "\n".join(f"* {one.title}" for one in landed.values())
+        said = {trailers.GENERATION: self._generation.name}
+        return trailers.message(self._repository, f"Merge {self._generation.name}", body, said)
+
+    def _move_with_checkout(self, commit: str, following: Following) -> None:
+        note = names.stopping_ref(self._generation.name)
+        self._repository.set_ref(note, commit)
+        try:
+            following.advance()
+            self._move(commit)
+        except RepositoryError:
+            following.take_back()
+            self._repository.delete_refs([note])
+            raise
+        self._repository.delete_refs([note])
+
+    def _move(self, commit: str) -> None:
+        self._repository.remove_stale_lock(self._ref)
+        reason = f"cobbler: merge {self._generation.name}"
+        if not self._repository.move_ref(self._ref, commit, self._base, reason):
+            raise RepositoryError(f"{self._generation.base} was moved just now", "Run the command again.")
+
+    def _marked(self, files: Sequence[str]) -> NotMerged:
+        path = self._resolution.path
+        return NotMerged(
+            f"not merged: conflict markers are left in what was committed in {path}",
+            "\n".join(
+                [*(f"  {file}" for file in files), f"Resolve them, and commit: git -C {path} commit -a"]
+            ),
+        )
+
+    def _conflicting(self, merged: Merge, resolved: str | None, resolve: Resolve | None) -> NotMerged:
+        name, base = self._generation.name, self._generation.base
+        count = len(merged.conflicts)
+        cause = f"not merged: {name} and {base} conflict in {'1 file' if count == 1 else f'{count} files'}"
+        files = [f"  {path}" for path in merged.conflicts]
+        if resolved:
+            ways = [f"{base} has moved since. Merge it there: git -C {self._resolution.path} merge {base}"]
+        elif resolve == "agent":
+            leavings = self._leavings
+            task = propose_join(leavings.config, leavings.tracker, self._generation, merged.conflicts)
+            ways = [
+                f"{task} is the task to do so: pytest --cobbler-resume configuration.yaml::stitch::{task}",
+                "Then: pytest --cobbler-stop",
+            ]
+        elif resolve == "hand":
+            self._resolution.begin(self._base, self._tip)
+            ways = [
+                f"The merge is begun in {self._resolution.path}",
+                self._resolution.what_next,
+            ]
+        else:
+            ways = [
+                "Have an agent resolve them: pytest --cobbler-stop --cobbler-resolve agent",
+                "Resolve them by hand: pytest --cobbler-stop --cobbler-resolve hand",
+                "Or abandon the generation: pytest --cobbler-reset",
+            ]
+        return NotMerged(f"{cause}; nothing was changed", "\n".join([*files, *ways]), merged.messages)
+
+
+def _read_base(repository: Repository, generation: Generation) -> str:
+    base = repository.read_ref(names.branch_ref(generation.base)) if generation.base else None
+    if base is None:
+        raise RepositoryError(
+            f"{generation.base or 'the base'}, which {generation.name} is to be merged into, is no branch",
+            f"Make it again: git branch {generation.base or 'NAME'} {generation.name}-start",
+        )
+    return base
+
+
+def _open_tasks(leavings: Leavings, hooks: Hooks) -> dict[str, str]:
+    """Id -> title of what it proposed, tried or has claimed, or would do next, and has not done."""
+    repository, generation = leavings.repository, leavings.generation
+    tasks = leavings.tracker.tasks().result()
+    tried = last_numbers(repository, generation.name)
+    left_out = hooks.left_out(tasks)
+    next_run = choose(leavings.config, repository, tasks, generation, leavings.finished, left_out)
+    ready = {task.id for task in (*next_run.taken, *next_run.left)}
+    return {
+        task.id: task.title
+        for task in tasks
+        if task.status != "closed"
+        and not joins_base(task)
+        and (
+            generation.name in task.labels
+            or task.id in tried
+            or task.id in ready
+            or (task.claim is not None and task.claim.generation == generation.name)
+        )
+    }
+
+
+def _still_open(generation: Generation, left: dict[str, str]) -> UsageProblem:
+    tasks = "1 task" if len(left) == 1 else f"{len(left)} tasks"
+    return UsageProblem(
+        f"{tasks} of {generation.name} not done: {', '.join(left)}",
+        "\n".join(
+            [
+                *(f"  {shown(f'{key}: {title}'.encode('utf-8', 'replace'))}" for key, title in left.items()),
+                "Do them first: pytest --cobbler-resume",
+                "Or leave them to the next generation: pytest --cobbler-stop --cobbler-force",
+            ]
+        ),
+    )
+
+
+def _nothing_landed(generation: Generation) -> UsageProblem:
+    return UsageProblem(
+        f"nothing landed in {generation.name}, which began without the sources: "
+        f"merged, it would delete those of {generation.base}",
+        "Have them generated: pytest --cobbler-generate; or abandon it: pytest --cobbler-reset",
+    )

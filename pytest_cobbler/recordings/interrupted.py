@@ -1,0 +1,46 @@
+"""What a recording lacks of attempts whose run was killed: taken from the work that the next run found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pytest_cobbler.recordings.files import CHANGE, place_of_task
+from pytest_cobbler.recordings.recorder import Recorder
+from pytest_cobbler.repository.attempts import INTERRUPTED, KeptAttempt, kept_attempts, last_numbers
+from pytest_cobbler.repository.landing import ExactPatch, exact_patch_of
+from pytest_cobbler.repository.markers import marked_files
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.tracker.base import Task
+
+_MISSED = "its run was killed while its work was taken in"
+
+
+def record_interrupted(
+    repository: Repository,
+    generation: str,
+    recorder: Recorder,
+    tasks: Sequence[Task],
+    trees: Mapping[str, str],
+) -> None:
+    """Complete the recording, after ``recover`` has kept what there was.
+
+    Args:
+        trees: what the dead run's worktrees were checked out from, by their names.
+    """
+    titles = {task.id: task.title for task in tasks}
+    for task_id in last_numbers(repository, generation).keys() & titles.keys():
+        for kept in kept_attempts(repository, generation, task_id):
+            place = place_of_task(titles[task_id]) / str(kept.number)
+            if kept.cause != INTERRUPTED or not recorder.has(place):
+                continue
+            if recorder.has(place / CHANGE):  # its agent had ended: it was being landed
+                recorder.break_off(place, INTERRUPTED)
+            elif tree := trees.get(f"{task_id}-{kept.number}"):
+                recorder.break_off(place, INTERRUPTED, change=_change(repository, kept, tree))
+            else:
+                recorder.break_off(place, INTERRUPTED, withheld=_MISSED)
+
+
+def _change(repository: Repository, kept: KeptAttempt, tree: str) -> ExactPatch:
+    marked = marked_files(repository.objects, f"{kept.commit}^", tree)
+    return exact_patch_of(repository, tree, kept.commit, replacing=marked)

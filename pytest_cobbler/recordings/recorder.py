@@ -1,0 +1,218 @@
+"""Writes a recording while agents work (``--cobbler-record``): recordings/files.py has its form."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.errors import CobblerError, UsageProblem
+from pytest_cobbler.recordings.files import (
+    ANSWER,
+    CHANGE,
+    ERRORS,
+    HEAD,
+    PROMPT,
+    RESULT,
+    TRANSCRIPT,
+    Head,
+    RecordedResult,
+    place_of,
+    read_head,
+    read_result,
+    recorded_attempts,
+    steady,
+)
+from pytest_cobbler.recordings.turns import Point
+from pytest_cobbler.repository.landing import ExactPatch
+
+
+def refuse_places(directory: Path, taken: Iterable[Path]) -> None:
+    """See that a recording is not to lie where others keep their own.
+
+    Args:
+        taken: directories of git, the tracker and the like.
+
+    Raises:
+        UsageProblem: it is one of them, or below.
+    """
+    for place in taken:
+        if directory.is_relative_to(place.resolve()):
+            raise UsageProblem(
+                f"--cobbler-record {directory}: {place} is no place for recordings",
+                "Name a directory that is not in it, such as recordings/first.",
+            )
+
+
+def check_place(directory: Path, generation: str | None, *, plays: bool = False) -> None:
+    """See that a recording can be written, before anything is spent; makes the directory.
+
+    Args:
+        generation: what is to be recorded; ``None``: one that is yet to be started.
+        plays: whether it is the recording that is played, of which prompts alone are written.
+
+    Raises:
+        UsageProblem: it is a file, cannot be written, or holds something else, such as another recording.
+    """
+    option = f"--cobbler-record {directory}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".cobbler-", dir=directory):
+            pass
+        others = sorted(path.name for path in directory.iterdir())
+    except (FileExistsError, NotADirectoryError):
+        raise UsageProblem(f"{option}: there is a file in the way", "Name a directory.") from None
+    except OSError as error:
+        raise UsageProblem(f"{option}: {error.strerror}", "Name a directory that you can write.") from None
+    if others and HEAD not in others:
+        raise UsageProblem(
+            f"{option}: it holds something else: {', '.join(others[:5])}",
+            "Name a new or empty directory, or one with a recording of this generation.",
+        )
+    head = read_head(directory) if others else None
+    if head and not plays and head.generation != generation and recorded_attempts(directory):
+        raise UsageProblem(
+            f"{option}: it holds the recording of another generation, {head.generation}",
+            "Nothing is recorded over it: name a new directory, or remove that recording first.",
+        )
+
+
+class Recorder:
+    """The recording of one generation; thread-safe.
+
+    Runs that go on with the generation add to it. What cannot be written is no reason to lose what an agent
+    did: it is among ``failures``.
+    """
+
+    def __init__(self, directory: Path, generation: str, scrub: Callable[[str], str]) -> None:
+        self.failures: list[str] = []
+        self._directory = directory
+        self._scrub = scrub
+        self._lock = threading.Lock()
+        found = read_head(directory) if (directory / HEAD).exists() else None
+        if found and found.generation == generation:
+            runs = 1 + sum(text.startswith("run ") for text in found.order)
+            self._head = found.model_copy(update={"order": (*found.order, f"run {runs + 1}")})
+        else:
+            self._head = Head(generation=generation)
+        self._write(directory / HEAD, self._head.as_text().encode())
+
+    def note(self, point: Point) -> None:
+        """Add a point to the order."""
+        with self._lock:
+            if point.verb == "land" and str(point) in self._head.order:
+                return
+            # A number whose attempt came to nothing is that of a later one.
+            before = tuple(text for text in self._head.order if text != str(point))
+            self._head = self._head.model_copy(update={"order": (*before, str(point))})
+            self._write(self._directory / HEAD, self._head.as_text().encode())
+
+    def begin(self, request: AgentRequest) -> None:
+        """An agent is about to start: if the run is killed, that is all there is of the attempt."""
+        recorded = RecordedResult(title=request.title, broken_off="interrupted")
+        self._keep(
+            place_of(request),
+            {PROMPT: self._prompt(request), RESULT: recorded.as_text().encode("utf-8", "replace")},
+        )
+
+    def attempt(
+        self,
+        request: AgentRequest,
+        result: AgentResult,
+        *,
+        change: bytes = b"",
+        replaced: Sequence[str] = (),
+        answer: bytes | None = None,
+        withheld: str = "",
+    ) -> None:
+        """Keep what came of ``request``.
+
+        Args:
+            change: a patch from what the attempt started from, without ``replaced``, to what it left.
+            answer: the file that a measure wrote.
+            withheld: why there is neither, though something was made.
+        """
+
+        def plain(text: str) -> str:
+            return steady(self._scrub(text), request.volatile)
+
+        def copied(path: Path) -> bytes:
+            text = path.read_bytes().decode("utf-8", "surrogateescape")
+            return steady(text, request.volatile).encode("utf-8", "surrogateescape")
+
+        recorded = RecordedResult.of(request.title, result)
+        said = {
+            "error": plain(recorded.error),
+            "text": plain(recorded.text),
+            "replaced": tuple(replaced),
+            "withheld": plain(withheld),
+        }
+        files = {
+            PROMPT: self._prompt(request),
+            RESULT: recorded.model_copy(update=said).as_text().encode("utf-8", "replace"),
+        }
+        if change:
+            files[CHANGE] = change
+        if answer is not None:
+            files[ANSWER] = answer
+        try:
+            for name, path in ((TRANSCRIPT, request.transcript), (ERRORS, request.errors)):
+                if path.exists() and path.stat().st_size:
+                    files[name] = copied(path)
+        except OSError as error:
+            self.failures.append(f"{place_of(request)}: {error}")
+        self._keep(place_of(request), files)
+
+    def break_off(
+        self, place: PurePosixPath, cause: str, *, change: ExactPatch | None = None, withheld: str = ""
+    ) -> None:
+        """An attempt that is in the recording ended before its time.
+
+        Args:
+            change: what was found of it, where the recording has none.
+            withheld: why nothing was.
+        """
+        directory = self._directory / place
+        try:
+            recorded = read_result(directory, str(place))
+        except CobblerError as error:
+            self.failures.append(f"{place}: {error.cause}")
+            return
+        more: dict[str, object] = {"broken_off": cause}
+        if withheld:
+            more["withheld"] = withheld
+        if change:
+            more["replaced"] = change.replaced
+        with self._lock:
+            if change and change.content:
+                self._write(directory / CHANGE, change.content)
+            self._write(
+                directory / RESULT, recorded.model_copy(update=more).as_text().encode("utf-8", "replace")
+            )
+
+    def has(self, place: PurePosixPath) -> bool:
+        """Whether a file or directory is in the recording."""
+        return (self._directory / place).exists()
+
+    def _prompt(self, request: AgentRequest) -> bytes:
+        return steady(self._scrub(request.prompt), request.volatile).encode("utf-8", "replace")
+
+    def _keep(self, place: PurePosixPath, files: Mapping[str, bytes]) -> None:
+        with self._lock:
+            directory = self._directory / place
+            shutil.rmtree(directory, ignore_errors=True)
+            for name, content in files.items():
+                self._write(directory / name, content)
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Whole or not at all."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft = path.with_name(f".{path.name}.new")
+            draft.write_bytes(content)
+            draft.replace(path)
+        except OSError as error:
+            self.failures.append(f"{path}: {error.strerror}")

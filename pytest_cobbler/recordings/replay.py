@@ -1,0 +1,156 @@
+"""A recording as the agent: does what was done, says what was said, costs nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from pytest_cobbler.agents.access import Access
+from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.agents.launch import Program, launch, try_out
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.recordings.files import (
+    PROMPT,
+    RecordedResult,
+    RecordingError,
+    difference,
+    place_of,
+    read_head,
+    read_result,
+    recorded_attempts,
+    steady,
+)
+from pytest_cobbler.sandbox.base import Completed, Mount, Network, Sandbox
+
+__all__ = ["ReplayAgent"]
+
+_REMEDY = (
+    "If the new prompt is meant: add --cobbler-record {recording} to take it over, "
+    "or set recording_prompts: ignore."
+)
+
+
+_NOT_FITTING = "The files are not those that it was recorded from; record it again."
+
+
+class ReplayAgent:
+    """Plays the recording in the directory ``recording``, without a network.
+
+    What cannot be played (nothing recorded, a change that does not fit, another prompt) is a failure that a
+    further attempt would not mend.
+
+    Args:
+        root: of the repository; messages name files from there.
+        prompts: whether a prompt that differs from the recorded one is an error, of no interest, or the one
+            that is to be recorded.
+    """
+
+    def __init__(
+        self, recording: Path, *, root: Path, prompts: Literal["check", "ignore", "accept"] = "check"
+    ) -> None:
+        self._recording = recording
+        self._root = root
+        self._prompts = prompts
+
+    @property
+    def description(self) -> str:
+        return f"agent: replay of {self._shown(self._recording)} (its costs are shown, not incurred)"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def proxied(self) -> bool:
+        return False
+
+    def preflight(self, sandbox: Sandbox) -> None:
+        read_head(self._recording)
+        try_out(
+            sandbox,
+            Access(),
+            ("git", "--version"),
+            "A recording is played by sh and git: both must be in the image.",
+        )
+
+    def _shown(self, path: Path) -> str:
+        return str(path.relative_to(self._root)) if path.is_relative_to(self._root) else str(path)
+
+    def run(self, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation) -> AgentResult:
+        attempt = self._recording / place_of(request)
+        try:
+            recorded = read_result(attempt, self._shown(attempt))
+            self._check(recorded, request, attempt)
+            goes_on = self._goes_on(recorded, attempt)
+        except RecordingError as error:
+            return _failed(error, Completed(status=1, cause="exited", seconds=0.0, stderr=""))
+        return self._play(recorded, attempt, request, sandbox, cancellation, goes_on)
+
+    def _goes_on(self, recorded: RecordedResult, attempt: Path) -> bool:
+        """Whether there is a later attempt, which is needed where this one was broken off."""
+        same = [path for path in recorded_attempts(self._recording) if path.parent == attempt.parent]
+        if any(int(path.name) > int(attempt.name) for path in same):
+            return True
+        if recorded.broken_off:
+            raise RecordingError(
+                f"the recording ends in this attempt, which was broken off ({recorded.broken_off})",
+                "It could be played on if the generation that it is of had been gone on with, and recorded.",
+            )
+        return False
+
+    def _check(self, recorded: RecordedResult, request: AgentRequest, attempt: Path) -> None:
+        if recorded.withheld:
+            raise RecordingError(f"this attempt cannot be played: {recorded.withheld}")
+        path, prompt = attempt / PROMPT, steady(request.prompt, request.volatile)
+        if self._prompts == "accept":
+            path.write_text(prompt, encoding="utf-8")
+        if self._prompts != "check":
+            return
+        remedy = _REMEDY.format(recording=self._shown(self._recording))
+        try:
+            differs = difference(path.read_text(encoding="utf-8"), prompt, self._shown(path))
+        except FileNotFoundError:
+            cause = f"the prompt was not recorded: there is no {self._shown(path)}"
+            raise RecordingError(cause, remedy) from None
+        except (OSError, ValueError) as error:
+            raise RecordingError(f"{self._shown(path)} cannot be read: {error}") from error
+        if differs:
+            raise RecordingError(f"the prompt differs from {self._shown(path)}", remedy, differs)
+
+    def _play(
+        self,
+        recorded: RecordedResult,
+        attempt: Path,
+        request: AgentRequest,
+        sandbox: Sandbox,
+        cancellation: Cancellation,
+        goes_on: bool,
+    ) -> AgentResult:
+        script = resources.files("pytest_cobbler").joinpath("data/replay.sh").read_text()
+        program = Program(
+            argv=("sh", "-c", script, "replay", str(attempt), *recorded.replaced),
+            stdin=b"",
+            environment={"COBBLER_OUTPUT": str(request.output)} if request.output else {},
+        )
+        offline = replace(
+            request,
+            network=Network.NONE,
+            mounts=(*request.mounts, Mount(source=attempt, target=str(attempt))),
+        )
+        launched = launch(program, Access(), offline, sandbox, cancellation)
+        completed = launched.completed
+        if completed.cause == "cancelled":
+            return launched.result("cancelled")
+        if not completed.ok:
+            said = RecordingError(
+                f"{self._shown(attempt)} does not fit what is there", _NOT_FITTING, completed.stderr
+            )
+            return _failed(said, completed)
+        return recorded.again(completed, goes_on=goes_on)
+
+
+def _failed(error: RecordingError, completed: Completed) -> AgentResult:
+    text = "\n".join(part for part in (error.remedy, error.evidence) if part)
+    return AgentResult(completed=completed, error=f"agent: {error.cause}", text=text, final=True)

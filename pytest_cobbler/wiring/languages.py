@@ -1,0 +1,40 @@
+"""The language of a project."""
+
+from __future__ import annotations
+
+from pytest_cobbler.config import Config
+from pytest_cobbler.config.rules import faults_for_go
+from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.languages import Go, Language, detect, get
+from pytest_cobbler.repository.repository import Repository
+
+
+def language_of(config: Config, repository: Repository) -> Language:
+    """The language that is configured, else the one that the base's files show.
+
+    Raises:
+        UsageProblem: the files show Go, and the configuration lacks what Go needs.
+    """
+    language = _named(config, repository)
+    if language.name != "go":
+        return language
+    if faults := list(faults_for_go(config)):
+        raise UsageProblem(
+            f"go.mod: this is a Go module, and {config.path.name} does not go with it",
+            "\n".join(f"{fault.where}: {fault.message}" for fault in faults)
+            + "\nOr write which language it is: `language: python`, or `none` with a gate of your own.",
+        )
+    return Go(
+        main=config.main_directory,
+        binary=config.binary,
+        kept=config.magefiles_dir,
+        offline=config.gate_network == "none",
+    )
+
+
+def _named(config: Config, repository: Repository) -> Language:
+    if config.language or config.go_source_dirs:
+        return get(config.language or "go")
+    base = config.base_branch
+    commit = repository.read_ref(f"refs/heads/{base}") if base else repository.head_commit()
+    return detect(repository.files(commit) if commit else ())

@@ -1,0 +1,222 @@
+"""The parts of a run that the configuration chooses: sandbox, agent, gate."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from pytest_cobbler.agents.access import Access
+from pytest_cobbler.agents.base import Agent
+from pytest_cobbler.agents.claude import ClaudeAgent
+from pytest_cobbler.agents.command import CommandAgent
+from pytest_cobbler.agents.credential import Credential, find_credential
+from pytest_cobbler.config import Config
+from pytest_cobbler.errors import SandboxError, UsageProblem
+from pytest_cobbler.landing.gate import Gate
+from pytest_cobbler.languages import Language
+from pytest_cobbler.languages.base import Step
+from pytest_cobbler.recordings.replay import ReplayAgent
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.sandbox.base import Job, Limits, Network, Sandbox
+from pytest_cobbler.sandbox.host import HostSandbox
+from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, local_images
+from pytest_cobbler.tracker.base import Tracker
+from pytest_cobbler.tracker.choose import open_tracker
+from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
+
+NESTED = "COBBLER_SESSION"
+"""Set for every job: a run inside a run is refused."""
+
+STAND_IN = Credential(kind="api_key", value="", source="").stand_in()
+"""Worth nothing."""
+
+_IMAGES_TRIED = 5
+_OTHER_CREDENTIALS = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS")
+
+_IS_SUITABLE = """\
+command -v claude >/dev/null && command -v git >/dev/null && mkdir empty && cd empty || exit 1
+for step; do sh -c "$step" || exit 1; done
+"""
+
+
+def make_sandbox(config: Config, repository: Repository, run_id: str, mark: str = "") -> Sandbox:
+    """The sandbox of the configuration.
+
+    Args:
+        mark: goes before the repository's name on jobs, so that a run does not take them for a dead run's.
+    """
+    name = mark + repository.key.rpartition("-")[2]
+    if config.sandbox == "none":
+        return HostSandbox(repository=name, run_id=run_id)
+    assert config.podman_image is not None
+    return PodmanSandbox(
+        config.podman_image,
+        repository=name,
+        run_id=run_id,
+        owner=job_owner(repository.root),
+        arguments=config.podman_arguments,
+    )
+
+
+def find_image(repository: Repository, language: Language) -> str | None:
+    """The newest local image with claude, git and what the language's own gate needs, if there is one."""
+    for image in local_images()[:_IMAGES_TRIED]:
+        sandbox = PodmanSandbox(
+            image, repository="survey", run_id=secrets.token_hex(4), owner=job_owner(repository.root)
+        )
+        scripts = [step.argv[-1] for step in language.gate()]
+        job = Job(
+            name="survey",
+            argv=("sh", "-c", _IS_SUITABLE, "sh", *scripts),
+            workdir="/tmp",
+            limits=Limits(wall=60),
+        )
+        try:
+            if sandbox.run(job).ok:
+                return image
+        except SandboxError:
+            continue  # of another machine's kind, say, or without a shell
+    return None
+
+
+def make_engine(config: Config | None, root: Path) -> Sandbox:
+    """What would run the jobs on the repository at ``root``; it has no image, so none is run with it.
+
+    That is podman, unless the configuration says something else.
+    """
+    if config and config.sandbox == "none":
+        return HostSandbox(repository="", run_id="")
+    return PodmanSandbox("", repository="", run_id="", owner=job_owner(root))
+
+
+def make_tracker(config: Config, hooks: Hooks = NO_HOOKS) -> Tracker:
+    """The tracker of a hook, else that of the repository.
+
+    Raises:
+        CobblerError: a hook failed, or what the repository has cannot be opened.
+    """
+    return hooks.tracker() or open_tracker(config.tracker, config.root, config.beads_dir)
+
+
+def credential_of(config: Config) -> Credential | None:
+    """What the configured agent logs in with; ``None``: there is nothing, or it needs nothing.
+
+    Raises:
+        UsageProblem: it cannot be used.
+    """
+    if config.agent == "replay":
+        return None
+    return find_credential(os.environ, config.token_path, config.lifted_credentials)
+
+
+def access_of(config: Config, credential: Credential | None) -> Access:
+    """How the configured agent reaches the API; where it is proxied, its credential stays here.
+
+    Without a credential there is nothing to serve, without a sandbox nothing to keep it from.
+    """
+    given = config.container_environment.get("ANTHROPIC_BASE_URL")
+    return Access(
+        credential=credential,
+        base_url=given or os.environ.get("ANTHROPIC_BASE_URL"),
+        proxied=config.agent_network == "proxy" and config.sandbox == "podman" and credential is not None,
+    )
+
+
+def make_agent(
+    config: Config,
+    run_id: str,
+    *,
+    renew_prompts: bool = False,
+    stand_in: bool = False,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Agent:
+    """The agent of the configuration.
+
+    Args:
+        renew_prompts: a replay takes the prompts of today over into its recording.
+        stand_in: it has a worthless credential, so that all but a run can be tried where there is none.
+        environment: more variables.
+    """
+    if config.agent == "replay":
+        assert config.recording is not None
+        prompts = "accept" if renew_prompts else config.recording_prompts
+        return ReplayAgent(config.recording, root=config.root, prompts=prompts)
+    access = access_of(config, STAND_IN if stand_in else credential_of(config))
+    variables = {**config.container_environment, **environment, NESTED: run_id}
+    handed = [name for name in _OTHER_CREDENTIALS if name in variables]
+    if access.proxied and handed:
+        raise UsageProblem(
+            f"podman_args: {handed[0]} would be handed to the agent, and the proxy passes nothing of it on",
+            "Take it out and set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN; or set agent_network: open.",
+        )
+    if config.agent == "command":
+        assert config.agent_command is not None
+        return CommandAgent(
+            config.agent_command,
+            environment=variables,
+            credential=access.credential if access.proxied else None,
+            base_url=access.base_url if access.proxied else None,
+            proxied=access.proxied,
+        )
+    return ClaudeAgent(
+        config.claude_args,
+        model=config.model,
+        credential=access.credential,
+        base_url=access.base_url,
+        proxied=access.proxied,
+        environment=variables,
+    )
+
+
+def make_gate(
+    config: Config,
+    language: Language,
+    sandbox: Sandbox,
+    run_id: str,
+    change: Callable[[tuple[Step, ...]], tuple[Step, ...] | None] = lambda steps: None,
+) -> Gate:
+    """The gate of the configuration, or the language's; ``change`` may give other steps instead.
+
+    Raises:
+        UsageProblem: nobody said what to build and test, nor that nothing is to be.
+    """
+    steps = tuple(
+        step
+        for step in (
+            _step("build", config.build_command, language.default_build()),
+            _step("test", config.test_command, language.default_test()),
+        )
+        if step
+    )
+    changed = change(steps)
+    if changed is not None:
+        steps = changed
+    elif not steps and config.build_command is None and config.test_command is None:
+        raise UsageProblem(
+            f"there is no gate: language {language.name} has no commands of its own",
+            "Set build_command and test_command in configuration.yaml (false: land without that step).",
+        )
+    return Gate(
+        steps=steps,
+        sandbox=sandbox,
+        network=Network(config.gate_network),
+        image=config.gate_image,
+        timeout=config.gate_timeout,
+        environment={**config.container_environment, NESTED: run_id},
+    )
+
+
+def _step(
+    name: Literal["build", "test"], command: tuple[str, ...] | Literal[False] | None, default: Step | None
+) -> Step | None:
+    if command is None:
+        return default
+    if command is False:
+        return None
+    shown = command[2] if command[:2] == ("sh", "-c") and len(command) == 3 else shlex.join(command)
+    return Step(name=name, argv=command, shown=shown)

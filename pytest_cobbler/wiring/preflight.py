@@ -1,0 +1,176 @@
+"""What is tried out before anything is spent, by a run and by ``--cobbler-doctor``."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_cobbler.agents.credential import Credential
+from pytest_cobbler.config import Config
+from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.landing.gate import Gate
+from pytest_cobbler.languages import Language
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.sandbox.base import Capability, Job, Limits, Mount, Sandbox
+
+_LOOKS = 'for program; do command -v -- "$program" >/dev/null || { echo "$program"; exit 1; }; done'
+_PATIENCE = Limits(wall=120)
+
+NEEDED_ROOM = 50_000_000
+SCARCE_ROOM = 1_000_000_000
+"""Bytes of a disk below which a run does not begin, and below which it is said."""
+
+SOON = 3600.0
+"""Seconds from now, at least, for which a credential should last."""
+
+
+def preflight_work_dir(repository: Repository, sandbox: Sandbox) -> None:
+    """See that a job can write where worktrees will lie.
+
+    Raises:
+        UsageProblem: it cannot, as when the image closes a directory above it.
+    """
+    for path in (repository.work_dir, *repository.object_stores):
+        if ":" in str(path) and Capability.CONTAINMENT in sandbox.capabilities:
+            raise UsageProblem(
+                f"podman cannot mount {path}: there is a colon in it", "Move it, or set another work_dir."
+            )
+    repository.work_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+    with tempfile.TemporaryDirectory(prefix="probe-", dir=repository.work_dir) as name:
+        if sandbox.owner:
+            os.chown(name, *sandbox.owner)
+        owner = sandbox.owner[0] if sandbox.owner else os.geteuid()
+        completed = sandbox.run(
+            Job(
+                name="preflight-worktree",
+                argv=("sh", "-c", 'echo >"$1/file"', "sh", name),  # by its whole path, as an agent would
+                workdir=name,
+                mounts=(Mount(source=Path(name), target=name, mode="rw"),),
+                limits=Limits(wall=120),
+            )
+        )
+        written = Path(name, "file").stat().st_uid if completed.ok else owner
+    if written != owner:
+        raise UsageProblem(
+            f"what jobs write belongs to uid {written} on this machine, not to {owner}",
+            "Let podman map users as usual: take out of podman_args, and of the file that CONTAINERS_CONF\n"
+            "names, what changes users (--user, --userns).",
+        )
+    if not completed.ok:
+        is_full = not os.statvfs(repository.work_dir).f_bavail
+        closed = "that the image does not close to others (it does so with /root)"
+        lacks = "that has room" if is_full else closed
+        raise UsageProblem(
+            f"jobs cannot work in {repository.work_dir}, where worktrees lie",
+            f"Set work_dir to a directory {lacks}.",
+            completed.stderr,
+        )
+
+
+def preflight_room(repository: Repository, config: Config, *others: Path) -> str:
+    """See that the disks have room for worktrees, for what is kept of a run, and in ``others``.
+
+    Returns:
+        a warning where little is left.
+
+    Raises:
+        UsageProblem: hardly anything is.
+    """
+    scarce = []
+    for directory in (repository.work_dir, config.cobbler_dir, *others):
+        there = next(path for path in (directory, *directory.parents) if path.exists())
+        facts = os.statvfs(there)
+        room = facts.f_bavail * facts.f_frsize
+        if room < NEEDED_ROOM or (facts.f_files and not facts.f_favail):
+            left = "no more files" if room >= NEEDED_ROOM else _megabytes(room)
+            raise UsageProblem(
+                f"there is hardly room left for {directory}: {left}",
+                "Make some, or set work_dir or cobbler_dir to where there is room.",
+            )
+        if room < SCARCE_ROOM:
+            scarce.append(f"{_megabytes(room)} left for {directory}")
+    return ", ".join(scarce)
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 1_000_000:.0f} MB"
+
+
+def expiring(credential: Credential | None, config: Config) -> str:
+    """A warning where a credential may end before a run does."""
+    soon = max(config.task_timeout or 0.0, SOON)
+    if credential is None or not credential.ends_within(soon):
+        return ""
+    return f"{credential.shown}: a run may take longer"
+
+
+def preflight_gate(gate: Gate, language: Language) -> None:
+    """The language's own commands pass on an empty directory wherever their tools are there."""
+    defaults = tuple(step for step in gate.steps if step in language.gate())
+    if not defaults:
+        return
+    with tempfile.TemporaryDirectory(prefix="cobbler-") as name:
+        directory = Path(name)
+        empty = directory / "empty"
+        empty.mkdir(mode=0o755)
+        if gate.sandbox.owner:
+            os.chown(empty, *gate.sandbox.owner)
+        result = replace(gate, steps=defaults).run(empty, directory / "gate.log", Cancellation())
+    if not result.passed:
+        raise UsageProblem(
+            f"the gate cannot run: {result.summary} on an empty directory",
+            "Add its tools to podman_image (or gate_image), or set build_command and test_command.",
+            result.output,
+        )
+
+
+def preflight_programs(gate: Gate, language: Language) -> None:
+    """The programs of the configuration's own commands are there; of what a shell is told, the first word.
+
+    Raises:
+        UsageProblem: one is not.
+    """
+    own = [_program(step.argv) for step in gate.steps if step not in language.gate()]
+    asked = [
+        program for program in own if program and "/" not in program
+    ]  # else it may be one of the checkout's
+    missing: list[bytes] = []
+    if asked and not _run(gate, ("sh", "-c", _LOOKS, "sh", *asked), missing):
+        raise UsageProblem(
+            f"the gate cannot run: there is no {b' '.join(missing).decode('utf-8', 'replace')} where it runs",
+            "Add it to podman_image (or gate_image), or set build_command and test_command.",
+        )
+
+
+def _program(argv: tuple[str, ...]) -> str:
+    """What a command runs first; empty if that is more than a plain word."""
+    if argv[:2] != ("sh", "-c") or len(argv) != 3:
+        return argv[0]
+    words = argv[2].split(None, 1)
+    return words[0] if words and re.fullmatch(r"[A-Za-z0-9_.+-]+", words[0]) else ""
+
+
+def reserved_modules(gate: Gate, language: Language) -> frozenset[str]:
+    """Modules that the gate's tools load by their names: none in the tree may take the place of one."""
+    lines: list[bytes] = []
+    if not gate.steps or not language.lists_modules or not _run(gate, language.lists_modules, lines):
+        return frozenset()
+    return frozenset(line.decode("utf-8", "replace").strip() for line in lines) - {""}
+
+
+def _run(gate: Gate, argv: tuple[str, ...], lines: list[bytes]) -> bool:
+    job = Job(
+        name="preflight-gate",
+        argv=argv,
+        workdir="/",
+        environment=dict(gate.environment),
+        limits=_PATIENCE,
+        image=gate.image,
+        arguments=gate.arguments,
+        on_line=lines.append,
+    )
+    return gate.sandbox.run(job).ok

@@ -1,0 +1,136 @@
+"""What the files of a repository show of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.actions.survey import Survey, survey
+from pytest_cobbler.testing.samples import go_sample, python_sample
+from tests.repository.builders import UserRepository
+
+Surveyed = Callable[[Mapping[str, str]], Survey]
+
+
+@pytest.fixture
+def surveyed(tmp_path: Path) -> Surveyed:
+    def surveyed(files: Mapping[str, str]) -> Survey:
+        user = UserRepository.create(tmp_path)
+        commit = user.commit(files)
+        return survey(user.open(), commit)
+
+    return surveyed
+
+
+def test_a_go_project(surveyed: Surveyed) -> None:
+    seen = surveyed(go_sample() | {"internal/version.go": "package internal\n"})
+    assert seen.found == {
+        "language": "go",
+        "module_path": "example.com/calculator",
+        "source_dirs": ["cmd", "internal"],
+        "binary_dir": "bin",
+        "main_package": "cmd/calculator",
+        "binary_name": "calculator",
+        "version_file": "internal/version.go",
+        "spec_globs": {"docs": "docs/**/*.md"},
+    }
+    assert (seen.required, seen.notes) == ((), ())
+
+
+def test_a_python_project(surveyed: Surveyed) -> None:
+    seen = surveyed(
+        python_sample() | {"calculator/_version.py": "", "tools/release.py": "", "conftest.py": ""}
+    )
+    assert seen.found == {
+        "language": "python",
+        "module_path": "calculator",
+        "source_dirs": ["calculator", "tests"],
+        "version_file": "calculator/_version.py",
+        "spec_globs": {"docs": "docs/**/*.md"},
+    }
+    assert seen.required == ()
+
+
+@pytest.mark.parametrize(
+    ("files", "key", "value"),
+    [
+        # Go
+        ({"go.mod": 'module "example.com/quoted" // why\n'}, "module_path", "example.com/quoted"),
+        ({"go.mod": "module example.com/x\n"}, "source_dirs", ["."]),
+        ({"go.mod": "module example.com/x\n", "a.go": "", "b/b.go": ""}, "source_dirs", ["."]),
+        ({"go.mod": "module example.com/x\n", "bin/tool": ""}, "binary_dir", "build"),
+        ({"go.mod": "module example.com/x\n", "main.go": "package main\n"}, "main_package", "."),
+        ({"go.mod": "module example.com/x\n", "main.go": "package main\n"}, "binary_name", "x"),
+        ({"go.mod": "module example.com/x\n", "magefiles/m.go": "package main\n"}, "main_package", None),
+        ({"go.mod": "module example.com/x\n", "m_test.go": "package main\n"}, "main_package", None),
+        ({"go.mod": "module example.com/x\n", "a/a.go": "package mainly\n"}, "main_package", None),
+        (
+            {"go.mod": "module e.com/b\n", "cmd/a/a.go": "package main\n", "cmd/b/b.go": "package main\n"},
+            "main_package",
+            "cmd/b",
+        ),
+        # Python
+        ({"setup.cfg": "[metadata]\nname = older\n"}, "module_path", "older"),
+        ({"pyproject.toml": '[tool.poetry]\nname = "poem"\n'}, "module_path", "poem"),
+        ({"pyproject.toml": "not [toml"}, "module_path", None),
+        ({"src/a/b.py": "", "tests/test_b.py": ""}, "source_dirs", ["src", "tests"]),
+        ({"calculator.py": "", "tests/test_calculator.py": ""}, "source_dirs", ["."]),
+        ({"requirements.txt": "requests\n"}, "language", "python"),
+        ({"requirements.txt": "requests\n"}, "spec_globs", None),
+        ({"requirements.md": "It shall.\n"}, "spec_globs", {"requirements": "requirements.md"}),
+        # others
+        ({"Makefile": "build: x\n\tcc\ntest::\n"}, "build_command", "make build"),
+        ({"Makefile": "build = x\ntest:\n\ttrue\n"}, "test_command", "make test"),
+        ({"Makefile": "build := x\n"}, "build_command", None),
+        ({"Cargo.toml": ""}, "test_command", "cargo test --offline"),
+        ({"package.json": '{"scripts": {"test": "x"}}'}, "test_command", "npm run test"),
+        ({"package.json": '{"scripts": {"test": "x"}}'}, "build_command", None),
+        ({"package.json": "[]"}, "test_command", None),
+        # of all
+        ({"VERSION": "1\n"}, "version_file", "VERSION"),
+        ({"a.py": "", "x/version.py": "", "y/version.py": ""}, "version_file", None),
+        ({"README.md": "", "CHANGELOG.md": ""}, "spec_globs", {"readme": "README.md"}),
+        (
+            {"docs/a.md": "", "docs/mkdocs.yaml": "", "docs/specs/b.yaml": ""},
+            "spec_globs",
+            {"docs-md": "docs/**/*.md", "docs-yaml": "docs/**/*.yaml"},
+        ),
+        ({"docs/\x07.md": "", "~/x.py": ""}, "spec_globs", None),
+    ],
+)
+def test_a_key_is_found_or_left_alone(
+    surveyed: Surveyed, files: dict[str, str], key: str, value: Any
+) -> None:
+    assert surveyed(files).found.get(key) == value
+
+
+@pytest.mark.parametrize(
+    ("files", "required"),
+    [
+        ({"a.go": "package a\n"}, ("module_path",)),
+        ({"go.mod": "module 'odd path'\n"}, ("module_path",)),
+        ({"a.c": ""}, ("build_command", "test_command")),
+        ({}, ("language",)),
+        ({"requirements.txt": "requests\n"}, ()),
+    ],
+)
+def test_what_no_file_tells_is_required(
+    surveyed: Surveyed, files: dict[str, str], required: tuple[str, ...]
+) -> None:
+    assert surveyed(files).required == required
+
+
+def test_of_several_programs_none_is_chosen(surveyed: Surveyed) -> None:
+    main = "package main\n"
+    seen = surveyed({"go.mod": "module example.com/x\n", "cmd/a/a.go": main, "cmd/b/b.go": main})
+    assert "main_package" not in seen.found
+    assert seen.notes == ("main_package: there are 2: cmd/a, cmd/b",)
+
+
+def test_of_two_languages_it_says_whose_gate_it_is(surveyed: Surveyed) -> None:
+    seen = surveyed({"go.mod": "module example.com/x\n", "x.go": "package x\n", "tools/x.py": ""})
+    assert seen.found["language"] == "go"
+    assert seen.notes == ("language: there is go and python; the gate is that of go alone",)

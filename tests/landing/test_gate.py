@@ -1,0 +1,194 @@
+"""The gate builds and tests exactly the tree that is to land, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.landing import gate as module
+from pytest_cobbler.landing.gate import Gate, GateResult
+from pytest_cobbler.languages.base import Step
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.sandbox.base import Network, Sandbox
+from pytest_cobbler.sandbox.host import HostSandbox
+from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
+from tests.images import minimal_image
+
+__all__ = ["minimal_image"]
+
+
+class Bench:
+    """A checkout and gates on it."""
+
+    def __init__(self, directory: Path, sandbox: Sandbox) -> None:
+        self.checkout = directory / "checkout"
+        self.log = directory / "logs" / "gate.log"
+        self.sandbox = sandbox
+        self.checkout.mkdir()
+        (self.checkout / "file").write_text("content\n")
+        if sandbox.owner:
+            for path in (self.checkout, self.checkout / "file"):
+                os.chown(path, *sandbox.owner)
+
+    def gate(self, build: str | None, test: str | None, **more: Any) -> Gate:
+        """A gate of shell scripts."""
+        scripts = (("build", build), ("test", test))
+        steps: Sequence[Step] = [
+            Step(name=name, argv=("sh", "-c", script), shown=script)
+            for name, script in scripts
+            if script is not None
+        ]
+        facts: dict[str, Any] = {"network": Network.NONE, "image": None, "timeout": 60.0, "environment": {}}
+        return Gate(steps=steps, sandbox=self.sandbox, **facts | more)
+
+    def run(self, build: str | None, test: str | None = None, **more: Any) -> GateResult:
+        return self.gate(build, test, **more).run(self.checkout, self.log, Cancellation())
+
+
+@pytest.fixture(params=["host", "podman"])
+def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
+    """Each sandbox."""
+    if request.param == "host":
+        return HostSandbox(repository="gate", run_id=tmp_path.name)
+    image = request.getfixturevalue("minimal_image")
+    return PodmanSandbox(image, repository="gate", run_id=tmp_path.name, owner=job_owner(tmp_path))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, sandbox: Sandbox) -> Bench:
+    return Bench(tmp_path, sandbox)
+
+
+@pytest.fixture
+def host_bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path, HostSandbox(repository="gate", run_id=tmp_path.name))
+
+
+class TestVerdict:
+    def test_is_passed_when_every_step_is(self, bench: Bench) -> None:
+        result = bench.run("cat file", "echo tested")
+        assert result.passed
+        assert result.failed == ""
+        assert result.output.splitlines() == ["== build ==", "content", "== test ==", "tested"]
+        assert bench.log.read_text().splitlines() == result.output.splitlines()
+
+    def test_names_the_step_that_failed_and_runs_no_more(self, bench: Bench) -> None:
+        result = bench.run("echo built; echo why >&2; exit 7", "echo never")
+        assert not result.passed
+        assert (result.failed, result.status) == ("build", 7)
+        assert result.summary == "build failed (exit 7)"
+        assert result.output.splitlines() == ["== build ==", "built", "why"]
+
+    def test_is_the_second_step_s_too(self, host_bench: Bench) -> None:
+        result = host_bench.run("true", "exit 1")
+        assert result.summary == "test failed (exit 1)"
+
+    def test_of_a_step_that_ends_in_the_middle_of_a_line(self, host_bench: Bench) -> None:
+        result = host_bench.run("printf 'no newline'", "exit 3")
+        assert result.summary == "test failed (exit 3)"
+        assert result.output.splitlines() == ["== build ==", "no newline", "== test =="]
+
+    def test_of_a_program_that_is_not_there(self, host_bench: Bench) -> None:
+        gate = Gate(
+            steps=[Step(name="test", argv=("no-such-program",), shown="x")],
+            sandbox=host_bench.sandbox,
+            network=Network.NONE,
+            image=None,
+            timeout=None,
+            environment={},
+        )
+        result = gate.run(host_bench.checkout, host_bench.log, Cancellation())
+        assert result.summary == "test failed (exit 127)"
+        assert "no-such-program" in result.output
+
+    def test_of_no_steps_is_passed_without_a_job(self, tmp_path: Path) -> None:
+        nowhere = PodmanSandbox("no-image", repository="x", run_id="x", owner=None, program="no-podman")
+        bench = Bench(tmp_path, nowhere)
+        assert bench.run(None, None).passed
+        assert bench.log.read_text() == ""
+        with pytest.raises(CobblerError):
+            bench.run("true")
+
+    def test_of_one_that_takes_too_long(self, bench: Bench) -> None:
+        result = bench.run("echo begun; sleep 60", timeout=1.0)
+        assert not result.passed
+        assert (result.cause, result.failed) == ("timeout", "build")
+        assert result.summary == "build timed out after 1s"
+        assert "begun" in result.output
+
+    def test_of_one_that_is_killed(self, host_bench: Bench) -> None:
+        result = host_bench.run("kill -KILL $PPID", "true")
+        assert not result.passed
+        assert result.summary == "build was killed"
+
+    def test_of_one_that_is_cancelled(self, host_bench: Bench) -> None:
+        cancellation = Cancellation()
+        threading.Timer(0.5, cancellation.cancel).start()
+        result = host_bench.gate("sleep 60", None).run(host_bench.checkout, host_bench.log, cancellation)
+        assert (result.cause, result.passed) == ("cancelled", False)
+
+
+class TestTheTree:
+    def test_is_the_working_directory_and_may_be_written(self, bench: Bench) -> None:
+        assert bench.run("echo more >>file; mkdir made; rm file", "test -d made && test ! -e file").passed
+
+    def test_is_as_it_was_afterwards(self, bench: Bench) -> None:
+        bench.run("echo more >>file; mkdir made; chmod 000 file", "exit 1")
+        assert [path.name for path in bench.checkout.iterdir()] == ["file"]
+        assert (bench.checkout / "file").read_text() == "content\n"
+
+    def test_is_fresh_for_the_next_gate(self, bench: Bench) -> None:
+        bench.run("touch left")
+        assert bench.run("test ! -e left").passed
+
+    def test_steps_read_nothing(self, bench: Bench) -> None:
+        assert bench.run("cat", 'test -z "$(cat)"').passed
+
+    def test_environment_is_what_it_is_given(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
+        assert bench.run('test "$A" = "b c" && test -z "$ANTHROPIC_API_KEY"', environment={"A": "b c"}).passed
+
+
+class TestOutput:
+    def test_that_looks_like_the_gate_s_own_words_is_output(self, host_bench: Bench) -> None:
+        result = host_bench.run("echo '== test =='; exit 1", "true")
+        assert result.failed == "build"
+
+    def test_of_tested_code_that_found_out_the_mark_is_still_judged_by_status(
+        self, host_bench: Bench
+    ) -> None:
+        steal = r"tr '\0' '\n' </proc/$PPID/cmdline | grep -o '[0-9a-f]\{32\}' | head -1"
+        forge = f'mark=$({steal}); test -n "$mark"; printf "$mark\\377\\n${{mark}}test\\n"; exit 1'
+        result = host_bench.run(forge, "true")
+        assert not result.passed
+        assert result.status == 1
+
+    def test_of_any_bytes_is_kept_as_it_is_and_shown_as_text(self, host_bench: Bench) -> None:
+        result = host_bench.run(r"printf 'a\377b\000\033[1m\n'", "true")
+        assert b"a\xffb\0\x1b[1m\n" in host_bench.log.read_bytes()
+        assert "a\ufffdb" in result.output
+
+    def test_has_an_end_in_the_log_and_in_the_result(
+        self, host_bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "LARGEST_LOG", 100_000)
+        result = host_bench.run("yes 0123456789 | head -c 1000000; head -c 200000 /dev/zero; echo; echo last")
+        assert host_bench.log.stat().st_size == 100_000
+        assert len(result.output) <= 64_000
+        assert result.output.endswith("\nlast")
+
+    def test_of_empty_lines_has_one_too(self, host_bench: Bench) -> None:
+        result = host_bench.run("yes '' | head -n 200000; echo last")
+        assert len(result.output) <= 64_000
+        assert result.output.endswith("\n\nlast")
+
+    def test_of_an_earlier_gate_is_overwritten(self, host_bench: Bench) -> None:
+        host_bench.run("echo first")
+        host_bench.run("echo second")
+        assert "first" not in host_bench.log.read_text()

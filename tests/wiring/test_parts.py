@@ -1,0 +1,104 @@
+"""What is tried before anything is spent."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.config import Config, load
+from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.landing.gate import Gate
+from pytest_cobbler.languages import Go
+from pytest_cobbler.languages.python import Python
+from pytest_cobbler.sandbox.host import HostSandbox
+from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
+from pytest_cobbler.wiring.parts import make_agent, make_gate
+from pytest_cobbler.wiring.preflight import preflight_gate, preflight_programs, reserved_modules
+from tests.images import minimal_image
+from tests.toolchain import go_arguments, go_cache, go_root
+
+__all__ = ["go_arguments", "go_cache", "go_root", "minimal_image"]
+
+Made = Callable[..., Gate]
+
+
+@pytest.fixture
+def made(minimal_image: str, tmp_path: Path) -> Made:
+    def made(*arguments: str) -> Gate:
+        path = tmp_path / "configuration.yaml"
+        path.write_text(f"podman_image: {minimal_image}\npodman_args: {list(arguments)}\n")
+        config: Config = load(path)
+        sandbox = PodmanSandbox(
+            minimal_image,
+            repository="parts",
+            run_id=os.urandom(4).hex(),
+            owner=job_owner(tmp_path),
+            arguments=config.podman_arguments,
+        )
+        return make_gate(config, Go(), sandbox, "parts")
+
+    return made
+
+
+def test_the_gate_of_go_passes_on_an_empty_directory(made: Made, go_arguments: tuple[str, ...]) -> None:
+    preflight_gate(made(*go_arguments), Go())
+
+
+def test_an_image_without_go_is_named_before_anything_is_spent(made: Made) -> None:
+    with pytest.raises(UsageProblem) as caught:
+        preflight_gate(made(), Go())
+    assert caught.value.cause == "the gate cannot run: build failed (exit 127) on an empty directory"
+    assert caught.value.remedy.startswith("Add its tools to podman_image")
+    assert "there is no go where the gate runs" in caught.value.evidence
+
+
+@pytest.fixture
+def host_gate(tmp_path: Path) -> Callable[[str], Gate]:
+    def host_gate(build_command: str) -> Gate:
+        path = tmp_path / "configuration.yaml"
+        path.write_text(f"sandbox: none\nlanguage: python\nbuild_command: {build_command}\n")
+        gate = make_gate(load(path), Python(), HostSandbox(repository="parts", run_id="x"), "parts")
+        return replace(gate, environment={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"})
+
+    return host_gate
+
+
+def test_a_program_of_the_gate_that_is_not_there_is_named(host_gate: Callable[[str], Gate]) -> None:
+    preflight_programs(host_gate("[git, --version]"), Python())
+    preflight_programs(host_gate("[./build, all]"), Python())  # the checkout's own
+    for words in ("X=1 no-such-program", "if true; then no-such-program; fi", "./no-such-program", "cd /"):
+        preflight_programs(host_gate(words), Python())  # the shell's
+    for words in ("[no-such-program, -x]", "no-such-program -x | cat"):
+        with pytest.raises(UsageProblem) as caught:
+            preflight_programs(host_gate(words), Python())
+        assert caught.value.cause == "the gate cannot run: there is no no-such-program where it runs"
+
+
+def test_modules_of_pytests_plugins_are_reserved(host_gate: Callable[[str], Gate]) -> None:
+    assert "pytest_cobbler" in reserved_modules(host_gate("false"), Python())
+    assert reserved_modules(host_gate("false"), Go()) == frozenset()
+
+
+def test_an_image_whose_pytest_has_no_plugins_reserves_nothing(host_gate: Callable[[str], Gate]) -> None:
+    class Bare(Python):
+        lists_modules = ("sh", "-c", "echo")
+
+    assert reserved_modules(host_gate("false"), Bare()) == frozenset()
+
+
+@pytest.mark.parametrize("name", ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS"])
+def test_a_credential_that_the_proxy_cannot_keep_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-api03-0123456789")
+    path = tmp_path / "configuration.yaml"
+    path.write_text(f"podman_image: localhost/agent\npodman_args: [-e, '{name}=secret-value']\n")
+    with pytest.raises(UsageProblem, match=f"podman_args: {name} would be handed to the agent"):
+        make_agent(load(path), "run")
+    path.write_text(f"{path.read_text()}agent_network: open\n")
+    make_agent(load(path), "run")
