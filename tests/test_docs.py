@@ -1,10 +1,13 @@
-"""What the documents say is there is there, and what is there is said."""
+"""The documents agree with the code: options, keys, outcomes, links, pictures."""
 
 from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +16,14 @@ import yaml
 
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.cycle.outcome import Verdict
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.project import Project
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "pytest_cobbler"
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text("utf-8")
+OPTIONS = (ROOT / "docs" / "options.md").read_text("utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -28,7 +34,7 @@ def source(path: str) -> str:
 
 
 def section(title: str, text: str = README) -> str:
-    """What stands under a heading, up to the next one of its level."""
+    """The text under a heading, up to the next heading of its level."""
     level = title.split(" ")[0]
     return re.split(rf"^{level} ", text.split(f"\n{title}\n")[1], flags=re.MULTILINE)[0]
 
@@ -57,10 +63,14 @@ def test_the_demo_is_one_command() -> None:
     assert "```sh\npip install . && pytest --cobbler-demo\n```" in README
 
 
-def test_the_readme_has_every_option() -> None:
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 130
+
+
+def test_every_option_is_described() -> None:
     known = set(re.findall(r'"(--cobbler-[a-z-]+)"', source("plugin.py")))
     assert known
-    assert {quoted(row[0])[0].split(" ")[0] for row in rows(section("## Options"))} == known
+    assert {quoted(row[0])[0].split(" ")[0] for row in rows(section("## Options", OPTIONS))} == known
 
 
 @every_document
@@ -73,16 +83,9 @@ def test_every_fixture_is_described() -> None:
     known = set(re.findall(r"^def (cobbler_\w+)\(", source("plugin.py"), re.MULTILINE))
     described = {row[0].strip("`") for row in rows((ROOT / "docs" / "fixtures.md").read_text("utf-8"))}
     assert {name for name in described if name.startswith("cobbler_")} == known
-    assert known <= set(quoted(section("## Fixtures")))
 
 
 # -- configuration
-
-
-def test_the_readme_names_keys_that_exist() -> None:
-    said = [key for row in rows(section("## Configuration")) for key in quoted(row[0])]
-    assert said
-    assert set(said) <= set(Config.model_fields)
 
 
 def test_the_readme_has_a_configuration(tmp_path: Path) -> None:
@@ -102,14 +105,13 @@ def test_configurations_have_keys_that_exist(document: Path) -> None:
 # -- outcomes
 
 
-def test_the_readme_has_every_outcome() -> None:
-    words = {row[0] for row in rows(section("## Outcomes")) if row[0].isupper()}
+def test_every_outcome_is_described() -> None:
+    words = {row[0] for row in rows(section("## Outcomes", OPTIONS)) if row[0].isupper()}
     assert words == {str(verdict).upper() for verdict in Verdict} | {"SKIPPED"}
 
 
-def test_the_readme_has_the_causes_of_failures() -> None:
-    [failed] = [row for row in rows(section("## Outcomes")) if row[0] == "FAILED"]
-    said = set(quoted(failed[2]))
+def test_every_cause_of_a_failure_is_described() -> None:
+    said = {cause for row in rows(section("## Causes of failures", OPTIONS)) for cause in quoted(row[0])}
     other_outcomes = {"cancelled", "limited", "claimed", "needs", "measure"}
     files = [*(PACKAGE / "cycle").glob("*.py"), PACKAGE / "session" / "loop.py"]
     trees = [ast.parse(path.read_text("utf-8")) for path in files]
@@ -128,8 +130,8 @@ def strings(tree: ast.AST) -> Iterator[str]:
     return (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str))
 
 
-def test_the_readme_has_every_exit_code() -> None:
-    codes = [int(row[0]) for row in rows(section("## Outcomes")) if row[0].isdigit()]
+def test_every_exit_code_is_described() -> None:
+    codes = [int(row[0]) for row in rows(section("## Exit codes", OPTIONS))]
     assert codes == [0, 1, 2, 3, 4, 5]
     assert set(codes) <= {int(code) for code in pytest.ExitCode}
 
@@ -138,6 +140,27 @@ def test_every_junit_property_is_described() -> None:
     page = (ROOT / "docs" / "ci.md").read_text("utf-8")
     said = {word for row in rows(section("## JUnit", page)) for word in quoted(row[0])}
     assert said == set(re.findall(r'"(cobbler_\w+)"', source("session/properties.py")))
+
+
+# -- the picture
+
+
+def test_the_picture_shows_what_the_demo_prints(tmp_path: Path) -> None:
+    docs = ROOT / "docs"
+    drawn = tmp_path / "demo.svg"
+    subprocess.run([sys.executable, docs / "terminal_picture.py", drawn], check=True, timeout=120)
+    assert shown_in(drawn) == shown_in(docs / "demo.svg"), "renew it: python docs/terminal_picture.py"
+
+
+def shown_in(picture: Path) -> list[str]:
+    """The lines of a picture, without names, ids and times that differ in every run."""
+    texts = ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}text")
+    lines = ["".join(text.itertext()) for text in texts]
+    different = (
+        *(r"generation-[-\d]+", r"\b[0-9a-f]{7,12}\b", r"(?<=units-)\w+", r"\d+\.\d+ ?s\b"),
+        r"\s+|=+|-+",
+    )
+    return [re.sub("|".join(different), " ", line).strip() for line in lines]
 
 
 # -- pages
@@ -254,3 +277,49 @@ def test_the_wheel_has_the_name_that_is_said() -> None:
         r"pytest_cobbler-([\w.]+)-py3-none-any\.whl", (ROOT / "docs" / "ci.md").read_text("utf-8")
     )
     assert said == [version]
+
+
+# -- troubleshooting and cleaning up
+
+
+def test_troubleshooting_quotes_messages_of_the_program() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    tables = re.findall(r"^\| message .*\n\|[-|]+\n((?:\|.*\n)+)", page, re.MULTILINE)
+    messages = [
+        text for table in tables for line in table.splitlines() for text in quoted(line.split("|")[1])
+    ]
+    program = "\n".join(
+        text for path in PACKAGE.rglob("*.py") for text in strings(ast.parse(path.read_text()))
+    )
+    assert len(messages) > 30
+    parts = [part.strip() for message in messages for part in re.split(r"\.\.\.|\d+", message)]
+    assert [part for part in parts if part not in program] == []
+
+
+def test_the_clean_up_removes_everything(cobbler_agent: StandInAgent, cobbler_project: Project) -> None:
+    page = (ROOT / "docs" / "uninstall.md").read_text("utf-8")
+    cobbler_agent.measure().writes_tasks([{"title": "First"}, {"title": "Second"}])
+    cobbler_agent.task("First").writes("a.txt", "a\n")
+    cobbler_agent.task("Second").fails(1)
+    server = cobbler_project.directory / "server.git"
+    cobbler_project.git("clone", "--quiet", "--bare", ".", str(server))
+    cobbler_project.git("remote", "add", "origin", str(server))
+    namespaces = ("refs/heads/", "refs/tags/", "refs/cobbler/")
+    before = cobbler_project.git("for-each-ref", *namespaces)
+    cobbler_project.run("--cobbler-generate")
+    cobbler_project.run("--cobbler-switch", cobbler_project.generation or "")
+    for pattern in ("refs/heads/*", "refs/tags/*", "refs/cobbler/attempts/*"):
+        cobbler_project.git("push", "--quiet", "origin", f"{pattern}:{pattern}")
+
+    commands = re.findall(r"(?<!<!-- not run -->\n)^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert len(commands) == 4
+    for command in commands:
+        subprocess.run(["bash", "-eo", "pipefail", "-c", command], cwd=cobbler_project.path, check=True)
+
+    assert cobbler_project.git("for-each-ref", *namespaces) == before
+    assert "generation" not in cobbler_project.git("ls-remote", "origin")
+    assert "cobbler" not in cobbler_project.git("ls-remote", "origin")
+    left = {
+        path.name for path in (*cobbler_project.path.iterdir(), *(cobbler_project.path / ".git").iterdir())
+    }
+    assert left.isdisjoint({".cobbler", ".beads", "cobbler.lock"})
