@@ -1,4 +1,4 @@
-"""What every pytest run loads: options, markers, one ``if``, fixtures that import when they are used.
+"""The module that every pytest run loads: options, markers, one ``if``, and fixtures that import lazily.
 
 PYTEST_DONT_REWRITE
 """
@@ -32,10 +32,10 @@ ACTIONS = (
     *("init", "start", "generate", "resume", "stop", "reset"),
     *("list", "switch", "stats", "doctor", "demo"),
 )
-"""What ``--cobbler-ACTION`` does; one at a time."""
+"""The names of ``--cobbler-ACTION``; a command line has at most one."""
 
 SESSIONS = (["generate"], ["resume"])
-"""The actions that are sessions of items."""
+"""The actions that run items, as a pytest session."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--cobbler-init",
         action="store_true",
-        help="Write configuration.yaml with every key, filled in from what the repository shows.",
+        help="Write configuration.yaml with every key, filled in from the repository.",
     )
     group.addoption(
         "--cobbler-start",
@@ -53,12 +53,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--cobbler-generate",
         action="store_true",
-        help="Finish open tasks, then run measure and stitch cycles; starts a generation if none is active.",
+        help="Finish open tasks, then run measure and stitch cycles; start a generation if none is active.",
     )
     group.addoption(
         "--cobbler-resume",
         action="store_true",
-        help="As --cobbler-generate, on a generation that is there already: never starts one.",
+        help="Like --cobbler-generate, but fail if there is no generation instead of starting one.",
     )
     group.addoption(
         "--cobbler-stop",
@@ -66,64 +66,71 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Merge the generation into its base, tag both, and delete its branch.",
     )
     group.addoption(
-        "--cobbler-force", action="store_true", help="Let --cobbler-stop leave tasks that are not done."
+        "--cobbler-force",
+        action="store_true",
+        help="With --cobbler-stop: merge although tasks are unfinished; they stay open.",
     )
     group.addoption(
         "--cobbler-resolve",
         choices=("agent", "hand"),
-        help="Where --cobbler-stop finds conflicts: make a task for an agent, or a directory for you.",
+        help="With --cobbler-stop, on conflicts: create a task for an agent, or prepare a directory for you.",
     )
     group.addoption(
         "--cobbler-reset",
         action="store_true",
-        help="Abandon the active generations: tags keep their commits, and their tasks are open again.",
+        help="Abandon the active generations: tag their last commits and reopen their tasks.",
     )
     group.addoption(
-        "--cobbler-list", action="store_true", help="List the generations, with their state, tasks and money."
+        "--cobbler-list",
+        action="store_true",
+        help="List the generations with their state, tasks, age and cost.",
     )
     group.addoption(
         "--cobbler-switch",
         nargs="?",
         const="",
         metavar="NAME",
-        help="Choose the generation that commands work on; without a name: list them.",
+        help="Choose the generation that commands work on; without a name, list the generations.",
     )
     group.addoption(
         "--cobbler-stats",
         action="store_true",
-        help="Count lines of code, words of specification, attempts, time, tokens and money.",
+        help="Print lines of code, words of the documents, and attempts, time, tokens and cost of each task.",
     )
     group.addoption(
         "--cobbler-doctor",
         action="store_true",
-        help="Prove by doing that all that a run needs is there; say what mends what is not.",
+        help="Check that everything a run needs is installed and working; suggest a fix for each problem.",
     )
     group.addoption(
         "--cobbler-demo",
         action="store_true",
-        help="Run a whole cycle on a sample project with recorded agents: no key, podman or bd needed.",
+        help="Run a whole cycle with recorded agents on a sample project; needs no key, podman or bd.",
     )
     group.addoption(
-        "--cobbler-cycles", type=int, metavar="N", help="Cycles of this run (0: only open tasks)."
+        "--cobbler-cycles", type=int, metavar="N", help="Number of cycles (0: only finish open tasks)."
     )
-    group.addoption("--cobbler-jobs", type=int, metavar="N", help="Agents at once in this run.")
+    group.addoption("--cobbler-jobs", type=int, metavar="N", help="Number of agents that work in parallel.")
     group.addoption(
         "--cobbler-format",
         choices=("table", "json"),
-        help="How --cobbler-list, -stats and -doctor print: a table (the default), or JSON.",
+        help="Output of --cobbler-list, --cobbler-stats and --cobbler-doctor: a table (default) or JSON.",
     )
     group.addoption(
         "--cobbler-record",
         metavar="DIR",
-        help="Keep what the agents of this run do in a directory, from which agent: replay does it again.",
+        help="Record the agents of this run in a directory; `agent: replay` replays it at no cost.",
     )
     group.addoption(
-        "--cobbler-max-issues", type=int, metavar="N", help="Most tasks per measure and per cycle."
+        "--cobbler-max-issues",
+        type=int,
+        metavar="N",
+        help="Maximum number of tasks per measure and per cycle.",
     )
     group.addoption(
         "--cobbler-live",
         action="store_true",
-        help="Let --cobbler-doctor and the fixture cobbler_runner spend money on an agent.",
+        help="Allow --cobbler-doctor and the fixture cobbler_runner to run an agent that costs money.",
     )
 
 
@@ -136,12 +143,12 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before what other plugins do here
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
-    """Before any conftest of the repository is imported: see that it is not an agent's."""
+    """Refuse to import a conftest that an agent may have written."""
     actions = chosen_actions(early_config.known_args_namespace)
     if actions == ["demo"]:
-        early_config.known_args_namespace.noconftest = True  # it has nothing to do with the current directory
+        early_config.known_args_namespace.noconftest = True  # the demo does not use the current directory
     elif actions == ["doctor"] and shutil.which("git") is None:
-        early_config.known_args_namespace.noconftest = True  # nobody can tell whose it is
+        early_config.known_args_namespace.noconftest = True  # without git, its author is unknown
         os.environ["GIT_PYTHON_REFRESH"] = "quiet"  # else GitPython cannot be imported
     elif actions and shutil.which("git") is None:
         raise pytest.UsageError("git is not on PATH\nInstall git 2.38 or newer.")
@@ -185,7 +192,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 @contextlib.contextmanager
 def wrong_hooks_told() -> Iterator[None]:
-    """Let a hook of ours with other arguments than it may have be an error of usage, not a traceback."""
+    """Report a cobbler hook with unknown arguments as a usage error instead of a traceback."""
     try:
         yield
     except PluginValidationError as error:
@@ -202,19 +209,19 @@ def wrong_hooks_told() -> Iterator[None]:
 
 
 def chosen_actions(options: argparse.Namespace) -> list[str]:
-    """The actions asked for; before all options are parsed they stand in ``known_args_namespace`` only."""
+    """The actions on the command line; before all options are parsed, pass ``known_args_namespace``."""
     return [action for action in ACTIONS if getattr(options, f"cobbler_{action}", None) not in (None, False)]
 
 
 def only_asks(options: argparse.Namespace) -> bool:
-    """Whether pytest is asked something about itself, such as ``--help``: then nothing is done."""
+    """Whether the command line only asks for information, such as ``--help``; then no action runs."""
     questions = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow")
     return any(getattr(options, question, False) for question in questions)
 
 
 @pytest.fixture(scope="session")
 def cobbler_config_path(pytestconfig: pytest.Config) -> Path:
-    """Where the configuration of the project under test lies: at pytest's root directory."""
+    """The configuration file of the project under test, in pytest's root directory."""
     return pytestconfig.rootpath / "configuration.yaml"
 
 
@@ -228,7 +235,7 @@ def cobbler_config(cobbler_config_path: Path) -> Config:
 
 @pytest.fixture(scope="session")
 def cobbler_repository(request: pytest.FixtureRequest, cobbler_config_path: Path) -> Repository:
-    """The git repository of the project under test; skips where there is none."""
+    """The git repository of the project under test; skips if there is none."""
     from pytest_cobbler.testing.steps import open_project
 
     return open_project(request, cobbler_config_path)
@@ -238,7 +245,7 @@ def cobbler_repository(request: pytest.FixtureRequest, cobbler_config_path: Path
 def cobbler_tracker(
     pytestconfig: pytest.Config, cobbler_repository: Repository, cobbler_config: Config
 ) -> Tasks:
-    """The tasks of the project under test, read once; nothing can be written through it."""
+    """The tasks of the project under test, read once; read-only."""
     from pytest_cobbler.testing.steps import read_tasks
 
     return read_tasks(pytestconfig, cobbler_config)
@@ -248,7 +255,7 @@ def cobbler_tracker(
 def cobbler_generation(
     cobbler_repository: Repository, cobbler_config: Config, cobbler_tracker: Tasks
 ) -> ActiveGeneration:
-    """The active generation of the project under test; skips when there is none."""
+    """The active generation of the project under test; skips if there is none."""
     from pytest_cobbler.testing.steps import read_active_generation
 
     return read_active_generation(cobbler_repository, cobbler_config, cobbler_tracker)
@@ -258,7 +265,7 @@ def cobbler_generation(
 def cobbler_worktree(
     request: pytest.FixtureRequest, cobbler_repository: Repository, cobbler_runner_sandbox: Sandbox
 ) -> Iterator[Callable[[str], Checkout]]:
-    """Makes clean checkouts: ``cobbler_worktree("generation")``, or of any revision; they are removed."""
+    """Make clean checkouts of the generation or any revision; they are removed after the test."""
     from pytest_cobbler.testing.checkouts import factory
 
     with factory(request, cobbler_repository, cobbler_runner_sandbox.owner) as make:
@@ -267,7 +274,7 @@ def cobbler_worktree(
 
 @pytest.fixture(scope="session")
 def cobbler_runner_sandbox(cobbler_repository: Repository, cobbler_config: Config) -> Sandbox:
-    """Where ``cobbler_runner`` runs agents and the gate: the configured sandbox."""
+    """The configured sandbox, in which ``cobbler_runner`` runs agents and the gate."""
     from pytest_cobbler.testing.steps import make_runner_sandbox
 
     return make_runner_sandbox(cobbler_repository, cobbler_config)
@@ -275,7 +282,7 @@ def cobbler_runner_sandbox(cobbler_repository: Repository, cobbler_config: Confi
 
 @pytest.fixture(scope="session")
 def cobbler_runner_agent(pytestconfig: pytest.Config, cobbler_config: Config) -> Agent:
-    """What ``cobbler_runner`` runs: the configured agent, or that of a hook."""
+    """The agent of ``cobbler_runner``: the configured one, or one from a hook."""
     from pytest_cobbler.testing.steps import make_runner_agent
 
     return make_runner_agent(pytestconfig, cobbler_config)
@@ -283,7 +290,7 @@ def cobbler_runner_agent(pytestconfig: pytest.Config, cobbler_config: Config) ->
 
 @pytest.fixture(scope="session")
 def cobbler_runner_spends(pytestconfig: pytest.Config, cobbler_config: Config) -> bool:
-    """Whether the agent may cost money, so that it is run with ``--cobbler-live`` only."""
+    """Whether the agent may cost money; such an agent runs only with ``--cobbler-live``."""
     from pytest_cobbler.testing.steps import may_cost
 
     return may_cost(pytestconfig, cobbler_config)
@@ -296,7 +303,7 @@ def cobbler_runner_gate(
     cobbler_config: Config,
     cobbler_runner_sandbox: Sandbox,
 ) -> Gate:
-    """The gate that ``cobbler_runner`` runs: the configured one, as hooks change it."""
+    """The gate of ``cobbler_runner``: the configured one, with changes by hooks."""
     from pytest_cobbler.testing.steps import make_runner_gate
 
     return make_runner_gate(pytestconfig, cobbler_repository, cobbler_config, cobbler_runner_sandbox)
@@ -306,7 +313,7 @@ def cobbler_runner_gate(
 def cobbler_runner(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cobbler_repository: Repository
 ) -> Runner:
-    """Runs the configured agent and the gate in the sandbox; spends with ``--cobbler-live`` only."""
+    """Run the configured agent and the gate in the sandbox; spends only with ``--cobbler-live``."""
     from pytest_cobbler.testing.runner import make_runner
 
     return make_runner(request, cobbler_repository, tmp_path_factory.mktemp("cobbler-runner"))
@@ -314,7 +321,7 @@ def cobbler_runner(
 
 @pytest.fixture
 def cobbler_agent(tmp_path_factory: pytest.TempPathFactory) -> StandInAgent:
-    """A stand-in agent, scripted step by step or replaying a recording; costs nothing."""
+    """A stand-in agent at no cost, scripted step by step or replaying a recording."""
     from pytest_cobbler.testing.agent import StandInAgent
 
     return StandInAgent(tmp_path_factory.mktemp("cobbler-agent"))
@@ -324,7 +331,7 @@ def cobbler_agent(tmp_path_factory: pytest.TempPathFactory) -> StandInAgent:
 def cobbler_project(
     tmp_path_factory: pytest.TempPathFactory, cobbler_agent: StandInAgent
 ) -> Iterator[Project]:
-    """A throwaway git repository with a configuration, on which ``--cobbler-*`` actions can be run."""
+    """A throwaway git repository with a configuration, to run ``--cobbler-*`` actions on."""
     from pytest_cobbler.testing.project import Project
 
     with Project.create(tmp_path_factory.mktemp("cobbler-project"), cobbler_agent) as project:

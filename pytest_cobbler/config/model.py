@@ -1,4 +1,4 @@
-"""``Config``: every key that works, with its default, its meaning and what it accepts."""
+"""``Config``: every key, with its default, its meaning and its accepted values."""
 
 from __future__ import annotations
 
@@ -47,10 +47,9 @@ CLAUDE_ARGUMENTS = ("--dangerously-skip-permissions", "-p", "--verbose", "--outp
 class Config(BaseModel):
     """The validated ``configuration.yaml``; made by ``load``.
 
-    Paths are absolute, times are seconds (``None``: no limit), optional keys that were not written are
-    ``None``, empty, or their default. A description is all that is said of a key wherever keys are listed; it
-    ends in ``; default: ...`` where the default is no value that could be written. The order is that of
-    ``SECTIONS``.
+    Paths are absolute and times are seconds (``None``: no limit). Optional keys that were not written are
+    ``None``, empty, or their default. The description of a key is used wherever keys are listed. It ends in
+    ``; default: ...`` if the default cannot be written as a value. The order is that of ``SECTIONS``.
     """
 
     model_config = ConfigDict(
@@ -66,11 +65,11 @@ class Config(BaseModel):
         description="Image in which agents and the gate run; default: none, required unless sandbox is none.",
     )
     podman_args: PodmanArgumentsField = Field(
-        PodmanArguments(), repr=False, description="More arguments of podman run, from an allow-list."
+        PodmanArguments(), repr=False, description="Additional arguments of podman run, from an allow-list."
     )
     unsafe_podman_args: Switch = Field(
         False,
-        description="Accept podman_args outside the allow-list; the run's header says what they give away.",
+        description="Accept podman_args outside the allow-list; the header lists the protection they remove.",
     )
     sandbox: Annotated[Literal["podman", "none"], one_of("podman", "none")] = Field(
         "podman", description="Where agents and the gate run; none: on this machine, without protection."
@@ -78,89 +77,97 @@ class Config(BaseModel):
 
     language: Annotated[Literal["go", "python", "none"] | None, one_of("go", "python", "none")] = Field(
         None,
-        description="What sources and tests are, the gate, Go's module file; default: found out.",
+        description="Determines source files, test files and the default gate; default: detected.",
     )
     module_path: OptionalText = Field(
         None,
-        description="Path of the Go module, required for Go; else the import or distribution name.",
+        description="Path of the Go module, required for Go; otherwise the import or distribution name.",
     )
     source_dirs: Directories = Field(
-        (), description="Source directories, which reset_sources is confined to; required for Go."
+        (), description="Source directories; reset_sources is limited to them; required for Go."
     )
-    go_source_dirs: Directories = Field((), description="source_dirs of a Go project, by its older name.")
+    go_source_dirs: Directories = Field((), description="Older name of source_dirs, for Go projects.")
     reset_sources: Annotated[Switch | None, one_of("true", "false")] = Field(
-        None, description="Whether start removes the language's sources; default: yes for Go, else no."
+        None,
+        description="Whether a generation starts without its source files; default: yes for Go, else no.",
     )
     seed_files: Seeds = Field(
         {}, description="Files written at start: destination to template ({{.Version}}, {{.ModulePath}})."
     )
     version_file: OptionalRepositoryPath = Field(
         None,
-        description="File with the version, which stop tags: kept when sources are reset, and protected.",
+        description="File with the version, which stop uses as a tag; never reset, and protected.",
     )
     magefiles_dir: RepositoryPath = Field(
-        PurePosixPath("magefiles"), description="Go: never touched when sources are reset, nor built."
+        PurePosixPath("magefiles"), description="Go: a directory that is neither reset nor built."
     )
     main_package: OptionalText = Field(
         None,
         description="Go: the program that the gate builds: its directory, its main.go or its import path.",
     )
     binary_name: ProgramName = Field(
-        None, description="Go: what the program is called; default: the name of its directory."
+        None, description="Go: name of the program; default: the name of its directory."
     )
     binary_dir: RepositoryPath = Field(
-        PurePosixPath("bin"), description="Go: where programs are built; never committed."
+        PurePosixPath("bin"), description="Go: directory for built programs; never committed."
     )
     base_branch: Branch = Field(
         None,
-        description="What a generation starts from and is merged into; default: the branch checked out then.",
+        description="Branch to start from and to merge into; default: the branch checked out at the start.",
     )
     gen_prefix: BranchPrefix = Field("generation-", description="Prefix of generation branches.")
-    generation_branch: Branch = Field(None, description="Which generation, if several are active.")
+    generation_branch: Branch = Field(None, description="Generation to work on if several are active.")
 
     spec_globs: Globs = Field(
-        {}, description="Documents that agents are shown, counted by label: label to glob (with **)."
+        {}, description="Documents that agents read: label to glob (with **); statistics count them by label."
     )
-    user_prompt: Text = Field("", description="What else a measure is told.")
+    user_prompt: Text = Field("", description="Additional instructions for measures.")
     cycles: Annotated[int, *whole_number(0, 1000)] = Field(
-        1, description="Cycles of measure and stitch per run; 0: only finish open tasks."
+        1, description="Number of measure and stitch cycles per run; 0: only finish open tasks."
     )
     max_issues: Annotated[int, *whole_number(0, 1000)] = Field(
-        10, description="Most tasks per measure, and most tasks stitched per cycle."
+        10, description="Maximum number of tasks per measure, and of tasks stitched per cycle."
     )
     estimated_lines_min: Annotated[int, *whole_number(1, 100_000)] = Field(
-        250, description="Fewest lines of a task asked for."
+        250, description="Minimum size of a task, in lines, that a measure is asked for."
     )
     estimated_lines_max: Annotated[int, *whole_number(1, 100_000)] = Field(
-        350, description="Most lines of a task asked for."
+        350, description="Maximum size of a task, in lines, that a measure is asked for."
     )
-    jobs: Annotated[int, *whole_number(1, 64)] = Field(2, description="Agents at once.")
-    max_attempts: Annotated[int, *whole_number(1, 10)] = Field(2, description="Attempts per task and run.")
+    jobs: Annotated[int, *whole_number(1, 64)] = Field(
+        2, description="Number of agents that work in parallel."
+    )
+    max_attempts: Annotated[int, *whole_number(1, 10)] = Field(
+        2, description="Maximum number of attempts per task and run."
+    )
     measure_prompt: MeasurePrompt = Field(
         None,
-        description="Template of a measure; must hold {{.OutputPath}}; default: built in.",
+        description="Template of a measure; must contain {{.OutputPath}}; default: built in.",
     )
     stitch_prompt: StitchPrompt = Field(
         None,
-        description="Template of a stitch; must hold {{.Title}} or {{.Description}}; default: built in.",
+        description="Template of a stitch; must contain {{.Title}} or {{.Description}}; default: built in.",
     )
     tracker: Annotated[Literal["auto", "bd", "embedded"], one_of("auto", "bd", "embedded")] = Field(
-        "auto", description="Where tasks live; auto: what the repository already has, else embedded."
+        "auto",
+        description="Where tasks are kept; auto: the store that the repository already has, else embedded.",
     )
-    task_label: Label = Field("", description="Only tasks with this label are done; empty: every open task.")
+    task_label: Label = Field("", description="Only do tasks with this label; empty: every open task.")
 
     agent: Annotated[Literal["claude", "command", "replay"], one_of("claude", "command", "replay")] = Field(
         "claude",
-        description="Who does the work: claude, the command in agent_command, or a replay of recording.",
+        description="The agent: claude, the command in agent_command, or a replay of recording.",
     )
     model: ModelName = Field(None, description="Model, passed to claude; default: claude's own.")
-    claude_args: Arguments = Field(CLAUDE_ARGUMENTS, description="Arguments of claude: a list, or one text.")
+    claude_args: Arguments = Field(
+        CLAUDE_ARGUMENTS, description="Arguments of claude: a list, or one string."
+    )
     agent_command: Program = Field(
         None,
-        description="With agent: command: run in the worktree, prompt on stdin; exit status 0: it is done.",
+        description="With agent: command: runs in the worktree, prompt on stdin; exit status 0 means done.",
     )
     recording: OptionalDirectory = Field(
-        None, description="With agent: replay: what it plays, a directory made by --cobbler-record."
+        None, description="With agent: replay: the directory to replay, written by --cobbler-record."
     )
     recording_prompts: Annotated[Literal["check", "ignore"], one_of("check", "ignore")] = Field(
         "check",
@@ -168,40 +175,43 @@ class Config(BaseModel):
     )
     agent_network: Annotated[Literal["proxy", "open", "none"], one_of("proxy", "open", "none")] = Field(
         "proxy",
-        description="What agents reach; proxy: the model's API alone, without the key; open: all, with it.",
+        description="Network; proxy: the model's API only, without the key; open: all, and the key.",
     )
-    silence_agent: Switch = Field(True, description="false: show the agent's steps as they happen.")
-    task_timeout: Duration = Field(1800.0, description="Longest time of one agent run.")
-    idle_timeout: Duration = Field(600.0, description="Longest time of an agent without any output.")
+    silence_agent: Switch = Field(True, description="false: print the agent's steps as they happen.")
+    task_timeout: Duration = Field(1800.0, description="Time limit of one agent run.")
+    idle_timeout: Duration = Field(600.0, description="Time limit of an agent without any output.")
     secrets_dir: OwnDirectory = Field(Path(".secrets"), description="Directory of the agent's credential.")
     default_token_file: Text = Field("claude.json", description="File of the credential in secrets_dir.")
-    token_file: FileName = Field(None, description="Another file of the credential in secrets_dir.")
+    token_file: FileName = Field(None, description="Other file of the credential in secrets_dir.")
 
     build_command: StepCommand = Field(
         None,
-        description="First command of the gate: a text for sh -c, a list, or false; default: by language.",
+        description="First command of the gate: a string for sh -c, a list, or false; default: by language.",
     )
     test_command: StepCommand = Field(
         None,
-        description="Second command of the gate: a text for sh -c, a list, or false; default: by language.",
+        description="Second command of the gate: a string for sh -c, a list, or false; default: by language.",
     )
-    gate_image: Image = Field(None, description="Image of the gate; default: that of agents.")
+    gate_image: Image = Field(None, description="Image of the gate; default: the image of agents.")
     gate_network: Annotated[Literal["open", "none"], one_of("open", "none")] = Field(
-        "none", description="What the gate can reach."
+        "none", description="Network of the gate."
     )
-    gate_timeout: Duration = Field(900.0, description="Longest time of the gate.")
+    gate_timeout: Duration = Field(900.0, description="Time limit of the gate.")
     protected_paths: Patterns = Field(
-        (), description="Paths that no task may change, besides the built-in ones."
+        (), description="Paths that no task may change, in addition to the built-in ones."
     )
-    allow_paths: Patterns = Field((), description="Paths taken out of the protected ones, by name.")
+    allow_paths: Patterns = Field((), description="Protected paths that tasks may change.")
 
     beads_dir: OwnDirectory = Field(Path(".beads"), description="Directory of the tracker.")
-    cobbler_dir: OwnDirectory = Field(Path(".cobbler"), description="Transcripts, journal and reports.")
+    cobbler_dir: OwnDirectory = Field(
+        Path(".cobbler"), description="Directory of transcripts, journal and logs."
+    )
     cleanup_dirs: RepositoryPaths = Field(
-        (), description="Directories from which stop and reset remove all files that git does not track."
+        (), description="Directories from which stop and reset remove all untracked files."
     )
     work_dir: WorkDirectory = Field(
-        None, description="Where worktrees lie, outside the repository; default: the user's state directory."
+        None,
+        description="Directory of worktrees, outside the repository; default: the user's state directory.",
     )
 
     _path: Path = PrivateAttr()
@@ -216,12 +226,12 @@ class Config(BaseModel):
 
     @property
     def root(self) -> Path:
-        """The directory of the configuration file, which paths are relative to."""
+        """The directory of the configuration file; paths are relative to it."""
         return self._path.parent
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """The source directories, under whichever name they were written."""
+        """The source directories, written as ``source_dirs`` or ``go_source_dirs``."""
         return self.source_dirs or self.go_source_dirs
 
     @property
@@ -231,7 +241,7 @@ class Config(BaseModel):
 
     @property
     def binary(self) -> PurePosixPath | None:
-        """Where in the repository ``main_package`` is built to."""
+        """The path of the built ``main_package`` in the repository."""
         if self.main_directory is None:
             return None
         name = self.binary_name or self.main_directory.name or PurePosixPath(self.module_path or "main").name
@@ -239,17 +249,17 @@ class Config(BaseModel):
 
     @property
     def token_path(self) -> Path:
-        """The file of the agent's credential; it need not exist."""
+        """The file of the agent's credential; it may not exist."""
         return self.secrets_dir / (self.token_file or self.default_token_file)
 
     @property
     def podman_arguments(self) -> tuple[str, ...]:
-        """What of ``podman_args`` goes on podman's command line; holds no variables."""
+        """The part of ``podman_args`` for podman's command line; it has no variables."""
         return self.podman_args.arguments
 
     @property
     def container_environment(self) -> Mapping[str, str]:
-        """Variables from ``podman_args`` (``-e``); may be secret, so never on a command line or in a log."""
+        """Variables from ``podman_args`` (``-e``); may be secret: never log them."""
         return self.podman_args.environment
 
     @property
@@ -259,7 +269,7 @@ class Config(BaseModel):
 
     @property
     def given_away(self) -> tuple[str, ...]:
-        """What ``unsafe_podman_args`` lets containers have, one line for each argument."""
+        """The protections that ``unsafe_podman_args`` removes, one line for each argument."""
         return tuple(f"{unsafe.flag}: {unsafe.reason}" for unsafe in self.podman_args.unsafe)
 
 
@@ -271,10 +281,10 @@ SECTIONS: Mapping[str, str] = {
     "build_command": "The gate",
     "beads_dir": "Directories",
 }
-"""Key -> heading of the section that begins with it."""
+"""First key of a section -> heading of the section."""
 
 PLANNED_KEYS: Mapping[str, str] = {
     "budget_usd": "money per run",
     "task_budget_usd": "money per task",
 }
-"""Keys that do nothing yet, and what they will do."""
+"""Planned keys, which are not accepted yet -> their meaning."""
