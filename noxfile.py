@@ -1,0 +1,91 @@
+"""The checks of this project: `nox --list` shows them, `nox -s quick` runs one.
+
+`.ci/run` runs the same sessions in an environment of its own, as `nox --no-venv --no-install`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["quick", "lint"]
+nox.options.reuse_existing_virtualenvs = True
+
+ROOT = Path(__file__).parent
+QUICK = "not podman and not bd and not claude and not slow"
+PROSE = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs"]
+SCRIPTS = [".ci/run", "pytest_cobbler/data/harvest.sh", "pytest_cobbler/data/replay.sh"]
+WORKFLOWS = sorted(map(str, Path(".github/workflows").glob("*.yml")))
+
+
+@nox.session
+def quick(session: nox.Session) -> None:
+    """Every room, without podman, bd, claude and the long tests: under two minutes on two cores."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "-n", "auto", "-m", QUICK, *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The README's test command, word for word."""
+    block = re.search(
+        r"<!-- the tests -->\n```sh\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.S | re.M
+    )
+    if block is None:
+        session.error("README.md has no block after <!-- the tests -->")
+    session.log(block[1].strip())
+    session.run("bash", "-euo", "pipefail", "-c", block[1], external=True, silent=False)
+
+
+@nox.session
+def long(session: nox.Session) -> None:
+    """The whole kill and stress matrices, of which the other sessions run a sample."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "-n", "auto", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, types, layers, workflows, scripts, prose."""
+    session.install("-e", ".[dev]")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+    session.run("mypy", "noxfile.py", "docs/conf.py")
+    session.run("lint-imports")
+    session.run("pre-commit", "validate-config")
+    session.run("zizmor", "--offline", "--quiet", *WORKFLOWS)
+    for program, *arguments in (["actionlint"], ["shellcheck", *SCRIPTS], ["vale", *PROSE]):
+        if shutil.which(program) or "CI" in os.environ:
+            session.run(program, *arguments, external=True)
+        else:
+            session.warn(f"{program} is not on PATH: CI runs it, this session does not")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation site in build/docs; a warning is an error."""
+    session.install("-e", ".[docs]")
+    session.run("sphinx-build", "-W", "--keep-going", "-n", "-q", "-b", "html", "docs", "build/docs")
+    session.log(f"open {ROOT / 'build' / 'docs' / 'index.html'}")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Wheel and sdist in dist/, each installed in a fresh environment, where the demo runs."""
+    session.install("build")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", "dist", ".")
+    wheel, sdist = sorted(Path("dist").iterdir(), key=lambda path: path.suffix, reverse=True)
+    temporary = Path(session.create_tmp()).resolve()
+    for package in (wheel.resolve(), sdist.resolve()):
+        fresh = temporary / package.suffix.strip(".")
+        session.run("python", "-m", "venv", "--clear", str(fresh))
+        session.run(str(fresh / "bin" / "pip"), "install", "--quiet", str(package), external=True)
+        with session.chdir(temporary):
+            session.run(str(fresh / "bin" / "pytest"), "--cobbler-demo", external=True)
