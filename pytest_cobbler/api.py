@@ -24,9 +24,11 @@ if TYPE_CHECKING:
         TrackerError,
         UsageProblem,
     )
+    from pytest_cobbler.languages import LineCount, Step
     from pytest_cobbler.landing.gate import Gate, GateResult
     from pytest_cobbler.lifecycle.records import Record
     from pytest_cobbler.process import Cancellation
+    from pytest_cobbler.repository.trailers import Landed
     from pytest_cobbler.sandbox.base import (
         Capability,
         Completed,
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from pytest_cobbler.testing.agent import MeasureScript, Script, StandInAgent
     from pytest_cobbler.testing.checkouts import Checkout
     from pytest_cobbler.testing.facts import ActiveGeneration, Tasks
-    from pytest_cobbler.testing.invariants import Checkout as CheckoutState
+    from pytest_cobbler.testing.invariants import CheckoutState
     from pytest_cobbler.testing.invariants import check as check_invariants
     from pytest_cobbler.testing.project import Case, LandedCommit, Project, Running, RunResult
     from pytest_cobbler.testing.runner import AgentRun, Runner
@@ -70,8 +72,10 @@ __all__ = [
     "GateResult",
     "HookProblem",
     "Job",
+    "Landed",
     "LandedCommit",
     "Limits",
+    "LineCount",
     "Loopback",
     "MeasureScript",
     "Mount",
@@ -88,6 +92,7 @@ __all__ = [
     "SandboxError",
     "Script",
     "StandInAgent",
+    "Step",
     "Task",
     "Tasks",
     "Tracker",
@@ -110,7 +115,7 @@ _HOMES = {
     "Capability": "pytest_cobbler.sandbox.base:Capability",
     "Case": "pytest_cobbler.testing.project:Case",
     "Checkout": "pytest_cobbler.testing.checkouts:Checkout",
-    "CheckoutState": "pytest_cobbler.testing.invariants:Checkout",
+    "CheckoutState": "pytest_cobbler.testing.invariants:CheckoutState",
     "Claim": "pytest_cobbler.tracker.base:Claim",
     "CobblerError": "pytest_cobbler.errors:CobblerError",
     "CommandAgent": "pytest_cobbler.agents.command:CommandAgent",
@@ -122,8 +127,10 @@ _HOMES = {
     "GateResult": "pytest_cobbler.landing.gate:GateResult",
     "HookProblem": "pytest_cobbler.errors:HookProblem",
     "Job": "pytest_cobbler.sandbox.base:Job",
+    "Landed": "pytest_cobbler.repository.trailers:Landed",
     "LandedCommit": "pytest_cobbler.testing.project:LandedCommit",
     "Limits": "pytest_cobbler.sandbox.base:Limits",
+    "LineCount": "pytest_cobbler.languages:LineCount",
     "Loopback": "pytest_cobbler.sandbox.base:Loopback",
     "MeasureScript": "pytest_cobbler.testing.agent:MeasureScript",
     "Mount": "pytest_cobbler.sandbox.base:Mount",
@@ -140,6 +147,7 @@ _HOMES = {
     "SandboxError": "pytest_cobbler.errors:SandboxError",
     "Script": "pytest_cobbler.testing.agent:Script",
     "StandInAgent": "pytest_cobbler.testing.agent:StandInAgent",
+    "Step": "pytest_cobbler.languages:Step",
     "Task": "pytest_cobbler.tracker.base:Task",
     "Tasks": "pytest_cobbler.testing.facts:Tasks",
     "Tracker": "pytest_cobbler.tracker.base:Tracker",

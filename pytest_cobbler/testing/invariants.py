@@ -3,7 +3,7 @@
 The branch, the tracker, the JUnit report, the kept attempts and the journal each say what became of a task.
 :func:`check` lists where they differ, and what a run left behind that it should not have::
 
-    before = Checkout.of(cobbler_project)
+    before = CheckoutState.of(cobbler_project)
     result = cobbler_project.run("--cobbler-generate")
     assert check(cobbler_project, result, before=before) == []
 """
@@ -33,13 +33,13 @@ from pytest_cobbler.testing.project import Case, Project, RunResult
 from pytest_cobbler.tracker.base import ACTOR, METADATA
 from pytest_cobbler.tracker.directory import bd_owns
 
-__all__ = ["Checkout", "check"]
+__all__ = ["CheckoutState", "check"]
 
 _STITCH = "configuration.yaml::stitch::"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkout:
+class CheckoutState:
     """What of the user's own a run must not touch: HEAD, index, files, configuration, hooks, other refs."""
 
     head: str
@@ -49,7 +49,7 @@ class Checkout:
     refs: Mapping[str, str]
 
     @classmethod
-    def of(cls, project: Path | Project) -> Checkout:
+    def of(cls, project: Path | Project) -> CheckoutState:
         """The checkout as it is now."""
         state = _State.of(project)
         git_dir, common = state.repository.git_dir, state.repository.common_dir
@@ -68,7 +68,7 @@ def check(
     project: Path | Project,
     result: RunResult | Mapping[str, Case] | None = None,
     *,
-    before: Checkout | None = None,
+    before: CheckoutState | None = None,
 ) -> list[str]:
     """Where the truths about the active generation differ, a sentence each; nothing when all is well.
 
@@ -88,7 +88,7 @@ def check(
     if state.generation:
         found += [fault for look in _OF_A_GENERATION for fault in look(state)]
     if before is not None:
-        found += _differences(before, Checkout.of(project))
+        found += _differences(before, CheckoutState.of(project))
     return found
 
 
@@ -410,7 +410,7 @@ def _no_containers(state: _State) -> Iterator[str]:
         yield f"container {name} is left"
 
 
-def _differences(before: Checkout, after: Checkout) -> Iterator[str]:
+def _differences(before: CheckoutState, after: CheckoutState) -> Iterator[str]:
     for what in ("head", "index", "status"):
         old, new = getattr(before, what), getattr(after, what)
         if old != new:

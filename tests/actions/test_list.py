@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
-from pytest_cobbler.testing.invariants import Checkout, check
+from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project
 from tests.session.builders import WRITES_A_FILE, came_to, seed, task
 
@@ -48,7 +48,7 @@ def test_a_line_says_state_tasks_age_and_money(project: Project, cobbler_agent: 
     cobbler_agent.otherwise().runs(WRITES_A_FILE).reports(cost_usd=0.25)
     seed(project, task("p-a"), task("p-b"), task("p-c", "p-b"), task("p-d", status="closed"))
     project.run("--cobbler-generate", "configuration.yaml::stitch::p-a")
-    before = Checkout.of(project)
+    before = CheckoutState.of(project)
     (line,) = project.run("--cobbler-list").outlines
     assert re.fullmatch(rf"\* {project.generation}  active  1 landed, 2 open  \d+ s  0\.2500 USD", line)
     (facts,) = as_json(project)

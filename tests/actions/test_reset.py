@@ -10,7 +10,7 @@ import signal
 import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
-from pytest_cobbler.testing.invariants import Checkout, check
+from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project
 from tests.actions.test_start import everything, refs
 from tests.images import minimal_image
@@ -55,7 +55,7 @@ def test_the_last_commit_is_tagged_attempts_are_kept_and_tasks_open_again(projec
     project.run("--cobbler-switch", name)
     project.write({"README.md": "edited\n", "staged.txt": "", "untracked.txt": ""})
     project.git("add", "staged.txt")
-    checkout, files = Checkout.of(project), everything(project)
+    checkout, files = CheckoutState.of(project), everything(project)
 
     result = project.run("--cobbler-reset")
 

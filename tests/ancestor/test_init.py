@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pytest_cobbler.config import Config, load
-from pytest_cobbler.testing.invariants import Checkout, check
+from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project
 from tests.ancestor.test_configuration import CONFIGURATION
 from tests.session.builders import ids_landed, seed, task
@@ -37,7 +37,7 @@ def test_what_is_missing_has_the_defaults_and_what_is_written_stays(project: Pro
 
 
 def test_what_is_there_is_not_written_again(project: Project) -> None:
-    before = Checkout.of(project)
+    before = CheckoutState.of(project)
     result = project.run("--cobbler-init")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: *configuration.yaml exists already; nothing was changed"])
@@ -53,7 +53,7 @@ def test_without_its_own_directory_only_history_is_lost(project: Project) -> Non
 
 
 def test_a_reset_of_a_clean_repository_changes_nothing(project: Project) -> None:
-    before = Checkout.of(project)
+    before = CheckoutState.of(project)
     result = project.run("--cobbler-reset")
     assert (result.ret, result.outlines) == (0, ["No generation is active."])
     assert check(project, before=before) == []

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from pytest_cobbler.testing.invariants import Checkout, check
+from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project
 from tests.actions.test_start import NAME, refs
 from tests.session.builders import seed, task
@@ -30,7 +30,7 @@ def test_a_start_makes_a_branch_and_a_tag_of_its_name(project: Project) -> None:
 def test_changes_that_are_not_committed_are_named_and_kept_out(project: Project) -> None:
     """The ancestor's later versions refused to start; here nothing is checked out that they could spoil."""
     project.write({"README.md": "changed\n"})
-    before = Checkout.of(project)
+    before = CheckoutState.of(project)
     result = project.run("--cobbler-start")
     assert result.outlines[1] == "Not committed, so agents do not see it: README.md"
     assert project.files()["README.md"] == "# A project\n"
@@ -79,7 +79,7 @@ def test_a_stop_merges_and_tags(project: Project) -> None:
 
 
 def test_without_a_generation_a_stop_has_nothing_to_do(project: Project) -> None:
-    before = Checkout.of(project)
+    before = CheckoutState.of(project)
     result = project.run("--cobbler-stop")
     assert (result.ret, result.outlines) == (0, ["No generation is active."])
     assert check(project, before=before) == []
@@ -108,7 +108,7 @@ def test_switching_chooses_and_moves_no_checkout(project: Project) -> None:
     """The ancestor saved the checkout in a commit and checked the generation out."""
     first, second = started(project), started(project)
     project.write({"README.md": "changed\n"})
-    before = Checkout.of(project)
+    before = CheckoutState.of(project)
     for name in (first, second):
         assert project.run(f"--cobbler-switch={name}").ret == 0
         assert project.generation == name

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
-from pytest_cobbler.testing.invariants import Checkout, check
+from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project
 from tests.actions.test_start import refs
 from tests.session.builders import WRITES_A_FILE, came_to, ids_landed, seed, statuses, stitch, task
@@ -117,7 +117,7 @@ def test_no_run_works_on_the_branch_that_happens_to_be_checked_out(project: Proj
     """Whatever was checked out was the generation, main as well as anything else."""
     project.git("switch", "--quiet", "--create", "feature")
     seed(project, task("p-a"))
-    before = Checkout.of(project)
+    before = CheckoutState.of(project)
     assert project.run("--cobbler-resume").ret == pytest.ExitCode.USAGE_ERROR
     result = project.run("--cobbler-generate")
     assert came_to(result)["stitch::p-a"] == "landed"
@@ -129,11 +129,11 @@ def test_no_start_is_left_half_done(project: Project) -> None:
     """What failed after the branch was made left a tag, a branch, and a checkout without its sources."""
     project.go_sample()
     project.configure(reset_sources=True)
-    before, checkout = refs(project), Checkout.of(project)
+    before, checkout = refs(project), CheckoutState.of(project)
     for call in range(1, 20):
         env = git_that_sends(signal.SIGKILL, project.directory / f"bin-{call}", call)
         assert project.run("--cobbler-start", env=env).ret == -signal.SIGKILL
-        assert Checkout.of(project) == checkout
+        assert CheckoutState.of(project) == checkout
         if project.generation:
             break
         assert refs(project) == before

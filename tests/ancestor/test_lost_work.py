@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
-from pytest_cobbler.testing.invariants import Checkout, check
+from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project
 from tests.session.builders import by_title, came_to, ids_landed, seed, statuses, stitch, task
 
@@ -57,7 +57,7 @@ def test_no_task_is_done_whose_work_did_not_land(
         records.append(task(f"p-{number}", title=title))
     project.configure(max_issues=len(records))
     seed(project, *records)
-    before = Checkout.of(project)
+    before = CheckoutState.of(project)
 
     result = project.run("--cobbler-generate", "--cobbler-cycles=0", timeout=300)
 
@@ -87,7 +87,7 @@ def test_no_conflict_is_left_half_done_nor_committed_with_its_markers(
     agent.task("Second").runs(f"touch {agent.directory}/began; {landed}; echo 2 >README.md")
     agent.task("Second", attempt=2).runs("grep -q '<<<<<<<' README.md; echo 3 >more.txt")
     seed(project, task("p-1", title="First"), task("p-2", title="Second"))
-    before = Checkout.of(project)
+    before = CheckoutState.of(project)
     result = project.run("--cobbler-generate", "configuration.yaml::stitch")
     assert came_to(result) == {"stitch::p-1": "landed", "stitch::p-2": "failed"}
     assert "refused: README.md: still has conflict markers" in result.junit[stitch("p-2")].message
@@ -181,7 +181,7 @@ def test_no_action_commits_what_lies_in_the_checkout(project: Project) -> None:
         }
     )
     project.git("add", "staged.txt")
-    before, checkout = project.files("main"), Checkout.of(project)
+    before, checkout = project.files("main"), CheckoutState.of(project)
     seed(project, task("p-a"))
     assert project.run("--cobbler-generate").ret == 0
     assert project.files() == before | {"p-a.txt": "1\n"}

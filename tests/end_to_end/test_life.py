@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_cobbler.testing.invariants import Checkout, check
+from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project, RunResult
 from tests.actions.test_start import refs
 from tests.end_to_end.calculators import GO, PYTHON, Sample
@@ -93,14 +93,14 @@ def test_from_nothing_to_a_merged_generation_and_an_abandoned_one(
     model.script(api)
     writes_a_configuration(calculator, sample, tmp_path)
     start = calculator.git("rev-parse", "main").strip()
-    before = Checkout.of(calculator)
+    before = CheckoutState.of(calculator)
 
     first = starts(calculator, start)
     is_killed_with_one_task_landed_and_one_half_done(calculator, model, api)
-    assert Checkout.of(calculator) == before
+    assert CheckoutState.of(calculator) == before
     tip = resumes(calculator, api, before)
     merge = stops(calculator, first, tip, start)
-    second = generates_again(calculator, api, Checkout.of(calculator))
+    second = generates_again(calculator, api, CheckoutState.of(calculator))
     resets(calculator, second, merge)
 
     listed = [line.split()[:2] for line in calculator.run("--cobbler-list").outlines]
@@ -149,7 +149,7 @@ def is_killed_with_one_task_landed_and_one_half_done(
     (project.path / ".beads.gate.lock").unlink(missing_ok=True)
 
 
-def resumes(project: Project, api: ScriptedApi, before: Checkout) -> str:
+def resumes(project: Project, api: ScriptedApi, before: CheckoutState) -> str:
     """The tip. What the dead agent had written is what the next one goes on with."""
     divide = project.task(DIVIDE).id
     result = project.run("--cobbler-resume", "configuration.yaml::stitch", env=api.environment, timeout=300)
@@ -180,7 +180,7 @@ def stops(project: Project, name: str, tip: str, start: str) -> str:
     return merge
 
 
-def generates_again(project: Project, api: ScriptedApi, before: Checkout) -> str:
+def generates_again(project: Project, api: ScriptedApi, before: CheckoutState) -> str:
     """The second generation, which starts from the merge."""
     result = project.run("--cobbler-generate", env=api.environment, timeout=300)
     assert result.ret == 0, result.outlines
@@ -193,7 +193,7 @@ def generates_again(project: Project, api: ScriptedApi, before: Checkout) -> str
 
 def resets(project: Project, name: str, merge: str) -> None:
     tip = project.git("rev-parse", name).strip()
-    before = Checkout.of(project)
+    before = CheckoutState.of(project)
     assert project.run("--cobbler-reset").ret == 0
     found = refs(project)
     assert found[f"refs/tags/{name}-abandoned"] == tip
@@ -201,7 +201,7 @@ def resets(project: Project, name: str, merge: str) -> None:
     assert check(project, before=before) == []
 
 
-def agrees(project: Project, result: RunResult, before: Checkout) -> None:
+def agrees(project: Project, result: RunResult, before: CheckoutState) -> None:
     """Branch, tracker, report and kept work say the same; nothing is left behind, in podman neither."""
     assert check(project, result, before=before) == []
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
-from pytest_cobbler.testing.invariants import Checkout
+from pytest_cobbler.testing.invariants import CheckoutState
 from pytest_cobbler.testing.project import Project
 from tests.parts import need
 from tests.session.builders import (
@@ -221,7 +221,7 @@ def test_collect_only_shows_the_plan_and_changes_nothing(project: Project) -> No
         task("p-b", "p-a", title="Print \x1b[31m"),
         task("p-c", status="deferred"),
     )
-    before, tasks = Checkout.of(project), project.tasks()
+    before, tasks = CheckoutState.of(project), project.tasks()
     refs = project.git("for-each-ref")
     result = project.run("--cobbler-generate", "--collect-only", "-p", "no:cacheprovider")
     assert result.ret == 0
@@ -236,7 +236,7 @@ def test_collect_only_shows_the_plan_and_changes_nothing(project: Project) -> No
             "*3 tests collected*",
         ]
     )
-    assert (Checkout.of(project), project.tasks(), project.git("for-each-ref")) == (before, tasks, refs)
+    assert (CheckoutState.of(project), project.tasks(), project.git("for-each-ref")) == (before, tasks, refs)
     assert not (project.path / ".cobbler").exists()
 
     assert project.run("--cobbler-generate", "-k", "p-a").ret == 0

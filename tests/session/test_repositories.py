@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
-from pytest_cobbler.testing.invariants import Checkout, check
+from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project, RunResult
 from tests.images import minimal_image
 from tests.session.builders import WRITES_A_FILE, came_to, seed, task
@@ -37,7 +37,7 @@ def project(cobbler_project: Project, cobbler_agent: StandInAgent, minimal_image
 
 def assert_lands(project: Project) -> RunResult:
     """The task lands, everything agrees, and nothing else of the repository has changed."""
-    before = Checkout.of(project)
+    before = CheckoutState.of(project)
     result = project.run("--cobbler-generate")
     assert came_to(result) == {"stitch::p-a": "landed"}, result.stdout.str()
     assert check(project, result, before=before) == []
@@ -46,13 +46,13 @@ def assert_lands(project: Project) -> RunResult:
 
 def assert_refused(project: Project, cause: str, remedy: str) -> None:
     """A clear error before anything has changed."""
-    before = Checkout.of(project)
+    before = CheckoutState.of(project)
     refs = project.git("for-each-ref")
     result = project.run("--cobbler-generate")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: *{cause}*", f"*{remedy}*"])
     assert project.git("for-each-ref") == refs
-    assert Checkout.of(project) == before
+    assert CheckoutState.of(project) == before
 
 
 def move(project: Project, name: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
-from pytest_cobbler.testing.invariants import Checkout, check
+from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project, RunResult
 from tests.images import minimal_image
 from tests.parts import need
@@ -68,7 +68,7 @@ def run_killed_after(project: Project, line: str, env: Mapping[str, str] | None 
     return int(result.ret)
 
 
-def finish(project: Project, tasks: Sequence[Planned], before: Checkout) -> list[RunResult]:
+def finish(project: Project, tasks: Sequence[Planned], before: CheckoutState) -> list[RunResult]:
     """Run the same command until everything has landed that can, and hold every run to the invariants."""
     results: list[RunResult] = []
     while not results or titles(project) < titles_that_can_land(tasks):
@@ -100,7 +100,7 @@ def projects(directory: Path) -> Iterator[tuple[int, Project]]:
 def test_after_every_line_of_the_journal(tmp_path: Path, subtests: pytest.Subtests) -> None:
     for number, project in projects(tmp_path):
         plant(project, one(), jobs=1)
-        before = Checkout.of(project)
+        before = CheckoutState.of(project)
         status = run_killed_after(project, f"*:{number}")
         if status != KILLED:
             assert number > 15, "a run without a single fault writes more lines than that"
@@ -112,7 +112,7 @@ def test_after_every_line_of_the_journal(tmp_path: Path, subtests: pytest.Subtes
 @pytest.mark.parametrize("step", STEPS)
 def test_with_several_agents_at_work(cobbler_project: Project, tmp_path: Path, step: str) -> None:
     plant(cobbler_project, several(), jobs=4)
-    before = Checkout.of(cobbler_project)
+    before = CheckoutState.of(cobbler_project)
     assert run_killed_after(cobbler_project, f"{step}:2") == KILLED
     finish(cobbler_project, several(), before)
     assert gate_of_every_commit(cobbler_project, tmp_path) == {}
@@ -120,7 +120,7 @@ def test_with_several_agents_at_work(cobbler_project: Project, tmp_path: Path, s
 
 def test_again_and_again(cobbler_project: Project) -> None:
     plant(cobbler_project, several(), jobs=4)
-    before = Checkout.of(cobbler_project)
+    before = CheckoutState.of(cobbler_project)
     for step in STEPS:
         run_killed_after(cobbler_project, f"{step}:1")
     finish(cobbler_project, several(), before)
@@ -152,7 +152,7 @@ def test_in_podman_with_bd(cobbler_project: Project, minimal_image: str) -> None
         podman_image=minimal_image,
         podman_args=cobbler_project.agent.podman_arguments,
     )
-    before = Checkout.of(cobbler_project)
+    before = CheckoutState.of(cobbler_project)
     for step in ("attempt", "land", "keep"):
         assert run_killed_after(cobbler_project, f"{step}:1") == KILLED
     # Of a bd that lost its pytest; from then on it is the user's for all that anybody knows.
@@ -170,7 +170,7 @@ def test_what_an_agent_has_made_is_kept_and_gone_on_with(cobbler_project: Projec
     begun = cobbler_project.directory / "begun"
     agent.task("Add both").writes("first.txt", "1\n").runs(f"touch {begun}").sleeps(300)
     agent.task("Add both", attempt=2).runs("cat first.txt").writes("second.txt", "2\n")
-    before = Checkout.of(cobbler_project)
+    before = CheckoutState.of(cobbler_project)
     running = cobbler_project.start("--cobbler-generate")
     running.wait_until(begun.exists)
     os.kill(running.pid, signal.SIGKILL)
@@ -196,7 +196,7 @@ def test_recovery_may_be_killed_too(cobbler_project: Project) -> None:
     agent.measure().writes_tasks([{"title": "Add both"}])
     agent.task("Add both").writes("first.txt", "1\n")
     agent.task("Add both", attempt=2).runs("cat first.txt").writes("second.txt", "2\n")
-    before = Checkout.of(cobbler_project)
+    before = CheckoutState.of(cobbler_project)
     assert run_killed_after(cobbler_project, "agent:1") == KILLED
     for number in itertools.count(1):
         directory = cobbler_project.directory / f"bin-{number}"
@@ -216,7 +216,7 @@ def test_half_of_a_worktree_is_no_work(cobbler_project: Project) -> None:
     agent.task("Add it")  # changes nothing
     agent.task("Add it", attempt=2).writes("it.txt", "1\n")
     environment = rm_that_stops_half_way(cobbler_project.directory / "bin")
-    before = Checkout.of(cobbler_project)
+    before = CheckoutState.of(cobbler_project)
     assert cobbler_project.run("--cobbler-generate", env=environment).ret == KILLED
 
     result = cobbler_project.run("--cobbler-generate")
@@ -233,7 +233,7 @@ def test_before_every_change_by_git(tmp_path: Path, subtests: pytest.Subtests) -
     """Also before a worktree is whole: what is half checked out is not the work of an agent."""
     for number, project in projects(tmp_path):
         plant(project, one(), jobs=1)
-        before = Checkout.of(project)
+        before = CheckoutState.of(project)
         environment = git_that_sends(signal.SIGKILL, project.directory / "bin", number)
         result = project.run("--cobbler-generate", env=environment)
         if result.ret != KILLED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_cobbler.testing.invariants import Checkout, check
+from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Case, Project, RunResult
 from tests.images import minimal_image
 from tests.parts import need
@@ -39,7 +39,7 @@ def test_in_podman_with_bd(cobbler_project: Project, tmp_path: Path, minimal_ima
 
 
 def run_until_nothing_more_can_land(project: Project, tasks: list[Planned], directory: Path) -> None:
-    before = Checkout.of(project)
+    before = CheckoutState.of(project)
     able = titles_that_can_land(tasks)
     first = project.run("--cobbler-generate", timeout=900)
 

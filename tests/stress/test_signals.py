@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_cobbler.testing.invariants import Checkout, check
+from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project, Running, RunResult
 from tests.stress.faults import git_that_sends
 
@@ -72,7 +72,7 @@ def kept(project: Project) -> dict[str, str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_all_is_ended_kept_released_and_reported(cobbler_project: Project, number: signal.Signals) -> None:
-    before = Checkout.of(cobbler_project)
+    before = CheckoutState.of(cobbler_project)
     running = start_busy(cobbler_project)
     running.send_signal(number)
     result = running.wait(60)
@@ -112,7 +112,7 @@ def stubborn(begun: Path) -> str:
 
 
 def test_a_second_interrupt_leaves_no_agent_and_loses_nothing(cobbler_project: Project) -> None:
-    before = Checkout.of(cobbler_project)
+    before = CheckoutState.of(cobbler_project)
     begun = cobbler_project.directory / "begun"
     agent = cobbler_project.agent
     agent.measure().writes_tasks([{"title": "Stays"}, {"title": "Waits", "dependency": 0}])
@@ -174,7 +174,7 @@ def test_while_measure_runs(cobbler_project: Project) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("call", [1, 3, 5])
 def test_before_the_first_item(cobbler_project: Project, number: signal.Signals, call: int) -> None:
-    before = Checkout.of(cobbler_project)
+    before = CheckoutState.of(cobbler_project)
     cobbler_project.agent.measure().writes_tasks([{"title": "Add it"}])
     cobbler_project.agent.task("Add it").writes("it.txt", "1\n")
     result = cobbler_project.run(

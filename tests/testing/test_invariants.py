@@ -19,7 +19,7 @@ from pytest_cobbler.process import host_environment
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.testing.agent import StandInAgent
-from pytest_cobbler.testing.invariants import Checkout, check
+from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Case, Project
 
 FIRST, SECOND, FAILS = "Add one", "Add two", "Break it"
@@ -30,7 +30,7 @@ class Good:
     """A project after a run in which two tasks landed and one did not, and what is known of it."""
 
     project: Project
-    before: Checkout
+    before: CheckoutState
     junit: dict[str, Case]
 
     def faults(self) -> list[str]:
@@ -96,7 +96,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Good, Path]
     agent.task(SECOND).writes("two.txt", "2\n")
     agent.task(FAILS).writes("bad.txt", "0\n").fails()
     with Project.create(directory / "project", agent) as project:
-        before = Checkout.of(project)
+        before = CheckoutState.of(project)
         result = project.run("--cobbler-generate")
         assert result.outcomes() == {"passed": 3, "failed": 1}
         shutil.copytree(project.directory, directory / "copy", symlinks=True)
@@ -128,7 +128,7 @@ def test_a_good_result_has_no_fault(good: Good) -> None:
 
 
 def test_before_a_generation_there_is_no_fault(cobbler_project: Project) -> None:
-    assert check(cobbler_project, before=Checkout.of(cobbler_project)) == []
+    assert check(cobbler_project, before=CheckoutState.of(cobbler_project)) == []
 
 
 # The branch

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_cobbler.testing.invariants import Checkout
+from pytest_cobbler.testing.invariants import CheckoutState
 from pytest_cobbler.testing.project import Project
 from tests.session.builders import WRITES_A_FILE, came_to, ids_landed, statuses
 from tests.tracker.stores import BdStore, edge, issue, lines
@@ -89,7 +89,7 @@ def test_issues_in_git_are_changed_on_the_host_alone(
     project.commit("Keep the issues in git")
     project.agent.task("proj-b").runs(f"echo >>{issues}; echo >file")
     project.configure(max_attempts=1)
-    head, mine = project.git("rev-parse", "HEAD"), Checkout.of(project)
+    head, mine = project.git("rev-parse", "HEAD"), CheckoutState.of(project)
 
     result = project.run("--cobbler-generate")
 
@@ -98,7 +98,7 @@ def test_issues_in_git_are_changed_on_the_host_alone(
     assert statuses(project) == {"proj-a": "closed", "proj-b": "open"}
     changed = project.git("diff", "--name-only", head.strip(), project.generation or "").split()
     assert changed == ["proj-a.txt"]
-    now = Checkout.of(project)
+    now = CheckoutState.of(project)
     assert (now.head, now.index, now.refs, now.files) == (mine.head, mine.index, mine.refs, mine.files)
     touched = {line.split(" ", 8)[-1] for line in now.status.split("\0") if line}
     assert touched <= {issues}
