@@ -19,7 +19,7 @@ nox.options.reuse_existing_virtualenvs = True
 ROOT = Path(__file__).parent
 QUICK = "not podman and not bd and not claude and not slow"
 PROSE = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs"]
-SCRIPTS = [".ci/run", "pytest_cobbler/data/harvest.sh", "pytest_cobbler/data/replay.sh"]
+JOB_SCRIPTS = sorted(map(str, Path("pytest_cobbler/data").glob("*.sh")))
 WORKFLOWS = sorted(map(str, Path(".github/workflows").glob("*.yml")))
 
 
@@ -60,7 +60,11 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports")
     session.run("pre-commit", "validate-config")
     session.run("zizmor", "--offline", "--quiet", *WORKFLOWS)
-    for program, *arguments in (["actionlint"], ["shellcheck", *SCRIPTS], ["vale", *PROSE]):
+    for program, *arguments in (
+        ["actionlint"],
+        ["shellcheck", ".ci/run"],
+        ["shellcheck", "--shell=sh", *JOB_SCRIPTS],
+    ):
         if shutil.which(program) or "CI" in os.environ:
             session.run(program, *arguments, external=True)
         else:

@@ -29,6 +29,7 @@ html_copy_source = False
 myst_heading_anchors = 4
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 100
 python_use_unqualified_type_names = True
 # No inventory of another project is downloaded, so names of the standard library and of pytest are not links.
 # The others are of the inner rooms: a project gets them from a fixture and passes them on.
@@ -62,7 +63,23 @@ def link_public_name(
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, content)
 
 
+def shorten_signature(
+    app: Sphinx,
+    kind: str,
+    name: str,
+    entry: object,
+    options: object,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    """Show a dataclass's default factory as `...`, and no arguments of a protocol, which no one calls."""
+    if signature == "(*args, **kwargs)":
+        return "", returns
+    return signature and signature.replace("<factory>", "..."), returns
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", read_page)
+    app.connect("autodoc-process-signature", shorten_signature)
     app.connect("missing-reference", link_public_name)
     return {"parallel_read_safe": True}

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
         TrackerError,
         UsageProblem,
     )
-    from pytest_cobbler.languages import LineCount, Step
     from pytest_cobbler.landing.gate import Gate, GateResult
+    from pytest_cobbler.languages import LineCount, Step
     from pytest_cobbler.lifecycle.records import Record
     from pytest_cobbler.process import Cancellation
     from pytest_cobbler.repository.trailers import Landed

@@ -6,7 +6,6 @@ import ast
 import re
 import subprocess
 import sys
-import tomllib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,8 @@ from pytest_cobbler.testing.project import Project
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "pytest_cobbler"
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+TOP = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
+DOCUMENTS = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text("utf-8")
 OPTIONS = (ROOT / "docs" / "options.md").read_text("utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
@@ -184,7 +184,7 @@ def anchors(page: Path) -> set[str]:
 
 def test_every_page_is_reached_from_the_readme() -> None:
     linked = set(re.findall(r"\]\(([^)#]+\.md)", README))
-    assert {str(path.relative_to(ROOT)) for path in DOCUMENTS} - {"README.md"} == linked
+    assert {str(path.relative_to(ROOT)) for path in DOCUMENTS} - {"README.md", "docs/index.md"} == linked
 
 
 def test_pages_that_messages_name_exist() -> None:
@@ -271,12 +271,9 @@ def test_nobody_is_sent_to_a_package_index_that_has_no_such_package(document: Pa
     assert [words for words in asked if re.search(r"(?<![\w/.-])pytest-cobbler", words)] == []
 
 
-def test_the_wheel_has_the_name_that_is_said() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-    said = re.findall(
-        r"pytest_cobbler-([\w.]+)-py3-none-any\.whl", (ROOT / "docs" / "ci.md").read_text("utf-8")
-    )
-    assert said == [version]
+def test_the_wheel_is_named_without_a_version() -> None:
+    page = (ROOT / "docs" / "ci.md").read_text("utf-8")
+    assert re.findall(r"pytest_cobbler-\S+\.whl", page) == ["pytest_cobbler-*.whl"]
 
 
 # -- troubleshooting and cleaning up
