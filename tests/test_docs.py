@@ -157,7 +157,7 @@ def shown_in(picture: Path) -> list[str]:
     texts = ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}text")
     lines = ["".join(text.itertext()) for text in texts]
     different = (
-        *(r"generation-[-\d]+", r"\b[0-9a-f]{7,12}\b", r"(?<=units-)\w+", r"\d+\.\d+ ?s\b"),
+        *(r"generation-[-\d]+", r"\b[0-9a-f]{7,12}\b", r"(?<=units-)\w+", r"\d+\.\d+\s?s\b"),
         r"\s+|=+|-+",
     )
     return [re.sub("|".join(different), " ", line).strip() for line in lines]
