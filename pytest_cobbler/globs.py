@@ -1,23 +1,111 @@
-"""The language of path patterns in the configuration."""
+"""The language of path patterns in the configuration: ``protected_paths``, ``allow_paths``, ``spec_globs``.
+
+A pattern is matched from the top of the repository. ``*`` and ``?`` stay within a name, ``[a-z]`` and
+``[!a-z]`` are one character of a name, and a name that is ``**`` is any number of directories. A pattern
+that matches a directory also covers everything below it.
+"""
 
 from __future__ import annotations
 
-import fnmatch
+import re
+from functools import lru_cache
+
+_SPECIAL = re.compile(r"[*?\[]")
 
 
-def matches_glob(path: str, pattern: str) -> bool:
-    """``*`` within a name, ``**`` across directories."""
-    parts = pattern.removeprefix("./").split("/")
-    return _match(path.split("/"), parts)
+class GlobError(ValueError):
+    """A pattern that does not belong to the language; the message completes "the pattern ..."."""
 
 
-def _match(names_left: list[str], parts: list[str]) -> bool:
-    if not parts:
-        return not names_left
-    if parts[0] == "**":
-        return any(_match(names_left[i:], parts[1:]) for i in range(len(names_left) + 1))
-    return (
-        bool(names_left)
-        and fnmatch.fnmatchcase(names_left[0], parts[0])
-        and _match(names_left[1:], parts[1:])
-    )
+def matches_glob(path: str, pattern: str, *, fold_case: bool = False) -> bool:
+    """Whether ``pattern`` matches ``path``, or a directory that holds it.
+
+    Raises:
+        GlobError: the pattern is malformed.
+    """
+    return compile_glob(pattern, fold_case=fold_case).fullmatch(f"/{path}") is not None
+
+
+@lru_cache(maxsize=1024)
+def compile_glob(pattern: str, *, fold_case: bool = False) -> re.Pattern[str]:
+    """An expression for the whole of a path with a slash before it.
+
+    Every repetition is followed by the shortest text that fits, in an atomic group: for wildcards the
+    leftmost match is as good as any later one, so nothing is tried twice and the time stays linear.
+
+    Raises:
+        GlobError: the pattern is malformed.
+    """
+    if pattern.startswith("!"):
+        raise GlobError("starts with !, but patterns cannot be negated (a file of this name: ./!...)")
+    if pattern.startswith("#"):
+        raise GlobError("starts with #, but patterns are not comments (a file of this name: ./#...)")
+    names = [name for name in pattern.split("/") if name not in ("", ".")]
+    if not names:
+        raise GlobError("has no name in it")
+    expressions, fixed = [], ""
+    after_directories = False
+    for name in [*names, "**"]:
+        if name != "**":
+            fixed += "/" + _name(name)
+            continue
+        if fixed:
+            expressions.append(f"(?>(?:/[^/]++)*?{fixed})" if after_directories else fixed)
+        fixed, after_directories = "", True
+    # A file system may take .GitHub for .github. A name may hold a newline.
+    flags = re.DOTALL | (re.IGNORECASE if fold_case else re.NOFLAG)
+    return re.compile("".join(expressions) + "(?:/.*)?", flags)
+
+
+def escape_glob(path: str) -> str:
+    """A pattern that matches ``path`` and nothing beside it."""
+    escaped = _SPECIAL.sub(r"[\g<0>]", path)
+    return f"./{escaped}" if escaped.startswith(("!", "#")) else escaped
+
+
+def _name(name: str) -> str:
+    """An expression for one whole name of a path."""
+    pieces = [""]
+    position = 0
+    while position < len(name):
+        character = name[position]
+        position += 1
+        if character == "*":
+            if pieces[-1] or len(pieces) == 1:
+                pieces.append("")
+        elif character == "?":
+            pieces[-1] += "[^/]"
+        elif character == "[":
+            expression, position = _class(name, position)
+            pieces[-1] += expression
+        else:
+            pieces[-1] += re.escape(character)
+    first, *floating = pieces
+    if not floating:
+        return f"{first}(?![^/])"
+    *inner, last = floating
+    return first + "".join(f"(?>[^/]*?{piece})" for piece in inner) + f"(?>[^/]*{last}(?![^/]))"
+
+
+def _class(name: str, start: int) -> tuple[str, int]:
+    """An expression for the class of characters after ``[``, and the position after its ``]``."""
+    negated = name[start : start + 1] in ("!", "^")
+    first = start + negated
+    end = name.find("]", first + 1)
+    if end < 0:
+        raise GlobError("has a [ without its ] in the same name (for the character itself: [[])")
+    inside = name[first:end]
+    if any(opening in inside for opening in ("[:", "[.", "[=")):
+        raise GlobError("has a named class such as [:alpha:], which is not supported: write a range")
+    ranges = []
+    position = 0
+    while position < len(inside):
+        low = high = inside[position]
+        if inside[position + 1 : position + 2] == "-" and position + 2 < len(inside):
+            high = inside[position + 2]
+            position += 2
+        if low > high:
+            raise GlobError(f"has the range {low}-{high}, which is empty")
+        ranges.append(re.escape(low) if low == high else f"{re.escape(low)}-{re.escape(high)}")
+        position += 1
+    return f"(?!/)[{'^' if negated else ''}{''.join(ranges)}]", end + 1

@@ -360,6 +360,13 @@ WRONG = [
     ("work_dir: work", 'work_dir: "work" lies in ROOT: worktrees must lie outside the repository'),
     ("protected_paths: [/etc]", 'protected_paths[0]: "/etc"' + LEAVES),
     ("spec_globs: {a: ../b}", 'spec_globs["a"]: "../b"' + LEAVES),
+    (
+        "protected_paths: [a, '!b']",
+        'protected_paths[1]: "!b" starts with !, but patterns cannot...',
+    ),
+    ("allow_paths: ['#b']", 'allow_paths[0]: "#b" starts with #, but patterns...'),
+    ("spec_globs: {a: 'docs/[ab.md'}", 'spec_globs["a"]: "docs/[ab.md" has a [ without its ]...'),
+    ("protected_paths: ['.']", 'protected_paths[0]: "." has no name in it'),
     ("measure_prompt: nowhere", 'measure_prompt: "nowhere": there is no such file in ROOT'),
     ("measure_prompt: .git", 'measure_prompt: ".git" is not a file'),
     (

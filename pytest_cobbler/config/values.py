@@ -15,6 +15,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, Wit
 
 from pytest_cobbler.config.faults import Part, Wrong, printable, shown
 from pytest_cobbler.config.templates import Phase, TemplateProblem, translate
+from pytest_cobbler.globs import GlobError, compile_glob
 
 T = TypeVar("T")
 
@@ -340,6 +341,10 @@ def _pattern(value: object) -> str:
         raise Wrong(f"{shown(pattern)} is not a path")
     if pattern.startswith(("/", "~")) or ".." in pattern.split("/"):
         raise Wrong(f"{shown(pattern)} leaves the repository: write it relative to the configuration")
+    try:
+        compile_glob(pattern)
+    except GlobError as error:
+        raise Wrong(f"{shown(pattern)} {error}") from None
     return pattern
 
 

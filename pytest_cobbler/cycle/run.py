@@ -14,7 +14,7 @@ from pytest_cobbler.cycle.framing import DOCUMENT_BUDGET, Document
 from pytest_cobbler.cycle.prompts import NeedFacts
 from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.errors import RepositoryError
-from pytest_cobbler.globs import matches_glob
+from pytest_cobbler.globs import escape_glob, matches_glob
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.languages import Language
 from pytest_cobbler.lifecycle.finished import Finished
@@ -104,13 +104,16 @@ class Run:
     @property
     def protected(self) -> tuple[str, ...]:
         """Patterns of paths that no change may touch, as they are held."""
-        hidden = (f"{path}/**" for path in self._hidden)
-        return (*protected_paths(self.config, self.repository, self.language), *hidden)
+        return (*protected_paths(self.config, self.repository, self.language), *self._hidden_patterns)
 
     @property
     def protected_shown(self) -> tuple[str, ...]:
-        hidden = {f"{path}/**" for path in self._hidden}
+        hidden = self._hidden_patterns
         return (*(pattern for pattern in self.protected if pattern not in hidden), PROTECTED_TABLE)
+
+    @property
+    def _hidden_patterns(self) -> tuple[str, ...]:
+        return tuple(f"{escape_glob(path)}/**" for path in self._hidden)
 
     @property
     def _hidden(self) -> tuple[str, ...]:

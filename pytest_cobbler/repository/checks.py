@@ -7,17 +7,16 @@ gate: pytest's own configuration, import hooks, the agent program's settings, gi
 from __future__ import annotations
 
 import base64
-import fnmatch
 import os
 import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
+from pytest_cobbler.globs import matches_glob
 from pytest_cobbler.repository.git import Git
 from pytest_cobbler.repository.large_files import POINTER, kept_outside
 
@@ -143,8 +142,8 @@ class Refusal:
 class Policy:
     """What to hold a change to.
 
-    ``protected`` and ``allowed`` are patterns (``*`` within a name, ``**`` across directories); ``secrets``
-    the values that must not be committed; ``marked`` the files into which we put conflict markers;
+    ``protected`` and ``allowed`` are patterns in the language of ``globs``; ``secrets`` the values that
+    must not be committed; ``marked`` the files into which we put conflict markers;
     ``reserved`` modules that no new one at the top may be called like;
     ``left_out`` directories whose new files a harvest does not take.
     """
@@ -245,17 +244,8 @@ def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> I
 
 
 def _matches(path: str, patterns: Sequence[str]) -> bool:
-    return any(_pattern(pattern).fullmatch(path) for pattern in patterns)
-
-
-@lru_cache(maxsize=1024)
-def _pattern(pattern: str) -> re.Pattern[str]:
-    """``**/`` is any directories, ``*`` any part of a name; a name stands for what is below it too."""
-    parts = re.split(r"(\*\*/|/\*\*$|\*|\?)", pattern.removeprefix("./").rstrip("/"))
-    kinds = {"**/": "(?:.*/)?", "/**": "(?:/.*)?", "*": "[^/]*", "?": "[^/]"}
-    expression = "".join(kinds.get(part, re.escape(part)) for part in parts) + "(?:/.*)?"
-    # Case is folded: a file system that does so would take .GitHub for .github. A name may hold a newline.
-    return re.compile(expression, re.IGNORECASE | re.DOTALL)
+    """Whether one of ``patterns`` covers ``path``, on a file system that folds case too."""
+    return any(matches_glob(path, pattern, fold_case=True) for pattern in patterns)
 
 
 def _module_at_top(path: str, mode: str) -> str | None:
@@ -281,7 +271,7 @@ def _pytest_tables(git: Git, blob: str) -> Any:
     content = git.run("cat-file", "blob", blob).stdout
     try:
         tool = tomllib.loads(content.decode()).get("tool", {})
-        return {name: table for name, table in tool.items() if fnmatch.fnmatchcase(name, "pytest*")}
+        return {name: table for name, table in tool.items() if name.startswith("pytest")}
     except (ValueError, AttributeError, RecursionError):
         return content
 

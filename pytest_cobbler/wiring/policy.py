@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pytest_cobbler.config import Config
+from pytest_cobbler.globs import escape_glob
 from pytest_cobbler.languages import Language
 from pytest_cobbler.repository.checks import PROTECTED
 from pytest_cobbler.repository.repository import Repository
@@ -23,10 +24,9 @@ def agent_limits(config: Config) -> Limits:
 
 def protected_paths(config: Config, repository: Repository, language: Language) -> tuple[str, ...]:
     """Patterns of paths that no change may touch in this project."""
-    own = (f"{path}/**" for path in _own_directories(config, language))
-    return tuple(
-        dict.fromkeys((*PROTECTED, *_named_files(config, repository), *own, *config.protected_paths))
-    )
+    names = (escape_glob(path) for path in _named_files(config, repository))
+    directories = (f"{escape_glob(path)}/**" for path in _own_directories(config, language))
+    return tuple(dict.fromkeys((*PROTECTED, *names, *directories, *config.protected_paths)))
 
 
 def never_committed(config: Config, language: Language) -> tuple[str, ...]:

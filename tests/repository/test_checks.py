@@ -176,6 +176,12 @@ class TestProtectedPaths:
         for path in ("docs/x/y.md", "a/b.txt", "secrets.txt", "deeper"):
             assert check.of({path: ""}, policy) == ()
 
+    def test_a_class_of_characters_protects_what_it_matches(self, check: Checks) -> None:
+        policy = Policy(protected=("tests/[ab].py",))
+        assert check.refused("tests/a.py", policy=policy)
+        assert check.refused("tests/B.py", policy=policy)
+        assert check.of({"tests/c.py": ""}, policy) == ()
+
     @pytest.mark.parametrize(
         "path", ["json.py", "json/__init__.py", "json.pyc", "json.cpython-311-x86_64-linux-gnu.so", "re/x.py"]
     )
