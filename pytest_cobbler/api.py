@@ -10,7 +10,7 @@ import pkgutil
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_cobbler.agents.base import Agent, AgentRequest, AgentResult, Usage
+    from pytest_cobbler.agents.base import Agent, AgentRequest, AgentResult
     from pytest_cobbler.agents.command import CommandAgent
     from pytest_cobbler.config import Config
     from pytest_cobbler.config import load as load_config
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from pytest_cobbler.testing.runner import AgentRun, Runner
     from pytest_cobbler.tracker.base import AlreadyClaimed, Claim, NewTask, Task, Tracker
     from pytest_cobbler.tracker.embedded import EmbeddedTracker
+    from pytest_cobbler.usage import Usage
 
 __all__ = [
     "ActiveGeneration",
@@ -152,7 +153,7 @@ _HOMES = {
     "Tasks": "pytest_cobbler.testing.facts:Tasks",
     "Tracker": "pytest_cobbler.tracker.base:Tracker",
     "TrackerError": "pytest_cobbler.errors:TrackerError",
-    "Usage": "pytest_cobbler.agents.base:Usage",
+    "Usage": "pytest_cobbler.usage:Usage",
     "UsageProblem": "pytest_cobbler.errors:UsageProblem",
     "Verdict": "pytest_cobbler.cycle.outcome:Verdict",
     "check_invariants": "pytest_cobbler.testing.invariants:check",

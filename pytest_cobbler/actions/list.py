@@ -46,7 +46,7 @@ def _as_json(found: Sequence[Listed]) -> dict[str, Any]:
                 "landed": one.landed,
                 "open": one.open,
                 "age_seconds": None if one.age is None else round(one.age),
-                "cost_usd": one.cost_usd,
+                "cost_usd": one.usage.cost_usd,
             }
             for one in found
         ],
@@ -65,10 +65,9 @@ def _lines(found: Sequence[Listed]) -> Iterator[str]:
 
 def _cells(one: Listed) -> tuple[str, ...]:
     tasks = f"{one.landed} landed" + ("" if one.open is None else f", {one.open} open")
-    money = "" if one.cost_usd is None else f"{one.cost_usd:.4f} USD"
     known = one.age is not None
     mark = "*" if one.is_chosen else " "
-    return (f"{mark} {one.name}", one.state, tasks if known else "", _age(one.age), money)
+    return (f"{mark} {one.name}", one.state, tasks if known else "", _age(one.age), one.usage.cost_shown)
 
 
 def _age(seconds: float | None) -> str:

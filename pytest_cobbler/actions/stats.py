@@ -14,7 +14,8 @@ from pytest_cobbler.config import load
 from pytest_cobbler.config.faults import escaped
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path, wants_json
-from pytest_cobbler.lifecycle.stats import GenerationStats, RevisionStats, Spent, Stats, TaskStats, collect
+from pytest_cobbler.lifecycle.stats import GenerationStats, RevisionStats, Stats, TaskStats, collect
+from pytest_cobbler.usage import KINDS, NOTHING, Usage
 from pytest_cobbler.wiring.parts import make_tracker
 from pytest_cobbler.wiring.project import open_repository
 
@@ -67,40 +68,40 @@ def _generation_json(generation: GenerationStats) -> dict[str, Any]:
         "name": generation.name,
         "active": generation.is_active,
         "diff": asdict(generation.size),
-        "landed": _spent_json(_landed(generation)),
-        "wasted": _spent_json(_wasted(generation)),
-        "measures": _spent_json(generation.measures),
+        "landed": _usage_json(_landed(generation)),
+        "wasted": _usage_json(_wasted(generation)),
+        "measures": _usage_json(generation.measures),
         "tasks": [
             {
                 "id": task.id,
                 "title": task.title,
                 "commit": task.commit or None,
                 "diff": asdict(task.size),
-                "landed": _spent_json(task.landed),
-                "wasted": _spent_json(task.wasted),
+                "landed": _usage_json(task.landed),
+                "wasted": _usage_json(task.wasted),
             }
             for task in generation.tasks
         ],
     }
 
 
-def _spent_json(spent: Spent) -> dict[str, Any]:
-    seconds = None if spent.seconds is None else round(spent.seconds, 1)
-    money = None if spent.cost_usd is None else round(spent.cost_usd, 6)
+def _usage_json(usage: Usage) -> dict[str, Any]:
+    seconds = None if usage.seconds is None else round(usage.seconds, 1)
+    money = None if usage.cost_usd is None else round(usage.cost_usd, 6)
     return {
-        "attempts": spent.attempts,
+        "attempts": usage.attempts,
         "seconds": seconds,
-        "tokens": dict(spent.tokens),
+        "tokens": usage.tokens,
         "cost_usd": money,
     }
 
 
-def _landed(generation: GenerationStats) -> Spent:
-    return sum((task.landed for task in generation.tasks), Spent())
+def _landed(generation: GenerationStats) -> Usage:
+    return sum((task.landed for task in generation.tasks), NOTHING)
 
 
-def _wasted(generation: GenerationStats) -> Spent:
-    return sum((task.wasted for task in generation.tasks), Spent())
+def _wasted(generation: GenerationStats) -> Usage:
+    return sum((task.wasted for task in generation.tasks), NOTHING)
 
 
 # -- tables
@@ -134,11 +135,11 @@ def _rows(generation: GenerationStats) -> Iterator[Row]:
     name = f"{generation.name} (active)" if generation.is_active else generation.name
     yield (name, "attempts", "seconds", "input", "output", "cache read", "cache write", "USD", "lines")
     for task in generation.tasks:
-        yield (_title(task), *_spent(task.landed + task.wasted), _lines(task) if task.commit else "-")
+        yield (_title(task), *_usage(task.landed + task.wasted), _lines(task) if task.commit else "-")
     size = f"+{generation.size.insertions} -{generation.size.deletions}"
-    yield (f"landed: {len(generation.landed)}", *_spent(_landed(generation)), size)
-    yield ("wasted", *_spent(_wasted(generation)), "")
-    yield ("measures", *_spent(generation.measures), "")
+    yield (f"landed: {len(generation.landed)}", *_usage(_landed(generation)), size)
+    yield ("wasted", *_usage(_wasted(generation)), "")
+    yield ("measures", *_usage(generation.measures), "")
 
 
 def _title(task: TaskStats) -> str:
@@ -151,12 +152,12 @@ def _lines(task: TaskStats) -> str:
     return f"+{task.size.insertions} -{task.size.deletions}"
 
 
-def _spent(spent: Spent) -> Row:
+def _usage(usage: Usage) -> Row:
     return (
-        str(spent.attempts),
-        "-" if spent.seconds is None else f"{spent.seconds:.1f}",
-        *(str(spent.tokens[kind]) for kind in ("input", "output", "cache_read", "cache_write")),
-        "-" if spent.cost_usd is None else f"{spent.cost_usd:.4f}",
+        str(usage.attempts),
+        "-" if usage.seconds is None else f"{usage.seconds:.1f}",
+        *(str(usage.tokens[kind]) for kind in KINDS),
+        "-" if usage.cost_usd is None else f"{usage.cost_usd:.4f}",
     )
 
 

@@ -10,24 +10,7 @@ from typing import Literal, Protocol
 
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Limits, Mount, Network, Sandbox
-
-
-@dataclass(frozen=True, kw_only=True)
-class Usage:
-    """What one agent run cost, by the agent's own account; where that is missing, by the API proxy's.
-
-    Tokens by kind; ``cost_usd`` is an estimate, ``None`` if unknown; ``seconds`` is the time it says it
-    worked.
-    """
-
-    turns: int = 0
-    tokens_input: int = 0
-    tokens_output: int = 0
-    tokens_cache_read: int = 0
-    tokens_cache_write: int = 0
-    cost_usd: float | None = None
-    seconds: float = 0.0
-    model: str = ""
+from pytest_cobbler.usage import Usage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +61,7 @@ class AgentResult:
     error: str = ""
     limited: bool = False
     limited_until: datetime | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     text: str = ""
     session_id: str = ""
     final: bool = False

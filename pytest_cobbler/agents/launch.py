@@ -9,12 +9,13 @@ from datetime import datetime
 from types import MappingProxyType
 
 from pytest_cobbler.agents.access import Access
-from pytest_cobbler.agents.base import AgentRequest, AgentResult, Usage
+from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.stream import StreamReader, one_line
 from pytest_cobbler.agents.transcript import Recording, Scrubber
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Job, Limits, Loopback, Network, Sandbox, shown_duration
+from pytest_cobbler.usage import Usage
 
 __all__ = ["Launched", "Program", "launch", "try_out"]
 

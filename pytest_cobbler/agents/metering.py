@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from pytest_cobbler.agents.base import Usage
 from pytest_cobbler.agents.prices import cost_of
 from pytest_cobbler.agents.stream import one_line
 from pytest_cobbler.agents.values import SNAKE, event_of, number_of, object_of, text_of, tokens_of
+from pytest_cobbler.usage import NOTHING, Usage
 
 __all__ = ["Answer", "Meter"]
 
@@ -25,11 +26,24 @@ _LONGEST = 1024 * 1024
 
 
 class Answer:
-    """One answer of the API; holds the tokens that it has told so far."""
+    """One answer of the API; holds the tokens that it has reported so far."""
 
     def __init__(self) -> None:
-        self.model = ""
-        self.usage: dict[str, object] = {}
+        self._model = ""
+        self._reported: dict[str, object] = {}
+
+    @property
+    def usage(self) -> Usage:
+        """The usage of this answer, as a part of a run."""
+        if not self._reported:
+            return NOTHING
+        return Usage(
+            attempts=0,
+            turns=1,
+            cost_usd=cost_of(self._model, self._reported),
+            model=self._model,
+            **tokens_of([self._reported], SNAKE),
+        )
 
     def take_line(self, line: bytes) -> None:
         """Take one line of an event stream."""
@@ -50,13 +64,13 @@ class Answer:
         self._take(event_of(body))
 
     def _take(self, message: Mapping[str, object], without: tuple[str, ...] = ()) -> None:
-        self.model = one_line(text_of(message, "model")) or self.model
+        self._model = one_line(text_of(message, "model")) or self._model
         usage = object_of(message.get("usage"))
         for name in SNAKE.values():
             if name not in without and number_of(usage, name) is not None:
-                self.usage[name] = usage[name]
+                self._reported[name] = usage[name]
         if isinstance(usage.get("cache_creation"), dict):
-            self.usage["cache_creation"] = usage["cache_creation"]
+            self._reported["cache_creation"] = usage["cache_creation"]
 
 
 class Meter:
@@ -77,19 +91,19 @@ class Meter:
 
     @property
     def usage(self) -> Usage:
-        """Tokens of all answers, and money where all their models have a price.
+        """The usage of the run. Its cost is known only if every model has a price.
 
-        The model is that of most of them, turns are answers.
+        Each answer is a turn. The model is the one with the most answers.
         """
-        told = [answer for answer in self._answers if answer.usage]
-        costs = [cost_of(answer.model, answer.usage) for answer in told]
-        known = [cost for cost in costs if cost is not None]
-        models = [answer.model for answer in told if answer.model]
-        return Usage(
-            turns=len(told),
-            cost_usd=sum(known) if known and len(known) == len(costs) else None,
-            model=next((model for model, _ in Counter(models).most_common(1)), ""),
-            **tokens_of([answer.usage for answer in told], SNAKE),
+        answers = [answer.usage for answer in self._answers]
+        total = sum(answers, NOTHING)
+        models = Counter(usage.model for usage in answers if usage.model)
+        return replace(
+            total,
+            attempts=1,
+            cost_usd=None if total.cost_is_partial else total.cost_usd,
+            cost_is_partial=False,
+            model=next((model for model, _ in models.most_common(1)), ""),
         )
 
 

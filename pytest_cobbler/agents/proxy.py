@@ -29,12 +29,12 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from pytest_cobbler.agents.address import API, check_address
-from pytest_cobbler.agents.base import Usage
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.metering import Meter
 from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.sandbox.base import Loopback
+from pytest_cobbler.usage import Usage
 
 __all__ = ["ApiProxy"]
 

@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from pytest_cobbler.agents.base import Usage
 from pytest_cobbler.agents.values import (
     CAMEL,
     SNAKE,
@@ -30,6 +29,7 @@ from pytest_cobbler.agents.values import (
     text_of,
     tokens_of,
 )
+from pytest_cobbler.usage import Usage
 
 __all__ = ["StreamReader", "one_line"]
 
@@ -178,7 +178,7 @@ class StreamReader:
         return Usage(
             turns=self._turns,
             cost_usd=number_of(self._result, "total_cost_usd"),
-            seconds=self._milliseconds / 1000,
+            seconds=self._milliseconds / 1000 or None,
             model=self._model,
             **tokens,
         )

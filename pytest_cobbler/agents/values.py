@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 __all__ = [
     "CAMEL",
@@ -76,7 +77,8 @@ CAMEL = {
 
 def tokens_of(
     usages: Collection[Mapping[str, object]], names: Mapping[str, str], without: tuple[str, ...] = ()
-) -> dict[str, int]:
+) -> dict[str, Any]:
+    """The fields of a ``Usage`` that count tokens."""
     return {
         ours: sum(int(number_of(usage, theirs) or 0) for usage in usages)
         for ours, theirs in names.items()

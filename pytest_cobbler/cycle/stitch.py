@@ -318,18 +318,13 @@ class Stitching:
         return check_change(repository.objects, before, merged.tree, self._run.policy())[1]
 
     def _message(self, attempt: Attempt, merged: Merge) -> str:
-        usage = self._record.usage
         said: dict[str, object] = {
             trailers.TASK: self._task.id,
             trailers.GENERATION: self._run.generation.name,
             trailers.ATTEMPT: attempt.number,
             trailers.RUN: self._run.claim.run,
         }
-        if usage.cost_usd is not None:
-            said[trailers.COST] = f"{usage.cost_usd:.6f}"
-        for kind, name in trailers.TOKENS.items():
-            if tokens := getattr(usage, f"tokens_{kind}"):
-                said[name] = tokens
+        said |= self._record.usage.to_trailers()
         if attempt.result.session_id:
             said["Cobbler-Session"] = attempt.result.session_id
         return trailers.message(self._run.repository, self._task.title, self._task.description, said)

@@ -369,5 +369,5 @@ class Doctor:
         )
         if result.error:
             raise CobblerError(result.error, "", result.text or result.completed.stderr)
-        cost = "" if result.usage.cost_usd is None else f", {result.usage.cost_usd:.4f} USD"
-        return f"{agent.description} answered in {result.completed.seconds:.1f} s{cost}"
+        took = f"{agent.description} answered in {result.completed.seconds:.1f} s"
+        return ", ".join(filter(None, (took, result.usage.cost_shown)))

@@ -17,8 +17,9 @@ from pytest_cobbler.repository.generations import (
     read_generation,
 )
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.repository.trailers import cost_of, landed_tasks
+from pytest_cobbler.repository.trailers import landed_tasks, usage_of
 from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.usage import NOTHING, Usage
 
 _ENDS = (("merged", "finished"), ("abandoned", "abandoned"), ("finished", "finished"))
 """The state of a generation without a branch, by the tag that shows it, and the tag at its last commit."""
@@ -31,8 +32,8 @@ class Listed:
     ``state``: active (it has a branch), merged, abandoned, finished (with nothing but that tag), gone (only
     its start tag is left), or unreadable (of that name, but not made by cobbler). ``is_chosen``: the one that
     commands work on. ``landed`` counts tasks, ``open`` those that are not done, ``None`` where there is no
-    branch to do them on. ``age`` is in seconds, ``cost_usd`` that of the tasks that landed; both are ``None``
-    where nobody knows them.
+    branch to do them on. ``age`` is in seconds, ``None`` if it is unknown; ``usage`` is that of the
+    tasks that landed.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Listed:
     landed: int = 0
     open: int | None = None
     age: float | None = None
-    cost_usd: float | None = None
+    usage: Usage = NOTHING
 
 
 def list_generations(config: Config, repository: Repository, tasks: Sequence[Task]) -> list[Listed]:
@@ -111,5 +112,5 @@ def _facts(
         landed=len(landed_tasks(repository, commits)),
         open=left,
         age=max(0.0, time.time() - repository.time_of(generation.first)),
-        cost_usd=cost_of(repository, commits),
+        usage=usage_of(repository, commits),
     )

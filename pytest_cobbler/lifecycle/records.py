@@ -1,33 +1,32 @@
-"""What an item used, as it is written into the tracker."""
+"""What an item used, as a comment in the tracker has it: written here, and read again for statistics."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from pytest_cobbler.agents.base import AgentResult, Usage
+from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.languages import LineCount
-from pytest_cobbler.repository.trailers import TOKENS
+from pytest_cobbler.usage import NOTHING, Usage
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """What an item used, over all its attempts; seconds are wall time.
 
-    ``queue_seconds``: waiting for a slot, the tracker or the landing lane. ``earlier`` and
-    ``earlier_seconds``: of the attempts before the last one. ``lines_before``, ``lines_after``: of the
-    sources on the branch, where the item came so far.
+    ``queue_seconds``: waiting for a slot, the tracker or the landing lane. ``usage`` is that of all attempts,
+    ``earlier`` that of all but the last one. ``lines_before``, ``lines_after``: of the sources on the branch,
+    if the item got so far.
     """
 
-    attempts: int = 0
     agent_seconds: float = 0.0
     gate_seconds: float = 0.0
     landing_seconds: float = 0.0
     queue_seconds: float = 0.0
-    usage: Usage = field(default_factory=Usage)
-    earlier: Usage = field(default_factory=Usage)
-    earlier_seconds: float = 0.0
+    usage: Usage = NOTHING
+    earlier: Usage = NOTHING
     insertions: int = 0
     deletions: int = 0
     files: int = 0
@@ -41,24 +40,22 @@ class Record:
         """What the item is said to have taken: agent, gate and landing, not the waiting between."""
         return self.agent_seconds + self.gate_seconds + self.landing_seconds
 
+    @property
+    def attempts(self) -> int:
+        """Runs of the agent."""
+        return self.usage.attempts
+
+    @property
+    def whole(self) -> Usage:
+        """The usage with the time of agent, gate and landing."""
+        return replace(self.usage, seconds=self.seconds)
+
     def with_attempt(self, result: AgentResult, transcript: Path) -> Record:
-        """With one more attempt of an agent, which ended so."""
-        usage = result.usage
-        costs = [cost for cost in (self.usage.cost_usd, usage.cost_usd) if cost is not None]
+        """The record with one more attempt of an agent."""
         return replace(
             self,
-            earlier=self.usage,
-            earlier_seconds=self.seconds,
-            usage=Usage(
-                turns=self.usage.turns + usage.turns,
-                tokens_input=self.usage.tokens_input + usage.tokens_input,
-                tokens_output=self.usage.tokens_output + usage.tokens_output,
-                tokens_cache_read=self.usage.tokens_cache_read + usage.tokens_cache_read,
-                tokens_cache_write=self.usage.tokens_cache_write + usage.tokens_cache_write,
-                cost_usd=sum(costs) if costs else None,
-                model=usage.model or self.usage.model,
-            ),
-            attempts=self.attempts + 1,
+            earlier=self.whole,
+            usage=self.usage + replace(result.usage, attempts=1),
             agent_seconds=self.agent_seconds + result.completed.seconds,
             transcript=str(transcript),
         )
@@ -69,11 +66,8 @@ class Record:
             {
                 "caller": caller,
                 "started_at": self.started_at,
-                "duration_s": round(self.seconds, 1),
-                "attempts": self.attempts,
-                "tokens": _tokens(self.usage),
-                "cost_usd": self.usage.cost_usd,
-                **self._earlier(),
+                **self.whole.to_json(),
+                **({"earlier": self.earlier.to_json()} if self.attempts > 1 else {}),
                 "model": self.usage.model,
                 "diff": {"files": self.files, "insertions": self.insertions, "deletions": self.deletions},
                 **self._lines(),
@@ -82,18 +76,53 @@ class Record:
             ensure_ascii=False,
         )
 
-    def _earlier(self) -> dict[str, object]:
-        """What of it went into attempts that did not end it."""
-        if self.attempts < 2:
-            return {}
-        spent = {"duration_s": round(self.earlier_seconds, 1), "attempts": self.attempts - 1}
-        return {"earlier": {**spent, "tokens": _tokens(self.earlier), "cost_usd": self.earlier.cost_usd}}
-
     def _lines(self) -> dict[str, object]:
         counted = {"loc_before": self.lines_before, "loc_after": self.lines_after}
         return {name: asdict(count) for name, count in counted.items() if count}
 
 
-def _tokens(usage: Usage) -> dict[str, int]:
-    kinds = asdict(usage)
-    return {kind: kinds[f"tokens_{kind}"] for kind in TOKENS}
+@dataclass(frozen=True, kw_only=True)
+class WrittenRecord:
+    """A record among the comments of a task. ``commit`` is empty if the task did not land."""
+
+    task: str
+    caller: str
+    generation: str
+    commit: str
+    usage: Usage
+    earlier: Usage
+
+
+_CALLERS = ("stitch", "measure", "recovery")
+
+
+def read_records(task: str, comments: Iterable[str]) -> Iterator[WrittenRecord]:
+    """The records among the comments of ``task``, as ``Record.as_json`` writes them.
+
+    The record is the last line of its comment. Other comments are passed over.
+    """
+    for comment in comments:
+        try:
+            yield _read(task, json.loads(comment.rpartition("\n")[2]))
+        except (ValueError, RecursionError):
+            continue
+
+
+def _read(task: str, record: object) -> WrittenRecord:
+    if not isinstance(record, Mapping) or record.get("caller") not in _CALLERS:
+        raise ValueError("not a record")
+    earlier = record.get("earlier")
+    return WrittenRecord(
+        task=task,
+        caller=record["caller"],
+        generation=_text(record.get("generation")),
+        commit=_text(record.get("commit", "")),
+        usage=Usage.from_json(record),
+        earlier=Usage.from_json(earlier) if isinstance(earlier, Mapping) else NOTHING,
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not a text")
+    return value

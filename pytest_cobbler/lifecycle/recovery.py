@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from pytest_cobbler.agents.base import Usage
 from pytest_cobbler.config import Config
 from pytest_cobbler.errors import CobblerError, TrackerError
 from pytest_cobbler.lifecycle.finished import Finished
@@ -23,6 +22,7 @@ from pytest_cobbler.repository.worktrees import Worktree, Worktrees
 from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.tracker.base import Claim, Task
 from pytest_cobbler.tracker.lane import TrackerLane
+from pytest_cobbler.usage import Usage
 
 
 class Recoverable(Protocol):
@@ -170,19 +170,9 @@ def _settle(run: Recoverable, task: Task, claim: Claim) -> str:
 
 def _record(repository: Repository, landed: Landed) -> Record:
     """What the commit itself says of what it cost."""
-    said = trailers.read_trailers(repository, landed.commit)
     size = size_of(repository, f"{landed.commit}^", landed.commit)
-    tokens = {kind: int(said.get(name, "0")) for kind, name in trailers.TOKENS.items()}
-    cost = said.get(trailers.COST)
     return Record(
-        attempts=1,
-        usage=Usage(
-            tokens_input=tokens["input"],
-            tokens_output=tokens["output"],
-            tokens_cache_read=tokens["cache_read"],
-            tokens_cache_write=tokens["cache_write"],
-            cost_usd=float(cost) if cost else None,
-        ),
+        usage=Usage.from_trailers(trailers.read_trailers(repository, landed.commit)),
         files=size.files,
         insertions=size.insertions,
         deletions=size.deletions,

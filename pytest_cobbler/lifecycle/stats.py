@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.globs import matches_glob
 from pytest_cobbler.languages import Go, Language, LineCount, get
 from pytest_cobbler.lifecycle.lines import SourceLines
+from pytest_cobbler.lifecycle.records import WrittenRecord, read_records
 from pytest_cobbler.repository.generations import active_generations
 from pytest_cobbler.repository.landed import LandedWork, landed_work
 from pytest_cobbler.repository.landing import Size
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.repository.trailers import TOKENS
 from pytest_cobbler.tracker.base import Task, Tracker
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spent:
-    """What agents used. Seconds (agent, gate, landing) and money are ``None`` where nobody knows them.
-
-    In a sum what is unknown counts as nothing, unless all of it is.
-    """
-
-    attempts: int = 0
-    seconds: float | None = None
-    tokens: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(TOKENS, 0))
-    cost_usd: float | None = None
-
-    def __add__(self, other: Spent) -> Spent:
-        return Spent(
-            attempts=self.attempts + other.attempts,
-            seconds=_sum(self.seconds, other.seconds),
-            tokens={kind: self.tokens[kind] + other.tokens[kind] for kind in TOKENS},
-            cost_usd=_sum(self.cost_usd, other.cost_usd),
-        )
+from pytest_cobbler.usage import NOTHING, Usage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +29,8 @@ class TaskStats:
     title: str
     commit: str = ""
     size: Size = field(default_factory=Size)
-    landed: Spent = Spent()
-    wasted: Spent = Spent()
+    landed: Usage = NOTHING
+    wasted: Usage = NOTHING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +40,7 @@ class GenerationStats:
     name: str
     is_active: bool
     tasks: tuple[TaskStats, ...]
-    measures: Spent
+    measures: Usage
 
     @property
     def landed(self) -> tuple[TaskStats, ...]:
@@ -106,7 +82,7 @@ def collect(config: Config, repository: Repository, tracker: Tracker) -> Stats:
     active = active_generations(repository, config.gen_prefix)
     work = landed_work(repository, _tips(repository, config.gen_prefix))
     titles = {task.id: task for task in tracker.tasks()}
-    records = [record for said in tracker.comments().items() for record in _records(*said)]
+    records = [record for said in tracker.comments().items() for record in read_records(*said)]
     return Stats(
         revisions=tuple(_revisions(config, repository, active)),
         generations=tuple(_generations(work, records, titles, active)),
@@ -157,42 +133,6 @@ class _Words:
 # -- generations
 
 
-class _Cost(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
-
-    duration_s: float = Field(0.0, ge=0)
-    attempts: int = Field(0, ge=0)
-    tokens: Mapping[str, int] = {}
-    cost_usd: float | None = Field(None, ge=0)
-
-    def spent(self) -> Spent:
-        return Spent(
-            attempts=self.attempts,
-            seconds=self.duration_s,
-            tokens={kind: max(0, self.tokens.get(kind, 0)) for kind in TOKENS},
-            cost_usd=self.cost_usd,
-        )
-
-
-class _Record(_Cost):
-    """A record among the comments, as ``Record.as_json`` writes it."""
-
-    caller: Literal["stitch", "measure", "recovery"]
-    generation: str
-    commit: str = ""
-    earlier: _Cost | None = None
-    task: str = Field("", exclude=True)
-
-
-def _records(task: str, comments: Iterable[str]) -> Iterator[_Record]:
-    """The records among a task's comments; a line of text may come before one."""
-    for comment in comments:
-        try:
-            yield _Record.model_validate(json.loads(comment.rpartition("\n")[2]) | {"task": task})
-        except (ValueError, TypeError, RecursionError, ValidationError):
-            continue  # a comment of another kind
-
-
 def _tips(repository: Repository, prefix: str) -> list[str]:
     """What may reach a landing: branches but those of single tasks, and the tags of generations."""
     refs = repository.list_refs("refs/heads", f"refs/tags/{prefix}*")
@@ -203,41 +143,41 @@ def _tips(repository: Repository, prefix: str) -> list[str]:
 
 def _generations(
     work: Sequence[LandedWork],
-    records: Sequence[_Record],
+    records: Sequence[WrittenRecord],
     known: Mapping[str, Task],
     active: Mapping[str, str],
 ) -> Iterator[GenerationStats]:
     names = {*active, *(one.generation for one in work), *(record.generation for record in records)}
     for name in sorted(names):
         of_it = [record for record in records if record.generation == name]
-        measures = [record.spent() for record in of_it if record.caller == "measure"]
+        measures = [record.usage for record in of_it if record.caller == "measure"]
         yield GenerationStats(
             name=name,
             is_active=name in active,
             tasks=tuple(_tasks([one for one in work if one.generation == name], of_it, known)),
-            measures=sum(measures, Spent()),
+            measures=sum(measures, NOTHING),
         )
 
 
 def _tasks(
-    work: Sequence[LandedWork], records: Sequence[_Record], known: Mapping[str, Task]
+    work: Sequence[LandedWork], records: Sequence[WrittenRecord], known: Mapping[str, Task]
 ) -> Iterator[TaskStats]:
     """Those that landed, in order, then those that did not."""
     stitches = [record for record in records if record.caller != "measure"]
-    failed: dict[str, list[_Record]] = {}
+    failed: dict[str, list[WrittenRecord]] = {}
     for record in stitches:
-        if not record.commit and record.attempts:
+        if not record.commit and record.usage.attempts:
             failed.setdefault(record.task, []).append(record)
     for one in work:
         landed = _landed(one, [record for record in stitches if record.task == one.task and record.commit])
-        earlier = sum((record.spent() for record in failed.pop(one.task, ())), Spent())
+        earlier = sum((record.usage for record in failed.pop(one.task, ())), NOTHING)
         yield replace(landed, wasted=landed.wasted + earlier)
     for task, left in failed.items():
         title = known[task].title if task in known else ""
-        yield TaskStats(id=task, title=title, wasted=sum((record.spent() for record in left), Spent()))
+        yield TaskStats(id=task, title=title, wasted=sum((record.usage for record in left), NOTHING))
 
 
-def _landed(work: LandedWork, records: Sequence[_Record]) -> TaskStats:
+def _landed(work: LandedWork, records: Sequence[WrittenRecord]) -> TaskStats:
     """A landing by its record; where that is missing, by its commit."""
     # The copy that a forge made of a commit has another id.
     own = [record for record in records if record.commit == work.commit] or records
@@ -245,24 +185,5 @@ def _landed(work: LandedWork, records: Sequence[_Record]) -> TaskStats:
     record = next((record for record in own if record.caller == "stitch"), None)
     task = TaskStats(id=work.task, title=work.title, commit=work.commit, size=work.size)
     if record is None or (len(own) > 1 and record.commit != work.commit):
-        return replace(task, landed=Spent(attempts=1, tokens=work.tokens, cost_usd=work.cost_usd))
-    wasted = record.earlier.spent() if record.earlier else Spent()
-    return replace(task, landed=_without(record.spent(), wasted), wasted=wasted)
-
-
-def _without(whole: Spent, part: Spent) -> Spent:
-    return Spent(
-        attempts=whole.attempts - part.attempts,
-        seconds=_difference(whole.seconds, part.seconds),
-        tokens={kind: max(0, whole.tokens[kind] - part.tokens[kind]) for kind in TOKENS},
-        cost_usd=_difference(whole.cost_usd, part.cost_usd),
-    )
-
-
-def _sum(first: float | None, second: float | None) -> float | None:
-    known = [value for value in (first, second) if value is not None]
-    return sum(known) if known else None
-
-
-def _difference(whole: float | None, part: float | None) -> float | None:
-    return None if whole is None else max(0.0, whole - (part or 0.0))
+        return replace(task, landed=work.usage)
+    return replace(task, landed=record.usage - record.earlier, wasted=record.earlier)

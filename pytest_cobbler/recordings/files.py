@@ -8,16 +8,26 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+)
 
-from pytest_cobbler.agents.base import AgentRequest, AgentResult, Usage
+from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.stream import one_line
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.sandbox.base import Completed
+from pytest_cobbler.usage import Usage
 
 __all__ = [
     "ANSWER",
@@ -60,9 +70,6 @@ class _File(BaseModel):
         return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
 
 
-_Count = Annotated[int, Field(ge=0)]
-
-
 def _point(text: str) -> str:
     if not re.fullmatch(r"(begin|land) stitch/[a-z0-9-]+/[1-9][0-9]*|run [1-9][0-9]*", text):
         raise ValueError(f"{text!r} is not 'begin' or 'land' of stitch/<task>/<number>, nor 'run <number>'")
@@ -89,17 +96,31 @@ class Head(_File):
     order: Annotated[tuple[Annotated[str, AfterValidator(_point)], ...], AfterValidator(_once_each)] = ()
 
 
-class RecordedUsage(_File):
-    """As ``agents.base.Usage``."""
+_USAGE = (
+    "turns",
+    "tokens_input",
+    "tokens_output",
+    "tokens_cache_read",
+    "tokens_cache_write",
+    "cost_usd",
+    "seconds",
+    "model",
+)
+"""What a recording has of a ``Usage``."""
 
-    turns: _Count = 0
-    tokens_input: _Count = 0
-    tokens_output: _Count = 0
-    tokens_cache_read: _Count = 0
-    tokens_cache_write: _Count = 0
-    cost_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    model: Annotated[str, AfterValidator(one_line)] = ""
+
+def _known_usage(value: object) -> object:
+    if isinstance(value, Mapping) and (unknown := sorted(value.keys() - set(_USAGE))):
+        raise ValueError(f"{unknown[0]!r} is not a part of a usage")
+    return value
+
+
+def _as_read(usage: Usage) -> Usage:
+    return replace(usage, seconds=usage.seconds or None, model=one_line(usage.model))
+
+
+def _as_written(usage: Usage) -> dict[str, object]:
+    return {name: getattr(usage, name) for name in _USAGE} | {"seconds": usage.seconds or 0.0}
 
 
 def _inside(path: str) -> str:
@@ -127,7 +148,9 @@ class RecordedResult(_File):
     limited_until: datetime | None = None
     text: str = ""
     session: str = ""
-    usage: RecordedUsage = Field(default_factory=RecordedUsage)
+    usage: Annotated[
+        Usage, BeforeValidator(_known_usage), AfterValidator(_as_read), PlainSerializer(_as_written)
+    ] = Field(default_factory=Usage)
     replaced: tuple[Annotated[str, AfterValidator(_inside)], ...] = ()
     withheld: str = ""
 
@@ -146,7 +169,7 @@ class RecordedResult(_File):
             limited_until=result.limited_until,
             text=result.text,
             session=result.session_id,
-            usage=RecordedUsage(**vars(result.usage)),
+            usage=result.usage,
         )
 
     def again(self, completed: Completed, *, goes_on: bool = False) -> AgentResult:
@@ -163,7 +186,7 @@ class RecordedResult(_File):
             error=self.error,
             limited=self.limited,
             limited_until=self.limited_until,
-            usage=Usage(**dict(self.usage)),
+            usage=self.usage,
             text=self.text,
             session_id=self.session,
             broken_off=(self.broken_off or ("limited" if self.limited else "")) if goes_on else "",

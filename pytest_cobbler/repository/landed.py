@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pytest_cobbler.repository import trailers
 from pytest_cobbler.repository.landing import Size
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.usage import Usage
 
 _FIELDS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class LandedWork:
-    """A commit that did a task. ``cost_usd`` is ``None`` where nobody knew it.
-
-    Tokens and money are those of all attempts of the run that landed it.
-    """
+    """A commit that did a task. ``usage`` is that of all attempts of the run that landed it."""
 
     commit: str
     task: str
     generation: str
     title: str
-    tokens: Mapping[str, int]
-    cost_usd: float | None
+    usage: Usage
     size: Size
 
 
@@ -66,28 +62,16 @@ def _work(commit: str, said: Mapping[str, str], title: str, changes: str) -> Lan
         task=said[trailers.TASK],
         generation=said[trailers.GENERATION],
         title=title,
-        tokens={kind: _count(said.get(name, "")) for kind, name in trailers.TOKENS.items()},
-        cost_usd=_money(said.get(trailers.COST, "")),
+        usage=Usage.from_trailers(said),
         size=_size(changes),
     )
 
 
-def _count(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
-
-
-def _money(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value >= 0 else None
-
-
 def _size(numstat: str) -> Size:
     rows = [line.split("\t", 2) for line in numstat.strip().splitlines()]
+    lines = [row for row in rows if row[0] != "-"]  # which stands for the lines of a binary file
     return Size(
         files=len(rows),
-        insertions=sum(_count(row[0]) for row in rows),
-        deletions=sum(_count(row[1]) for row in rows),
+        insertions=sum(int(row[0]) for row in lines),
+        deletions=sum(int(row[1]) for row in lines),
     )

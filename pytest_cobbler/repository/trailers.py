@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.usage import NOTHING, Usage
 
 TASK = "Cobbler-Task"
 GENERATION = "Cobbler-Generation"
@@ -15,14 +16,8 @@ RESET = "Cobbler-Reset"
 ATTEMPT = "Cobbler-Attempt"
 CAUSE = "Cobbler-Cause"
 RUN = "Cobbler-Run"
-COST = "Cobbler-Cost-USD"
-TOKENS = {
-    "input": "Cobbler-Tokens-Input",
-    "output": "Cobbler-Tokens-Output",
-    "cache_read": "Cobbler-Tokens-Cache-Read",
-    "cache_write": "Cobbler-Tokens-Cache-Write",
-}
-"""Kind of tokens -> its trailer."""
+
+_ALL = "%(trailers:only,unfold)"
 
 # A title or a description is an agent's text: what git would take for a trailer of ours must not become one,
 # and after what git takes for the end of a message (a line with scissors) it would look for none.
@@ -90,17 +85,20 @@ def landed_tasks(repository: Repository, revisions: str) -> dict[str, Landed]:
     return found
 
 
-def cost_of(repository: Repository, revisions: str) -> float | None:
-    """The money of the tasks that landed in a range of revisions; ``None``: nobody knows of any."""
-    form = f"--format=%(trailers:key={COST},valueonly,unfold)"
-    said = repository.objects.text("log", form, f"--grep=^{TASK}: ", "--end-of-options", revisions)
-    costs = [float(line) for line in said.split("\n") if re.fullmatch(r"\d+(\.\d+)?", line)]
-    return sum(costs) if costs else None
+def usage_of(repository: Repository, revisions: str) -> Usage:
+    """The usage of the tasks that landed in a range of revisions."""
+    texts = repository.objects.fields(
+        "log", "-z", f"--format={_ALL}", f"--grep=^{TASK}: ", "--end-of-options", revisions
+    )
+    return sum((Usage.from_trailers(_pairs(text.decode("utf-8", "replace"))) for text in texts), NOTHING)
 
 
 def read_trailers(repository: Repository, commit: str) -> dict[str, str]:
     """Name -> value of the trailers of one commit."""
-    text = repository.objects.text("show", "-s", "--format=%(trailers:only,unfold)", commit)
+    return _pairs(repository.objects.text("show", "-s", f"--format={_ALL}", commit))
+
+
+def _pairs(text: str) -> dict[str, str]:
     pairs = (line.partition(": ") for line in text.split("\n") if ": " in line)
     return {name: value for name, _, value in pairs}
 

@@ -17,7 +17,7 @@ def properties_of(
         ("cobbler_cycle", cycle),
         ("cobbler_outcome", str(outcome.verdict)),
         ("cobbler_cause", outcome.cause),
-        ("cobbler_attempts", record.attempts),
+        ("cobbler_attempts", usage.attempts),
         ("cobbler_commit", outcome.commit),
         ("cobbler_agent_seconds", round(record.agent_seconds, 3)),
         ("cobbler_gate_seconds", round(record.gate_seconds, 3)),

@@ -12,6 +12,7 @@ from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.lifecycle.selection import Selection
 from pytest_cobbler.session.nodes import AgentItem, MeasureItem
 from pytest_cobbler.session.properties import plain
+from pytest_cobbler.usage import NOTHING
 
 _MOST = 20
 """Tasks that are named of one kind; the rest is counted."""
@@ -69,10 +70,10 @@ def summary(
     if any(o.verdict is Verdict.FAILED for o in outcomes) and not counts[Verdict.FAILED]:
         said = f"{said}, a measure failed" if said else "no task: the measure failed"
     lines = [f"{run.generation.name}: {said or 'no task'}; tip {run.tip()[:12]}"]
-    costs = [o.record.usage.cost_usd for o in outcomes if o.record.usage.cost_usd is not None]
+    usage = sum((outcome.record.usage for outcome in outcomes), NOTHING)
     agent_seconds = sum(outcome.record.agent_seconds for outcome in outcomes)
-    money = f", {sum(costs):.4f} USD" if any(costs) else ""
-    lines.append(f"agents: {agent_seconds:.1f} s{money}")
+    cost = f", {usage.cost_usd:.4f} USD" if usage.cost_usd else ""
+    lines.append(f"agents: {agent_seconds:.1f} s{cost}")
     landed = {item.outcome.commit: item for item in items if item.outcome and item.outcome.commit}
     lines += [
         f"{one.commit[:12]} {landed[one.commit].name} {landed[one.commit].title}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_cobbler.agents.base import Agent, AgentRequest, Usage
+from pytest_cobbler.agents.base import Agent, AgentRequest
 from pytest_cobbler.config import Config
 from pytest_cobbler.config.templates import Phase
 from pytest_cobbler.cycle.asking import instructions_in
@@ -29,6 +29,7 @@ from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.testing.checkouts import Checkout
 from pytest_cobbler.testing.steps import told
 from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.usage import Usage
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.wiring.languages import language_of
 from pytest_cobbler.wiring.policy import agent_limits, agent_network, never_committed, protected_paths

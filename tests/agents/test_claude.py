@@ -45,7 +45,7 @@ def test_a_run_that_writes_edits_and_looks(api: ScriptedApi, workplace: Workplac
     assert result.usage.tokens_cache_write == 4 * 2000
     assert result.usage.cost_usd == pytest.approx(4 * 0.012)
     assert result.usage.model.startswith("claude-")
-    assert 0 < result.usage.seconds < result.completed.seconds
+    assert 0 < (result.usage.seconds or 0) < result.completed.seconds
     assert workplace.steps == [
         "I begin.",
         "Write hello.txt",

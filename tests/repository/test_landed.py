@@ -25,8 +25,8 @@ def test_what_a_landing_says(user: UserRepository) -> None:
     )
     [work] = landed_work(user.open(), [commit])
     assert (work.commit, work.task, work.generation, work.title) == (commit, "p-a", GENERATION, "Add it")
-    assert work.tokens == {"input": 1, "output": 2, "cache_read": 3, "cache_write": 4}
-    assert (work.cost_usd, work.size) == (0.25, Size(files=3, insertions=2, deletions=1))
+    assert work.usage.tokens == {"input": 1, "output": 2, "cache_read": 3, "cache_write": 4}
+    assert (work.usage.cost_usd, work.size) == (0.25, Size(files=3, insertions=2, deletions=1))
 
 
 def test_landings_come_oldest_first_and_other_commits_not_at_all(user: UserRepository) -> None:
@@ -49,13 +49,13 @@ def test_a_copy_is_the_same_landing_and_another_run_is_another(user: UserReposit
 def test_what_is_no_figure_is_not_counted(user: UserRepository, written: str) -> None:
     commit = land(user, {"a": "x\n"}, f"Cobbler-Tokens-Input: {written}", f"Cobbler-Cost-USD: {written}x")
     [work] = landed_work(user.open(), [commit])
-    assert (work.tokens["input"], work.cost_usd) == (0, None)
+    assert (work.usage.tokens["input"], work.usage.cost_usd) == (0, None)
 
 
 @pytest.mark.parametrize("written", ["-1", "NaN", "inf", "1e999", "many"])
 def test_what_is_no_sum_of_money_is_unknown(user: UserRepository, written: str) -> None:
     commit = land(user, {"a": "x\n"}, f"Cobbler-Cost-USD: {written}")
-    assert [work.cost_usd for work in landed_work(user.open(), [commit])] == [None]
+    assert [work.usage.cost_usd for work in landed_work(user.open(), [commit])] == [None]
 
 
 def test_a_repository_without_landings_has_none(user: UserRepository) -> None:
