@@ -1,8 +1,8 @@
-# Makes a pack of what lies in a worktree. Runs in a sandbox, never on the host's behalf.
-#   $1 the worktree, writable    $2 the worktree, read-only where the sandbox can    $3 a git directory of the host's making
-#   $4 the commit to pack against    $5 largest file in KiB
-# Output: records ended by NUL (removed PATH, large PATH, inside PATH, ignored PATH, tree ID), then `pack`, NUL, the pack.
-# Exit: 65 for a file that is too large, 66 for a path that git cannot open.
+# Packs the content of a worktree. Runs in a sandbox, never directly on the host.
+#   $1 the worktree, writable    $2 the worktree, read-only if the sandbox supports it    $3 a git directory made by the host
+#   $4 the commit to pack against    $5 the largest accepted file in KiB
+# Output: records that end with NUL (removed PATH, large PATH, inside PATH, ignored PATH, tree ID), then `pack`, NUL, the pack.
+# Exit status: 65 for a file that is too large, 66 for a path that git cannot open.
 # Needs sh, git, find, xargs, sed, cut, paste and coreutils or busybox.
 set -eu
 tidy=$1 tree=$2 base=$4 largest=$5
@@ -10,9 +10,10 @@ export GIT_DIR="$3" GIT_WORK_TREE="$tree" GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBA
 export GIT_ATTR_NOSYSTEM=1 GIT_NO_REPLACE_OBJECTS=1 GIT_LITERAL_PATHSPECS=1 LC_ALL=C
 list=$GIT_DIR/cobbler-list
 tab=$(printf '\t')
+export tab
 
-# Tidy: what git cannot take, or would take for a repository of its own. A mode is changed only where it has to be:
-# after any change git reads the file again. find enters a directory after chmod has seen it.
+# Remove what git cannot add, and what git would treat as another repository. Change a mode only if it is necessary:
+# git reads a file again after any change of its mode. find enters a directory after chmod has opened it.
 chmod u+rwx "$tidy"
 cd "$tidy"
 find . -xdev -type d ! -perm -700 -exec chmod u+rwx {} \;
@@ -21,7 +22,7 @@ find . -xdev -mindepth 2 -iname .git -prune -exec printf 'removed %s\0' {} + -ex
 find . -xdev -mindepth 1 -maxdepth 1 -iname .git ! -name .git -exec printf 'removed %s\0' {} + -exec rm -rf {} +
 find . -xdev ! -type f ! -type d ! -type l -exec printf 'removed %s\0' {} + -exec rm -f {} +
 
-# A sparse file costs nothing to make and for ever to read. What git would not add may be as large as it likes.
+# A huge sparse file is quick to create, and git would read it for hours. Files that git does not add have no limit.
 cd "$tree"
 find . -xdev -path ./.git -prune -o -type f -size "+${largest}k" -exec printf '%s\0' {} + >"$list"
 if [ -s "$list" ]; then
@@ -32,29 +33,46 @@ if [ -s "$list" ]; then
   fi
 fi
 
-# git only warns of a directory that it cannot open, and goes on without what is in it.
+# If git cannot open a directory, it only warns, and skips the files in that directory.
 git add --all 2>"$list" || {
   cat "$list" >&2
   exit 1
 }
 case $(cat "$list") in *"could not open directory"*) exit 66 ;; esac
 
-# What lies inside a submodule is passed over in silence.
-git ls-files --stage | sed -n "s/^160000 [0-9a-f]* 0$tab//p" >"$list"
-while IFS= read -r link; do
-  [ ! -d "./$link" ] || find "./$link" -mindepth 1 -maxdepth 1 -exec printf 'inside %s\0' {} +
-done <"$list"
+# Without `-z` git quotes some paths. Only xargs reads paths that end with NUL: a shell's `read` and sed stop at a newline.
+# Git skips the files in a submodule without a warning.
+git ls-files --stage -z >"$list"
+xargs -0 sh -c '
+  set -eu
+  for entry; do
+    case $entry in
+      "160000 "*)
+        link=${entry#*"$tab"}
+        if [ -d "./$link" ]; then find "./$link" -mindepth 1 -maxdepth 1 -exec printf "inside %s\0" {} +; fi
+        ;;
+    esac
+  done' sh <"$list"
 
-# All that a worktree has of a submodule is an empty directory: to remove it means nothing.
-git diff-index --cached --raw --no-abbrev --no-renames --diff-filter=D "$base" | sed -n '/^:160000 /p' >"$list"
-while IFS= read -r line; do
-  rest=${line#* * } link=${line#*"$tab"}
-  above=./$link
-  while above=${above%/*} && [ ! -e "$above" ] && [ ! -L "$above" ]; do :; done
-  if [ -d "$above" ] && [ ! -L "$above" ]; then printf '160000 %s\t%s\n' "${rest%% *}" "$link"; fi
-done <"$list" | git update-index --index-info
+# In a worktree a submodule is an empty directory. Restore its entry if that directory is missing: no one removes a
+# submodule by removing an empty directory. Do not restore it if a file or a link is in the place of a directory above.
+git ls-tree -r -z --full-tree "$base" >"$list"
+xargs -0 sh -c '
+  for entry; do
+    case $entry in "160000 "*) printf "%s\0" "${entry#*"$tab"}" ;; esac
+  done' sh <"$list" >"$list.links"
+if [ -s "$list.links" ]; then
+  xargs -0 git diff-index --cached --raw -z --no-abbrev --no-renames --diff-filter=D "$base" -- <"$list.links" >"$list"
+  xargs -0 -r -n 2 sh -c '
+    rest=${1#* * } link=$2 # :160000, the new mode, the old id, the new id, D; then the path
+    above=./$link
+    while above=${above%/*} && [ ! -e "$above" ] && [ ! -L "$above" ]; do :; done
+    if [ -d "$above" ] && [ ! -L "$above" ]; then printf "160000 %s\t%s\0" "${rest%% *}" "$link"; fi' sh <"$list" >"$list.links"
+  git update-index -z --index-info <"$list.links"
+fi
 
-# A file that is byte for byte as it was committed is unchanged, though its attributes now ask for other line ends.
+# A file with exactly the committed bytes is unchanged, even if its attributes now ask for other line ends.
+# This list is without `-z`: hash-object and update-index read paths as diff-index quotes them, one on each line.
 git diff-index --cached --raw --no-abbrev --no-renames --diff-filter=M "$base" | sed -n '/^:100[0-7]* 100/p' >"$list"
 if [ -s "$list" ]; then
   cut -f2- "$list" | git hash-object --no-filters --stdin-paths >"$list.hashes"
@@ -70,5 +88,5 @@ fi
 git ls-files --others --ignored --exclude-standard --directory -z | xargs -0 -r printf 'ignored %s\0'
 id=$(git write-tree)
 printf 'tree %s\0pack\0' "$id"
-# A commit after the ^ would leave nothing out: git subtracts commits from commits, trees from trees.
+# Exclude a tree: `^COMMIT` would exclude nothing here, because git subtracts commits from commits and trees from trees.
 printf '%s\n^%s^{tree}\n' "$id" "$base" | git pack-objects --revs --stdout -q

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -10,10 +11,15 @@ import pytest
 
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository import harvest as module
-from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.checks import Policy, shown
 from pytest_cobbler.repository.harvest import Harvest, HarvestError, harvest
+from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.sandbox.base import Completed, Job, Sandbox
+from tests.images import busybox_image
+from tests.images import podman as podman_command
 from tests.repository.builders import Bench, UserRepository, commit_files, files_in, snapshot
+
+__all__ = ["busybox_image"]
 
 WORK = "echo new >new; echo changed >src/app.py; rm src/util.py"
 DONE = {"README.md": b"# Project\n", "new": b"new\n", "src/app.py": b"changed\n"}
@@ -128,8 +134,8 @@ class TestWhatIsFound:
             b"*",
             b" lead",
         }
-        for shown in found.change.paths:
-            assert shown.isprintable()
+        for path in found.change.paths:
+            assert path.isprintable()
         assert {r"new\nline", r"\xff\xfe", r"\x1b[31m"} <= set(found.change.paths)
 
     def test_what_the_agent_may_not_read(self, bench: Bench) -> None:
@@ -321,6 +327,103 @@ class TestSubmodules:
     def test_one_that_is_replaced_is_refused(self, host_bench: Bench, tip: str, script: str) -> None:
         found = self.take(host_bench, tip, script)
         assert "libs/one" in [refusal.path for refusal in found.refusals]
+
+
+class TestSubmodulesAtOddPaths:
+    """Names that git quotes where it prints a line for each path."""
+
+    @pytest.fixture(
+        params=[b"tab\tbed", b"new\nline", b'"quoted"', b"back\\slash", b"not\xffutf8", b"-lead ing "]
+    )
+    def directory(self, request: pytest.FixtureRequest) -> str:
+        return os.fsdecode(request.param)
+
+    @pytest.fixture
+    def worktree(self, host_bench: Bench, directory: str) -> Worktree:
+        """A worktree with an empty directory for the submodule ``one`` in ``directory``."""
+        link = f"{directory}/one"
+        tip = commit_files(host_bench.repository, host_bench.tip, {link: "1" * 40}, modes={link: "160000"})
+        return host_bench.worktree(parent=tip)
+
+    def test_removing_the_empty_directory_of_a_submodule_is_no_change(
+        self, host_bench: Bench, worktree: Worktree, directory: str
+    ) -> None:
+        (worktree.tree / directory / "one").rmdir()
+        assert not host_bench.take(worktree).change
+
+    def test_removing_the_directory_above_a_submodule_is_no_change(
+        self, host_bench: Bench, worktree: Worktree, directory: str
+    ) -> None:
+        (worktree.tree / directory / "one").rmdir()
+        (worktree.tree / directory).rmdir()
+        assert not host_bench.take(worktree).change
+
+    def test_a_file_inside_a_submodule_is_refused(
+        self, host_bench: Bench, worktree: Worktree, directory: str
+    ) -> None:
+        (worktree.tree / directory / "one" / "file").write_text("work")
+        refusals = host_bench.take(worktree).refusals
+        assert [refusal.path for refusal in refusals] == [shown(os.fsencode(f"{directory}/one/file"))]
+        assert "inside a submodule" in refusals[0].reason
+
+    @pytest.mark.parametrize("is_link", [False, True], ids=["file", "link"])
+    def test_replacing_the_directory_above_a_submodule_is_refused(
+        self, host_bench: Bench, worktree: Worktree, directory: str, is_link: bool
+    ) -> None:
+        place = worktree.tree / directory
+        (place / "one").rmdir()
+        place.rmdir()
+        if is_link:
+            place.symlink_to("src")
+        else:
+            place.write_text("work")
+        taken = host_bench.take(worktree)
+        assert shown(os.fsencode(directory)) in taken.change.paths
+        assert shown(os.fsencode(f"{directory}/one")) in [refusal.path for refusal in taken.refusals]
+
+
+@pytest.fixture
+def busybox_tools(busybox_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every program that the harvest needs is busybox's, but git."""
+    tools = tmp_path / "busybox"
+    tools.mkdir()
+    container = podman_command("create", busybox_image, "sh")
+    try:
+        podman_command("cp", f"{container}:/bin/busybox", str(tools / "busybox"))
+    finally:
+        podman_command("rm", container)
+    for name in subprocess.check_output([tools / "busybox", "--list"], text=True).split():
+        if name != "busybox":
+            (tools / name).symlink_to("busybox")
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("busybox_tools")
+def test_a_harvest_by_the_tools_of_busybox_handles_odd_paths(host_bench: Bench) -> None:
+    odd = os.fsdecode(b'"o\td\nd\\\xff ')
+    link, replaced, text, ignored = f"{odd}/one", f"{odd}/two", f"{odd}/a.txt", f"{odd}/a.log"
+    tip = commit_files(
+        host_bench.repository,
+        host_bench.tip,
+        {
+            ".gitattributes": "*.txt text\n",
+            ".gitignore": "*.log\n",
+            text: "1\r\n",
+            link: "1" * 40,
+            replaced: "2" * 40,
+        },
+        modes={link: "160000", replaced: "160000"},
+    )
+    worktree = host_bench.worktree(parent=tip)
+    (worktree.tree / text).touch()
+    (worktree.tree / ignored).touch()
+    (worktree.tree / odd / "new").write_text("work\n")
+    (worktree.tree / link / "file").write_text("work\n")
+    (worktree.tree / replaced).rmdir()
+    taken = host_bench.take(worktree)
+    assert taken.change.paths == (shown(os.fsencode(f"{odd}/new")),)
+    assert [refusal.path for refusal in taken.refusals] == [shown(os.fsencode(f"{link}/file"))]
+    assert taken.ignored == (shown(os.fsencode(ignored)),)
 
 
 class TestQuarantine:
