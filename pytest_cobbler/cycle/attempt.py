@@ -10,12 +10,13 @@ from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.cycle.asking import Question, prepare, request_of
 from pytest_cobbler.cycle.prompts import Feedback, StitchFacts, stitch_prompt
 from pytest_cobbler.cycle.run import Run, Surroundings
-from pytest_cobbler.errors import CobblerError, HookProblem, OutsideProblem
+from pytest_cobbler.errors import CobblerError, HookProblem, OutsideProblem, RepositoryError
 from pytest_cobbler.recordings.files import place_of
 from pytest_cobbler.recordings.recorder import Recorder
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.harvest import Harvest, harvest, set_aside
 from pytest_cobbler.repository.landing import ExactPatch, exact_patch_of, patch_of
+from pytest_cobbler.repository.repository import ZERO
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.tracker.base import Task
 
@@ -173,6 +174,11 @@ def _take(
         aside = (
             set_aside(worktree, run.repository, run.sandbox, run.sandbox.owner) if not found.change else ()
         )
+        commit = (
+            _commit(run, task, number, found)
+            if found.importable and found.change and not result.final
+            else ""
+        )
     except CobblerError as error:
         kept = run.worktrees.keep(worktree)
         return Attempt(
@@ -180,7 +186,7 @@ def _take(
             result=result,
             cause="harvest",
             error=error.cause,
-            evidence=error.evidence,
+            evidence="\n".join(part for part in (error.remedy, error.evidence) if part),
             kept_at=str(kept),
         )
     notes = _notes(found)
@@ -197,7 +203,6 @@ def _take(
             kept_at=str(kept),
             notes=notes,
         )
-    commit = _commit(run, task, number, found) if found.change and not result.final else ""
     kept_at = ""
     if (found.ignored or aside) and not found.change:  # all that was made is where no harvest looks
         kept = run.worktrees.keep(worktree)
@@ -249,7 +254,11 @@ def _notes(found: Harvest) -> tuple[str, ...]:
 
 
 def _commit(run: Run, task: Task, number: int, found: Harvest) -> str:
-    """The work as a commit on the task branch: from here on it cannot be lost."""
+    """Commit the work on the task branch: from here on it cannot be lost.
+
+    Raises:
+        RepositoryError: the branch exists already, with another user's commit.
+    """
     message = trailers.message(
         run.repository,
         f"Work on {task.id}: {task.title}",
@@ -261,7 +270,12 @@ def _commit(run: Run, task: Task, number: int, found: Harvest) -> str:
         },
     )
     commit = run.repository.commit(found.tree, [found.parent], message, run.identity)
-    run.repository.set_ref(names.branch_ref(names.task_branch(run.generation.name, task.id)), commit)
+    branch = names.task_branch(run.generation.name, task.id)
+    if not run.repository.move_ref(names.branch_ref(branch), commit, ZERO, f"cobbler: work on {task.id}"):
+        raise RepositoryError(
+            f"branch {branch} exists, with a commit that this run did not make",
+            f"Rename the branch: git branch --move {branch} NAME",
+        )
     return commit
 
 

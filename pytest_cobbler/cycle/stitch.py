@@ -343,12 +343,14 @@ class Stitching:
             lines_before=run.lines.at(landing.merged.tip),
             lines_after=run.lines.at(landing.commit),
         )
-        drop_attempts(run.repository, run.generation.name, self._task.id)
-        self._drop_task_branch()
+        moved = drop_attempts(run.repository, run.generation.name, self._task.id)
+        moved += self._drop_task_branch(attempt)
         return Outcome(
             verdict=Verdict.LANDED,
             summary=f"landed in {landing.commit[:12]}",
-            details="\n".join(attempt.notes),
+            details="\n".join(
+                [*attempt.notes, *(f"not deleted, because it was moved: {ref}" for ref in moved)]
+            ),
             commit=landing.commit,
         )
 
@@ -403,12 +405,16 @@ class Stitching:
             evidence=f"{attempt.error}\n\n{informative(attempt.evidence)}".strip(),
             identity=run.identity,
         )
-        self._drop_task_branch()
+        self._drop_task_branch(attempt)
         run.journal.write("keep", task=self._task.id, attempt=attempt.number, ref=ref, cause=attempt.cause)
 
-    def _drop_task_branch(self) -> None:
-        branch = names.task_branch(self._run.generation.name, self._task.id)
-        self._run.repository.delete_refs([names.branch_ref(branch)])
+    def _drop_task_branch(self, attempt: Attempt) -> tuple[str, ...]:
+        """Delete the task branch, whose commit is safe elsewhere; its ref if another process moved it."""
+        ref = names.branch_ref(names.task_branch(self._run.generation.name, self._task.id))
+        moved = self._run.repository.delete_refs({ref: attempt.commit})
+        for name in moved:
+            self._run.journal.write("moved", task=self._task.id, ref=name)
+        return moved
 
     def _failed(self, attempt: Attempt) -> Outcome:
         where = self._where(attempt)

@@ -132,7 +132,8 @@ def _task_branches(run: Recoverable) -> Iterator[str]:
         else:
             title = run.repository.objects.text("show", "-s", "--format=%s", commit)
             yield _keep(run, task_id, int(number), commit, title.partition(": ")[2])
-        run.repository.delete_refs([ref])
+        if run.repository.delete_refs({ref: commit}):
+            yield f"left branch {ref.removeprefix('refs/heads/')}, which another process moved"
 
 
 def _claims(run: Recoverable) -> Iterator[str]:

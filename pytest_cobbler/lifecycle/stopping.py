@@ -164,7 +164,17 @@ def settle(repository: Repository, generation: Generation) -> None:
                 f"a stop was ended half-way in {repository.root}, and what it had staged still is: {staged}",
                 f"Go back, and run the command again: git switch {generation.base}",
             )
-    repository.delete_refs([ref])
+    _drop_note(repository, ref, merge)
+
+
+def _drop_note(repository: Repository, ref: str, merge: str) -> None:
+    """Delete the note that the checkout moves to commit ``merge``.
+
+    Raises:
+        RepositoryError: another process changed the note.
+    """
+    if repository.delete_refs({ref: merge}):
+        raise RepositoryError(f"{ref} was moved just now", "Run the command again.")
 
 
 class _Merging:
@@ -261,9 +271,9 @@ class _Merging:
             self._move(commit)
         except RepositoryError:
             following.take_back()
-            self._repository.delete_refs([note])
+            _drop_note(self._repository, note, commit)
             raise
-        self._repository.delete_refs([note])
+        _drop_note(self._repository, note, commit)
 
     def _move(self, commit: str) -> None:
         self._repository.remove_stale_lock(self._ref)

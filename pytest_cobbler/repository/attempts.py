@@ -85,6 +85,11 @@ def last_numbers(repository: Repository, generation: str) -> dict[str, int]:
     return found
 
 
-def drop_attempts(repository: Repository, generation: str, task_id: str) -> None:
-    """The task has landed: its failed attempts are history."""
-    repository.delete_refs(repository.list_refs(names.attempts_prefix(generation, task_id).rstrip("/")))
+def drop_attempts(repository: Repository, generation: str, task_id: str) -> tuple[str, ...]:
+    """Delete the failed attempts of a task that has landed.
+
+    Returns:
+        the refs that another process moved meanwhile: they stay.
+    """
+    prefix = names.attempts_prefix(generation, task_id).rstrip("/")
+    return repository.delete_refs(repository.list_refs(prefix))

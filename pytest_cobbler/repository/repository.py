@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -301,9 +301,39 @@ class Repository:
         """Point a ref that only we write at ``new``."""
         self.refs.run("update-ref", ref, new)
 
-    def delete_refs(self, refs: Mapping[str, str] | Sequence[str]) -> None:
-        for ref in refs:
-            self.refs.run("update-ref", "-d", ref)
+    def delete_refs(self, refs: Mapping[str, str]) -> tuple[str, ...]:
+        """Delete refs that still have these values, in one transaction.
+
+        Args:
+            refs: name -> the object id that it must have.
+
+        Returns:
+            the names of those that another process moved: they stay.
+
+        Raises:
+            RepositoryError: git could not delete them.
+        """
+        values = self._values(refs)
+        while unmoved := {ref: old for ref, old in refs.items() if values.get(ref) == old}:
+            commands = "".join(f"delete {ref}\0{old}\0" for ref, old in unmoved.items())
+            completion = self.refs.run(
+                "update-ref", "--no-deref", "-z", "--stdin", stdin=os.fsencode(commands), accepted=(0, 1, 128)
+            )
+            if completion.ok:
+                break
+            before, values = values, self._values(refs)
+            if values == before:
+                raise RepositoryError(
+                    f"git could not delete {', '.join(unmoved)}",
+                    "If no git command is running, remove "
+                    + ", ".join(str(lock) for ref in unmoved if (lock := self._lock_of(ref)).exists()),
+                    completion.errors,
+                )
+        return tuple(ref for ref, old in refs.items() if values.get(ref, old) != old)
+
+    def _values(self, refs: Collection[str]) -> dict[str, str]:
+        """Ref -> object id of those that exist."""
+        return self.list_refs(*refs) if refs else {}
 
     def remove_stale_lock(self, ref: str) -> None:
         """Remove git's lock file on a ref that only we move, unless it goes by itself.

@@ -74,7 +74,7 @@ def test_no_hook_runs_when_a_ref_moves(user: UserRepository, repository: Reposit
     head = user.git("rev-parse", "HEAD")
     assert repository.move_ref("refs/heads/ours", head, "", "test")
     repository.set_ref("refs/heads/more", head)
-    repository.delete_refs(["refs/heads/more"])
+    repository.delete_refs({"refs/heads/more": head})
     assert not (tmp_path / "canary").exists()
 
 

@@ -6,10 +6,12 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.process import Completion
 from pytest_cobbler.repository import repository as module
 from pytest_cobbler.repository.git import SETTINGS
 from pytest_cobbler.repository.repository import ZERO, Identity, Repository
@@ -183,8 +185,64 @@ class TestRefs:
         repository.set_ref("refs/cobbler/attempts/g/t/1", old)
         user.git("pack-refs", "--all", "--prune")
         assert repository.move_ref("refs/heads/g", new, old, "move")
-        repository.delete_refs(["refs/cobbler/attempts/g/t/1"])
+        assert repository.delete_refs({"refs/cobbler/attempts/g/t/1": old}) == ()
         assert repository.list_refs("refs/heads/g", "refs/cobbler") == {"refs/heads/g": new}
+
+    def test_a_ref_that_was_moved_is_not_deleted_and_reported(
+        self, repository: Repository, commits: tuple[str, str]
+    ) -> None:
+        old, new = commits
+        for name in ("same", "moved"):
+            repository.set_ref(f"refs/cobbler/{name}", new)
+        values = {"refs/cobbler/same": new, "refs/cobbler/moved": old, "refs/cobbler/gone": old}
+        assert repository.delete_refs(values) == ("refs/cobbler/moved",)
+        assert repository.list_refs("refs/cobbler") == {"refs/cobbler/moved": new}
+
+    def test_a_ref_that_moves_while_refs_are_deleted_is_not_deleted_and_reported(
+        self, repository: Repository, commits: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old, new = commits
+        values = {f"refs/cobbler/{name}": old for name in ("one", "two")}
+        for ref in values:
+            repository.set_ref(ref, old)
+        run = repository.refs.run
+
+        def run_after_a_move(*arguments: str, **options: Any) -> Completion:
+            if "--stdin" in arguments and repository.read_ref("refs/cobbler/two") == old:
+                repository.set_ref("refs/cobbler/two", new)
+            return run(*arguments, **options)
+
+        monkeypatch.setattr(repository.refs, "run", run_after_a_move)
+        assert repository.delete_refs(values) == ("refs/cobbler/two",)
+        assert repository.list_refs("refs/cobbler") == {"refs/cobbler/two": new}
+
+    def test_refs_are_deleted_by_one_process(
+        self, repository: Repository, commits: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        values = {f"refs/cobbler/{number}": commits[0] for number in range(5)}
+        for ref in values:
+            repository.set_ref(ref, commits[0])
+        run, commands = repository.refs.run, []
+
+        def noted_run(*arguments: str, **options: Any) -> Completion:
+            commands.append(arguments[0])
+            return run(*arguments, **options)
+
+        monkeypatch.setattr(repository.refs, "run", noted_run)
+        assert repository.delete_refs(values) == ()
+        assert commands.count("update-ref") == 1
+        assert repository.list_refs("refs/cobbler") == {}
+
+    def test_a_lock_on_a_ref_to_delete_is_an_error_that_names_it(
+        self, repository: Repository, commits: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(SETTINGS, "core.filesRefLockTimeout", "50")
+        repository.set_ref("refs/cobbler/one", commits[0])
+        lock = repository.common_dir / "refs/cobbler/one.lock"
+        lock.touch()
+        with pytest.raises(RepositoryError, match="could not delete refs/cobbler/one") as caught:
+            repository.delete_refs({"refs/cobbler/one": commits[0]})
+        assert str(lock) in caught.value.remedy
 
     def test_a_branch_of_any_name_is_listed(self, user: UserRepository, repository: Repository) -> None:
         odd = os.fsdecode("generation-\u2028\x85 x".replace(" ", "").encode() + b"\xff")

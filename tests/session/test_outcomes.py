@@ -445,3 +445,31 @@ def test_a_journal_that_cannot_be_written_costs_no_work_and_is_said(
     assert came_to(result) == {"stitch::p-a": "landed"}
     result.stdout.fnmatch_lines(["JOURNAL: cannot write *: Is a directory"])
     assert statuses(project) == {"p-a": "closed"}
+
+
+def test_a_task_branch_that_another_user_moves_stays_where_it_was_moved_to(project: Project) -> None:
+    git = f"git --git-dir={project.path}/.git"
+    project.configure(
+        test_command=f"branch=$({git} for-each-ref --format='%(refname)' refs/heads/task); "
+        f'[ -z "$branch" ] || {git} update-ref "$branch" HEAD'
+    )
+    seed(project, task("p-a"))
+    result = project.run("--cobbler-generate", "configuration.yaml::stitch", "-rA")
+    assert came_to(result) == {"stitch::p-a": "landed"}
+    branch = f"refs/heads/task/{project.generation}-p-a"
+    assert project.git("rev-parse", branch) == project.git("rev-parse", "HEAD")
+    result.stdout.fnmatch_lines([f"*not deleted, because it was moved: {branch}*"])
+
+
+def test_a_task_branch_of_another_user_is_not_overwritten(project: Project, agent: StandInAgent) -> None:
+    git = f"git --git-dir={project.path}/.git"
+    generation = f"$({git} for-each-ref --format='%(refname:short)' refs/heads/generation-\\*)"
+    agent.task("p-a").runs(f"{WRITES_A_FILE}; {git} update-ref refs/heads/task/{generation}-p-a HEAD")
+    seed(project, task("p-a"))
+    result = project.run("--cobbler-generate", "configuration.yaml::stitch")
+    branch = f"task/{project.generation}-p-a"
+    case = result.junit[stitch("p-a")]
+    assert case.message.splitlines()[0] == f"branch {branch} exists, with a commit that this run did not make"
+    assert project.git("rev-parse", branch) == project.git("rev-parse", "HEAD")
+    assert f"git branch --move {branch} NAME" in case.message
+    assert "The work is kept in " in case.message
