@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils.nodes import Element, TextElement
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
@@ -50,7 +51,7 @@ def read_page(app: Sphinx, page: str, source: list[str]) -> None:
 
 
 def link_public_name(
-    app: Sphinx, env: BuildEnvironment, node: Element, content: TextElement
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: TextElement
 ) -> Element | None:
     """Resolve the name of a class in its own module to its entry under `pytest_cobbler.api`."""
     home = str(node.get("reftarget")).rpartition(".")
