@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_cobbler.agents.base import Agent, AgentRequest, AgentResult
     from pytest_cobbler.agents.command import CommandAgent
+    from pytest_cobbler.causes import Cause, Ending
     from pytest_cobbler.config import Config
     from pytest_cobbler.config import load as load_config
     from pytest_cobbler.cycle.outcome import Outcome, Verdict
@@ -60,6 +61,7 @@ __all__ = [
     "Cancellation",
     "Capability",
     "Case",
+    "Cause",
     "Checkout",
     "CheckoutState",
     "Claim",
@@ -69,6 +71,7 @@ __all__ = [
     "Config",
     "ConfigurationProblem",
     "EmbeddedTracker",
+    "Ending",
     "Gate",
     "GateResult",
     "HookProblem",
@@ -115,6 +118,7 @@ _HOMES = {
     "Cancellation": "pytest_cobbler.process:Cancellation",
     "Capability": "pytest_cobbler.sandbox.base:Capability",
     "Case": "pytest_cobbler.testing.project:Case",
+    "Cause": "pytest_cobbler.causes:Cause",
     "Checkout": "pytest_cobbler.testing.checkouts:Checkout",
     "CheckoutState": "pytest_cobbler.testing.invariants:CheckoutState",
     "Claim": "pytest_cobbler.tracker.base:Claim",
@@ -124,6 +128,7 @@ _HOMES = {
     "Config": "pytest_cobbler.config:Config",
     "ConfigurationProblem": "pytest_cobbler.errors:ConfigurationProblem",
     "EmbeddedTracker": "pytest_cobbler.tracker.embedded:EmbeddedTracker",
+    "Ending": "pytest_cobbler.causes:Ending",
     "Gate": "pytest_cobbler.landing.gate:Gate",
     "GateResult": "pytest_cobbler.landing.gate:GateResult",
     "HookProblem": "pytest_cobbler.errors:HookProblem",

@@ -17,11 +17,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError
 
-__all__ = ["TAIL", "Cancellation", "Completion", "End", "LineSplitter", "host_environment", "run"]
+__all__ = ["TAIL", "Cancellation", "Completion", "LineSplitter", "host_environment", "run"]
 
 TAIL = 64 * 1024
 """Bytes kept of a stream that is handed on instead of captured."""
@@ -38,7 +39,6 @@ _POLL = 0.01
 _LONG = 3600.0
 """Seconds of one wait for anything to happen."""
 
-End = Literal["exited", "timeout", "idle", "cancelled"]
 
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 
@@ -89,14 +89,14 @@ class Completion:
 
     argv: tuple[str, ...]
     status: int
-    end: End
+    end: Ending
     stdout: bytes
     stderr: bytes
     seconds: float
 
     @property
     def ok(self) -> bool:
-        return self.end == "exited" and self.status == 0
+        return self.end == Ending.EXITED and self.status == 0
 
     @property
     def text(self) -> str:
@@ -293,13 +293,13 @@ class _Pump:
         idle: float | None,
         grace: float,
         cancellation: Cancellation | None,
-    ) -> End:
+    ) -> Ending:
         watched = (
             cancellation._waking(self._wake_write) if cancellation is not None else contextlib.nullcontext()
         )
         with watched:
             end = self._until(timeout, idle, cancellation)
-            if end == "exited":
+            if end == Ending.EXITED:
                 return end
             _signal_group(self._child, signal.SIGTERM)
             self._until(grace, None, None)
@@ -308,7 +308,7 @@ class _Pump:
             self._until(_LINGER + grace, None, None)
             return end
 
-    def _until(self, timeout: float | None, idle: float | None, cancellation: Cancellation | None) -> End:
+    def _until(self, timeout: float | None, idle: float | None, cancellation: Cancellation | None) -> Ending:
         deadline = None if timeout is None else time.monotonic() + timeout
         gone: float | None = None
         while True:
@@ -319,15 +319,15 @@ class _Pump:
                 gone = gone or now
                 # A child's own children may hold the pipes open for ever.
                 if not self._open or cancelled or now >= gone + _LINGER:
-                    return "exited"
+                    return Ending.EXITED
                 self._step(gone + _LINGER - now)
                 continue
             if cancelled:
-                return "cancelled"
+                return Ending.CANCELLED
             if deadline is not None and now >= deadline:
-                return "timeout"
+                return Ending.TIMEOUT
             if idle is not None and now >= self._last_output + idle:
-                return "idle"
+                return Ending.IDLE
             self._step(self._patience(now, deadline, idle))
 
     def _patience(self, now: float, deadline: float | None, idle: float | None) -> float:

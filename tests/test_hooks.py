@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.agents.base import AgentResult
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.config import load
 from pytest_cobbler.errors import HookProblem, OutsideProblem, SandboxError
 from pytest_cobbler.hooks import project_hooks
@@ -119,7 +120,7 @@ class Worker:
     def preflight(self, sandbox: object) -> None: ...
 
     def run(self, request: object, sandbox: object, cancellation: object) -> Any:
-        return AgentResult(completed=Completed(status=0, cause="exited", seconds=0.0, stderr=""))
+        return AgentResult(completed=Completed(status=0, cause=Ending.EXITED, seconds=0.0, stderr=""))
 
 
 def worker(**changes: object) -> object:

@@ -73,6 +73,7 @@ def test_the_package_keeps_its_contracts() -> None:
         ("invocation", "from pytest_cobbler.testing.steps import prepare", "Rooms"),
         ("hookspecs", "import pytest_cobbler.session.nodes", "Rooms"),
         ("globs", "import pytest_cobbler.errors", "Rooms"),
+        ("causes", "from pytest_cobbler.process import Completion", "Rooms"),
         ("usage", "from pytest_cobbler.agents.base import AgentResult", "Rooms"),
         ("agents/address", "def late(): import pytest_cobbler.agents.access", "No two files"),
         ("lifecycle/plan", "import pytest", "What a task goes through"),

@@ -25,6 +25,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import RepositoryError, UsageProblem
 from pytest_cobbler.process import Cancellation, host_environment
 from pytest_cobbler.process import run as run_process
@@ -169,7 +170,7 @@ class Demo:
                 grace=_STOP_GRACE,
                 cancellation=cancellation,
             )
-        ended = completion.end == "exited" and completion.status >= 0
+        ended = completion.end == Ending.EXITED and completion.status >= 0
         return completion.status if ended else pytest.ExitCode.INTERRUPTED
 
     def _environment(self) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.stream import StreamReader, one_line
 from pytest_cobbler.agents.transcript import Recording, Scrubber
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Job, Limits, Loopback, Network, Sandbox, shown_duration
@@ -170,15 +171,15 @@ def try_out(
 def _ending(completed: Completed, limits: Limits) -> str:
     """Who ended the job, in the user's words; empty if it exited by itself."""
     match completed.cause:
-        case "timeout":
+        case Ending.TIMEOUT:
             return f"timeout after {shown_duration(limits.wall)}" if limits.wall else "timeout"
-        case "idle":
+        case Ending.IDLE:
             return f"no output for {shown_duration(limits.idle)}" if limits.idle else "no output"
-        case "cancelled":
+        case Ending.CANCELLED:
             return "cancelled"
-        case "killed":
+        case Ending.KILLED:
             return "killed from outside, perhaps because it ran out of memory"
-        case "exited":
+        case Ending.EXITED:
             return ""
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_cobbler.agents.base import Agent, AgentRequest, AgentResult
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import RepositoryError, SandboxError, TrackerError
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.languages import Step
@@ -207,7 +208,7 @@ def prove_lifeline(mortal: Sandbox, witness: Sandbox, image: str) -> None:
             grace=0.0,
             timeout=_PATIENCE,
         )
-        if ended.end != "cancelled":
+        if ended.end != Ending.CANCELLED:
             raise SandboxError("a process of its own cannot run a job", evidence=ended.errors)
         deadline = time.monotonic() + _GOES_WITHIN
         while (left := witness.left()) and time.monotonic() < deadline:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.sandbox.base import Cause, Job, Limits, Mount, Network, Sandbox, shown_duration
+from pytest_cobbler.sandbox.base import Job, Limits, Mount, Network, Sandbox, shown_duration
 
 LARGEST_LOG = 16 * 1024 * 1024
 LONGEST_SHOWN = 10_000
@@ -30,7 +31,7 @@ class GateResult:
     """
 
     failed: str
-    cause: Cause
+    cause: Ending
     status: int
     seconds: float
     output: str
@@ -38,15 +39,15 @@ class GateResult:
 
     @property
     def passed(self) -> bool:
-        return self.cause == "exited" and self.status == 0 and not self.failed
+        return self.cause == Ending.EXITED and self.status == 0 and not self.failed
 
     @property
     def summary(self) -> str:
         """The cause in a line: ``test failed (exit 1)``."""
-        if self.cause in ("timeout", "idle"):
+        if self.cause in (Ending.TIMEOUT, Ending.IDLE):
             limit = f" after {shown_duration(self.timeout)}" if self.timeout else ""
             return f"{self.failed or 'gate'} timed out{limit}"
-        if self.cause != "exited":
+        if self.cause != Ending.EXITED:
             return f"{self.failed or 'gate'} was {self.cause}"
         return f"{self.failed or 'gate'} failed (exit {self.status})"
 
@@ -80,7 +81,7 @@ class Gate:
         log.parent.mkdir(parents=True, exist_ok=True)
         if not self.steps:
             log.touch()
-            return GateResult(failed="", cause="exited", status=0, seconds=0.0, output="")
+            return GateResult(failed="", cause=Ending.EXITED, status=0, seconds=0.0, output="")
         # Made up anew, so that no output of the tested code passes for it by accident.
         mark = secrets.token_hex(16)
         with log.open("wb") as file:

@@ -25,6 +25,7 @@ from pydantic import (
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.stream import one_line
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.sandbox.base import Completed
 from pytest_cobbler.usage import Usage
@@ -140,7 +141,7 @@ class RecordedResult(_File):
 
     title: str
     broken_off: Literal["", "cancelled", "interrupted", "landing"] = ""
-    cause: Literal["exited", "timeout", "idle", "killed", "cancelled"] = "exited"
+    cause: Ending = Ending.EXITED
     status: int = 0
     seconds: float = 0.0
     error: str = ""
@@ -160,7 +161,7 @@ class RecordedResult(_File):
         completed = result.completed
         return cls(
             title=title,
-            broken_off="cancelled" if completed.cause == "cancelled" else "",
+            broken_off="cancelled" if completed.cause == Ending.CANCELLED else "",
             cause=completed.cause,
             status=completed.status,
             seconds=round(completed.seconds, 3),

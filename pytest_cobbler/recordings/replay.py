@@ -10,6 +10,7 @@ from typing import Literal
 from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.launch import Program, launch, try_out
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.recordings.files import (
     PROMPT,
@@ -85,7 +86,7 @@ class ReplayAgent:
             self._check(recorded, request, attempt)
             goes_on = self._goes_on(recorded, attempt)
         except RecordingError as error:
-            return _failed(error, Completed(status=1, cause="exited", seconds=0.0, stderr=""))
+            return _failed(error, Completed(status=1, cause=Ending.EXITED, seconds=0.0, stderr=""))
         return self._play(recorded, attempt, request, sandbox, cancellation, goes_on)
 
     def _goes_on(self, recorded: RecordedResult, attempt: Path) -> bool:
@@ -141,7 +142,7 @@ class ReplayAgent:
         )
         launched = launch(program, Access(), offline, sandbox, cancellation)
         completed = launched.completed
-        if completed.cause == "cancelled":
+        if completed.cause == Ending.CANCELLED:
             return launched.result("cancelled")
         if not completed.ok:
             said = RecordingError(

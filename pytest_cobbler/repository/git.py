@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.process import Completion, host_environment, run
 
@@ -122,9 +123,9 @@ class Git:
             stdout=stdout,
             timeout=TIMEOUT,
         )
-        if completion.end != "exited" or completion.status not in accepted:
+        if completion.end != Ending.EXITED or completion.status not in accepted:
             what = os.fsdecode(arguments[0])
-            how = completion.end if completion.end != "exited" else f"exit {completion.status}"
+            how = completion.end if completion.end != Ending.EXITED else f"exit {completion.status}"
             raise RepositoryError(f"git {what} failed ({how})", evidence=completion.errors)
         return completion
 

@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import IO
 
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import (
@@ -192,13 +193,13 @@ def _run_job(
         cancellation,
     )
     output.flush()
-    if completed.cause == "exited" and completed.status == _TOO_LARGE:
+    if completed.cause == Ending.EXITED and completed.status == _TOO_LARGE:
         large = ", ".join(_read_records(output, needs_pack=False).get("large", ())[:5])
         raise HarvestError(f"harvest: larger than {LARGEST_FILE >> 20} MiB: {large}")
-    if completed.cause == "exited" and completed.status == _TOO_LONG:
+    if completed.cause == Ending.EXITED and completed.status == _TOO_LONG:
         raise HarvestError("harvest: a path is too long for git", evidence=completed.stderr)
     if not completed.ok:
-        how = f"exit {completed.status}" if completed.cause == "exited" else completed.cause
+        how = f"exit {completed.status}" if completed.cause == Ending.EXITED else completed.cause
         raise HarvestError(f"harvest failed ({how})", evidence=completed.stderr)
 
 

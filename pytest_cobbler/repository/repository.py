@@ -17,6 +17,7 @@ from pathlib import Path
 import git as gitpython
 import platformdirs
 
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError, RepositoryError
 from pytest_cobbler.process import Completion, host_environment, run
 from pytest_cobbler.repository.git import TIMEOUT, Git, init_bare
@@ -185,7 +186,7 @@ class Repository:
         completion = self._by_users_configuration(
             "config", "--includes", "--null", "--get-regexp", r"^(user|author|committer)\.(name|email)$"
         )
-        if completion.end != "exited" or completion.status not in (0, 1):
+        if completion.end != Ending.EXITED or completion.status not in (0, 1):
             raise RepositoryError("git cannot read its configuration", evidence=completion.errors)
         pairs = (field.partition("\n") for field in completion.text.split("\0") if field)
         return {name: value.strip() for name, _, value in pairs}

@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import IO, Literal, Protocol
 
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.process import Cancellation
 
 
@@ -95,24 +96,18 @@ class Job:
     on_error_line: Callable[[bytes], None] | None = None
 
 
-Cause = Literal["exited", "timeout", "idle", "killed", "cancelled"]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Completed:
-    """How a job ended.
-
-    ``killed``: by something else than its limits (out of memory, a person's ``podman kill``).
-    """
+    """How a job ended; ``stderr`` is the end of its error output."""
 
     status: int
-    cause: Cause
+    cause: Ending
     seconds: float
     stderr: str
 
     @property
     def ok(self) -> bool:
-        return self.cause == "exited" and self.status == 0
+        return self.cause == Ending.EXITED and self.status == 0
 
 
 class Capability(Enum):

@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError, SandboxError
 from pytest_cobbler.process import Cancellation, Completion, host_environment, run
 from pytest_cobbler.sandbox.base import Capability, Completed, Job, Loopback, Mount
@@ -89,7 +90,7 @@ class HostSandbox:
 
     def run(self, job: Job, cancellation: Cancellation | None = None) -> Completed:
         if cancellation is not None and cancellation.requested:
-            return Completed(status=_KILLED, cause="cancelled", seconds=0.0, stderr="")
+            return Completed(status=_KILLED, cause=Ending.CANCELLED, seconds=0.0, stderr="")
         if isinstance(job.network, Loopback):
             raise SandboxError("without a sandbox a job has no loopback of its own")
         mark = f"{_VARIABLE}={self._repository}/{self._run_id}/{job.name}-{next(self._numbers)}"
@@ -140,10 +141,10 @@ def _environment(job: Job, home: Path, mark: str) -> dict[str, str]:
 
 def _completed(completion: Completion, errors: ErrorTail) -> Completed:
     status = completion.status if completion.status >= 0 else 128 - completion.status
-    killed = completion.end == "exited" and status == _KILLED
+    killed = completion.end == Ending.EXITED and status == _KILLED
     return Completed(
         status=status,
-        cause="killed" if killed else completion.end,
+        cause=Ending.KILLED if killed else completion.end,
         seconds=completion.seconds,
         stderr=errors.text,
     )

@@ -14,10 +14,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError, SandboxError
 from pytest_cobbler.process import Cancellation, Completion, host_environment, run
 from pytest_cobbler.sandbox import lifeline
-from pytest_cobbler.sandbox.base import Capability, Cause, Completed, Job, Limits, Loopback
+from pytest_cobbler.sandbox.base import Capability, Completed, Job, Limits, Loopback
 from pytest_cobbler.sandbox.flags import flags
 from pytest_cobbler.sandbox.loopback import open_listener
 from pytest_cobbler.sandbox.stderr import ErrorTail
@@ -219,7 +220,7 @@ class PodmanSandbox:
 
     def run(self, job: Job, cancellation: Cancellation | None = None) -> Completed:
         if cancellation is not None and cancellation.requested:
-            return Completed(status=_KILLED, cause="cancelled", seconds=0.0, stderr="")
+            return Completed(status=_KILLED, cause=Ending.CANCELLED, seconds=0.0, stderr="")
         name = self._container_name(job)
         errors = ErrorTail(job.on_error_line)
         words = lifeline.Words(secrets.token_hex(16), secrets.token_hex(16), errors)
@@ -228,13 +229,13 @@ class PodmanSandbox:
         except BaseException:
             self._remove([name])
             raise
-        if completion.end != "exited" or words.status is None:
+        if completion.end != Ending.EXITED or words.status is None:
             self._remove([name])
-            if completion.end == "exited":
+            if completion.end == Ending.EXITED:
                 self._raise_unless_killed(job, words, completion, errors)
         return Completed(
             status=_KILLED if words.status is None else words.status,
-            cause=_cause(completion, words),
+            cause=_ending_of(completion, words),
             seconds=completion.seconds,
             stderr=errors.text,
         )
@@ -382,10 +383,10 @@ class PodmanSandbox:
             )
 
 
-def _cause(completion: Completion, words: lifeline.Words) -> Cause:
-    if completion.end != "exited":
+def _ending_of(completion: Completion, words: lifeline.Words) -> Ending:
+    if completion.end != Ending.EXITED:
         return completion.end
-    return "killed" if words.status in (None, _KILLED) else "exited"
+    return Ending.KILLED if words.status in (None, _KILLED) else Ending.EXITED
 
 
 def _not_started(program: str, image: str, completion: Completion, said: bytes) -> SandboxError:

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError, TrackerError
 from pytest_cobbler.process import Cancellation, Completion, host_environment, run
 from pytest_cobbler.tracker.base import ACTOR, METADATA, AlreadyClaimed, Claim, NewTask, Task, check_batch
@@ -283,9 +284,9 @@ class BdTracker:
             )
         except CobblerError as error:
             raise TrackerError(f"the tracker is bd, but it cannot be run: {error.cause}", INSTALL) from error
-        if done.end == "cancelled":
+        if done.end == Ending.CANCELLED:
             raise TrackerError(f"bd {words[0]} was stopped")
-        if done.end != "exited":
+        if done.end != Ending.EXITED:
             raise TrackerError(
                 f"bd {words[0]} did not answer within {self._timeout:g} s and was ended",
                 f"another process may hold the store: see who has files below {self._beads_dir} open",

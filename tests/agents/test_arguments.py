@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.agents.claude import DEFAULT_ARGUMENTS, ClaudeAgent
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Capability, Completed, Job, Limits, Mount, Network
 from tests.agents.builders import KEY, Workplace
@@ -32,7 +33,7 @@ class Recorder:
 
     def run(self, job: Job, cancellation: Cancellation | None = None) -> Completed:
         self.jobs.append(job)
-        return Completed(status=0, cause="exited", seconds=0.0, stderr="")
+        return Completed(status=0, cause=Ending.EXITED, seconds=0.0, stderr="")
 
     def left(self) -> list[str]:
         return []

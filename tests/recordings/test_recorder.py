@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.agents.base import AgentResult
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.recordings.files import read_head, read_result
 from pytest_cobbler.recordings.recorder import Recorder, check_place, refuse_places
@@ -15,7 +16,7 @@ from pytest_cobbler.recordings.turns import Point
 from pytest_cobbler.sandbox.base import Completed
 from tests.agents.builders import Workplace
 
-DONE = AgentResult(completed=Completed(status=0, cause="exited", seconds=1.0, stderr=""))
+DONE = AgentResult(completed=Completed(status=0, cause=Ending.EXITED, seconds=1.0, stderr=""))
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_a_credential_and_names_of_this_run_are_not_written(tmp_path: Path, work
 
 def test_an_attempt_that_was_cancelled_is_broken_off(tmp_path: Path, workplace: Workplace) -> None:
     recorder = Recorder(tmp_path / "r", "generation-1", str)
-    cancelled = Completed(status=137, cause="cancelled", seconds=1.0, stderr="")
+    cancelled = Completed(status=137, cause=Ending.CANCELLED, seconds=1.0, stderr="")
     recorder.attempt(workplace.request(), AgentResult(completed=cancelled), change=b"half")
     [attempt] = (tmp_path / "r" / "stitch").glob("*/1")
     assert read_result(attempt, "").broken_off == "cancelled"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.agents.base import AgentResult
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.recordings.files import (
@@ -33,7 +34,7 @@ from tests.images import minimal_image
 
 __all__ = ["minimal_image"]
 
-DONE = AgentResult(completed=Completed(status=0, cause="exited", seconds=1.0, stderr=""), text="Done.")
+DONE = AgentResult(completed=Completed(status=0, cause=Ending.EXITED, seconds=1.0, stderr=""), text="Done.")
 
 
 class Played:
