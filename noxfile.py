@@ -71,6 +71,12 @@ def lint(session: nox.Session) -> None:
             session.warn(f"{program} is not on PATH: CI runs it, this session does not")
 
 
+@nox.session(venv_backend="none")
+def prose(session: nox.Session) -> None:
+    """Phrases to avoid (.vale/) in pages, comments and docstrings; needs vale on PATH."""
+    session.run("vale", "--output=line", *PROSE, "pytest_cobbler", external=True)
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """The documentation site in build/docs; a warning is an error."""
