@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.config.faults import escaped
 from pytest_cobbler.doctor.checks import Doctor
 from pytest_cobbler.doctor.examination import Finding, examine
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path, ended_by_signals, wants_json
+from pytest_cobbler.secret_forms import Secrets
 
 VERSION = 1
 """Of the JSON; a key that changes its meaning or goes away makes it another."""
@@ -48,7 +48,7 @@ def run(config: pytest.Config) -> int:
         def take(finding: Finding) -> None:
             findings.append(finding)
             if as_table:
-                _say("\n".join(_lines(finding, Scrubber(doctor.secrets).text)))
+                _say("\n".join(_lines(finding, Secrets(doctor.secrets).scrub_text)))
 
         try:
             with ended_by_signals():
@@ -56,7 +56,7 @@ def run(config: pytest.Config) -> int:
         except KeyboardInterrupt:
             sys.stderr.write("interrupted\n")
             return pytest.ExitCode.INTERRUPTED
-        scrub = Scrubber(doctor.secrets).text
+        scrub = Secrets(doctor.secrets).scrub_text
     seconds = time.monotonic() - began
     _say(
         _summary(findings, seconds) if as_table else json.dumps(_as_json(findings, seconds, scrub), indent=2)

@@ -10,10 +10,10 @@ from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.launch import Program, launch, try_out
 from pytest_cobbler.agents.stream import one_line
-from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Sandbox
+from pytest_cobbler.secret_forms import Secrets
 
 __all__ = ["CommandAgent"]
 
@@ -49,7 +49,7 @@ class CommandAgent:
 
     @property
     def description(self) -> str:
-        return one_line(Scrubber(self.secrets).text(f"agent: {shlex.join(self._command)}"))
+        return one_line(Secrets(self.secrets).scrub_text(f"agent: {shlex.join(self._command)}"))
 
     @property
     def secrets(self) -> tuple[str, ...]:

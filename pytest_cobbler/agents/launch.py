@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +12,13 @@ from types import MappingProxyType
 from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.stream import StreamReader, one_line
-from pytest_cobbler.agents.transcript import Recording, Scrubber
+from pytest_cobbler.agents.transcript import Recording
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Job, Limits, Loopback, Network, Sandbox, shown_duration
+from pytest_cobbler.sandbox.stderr import ErrorTail
+from pytest_cobbler.secret_forms import LineScrubber, Secrets
 from pytest_cobbler.usage import Usage
 
 __all__ = ["Launched", "Program", "launch", "try_out"]
@@ -100,15 +103,20 @@ def launch(
         SandboxError: it could not be run at all.
     """
     reader = StreamReader(request.on_step)
-    scrubber = Scrubber(access.secrets)
+    secrets = Secrets(access.secrets)
     proxy = access.proxy() if access.proxied else None
-    with Recording(request.transcript) as transcript, Recording(request.errors, _ERRORS_LIMIT) as errors:
+    with contextlib.ExitStack() as stack:
+        transcript = stack.enter_context(Recording(request.transcript))
+        errors = stack.enter_context(Recording(request.errors, _ERRORS_LIMIT))
 
-        def take_line(line: bytes) -> None:
-            line = scrubber(line)
+        def keep_line(line: bytes) -> None:
             transcript.write(line)
             reader.feed(line)
 
+        # The sandbox's own end of stderr may begin in the middle of a secret, where no form of it matches.
+        error_tail = ErrorTail(errors.write)
+        take_line = stack.enter_context(LineScrubber(secrets, keep_line))
+        take_error_line = stack.enter_context(LineScrubber(secrets, error_tail))
         job = Job(
             name=f"{request.phase}-{request.task_id}-{request.attempt}",
             argv=request.command(program.argv) if request.command else program.argv,
@@ -120,10 +128,10 @@ def launch(
             network=proxy.network if proxy else request.network,
             limits=request.limits,
             on_line=take_line,
-            on_error_line=lambda line: errors.write(scrubber(line)),
+            on_error_line=take_error_line,
         )
         completed = sandbox.run(job, cancellation)
-    completed = replace(completed, stderr=scrubber.text(completed.stderr))
+    completed = replace(completed, stderr=error_tail.text or secrets.scrub_text(completed.stderr))
     return Launched(
         completed=completed,
         limits=request.limits,
@@ -165,7 +173,8 @@ def try_out(
         return
     how = _ending(completed, job.limits) or _status(completed.status)
     cause = "it is not in the sandbox" if completed.status == _NOT_FOUND else f"{' '.join(argv)} {how}"
-    raise CobblerError(f"agent: cannot use {argv[0]}: {cause}", remedy, completed.stderr)
+    evidence = Secrets(access.secrets).scrub_text(completed.stderr)
+    raise CobblerError(f"agent: cannot use {argv[0]}: {cause}", remedy, evidence)
 
 
 def _ending(completed: Completed, limits: Limits) -> str:

@@ -31,9 +31,9 @@ from yarl import URL
 from pytest_cobbler.agents.address import API, check_address
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.metering import Meter
-from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.sandbox.base import Loopback
+from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.usage import Usage
 
 __all__ = ["ApiProxy"]
@@ -103,7 +103,7 @@ class ApiProxy:
         self._base = _checked(base_url)
         _check_proxy(URL(self._base))
         self._port = port
-        self._scrub = Scrubber(credential.secrets())
+        self._secrets = Secrets(credential.secrets())
         self._meter = Meter()
         self._room = _ROOM
         self._certificates = ssl.create_default_context()
@@ -227,20 +227,20 @@ class ApiProxy:
     ) -> web.StreamResponse:
         answer = self._meter.answer(upstream.status, upstream.headers)
         headers = CIMultiDict(
-            (name, self._scrub.text(value))
+            (name, self._secrets.scrub_text(value))
             for name, value in upstream.headers.items()
             if name.lower() not in _HELD_BACK
         )
         if upstream.content_type != "text/event-stream":
             body = await _whole(upstream)
             answer.take_body(body)
-            return web.Response(status=upstream.status, headers=headers, body=self._scrub(body))
+            return web.Response(status=upstream.status, headers=headers, body=self._secrets.scrub(body))
         response = web.StreamResponse(status=upstream.status, headers=headers)
         await response.prepare(request)
         async for lines in _lines_of(upstream):
             for line in lines.splitlines():
                 answer.take_line(line)
-            await response.write(self._scrub(lines))
+            await response.write(self._secrets.scrub(lines))
         await response.write_eof()
         return response
 

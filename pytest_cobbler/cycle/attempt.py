@@ -74,7 +74,7 @@ def run_attempt(
         HookProblem: a hook of the project failed before the agent was run; or the agent of one did.
     """
     directory = run.attempt_directory(task.id, number)
-    prompt = run.hooks.prompt("stitch", task, number, _prompt(run, task, number, start))
+    prompt = run.scrub(run.hooks.prompt("stitch", task, number, _prompt(run, task, number, start)))
     worktree = run.worktrees.create(
         f"{task.id}-{number}",
         parent=start.parent,
@@ -300,4 +300,5 @@ def _write_result(run: Run, task: Task, attempt: Attempt) -> None:
         "cost_usd": usage.cost_usd,
         "model": usage.model,
     }
-    (directory / "result.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    text = run.scrub(json.dumps(facts, indent=2, ensure_ascii=False))
+    (directory / "result.json").write_text(f"{text}\n")

@@ -145,7 +145,7 @@ class Measuring:
         try:
             attempt = self._record.attempts + 1
             prompt = self._prompt(worktree, existing, errors, previous)
-            prompt = run.hooks.prompt("measure", None, attempt, prompt)
+            prompt = run.scrub(run.hooks.prompt("measure", None, attempt, prompt))
             question = Question(
                 phase="measure",
                 name=self._name,

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.slots import Slots
@@ -44,6 +43,7 @@ from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.preflight import check_repository
 from pytest_cobbler.repository.repository import Repository, default_work_dir
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
+from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.tracker.base import Claim, Task
 from pytest_cobbler.tracker.choose import open_tracker
 from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
@@ -141,7 +141,7 @@ def open_run(
         order = order_of(config.recording) if config.recording and not own_agent else ()
         if record:
             check_place(record, generation.name if generation else None, plays=renews)
-        gate = make_gate(config, language, sandbox, run_id, hooks.gate)
+        gate = make_gate(config, language, sandbox, run_id, hooks.gate, credentials=agent.secrets)
         check_repository(repository, sandbox.owner)
         sandbox.preflight()
         preflight_work_dir(repository, sandbox)
@@ -165,7 +165,7 @@ def open_run(
         remove_stale_locks(repository)
         ignore_itself(config.cobbler_dir)
         directory = config.cobbler_dir / generation.name
-        scrub = Scrubber(agent.secrets).text
+        scrub = Secrets(agent.secrets).scrub_text
         store = tracker.description if own_tracker else f"{config.beads_dir.name}/issues.jsonl"
         by_bd = not own_tracker and tracker.description.startswith("bd ")
         landing = ThreadPoolExecutor(1, thread_name_prefix="cobbler-landing")

@@ -114,7 +114,7 @@ class Stitching:
             if landed := run.finished.get(task.id):
                 self._close(Outcome(verdict=Verdict.LANDED, commit=landed.commit))
             else:
-                run.tracker.release(task.id, f"cobbler failed: {error}")
+                run.tracker.release(task.id, run.scrub(f"cobbler failed: {error}"))
             raise
         if outcome.verdict is Verdict.LANDED:
             self._close(outcome)
@@ -327,7 +327,8 @@ class Stitching:
         said |= self._record.usage.to_trailers()
         if attempt.result.session_id:
             said["Cobbler-Session"] = attempt.result.session_id
-        return trailers.message(self._run.repository, self._task.title, self._task.description, said)
+        message = trailers.message(self._run.repository, self._task.title, self._task.description, said)
+        return self._run.scrub(message)
 
     # -- what came of it
 

@@ -306,7 +306,14 @@ class Doctor:
 
     def _check_gate(self) -> Seen | str:
         config = self._config
-        gate = make_gate(config, self._language, self._sandbox, secrets.token_hex(4), self._hooks.gate)
+        gate = make_gate(
+            config,
+            self._language,
+            self._sandbox,
+            secrets.token_hex(4),
+            self._hooks.gate,
+            credentials=self.secrets,
+        )
         preflight_gate(gate, self._language)
         preflight_programs(gate, self._language)
         if not gate.steps:

@@ -14,6 +14,7 @@ from pytest_cobbler.causes import Ending
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Job, Limits, Mount, Network, Sandbox, shown_duration
+from pytest_cobbler.secret_forms import LineScrubber, Secrets
 
 LARGEST_LOG = 16 * 1024 * 1024
 LONGEST_SHOWN = 10_000
@@ -63,6 +64,8 @@ class Gate:
     timeout: float | None
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str]
+    credentials: tuple[str, ...] = ()
+    """Values that must not be in the log or in the result."""
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -86,8 +89,8 @@ class Gate:
         mark = secrets.token_hex(16)
         with log.open("wb") as file:
             reader = _LogReader(file.write, mark.encode(), {step.name for step in self.steps})
-            completed = self.sandbox.run(
-                Job(
+            with LineScrubber(Secrets(self.credentials), reader) as take_line:
+                job = Job(
                     name="gate",
                     argv=("sh", "-c", _script(self.steps, mark)),
                     workdir=str(checkout),
@@ -97,11 +100,10 @@ class Gate:
                     limits=Limits(wall=self.timeout),
                     image=self.image,
                     arguments=self.arguments,
-                    on_line=reader,
-                    on_error_line=reader,
-                ),
-                cancellation,
-            )
+                    on_line=take_line,
+                    on_error_line=take_line,
+                )
+                completed = self.sandbox.run(job, cancellation)
         return GateResult(
             failed="" if completed.ok else reader.step,
             cause=completed.cause,

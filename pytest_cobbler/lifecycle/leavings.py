@@ -7,7 +7,6 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_cobbler.agents.transcript import Scrubber
 from pytest_cobbler.config import Config
 from pytest_cobbler.lifecycle.finished import Finished
 from pytest_cobbler.report.journal import Journal, ignore_itself
@@ -16,6 +15,7 @@ from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.repository import Identity, Repository
 from pytest_cobbler.repository.worktrees import Worktrees
 from pytest_cobbler.sandbox.base import Sandbox
+from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.tracker.base import Claim
 from pytest_cobbler.tracker.lane import TrackerLane
 from pytest_cobbler.wiring.hooks import Hooks
@@ -56,7 +56,7 @@ def leavings_of(
     run_id = secrets.token_hex(4)
     sandbox = make_sandbox(config, repository, run_id)
     agent = hooks.agent() or make_agent(config, run_id)
-    scrub = Scrubber(agent.secrets).text
+    scrub = Secrets(agent.secrets).scrub_text
     ignore_itself(config.cobbler_dir)
     return Leavings(
         config=config,

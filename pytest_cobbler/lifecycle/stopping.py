@@ -237,7 +237,14 @@ class _Merging:
     def _pass_gate(self, tree: str) -> None:
         config, repository, sandbox = self._leavings.config, self._repository, self._leavings.sandbox
         language = language_of(config, repository)
-        gate = make_gate(config, language, sandbox, secrets.token_hex(4), self._hooks.gate)
+        gate = make_gate(
+            config,
+            language,
+            sandbox,
+            secrets.token_hex(4),
+            self._hooks.gate,
+            credentials=self._leavings.secrets,
+        )
         sandbox.preflight()
         preflight_work_dir(repository, sandbox)
         preflight_gate(gate, language)

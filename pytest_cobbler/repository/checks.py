@@ -6,7 +6,6 @@ gate: pytest's own configuration, import hooks, the agent program's settings, gi
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import sys
@@ -14,11 +13,11 @@ import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from pytest_cobbler.globs import matches_glob
 from pytest_cobbler.repository.git import Git
 from pytest_cobbler.repository.large_files import POINTER, kept_outside
+from pytest_cobbler.secret_forms import Secrets
 
 MOST_FILES = 20_000
 LARGEST_CHANGE = 200 * 1024 * 1024
@@ -307,7 +306,7 @@ def _sizes(git: Git, change: Change) -> list[tuple[Entry, int]]:
 
 
 def _check_contents(git: Git, change: Change, policy: Policy) -> Iterable[Refusal]:
-    secrets = _Secrets(policy.secrets)
+    secrets = Secrets(policy.secrets)
     marked = set(policy.marked)
     for entry in change.entries:
         if entry.status != "D" and secrets.are_in(entry.path):
@@ -335,37 +334,3 @@ def _contents(
             start = answer.index(b"\n", start) + 1
             yield entry, answer[start : start + size]
             start += size + 1
-
-
-class _Secrets:
-    """Values that must not be committed, as they are, in hexadecimal, in a URL and in base64.
-
-    Short ones would be found everywhere.
-    """
-
-    def __init__(self, values: Sequence[str]) -> None:
-        known = [value.encode() for value in values if len(value) >= 8]
-        self._plain = [
-            form for value in known for form in (value, value.hex().encode(), quote(value).encode())
-        ]
-        self._plain += [value.hex().upper().encode() for value in known]
-        self._encoded = [form for value in known for form in _in_base64(value)]
-
-    def __bool__(self) -> bool:
-        return bool(self._plain)
-
-    def are_in(self, content: bytes) -> bool:
-        if any(value in content for value in self._plain):
-            return True
-        # base64 is wrapped into lines, and has two alphabets.
-        text = content.translate(bytes.maketrans(b"-_", b"+/"), b"\r\n") if self._plain else b""
-        return any(form in text for form in self._encoded)
-
-
-def _in_base64(value: bytes) -> Iterator[bytes]:
-    """What of ``value`` is the same in every base64 text that holds it, for each place it can begin at."""
-    for before in range(3):
-        whole = base64.b64encode(bytes(before) + value)
-        first = (before * 8 + 5) // 6
-        last = (before + len(value)) * 8 // 6
-        yield whole[first:last]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -221,6 +221,7 @@ def make_runner(request: pytest.FixtureRequest, repository: Repository, director
     """The runner of the fixtures that it is made of."""
     config: Config = request.getfixturevalue("cobbler_config")
     agent: Agent = request.getfixturevalue("cobbler_runner_agent")
+    gate: Gate = request.getfixturevalue("cobbler_runner_gate")
     spends = request.getfixturevalue("cobbler_runner_spends")
     refusal = f"{agent.description}: may cost money; allow it: --cobbler-live"
     return Runner(
@@ -228,7 +229,7 @@ def make_runner(request: pytest.FixtureRequest, repository: Repository, director
         repository,
         request.getfixturevalue("cobbler_runner_sandbox"),
         agent,
-        request.getfixturevalue("cobbler_runner_gate"),
+        replace(gate, credentials=tuple(agent.secrets)),
         directory=directory,
         hooks=project_hooks(request.config, config),
         refusal=refusal if spends and not request.config.getoption("cobbler_live") else "",

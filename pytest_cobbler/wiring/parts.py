@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -179,8 +179,12 @@ def make_gate(
     sandbox: Sandbox,
     run_id: str,
     change: Callable[[tuple[Step, ...]], tuple[Step, ...] | None] = lambda steps: None,
+    *,
+    credentials: Sequence[str] = (),
 ) -> Gate:
     """The gate of the configuration, or the language's; ``change`` may give other steps instead.
+
+    ``credentials`` are kept out of what it prints.
 
     Raises:
         UsageProblem: nobody said what to build and test, nor that nothing is to be.
@@ -208,6 +212,7 @@ def make_gate(
         image=config.gate_image,
         timeout=config.gate_timeout,
         environment={**config.container_environment, NESTED: run_id},
+        credentials=tuple(credentials),
     )
 
 

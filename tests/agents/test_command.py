@@ -7,7 +7,10 @@ import pytest
 from pytest_cobbler.agents.command import CommandAgent
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.errors import CobblerError, UsageProblem
-from tests.agents.builders import Workplace
+from pytest_cobbler.process import TAIL
+from pytest_cobbler.secret_forms import Secrets
+from tests.agents.builders import KEY, Workplace
+from tests.scripted_api import API_KEY
 
 
 def sh(script: str, **options: dict[str, str]) -> CommandAgent:
@@ -137,3 +140,24 @@ def test_preflight_without_the_program(workplace: Workplace, program: str) -> No
 def test_an_empty_command_is_refused() -> None:
     with pytest.raises(UsageProblem, match="agent_command is empty"):
         CommandAgent([])
+
+
+def test_a_credential_that_is_cut_at_the_end_of_stderr_is_not_shown_in_part(workplace: Workplace) -> None:
+    """Of what goes to stderr the last 64 KiB are kept, which may begin within the credential."""
+    script = f"printf '%s' {API_KEY} >&2; head -c {TAIL - 20} /dev/zero | tr '\\0' x >&2; exit 1"
+
+    done = workplace.run(CommandAgent(["sh", "-c", script], credential=KEY))
+
+    assert done.completed.stderr.endswith("x\n")
+    assert API_KEY[-10:] not in done.completed.stderr
+    assert API_KEY[-10:] not in done.error
+
+
+def test_a_credential_that_base64_wraps_is_in_no_file(workplace: Workplace) -> None:
+    script = f"printf '%s' {API_KEY * 3} | base64 | tee /dev/stderr"
+
+    workplace.run(CommandAgent(["sh", "-c", script], credential=KEY))
+
+    for path in (workplace.transcript, workplace.errors):
+        assert b"[credential]" in path.read_bytes()
+        assert not Secrets([API_KEY]).are_in(path.read_bytes())

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pytest_cobbler.agents.transcript import PLACEHOLDER, Scrubber
 from pytest_cobbler.sandbox.podman import podman_environment
+from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.testing.project import Project
 from tests.scripted_api import API_KEY, Request, ScriptedApi, Turn, text, tool, turn
 
@@ -101,7 +101,7 @@ def grep(*paths: Path) -> bytes:
 
 def holds(secret: str, content: bytes) -> bool:
     """Whether it is there as it is, escaped, as base64 or in hexadecimal."""
-    return PLACEHOLDER.encode() in Scrubber([secret])(content.replace(PLACEHOLDER.encode(), b""))
+    return Secrets([secret]).are_in(content)
 
 
 def token_file(project: Project, content: object) -> None:

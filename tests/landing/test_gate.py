@@ -18,6 +18,7 @@ from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Network, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
+from pytest_cobbler.secret_forms import Secrets
 from tests.images import minimal_image
 
 __all__ = ["minimal_image"]
@@ -192,3 +193,33 @@ class TestOutput:
         host_bench.run("echo first")
         host_bench.run("echo second")
         assert "first" not in host_bench.log.read_text()
+
+
+KEY = "sk-ant-api03-" + "AbC0123456789_-xyz" * 5
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"printf %s {KEY}",
+        f"printf %s {KEY} >&2; exit 1",
+        f"printf %s {KEY} | base64",
+        f"printf %s {KEY} | od -An -v -tx1 | tr -d ' '",
+        f"printf %s {KEY} | head -c 30; echo; printf %s {KEY} | tail -c +31",
+    ],
+    ids=["plain", "stderr", "base64", "hex", "lines"],
+)
+def test_a_credential_is_kept_out_of_the_log_and_the_result(bench: Bench, script: str) -> None:
+    result = bench.run(script, credentials=(KEY,))
+
+    assert "[credential]" in result.output
+    assert not Secrets([KEY]).are_in(result.output.encode())
+    assert not Secrets([KEY]).are_in(bench.log.read_bytes())
+
+
+def test_what_the_log_waits_with_is_there_at_the_end(host_bench: Bench) -> None:
+    """The last line may be the beginning of a credential."""
+    result = host_bench.run(f"printf %s {KEY[:20]}; exit 1", credentials=(KEY,))
+
+    assert result.output.splitlines()[-1] == KEY[:20]
+    assert host_bench.log.read_text().splitlines()[-1] == KEY[:20]
