@@ -30,7 +30,7 @@ SAME = [
     (r"\bv\d{4}-\d\d-\d\d", "vDAY"),
     (r"\b[0-9a-f]{7,40}\b", "COMMIT"),
     (r"\bwords-[0-9a-z]{3}\b", "words-ID"),
-    (r"\d+(\.\d+)? ?s\b", "TIME"),
+    (r"\d+(\.\d+)? ?(s|min)\b", "TIME"),
     (r"(sandbox: podman) .*", r"\1 VERSION, IMAGE, USER"),
     (r"localhost/\S+,", "localhost/IMAGE,"),
     (r"\b\d+(\.\d+)+\b", "NUMBER"),
