@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 from pytest_cobbler.agents.access import Access
+from pytest_cobbler.agents.arguments import Arguments
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.credential import Credential, no_credential
 from pytest_cobbler.agents.launch import Program, launch, try_out
@@ -85,7 +86,7 @@ class ClaudeAgent:
     def run(self, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation) -> AgentResult:
         session_id = str(uuid.uuid4())
         program = Program(
-            argv=("claude", *self._arguments, *_arguments_of(request, self._arguments, session_id)),
+            argv=("claude", *_with_options_of(request, self._arguments, session_id)),
             stdin=_prompt(request.prompt).encode("utf-8", "replace"),
             environment=self._surroundings(sandbox),
         )
@@ -97,38 +98,38 @@ class ClaudeAgent:
         return self._environment | ({"IS_SANDBOX": "1"} if _runs_as_root(sandbox) else {})
 
 
-def _completed(arguments: Sequence[str], model: str | None) -> tuple[str, ...]:
+def _completed(given: Sequence[str], model: str | None) -> tuple[str, ...]:
+    """The user's arguments, and those that the reader of the output needs."""
+    arguments = Arguments.parse(given)
     added: list[str] = []
-    if not _given(arguments, "-p", "--print"):
+    if not arguments.has("--print"):
         added += ["-p"]
-    if not _given(arguments, "--verbose"):
+    if not arguments.has("--verbose"):
         added += ["--verbose"]
-    if not _given(arguments, "--setting-sources"):
+    if not arguments.has("--setting-sources"):
         added += ["--setting-sources", "user"]
-    if not _given(arguments, "--strict-mcp-config"):
+    if not arguments.has("--strict-mcp-config"):
         added += ["--strict-mcp-config"]
-    if not _given(arguments, "--settings"):
+    if not arguments.has("--settings"):
         added += ["--settings", _SETTINGS]
-    if model and not _given(arguments, "--model"):
+    if model and not arguments.has("--model"):
         added += ["--model", model]
-    if "--output-format stream-json" not in " ".join(arguments).replace("=", " "):
-        added += ["--output-format", "stream-json"]  # of several the last one counts
-    return (*arguments, *added)
+    if arguments.values.get("--output-format") != "stream-json":
+        added += ["--output-format", "stream-json"]
+    return arguments.with_options(added)
 
 
-def _arguments_of(request: AgentRequest, arguments: Sequence[str], session_id: str) -> list[str]:
+def _with_options_of(request: AgentRequest, given: Sequence[str], session_id: str) -> tuple[str, ...]:
+    """The arguments with those that this one run needs."""
+    arguments = Arguments.parse(given)
     added: list[str] = []
-    if not _given(arguments, "--session-id", "--resume", "-r", "--continue", "-c"):
+    if not arguments.has("--session-id", "--resume", "--continue"):
         added += ["--session-id", session_id]
     if request.system_prompt_file:
         added += ["--append-system-prompt-file", request.system_prompt_file]
-    if request.budget_usd is not None and not _given(arguments, "--max-budget-usd"):
+    if request.budget_usd is not None and not arguments.has("--max-budget-usd"):
         added += ["--max-budget-usd", f"{request.budget_usd:.6f}"]
-    return added
-
-
-def _given(arguments: Sequence[str], *names: str) -> bool:
-    return any(argument.split("=", 1)[0] in names for argument in arguments)
+    return arguments.with_options(added)
 
 
 def _prompt(prompt: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,59 @@ def test_what_the_user_gives_is_not_given_again(workplace: Workplace, given: lis
     names = [argument.split("=")[0] for argument in job.argv]
     same = {"--print": "-p"}.get(given[0], given[0].split("=")[0])
     assert names.count(given[0].split("=")[0]) + (names.count(same) if same not in given[0] else 0) == 1
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--append-system-prompt", "Never write --output-format stream-json"],
+        ["--append-system-prompt", "--output-format stream-json"],
+        ["--append-system-prompt=--output-format stream-json"],
+        ["--output-format", "stream-json", "--output-format", "text"],
+    ],
+)
+def test_a_format_in_the_value_of_another_option_is_not_the_format(
+    workplace: Workplace, given: list[str]
+) -> None:
+    argv = job_of(ClaudeAgent(given), workplace).argv
+
+    assert argv[: len(given) + 1] == ("claude", *given)
+    assert ("--output-format", "stream-json") in itertools.pairwise(argv[len(given) + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("given", "option"),
+    [
+        (["--append-system-prompt", "-p"], "-p"),
+        (["-n", "-p"], "-p"),
+        (["--name", "--print"], "-p"),
+        (["--system-prompt", "--verbose"], "--verbose"),
+        (["--system-prompt", "--model"], "--model"),
+        (["--append-system-prompt", "--session-id"], "--session-id"),
+        (["--append-system-prompt", "-r"], "--session-id"),
+    ],
+)
+def test_an_option_that_is_the_value_of_another_one_is_not_given(
+    workplace: Workplace, given: list[str], option: str
+) -> None:
+    argv = job_of(ClaudeAgent(given, model="opus"), workplace).argv
+
+    assert option in argv[len(given) + 1 :]
+
+
+@pytest.mark.parametrize("given", [["-pc"], ["-cp"], ["-c", "-p"], ["--print", "-rx"]])
+def test_short_options_may_stand_together(workplace: Workplace, given: list[str]) -> None:
+    argv = job_of(ClaudeAgent(given), workplace).argv
+
+    assert "-p" not in argv[len(given) + 1 :]
+    assert "--session-id" not in argv
+
+
+def test_options_are_added_before_the_end_of_the_options(workplace: Workplace) -> None:
+    argv = job_of(ClaudeAgent(["--verbose", "--", "-p", "words"], model="opus"), workplace).argv
+
+    assert argv[-3:] == ("--", "-p", "words")
+    assert {"-p", "--model", "--session-id", "--output-format"} <= set(argv[:-3])
 
 
 @pytest.mark.parametrize("given", [["--resume", "x"], ["-c"], ["--continue"]])
