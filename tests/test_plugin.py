@@ -1,4 +1,7 @@
-"""What the plugin does to runs of pytest that are none of its business, and which action it takes."""
+"""What the plugin does to runs of pytest that are none of its business, and which action it takes.
+
+Every run here starts afresh: a fork has imported all of the plugin, used or not.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ import pytest
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.invocation import refuse_arguments, refuse_idle_options
 from pytest_cobbler.testing.project import Project
+
+pytestmark = pytest.mark.usefixtures("fresh_start")
 
 LOADED = {"pytest_cobbler", "pytest_cobbler.plugin", "pytest_cobbler.hookspecs"}
 

@@ -9,10 +9,10 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, ClassVar, Protocol, Self
 
 import pytest
 import yaml
@@ -24,7 +24,7 @@ from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.samples import go_sample, python_sample
 from pytest_cobbler.tracker.base import Task
 
-__all__ = ["Case", "LandedCommit", "Project", "RunResult", "Running"]
+__all__ = ["Case", "LandedCommit", "Process", "Project", "RunResult", "Running", "Starter", "start_afresh"]
 
 _NOT_INHERITED = ("PYTEST_", "COBBLER_", "GIT_", "ANTHROPIC_", "CLAUDE", "BEADS_", "BD_")
 _WIDTH = "160"
@@ -89,6 +89,42 @@ class RunResult:
         return f"<RunResult ret={self.ret!s} {self.outcomes()} {self.duration:.2f}s>"
 
 
+class Process(Protocol):
+    """A process that was started, as :class:`subprocess.Popen` shows one."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int) -> None: ...
+
+
+class Starter(Protocol):
+    """Starts a program in a process of its own, with a session and process group of its own."""
+
+    def __call__(
+        self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], stdout: IO[bytes], stderr: IO[bytes], /
+    ) -> Process: ...
+
+
+def start_afresh(
+    argv: Sequence[str], cwd: Path, env: Mapping[str, str], stdout: IO[bytes], stderr: IO[bytes]
+) -> Process:
+    """The starter that projects use: a new process, not a fork of this one."""
+    # A group of its own: this terminal's interrupts must not reach it, and kill reaches all of it.
+    return subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+    )
+
+
 class Project:
     """A git repository on branch ``main`` with a ``configuration.yaml`` that needs no podman, bd or key.
 
@@ -96,6 +132,9 @@ class Project:
     ``sandbox: none``, the stand-in ``agent``, the embedded tracker, a gate that always passes, and its
     worktrees beside the repository.
     """
+
+    starter: ClassVar[Starter] = staticmethod(start_afresh)
+    """How pytest is started."""
 
     def __init__(self, directory: Path, agent: StandInAgent) -> None:
         self.directory = directory.resolve()
@@ -278,12 +317,11 @@ class Project:
         base = self.directory / f"run-{self._runs}"
         base.mkdir()
         options = ["--junit-xml", str(base / "junit.xml"), "--basetemp", str(base / "tmp")]
-        running = Running(
-            [sys.executable, "-m", "pytest", *options, *self.options, *arguments],
-            self.path,
-            _environment(env or {}),
-            base,
-        )
+        argv = [sys.executable, "-m", "pytest", *options, *self.options, *arguments]
+        began = time.monotonic()
+        with (base / "stdout").open("wb") as stdout, (base / "stderr").open("wb") as stderr:
+            process = self.starter(argv, self.path, _environment(env or {}), stdout, stderr)
+        running = Running(process, base, began)
         self._running.append(running)
         return running
 
@@ -291,21 +329,11 @@ class Project:
 class Running:
     """A pytest that was started; its output lies in files beside the project."""
 
-    def __init__(self, argv: list[str], cwd: Path, env: Mapping[str, str], base: Path) -> None:
+    def __init__(self, process: Process, base: Path, began: float) -> None:
         self._base = base
-        self._began = time.monotonic()
-        with (base / "stdout").open("wb") as stdout, (base / "stderr").open("wb") as stderr:
-            # A group of its own: this terminal's interrupts must not reach it, and kill reaches all of it.
-            self._process = subprocess.Popen(
-                argv,
-                cwd=cwd,
-                env=dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
-            )
-        self.pid = self._process.pid
+        self._began = began
+        self._process = process
+        self.pid = process.pid
 
     @property
     def output(self) -> str:

@@ -84,8 +84,8 @@ def broken_off(project: Project) -> list[str]:
     ],
 )
 def test_a_run_that_was_killed(project: Project, line: str, ends: list[str]) -> None:
-    env = {"KILL_AFTER": line, "PYTHONPATH": str(Path(__file__).parents[2])}
-    assert record(project, "-p", "tests.stress.killer", env=env).ret == KILLED
+    env = {"KILL_AFTER": line, "PYTHONPATH": str(Path(__file__).parents[1] / "support" / "plugins")}
+    assert record(project, "-p", "killer", env=env).ret == KILLED
     assert_it_plays(project)
     assert broken_off(project) == ends
 

@@ -58,13 +58,11 @@ def several(seconds: float = 0.1) -> list[Planned]:
 
 def killed_after(line: str) -> dict[str, str]:
     """The environment of a run that is killed right after a line of the journal."""
-    return {"KILL_AFTER": line, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return {"KILL_AFTER": line, "PYTHONPATH": str(Path(__file__).parents[1] / "support" / "plugins")}
 
 
 def run_killed_after(project: Project, line: str, env: Mapping[str, str] | None = None) -> int:
-    result = project.run(
-        "--cobbler-generate", "-p", "tests.stress.killer", env={**killed_after(line), **(env or {})}
-    )
+    result = project.run("--cobbler-generate", "-p", "killer", env={**killed_after(line), **(env or {})})
     return int(result.ret)
 
 
