@@ -63,7 +63,7 @@ def main() -> None:
         "embedded, no sandbox": lambda base: generation(base, options.tasks, tracker="embedded"),
     }
     if options.image:
-        variants["three bare podman runs"] = lambda base: bare_runs(options.image, options.tasks)
+        variants["three bare podman runs"] = lambda _base: bare_runs(options.image, options.tasks)
         variants["embedded, podman"] = lambda base: generation(
             base, options.tasks, tracker="embedded", image=options.image
         )

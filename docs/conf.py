@@ -40,7 +40,7 @@ nitpick_ignore_regex = [
 ]
 
 
-def read_page(app: Sphinx, page: str, source: list[str]) -> None:
+def read_page(_app: Sphinx, page: str, source: list[str]) -> None:
     """Begin the first page with the README; let links between the two directories lead within the site."""
     text = source[0]
     if page == "index":
@@ -65,11 +65,11 @@ def link_public_name(
 
 
 def shorten_signature(
-    app: Sphinx,
-    kind: str,
-    name: str,
-    entry: object,
-    options: object,
+    _app: Sphinx,
+    _kind: str,
+    _name: str,
+    _entry: object,
+    _options: object,
     signature: str | None,
     returns: str | None,
 ) -> tuple[str | None, str | None]:

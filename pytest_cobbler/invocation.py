@@ -140,7 +140,7 @@ def ended_by_signals() -> Iterator[None]:
         yield
         return
 
-    def handler(number: int, frame: object) -> None:
+    def handler(number: int, _frame: object) -> None:
         raise KeyboardInterrupt(signal.Signals(number).name)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}

@@ -242,13 +242,11 @@ def cobbler_repository(request: pytest.FixtureRequest, cobbler_config_path: Path
 
 
 @pytest.fixture(scope="session")
-def cobbler_tracker(
-    pytestconfig: pytest.Config, cobbler_repository: Repository, cobbler_config: Config
-) -> Tasks:
+def cobbler_tracker(request: pytest.FixtureRequest) -> Tasks:
     """The tasks of the project under test, read once; read-only."""
     from pytest_cobbler.testing.steps import read_tasks
 
-    return read_tasks(pytestconfig, cobbler_config)
+    return read_tasks(request)
 
 
 @pytest.fixture(scope="session")

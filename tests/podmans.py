@@ -42,7 +42,8 @@ class Podman:
 
 
 @pytest.fixture(scope="session")
-def own_podman(busybox_image: str) -> Podman:
+def own_podman(request: pytest.FixtureRequest) -> Podman:
+    request.getfixturevalue("busybox_image")  # skips where podman does not run
     return Podman("podman", podman_environment(), job_owner(Path(__file__)))
 
 

@@ -251,11 +251,6 @@ class ScriptedApi:
             self._scripts.append(_Script(match, conversations or ([],)))
         return self
 
-    def requests_of(self, match: str) -> list[Request]:
-        """The requests of the runs whose prompt contains ``match``."""
-        with self._lock:
-            return [request for request in self.requests if match in request.prompt]
-
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> Turn:
         """The turn that is due for a request of a message."""
         prompt = _prompt(body)
@@ -307,7 +302,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
     api: ScriptedApi
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, _request: object, _client_address: object) -> None:
         failure = sys.exception()
         if failure is not None and not isinstance(failure, ConnectionError):
             self.api.failures.append(failure)

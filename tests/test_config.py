@@ -758,13 +758,16 @@ _LINE = st.tuples(
 def _only_configuration_problems(directory: Path, content: bytes) -> None:
     path = directory / "configuration.yaml"
     path.write_bytes(content)
+    problem = None
     try:
         config = load(path)
     except ConfigurationProblem as error:
-        assert error.cause.isprintable()
-        assert all(line.isprintable() for line in str(error).splitlines())
-    else:
+        problem = error
+    if problem is None:
         assert config.path == path
+    else:
+        assert problem.cause.isprintable()
+        assert all(line.isprintable() for line in str(problem).splitlines())
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -925,7 +928,7 @@ def test_the_schema_tells_defaults_as_one_would_write_them(loaded: Loaded) -> No
     assert (told["task_timeout"], told["podman_args"]) == ("30m", [])
 
 
-def test_the_documentation_tells_the_defaults(loaded: Loaded, root: Path) -> None:
+def test_the_documentation_tells_the_defaults(loaded: Loaded) -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
     told = {key: default.strip("`") for key, default in rows if default.startswith("`")}
     text = "".join(f"{key}: {default}\n" for key, default in told.items())

@@ -173,7 +173,8 @@ def test_links_lead_somewhere(document: Path) -> None:
         if not target.startswith("https://"):
             path, _, anchor = target.partition("#")
             page = (document.parent / path).resolve() if path else document
-            assert page.is_relative_to(ROOT) and page.exists(), target
+            assert page.is_relative_to(ROOT), target
+            assert page.exists(), target
             assert not anchor or anchor in anchors(page), target
 
 

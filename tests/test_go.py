@@ -265,7 +265,8 @@ def test_what_is_wrong_fails_and_is_shown(
     assert said in output
 
 
-def test_no_other_toolchain_is_looked_for(tree: Path, go_cache: Path) -> None:
+@pytest.mark.usefixtures("go_cache")
+def test_no_other_toolchain_is_looked_for(tree: Path) -> None:
     write(tree, {"go.mod": MODULE.replace("1.24", "1.99"), "calc.go": SUM})
     done = run(GO.gate()[0], tree, GOTOOLCHAIN="auto")
     assert done.returncode == 1

@@ -119,7 +119,7 @@ class Worker:
 
     def preflight(self, sandbox: object) -> None: ...
 
-    def run(self, request: object, sandbox: object, cancellation: object) -> Any:
+    def run(self, _request: object, _sandbox: object, _cancellation: object) -> Any:
         return AgentResult(completed=Completed(status=0, cause=Ending.EXITED, seconds=0.0, stderr=""))
 
 
@@ -139,7 +139,7 @@ def raises(*_: object) -> None:
             r"gave <class '.*Worker'>, not Agent of pytest-cobbler, but a class: give an instance, Worker",
         ),
         (worker(run=None), r"not Agent of pytest-cobbler: run is no method"),
-        (worker(run=lambda self, request: None), r"run does not take \(request, sandbox, cancellation\)"),
+        (worker(run=lambda _self, _request: None), r"run does not take \(request, sandbox, cancellation\)"),
         (worker(description=None), "description of Changed gave None, not a text"),
         (worker(secrets="key"), "secrets of Changed gave 'key', not a tuple of texts"),
         (worker(secrets=property(raises)), "secrets of Changed: ValueError: not today"),
@@ -227,7 +227,10 @@ def test_a_step_that_a_hook_leaves_alone_stays_what_it_was(hooked: Hooked) -> No
 
 
 def test_a_gate_may_be_empty(hooked: Hooked) -> None:
-    assert ask(hooked({"gate": lambda steps: {}}), "gate") == ()
+    def no_steps() -> dict[str, str]:
+        return {}
+
+    assert ask(hooked({"gate": no_steps}), "gate") == ()
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def was_interrupted_at(step: int) -> bool:
     steps = itertools.count(1)
     interrupted = []
 
-    def trace(frame: FrameType, event: str, argument: object) -> TraceFunction | None:
+    def trace(_frame: FrameType, event: str, _argument: object) -> TraceFunction | None:
         if next(steps) == step:
             sys.settrace(None)
             interrupted.append(event)

@@ -78,7 +78,7 @@ class StreamReader:
     """
 
     def __init__(self, on_step: Callable[[str], None] | None = None) -> None:
-        self._on_step = on_step or (lambda step: None)
+        self._on_step = on_step or (lambda _step: None)
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._init: Mapping[str, object] = {}
         self._message_usage: dict[str, Mapping[str, object]] = {}

@@ -447,7 +447,6 @@ ModelName = Annotated[str | None, PlainValidator(_word("a model")), _PLAIN, With
 FileName = Annotated[str | None, PlainValidator(_optional_text), _PLAIN, WithJsonSchema(_STRING)]
 Branch = Annotated[str | None, PlainValidator(_branch), _PLAIN, WithJsonSchema(_STRING)]
 BranchPrefix = Annotated[str, PlainValidator(_branch_prefix), _PLAIN, WithJsonSchema(_STRING)]
-Directory = Annotated[Path, PlainValidator(_directory), _PLAIN, WithJsonSchema(_STRING)]
 OwnDirectory = Annotated[Path, PlainValidator(_own_directory), _PLAIN, WithJsonSchema(_STRING)]
 RepositoryPath = Annotated[PurePosixPath, PlainValidator(_repository_path), _PLAIN, WithJsonSchema(_STRING)]
 RepositoryPaths = Annotated[

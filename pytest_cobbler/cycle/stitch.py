@@ -297,7 +297,7 @@ class Stitching:
             if not result.passed:
                 cause = "cancelled" if result.cause == "cancelled" else "gate"
                 return Landing(merged=merged, gate=result, cause=cause, gate_seconds=gate_seconds)
-            message = self._message(attempt, merged)
+            message = self._message(attempt)
             with run.turns.passing(point):
                 commit = land(
                     run.repository, run.generation.ref, merged, message, run.identity, base=self._base
@@ -317,7 +317,7 @@ class Stitching:
         before = merge(repository, merged.tip, f"{attempt.commit}^").tree if self._base else merged.tip
         return check_change(repository.objects, before, merged.tree, self._run.policy())[1]
 
-    def _message(self, attempt: Attempt, merged: Merge) -> str:
+    def _message(self, attempt: Attempt) -> str:
         said: dict[str, object] = {
             trailers.TASK: self._task.id,
             trailers.GENERATION: self._run.generation.name,

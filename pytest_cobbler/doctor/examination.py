@@ -190,7 +190,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
         yield
         return
 
-    def up(number: int, frame: object) -> None:
+    def up(_number: int, _frame: object) -> None:
         raise _TimeIsUp
 
     before = signal.signal(signal.SIGALRM, up)

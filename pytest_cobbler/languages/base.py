@@ -99,7 +99,7 @@ class NamedSources:
     def is_source(self, path: PurePosixPath) -> bool:
         return any(path.match(pattern) for pattern in self.source_patterns)
 
-    def is_test(self, path: PurePosixPath) -> bool:
+    def is_test(self, _path: PurePosixPath) -> bool:
         return False
 
     def count(self, files: Iterable[tuple[PurePosixPath, bytes]]) -> LineCount:
@@ -120,7 +120,7 @@ class NamedSources:
     def gate(self) -> tuple[Step, ...]:
         return tuple(step for step in (self.default_build(), self.default_test()) if step is not None)
 
-    def module_file(self, found: bytes | None, module_path: str) -> tuple[str, bytes] | None:
+    def module_file(self, _found: bytes | None, _module_path: str) -> tuple[str, bytes] | None:
         return None
 
 

@@ -1,4 +1,4 @@
-"""The form of ``go.mod``, as far as one must know it to name another module in it."""
+"""Syntax checks for ``go.mod``, as many as renaming its module needs."""
 
 from __future__ import annotations
 
@@ -15,51 +15,69 @@ _KNOWN = frozenset(
 
 
 def check_go_mod(content: bytes) -> None:
-    """See that go could read it.
+    """Check that go can read the file.
 
-    Words that are not known here are go's affair, where the file names a module.
+    A directive that this module does not know is left to go, if the file names a module.
 
     Raises:
-        UsageProblem: it could not, with the line.
+        UsageProblem: go cannot read it; the message has the line.
     """
-    if fault := _fault(content):
+    if fault := _Reader().fault(content):
         raise UsageProblem(
-            f"go.mod cannot be read: {fault}", "Mend it and commit it (`go mod edit -json` reads it, too)."
+            f"go.mod cannot be read: {fault}", "Fix it and commit it (`go mod edit -json` reads it, too)."
         )
 
 
-def _fault(content: bytes) -> str:
-    if content.startswith(codecs.BOM_UTF8):
-        return "line 1: it begins with a byte order mark"
-    verb, opened, modules, unknown = "", 0, 0, ""
-    for number, line in enumerate(content.decode("utf-8", "replace").split("\n"), 1):
-        words = [word for word in _TOKEN.findall(line) if not word.startswith("//")]
-        if not words:
-            continue
-        if _CONTROL.search(line.rstrip("\r")):
-            return f"line {number}: it holds control characters"
-        if any(word[0] in '"`' and (len(word) < 2 or word[-1] != word[0]) for word in words):
-            return f"line {number}: a quoted word has no end"
-        if verb and words == [")"]:
-            verb = ""
-            continue
-        if not verb and words[1:] == ["("]:
-            verb, opened = words[0], number
-            continue
-        statement = verb or words[0]
-        arguments = words if verb else words[1:]
-        if not re.fullmatch("[a-z]+", statement):
-            return f"line {number}: unknown directive: {statement}"
+class _Reader:
+    """Reads the lines of one ``go.mod`` and keeps what later lines depend on."""
+
+    def __init__(self) -> None:
+        self._block = ""
+        self._block_start = 0
+        self._modules = 0
+        self._unknown_directive = ""
+
+    def fault(self, content: bytes) -> str:
+        """The first fault and its line; empty if there is none."""
+        if content.startswith(codecs.BOM_UTF8):
+            return "line 1: it begins with a byte order mark"
+        for number, line in enumerate(content.decode("utf-8", "replace").split("\n"), 1):
+            words = [word for word in _TOKEN.findall(line) if not word.startswith("//")]
+            if words and (fault := _line_fault(line, words) or self._read(number, words)):
+                return f"line {number}: {fault}"
+        if self._block:
+            return f"line {self._block_start}: the block has no end"
+        return "" if self._modules else self._unknown_directive
+
+    def _read(self, number: int, words: list[str]) -> str:
+        if self._block and words == [")"]:
+            self._block = ""
+            return ""
+        if not self._block and words[1:] == ["("]:
+            self._block, self._block_start = words[0], number
+            return ""
+        directive = self._block or words[0]
+        arguments = words if self._block else words[1:]
+        if not re.fullmatch("[a-z]+", directive):
+            return f"unknown directive: {directive}"
         if "(" in arguments or ")" in arguments:
-            return f"line {number}: a parenthesis is out of place"
-        if statement == "module":
-            modules += 1
-            if len(arguments) != 1:
-                return f"line {number}: a module has one path"
-            if modules > 1:
-                return f"line {number}: a second module"
-        elif statement not in _KNOWN:
-            unknown = unknown or f"line {number}: unknown directive: {statement}"
-    if verb:
-        return f"line {opened}: the block has no end"
-    return "" if modules else unknown
+            return "a parenthesis is out of place"
+        if directive == "module":
+            return self._read_module(arguments)
+        if directive not in _KNOWN and not self._unknown_directive:
+            self._unknown_directive = f"line {number}: unknown directive: {directive}"
+        return ""
+
+    def _read_module(self, arguments: list[str]) -> str:
+        self._modules += 1
+        if len(arguments) != 1:
+            return "a module has one path"
+        return "a second module" if self._modules > 1 else ""
+
+
+def _line_fault(line: str, words: list[str]) -> str:
+    if _CONTROL.search(line.rstrip("\r")):
+        return "it holds control characters"
+    if any(word[0] in '"`' and (len(word) < 2 or word[-1] != word[0]) for word in words):
+        return "a quoted word has no end"
+    return ""

@@ -80,7 +80,7 @@ def stop(
     *,
     force: bool = False,
     resolve: Resolve | None = None,
-    say: Callable[[str], object] = lambda text: None,
+    say: Callable[[str], object] = lambda _text: None,
 ) -> Stopped | None:
     """Merge the generation into its base, tag both, delete its branch; ``None``: none is active.
 

@@ -43,7 +43,9 @@ class Turns:
     ``on_new_run`` is called before the first attempt begins that another run made than those before it.
     """
 
-    def __init__(self, order: Sequence[str] = (), note: Callable[[Point], None] = lambda point: None) -> None:
+    def __init__(
+        self, order: Sequence[str] = (), note: Callable[[Point], None] = lambda _point: None
+    ) -> None:
         self.on_new_run: Callable[[], None] = lambda: None
         self._whole = tuple(order)
         self._order = list(order)

@@ -45,7 +45,7 @@ class Changes:
 
     reset: bool = False
     remove: tuple[str, ...] = ()
-    write: Callable[[str], Mapping[str, bytes]] = lambda name: {}
+    write: Callable[[str], Mapping[str, bytes]] = lambda _name: {}
 
 
 def active_generations(repository: Repository, prefix: str) -> dict[str, str]:
@@ -102,15 +102,15 @@ def refuse_checked_out(
             ours = ref == one.ref or ref.startswith(names.branch_ref(names.task_branch(one.name, "")))
             is_base = moves_base and ref == names.branch_ref(one.base)
             if ours or (is_base and where.resolve() != repository.root.resolve()):
-                places.append((ref.removeprefix("refs/heads/"), where, "--detach" if is_base else one.base))
+                places.append((ref.removeprefix("refs/heads/"), where))
     if places:
         raise RepositoryError(
-            "; ".join(f"branch {branch} is checked out in {where}{why}" for branch, where, _ in places),
-            "\n".join(_other_checkout(where, other) for _, where, other in places),
+            "; ".join(f"branch {branch} is checked out in {where}{why}" for branch, where in places),
+            "\n".join(_other_checkout(where) for _, where in places),
         )
 
 
-def _other_checkout(where: Path, other: str) -> str:
+def _other_checkout(where: Path) -> str:
     if where.is_dir():
         return f"Check out something else there: git -C {where} switch --detach"
     return f"{where} is gone; if for good: git worktree prune"

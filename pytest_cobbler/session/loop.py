@@ -341,7 +341,7 @@ class Loop:
         if threading.current_thread() is not threading.main_thread():
             return
 
-        def handler(number: int, frame: object) -> None:
+        def handler(number: int, _frame: object) -> None:
             again = bool(self._session.shouldstop)
             if not again:
                 self._session.shouldstop = signal.Signals(number).name

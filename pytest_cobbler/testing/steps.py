@@ -56,9 +56,11 @@ def open_project(request: pytest.FixtureRequest, path: Path) -> Repository:
         return open_repository(config)
 
 
-def read_tasks(pytestconfig: pytest.Config, config: Config) -> Tasks:
+def read_tasks(request: pytest.FixtureRequest) -> Tasks:
+    request.getfixturevalue("cobbler_repository")  # skips where there is no project
+    config: Config = request.getfixturevalue("cobbler_config")
     with told():
-        tracker = make_tracker(config, project_hooks(pytestconfig, config))
+        tracker = make_tracker(config, project_hooks(request.config, config))
         return Tasks(tracker.description, tuple(tracker.tasks()))
 
 

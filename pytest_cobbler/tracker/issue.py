@@ -51,7 +51,7 @@ class Issue(_FromBeads):
     issue_type: str = "task"
     assignee: str = ""
     created_at: str = ""
-    updated_at: str = ""
+    updated_at: str = ""  # the embedded store reads it from the raw record; the type is checked here
     labels: tuple[str, ...] = ()
     dependencies: tuple[Dependency, ...] = ()
     comments: tuple[Comment, ...] = ()

@@ -23,11 +23,11 @@ class Hooks:
 
     tracker: Callable[[], Tracker | None] = lambda: None
     agent: Callable[[], Agent | None] = lambda: None
-    gate: Callable[[tuple[Step, ...]], tuple[Step, ...] | None] = lambda steps: None
-    takes: Callable[[Task], bool] = lambda task: True
-    prompt: Callable[[Phase, Task | None, int, str], str] = lambda phase, task, attempt, prompt: prompt
+    gate: Callable[[tuple[Step, ...]], tuple[Step, ...] | None] = lambda _steps: None
+    takes: Callable[[Task], bool] = lambda _task: True
+    prompt: Callable[[Phase, Task | None, int, str], str] = lambda _phase, _task, _attempt, prompt: prompt
     command: Callable[[Phase, Task | None, int, tuple[str, ...]], tuple[str, ...]] = (
-        lambda phase, task, attempt, command: command
+        lambda _phase, _task, _attempt, command: command
     )
 
     def left_out(self, tasks: Iterable[Task]) -> frozenset[str]:

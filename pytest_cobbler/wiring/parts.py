@@ -178,7 +178,7 @@ def make_gate(
     language: Language,
     sandbox: Sandbox,
     run_id: str,
-    change: Callable[[tuple[Step, ...]], tuple[Step, ...] | None] = lambda steps: None,
+    change: Callable[[tuple[Step, ...]], tuple[Step, ...] | None] = lambda _steps: None,
     *,
     credentials: Sequence[str] = (),
 ) -> Gate:

@@ -132,7 +132,7 @@ class TestClaude:
     ) -> None:
         cancellation = Cancellation()
 
-        def cancel(request: Request) -> Turn:
+        def cancel(_request: Request) -> Turn:
             threading.Timer(0.1, cancellation.cancel).start()
             return hang()
 

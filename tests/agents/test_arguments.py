@@ -32,7 +32,7 @@ class Recorder:
     def preflight(self) -> None:
         pass
 
-    def run(self, job: Job, cancellation: Cancellation | None = None) -> Completed:
+    def run(self, job: Job, _cancellation: Cancellation | None = None) -> Completed:
         self.jobs.append(job)
         return Completed(status=0, cause=Ending.EXITED, seconds=0.0, stderr="")
 

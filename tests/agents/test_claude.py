@@ -243,7 +243,7 @@ def test_a_prompt_that_looks_like_a_command_goes_to_the_model(
 def test_a_run_that_is_stopped_keeps_what_is_known(api: ScriptedApi, workplace: Workplace) -> None:
     cancellation = Cancellation()
 
-    def cancel(request: Request) -> Turn:
+    def cancel(_request: Request) -> Turn:
         threading.Timer(0.1, cancellation.cancel).start()
         return hang()
 

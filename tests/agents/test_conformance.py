@@ -123,7 +123,7 @@ def test_a_cancellation_in_the_middle(cast: Cast, workplace: Workplace) -> None:
     cancellation = Cancellation()
     agent, seen = cast.hangs(), threading.Event()
 
-    def cancel(step: str) -> None:
+    def cancel(_step: str) -> None:
         seen.set()
         cancellation.cancel()
 

@@ -18,10 +18,9 @@ from tests.session.builders import came_to, seed, task
 KEY = "sk-ant-api03-never-to-be-seen"
 
 
+@pytest.mark.usefixtures("agent")
 @pytest.mark.parametrize("where", ["project", "in_podman"])
-def test_no_key_in_podman_args_is_shown_or_kept(
-    request: pytest.FixtureRequest, agent: StandInAgent, where: str
-) -> None:
+def test_no_key_in_podman_args_is_shown_or_kept(request: pytest.FixtureRequest, where: str) -> None:
     """The command line of podman was logged with all of ``podman_args``, where the key was to be."""
     project: Project = request.getfixturevalue(where)
     keys = ["-e", f"ANTHROPIC_API_KEY={KEY}", "-e", f"OTHER_TOKEN={KEY[::-1]}"]

@@ -43,7 +43,7 @@ def examined(project: Project, *names: str, hooks: Hooks = NO_HOOKS, live: bool 
     with Doctor(project.path, lambda: load(settings), lambda _: hooks, live=live) as doctor:
         checks = doctor.checks()
         asked = [check for check in checks if not names or check.name in with_needs(checks, names)]
-        return examine(asked, lambda finding: None)
+        return examine(asked, lambda _finding: None)
 
 
 def with_needs(checks: list[Check], names: tuple[str, ...]) -> set[str]:

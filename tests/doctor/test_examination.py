@@ -160,5 +160,5 @@ class TestAside:
 
         checks = [Check(name="a", run=interrupted), Check(name="b", run=hangs, aside=cancellation)]
         with pytest.raises(KeyboardInterrupt):
-            examine(checks, lambda finding: None)
+            examine(checks, lambda _finding: None)
         assert cancellation.requested

@@ -42,7 +42,7 @@ class GoSample(Sample):
         # On one line: of two functions, git would take the last one for common to both.
         return f"\nfunc {name.title()}(a, b int) int {{ return {expression} }}\n"
 
-    def test(self, name: str, expected: int, module: str = "") -> tuple[str, str]:
+    def test(self, name: str, expected: int, _module: str = "") -> tuple[str, str]:
         body = f"if {name.title()}(6, 3) != {expected} {{\n\t\tt.Fail()\n\t}}"
         content = f'import "testing"\n\nfunc Test{name.title()}(t *testing.T) {{\n\t{body}\n}}\n'
         return f"internal/arithmetic/{name}_test.go", f"package arithmetic\n\n{content}"

@@ -129,7 +129,7 @@ def test_the_credential_is_used_and_nowhere_to_be_found(
     if "file" in how:
         token_file(project, how["file"])
 
-    def after_the_search(request: Request) -> Turn:
+    def after_the_search(_request: Request) -> Turn:
         outside.look()
         return turn(text("Nothing."))
 

@@ -58,7 +58,7 @@ class Model:
         where = f"{worktree(request)}/{self._sample.division}"
         return turn(tool("Write", file_path=where, content=self._sample.divide("a / b")))
 
-    def _waits(self, request: Request) -> Turn:
+    def _waits(self, _request: Request) -> Turn:
         self.half_done.set()
         self.may_answer.wait(120)
         return DONE

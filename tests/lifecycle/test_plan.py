@@ -485,7 +485,7 @@ def calls(work: Callable[[], object]) -> int:
     """How many functions are called in ``work``: a cost that is the same on every machine."""
     count = 0
 
-    def profile(frame: FrameType, event: str, argument: object) -> None:
+    def profile(_frame: FrameType, event: str, _argument: object) -> None:
         nonlocal count
         count += event in ("call", "c_call")
 

@@ -38,14 +38,19 @@ def test_a_checkout_is_what_was_committed_and_goes(repository: Repository, user:
         assert (one.tree / "src/app.py").read_text() == "print('app')\n"
         assert one.tree != two.tree
         assert (user.git("worktree", "list"), user.git("status", "--porcelain")) == before
-    assert not one.directory.exists() and not two.directory.exists()
+    assert not one.directory.exists()
+    assert not two.directory.exists()
     assert place(repository) == []
 
 
 def test_they_go_when_something_fails(repository: Repository) -> None:
-    with pytest.raises(ZeroDivisionError), checkouts(repository, None) as made:
-        made.create(resolve(repository, "HEAD"))
-        raise ZeroDivisionError
+    def fail_with_a_checkout() -> None:
+        with checkouts(repository, None) as made:
+            made.create(resolve(repository, "HEAD"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_with_a_checkout()
     assert place(repository) == []
 
 

@@ -136,7 +136,8 @@ def test_a_lock_that_a_living_git_holds_is_left(move: Move) -> None:
     script = "import sys; file = open(sys.argv[1], 'w'); print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", script, str(lock)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout and holder.stdout.readline() == b"held\n"
+        assert holder.stdout
+        assert holder.stdout.readline() == b"held\n"
         with pytest.raises(RepositoryError, match=f"process {holder.pid}"):
             move.following.take_back()
     assert lock.exists()

@@ -71,7 +71,7 @@ class TestStart:
         user.configure({"core.hooksPath": "hooks", "alias.x": "log"})
         ours = (".git/cobbler.lock", f".git/refs/heads/{NAME}", f".git/refs/tags/{NAME}-start")
         before = snapshot(user)
-        user.start(Changes(remove=("src/util.py",), write=lambda name: {"src/app.py": b"seed"}))
+        user.start(Changes(remove=("src/util.py",), write=lambda _name: {"src/app.py": b"seed"}))
         assert snapshot(user, but=ours) == before
 
     def test_removes_and_writes_what_it_is_told(self, user: UserRepository) -> None:
@@ -279,7 +279,7 @@ class TestReading:
 
 def test_a_repository_with_an_empty_tree_can_have_a_generation(empty_user: UserRepository) -> None:
     empty_user.commit(message="Nothing yet")
-    generation = empty_user.start(Changes(write=lambda name: {"seed": b"x"}))
+    generation = empty_user.start(Changes(write=lambda _name: {"seed": b"x"}))
     repository = empty_user.open()
     assert files_in(repository, generation.first) == {"seed": b"x"}
     assert not repository.move_ref(generation.ref, generation.first, ZERO, "again")

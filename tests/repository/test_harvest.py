@@ -534,7 +534,7 @@ class Broken:
     def __getattr__(self, name: str) -> object:
         return getattr(self._sandbox, name)
 
-    def run(self, job: Job, cancellation: Cancellation | None = None) -> Completed:
+    def run(self, job: Job, _cancellation: Cancellation | None = None) -> Completed:
         assert job.stdout is not None
         job.stdout.write(self._answer)
         return Completed(**self._completed)  # type: ignore[arg-type]

@@ -84,7 +84,8 @@ def test_the_service_is_there_before_the_job_and_ends_with_it(contained: PodmanS
     assert output(contained, f"cat; {ASK}", stdin=b"stdin, ", network=greeter.network).startswith("stdin, ")
 
     assert greeter.ended
-    assert greeter.listener is not None and greeter.listener.fileno() == -1
+    assert greeter.listener is not None
+    assert greeter.listener.fileno() == -1
 
 
 def test_nothing_else_can_be_reached(contained: PodmanSandbox) -> None:
@@ -133,7 +134,7 @@ def test_a_cancelled_job_leaves_neither_service_nor_container(
 def test_a_service_that_fails_leaves_no_container(
     contained: PodmanSandbox, podman: Podman, repository: str
 ) -> None:
-    def fail(listener: socket.socket) -> contextlib.AbstractContextManager[None]:
+    def fail(_listener: socket.socket) -> contextlib.AbstractContextManager[None]:
         raise LookupError("of the caller")
 
     with pytest.raises(LookupError):
@@ -145,7 +146,7 @@ def test_a_service_that_fails_leaves_no_container(
 def test_the_container_ends_when_its_podman_is_killed(
     contained: PodmanSandbox, podman: Podman, repository: str
 ) -> None:
-    def kill(line: bytes) -> None:
+    def kill(_line: bytes) -> None:
         name = podman("ps", "--format={{.Names}}", f"--filter=label=cobbler.repository={repository}")
         os.kill(client_of(name), signal.SIGKILL)
 

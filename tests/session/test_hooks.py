@@ -210,10 +210,9 @@ def test_the_prompt_of_a_hook_is_used_as_it_is(project: Project) -> None:
     assert kept.read_text() == "{.Title} True a"
 
 
+@pytest.mark.usefixtures("cobbler_agent")
 @pytest.mark.parametrize("hook", ["pytest_cobbler_prompt", "pytest_cobbler_agent_command"])
-def test_a_hook_that_raises_for_a_task_fails_that_task_alone(
-    project: Project, hook: str, cobbler_agent: StandInAgent
-) -> None:
+def test_a_hook_that_raises_for_a_task_fails_that_task_alone(project: Project, hook: str) -> None:
     result = run(project, raising(hook, "task", "task.id == 'a'"))
     assert came_to(result) == {"stitch::a": "failed", "stitch::b": "landed"}
     case = result.junit[stitch("a")]
@@ -289,7 +288,8 @@ def test_a_hook_that_fails_an_outcome_leaves_the_task_landed(project: Project) -
     result = run(project, raising("pytest_cobbler_outcome", "item", "item.task_id == 'a'"))
     result.assert_outcomes(passed=1, failed=1)
     message = result.junit[stitch("a")].message
-    assert message.startswith("LANDED in ") and "hook pytest_cobbler_outcome: RuntimeError" in message
+    assert message.startswith("LANDED in ")
+    assert "hook pytest_cobbler_outcome: RuntimeError" in message
     assert nothing_of_ours(result)
     assert sorted(ids_landed(project)) == ["a", "b"]
     assert statuses(project) == {"a": "closed", "b": "closed"}

@@ -110,7 +110,7 @@ def in_the_agent(project: Project, agent: StandInAgent) -> None:
     agent.task(FIRST).runs(hold(project))
 
 
-def in_the_gate(project: Project, agent: StandInAgent) -> None:
+def in_the_gate(project: Project, _agent: StandInAgent) -> None:
     gate = project.configuration["test_command"]
     project.configure(
         test_command=f"{gate} || {{ test -e {held(project)} || {{ {hold(project)}; }}; false; }}"

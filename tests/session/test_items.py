@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import CheckoutState
 from pytest_cobbler.testing.project import Project
 from tests.parts import need
@@ -262,7 +261,8 @@ def test_when_addopts_deselect_everything_they_are_named(project: Project) -> No
     )
 
 
-def test_an_empty_group_is_nothing_to_do(cobbler_project: Project, cobbler_agent: StandInAgent) -> None:
+@pytest.mark.usefixtures("cobbler_agent")
+def test_an_empty_group_is_nothing_to_do(cobbler_project: Project) -> None:
     result = cobbler_project.run("--cobbler-generate", "configuration.yaml::stitch")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     assert cobbler_project.tasks() == []

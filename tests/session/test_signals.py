@@ -58,7 +58,7 @@ def processes_of(project: Project) -> list[str]:
     return found
 
 
-def assert_everything_is_reported(project: Project, result: RunResult, cause: str) -> None:
+def assert_everything_is_reported(result: RunResult, cause: str) -> None:
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert words(result) == {
         "stitch::p-first": "LANDED",
@@ -80,7 +80,7 @@ def test_a_signal_stops_the_agents_and_reports_every_item(project: Project, numb
     running.send_signal(number)
     result = running.wait(60)
     assert result.duration < 45
-    assert_everything_is_reported(project, result, number.name)
+    assert_everything_is_reported(result, number.name)
     assert processes_of(project) == []
     stopped = result.junit[stitch("p-long")]
     assert 0 < float(stopped.properties["cobbler_agent_seconds"]) <= stopped.time  # what it used
@@ -96,7 +96,7 @@ def test_the_same_signal_twice_is_one_signal_to_terminate(project: Project) -> N
     running = start(project)
     for _ in range(3):
         running.send_signal(signal.SIGTERM)
-    assert_everything_is_reported(project, running.wait(60), "SIGTERM")
+    assert_everything_is_reported(running.wait(60), "SIGTERM")
 
 
 def test_a_second_interrupt_cuts_the_reports_short_and_nothing_else(project: Project) -> None:
@@ -132,7 +132,7 @@ def test_a_hangup_that_was_ignored_stays_ignored(project: Project) -> None:
         signal.signal(signal.SIGHUP, old)
     running.send_signal(signal.SIGHUP)
     running.send_signal(signal.SIGTERM)
-    assert_everything_is_reported(project, running.wait(60), "SIGTERM")
+    assert_everything_is_reported(running.wait(60), "SIGTERM")
 
 
 def test_a_hook_that_exits_the_session_leaves_no_agent_behind(project: Project) -> None:

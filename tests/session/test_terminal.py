@@ -14,7 +14,6 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pyte
 import pytest
@@ -61,7 +60,7 @@ class Terminal:
 
     def wait(self) -> list[str]:
         """The screen when pytest has ended."""
-        return self.wait_for(lambda rows: self.process.poll() is not None)
+        return self.wait_for(lambda _rows: self.process.poll() is not None)
 
     @property
     def cursor(self) -> tuple[int, int]:
@@ -96,7 +95,7 @@ def go(project: Project) -> None:
 
 
 @pytest.fixture
-def terminals(request: pytest.FixtureRequest) -> Iterator[Callable[..., Terminal]]:
+def terminals() -> Iterator[Callable[..., Terminal]]:
     with contextlib.ExitStack() as stack:
 
         def start(*arguments: object) -> Terminal:
@@ -171,7 +170,7 @@ def test_an_interrupt_at_the_keyboard_leaves_a_clean_screen(
     assert sum("CANCELLED" in row for row in rows) == 4
 
 
-def test_without_a_terminal_there_is_no_such_line(project: Project, tmp_path: Path) -> None:
+def test_without_a_terminal_there_is_no_such_line(project: Project) -> None:
     running = project.start("--cobbler-generate", "-v")
     running.wait_until(lambda: "p-a LANDED" in running.output)
     time.sleep(1.2)  # it would have come by now

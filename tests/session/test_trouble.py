@@ -32,7 +32,7 @@ def project(cobbler_project: Project, cobbler_agent: StandInAgent, minimal_image
 
 
 @pytest.fixture
-def script(project: Project, cobbler_agent: StandInAgent) -> Script:
+def script(cobbler_agent: StandInAgent) -> Script:
     """What the agent does."""
     return cobbler_agent.task("p-a")
 

@@ -46,7 +46,7 @@ def run_until_nothing_more_can_land(project: Project, tasks: list[Planned], dire
     assert first.ret == 1
     assert check(project, first, before=before) == []
     assert len(project.tasks()) == len(tasks)
-    assert_says_what_became_of_each(first, project, tasks)
+    assert_says_what_became_of_each(first, tasks)
 
     runs, landed = 1, titles(project)
     assert landed
@@ -65,7 +65,7 @@ def run_until_nothing_more_can_land(project: Project, tasks: list[Planned], dire
     assert_needs_landed_first(project, tasks)
 
 
-def assert_says_what_became_of_each(result: RunResult, project: Project, tasks: list[Planned]) -> None:
+def assert_says_what_became_of_each(result: RunResult, tasks: list[Planned]) -> None:
     cases = {case.properties["cobbler_title"]: case.properties for case in stitches(result)}
     assert cases.keys() == all_of(tasks)
     causes = {"fails always": "agent", "breaks the gate always": "gate", "does nothing": "no-change"}

@@ -233,7 +233,7 @@ def test_a_run_that_begins_leaves_the_jobs_of_tests_alone(project: Project, tmp_
     repository = open_repository(config)
     swept: list[str] = []
 
-    def begin_a_run(line: bytes) -> None:
+    def begin_a_run(_line: bytes) -> None:
         swept.extend(make_sandbox(config, repository, "later").sweep())
         (tmp_path / "go").touch()
 

@@ -85,7 +85,7 @@ def store(request: pytest.FixtureRequest) -> Store:
 
 
 @pytest.fixture(params=["embedded", "bd", "old_bd"])
-def no_store(request: pytest.FixtureRequest, place: Path) -> Callable[[Path], Store]:
+def no_store(request: pytest.FixtureRequest) -> Callable[[Path], Store]:
     """Makes what is to become a store of each kind."""
     if request.param == "embedded":
         return EmbeddedStore

@@ -291,7 +291,7 @@ def test_a_disk_that_cannot_be_written_is_an_error(
     tracker = embedded_store.tracker()
     before = tracker.tasks()
 
-    def full(descriptor: int) -> None:
+    def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:

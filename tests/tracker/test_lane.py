@@ -41,7 +41,7 @@ class Recorder:
         self._note("create")
         return {task.key: f"proj-{task.key}" for task in tasks}
 
-    def claim(self, task_id: str, claim: Claim) -> None:
+    def claim(self, task_id: str, _claim: Claim) -> None:
         self._note(f"claim {task_id}")
 
     def release(self, task_id: str, comment: str = "") -> None:
