@@ -75,6 +75,7 @@ def test_the_package_keeps_its_contracts() -> None:
         ("globs", "import pytest_cobbler.errors", "Rooms"),
         ("causes", "from pytest_cobbler.process import Completion", "Rooms"),
         ("usage", "from pytest_cobbler.agents.base import AgentResult", "Rooms"),
+        ("files", "import pytest_cobbler.process", "Rooms"),
         ("agents/address", "def late(): import pytest_cobbler.agents.access", "No two files"),
         ("lifecycle/plan", "import pytest", "What a task goes through"),
         ("landing/gate", "def late(): from pytest import fail", "What a task goes through"),

@@ -16,7 +16,8 @@ from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.prompts import MeasureFacts, measure_prompt
 from pytest_cobbler.cycle.proposals import Proposal, ProposalProblem, parse, select, to_new_tasks
 from pytest_cobbler.cycle.run import Run
-from pytest_cobbler.cycle.stitch import STEPS_SHOWN, read_tail
+from pytest_cobbler.cycle.stitch import STEPS_SHOWN
+from pytest_cobbler.files import read_tail
 from pytest_cobbler.lifecycle.records import Record
 from pytest_cobbler.recordings.recorder import Recorder
 from pytest_cobbler.report.evidence import informative

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.cycle.attempt import Attempt, Start, run_attempt, scrubbed
@@ -15,6 +15,7 @@ from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.prompts import Feedback
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.errors import CobblerError, RepositoryError
+from pytest_cobbler.files import read_tail
 from pytest_cobbler.landing.gate import GateResult
 from pytest_cobbler.lifecycle.joining import joins_base
 from pytest_cobbler.lifecycle.records import Record
@@ -464,14 +465,3 @@ class Stitching:
 
 def _cancelled() -> Outcome:
     return Outcome(verdict=Verdict.CANCELLED, cause="cancelled", summary="cancelled")
-
-
-def read_tail(path: Path, limit: int = 20_000) -> str:
-    """The last ``limit`` bytes of a file of ours, or nothing."""
-    try:
-        with path.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - limit))
-            return file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""

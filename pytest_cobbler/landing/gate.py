@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_cobbler.causes import Ending
+from pytest_cobbler.files import Tail
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Job, Limits, Mount, Network, Sandbox, shown_duration
@@ -131,8 +131,7 @@ class _LogReader:
             re.escape(mark) + b"(" + b"|".join(re.escape(step.encode()) for step in steps) + b")"
         )
         self._room = LARGEST_LOG
-        self._last: deque[bytes] = deque()
-        self._kept = 0
+        self._last = Tail(_KEPT)
         self.step = ""
 
     def __call__(self, line: bytes) -> None:
@@ -151,10 +150,7 @@ class _LogReader:
             whole = (line + b"\n")[: self._room]
             self._write(whole)
             self._room -= len(whole)
-        self._last.append(line[:LONGEST_SHOWN])
-        self._kept += len(self._last[-1]) + 1
-        while self._kept > _KEPT:
-            self._kept -= len(self._last.popleft()) + 1
+        self._last.add(line[:LONGEST_SHOWN] + b"\n")
 
     def tail(self) -> str:
-        return b"\n".join(self._last).decode("utf-8", "replace")
+        return self._last.whole_lines

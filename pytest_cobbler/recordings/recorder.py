@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.errors import CobblerError, UsageProblem
+from pytest_cobbler.files import write_atomically
 from pytest_cobbler.recordings.files import (
     ANSWER,
     CHANGE,
@@ -211,8 +212,6 @@ class Recorder:
         """Whole or not at all."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f".{path.name}.new")
-            draft.write_bytes(content)
-            draft.replace(path)
+            write_atomically(path, content)
         except OSError as error:
             self.failures.append(f"{path}: {error.strerror}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.files import lock
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Owner, Worktree, Worktrees, remove_tree
 
@@ -76,20 +76,20 @@ def resolve(repository: Repository, revision: str) -> str:
 @contextlib.contextmanager
 def _alive(place: Path, name: str) -> Iterator[None]:
     """Hold the lock by which others see that this process still uses its directory."""
-    lock = place / f"{name}.lock"
-    draft = lock.with_suffix(".new")
+    path = place / f"{name}.lock"
+    draft = path.with_suffix(".new")
     with draft.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        draft.rename(lock)  # only now, when it is held
+        lock(file)
+        draft.rename(path)  # only now, when it is held
         try:
             yield
         finally:
-            lock.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
 def _remove_dead(place: Path) -> None:
-    for lock in place.glob("*.lock"):
-        with contextlib.suppress(FileNotFoundError, BlockingIOError), lock.open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            remove_tree(lock.with_suffix(""))
-            lock.unlink(missing_ok=True)
+    for path in place.glob("*.lock"):
+        with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("r+") as file:
+            lock(file)
+            remove_tree(path.with_suffix(""))
+            path.unlink(missing_ok=True)

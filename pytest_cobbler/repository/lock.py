@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.files import lock
 from pytest_cobbler.repository.ownership import given_back
 
 
@@ -30,17 +30,15 @@ def run_lock(common_dir: Path, what: str, ours: Iterable[Path] = ()) -> Iterator
             f"cannot write {path}: {error.strerror}",
             "Let whoever runs this write in that directory.",
         ) from error
-    try:
+    with os.fdopen(descriptor, "r+b", buffering=0) as file:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file)
         except OSError as error:
-            holder = os.read(descriptor, 1000).decode("utf-8", "replace").strip() or "another run"
+            holder = file.read(1000).decode("utf-8", "replace").strip() or "another run"
             raise RepositoryError(
                 f"the repository is in use: {holder}", "Wait until that run has ended, or stop it."
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{what}, process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        file.truncate(0)
+        file.write(f"{what}, process {os.getpid()} on {socket.gethostname()}\n".encode())
         with given_back(common_dir, ours):
             yield
-    finally:
-        os.close(descriptor)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.files import write_atomically
 from pytest_cobbler.process import host_environment, run
 from pytest_cobbler.repository.checks import read_change
 from pytest_cobbler.repository.git import init_bare
@@ -240,9 +241,7 @@ def _cannot_make(worktree: Worktree, error: OSError) -> RepositoryError:
 def _write_facts(worktree: Worktree) -> None:
     """Say what the worktree is for; the last step of making it: one without is not whole."""
     facts = {"parent": worktree.parent, "tree": worktree.tree_id, "purpose": worktree.purpose}
-    draft = worktree.directory / f"{_FACTS}.new"
-    draft.write_text(json.dumps(facts))
-    draft.rename(worktree.directory / _FACTS)
+    write_atomically(worktree.directory / _FACTS, json.dumps(facts).encode())
 
 
 def _read_facts(directory: Path) -> Worktree | None:

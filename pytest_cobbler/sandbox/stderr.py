@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pytest_cobbler.files import Tail
 from pytest_cobbler.process import TAIL
 
 __all__ = ["ErrorTail"]
@@ -14,15 +15,13 @@ class ErrorTail:
 
     def __init__(self, on_line: Callable[[bytes], None] | None) -> None:
         self._on_line = on_line
-        self._kept = bytearray()
+        self._tail = Tail(TAIL)
 
     def __call__(self, line: bytes) -> None:
-        self._kept += line + b"\n"
-        if len(self._kept) > 2 * TAIL:
-            del self._kept[:-TAIL]
+        self._tail.add(line + b"\n")
         if self._on_line is not None:
             self._on_line(line)
 
     @property
     def text(self) -> str:
-        return bytes(self._kept[-TAIL:]).decode("utf-8", "replace")
+        return self._tail.text

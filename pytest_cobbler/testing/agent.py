@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
+from pytest_cobbler.files import write_atomically
 from pytest_cobbler.recordings.files import (
     ANSWER,
     CHANGE,
@@ -130,11 +131,9 @@ class StandInAgent:
         return shlex.quote(str(path))
 
     def _write(self) -> None:
-        script = self.directory / "agent.sh"
-        fresh = self.directory / "agent.sh.new"
-        fresh.write_bytes(self._text().encode("utf-8", "surrogateescape"))
-        fresh.chmod(0o755)
-        fresh.replace(script)  # a shell that is reading the old one goes on with it
+        content = self._text().encode("utf-8", "surrogateescape")
+        # A shell that is reading the old script goes on with it.
+        write_atomically(self.directory / "agent.sh", content, mode=0o755)
 
     def _text(self) -> str:
         return "".join(

@@ -11,7 +11,6 @@ The branch, the tracker, the JUnit report, the kept attempts and the journal eac
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import tempfile
@@ -24,6 +23,7 @@ from typing import Any
 
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.files import lock
 from pytest_cobbler.process import host_environment, run
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.generations import Generation, find_generation
@@ -372,14 +372,14 @@ def _no_worktrees(state: _State) -> Iterator[str]:
 
 def _no_locks(state: _State) -> Iterator[str]:
     common = state.repository.common_dir
-    lock = common / "cobbler.lock"
+    run_lock = common / "cobbler.lock"
     for path in (*common.glob("*.lock"), *(common / "refs").rglob("*.lock")):
-        if path != lock:
+        if path != run_lock:
             yield f"git's lock file {path} is left"
-    if lock.exists():
-        with lock.open("rb") as file:
+    if run_lock.exists():
+        with run_lock.open("rb") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(file)
             except BlockingIOError:
                 yield f"the repository is still held: {file.read().decode('utf-8', 'replace').strip()}"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError, TrackerError
+from pytest_cobbler.files import lock
 from pytest_cobbler.process import Cancellation, Completion, host_environment, run
 from pytest_cobbler.tracker.base import ACTOR, METADATA, AlreadyClaimed, Claim, NewTask, Task, check_batch
 from pytest_cobbler.tracker.directory import ISSUES, bd_owns, is_hollow
@@ -321,7 +321,7 @@ class BdTracker:
         finally:
             if not before:
                 with contextlib.suppress(OSError), gate.open("rb") as file:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    lock(file)
                     gate.unlink()
 
 

@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pytest_cobbler.errors import TrackerError
+from pytest_cobbler.files import lock
 from pytest_cobbler.tracker.base import ACTOR, METADATA, AlreadyClaimed, Claim, NewTask, Task, check_batch
 from pytest_cobbler.tracker.directory import ISSUES, bd_owns
 from pytest_cobbler.tracker.ids import issue_prefix, new_ids, prefix_in_use
@@ -152,30 +151,24 @@ class EmbeddedTracker:
         """The issues as they are, for as long as nobody else may change them."""
         self._refuse_bd()
         try:
-            lock = (self._beads_dir / ".jsonl.lock").open("ab")
+            lock_file = (self._beads_dir / ".jsonl.lock").open("ab")
         except FileNotFoundError:
             raise TrackerError(f"there are no tasks yet in {self._beads_dir}") from None
         except OSError as error:
             raise TrackerError(f"cannot write in {self._beads_dir}: {error.strerror}") from error
-        with lock:
-            self._lock(lock.fileno())
+        with lock_file:
+            self._lock(lock_file)
             self._refuse_bd()
             yield self._file.issues()
 
-    def _lock(self, descriptor: int) -> None:
-        deadline = time.monotonic() + self._timeout
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise TrackerError(
-                        f"{self._file.path} is locked: another process has had it for {self._timeout:g} s",
-                        f"see who has {self._beads_dir / '.jsonl.lock'} open (fuser shows it)",
-                    ) from None
-                time.sleep(0.01)
-            else:
-                return
+    def _lock(self, lock_file: IO[bytes]) -> None:
+        try:
+            lock(lock_file, patience=self._timeout)
+        except BlockingIOError:
+            raise TrackerError(
+                f"{self._file.path} is locked: another process has had it for {self._timeout:g} s",
+                f"see who has {self._beads_dir / '.jsonl.lock'} open (fuser shows it)",
+            ) from None
 
     def _refuse_bd(self) -> None:
         sign = bd_owns(self._beads_dir)

@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pytest_cobbler.errors import TrackerError
+from pytest_cobbler.files import write_atomically
 from pytest_cobbler.tracker.base import Task
 from pytest_cobbler.tracker.issue import Issue
 
@@ -194,7 +195,7 @@ class IssueFile:
         else:
             data = self._spliced(lines) or self._whole(issues)
         try:
-            seen = _replace(self.path, memoryview(data)[1:])
+            seen = _identity(write_atomically(self.path, memoryview(data)[1:], durable=True))
         except OSError as error:
             raise TrackerError(f"cannot write {self.path}: {error.strerror}") from error
         self._seen, self._issues, self._written = seen, issues, data
@@ -257,22 +258,3 @@ def _named(line: Line) -> tuple[str, Line]:
 
 def _identity(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def _replace(path: Path, data: memoryview) -> tuple[int, int, int]:
-    # One fixed name: what a killed writer left is overwritten by the next, under the same lock.
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        if path.exists():
-            os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-        seen = _identity(os.fstat(file.fileno()))
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-    return seen

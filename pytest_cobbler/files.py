@@ -1,0 +1,118 @@
+"""Files on the host: replaced as a whole, locked against other processes, and the end of long output."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import IO
+
+__all__ = ["Tail", "lock", "read_tail", "write_atomically"]
+
+_POLL = 0.01
+"""Seconds between two attempts at a lock; ``flock`` itself knows no deadline."""
+
+
+def write_atomically(
+    path: Path, content: bytes | memoryview, *, mode: int | None = None, durable: bool = False
+) -> os.stat_result:
+    """Replace the file by one with this content; a reader sees the old content or the new one, never a part.
+
+    Writers must exclude each other. The draft has one fixed name beside the file, so that the next writer
+    overwrites what a killed one left.
+
+    Args:
+        mode: permission bits of the new file; by default those of the file that it replaces.
+        durable: the content and the name survive a power failure from the moment this returns.
+
+    Returns:
+        The status of the new file.
+    """
+    draft = path.with_name(f".{path.name}.tmp")
+    with draft.open("wb") as file:
+        if mode is None and path.exists():
+            mode = path.stat().st_mode & 0o777
+        if mode is not None:
+            os.fchmod(file.fileno(), mode)
+        file.write(content)
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
+        status = os.fstat(file.fileno())
+    draft.replace(path)
+    if durable:
+        _sync_directory(path.parent)
+    return status
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def lock(file: IO[bytes] | IO[str], *, patience: float = 0.0) -> None:
+    """Take the exclusive lock of an open file; the kernel releases it when the file or the process ends.
+
+    Args:
+        patience: seconds to wait while another process holds the lock.
+
+    Raises:
+        BlockingIOError: another process still holds it.
+        OSError: the file system has no locks.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_POLL)
+        else:
+            return
+
+
+class Tail:
+    """Keeps the last ``limit`` bytes of a stream."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._data = bytearray()
+        self._is_cut = False
+
+    def add(self, chunk: bytes) -> None:
+        self._data += chunk
+        if len(self._data) > 2 * self._limit:
+            del self._data[: -self._limit]
+            self._is_cut = True
+
+    @property
+    def data(self) -> bytes:
+        return bytes(self._data[-self._limit :])
+
+    @property
+    def text(self) -> str:
+        return self.data.decode("utf-8", "replace")
+
+    @property
+    def whole_lines(self) -> str:
+        """The text without the line whose beginning is lost, and without the last newline."""
+        data = self.data
+        if self._is_cut or len(data) < len(self._data):
+            data = data.partition(b"\n")[2]
+        return data.removesuffix(b"\n").decode("utf-8", "replace")
+
+
+def read_tail(path: Path, limit: int = 20_000) -> str:
+    """The last ``limit`` bytes of a file as text; empty if the file cannot be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - limit))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
