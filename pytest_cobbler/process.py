@@ -21,8 +21,9 @@ from typing import IO
 
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.files import Tail
 
-__all__ = ["TAIL", "Cancellation", "Completion", "LineSplitter", "host_environment", "run"]
+__all__ = ["TAIL", "Cancellation", "Completion", "LineSplitter", "Sink", "host_environment", "run"]
 
 TAIL = 64 * 1024
 """Bytes kept of a stream that is handed on instead of captured."""
@@ -39,6 +40,10 @@ _POLL = 0.01
 _LONG = 3600.0
 """Seconds of one wait for anything to happen."""
 
+
+Sink = IO[bytes] | Callable[[bytes], None] | None
+"""Where an output stream goes: ``None`` captures it, a file takes it as it is, a callable takes each line,
+without its newline."""
 
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 
@@ -83,8 +88,9 @@ class Cancellation:
 class Completion:
     """How a child ended.
 
-    ``status`` is the exit status, negative for a signal; ``stdout`` and ``stderr`` are whole unless the
-    stream was handed to a callback or file, then ``stdout`` is empty; ``seconds`` is wall time.
+    ``status`` is the exit status, negative for a signal; ``seconds`` is wall time. ``stdout`` and ``stderr``
+    are whole if they were captured; of a stream that was handed on, ``stdout`` is empty and ``stderr`` has
+    the last ``TAIL`` bytes.
     """
 
     argv: tuple[str, ...]
@@ -132,18 +138,37 @@ class LineSplitter:
             self._rest, self._length = [], 0
 
 
-class _Tail:
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._data = bytearray()
+class _Output:
+    """Takes one output stream of a child to its sink, and keeps what the completion reports of it.
 
-    def __call__(self, chunk: bytes) -> None:
-        self._data += chunk
-        if len(self._data) > 2 * self._limit:
-            del self._data[: -self._limit]
+    Args:
+        keep: bytes kept of a stream that is handed on; a captured one is kept whole.
+    """
 
-    def value(self) -> bytes:
-        return bytes(self._data[-self._limit :])
+    def __init__(self, sink: Sink, keep: int) -> None:
+        self._lines = LineSplitter(sink) if callable(sink) else None
+        self._file = None if callable(sink) else sink
+        self._captured: list[bytes] = []
+        self._tail = Tail(keep) if sink is not None and keep else None
+
+    def take(self, chunk: bytes) -> None:
+        if self._lines:
+            self._lines.feed(chunk)
+        elif self._file is not None:
+            self._file.write(chunk)
+        else:
+            self._captured.append(chunk)
+        if self._tail:
+            self._tail.add(chunk)
+
+    def close(self) -> None:
+        """Hand on the last line, if it has no newline."""
+        if self._lines:
+            self._lines.close()
+
+    @property
+    def kept(self) -> bytes:
+        return self._tail.data if self._tail else b"".join(self._captured)
 
 
 def run(
@@ -151,11 +176,10 @@ def run(
     *,
     env: Mapping[str, str],
     cwd: Path | None = None,
-    stdin: bytes = b"",
+    stdin: bytes | IO[bytes] = b"",
     keep_stdin_open: bool = False,
-    stdout: IO[bytes] | None = None,
-    on_line: Callable[[bytes], None] | None = None,
-    on_error_line: Callable[[bytes], None] | None = None,
+    stdout: Sink = None,
+    stderr: Sink = None,
     timeout: float | None = None,
     idle: float | None = None,
     grace: float = 2.0,
@@ -166,10 +190,9 @@ def run(
 
     Args:
         env: the whole environment of the child.
-        stdin: what the child reads; nothing at all means ``/dev/null``.
-        keep_stdin_open: the pipe stays open until the child has ended (a lifeline).
-        stdout: a file that takes the output; excludes ``on_line``.
-        on_line, on_error_line: called in this thread with each line of the stream, without its newline.
+        stdin: what the child reads; a file is read by the child itself, from the file's position on.
+        keep_stdin_open: the pipe stays open until the child has ended (a lifeline); not for a file.
+        stdout, stderr: where the stream goes; a callable is called in this thread.
         timeout: seconds after which the process group gets TERM and, ``grace`` seconds later, KILL.
         idle: seconds without any output after which the same happens.
         cancellation: ends the child early in the same way.
@@ -184,7 +207,7 @@ def run(
             words,
             env=dict(env),
             cwd=cwd,
-            stdin=subprocess.PIPE if stdin or keep_stdin_open else subprocess.DEVNULL,
+            stdin=_stdin_of_child(stdin, keep_stdin_open),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
@@ -193,43 +216,28 @@ def run(
     except (OSError, ValueError) as error:
         raise CobblerError(_why_not(words[0], cwd, error)) from error
 
-    captured: list[bytes] = []
-    out_lines = LineSplitter(on_line) if on_line else None
-    error_lines = LineSplitter(on_error_line) if on_error_line else None
-    error_tail = _Tail(TAIL if error_lines else 1 << 40)
-
-    def take_out(chunk: bytes) -> None:
-        if out_lines:
-            out_lines.feed(chunk)
-        elif stdout:
-            stdout.write(chunk)
-        else:
-            captured.append(chunk)
-
-    def take_error(chunk: bytes) -> None:
-        error_tail(chunk)
-        if error_lines:
-            error_lines.feed(chunk)
-
-    with _Pump(child, stdin, keep_stdin_open, take_out, take_error) as pump:
+    out, errors = _Output(stdout, keep=0), _Output(stderr, keep=TAIL)
+    with _Pump(child, stdin, keep_stdin_open, out, errors) as pump:
         try:
             end = pump.until_end(timeout, idle, grace, cancellation)
         except BaseException:
             _signal_group(child, signal.SIGKILL)
             child.wait()
             raise
-    if out_lines:
-        out_lines.close()
-    if error_lines:
-        error_lines.close()
+    out.close()
+    errors.close()
+    seconds = time.monotonic() - began
     return Completion(
-        argv=words,
-        status=child.wait(),
-        end=end,
-        stdout=b"".join(captured),
-        stderr=error_tail.value(),
-        seconds=time.monotonic() - began,
+        argv=words, status=child.wait(), end=end, stdout=out.kept, stderr=errors.kept, seconds=seconds
     )
+
+
+def _stdin_of_child(stdin: bytes | IO[bytes], keep_open: bool) -> int | IO[bytes]:
+    if isinstance(stdin, bytes):
+        return subprocess.PIPE if stdin or keep_open else subprocess.DEVNULL
+    # The child shares the descriptor's position, which lags behind or runs ahead of the buffered file's.
+    os.lseek(stdin.fileno(), stdin.tell(), os.SEEK_SET)
+    return stdin
 
 
 def _why_not(program: str, cwd: Path | None, error: OSError | ValueError) -> str:
@@ -246,24 +254,24 @@ class _Pump:
     def __init__(
         self,
         child: subprocess.Popen[bytes],
-        stdin: bytes,
+        stdin: bytes | IO[bytes],
         keep_stdin_open: bool,
-        take_out: Callable[[bytes], None],
-        take_error: Callable[[bytes], None],
+        out: _Output,
+        errors: _Output,
     ) -> None:
         self._child = child
-        self._input = memoryview(stdin)
+        self._input = memoryview(stdin if isinstance(stdin, bytes) else b"")
         self._keep_stdin_open = keep_stdin_open
         self._selector = selectors.DefaultSelector()
         self._open = 0
-        for stream, take in ((child.stdout, take_out), (child.stderr, take_error)):
+        for stream, take in ((child.stdout, out.take), (child.stderr, errors.take)):
             assert stream is not None
             os.set_blocking(stream.fileno(), False)
             self._selector.register(stream, selectors.EVENT_READ, take)
             self._open += 1
         if child.stdin is not None:
             os.set_blocking(child.stdin.fileno(), False)
-            if stdin:
+            if self._input:
                 self._selector.register(child.stdin, selectors.EVENT_WRITE, None)
         self._death = _descriptor_of(child)
         if self._death is not None:

@@ -37,6 +37,15 @@ def is_alive(number: int) -> bool:
         return False
 
 
+class UnreadableFile(io.FileIO):
+    """A file whose content cannot be had except through its descriptor."""
+
+    def read(self, *_: object) -> bytes:
+        raise AssertionError("the file was read into memory")
+
+    readall = readinto = readline = readlines = read  # type: ignore[assignment]
+
+
 def was_interrupted_at(step: int) -> bool:
     """Cancel, and at a step of that once more, as a handler does; False: it has not that many steps."""
     cancellation = Cancellation()
@@ -125,6 +134,19 @@ class TestStdin:
     def test_a_child_may_close_it(self) -> None:
         assert run(sh("exec <&-; sleep 0.2; exit 4"), env=ENVIRONMENT, stdin=bytes(1_000_000)).status == 4
 
+    def test_a_file_is_read_by_the_child_from_its_position_on(self, tmp_path: Path) -> None:
+        (tmp_path / "pack").write_bytes(b"header\0" + bytes(3_000_000) + b"end")
+        with (tmp_path / "pack").open("rb") as file:
+            assert file.read(7) == b"header\0"  # buffered: the descriptor itself is further on
+            completion = run(["cat"], env=ENVIRONMENT, stdin=file)
+        assert len(completion.stdout) == 3_000_003
+        assert completion.stdout.endswith(b"end")
+
+    def test_a_file_is_never_read_into_memory(self, tmp_path: Path) -> None:
+        (tmp_path / "pack").write_bytes(b"content")
+        with UnreadableFile(tmp_path / "pack") as file:
+            assert run(["cat"], env=ENVIRONMENT, stdin=file).stdout == b"content"
+
     def test_kept_open_it_ends_with_the_child_only(self) -> None:
         script = "head -c 5; exec 3<&0; (cat <&3; echo closed >&2) & sleep 0.3; kill $!"
         completion = run(sh(script), env=ENVIRONMENT, stdin=b"hello", keep_stdin_open=True)
@@ -137,20 +159,18 @@ class TestStreaming:
         run(
             sh("echo a; sleep 0.4; echo b"),
             env=ENVIRONMENT,
-            on_line=lambda _: moments.append(time.monotonic()),
+            stdout=lambda _: moments.append(time.monotonic()),
         )
         assert moments[1] - moments[0] > 0.3
 
     def test_handed_on_output_is_not_kept(self) -> None:
         lines: list[bytes] = []
-        completion = run(sh(r"printf 'a\n\nb'"), env=ENVIRONMENT, on_line=lines.append)
+        completion = run(sh(r"printf 'a\n\nb'"), env=ENVIRONMENT, stdout=lines.append)
         assert (lines, completion.stdout) == ([b"a", b"", b"b"], b"")
 
     def test_the_end_of_handed_on_errors_is_kept(self) -> None:
         lines: list[bytes] = []
-        completion = run(
-            sh("yes | head -c 1000000 >&2; echo end >&2"), env=ENVIRONMENT, on_error_line=lines.append
-        )
+        completion = run(sh("yes | head -c 1000000 >&2; echo end >&2"), env=ENVIRONMENT, stderr=lines.append)
         assert len(lines) == 500_001
         assert len(completion.stderr) == TAIL
         assert completion.stderr.endswith(b"y\nend\n")
@@ -168,7 +188,7 @@ class TestStreaming:
             raise LookupError
 
         with pytest.raises(LookupError):
-            run(sh("echo $$; sleep 60"), env=ENVIRONMENT, on_line=fail)
+            run(sh("echo $$; sleep 60"), env=ENVIRONMENT, stdout=fail)
         assert not is_alive(found[0])
 
     def test_lines_that_never_end_come_in_pieces(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ class Git:
     def run(
         self,
         *arguments: str | bytes | Path,
-        stdin: bytes = b"",
+        stdin: bytes | IO[bytes] = b"",
         environment: Mapping[str, str] | None = None,
         accepted: Sequence[int] = (0,),
         stdout: IO[bytes] | None = None,

@@ -6,6 +6,7 @@ strict checks; ``checks`` looks at the change there; only then do the objects re
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -251,11 +252,10 @@ def _receive(directory: Path, repository: Repository, pack: IO[bytes]) -> Git:
         shallow=repository.shallow,
     )
     quarantine = Git(directory)
-    content = pack.read(LARGEST_PACK + 1)
-    if len(content) > LARGEST_PACK:
+    if os.fstat(pack.fileno()).st_size - pack.tell() > LARGEST_PACK:
         raise HarvestError(f"harvest: the change is larger than {LARGEST_PACK >> 20} MiB")
     try:
-        quarantine.run("index-pack", "--strict", "--stdin", f"--max-input-size={LARGEST_PACK}", stdin=content)
+        quarantine.run("index-pack", "--strict", "--stdin", f"--max-input-size={LARGEST_PACK}", stdin=pack)
     except CobblerError as error:
         raise HarvestError("harvest: git refuses the objects", evidence=error.evidence) from error
     return quarantine
@@ -264,9 +264,10 @@ def _receive(directory: Path, repository: Repository, pack: IO[bytes]) -> Git:
 def _migrate(quarantine: Git, repository: Repository) -> None:
     """Bring checked objects into the repository, loose when they are few, as git does on receive."""
     for pack in sorted((quarantine.git_dir / "objects" / "pack").glob("*.pack")):
-        content = pack.read_bytes()
-        count = int.from_bytes(content[8:12], "big")
-        if count == 0:
-            continue
-        command = ("unpack-objects", "-q") if count < _LOOSE else ("index-pack", "--strict", "--stdin")
-        repository.objects.run(*command, stdin=content)
+        with pack.open("rb") as file:
+            count = int.from_bytes(file.read(12)[8:], "big")
+            if count == 0:
+                continue
+            file.seek(0)
+            command = ("unpack-objects", "-q") if count < _LOOSE else ("index-pack", "--strict", "--stdin")
+            repository.objects.run(*command, stdin=file)

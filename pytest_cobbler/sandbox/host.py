@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import filecmp
 import getpass
+import itertools
 import os
 import shutil
 import signal
 import stat
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ class HostSandbox:
     def __init__(self, *, repository: str, run_id: str) -> None:
         self._repository = repository
         self._run_id = run_id
-        self._numbers = iter(range(1, sys.maxsize))  # can be pickled, as a count cannot
+        self._numbers = itertools.count(1)
 
     @property
     def _directories(self) -> str:
@@ -99,9 +99,7 @@ class HostSandbox:
             home = stack.enter_context(_temporary_directory(self._directories))
             workdir = _place_mounts(job, stack, self._directories)
             stack.callback(_end_marked, mark)
-            stdout = job.stdout
-            if stdout is None and job.on_line is None:
-                stdout = stack.enter_context(Path(os.devnull).open("wb"))
+            stdout = job.stdout or job.on_line or stack.enter_context(Path(os.devnull).open("wb"))
             try:
                 completion = run(
                     job.argv,
@@ -109,8 +107,7 @@ class HostSandbox:
                     cwd=workdir,
                     stdin=job.stdin,
                     stdout=stdout,
-                    on_line=job.on_line if stdout is None else None,
-                    on_error_line=errors,
+                    stderr=errors,
                     timeout=job.limits.wall,
                     idle=job.limits.idle,
                     cancellation=cancellation,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import re
 import secrets
 import shlex
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -150,7 +150,7 @@ class PodmanSandbox:
         self._program = program
         self._arguments = tuple(arguments)
         self._environment = dict(podman_environment() if environment is None else environment)
-        self._numbers = iter(range(1, sys.maxsize))  # can be pickled, as a count cannot
+        self._numbers = itertools.count(1)
         self._version = ""
 
     @property
@@ -282,9 +282,7 @@ class PodmanSandbox:
                 listener = opened.enter_context(open_listener(self._process_of(name), job.network.port))
                 opened.enter_context(job.network.serve(listener))
                 verb = ["start", "--attach", "--interactive", name]
-            stdout = job.stdout
-            if stdout is None and job.on_line is None:
-                stdout = opened.enter_context(Path(os.devnull).open("wb"))
+            stdout = job.stdout or job.on_line or opened.enter_context(Path(os.devnull).open("wb"))
             return run(
                 [self._program, *verb],
                 env=self._environment,
@@ -292,8 +290,7 @@ class PodmanSandbox:
                 stdin=header + job.stdin,
                 keep_stdin_open=True,
                 stdout=stdout,
-                on_line=job.on_line if stdout is None else None,
-                on_error_line=words,
+                stderr=words,
                 timeout=job.limits.wall,
                 idle=job.limits.idle,
                 cancellation=cancellation,
@@ -308,7 +305,7 @@ class PodmanSandbox:
                 [self._program, *verb],
                 env=self._environment,
                 cwd=Path("/"),
-                on_error_line=words,
+                stderr=words,
                 timeout=_ADMINISTRATION,
                 cancellation=cancellation,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -515,6 +516,23 @@ class TestOnlyTheChangeIsPacked:
         monkeypatch.setattr(module, "LARGEST_PACK", 1024 * 1024)
         harvested = wide_bench.harvested("echo changed >data/0")
         assert harvested.change.paths == ("data/0",)
+
+    @pytest.mark.parametrize("files", [1, 200])
+    def test_a_large_pack_is_never_held_in_memory(self, host_bench: Bench, files: int) -> None:
+        """Whether its objects become loose ones or stay a pack."""
+        worktree = host_bench.worktree()
+        host_bench.work(worktree, f"for i in $(seq {files}); do echo $i >$i; done")
+        large = 24 * 1024 * 1024
+        (worktree.tree / "large").write_bytes(os.urandom(large))
+        tracemalloc.start()
+        try:
+            harvested = host_bench.take(worktree, Policy())
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert harvested.refusals == ()
+        assert "large" in harvested.change.paths
+        assert peak < large / 2
 
 
 def object_counts(user: UserRepository) -> dict[str, int]:
