@@ -49,6 +49,7 @@ from pytest_cobbler.wiring.parts import (
     make_engine,
     make_gate,
     make_sandbox,
+    sandbox_settings,
 )
 from pytest_cobbler.wiring.policy import agent_network
 from pytest_cobbler.wiring.preflight import (
@@ -298,8 +299,8 @@ class Doctor:
         if not self._contained:
             return _NOT_CONTAINED
         mark = secrets.token_hex(4)  # nobody else's containers
-        mortal, witness = (make_sandbox(self._config, self._repository, name, mark) for name in ("a", "b"))
-        prove_lifeline(mortal, witness, self._config.podman_image or "")
+        mortal, witness = (sandbox_settings(self._config, self._repository, name, mark) for name in "ab")
+        prove_lifeline(mortal, witness.make())
         return "a job ends when what started it is killed"
 
     # -- a task's way

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import pickle
 import sys
 import tempfile
 import time
@@ -27,6 +26,7 @@ from pytest_cobbler.repository.worktrees import GateCheckout, Worktree, Worktree
 from pytest_cobbler.sandbox.base import Job, Limits, Loopback, Network, Sandbox
 from pytest_cobbler.tracker.base import Claim, NewTask, Task, Tracker
 from pytest_cobbler.wiring.hooks import Hooks
+from pytest_cobbler.wiring.parts import SandboxSettings
 
 _MEMORY = 64 * 1024 * 1024
 _PIDS = 64
@@ -47,11 +47,10 @@ _ELSEWHERE = "192.0.2.1"
 # git is the one program in every image that can open a connection.
 _CONNECT = 'cat /proc/net/dev; echo; for place; do LC_ALL=C git ls-remote "git://$place/x" 2>&1; echo; done'
 
-_OUTLIVE = """\
-import pickle, sys
-from dataclasses import replace
-sandbox, job = pickle.load(sys.stdin.buffer)
-sandbox.run(replace(job, on_line=lambda line: print(line.decode(), flush=True)))
+_RUN_A_JOB = """\
+import sys
+from pytest_cobbler.doctor.proofs import run_a_job
+run_a_job(sys.stdin.read())
 """
 
 _BRANCH = "doctor"
@@ -180,30 +179,42 @@ def prove_open(sandbox: Sandbox) -> None:
         )
 
 
-def prove_lifeline(mortal: Sandbox, witness: Sandbox, image: str) -> None:
+def run_a_job(settings: str) -> None:
+    """Run a job that lasts and prints when it runs, in the process that ``prove_lifeline`` kills."""
+
+    def print_line(line: bytes) -> None:
+        sys.stdout.buffer.write(line + b"\n")
+        sys.stdout.flush()
+
+    SandboxSettings.from_json(settings).make().run(
+        Job(
+            name="doctor-lifeline",
+            argv=("sh", "-c", f"echo running; sleep {_PATIENCE:g}"),
+            workdir="/",
+            limits=Limits(wall=_PATIENCE),
+            on_line=print_line,
+        )
+    )
+
+
+def prove_lifeline(mortal: SandboxSettings, witness: Sandbox) -> None:
     """Kill a process that runs a job, and see the job go.
 
     Args:
-        mortal: runs the job, in the process that is killed.
+        mortal: the sandbox of the job, made in the process that is killed.
         witness: the same place, seen by another run.
 
     Raises:
         SandboxError: the container outlived it; it has been removed.
     """
-    job = Job(
-        name="doctor-lifeline",
-        argv=("sh", "-c", f"echo running; sleep {_PATIENCE:g}"),
-        workdir="/",
-        limits=Limits(wall=_PATIENCE),
-    )
     killed = Cancellation()
     try:
         ended = run(
-            [sys.executable, "-c", _OUTLIVE],
+            [sys.executable, "-c", _RUN_A_JOB],
             env=host_environment(PYTHONPATH=str(Path(__file__).parents[2])),
             cwd=Path("/"),
-            stdin=pickle.dumps((mortal, job)),
-            on_line=lambda line: killed.cancel() if line == b"running" else None,
+            stdin=mortal.to_json().encode(),
+            stdout=lambda line: killed.cancel() if line == b"running" else None,
             cancellation=killed,
             grace=0.0,
             timeout=_PATIENCE,
@@ -218,7 +229,8 @@ def prove_lifeline(mortal: Sandbox, witness: Sandbox, image: str) -> None:
     if left and remaining:
         raise SandboxError(
             "a container outlived the process that started it",
-            f"Another sh in the image {image}, or another podman, may do better (dash and podman 4.3 do).\n"
+            f"Another sh in the image {mortal.image} may do better, or another podman: "
+            "dash and podman 4.3 work.\n"
             "After a crash: podman rm --force --time=0 $(podman ps --all --quiet --filter label=cobbler.run)",
             "\n".join(remaining),
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -24,7 +26,7 @@ from pytest_cobbler.recordings.replay import ReplayAgent
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Job, Limits, Network, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
-from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, local_images
+from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, local_images, podman_environment
 from pytest_cobbler.tracker.base import Tracker
 from pytest_cobbler.tracker.choose import open_tracker
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
@@ -44,23 +46,66 @@ for step; do sh -c "$step" || exit 1; done
 """
 
 
-def make_sandbox(config: Config, repository: Repository, run_id: str, mark: str = "") -> Sandbox:
-    """The sandbox of the configuration.
+@dataclass(frozen=True, kw_only=True)
+class SandboxSettings:
+    """Everything a sandbox is made from, in a form that another process can be given.
+
+    ``image`` is empty for jobs on the host itself; the fields are the arguments of ``PodmanSandbox``.
+    """
+
+    image: str
+    repository: str
+    run_id: str
+    owner: tuple[int, int] | None = None
+    program: str = "podman"
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=podman_environment)
+
+    def make(self) -> Sandbox:
+        if not self.image:
+            return HostSandbox(repository=self.repository, run_id=self.run_id)
+        return PodmanSandbox(
+            self.image,
+            repository=self.repository,
+            run_id=self.run_id,
+            owner=self.owner,
+            program=self.program,
+            arguments=self.arguments,
+            environment=self.environment,
+        )
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> SandboxSettings:
+        fields = json.loads(text)
+        owner = fields["owner"] and tuple(fields["owner"])
+        return cls(**fields | {"owner": owner, "arguments": tuple(fields["arguments"])})
+
+
+def sandbox_settings(config: Config, repository: Repository, run_id: str, mark: str = "") -> SandboxSettings:
+    """What the sandbox of the configuration is made from.
 
     Args:
         mark: goes before the repository's name on jobs, so that a run does not take them for a dead run's.
     """
     name = mark + repository.key.rpartition("-")[2]
     if config.sandbox == "none":
-        return HostSandbox(repository=name, run_id=run_id)
-    assert config.podman_image is not None
-    return PodmanSandbox(
-        config.podman_image,
+        return SandboxSettings(image="", repository=name, run_id=run_id)
+    assert config.podman_image
+    return SandboxSettings(
+        image=config.podman_image,
         repository=name,
         run_id=run_id,
         owner=job_owner(repository.root),
         arguments=config.podman_arguments,
     )
+
+
+def make_sandbox(config: Config, repository: Repository, run_id: str, mark: str = "") -> Sandbox:
+    """The sandbox of the configuration; ``mark`` as for :func:`sandbox_settings`."""
+    return sandbox_settings(config, repository, run_id, mark).make()
 
 
 def find_image(repository: Repository, language: Language) -> str | None:

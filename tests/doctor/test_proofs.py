@@ -8,6 +8,7 @@ import shutil
 import socket
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,8 @@ from pytest_cobbler.repository.harvest import HarvestError
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Capability, Loopback, Network, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
-from pytest_cobbler.sandbox.podman import PodmanSandbox
 from pytest_cobbler.tracker.embedded import EmbeddedTracker
+from pytest_cobbler.wiring.parts import SandboxSettings
 from pytest_cobbler.wiring.preflight import preflight_work_dir
 from tests.images import busybox_image, minimal_image
 from tests.podmans import Podman, open_to_others, own_podman, rootless_podman
@@ -66,27 +67,35 @@ class Broken:
         self._program = directory / "podman"
         self.repository = uuid.uuid4().hex[:8]
 
-    def dropping(self, *patterns: str) -> PodmanSandbox:
+    def dropping(self, *patterns: str) -> Sandbox:
         """One that passes over such arguments."""
         kept = f'case $word in {"|".join(patterns)}) ;; *) set -- "$@" "$word" ;; esac'
         return self.running(f'n=$#; for word; do {kept}; done; shift $n; exec {shutil.which("podman")} "$@"')
 
-    def running(self, script: str, run_id: str = "here") -> PodmanSandbox:
+    def running(self, script: str) -> Sandbox:
+        return self.settings(script, "here").make()
+
+    def settings(self, script: str, run_id: str) -> SandboxSettings:
         self._program.write_text(f"#!/bin/sh\n{script}\n")
         self._program.chmod(0o755)
-        return PodmanSandbox(
-            self._image,
-            repository=self.repository,
-            run_id=run_id,
-            owner=self._podman.owner,
-            program=str(self._program),
-            environment=self._podman.environment,
-        )
+        broken = replace(self._podman, program=str(self._program))
+        return settings_of(broken, self._image, self.repository, run_id)
 
 
 @pytest.fixture
 def broken(own_podman: Podman, minimal_image: str, tmp_path: Path) -> Broken:
     return Broken(own_podman, minimal_image, tmp_path)
+
+
+def settings_of(podman: Podman, image: str, repository: str, run_id: str) -> SandboxSettings:
+    return SandboxSettings(
+        image=image,
+        repository=repository,
+        run_id=run_id,
+        owner=podman.owner,
+        program=podman.program,
+        environment=podman.environment,
+    )
 
 
 class TestLimits:
@@ -136,21 +145,22 @@ class TestNetwork:
 class TestLifeline:
     def test_a_job_goes_with_the_process_that_started_it(self, podman: Podman, minimal_image: str) -> None:
         repository = uuid.uuid4().hex[:8]
-        one, other = (podman.sandbox(minimal_image, repository=repository, run_id=run) for run in "ab")
-        prove_lifeline(one, other, minimal_image)
-        assert other.left() == []
+        one, other = (settings_of(podman, minimal_image, repository, run_id) for run_id in "ab")
+        witness = other.make()
+        prove_lifeline(one, witness)
+        assert witness.left() == []
 
     def test_a_podman_that_keeps_a_jobs_stdin_open(
         self, broken: Broken, own_podman: Podman, minimal_image: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(proofs, "_GOES_WITHIN", 0.5)
         real = shutil.which("podman")
-        mortal = broken.running(
+        mortal = broken.settings(
             f'[ "$1" = run ] && {{ cat; sleep 5; }} | {real} "$@" || exec {real} "$@"', "a"
         )
         witness = own_podman.sandbox(minimal_image, repository=broken.repository, run_id="b")
         with pytest.raises(SandboxError, match="outlived the process that started it") as caught:
-            prove_lifeline(mortal, witness, minimal_image)
+            prove_lifeline(mortal, witness)
         assert caught.value.evidence.startswith("cobbler-")
         assert witness.left() == [], "it was removed"
 

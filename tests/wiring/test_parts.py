@@ -17,7 +17,7 @@ from pytest_cobbler.languages import Go
 from pytest_cobbler.languages.python import Python
 from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
-from pytest_cobbler.wiring.parts import make_agent, make_gate
+from pytest_cobbler.wiring.parts import SandboxSettings, make_agent, make_gate
 from pytest_cobbler.wiring.preflight import preflight_gate, preflight_programs, reserved_modules
 from tests.images import minimal_image
 from tests.toolchain import go_arguments, go_cache, go_root
@@ -89,6 +89,19 @@ def test_an_image_whose_pytest_has_no_plugins_reserves_nothing(host_gate: Callab
         lists_modules = ("sh", "-c", "echo")
 
     assert reserved_modules(host_gate("false"), Bare()) == frozenset()
+
+
+@pytest.mark.parametrize("owner", [None, (1000, 1001)])
+def test_the_settings_of_a_sandbox_survive_as_json(owner: tuple[int, int] | None) -> None:
+    settings = SandboxSettings(
+        image="localhost/agent",
+        repository="parts",
+        run_id="a",
+        owner=owner,
+        arguments=("--memory=1g", "-e", "A='b c'"),
+        environment={"CONTAINERS_CONF": "/etc/c.conf"},
+    )
+    assert SandboxSettings.from_json(settings.to_json()) == settings
 
 
 @pytest.mark.parametrize("name", ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS"])
