@@ -10,16 +10,18 @@ import shlex
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar, cast
 
 import pytest
 
-from pytest_cobbler.agents.base import Agent, AgentResult
+from pytest_cobbler.agents.base import Agent, AgentRequest, AgentResult
 from pytest_cobbler.config import Config
 from pytest_cobbler.config.templates import Phase
 from pytest_cobbler.errors import CobblerError, HookProblem, OutsideProblem
 from pytest_cobbler.languages.base import Step
-from pytest_cobbler.tracker.base import Task, Tracker
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.sandbox.base import Sandbox
+from pytest_cobbler.tracker.base import Claim, NewTask, Task, Tracker
 from pytest_cobbler.wiring.hooks import Hooks
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -27,6 +29,8 @@ _CALLERS = re.compile(r"[/\\](_pytest|pluggy)[/\\]")
 _HERE = str(Path(__file__).parent)
 _ENDS = (pytest.exit.Exception, KeyboardInterrupt)
 """How a hook may end the session."""
+
+_Guarded = TypeVar("_Guarded")
 
 
 def call(hook: Any, **arguments: Any) -> Any:
@@ -97,13 +101,13 @@ class _ProjectHooks:
 
     def tracker(self) -> Tracker | None:
         hook = self._hook.pytest_cobbler_tracker
-        found: Tracker | None = _guarded(hook, call(hook, **self._both), Tracker, _TRACKER)
-        return found
+        given = call(hook, **self._both)
+        return None if given is None else _guarded(hook, given, Tracker, _OutsideTracker)
 
     def agent(self) -> Agent | None:
         hook = self._hook.pytest_cobbler_agent
-        found: Agent | None = _guarded(hook, call(hook, **self._both), Agent, _AGENT)
-        return found
+        given = call(hook, **self._both)
+        return None if given is None else _guarded(hook, given, Agent, _OutsideAgent)
 
     def gate(self, steps: tuple[Step, ...]) -> tuple[Step, ...] | None:
         known = {step.name: list(step.argv) for step in steps}
@@ -163,44 +167,101 @@ class _ProjectHooks:
 
 
 class _Outside:
-    """What a hook gave, whose errors are said as the hook's.
+    """What a hook gave; an error of it becomes the hook's."""
 
-    Args:
-        results: method -> what it must give, in words, if that is not what it gave.
-    """
-
-    def __init__(self, hook: Any, given: object, results: Mapping[str, Callable[[object], str]]) -> None:
+    def __init__(self, hook: Any, given: object) -> None:
         self._hook = hook
         self._given = given
-        self._results = results
 
-    def __getattr__(self, word: str) -> Any:
-        found = self._guard(word, lambda: getattr(self._given, word))
-        if not callable(found):
-            return self._checked(word, found)
+    def has(self, name: str) -> bool:
+        return bool(self._guarded(name, lambda: hasattr(self._given, name)))
 
-        def called(*values: object, **named: object) -> object:
-            return self._checked(word, self._guard(word, lambda: found(*values, **named)))
+    def value(self, name: str, wanted: Callable[[object], str] = lambda _given: "") -> Any:
+        """An attribute; ``wanted`` returns in words what it had to be, or nothing if it is that."""
+        return self._checked(name, self._guarded(name, lambda: getattr(self._given, name)), wanted)
 
-        return called
+    def call(self, name: str, *values: object, wanted: Callable[[object], str] = lambda _given: "") -> Any:
+        """The result of a method; ``wanted`` as for ``value``."""
+        return self._checked(name, self._guarded(name, lambda: getattr(self._given, name)(*values)), wanted)
 
-    def has(self, word: str) -> bool:
-        return bool(self._guard(word, lambda: hasattr(self._given, word)))
-
-    def _guard(self, word: str, ask: Callable[[], Any]) -> Any:
+    def _guarded(self, name: str, ask: Callable[[], Any]) -> Any:
         try:
             return ask()
         except (*_ENDS, CobblerError):
             raise
         except BaseException as error:
-            where = f"{word} of {type(self._given).__name__}: "
+            where = f"{name} of {type(self._given).__name__}: "
             raise _raised(self._hook, where, error, OutsideProblem) from error
 
-    def _checked(self, word: str, given: object) -> object:
-        if word in self._results and (wanted := self._results[word](given)):
-            said = f"{word} of {type(self._given).__name__} gave {reprlib.repr(given)}, not {wanted}"
-            raise OutsideProblem(f"hook {self._hook.name}: {said}", _where(self._hook))
+    def _checked(self, name: str, given: object, wanted: Callable[[object], str]) -> object:
+        if words := wanted(given):
+            cause = f"{name} of {type(self._given).__name__} gave {reprlib.repr(given)}, not {words}"
+            raise OutsideProblem(f"hook {self._hook.name}: {cause}", _where(self._hook))
         return given
+
+
+class _OutsideAgent:
+    """The agent of a hook: what ``Agent`` has, and nothing else."""
+
+    def __init__(self, outside: _Outside) -> None:
+        self._outside = outside
+
+    @property
+    def description(self) -> str:
+        return cast(str, self._outside.value("description", _is_text))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return tuple(self._outside.value("secrets", _are_texts))
+
+    @property
+    def proxied(self) -> bool:
+        return bool(self._outside.value("proxied"))
+
+    def preflight(self, sandbox: Sandbox) -> None:
+        self._outside.call("preflight", sandbox)
+
+    def run(self, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation) -> AgentResult:
+        result = self._outside.call("run", request, sandbox, cancellation, wanted=_is_result)
+        return cast(AgentResult, result)
+
+
+class _OutsideTracker:
+    """The tracker of a hook: what ``Tracker`` has, and nothing else."""
+
+    def __init__(self, outside: _Outside) -> None:
+        self._outside = outside
+
+    @property
+    def description(self) -> str:
+        return cast(str, self._outside.value("description", _is_text))
+
+    def tasks(self) -> list[Task]:
+        return cast(list[Task], self._outside.call("tasks", wanted=_are_tasks))
+
+    def comments(self) -> dict[str, tuple[str, ...]]:
+        return cast(dict[str, tuple[str, ...]], self._outside.call("comments"))
+
+    def prepare(self) -> None:
+        self._outside.call("prepare")
+
+    def create(self, tasks: Sequence[NewTask]) -> dict[str, str]:
+        return cast(dict[str, str], self._outside.call("create", tasks))
+
+    def claim(self, task_id: str, claim: Claim) -> None:
+        self._outside.call("claim", task_id, claim)
+
+    def release(self, task_id: str, comment: str = "") -> None:
+        self._outside.call("release", task_id, comment)
+
+    def reopen(self, task_id: str, comment: str = "") -> None:
+        self._outside.call("reopen", task_id, comment)
+
+    def comment(self, task_id: str, text: str) -> None:
+        self._outside.call("comment", task_id, text)
+
+    def close(self, task_id: str, reason: str) -> None:
+        self._outside.call("close", task_id, reason)
 
 
 def _is_result(given: object) -> str:
@@ -221,27 +282,22 @@ def _are_texts(given: object) -> str:
     return "" if is_tuple else "a tuple of texts"
 
 
-_AGENT = {"run": _is_result, "description": _is_text, "secrets": _are_texts}
-_TRACKER = {"tasks": _are_tasks, "description": _is_text}
-
-
-def _guarded(hook: Any, found: object, protocol: type, results: Mapping[str, Callable[[object], str]]) -> Any:
-    """``found``, if it has all that the protocol asks for."""
-    if found is None:
-        return None
+def _guarded(hook: Any, given: object, protocol: type, guard: Callable[[_Outside], _Guarded]) -> _Guarded:
+    """``given`` behind its ``guard``, if it has everything that ``protocol`` asks for."""
     name = f"{protocol.__name__} of pytest-cobbler"
-    if isinstance(found, type):
-        raise _wrong(hook, found, f"{name}, but a class: give an instance, {found.__name__}(...)")
-    asked = {word: kind for word, kind in vars(protocol).items() if not word.startswith("_")}
-    outside = _Outside(hook, found, results)
-    if missing := [word for word in asked if not outside.has(word)]:
-        raise _wrong(hook, found, f"{name}; it has no {', '.join(missing)}")
-    for word, kind in asked.items():
+    if isinstance(given, type):
+        raise _wrong(hook, given, f"{name}, but a class: give an instance, {given.__name__}(...)")
+    members = {word: kind for word, kind in vars(protocol).items() if not word.startswith("_")}
+    outside = _Outside(hook, given)
+    if missing := [word for word in members if not outside.has(word)]:
+        raise _wrong(hook, given, f"{name}; it has no {', '.join(missing)}")
+    guarded = guard(outside)
+    for word, kind in members.items():
         if not inspect.isfunction(kind):
-            getattr(outside, word)  # says so if it is of another kind
-        elif why := _not_called_so(getattr(found, word), kind):
-            raise _wrong(hook, found, f"{name}: {word} {why}")
-    return outside
+            getattr(guarded, word)  # fails if the value is of another kind
+        elif why := _not_called_so(getattr(given, word), kind):
+            raise _wrong(hook, given, f"{name}: {word} {why}")
+    return guarded
 
 
 def _not_called_so(method: object, asked: Callable[..., object]) -> str:

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.causes import Ending
+from pytest_cobbler.agents.base import Agent, AgentResult
 from pytest_cobbler.config import load
 from pytest_cobbler.errors import HookProblem, OutsideProblem, SandboxError
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.sandbox.base import Completed
-from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.tracker.base import Claim, NewTask, Task, Tracker
 from pytest_cobbler.tracker.embedded import EmbeddedTracker
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 
@@ -176,6 +176,35 @@ def test_what_an_agent_says_of_the_sandbox_stays_what_it_is(hooked: Hooked) -> N
     agent = ask(hooked({"agent": lambda: worker(run=fails)}), "agent")
     with pytest.raises(SandboxError, match=r"^podman is gone$"):
         agent.run(None, None, None)
+
+
+@pytest.mark.parametrize(("name", "protocol"), [("agent", Agent), ("tracker", Tracker)])
+def test_a_part_from_a_hook_has_the_protocol_and_nothing_else(
+    hooked: Hooked, tmp_path: Path, name: str, protocol: type
+) -> None:
+    class Generous(EmbeddedTracker):
+        budget = 1
+
+    given = {"agent": worker(budget=1), "tracker": Generous(tmp_path, tmp_path)}[name]
+    part = ask(hooked({name: lambda: given}), name)
+    members = {word for word in vars(protocol) if not word.startswith("_")}
+    assert {word for word in dir(part) if not word.startswith("_")} == members
+    with pytest.raises(AttributeError, match="budget"):
+        _ = part.budget
+
+
+def test_a_tracker_from_a_hook_is_used_like_any_other(hooked: Hooked, tmp_path: Path) -> None:
+    (tmp_path / ".beads").mkdir()
+    tracker = ask(hooked({"tracker": lambda: EmbeddedTracker(tmp_path, tmp_path / ".beads")}), "tracker")
+    tracker.prepare()
+    ids = tracker.create([NewTask(key=key, title=key, description="Do it.") for key in "ab"])
+    tracker.claim(ids["a"], Claim(host="h", repository="r", run="1", generation="g"))
+    tracker.comment(ids["a"], "half done")
+    tracker.release(ids["a"], "stopped")
+    tracker.close(ids["b"], "done")
+    tracker.reopen(ids["b"], "again")
+    assert {task.id: task.status for task in tracker.tasks()} == {ids["a"]: "open", ids["b"]: "open"}
+    assert tracker.comments()[ids["a"]] == ("half done", "stopped")
 
 
 @pytest.mark.parametrize("tasks", [None, ["a"]])

@@ -96,8 +96,8 @@ def wrapped(data: bytes, width: int, end: str) -> bytes:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\\n", "\\\\n"], ids=["LF", "CRLF", "JSON", "JSON in JSON"])
-@pytest.mark.parametrize(("name", "write"), WRITTEN)
-def test_line_breaks_do_not_hide_a_secret(name: str, write: Callable[[bytes], bytes], end: str) -> None:
+@pytest.mark.parametrize("write", [write for _, write in WRITTEN], ids=[name for name, _ in WRITTEN])
+def test_line_breaks_do_not_hide_a_secret(write: Callable[[bytes], bytes], end: str) -> None:
     """base64 wraps its output at 76 characters, xxd at 60; in a transcript the breaks are escaped."""
     text = wrapped(write(KEY.encode()), 60, end)
 
