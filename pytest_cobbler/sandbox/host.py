@@ -23,9 +23,9 @@ from pytest_cobbler.process import Cancellation, Completion, host_environment, r
 from pytest_cobbler.sandbox.base import Capability, Completed, Job, Loopback, Mount
 from pytest_cobbler.sandbox.stderr import ErrorTail
 
-__all__ = ["HostSandbox"]
+__all__ = ["JOB_VARIABLE", "HostSandbox"]
 
-_VARIABLE: Final = "COBBLER_JOB"
+JOB_VARIABLE: Final = "COBBLER_JOB"
 """Environment variable by which a job's processes are known, also those that left its session."""
 
 _KILLED: Final = 128 + signal.SIGKILL
@@ -93,7 +93,7 @@ class HostSandbox:
             return Completed(status=_KILLED, cause=Ending.CANCELLED, seconds=0.0, stderr="")
         if isinstance(job.network, Loopback):
             raise SandboxError("without a sandbox a job has no loopback of its own")
-        mark = f"{_VARIABLE}={self._repository}/{self._run_id}/{job.name}-{next(self._numbers)}"
+        mark = f"{JOB_VARIABLE}={self._repository}/{self._run_id}/{job.name}-{next(self._numbers)}"
         errors = ErrorTail(job.on_error_line)
         with ExitStack() as stack:
             home = stack.enter_context(_temporary_directory(self._directories))
@@ -117,15 +117,15 @@ class HostSandbox:
         return _completed(completion, errors)
 
     def left(self) -> list[str]:
-        repository = f"{_VARIABLE}={self._repository}/"
+        repository = f"{JOB_VARIABLE}={self._repository}/"
         marks = {mark for _, mark in _marked() if mark.startswith(repository)}
         others = sorted(mark for mark in marks if not mark.startswith(f"{repository}{self._run_id}/"))
-        return [mark.removeprefix(f"{_VARIABLE}=") for mark in others]
+        return [mark.removeprefix(f"{JOB_VARIABLE}=") for mark in others]
 
     def sweep(self) -> list[str]:
         dead = self.left()
         for mark in dead:
-            _end_marked(f"{_VARIABLE}={mark}")
+            _end_marked(f"{JOB_VARIABLE}={mark}")
         for directory in _left_behind(f"cobbler-{self._repository}-", self._directories):
             _remove(directory)
         return dead
@@ -212,7 +212,7 @@ def _marked() -> Iterator[tuple[int, str]]:
     for directory in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             for variable in (directory / "environ").read_bytes().split(b"\0"):
-                if variable.startswith(f"{_VARIABLE}=".encode()):
+                if variable.startswith(f"{JOB_VARIABLE}=".encode()):
                     yield int(directory.name), variable.decode("utf-8", "replace")
 
 

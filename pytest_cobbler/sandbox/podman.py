@@ -23,7 +23,7 @@ from pytest_cobbler.sandbox.flags import flags
 from pytest_cobbler.sandbox.loopback import open_listener
 from pytest_cobbler.sandbox.stderr import ErrorTail
 
-__all__ = ["PodmanSandbox", "job_owner", "local_images", "podman_environment"]
+__all__ = ["LABEL_REPOSITORY", "PodmanSandbox", "job_owner", "local_images", "podman_environment"]
 
 OLDEST: Final = (4, 3)
 """The oldest podman known to do all that is asked of it here."""
@@ -35,7 +35,7 @@ From the range 60706 to 61183, which nobody hands out (https://systemd.io/UIDS-G
 that it exists where the host is itself a container with the usual mapping.
 """
 
-_LABEL_REPOSITORY: Final = "cobbler.repository"
+LABEL_REPOSITORY: Final = "cobbler.repository"
 _LABEL_RUN: Final = "cobbler.run"
 _KILLED: Final = 128 + 9
 _ADMINISTRATION: Final = 120.0
@@ -244,7 +244,7 @@ class PodmanSandbox:
         listed = self._podman(
             "ps",
             "--all",
-            f"--filter=label={_LABEL_REPOSITORY}={self._repository}",
+            f"--filter=label={LABEL_REPOSITORY}={self._repository}",
             f'--format={{{{.Names}}}} {{{{index .Labels "{_LABEL_RUN}"}}}}',
         )
         if not listed.ok:
@@ -267,7 +267,7 @@ class PodmanSandbox:
             "--rm",
             "--interactive",
             f"--name={name}",
-            f"--label={_LABEL_REPOSITORY}={self._repository}",
+            f"--label={LABEL_REPOSITORY}={self._repository}",
             f"--label={_LABEL_RUN}={self._run_id}",
             *flags(job, self._owner, self._arguments),
             job.image or self._image,

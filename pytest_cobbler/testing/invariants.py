@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,12 +21,11 @@ from typing import Any
 
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.files import lock
 from pytest_cobbler.process import host_environment, run
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.generations import Generation, find_generation
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.sandbox.podman import podman_environment
+from pytest_cobbler.testing.leftovers import leftovers
 from pytest_cobbler.testing.project import Case, Project, RunResult
 from pytest_cobbler.tracker.base import ACTOR, METADATA
 from pytest_cobbler.tracker.directory import bd_owns
@@ -125,11 +122,6 @@ class _State:
     @cached_property
     def name(self) -> str:
         return self.generation.name if self.generation else ""
-
-    @cached_property
-    def key(self) -> str:
-        """By which containers and processes of jobs name the repository."""
-        return self.repository.key.rpartition("-")[2]
 
     @cached_property
     def refs(self) -> dict[str, str]:
@@ -359,55 +351,8 @@ def _no_task_branches(state: _State) -> Iterator[str]:
             yield f"branch {ref.removeprefix('refs/heads/')} is left"
 
 
-def _no_worktrees(state: _State) -> Iterator[str]:
-    work = state.repository.work_dir
-    for path in sorted(work.glob("*")):
-        if path.name == "kept" or path.name.startswith("scratch"):
-            continue
-        if path.name in ("gate", "checkouts") and not any(path.iterdir()):
-            continue
-        inside = sorted(child.name for child in path.iterdir()) if path.is_dir() else []
-        yield f"{path} is left" + (f", with {', '.join(inside)}" if inside else "")
-
-
-def _no_locks(state: _State) -> Iterator[str]:
-    common = state.repository.common_dir
-    run_lock = common / "cobbler.lock"
-    for path in (*common.glob("*.lock"), *(common / "refs").rglob("*.lock")):
-        if path != run_lock:
-            yield f"git's lock file {path} is left"
-    if run_lock.exists():
-        with run_lock.open("rb") as file:
-            try:
-                lock(file)
-            except BlockingIOError:
-                yield f"the repository is still held: {file.read().decode('utf-8', 'replace').strip()}"
-
-
-def _no_processes(state: _State) -> Iterator[str]:
-    mark = f"COBBLER_JOB={state.key}/".encode()
-    for directory in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if any(word.startswith(mark) for word in (directory / "environ").read_bytes().split(b"\0")):
-                command = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-                yield f"process {directory.name} of a job is left: {command[:200]}"
-
-
-def _no_temporary_directories(state: _State) -> Iterator[str]:
-    for path in Path(tempfile.gettempdir()).glob(f"cobbler-{state.key}-*"):
-        yield f"{path} is left"
-
-
-def _no_containers(state: _State) -> Iterator[str]:
-    if state.config.sandbox != "podman":
-        return
-    label = f"--filter=label=cobbler.repository={state.key}"
-    env = podman_environment() | {name: os.environ[name] for name in ("PATH",) if name in os.environ}
-    listed = run(["podman", "ps", "--all", label, "--format={{.Names}}"], env=env, cwd=Path("/"))
-    if not listed.ok:
-        yield f"podman cannot list its containers: {listed.errors.strip()}"
-    for name in listed.text.split():
-        yield f"container {name} is left"
+def _no_leftovers(state: _State) -> Iterator[str]:
+    yield from leftovers(state.config, state.repository)
 
 
 def _differences(before: CheckoutState, after: CheckoutState) -> Iterator[str]:
@@ -433,11 +378,7 @@ def _of(commit: _Commit) -> str:
 _ALWAYS: Sequence[Callable[[_State], Iterator[str]]] = (
     _nothing_is_claimed,
     _no_task_branches,
-    _no_worktrees,
-    _no_locks,
-    _no_processes,
-    _no_temporary_directories,
-    _no_containers,
+    _no_leftovers,
 )
 
 _OF_A_GENERATION: Sequence[Callable[[_State], Iterator[str]]] = (

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,12 +14,18 @@ from typing import Any
 
 import pytest
 
-from pytest_cobbler.process import host_environment
+from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.sandbox.base import Job, Sandbox
+from pytest_cobbler.sandbox.host import HostSandbox
+from pytest_cobbler.sandbox.podman import LABEL_REPOSITORY, PodmanSandbox, job_owner, podman_environment
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Case, Project
+from tests.images import minimal_image
+
+__all__ = ["minimal_image"]
 
 FIRST, SECOND, FAILS = "Add one", "Add two", "Break it"
 
@@ -335,19 +340,62 @@ def test_a_repository_that_is_held(good: Good) -> None:
         says(good, f"the repository is still held: pytest of yesterday, process {os.getpid()}")
 
 
+def key_of(project: Project) -> str:
+    """The repository's name on the jobs of its runs."""
+    return Repository(project.path).key.rpartition("-")[2]
+
+
+def faults_while_a_job_runs(project: Project, sandbox: Sandbox) -> list[str]:
+    """What the checker finds while ``sandbox`` runs a job, as a killed run leaves one."""
+    faults: list[str] = []
+    cancellation = Cancellation()
+
+    def look(_line: bytes) -> None:
+        faults.extend(check(project))
+        cancellation.cancel()
+
+    script = "echo running; exec sleep 60"
+    sandbox.run(Job(name="left", argv=("sh", "-c", script), workdir="/", on_line=look), cancellation)
+    return faults
+
+
 def test_a_process_of_a_job(good: Good) -> None:
-    key = Repository(good.project.path).key.rpartition("-")[2]
-    process = subprocess.Popen(["sleep", "60"], env=host_environment(COBBLER_JOB=f"{key}/run/job-1"))
-    try:
-        says(good, f"process {process.pid} of a job is left: sleep 60")
-    finally:
-        process.kill()
-        process.wait()
+    sandbox = HostSandbox(repository=key_of(good.project), run_id="killed")
+    process, directory = faults_while_a_job_runs(good.project, sandbox)
+    assert re.fullmatch(r"process \d+ of a job is left: sleep 60 ", process)
+    assert re.fullmatch(r"/\S+/cobbler-\S+ is left", directory)
+    assert check(good.project) == []
+
+
+def test_a_container_of_a_job(good: Good, minimal_image: str) -> None:
+    good.project.configure(sandbox="podman", podman_image=minimal_image)
+    sandbox = PodmanSandbox(
+        minimal_image,
+        repository=key_of(good.project),
+        run_id="killed",
+        owner=job_owner(good.project.path),
+        environment=podman_environment(),
+    )
+    (container,) = faults_while_a_job_runs(good.project, sandbox)
+    assert container == f"container cobbler-{key_of(good.project)}-killed-left-1 is left"
+    assert check(good.project) == []
+
+
+def test_a_container_that_podman_lists_by_the_label_of_jobs(
+    good: Good, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without podman: what lists containers is asked for the label that jobs are given."""
+    program = tmp_path / "podman"
+    wanted = f"--filter=label={LABEL_REPOSITORY}={key_of(good.project)}"
+    program.write_text(f'#!/bin/sh\nfor word; do [ "$word" != {wanted} ] || echo left-1; done\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    good.project.configure(sandbox="podman", podman_image="localhost/agent")
+    assert check(good.project) == ["container left-1 is left"]
 
 
 def test_a_temporary_directory_of_a_job(good: Good) -> None:
-    key = Repository(good.project.path).key.rpartition("-")[2]
-    with tempfile.TemporaryDirectory(prefix=f"cobbler-{key}-") as directory:
+    with tempfile.TemporaryDirectory(prefix=f"cobbler-{key_of(good.project)}-") as directory:
         says(good, f"{directory} is left")
 
 
