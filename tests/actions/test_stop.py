@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,13 +21,25 @@ from tests.session.builders import WRITES_A_FILE, came_to, seed, statuses, task
 
 __all__ = ["minimal_image"]
 
-TODAY = date.today().isoformat()
+
+@pytest.fixture
+def began() -> date:
+    """The day on which the test began; it may end on the next one."""
+    return date.today()
 
 
 @pytest.fixture
 def project(cobbler_project: Project) -> Project:
     seed(cobbler_project)
     return cobbler_project
+
+
+def tagged_day(project: Project, began: date) -> str:
+    """The day in the version tags of a stop: today, or yesterday if midnight has passed since ``began``."""
+    days = {found[1] for ref in refs(project) if (found := re.fullmatch(r"refs/tags/v([\d-]{10})-\w+", ref))}
+    (day,) = days
+    assert began <= date.fromisoformat(day) <= date.today()
+    return day
 
 
 def parents(project: Project, commit: str = "main") -> list[str]:
@@ -61,19 +73,19 @@ def test_without_a_generation_there_is_nothing_to_do(project: Project) -> None:
     assert (result.ret, result.outlines) == (0, ["No generation is active."])
 
 
-def test_it_merges_tags_and_deletes_the_branch(project: Project) -> None:
+def test_it_merges_tags_and_deletes_the_branch(project: Project, began: date) -> None:
     start = project.git("rev-parse", "main").strip()
     name = generation(project, {"a.txt": "a\n", "d/b.txt": "b\n"}, {"README.md": None})
     tip = refs(project)[f"refs/heads/{name}"]
 
     result = project.run("--cobbler-stop")
 
-    merge = refs(project)["refs/heads/main"]
+    merge, day = refs(project)["refs/heads/main"], tagged_day(project, began)
     assert (result.ret, result.outlines) == (
         0,
         [
             f"Merged {name}, with 2 tasks, into main: {merge[:12]}.",
-            f"Tags: {name}-finished, {name}-merged, v{TODAY}-code, v{TODAY}-requirements.",
+            f"Tags: {name}-finished, {name}-merged, v{day}-code, v{day}-requirements.",
         ],
     )
     assert refs(project) == {
@@ -81,8 +93,8 @@ def test_it_merges_tags_and_deletes_the_branch(project: Project) -> None:
         f"refs/tags/{name}-start": start,
         f"refs/tags/{name}-finished": tip,
         f"refs/tags/{name}-merged": merge,
-        f"refs/tags/v{TODAY}-code": merge,
-        f"refs/tags/v{TODAY}-requirements": start,
+        f"refs/tags/v{day}-code": merge,
+        f"refs/tags/v{day}-requirements": start,
     }
     assert project.run("--cobbler-list").outlines[0].split()[:2] == [name, "merged"]
 
@@ -211,17 +223,24 @@ def test_a_generation_without_sources_in_which_nothing_landed_is_refused(project
     )
 
 
-def test_two_generations_of_one_day_are_stopped_one_after_the_other(project: Project) -> None:
+def test_two_generations_of_one_day_are_stopped_one_after_the_other(project: Project, began: date) -> None:
     project.write({"a.go": "1\n"})
     project.commit("Sources")
-    for content in ("2\n", "3\n"):
-        generation(project, {"a.go": content}, changes=Changes(reset=True, remove=("a.go",)))
-        assert stop(project).ret == 0
+    generation(project, {"a.go": "2\n"}, changes=Changes(reset=True, remove=("a.go",)))
+    assert stop(project).ret == 0
+    first, day = refs(project)["refs/heads/main"], tagged_day(project, began)
+    next_day = date.fromisoformat(day) + timedelta(days=1)
+    project.git("tag", f"v{next_day}-code", "main~1")  # should midnight pass now, that is taken, too
+    generation(project, {"a.go": "3\n"}, changes=Changes(reset=True, remove=("a.go",)))
+    assert stop(project).ret == 0
     second = refs(project)["refs/heads/main"]
     assert project.files("main")["a.go"] == "3\n"
-    assert refs(project)[f"refs/tags/v{TODAY}-code-2"] == second
-    assert refs(project)[f"refs/tags/v{TODAY}-requirements-2"] == parents(project)[0]
-    assert refs(project)[f"refs/tags/v{TODAY}-code"] == parents(project)[0]
+    assert parents(project)[0] == first
+    tags = {ref: commit for ref, commit in refs(project).items() if ref.endswith("-2")}
+    (of_day,) = {ref.removeprefix("refs/tags/v")[:10] for ref in tags}
+    assert of_day in (day, str(next_day))
+    assert tags == {f"refs/tags/v{of_day}-code-2": second, f"refs/tags/v{of_day}-requirements-2": first}
+    assert refs(project)[f"refs/tags/v{day}-code"] == first
 
 
 # -- a base that has moved
@@ -618,7 +637,9 @@ def test_what_a_dead_run_left_is_kept_and_released(project: Project) -> None:
 
 
 @pytest.mark.parametrize("how", ["--ff-only", "--no-ff"])
-def test_what_was_merged_elsewhere_is_only_tagged_and_cleaned_up(project: Project, how: str) -> None:
+def test_what_was_merged_elsewhere_is_only_tagged_and_cleaned_up(
+    project: Project, began: date, how: str
+) -> None:
     project.configure(build_command="false")
     name = generation(project, {"a.txt": "a\n"})
     tip = refs(project)[f"refs/heads/{name}"]
@@ -633,7 +654,7 @@ def test_what_was_merged_elsewhere_is_only_tagged_and_cleaned_up(project: Projec
     assert refs(project)["refs/heads/main"] == after
     assert refs(project)[f"refs/tags/{name}-merged"] == merge
     assert refs(project)[f"refs/tags/{name}-finished"] == tip
-    assert refs(project)[f"refs/tags/v{TODAY}-code"] == merge
+    assert refs(project)[f"refs/tags/v{tagged_day(project, began)}-code"] == merge
     assert branches(project) == ["refs/heads/main"]
 
 
