@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pytest_cobbler.causes import Ending
 from pytest_cobbler.agents.base import Agent, AgentResult
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.config import load
 from pytest_cobbler.errors import HookProblem, OutsideProblem, SandboxError
 from pytest_cobbler.hooks import project_hooks
