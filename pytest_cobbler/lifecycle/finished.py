@@ -11,7 +11,7 @@ from pytest_cobbler.repository.trailers import Landed, landed_tasks
 
 
 class Finished:
-    """The tasks that are finished in the generation; thread-safe."""
+    """The finished tasks of one generation and their landed commits. Thread-safe."""
 
     def __init__(self, landed: dict[str, Landed]) -> None:
         self._landed = landed
@@ -26,12 +26,15 @@ class Finished:
             return task_id in self._landed
 
     def landed_by(self, run_id: str, task_id: str) -> Landed | None:
-        """The commit, if it was that run which landed the task: a task may be reopened and done again."""
+        """The landed commit of the task if run ``run_id`` landed it.
+
+        Another run may have landed it since: a reopened task is done again.
+        """
         landed = self.get(task_id)
         return landed if landed and landed.run == run_id else None
 
     def forget(self, task_ids: Iterable[str]) -> None:
-        """These are to be done again."""
+        """Take tasks out that are to be done again."""
         with self._lock:
             for task_id in task_ids:
                 self._landed.pop(task_id, None)
@@ -46,8 +49,9 @@ class Finished:
 
 
 def finished_tasks(repository: Repository, generation: Generation, tip: str) -> dict[str, Landed]:
-    """Task id -> landed commit: of the generation, and of its base unless the start reset the sources."""
-    found: dict[str, Landed] = {}
-    if not generation.reset:
-        found |= landed_tasks(repository, generation.start)
-    return found | landed_tasks(repository, f"{generation.first}..{tip}")
+    """Task id -> landed commit, in the generation and its base.
+
+    The base counts only if the start of the generation kept the sources.
+    """
+    in_base = {} if generation.reset else landed_tasks(repository, generation.start)
+    return in_base | landed_tasks(repository, f"{generation.first}..{tip}")

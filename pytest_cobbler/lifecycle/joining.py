@@ -1,4 +1,4 @@
-"""The task in which an agent brings the base into a generation that conflicts with it."""
+"""The task in which an agent merges the base into a generation that conflicts with it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pytest_cobbler.tracker.base import NewTask, Task
 from pytest_cobbler.tracker.lane import TrackerLane
 
 LABEL = "cobbler-merge"
-"""Of such a task; it is done like any other, but from the merge with the base, and lands as one."""
+"""The label of such a task. Its attempts start from the merge with the base; it lands as a merge."""
 
-_WHAT = """\
-The branch {base} has changed since this generation began with it, and both have changed the same files. The \
-checkout holds the merge of the two. In these files are conflict markers:
+_DESCRIPTION = """\
+The branch {base} has changed since this generation started from it, and both have changed the same files. \
+The checkout holds the merge of the two. These files have conflict markers:
 
 {files}
 
-Resolve each of them so that what both sides wanted is kept, and leave no marker. Change nothing else, \
-unless the build or the tests need it. If no file has a marker, change nothing and say so.
+Resolve every conflict so that the intent of both sides is kept, and leave no marker. Change nothing else \
+unless the build or the tests require it. If no file has a marker, change nothing and report that.
 """
 
 
@@ -28,24 +28,24 @@ def joins_base(task: Task) -> bool:
 
 
 def propose_join(config: Config, lane: TrackerLane, generation: Generation, files: Sequence[str]) -> str:
-    """Have a task for it, one for each generation; its id.
+    """Create the task, if the generation has none yet; return its id.
 
     Raises:
-        TrackerError: it could not be made.
+        TrackerError: it could not be created.
     """
-    if there := _open(lane, generation):
-        return there[0].id
+    if open_joins := _open(lane, generation):
+        return open_joins[0].id
     new = NewTask(
         key="join",
         title=f"Merge {generation.base} into {generation.name}",
-        description=_WHAT.format(base=generation.base, files="\n".join(f"* {name}" for name in files)),
+        description=_DESCRIPTION.format(base=generation.base, files="\n".join(f"* {name}" for name in files)),
         labels=tuple(filter(None, (generation.name, LABEL, config.task_label))),
     )
     return lane.create([new]).result()["join"]
 
 
 def end_joins(lane: TrackerLane, generation: Generation, reason: str) -> None:
-    """Close what is open of it: there is nothing to merge any more."""
+    """Close the open tasks of this kind: there is nothing left to merge."""
     for task in _open(lane, generation):
         lane.close_task(task.id, reason).result()
 

@@ -1,4 +1,4 @@
-"""Lines of the sources at a commit, for the records of what items did."""
+"""The lines of the sources at a commit, for the records of items and for statistics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_cobbler.repository.repository import Repository
 
 
 class SourceLines:
-    """Counts the lines of a language's sources; what it has read once it knows. Thread-safe."""
+    """Counts the lines of a language's sources. Reads each blob once. Thread-safe."""
 
     def __init__(self, repository: Repository, language: Language) -> None:
         self._repository = repository
@@ -27,8 +27,8 @@ class SourceLines:
             if self._language.is_source(path := PurePosixPath(name))
         }
         with self._lock:
-            unknown = sorted(set(blobs.values()) - self._lines.keys())
-            for blob, content in self._repository.read_blobs(unknown):
+            unread = sorted(set(blobs.values()) - self._lines.keys())
+            for blob, content in self._repository.read_blobs(unread):
                 self._lines[blob] = lines(content)
             production = test = 0
             for path, blob in blobs.items():

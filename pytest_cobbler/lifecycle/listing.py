@@ -1,4 +1,4 @@
-"""Which generations there are, from refs, commits and the tracker."""
+"""A list of the generations, from refs, commits and the tracker."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _ENDS = (("merged", "finished"), ("abandoned", "abandoned"), ("finished", "finis
 class Listed:
     """A generation in a list.
 
-    ``state``: active (it has a branch), merged, abandoned, finished (with nothing but that tag), gone (only
-    its start tag is left), or unreadable (of that name, but not made by cobbler). ``is_chosen``: the one that
-    commands work on. ``landed`` counts tasks, ``open`` those that are not done, ``None`` where there is no
-    branch to do them on. ``age`` is in seconds, ``None`` if it is unknown; ``usage`` is that of the
-    tasks that landed.
+    ``state``: active (it has a branch), merged, abandoned, finished (it has only that tag), gone (only its
+    start tag is left), or unreadable (it has the name of a generation, but pytest-cobbler did not make it).
+    ``is_chosen``: the one that commands work on. ``landed`` counts tasks, ``open`` those that are not done;
+    it is ``None`` if the branch is gone. ``age`` is in seconds, ``None`` if it is unknown; ``usage`` is that
+    of the tasks that landed.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Listed:
 
 
 def list_generations(config: Config, repository: Repository, tasks: Sequence[Task]) -> list[Listed]:
-    """All of them, by name; changes nothing."""
+    """All generations, by name. Changes nothing."""
     return list(_listed(config, repository, list(tasks)))
 
 
@@ -60,8 +60,10 @@ def _listed(config: Config, repository: Repository, tasks: list[Task]) -> Iterat
     tags = repository.list_refs(f"refs/tags/{config.gen_prefix}*")
     commits = {ref.removeprefix("refs/tags/"): repository.commit_of(ref) for ref in tags}
     kinds = ("start", "merged", "abandoned", "finished")
-    found = {name.removesuffix(f"-{kind}") for name in commits for kind in kinds if name.endswith(f"-{kind}")}
-    for name in sorted(found | active.keys()):
+    tagged = {
+        name.removesuffix(f"-{kind}") for name in commits for kind in kinds if name.endswith(f"-{kind}")
+    }
+    for name in sorted(tagged | active.keys()):
         if name in active:
             yield _active(config, repository, tasks, name, active[name], is_chosen=name == chosen)
         else:
@@ -83,12 +85,12 @@ def _active(
 
 def _ended(repository: Repository, name: str, commits: dict[str, str]) -> Listed:
     for state, last in _ENDS:
-        there = commits.get(f"{name}-{state}")
-        if there:
-            tip = commits.get(f"{name}-{last}") or there
+        commit = commits.get(f"{name}-{state}")
+        if commit:
+            tip = commits.get(f"{name}-{last}") or commit
             try:
                 return _facts(repository, read_generation(repository, name, tip), tip, state)
-            except RepositoryError:  # another tool made it: what its tags say is all there is
+            except RepositoryError:  # another tool made it: its tags are all the information there is
                 return Listed(name=name, state=state, tip=tip)
     return Listed(name=name, state="gone")
 

@@ -1,4 +1,4 @@
-"""Which item may start: no pytest, no thread, so that it is tested as a table."""
+"""Which item may start next. It knows neither pytest nor threads, so the tests are tables."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class State(Enum):
 class _Entry:
     """An item.
 
-    ``unmet``: needs that are not done; ``lost``: those of them that never will be; ``pending``: what it comes
-    after and has not ended.
+    ``unmet``: needs that are not done; ``lost``: needs that never will be; ``pending``: items that must end
+    first and have not ended yet.
     """
 
     needs: frozenset[str]
@@ -41,8 +41,8 @@ class _Entry:
 class Plan:
     """The items of a session and what they wait for.
 
-    A *need* must have landed; what an item comes *after* must have ended, however it ended. A question costs
-    about as much as its answer is long, whatever the number of items.
+    A *need* of an item must have landed. Items that it comes *after* must have ended, in whatever way. The
+    time of a query grows with the length of its answer, not with the number of items.
     """
 
     def __init__(self) -> None:
@@ -63,9 +63,9 @@ class Plan:
         priority: int = 0,
         created: str = "",
     ) -> None:
-        """Add an item; needs that are not in the plan (yet) count as unmet."""
+        """Add an item. A need that is not in the plan (yet) is unmet."""
         if key in self._entries:
-            raise ValueError(f"{key} is in the plan already")
+            raise ValueError(f"{key} is already in the plan")
         entry = _Entry(needs=frozenset(needs), after=set(), order=(priority, created, len(self._entries)))
         self._entries[key] = entry
         self._waiting[key] = None
@@ -81,7 +81,7 @@ class Plan:
         self.follow(key, after)
 
     def follow(self, key: str, after: Iterable[str]) -> None:
-        """Let ``key`` come after more items than it did; those not in the plan (yet) do not matter."""
+        """Let ``key`` come after further items. An item that is not in the plan (yet) does not delay it."""
         entry = self._entries[key]
         for other in set(after) - entry.after:
             entry.after.add(other)
@@ -98,10 +98,10 @@ class Plan:
         return self._entries[key].state
 
     def mark(self, key: str, state: State) -> None:
-        """Say that an item runs, or how it has ended."""
+        """Record that an item is running, or how it ended."""
         entry = self._entries[key]
         if state is State.WAITING or self.ended(key):
-            raise ValueError(f"{key} is {entry.state.value}, and cannot become {state.value}")
+            raise ValueError(f"{key} is {entry.state.value} and cannot become {state.value}")
         self._running += (state is State.RUNNING) - (entry.state is State.RUNNING)
         entry.state = state
         self._waiting.pop(key, None)
@@ -120,7 +120,7 @@ class Plan:
             entry.lost.add(key)
 
     def _settle(self, key: str) -> None:
-        """Keep the lists of what is ready and what is blocked true for one item."""
+        """Update the lists of ready and of blocked items for one item."""
         entry = self._entries[key]
         waits = entry.state is State.WAITING
         if waits and entry.lost:
@@ -139,7 +139,7 @@ class Plan:
         return self._entries[key].rank
 
     def _rank(self) -> None:
-        """Order by the longest chain that waits for an item, then priority, then creation."""
+        """Order by the longest chain that waits for an item, then by priority, then by creation."""
         heights = _heights({key: self._dependants[key] for key in self._entries})
         for key, height in heights.items():
             self._entries[key].height = height
@@ -153,7 +153,7 @@ class Plan:
         return self._entries[key].state in (State.DONE, State.FAILED)
 
     def ready(self) -> list[str]:
-        """What may start now, in the order in which it should."""
+        """The items that may start now, in the order in which they should."""
         if not self._ranked:
             self._rank()
         return list(self._ready)
@@ -162,24 +162,24 @@ class Plan:
         return key in self._entries and self._entries[key].state is state
 
     def blocked(self) -> dict[str, list[str]]:
-        """Waiting items that can never start -> the needs that are to blame."""
+        """Waiting items that can never start -> the needs that prevent it."""
         return {key: sorted(self._entries[key].lost) for key in self._blocked}
 
     def stuck(self) -> list[str]:
-        """Items that wait each for the next, in a circle; none while anything runs, is ready or blocked."""
+        """Items that wait for each other in a circle; none while an item runs, is ready or blocked."""
         if self._running or self._ready or self._blocked or not self._waiting:
             return []
         path: dict[str, int] = {}
         key = next(iter(self._waiting))
         while key not in path:
             path[key] = len(path)
-            # Something waits: what waits for nothing that waits would be ready or blocked.
+            # Each waits for another waiting item: otherwise it would be ready or blocked.
             key = min(self._entries[key].unmet | self._entries[key].pending)
         return list(path)[path[key] :]
 
 
 def _heights(dependants: Mapping[str, Iterable[str]]) -> dict[str, int]:
-    """Key -> length of the longest chain that waits for it; a cycle counts as far as it was followed."""
+    """Key -> length of the longest chain that waits for it. A cycle is counted once around at most."""
     heights: dict[str, int] = {}
     for start in dependants:
         if start in heights:

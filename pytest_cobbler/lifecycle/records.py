@@ -37,7 +37,7 @@ class Record:
 
     @property
     def seconds(self) -> float:
-        """What the item is said to have taken: agent, gate and landing, not the waiting between."""
+        """The time of agent, gate and landing, without the waiting in between."""
         return self.agent_seconds + self.gate_seconds + self.landing_seconds
 
     @property
@@ -61,7 +61,7 @@ class Record:
         )
 
     def as_json(self, caller: str, **more: object) -> str:
-        """The invocation record that becomes a comment in the tracker."""
+        """The record as it becomes a comment in the tracker."""
         return json.dumps(
             {
                 "caller": caller,
@@ -77,8 +77,8 @@ class Record:
         )
 
     def _lines(self) -> dict[str, object]:
-        counted = {"loc_before": self.lines_before, "loc_after": self.lines_after}
-        return {name: asdict(count) for name, count in counted.items() if count}
+        counts = {"loc_before": self.lines_before, "loc_after": self.lines_after}
+        return {name: asdict(count) for name, count in counts.items() if count}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Which of the tracker's tasks a session takes on."""
+"""The choice of the tracker's tasks that a session does."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from pytest_cobbler.wiring.parts import make_tracker
 from pytest_cobbler.wiring.project import open_repository
 
 LEFT_OUT = "left out by a hook"
-"""Why a task that the project does not want taken on waits."""
+"""The reason why a task waits that the project's hook excludes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What of the tracker's tasks a session takes on.
+    """The tracker's open tasks, divided by what the session does with them.
 
-    ``taken`` in the order in which they may start; ``left``: beyond the limit; ``waiting``: id -> why this
-    session cannot do it; ``foreign``: id -> the other generation that it belongs to.
+    ``taken``: does them, in this order; ``left``: beyond the limit; ``waiting``: id -> why this session
+    cannot do it; ``foreign``: id -> the other generation that it belongs to.
     """
 
     taken: tuple[Task, ...] = ()
@@ -46,25 +46,27 @@ def select_tasks(
     limit: int,
     left_out: Collection[str] = (),
 ) -> Selection:
-    """Choose the open tasks of a session: those that are ours, at most ``limit``, with what they need.
+    """Choose the open tasks of a session: those of this generation, at most ``limit``, needs first.
 
-    ``finished``: ids that landed; one that is open all the same was reopened by a person, and is to be done
-    again. ``foreign_labels``: of other active generations; ``left_out``: ids that the project does
-    not want taken on.
+    ``finished``: ids of tasks that landed. If such a task is open, a person reopened it, and it is done
+    again. ``foreign_labels``: those of other active generations; ``left_out``: ids that a hook of the
+    project excludes.
     """
-    everything = {task.id: task for task in tasks}
-    open_again = {task.id for task in everything.values() if task.status == "open"}
-    done = set(finished) - open_again | {task.id for task in everything.values() if task.status == "closed"}
+    by_id = {task.id: task for task in tasks}
+    open_again = {task.id for task in by_id.values() if task.status == "open"}
+    finished_ids = set(finished) - open_again | {
+        task.id for task in by_id.values() if task.status == "closed"
+    }
     ours = {
         task.id: task
-        for task in everything.values()
-        if _is_ours(task, foreign_labels, task_label) and task.id not in done
+        for task in by_id.values()
+        if _is_ours(task, foreign_labels, task_label) and task.id not in finished_ids
     }
-    waiting = _outside(ours, everything, done, left_out)
+    waiting = _outside(ours, by_id, finished_ids, left_out)
     foreign = {
         task.id: label
-        for task in everything.values()
-        if task.type == "task" and task.id not in done
+        for task in by_id.values()
+        if task.type == "task" and task.id not in finished_ids
         for label in sorted(foreign_labels & set(task.labels))
     }
     ordered, circles = _ordered([task for task in ours.values() if task.id not in waiting])
@@ -80,19 +82,19 @@ def _is_ours(task: Task, foreign_labels: frozenset[str], task_label: str | None)
 
 
 def _outside(
-    ours: Mapping[str, Task], everything: Mapping[str, Task], done: set[str], left_out: Collection[str]
+    ours: Mapping[str, Task], by_id: Mapping[str, Task], finished_ids: set[str], left_out: Collection[str]
 ) -> dict[str, str]:
     """Task id -> why it cannot be done in this session."""
     waiting: dict[str, str] = {}
     dependants: defaultdict[str, list[str]] = defaultdict(list)
     for task in ours.values():
-        outer = [need for need in task.needs if need not in done and need not in ours]
+        outer = [need for need in task.needs if need not in finished_ids and need not in ours]
         if why := _held(task):
             waiting[task.id] = why
         elif task.id in left_out:
             waiting[task.id] = LEFT_OUT
         elif outer:
-            waiting[task.id] = f"waits for {outer[0]}" + ("" if outer[0] in everything else " (unknown)")
+            waiting[task.id] = f"waits for {outer[0]}" + ("" if outer[0] in by_id else " (unknown)")
         for need in task.needs:
             dependants[need].append(task.id)
     queue = deque(waiting)
@@ -106,17 +108,17 @@ def _outside(
 
 
 def _held(task: Task) -> str:
-    """Why nobody here may begin it."""
+    """Why this session may not begin the task; empty if it may."""
     if task.status == "in_progress":
-        return f"in progress, held by {task.assignee or 'somebody else'}"
+        return f"in progress, held by {task.assignee or 'another user'}"
     if task.status != "open":
         return task.status
-    # Who opens a task again may leave our name on it.
+    # A task that was reopened may still have our name as its assignee.
     return f"assigned to {task.assignee}" if task.assignee not in ("", ACTOR) else ""
 
 
 def _ordered(tasks: list[Task]) -> tuple[list[Task], dict[str, str]]:
-    """Needs before what needs them, within that as ``Plan.ready``; and why the others can never start."""
+    """The tasks in the order of ``Plan.ready``, needs first; and id -> why it can never start."""
     plan = Plan()
     by_id = {task.id: task for task in tasks}
     for task in tasks:
@@ -146,10 +148,10 @@ def _shown(circle: list[str]) -> str:
 def look(
     config: Config, hooks: Hooks = NO_HOOKS, *, start_new: bool = True
 ) -> tuple[Generation | None, Selection]:
-    """What a run would take on, changing nothing.
+    """The tasks that a run would do. Changes nothing.
 
     Raises:
-        CobblerError: it would take on nothing; with ``start_new=False`` also because no generation is active.
+        CobblerError: a run would fail; with ``start_new=False`` also because no generation is active.
     """
     repository = open_repository(config)
     generation = find_generation(repository, config.gen_prefix, config.generation_branch)
@@ -171,7 +173,7 @@ def choose(
     finished: Finished,
     left_out: frozenset[str] = frozenset(),
 ) -> Selection:
-    """The open tasks that a session takes on."""
+    """The open tasks that a session does."""
     active = frozenset(active_generations(repository, config.gen_prefix))
     return select_tasks(
         with_all_needs(tasks),
@@ -190,6 +192,4 @@ def no_generation() -> RepositoryError:
 def refuse_unusable_ids(tasks: list[Task]) -> None:
     for task in tasks:
         if task.type == "task" and task.status == "open" and not is_usable_task_id(task.id):
-            raise UsageProblem(
-                f"the task id {task.id!r} cannot be part of a branch's name", "Rename that task."
-            )
+            raise UsageProblem(f"the task id {task.id!r} cannot be part of a branch name", "Rename the task.")

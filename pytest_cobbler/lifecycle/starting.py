@@ -25,7 +25,7 @@ class Base:
 
 
 def find_base(config: Config, repository: Repository) -> Base:
-    """The branch to start from: the configured one, else the one checked out.
+    """The branch to start from: the configured one, else the one that is checked out.
 
     Raises:
         RepositoryError: there is none.
@@ -33,12 +33,12 @@ def find_base(config: Config, repository: Repository) -> Base:
     branch = config.base_branch or repository.head_branch()
     if branch is None:
         raise RepositoryError(
-            "HEAD is detached, so there is no branch to start from", "Check a branch out, or set base_branch."
+            "HEAD is detached, so there is no branch to start from", "Check out a branch, or set base_branch."
         )
     commit = repository.read_ref(f"refs/heads/{branch}")
     if commit is None:
         raise RepositoryError(
-            f"there is no branch {branch} to start from", "Set base_branch to an existing one."
+            f"there is no branch {branch} to start from", "Set base_branch to an existing branch."
         )
     return Base(branch=branch, commit=commit)
 
@@ -57,27 +57,29 @@ def start_generation(config: Config, repository: Repository, language: Language,
 
 
 def uncommitted(config: Config, repository: Repository) -> str:
-    """A line that names what of the checkout no agent will see, or nothing."""
+    """A line with the uncommitted paths of the checkout, which agents do not see; empty if there are none."""
     paths = changed_paths(config, repository)
     return f"Not committed, so agents do not see it: {named(paths)}" if paths else ""
 
 
 def changed_paths(config: Config, repository: Repository, *, new: bool = True) -> list[str]:
-    """What of the checkout differs from HEAD, for display; without what is the tracker's, or ours.
+    """The paths of the checkout that differ from HEAD, for display.
+
+    Those of the tracker and of pytest-cobbler itself are left out.
 
     Args:
-        new: also what git does not track.
+        new: whether to include untracked files.
     """
-    ours = [os.fsencode(path.relative_to(config.root)) for path in (config.beads_dir, config.cobbler_dir)]
+    excluded = [os.fsencode(path.relative_to(config.root)) for path in (config.beads_dir, config.cobbler_dir)]
     return [
         shown(path)
         for path in repository.uncommitted(new=new)
-        if not any(path.rstrip(b"/") == own or path.startswith(own + b"/") for own in ours)
+        if not any(path.rstrip(b"/") == place or path.startswith(place + b"/") for place in excluded)
     ]
 
 
 def starting_files(config: Config, repository: Repository, language: Language, start: str) -> Changes:
-    """What ``Start generation`` changes: sources that are to be reset, the module file, seed files."""
+    """The changes of the first commit: removed sources, the module file, seed files."""
     reset = language.resets_sources if config.reset_sources is None else config.reset_sources
     module = _module_file(config, repository, language, start, anew=reset)
     return Changes(
@@ -100,24 +102,24 @@ def _reset_sources(config: Config, repository: Repository, language: Language, s
 def _module_file(
     config: Config, repository: Repository, language: Language, start: str, *, anew: bool
 ) -> dict[str, bytes]:
-    """The module file: with the configured name if sources are reset, else only where there is none."""
+    """The module file: rewritten if the sources are reset, else created if it is missing."""
     for name in language.module_files if config.module_path else ():
-        found = repository.read_file(start, name)
-        if (anew or found is None) and (made := language.module_file(found, config.module_path or "")):
-            return dict([made])
+        content = repository.read_file(start, name)
+        if (anew or content is None) and (file := language.module_file(content, config.module_path or "")):
+            return dict([file])
     return {}
 
 
 def _seeds(config: Config, generation: str) -> dict[str, bytes]:
-    """Destination -> content, with the ancestor's placeholders filled in."""
-    found = {}
+    """Destination -> content, with the placeholders filled in."""
+    contents = {}
     for destination, template in config.seed_files.items():
         text = template.read_text(encoding="utf-8")
         for name, value in (("Version", generation), ("ModulePath", config.module_path or "")):
-            for written in (f"{{{{.{name}}}}}", f"{{{{ .{name} }}}}"):
-                text = text.replace(written, value)
-        found[_path(config, destination)] = text.encode()
-    return found
+            for placeholder in (f"{{{{.{name}}}}}", f"{{{{ .{name} }}}}"):
+                text = text.replace(placeholder, value)
+        contents[_path(config, destination)] = text.encode()
+    return contents
 
 
 def _path(config: Config, destination: object) -> str:

@@ -1,4 +1,4 @@
-"""What generations made and what it cost: from commits' trailers and the tracker's records, nothing else."""
+"""What generations made and what it cost, from the trailers of commits and the records in the tracker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pytest_cobbler.usage import NOTHING, Usage
 class TaskStats:
     """One task in one generation. ``commit`` is empty if it did not land there.
 
-    ``landed`` is what the attempt used that landed, ``wasted`` what the others did, in whatever run.
+    ``landed`` is the usage of the attempt that landed, ``wasted`` that of all other attempts, in any run.
     """
 
     id: str
@@ -35,7 +35,7 @@ class TaskStats:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationStats:
-    """``measures``: what the proposing of its tasks used."""
+    """A generation. ``measures`` is the usage of its measures."""
 
     name: str
     is_active: bool
@@ -48,7 +48,7 @@ class GenerationStats:
 
     @property
     def size(self) -> Size:
-        """Of all that landed."""
+        """The sum over the tasks that landed."""
         sizes = [task.size for task in self.tasks]
         return Size(
             files=sum(size.files for size in sizes),
@@ -74,18 +74,22 @@ class Stats:
 
 
 def collect(config: Config, repository: Repository, tracker: Tracker) -> Stats:
-    """All of it; changes nothing.
+    """Collect the statistics. Changes nothing.
 
     Raises:
         CobblerError: git or the tracker failed.
     """
     active = active_generations(repository, config.gen_prefix)
     work = landed_work(repository, _tips(repository, config.gen_prefix))
-    titles = {task.id: task for task in tracker.tasks()}
-    records = [record for said in tracker.comments().items() for record in read_records(*said)]
+    tasks = {task.id: task for task in tracker.tasks()}
+    records = [
+        record
+        for task_id, comments in tracker.comments().items()
+        for record in read_records(task_id, comments)
+    ]
     return Stats(
         revisions=tuple(_revisions(config, repository, active)),
-        generations=tuple(_generations(work, records, titles, active)),
+        generations=tuple(_generations(work, records, tasks, active)),
     )
 
 
@@ -100,17 +104,17 @@ def _revisions(config: Config, repository: Repository, active: Mapping[str, str]
     words = _Words(repository, config.spec_globs)
     commits = {branch or "HEAD": base} if base else {}
     for name, commit in (commits | dict(active)).items():
-        counted = {language: counter.at(commit) for language, counter in counters.items()}
+        counts = {language: counter.at(commit) for language, counter in counters.items()}
         yield RevisionStats(
             name=name,
             commit=commit,
-            lines={language: count for language, count in counted.items() if count != LineCount()},
+            lines={language: count for language, count in counts.items() if count != LineCount()},
             words=words.at(commit),
         )
 
 
 class _Words:
-    """Counts the words of documents; what it has read once it knows."""
+    """Counts the words of documents. Reads each blob once."""
 
     def __init__(self, repository: Repository, globs: Mapping[str, str]) -> None:
         self._repository = repository
@@ -124,8 +128,8 @@ class _Words:
             label: [blob for path, blob in blobs.items() if matches_glob(path, pattern)]
             for label, pattern in self._globs.items()
         }
-        unknown = {blob for some in chosen.values() for blob in some} - self._words.keys()
-        for blob, content in self._repository.read_blobs(sorted(unknown)):
+        unread = {blob for some in chosen.values() for blob in some} - self._words.keys()
+        for blob, content in self._repository.read_blobs(sorted(unread)):
             self._words[blob] = len(content.decode("utf-8", "replace").split())
         return {label: sum(self._words[blob] for blob in some) for label, some in chosen.items()}
 
@@ -134,35 +138,35 @@ class _Words:
 
 
 def _tips(repository: Repository, prefix: str) -> list[str]:
-    """What may reach a landing: branches but those of single tasks, and the tags of generations."""
+    """The commits that may reach a landing: branches, except those of single tasks, and generations' tags."""
     refs = repository.list_refs("refs/heads", f"refs/tags/{prefix}*")
     head = repository.head_commit()
-    found = [commit for ref, commit in refs.items() if not ref.startswith("refs/heads/task/")]
-    return [*found, *([head] if head else [])]
+    commits = [commit for ref, commit in refs.items() if not ref.startswith("refs/heads/task/")]
+    return [*commits, *([head] if head else [])]
 
 
 def _generations(
     work: Sequence[LandedWork],
     records: Sequence[WrittenRecord],
-    known: Mapping[str, Task],
+    tasks: Mapping[str, Task],
     active: Mapping[str, str],
 ) -> Iterator[GenerationStats]:
     names = {*active, *(one.generation for one in work), *(record.generation for record in records)}
     for name in sorted(names):
-        of_it = [record for record in records if record.generation == name]
-        measures = [record.usage for record in of_it if record.caller == "measure"]
+        its_records = [record for record in records if record.generation == name]
+        measures = [record.usage for record in its_records if record.caller == "measure"]
         yield GenerationStats(
             name=name,
             is_active=name in active,
-            tasks=tuple(_tasks([one for one in work if one.generation == name], of_it, known)),
+            tasks=tuple(_tasks([one for one in work if one.generation == name], its_records, tasks)),
             measures=sum(measures, NOTHING),
         )
 
 
 def _tasks(
-    work: Sequence[LandedWork], records: Sequence[WrittenRecord], known: Mapping[str, Task]
+    work: Sequence[LandedWork], records: Sequence[WrittenRecord], tasks: Mapping[str, Task]
 ) -> Iterator[TaskStats]:
-    """Those that landed, in order, then those that did not."""
+    """The tasks that landed, in order, then the others."""
     stitches = [record for record in records if record.caller != "measure"]
     failed: dict[str, list[WrittenRecord]] = {}
     for record in stitches:
@@ -173,17 +177,17 @@ def _tasks(
         earlier = sum((record.usage for record in failed.pop(one.task, ())), NOTHING)
         yield replace(landed, wasted=landed.wasted + earlier)
     for task, left in failed.items():
-        title = known[task].title if task in known else ""
+        title = tasks[task].title if task in tasks else ""
         yield TaskStats(id=task, title=title, wasted=sum((record.usage for record in left), NOTHING))
 
 
 def _landed(work: LandedWork, records: Sequence[WrittenRecord]) -> TaskStats:
-    """A landing by its record; where that is missing, by its commit."""
-    # The copy that a forge made of a commit has another id.
-    own = [record for record in records if record.commit == work.commit] or records
-    # One that a recovery wrote knows no more than the commit does.
-    record = next((record for record in own if record.caller == "stitch"), None)
+    """A landing by its record in the tracker; if that is missing, by its commit."""
+    # The id differs if a forge has copied the commit, so any record of a landing may be the one.
+    candidates = [record for record in records if record.commit == work.commit] or records
+    # A record that a recovery wrote has no more information than the commit.
+    record = next((record for record in candidates if record.caller == "stitch"), None)
     task = TaskStats(id=work.task, title=work.title, commit=work.commit, size=work.size)
-    if record is None or (len(own) > 1 and record.commit != work.commit):
+    if record is None or (len(candidates) > 1 and record.commit != work.commit):
         return replace(task, landed=work.usage)
     return replace(task, landed=record.usage - record.earlier, wasted=record.earlier)

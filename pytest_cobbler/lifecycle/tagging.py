@@ -1,4 +1,4 @@
-"""The tags of a generation that its base has: what is known by them, and how the version is found."""
+"""The tags of a generation that was merged into its base, and the version that one of them has."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WORD = re.compile(r"\s*(\S+)\s*")
 
 @dataclass(frozen=True, kw_only=True)
 class Tagged:
-    """The tags that are there, and what is to be said of one that could not be made."""
+    """The tags of a merged generation, and a note for each that could not be made."""
 
     tags: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -32,12 +32,12 @@ class Tagged:
 def tag_merged(
     config: Config, repository: Repository, generation: Generation, tip: str, merge: str
 ) -> Tagged:
-    """Make the tags of a generation whose last commit ``tip`` came into its base with commit ``merge``.
+    """Make the tags of a generation whose last commit ``tip`` reached its base with commit ``merge``.
 
-    Those that are there already stay; call it under the run lock.
+    Existing tags stay. Call it under the run lock.
 
     Raises:
-        RepositoryError: somebody else made one of them at the same time.
+        RepositoryError: another process made one of them at the same time.
     """
     tag_generation(repository, generation, "finished", tip)
     tag_generation(repository, generation, "merged", merge)
@@ -51,21 +51,21 @@ def tag_merged(
     if config.version_file:
         version = _version(repository, merge, str(config.version_file))
         if version is None:
-            notes.append(f"No version tag: {config.version_file} has no version that could be a tag.")
+            notes.append(f"No version tag: {config.version_file} has no version that can be a tag name.")
         elif _is_made(repository, version, merge):
             made.append(version)
         else:
-            there = repository.commit_of(f"refs/tags/{version}")[:12]
-            notes.append(f"No version tag: {version} is there already, on {there}.")
+            commit = repository.commit_of(f"refs/tags/{version}")[:12]
+            notes.append(f"No version tag: {version} already exists, on {commit}.")
     return Tagged(tags=tuple(made), notes=tuple(notes))
 
 
 def _day(repository: Repository, merge: str) -> tuple[str, str]:
-    """The date in the tags, and what is behind them: nothing, or ``-2`` for the second stop of that day."""
+    """The date in the tags and their suffix: none, or ``-2`` for the second stop on that day."""
     tags = repository.list_refs("refs/tags/v*")
     for tag in sorted(tags):
-        if (found := _CODE.fullmatch(tag)) and repository.commit_of(tag) == merge:
-            return found[1], found[2]
+        if (parts := _CODE.fullmatch(tag)) and repository.commit_of(tag) == merge:
+            return parts[1], parts[2]
     today = date.today().isoformat()
     return today, next(
         number
@@ -83,7 +83,7 @@ def _numbers() -> Iterator[str]:
 
 
 def _is_made(repository: Repository, tag: str, commit: str) -> bool:
-    """Make a tag unless there is one; whether it is on ``commit``."""
+    """Make a tag unless it exists; return whether it is on ``commit``."""
     ref = f"refs/tags/{tag}"
     repository.remove_stale_lock(ref)
     if repository.read_ref(ref) is None:
@@ -94,5 +94,5 @@ def _is_made(repository: Repository, tag: str, commit: str) -> bool:
 def _version(repository: Repository, commit: str, path: str) -> str | None:
     content = repository.read_file(commit, path)
     text = (content or b"").decode("utf-8", "replace")
-    found = _VERSION.search(text) or _WORD.fullmatch(text)
-    return found[1] if found and names.is_usable_tag(found[1]) else None
+    version = _VERSION.search(text) or _WORD.fullmatch(text)
+    return version[1] if version and names.is_usable_tag(version[1]) else None

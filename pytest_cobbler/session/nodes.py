@@ -22,7 +22,7 @@ from pytest_cobbler.tracker.base import Task
 
 
 class SessionState(Protocol):
-    """What the collection tree needs to know of the session it is in."""
+    """The part of the session that the collection tree uses."""
 
     @property
     def settings(self) -> Config: ...
@@ -34,11 +34,11 @@ class SessionState(Protocol):
     def generation_name(self) -> str: ...
 
     def admit(self, measure: MeasureItem) -> None:
-        """Make items of what ``measure`` proposed."""
+        """Make items of the tasks that ``measure`` proposed."""
 
 
 STATE: pytest.StashKey[SessionState] = pytest.StashKey()
-"""Where the items find the session's state: in ``config.stash``."""
+"""The key of the session's state in ``config.stash``."""
 
 _FRAMEWORK = re.compile(r"[/\\](_pytest|pluggy)[/\\]")
 
@@ -48,7 +48,7 @@ class TaskFailed(Exception):
 
 
 class ConfigurationFile(pytest.File):
-    """``configuration.yaml`` as a file of items."""
+    """``configuration.yaml`` as the file that holds the items."""
 
     def collect(self) -> Iterator[pytest.Collector]:
         yield StitchGroup.from_parent(self, name="stitch")
@@ -67,7 +67,7 @@ class StitchGroup(pytest.Collector):
 
 
 class MeasureGroup(pytest.Collector):
-    """One item a cycle."""
+    """One item for each cycle."""
 
     def collect(self) -> Iterator[pytest.Item]:
         for cycle in range(1, self.config.stash[STATE].settings.cycles + 1):
@@ -77,9 +77,9 @@ class MeasureGroup(pytest.Collector):
 class AgentItem(pytest.Item):
     """An item whose work is done in a thread before its protocol runs."""
 
-    _parallel_custom_item = True  # pytest-run-parallel: leave it alone
+    _parallel_custom_item = True  # keeps pytest-run-parallel from running it several times
 
-    # What conftests of projects commonly read of an item.
+    # Attributes that the conftests of projects commonly read.
     module = cls = function = obj = instance = originalname = None
 
     def __init__(self, *, cycle: int, **kw: Any) -> None:
@@ -89,13 +89,13 @@ class AgentItem(pytest.Item):
         self.cycle = cycle
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
-        """What came instead of an outcome."""
+        """The exception that ended the work, if there is no outcome."""
         for mark in marks(self.config):
             self.add_marker(mark)
 
     @property
     def title(self) -> str:
-        """What the item is about, for people; empty for a measure."""
+        """The title of the task; empty for a measure."""
         return ""
 
     @property
@@ -114,7 +114,7 @@ class AgentItem(pytest.Item):
         return self.path, 0, headline  # a line number: a skip mark needs one
 
     def is_marked_not_to_run(self) -> bool:
-        """Whether a hook of the project gave it a mark by which pytest would not run it."""
+        """Whether a hook of the project gave it a mark with which pytest would not run it."""
         skipif = (condition for mark in self.iter_markers("skipif") for condition in mark.args)
         return (
             self.get_closest_marker("skip") is not None
@@ -123,17 +123,17 @@ class AgentItem(pytest.Item):
         )
 
     def ended(self, outcome: Outcome) -> None:
-        """Take what the thread came to; the protocol reports it."""
+        """Take the outcome of the thread. The protocol reports it."""
         self.outcome = outcome
-        known = {name for name, _ in self.user_properties}
-        said = properties_of(
+        existing = {name for name, _ in self.user_properties}
+        properties = properties_of(
             outcome,
             task_id=self.task_id,
             title=self.title,
             cycle=self.cycle,
             generation=self.config.stash[STATE].generation_name,
         )
-        self.user_properties += [pair for pair in said if pair[0] not in known]
+        self.user_properties += [pair for pair in properties if pair[0] not in existing]
 
     def runtest(self) -> None:
         outcome = self.outcome
@@ -153,19 +153,20 @@ class AgentItem(pytest.Item):
         self.passed()
 
     def passed(self) -> None:
-        """What follows from success, still inside the item's call."""
+        """Act on the success, still inside the item's call."""
 
     def amend(self, report: pytest.TestReport, outcome: Outcome) -> None:
-        """Let the report of a phase say what the work came to, and how long that took."""
+        """Add the outcome of the work and its time to the report of a phase."""
         if report.when == "call" or (report.when == "setup" and not report.passed):
             report.duration = outcome.record.seconds
             report.start = report.stop - report.duration
-        came_to = f"{str(outcome.verdict).upper()} in {outcome.commit}" if outcome.commit else outcome.summary
+        result = f"{str(outcome.verdict).upper()} in {outcome.commit}" if outcome.commit else outcome.summary
         if report.failed and outcome.verdict.is_success:
-            report.longrepr = f"{came_to}; its {report.when} failed:\n{report.longreprtext}"
+            report.longrepr = f"{result}; its {report.when} failed:\n{report.longreprtext}"
         elif report.skipped and isinstance(report.longrepr, tuple):
-            said = report.longrepr[2].removeprefix("Skipped: ")
-            reason = f"{came_to}; {said}" if outcome.verdict.is_success else said
+            reason = report.longrepr[2].removeprefix("Skipped: ")
+            if outcome.verdict.is_success:
+                reason = f"{result}; {reason}"
             report.longrepr = (str(self.path), 1, reason)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
@@ -177,13 +178,13 @@ class AgentItem(pytest.Item):
 
 
 def traced(error: BaseException) -> str:
-    """The traceback of ``error`` and of what caused it, without pytest's part in it and without values."""
-    found = TracebackException.from_exception(error)
-    link: TracebackException | None = found
+    """The traceback of ``error`` and its causes, without pytest's frames and without values."""
+    traceback = TracebackException.from_exception(error)
+    link: TracebackException | None = traceback
     while link:
         link.stack[:] = [frame for frame in link.stack if not _FRAMEWORK.search(frame.filename)]
         link = link.__cause__ or link.__context__
-    return plain_lines("".join(found.format()))
+    return plain_lines("".join(traceback.format()))
 
 
 class MeasureItem(AgentItem):
@@ -222,7 +223,7 @@ class StitchItem(AgentItem):
 
 
 class Placeholder(AgentItem):
-    """The ``nextitem`` while it is not known which item is next: keeps the parents set up."""
+    """The ``nextitem`` while the next item is not known yet: it keeps the parents set up."""
 
     def runtest(self) -> None:
         raise AssertionError("never run")

@@ -1,4 +1,4 @@
-"""What an item's report says in numbers: JUnit properties."""
+"""The JUnit properties of an item's report, and text made fit for terminals and XML."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pytest_cobbler.cycle.outcome import Outcome
 def properties_of(
     outcome: Outcome, *, task_id: str, title: str, cycle: int, generation: str
 ) -> list[tuple[str, object]]:
-    """The ``cobbler_*`` properties of an item; what does not apply is left out."""
+    """The ``cobbler_*`` properties of an item. A property without a value is left out."""
     record, usage = outcome.record, outcome.record.usage
-    found: list[tuple[str, object]] = [
+    properties: list[tuple[str, object]] = [
         ("cobbler_task", task_id),
         ("cobbler_title", title),
         ("cobbler_generation", generation),
@@ -32,14 +32,14 @@ def properties_of(
         ("cobbler_deletions", record.deletions if task_id else ""),
         ("cobbler_transcript", record.transcript),
     ]
-    return [(name, value) for name, value in found if value != ""]
+    return [(name, value) for name, value in properties if value != ""]
 
 
 def plain(text: str) -> str:
-    """``text`` for a terminal or XML: what does not print is escaped."""
+    """``text`` for a terminal or XML: unprintable characters are escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def plain_lines(text: str) -> str:
-    """The same for text of several lines, which keep their ends and tabs."""
+    """The same for text of several lines; line ends and tabs stay."""
     return "".join(c if c in "\n\t" or c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class StatusLine:
-    """Written below what pytest has written and taken away before pytest writes again."""
+    """A line below pytest's output, removed before pytest writes again."""
 
     def __init__(self, reporter: Any) -> None:
         self._reporter = reporter
@@ -36,6 +36,6 @@ class StatusLine:
 
 
 def cut(text: str, columns: int) -> str:
-    """As much of ``text`` as has room in ``columns`` of a terminal."""
+    """The beginning of ``text`` that fits into ``columns`` of a terminal."""
     widths = accumulate(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
     return "".join(char for char, end in zip(text, widths, strict=True) if end <= columns)

@@ -1,7 +1,7 @@
-"""What a project's pytest has switched on for its tests, and is off while agents work.
+"""Options and plugins that a project uses for its tests and that are turned off while agents work.
 
-A generation session runs no test of the project in this process: measuring its coverage would only miss the
-threshold, and the items cannot be distributed.
+A generation session runs no tests in this process. Coverage would only fall below the project's threshold,
+and the items cannot be distributed to other processes.
 """
 
 from __future__ import annotations
@@ -16,34 +16,37 @@ _SELECTING = ("-m", "-k", "--deselect", "--lf", "--last-failed", "--sw", "--step
 
 
 def stop_coverage(early_config: pytest.Config) -> None:
-    """Keep pytest-cov from measuring, and from removing what it measured last; called before it begins."""
+    """Keep pytest-cov from measuring and from removing its last data. Called before pytest-cov starts."""
     options = early_config.known_args_namespace
     if hasattr(options, "no_cov"):
         options.no_cov = True
 
 
 def turn_off(config: pytest.Config) -> list[str]:
-    """Turn off what would break the session; a line for each thing that was on."""
-    said = []
+    """Turn off whatever would break the session; return a line for each."""
+    lines = []
     option = config.option
     if getattr(option, "dist", "no") != "no" or getattr(option, "tx", None):
         option.dist, option.tx, option.numprocesses = "no", [], None
-        said.append("-n is ignored: agents at once are set by jobs or --cobbler-jobs")
+        lines.append("-n is ignored: jobs or --cobbler-jobs sets the number of agents")
     if getattr(option, "cov_source", None):
-        said.append("--cov is ignored: no test runs in this process")
+        lines.append("--cov is ignored: no test runs in this process")
     if getattr(option, "reruns", None) or getattr(option, "force_reruns", None):
-        said.append("--reruns is ignored: max_attempts says how often a task is tried")
+        lines.append("--reruns is ignored: max_attempts limits the attempts of a task")
     if hasattr(option, "force_reruns"):
-        option.force_reruns = 0  # which no mark and no mode adds to
+        option.force_reruns = 0  # no mark and no mode adds to it
     if _has_session_timeout(config):
         option.session_timeout = math.inf
-        said.append("session_timeout is ignored: it is for tests; task_timeout is for agents")
+        lines.append("session_timeout is ignored: it applies to tests; use task_timeout for agents")
     option.fold_skipped = False  # so that -rs names the tasks
-    return said
+    return lines
 
 
 def _has_session_timeout(config: pytest.Config) -> bool:
-    """Whether pytest-timeout would end the session by what is configured, and not asked for in this call."""
+    """Whether the project's configuration lets pytest-timeout end the session.
+
+    A ``--session-timeout`` on this command line stays in force.
+    """
     option = config.option
     if not hasattr(option, "session_timeout"):
         return False
@@ -53,18 +56,18 @@ def _has_session_timeout(config: pytest.Config) -> bool:
 
 
 def marks(config: pytest.Config) -> list[pytest.MarkDecorator]:
-    """What keeps plugins from doing to an item of ours what they do to tests, however they were loaded."""
-    has = config.pluginmanager.hasplugin
-    found = []
+    """Marks that keep plugins from treating our items like tests."""
+    has = config.pluginmanager.hasplugin  # by either name: they differ with the way a plugin was loaded
+    decorators = []
     if has("timeout") or has("pytest_timeout"):
-        found.append(pytest.mark.timeout(0))  # a suite's timeout is not for agents
+        decorators.append(pytest.mark.timeout(0))  # the timeout of a test suite is too short for agents
     if has("rerunfailures") or has("pytest_rerunfailures"):
-        found.append(pytest.mark.flaky(reruns=0))  # it would run only the report again
-    return found
+        decorators.append(pytest.mark.flaky(reruns=0))  # only the report would run again
+    return decorators
 
 
 def selecting_addopts(config: pytest.Config) -> str:
-    """The options that every run gets, if one of them selects items; else empty."""
-    given = [*config.getini("addopts"), *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
-    selects = any(word.split("=")[0] in _SELECTING or word.startswith(("-m", "-k")) for word in given)
-    return shlex.join(given) if selects else ""
+    """The options that every pytest run of the project gets, if one of them selects items; else empty."""
+    options = [*config.getini("addopts"), *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
+    selects = any(word.split("=")[0] in _SELECTING or word.startswith(("-m", "-k")) for word in options)
+    return shlex.join(options) if selects else ""

@@ -154,7 +154,7 @@ def beads(content: Mapping[str, str] | str | None) -> Callable[[Project], None]:
 KINDS = {
     "detached HEAD": Kind(
         make=lambda project: project.git("checkout", "--quiet", "--detach"),
-        refused=refused("start", "generate", cause="HEAD is detached", remedy="Check a branch out")
+        refused=refused("start", "generate", cause="HEAD is detached", remedy="Check out a branch")
         | NO_GENERATION,
     ),
     "no commit": Kind(make=to_no_commit, refused=refused(cause="has no commit yet", remedy="git commit")),

@@ -106,13 +106,13 @@ def test_it_starts_from_the_base_branch_that_is_configured(project: Project, act
             "--cobbler-start",
             None,
             "HEAD is detached, so there is no branch to start from",
-            "Check a branch out, or set base_branch.",
+            "Check out a branch, or set base_branch.",
         ),
         (
             "--cobbler-generate",
             "gone",
             "there is no branch gone to start from",
-            "Set base_branch to an existing one.",
+            "Set base_branch to an existing branch.",
         ),
     ],
 )

@@ -693,9 +693,9 @@ def test_the_version_is_tagged(project: Project, path: str, content: str, tag: s
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("1.0\n", "No version tag: 1.0 is there already, on *."),
-        ("no version here\n", "No version tag: VERSION has no version that could be a tag."),
-        ('version = "-rf x"\n', "No version tag: VERSION has no version that could be a tag."),
+        ("1.0\n", "No version tag: 1.0 already exists, on *."),
+        ("no version here\n", "No version tag: VERSION has no version that can be a tag name."),
+        ('version = "-rf x"\n', "No version tag: VERSION has no version that can be a tag name."),
     ],
 )
 def test_a_version_that_cannot_be_tagged_is_told(project: Project, content: str, said: str) -> None:

@@ -138,7 +138,7 @@ class TestGeneration:
         cobbler_project.git("checkout", "--quiet", "--detach")
         found = failed(cobbler_project, "generation")
         assert "HEAD is detached" in found.text
-        assert found.remedy == "Check a branch out, or set base_branch."
+        assert found.remedy == "Check out a branch, or set base_branch."
         cobbler_project.configure(base_branch="main")
         assert_well(cobbler_project, "generation")
 

@@ -367,7 +367,7 @@ def test_only_tasks_and_only_ours() -> None:
     ("held", "why"),
     [
         (task("a", status="in_progress", assignee="jane"), "in progress, held by jane"),
-        (task("a", status="in_progress"), "in progress, held by somebody else"),
+        (task("a", status="in_progress"), "in progress, held by another user"),
         (task("a", status="deferred"), "deferred"),
         (task("a", status="blocked"), "blocked"),
         (task("a", assignee="jane"), "assigned to jane"),

@@ -35,7 +35,7 @@ def test_xdist_starts_no_second_agent(project: Project, where: str) -> None:
     assert result.ret == 0
     assert started(project) == ["p-a", "p-b"]
     assert list(came_to(result).values()).count("landed") == 2
-    result.stdout.fnmatch_lines(["-n is ignored: agents at once are set by jobs or --cobbler-jobs"])
+    result.stdout.fnmatch_lines(["-n is ignored: jobs or --cobbler-jobs sets the number of agents"])
     result.stdout.no_fnmatch_line("*workers*")
 
 
