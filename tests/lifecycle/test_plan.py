@@ -189,11 +189,11 @@ def test_an_empty_plan_is_not_stuck() -> None:
 
 def test_an_item_is_added_once_and_ends_once() -> None:
     plan = plan_of(a="")
-    with pytest.raises(ValueError, match="a is in the plan already"):
+    with pytest.raises(ValueError, match="a is already in the plan"):
         plan.add("a")
     plan.mark("a", State.DONE)
     for state in State:
-        with pytest.raises(ValueError, match="a is done, and cannot become"):
+        with pytest.raises(ValueError, match="a is done and cannot become"):
             plan.mark("a", state)
 
 
