@@ -1,4 +1,4 @@
-"""Which item may start, and which tasks a session takes on."""
+"""Which item may start next, and which tasks a session does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENDS = {State.DONE, State.FAILED}
 
 
 def plan_of(**needs: str) -> Plan:
-    """``plan_of(a="", b="a")``: b needs a; in the order in which they are given."""
+    """``plan_of(a="", b="a")``: b needs a; created in this order."""
     plan = Plan()
     for number, (key, words) in enumerate(needs.items()):
         plan.add(key, needs=words.split(), created=f"{number:03}")
@@ -29,11 +29,11 @@ def plan_of(**needs: str) -> Plan:
 # Needs
 
 
-def test_what_needs_nothing_is_ready_in_the_order_of_creation() -> None:
+def test_items_without_needs_are_ready_in_the_order_of_creation() -> None:
     assert plan_of(b="", a="", c="").ready() == ["b", "a", "c"]
 
 
-def test_a_need_must_be_done_not_only_begun() -> None:
+def test_a_need_must_be_done_and_not_only_running() -> None:
     plan = plan_of(a="", b="a")
     assert plan.ready() == ["a"]
     plan.mark("a", State.RUNNING)
@@ -70,7 +70,7 @@ def test_a_need_outside_the_plan_blocks_until_it_is_added() -> None:
     assert plan.ready() == ["a"]
 
 
-def test_needs_that_have_ended_before_are_known() -> None:
+def test_needs_that_ended_earlier_count() -> None:
     plan = plan_of(a="", b="")
     plan.mark("a", State.DONE)
     plan.mark("b", State.FAILED)
@@ -84,7 +84,7 @@ def test_needs_that_have_ended_before_are_known() -> None:
 
 
 @pytest.mark.parametrize("end", sorted(ENDS, key=str))
-def test_after_waits_for_an_end_whatever_it_is(end: State) -> None:
+def test_after_waits_for_any_end(end: State) -> None:
     plan = plan_of(a="")
     plan.add("m", after=["a"])
     plan.mark("a", State.RUNNING)
@@ -93,7 +93,7 @@ def test_after_waits_for_an_end_whatever_it_is(end: State) -> None:
     assert plan.ready() == ["m"]
 
 
-def test_after_something_unknown_waits_only_once_it_is_known() -> None:
+def test_after_an_unknown_item_waits_only_once_it_is_added() -> None:
     plan = Plan()
     plan.add("m", after=["a"])
     assert plan.ready() == ["m"]
@@ -121,7 +121,7 @@ def test_the_longest_chain_that_waits_comes_first() -> None:
     assert plan.ready() == ["long", "short", "lone"]
 
 
-def test_what_comes_after_counts_as_a_chain() -> None:
+def test_items_that_come_after_count_as_a_chain() -> None:
     plan = plan_of(lone="", first="")
     plan.add("m", after=["first"])
     assert plan.ready() == ["first", "lone"]
@@ -174,7 +174,7 @@ def test_the_end_of_one_in_a_circle_ends_all() -> None:
     assert plan.ready() == ["m"]
 
 
-def test_what_needs_itself_is_a_circle() -> None:
+def test_an_item_that_needs_itself_is_a_circle() -> None:
     assert plan_of(a="a").stuck() == ["a"]
 
 
@@ -197,7 +197,7 @@ def test_an_item_is_added_once_and_ends_once() -> None:
             plan.mark("a", state)
 
 
-def test_contains_state_ended() -> None:
+def test_the_plan_knows_which_items_it_has_and_which_ended() -> None:
     plan = plan_of(a="")
     assert "a" in plan
     assert "b" not in plan
@@ -322,14 +322,14 @@ def test_open_tasks_are_taken_needs_first() -> None:
     assert (selection.left, selection.waiting) == ((), {})
 
 
-def test_what_is_closed_or_finished_is_not_taken_and_is_a_met_need() -> None:
+def test_closed_and_finished_tasks_are_met_needs_and_not_taken() -> None:
     tasks = [task("a", status="closed"), task("c", "a b"), task("d", status="in_progress")]
     selection = choose([*tasks, task("b", status="in_progress")], finished="b d")
     assert ids(selection.taken) == "c"
     assert selection.waiting == {}
 
 
-def test_what_a_person_reopened_is_done_again_before_what_needs_it() -> None:
+def test_a_reopened_task_is_done_again_before_its_dependants() -> None:
     selection = choose([task("a"), task("b", "a"), task("c")], finished="a b")
     assert ids(selection.taken) == "a c b"
 
@@ -376,14 +376,14 @@ def test_only_tasks_and_only_ours() -> None:
         (task("a", "other"), "waits for other"),
     ],
 )
-def test_what_waits_for_something_outside_is_said_why(held: Task, why: str) -> None:
+def test_a_task_that_waits_has_a_reason(held: Task, why: str) -> None:
     around = [task("epic", type="epic"), task("other", labels=("generation-2",)), task("free")]
     selection = choose([task("c", "b"), task("b", "a"), held, *around], foreign="generation-2")
     assert selection.waiting == {"a": why, "b": "waits for a", "c": "waits for b"}
     assert ids(selection.taken) == "free"
 
 
-def test_our_own_name_on_an_open_task_holds_nobody_up() -> None:
+def test_an_open_task_assigned_to_cobbler_is_taken() -> None:
     assert ids(choose([task("a", assignee=ACTOR)]).taken) == "a"
 
 
@@ -394,7 +394,7 @@ def test_a_long_circle_is_not_shown_in_full() -> None:
     )
 
 
-def test_circles_and_what_is_behind_them_are_not_taken() -> None:
+def test_circles_and_their_dependants_are_not_taken() -> None:
     tasks = [
         task("x", "b"),
         task("a", "b"),
@@ -476,13 +476,13 @@ def shapes(count: int) -> dict[str, list[Task]]:
 
 @pytest.mark.parametrize("shape", shapes(1))
 def test_the_cost_of_a_task_does_not_grow_with_their_number(shape: str) -> None:
-    """Ten times the tasks may take ten times the calls and some; a hundred times would be quadratic."""
+    """Ten times the tasks may take a little over ten times the calls; a hundred times would be quadratic."""
     few, many = (shapes(count)[shape] for count in (500, 5000))
     assert calls(lambda: drive(choose(many, limit=5000))) < 20 * calls(lambda: drive(choose(few, limit=500)))
 
 
 def calls(work: Callable[[], object]) -> int:
-    """How many functions are called in ``work``: a cost that is the same on every machine."""
+    """The number of function calls in ``work``: a cost that is the same on every machine."""
     count = 0
 
     def profile(_frame: FrameType, event: str, _argument: object) -> None:

@@ -1,4 +1,4 @@
-"""What the next run does with what a dead one left: repository and tracker are compared."""
+"""Recovery of a dead run's leftovers, by comparing the repository with the tracker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TITLES = [f"Step {word}" for word in ("one", "two", "three", "four")]
 
 @pytest.fixture
 def chain(cobbler_project: Project, cobbler_agent: StandInAgent) -> Project:
-    """Four tasks, each of which needs the one before; all have landed."""
+    """A chain of four tasks that have all landed."""
     cobbler_agent.measure().writes_tasks(
         [{"title": title, "dependency": place - 1} for place, title in enumerate(TITLES)]
     )
@@ -29,16 +29,16 @@ def chain(cobbler_project: Project, cobbler_agent: StandInAgent) -> Project:
 
 
 def held_by_a_dead_run(project: Project, *titles: str, **claim: str) -> None:
-    """Take the tracker back to where these tasks were claimed and nothing was said of their end."""
+    """Reset the tracker to the state in which these tasks were claimed and had not ended."""
     generation = project.generation
     assert generation
-    own = {
+    own_claim = {
         "host": _hostname(),
         "repository": Repository(project.path).key,
         "run": project.git("log", "-1", "--format=%(trailers:key=Cobbler-Run,valueonly)", generation).strip(),
         "generation": generation,
     }
-    changes = {"status": "in_progress", "assignee": "cobbler", "metadata": {"cobbler": own | claim}}
+    changes = {"status": "in_progress", "assignee": "cobbler", "metadata": {"cobbler": own_claim | claim}}
     change_issues(project, *titles, **changes)
 
 
@@ -64,7 +64,7 @@ def generate(project: Project) -> RunResult:
 
 
 def records(project: Project, title: str) -> list[dict[str, Any]]:
-    """The comments on a task that are records."""
+    """The records among the comments on a task."""
     store = project.path / ".beads" / "issues.jsonl"
     (issue,) = (one for one in map(json.loads, store.read_text().splitlines()) if one["title"] == title)
     return [json.loads(comment["text"]) for comment in issue.get("comments", ())]
@@ -90,7 +90,7 @@ def test_the_record_of_a_landing_is_taken_from_its_commit(chain: Project) -> Non
     assert record["diff"] == {"files": 1, "insertions": 1, "deletions": 0}
 
 
-def test_a_task_whose_need_a_person_reopened_does_not_hold_up_the_run(chain: Project) -> None:
+def test_a_task_whose_need_was_reopened_does_not_stop_the_run(chain: Project) -> None:
     change_issues(chain, TITLES[0], status="open", assignee="")
     held_by_a_dead_run(chain, TITLES[1])
     result = generate(chain)
@@ -143,7 +143,7 @@ def test_a_task_that_a_person_reopened_is_done_again(chain: Project, cobbler_age
     assert chain.task(TITLES[1]).status == "closed"
 
 
-def test_what_a_dead_run_did_for_a_reopened_task_is_kept(chain: Project, cobbler_agent: StandInAgent) -> None:
+def test_work_of_a_dead_run_on_a_reopened_task_is_kept(chain: Project, cobbler_agent: StandInAgent) -> None:
     change_issues(chain, TITLES[1], status="open", assignee="")
     at_work = cobbler_agent.directory / "at-work"
     cobbler_agent.task(TITLES[1], attempt=2).runs(f"echo half >half.txt; touch {at_work}; sleep 60")
@@ -198,9 +198,7 @@ def conflicting(project: Project, tmp_path: Path, **configuration: Any) -> Stand
     return agent
 
 
-def test_markers_stay_refused_however_many_attempts_leave_them(
-    cobbler_project: Project, tmp_path: Path
-) -> None:
+def test_conflict_markers_are_refused_in_every_attempt(cobbler_project: Project, tmp_path: Path) -> None:
     agent = conflicting(cobbler_project, tmp_path, max_attempts=4)
     agent.task("Ours", attempt=2).writes("other.txt", "done\n")
     agent.task("Ours", attempt=3).writes("more.txt", "done\n")
@@ -213,7 +211,7 @@ def test_markers_stay_refused_however_many_attempts_leave_them(
     assert case.properties["cobbler_attempts"] == "4"
 
 
-def test_markers_that_are_cleared_later_land(cobbler_project: Project, tmp_path: Path) -> None:
+def test_work_lands_once_its_conflict_markers_are_resolved(cobbler_project: Project, tmp_path: Path) -> None:
     agent = conflicting(cobbler_project, tmp_path, max_attempts=3)
     agent.task("Ours", attempt=2).writes("other.txt", "done\n")
     agent.task("Ours", attempt=3).writes("list.txt", "theirs\nours\n")
@@ -222,7 +220,9 @@ def test_markers_that_are_cleared_later_land(cobbler_project: Project, tmp_path:
     assert cobbler_project.files()["list.txt"] == "theirs\nours\n"
 
 
-def test_markers_in_what_a_dead_run_left_are_refused_too(cobbler_project: Project, tmp_path: Path) -> None:
+def test_conflict_markers_in_the_work_of_a_dead_run_are_refused(
+    cobbler_project: Project, tmp_path: Path
+) -> None:
     begun = tmp_path / "begun"
     agent = conflicting(cobbler_project, tmp_path)
     agent.task("Ours", attempt=2).writes("other.txt", "done\n").runs(f"touch {begun}").sleeps(300)

@@ -1,4 +1,4 @@
-"""Projects with open tasks, and what a run came to, in a line each."""
+"""Projects with open tasks, and the outcomes of runs as small mappings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.tracker.stores import Record, edge, issue, lines
 FILE = "configuration.yaml"
 
 WRITES_A_FILE = 'echo "$COBBLER_ATTEMPT" >"$COBBLER_TASK_ID.txt"'
-"""What an agent does that changes something, whatever its task."""
+"""A command for an agent that adds a file, for any task."""
 
 
 def task(name: str, *needs: str, **fields: Any) -> Record:

@@ -1,4 +1,4 @@
-"""The project's hooks: what they change, and what becomes of a run when one is wrong."""
+"""The project's hooks: their effects, and how a run ends if one is wrong."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_an_agent_that_is_a_class_is_an_error_and_nothing_is_started(project: Pr
     assert project.generation is None
 
 
-def test_an_agent_that_gives_nothing_fails_its_item_and_its_work_is_kept(project: Project) -> None:
+def test_an_agent_that_returns_no_result_fails_its_item_and_its_work_is_kept(project: Project) -> None:
     seed(project, task("a"))
     result = run(project, f"{WORKER}\ndef pytest_cobbler_agent(): return Worker()\n")
     assert came_to(result) == {"stitch::a": "failed"}
@@ -135,14 +135,14 @@ def test_an_agent_that_raises_before_the_run_is_an_error_and_nothing_is_started(
     assert project.generation is None
 
 
-def test_a_gate_that_a_hook_gives_holds(project: Project) -> None:
+def test_the_gate_of_a_hook_is_used(project: Project) -> None:
     result = run(project, "def pytest_cobbler_gate(steps): return {**steps, 'shape': 'test ! -e b.txt'}\n")
     assert came_to(result) == {"stitch::a": "landed", "stitch::b": "failed"}
     assert "shape failed (exit 1)" in result.junit[stitch("b")].message
     result.stdout.fnmatch_lines(["gate: true; true; test ! -e b.txt"])
 
 
-def test_a_gate_that_a_hook_gives_stands_in_for_one_that_nobody_configured(project: Project) -> None:
+def test_the_gate_of_a_hook_replaces_a_missing_configuration(project: Project) -> None:
     project.configure(build_command=None, test_command=None)
     result = run(project, "def pytest_cobbler_gate(): return {'test': ['test', '-e', 'README.md']}\n")
     result.assert_outcomes(passed=2)
@@ -151,7 +151,7 @@ def test_a_gate_that_a_hook_gives_stands_in_for_one_that_nobody_configured(proje
 # -- which tasks
 
 
-def test_a_task_that_is_left_out_waits_and_so_does_what_needs_it(project: Project) -> None:
+def test_an_excluded_task_and_its_dependants_wait(project: Project) -> None:
     seed(project, task("a"), task("b", "a"), task("c"))
     hook = "def pytest_cobbler_take_task(task): return task.id != 'a'\n"
     planned = run(project, hook, "--collect-only", "-q")
@@ -163,14 +163,14 @@ def test_a_task_that_is_left_out_waits_and_so_does_what_needs_it(project: Projec
     assert statuses(project) == {"a": "open", "b": "open", "c": "closed"}
 
 
-def test_a_filter_takes_on_nothing_that_would_not_be(project: Project) -> None:
+def test_a_filter_adds_no_tasks(project: Project) -> None:
     held = task("held", status="in_progress", assignee="jane")
     seed(project, task("a"), task("later", status="deferred"), held, task("other", issue_type="bug"))
     result = run(project, "def pytest_cobbler_take_task(task): return True\n")
     assert came_to(result) == {"stitch::a": "landed"}
 
 
-def test_proposed_tasks_are_asked_for_too(project: Project, cobbler_agent: StandInAgent) -> None:
+def test_the_filter_also_sees_proposed_tasks(project: Project, cobbler_agent: StandInAgent) -> None:
     cobbler_agent.measure().writes_tasks(
         [{"title": "First"}, {"title": "Second", "dependency": 0}, {"title": "Third"}]
     )
@@ -233,7 +233,7 @@ def test_a_hook_that_raises_for_a_measure_fails_it(project: Project) -> None:
     assert worktrees(project) == []
 
 
-def test_a_second_attempt_that_a_hook_spoils_loses_nothing_of_the_first(project: Project) -> None:
+def test_a_hook_that_fails_the_second_attempt_keeps_the_work_of_the_first(project: Project) -> None:
     project.configure(test_command="false", max_attempts=2)
     seed(project, task("a"))
     result = run(project, raising("pytest_cobbler_prompt", "attempt", "attempt == 2"))
@@ -250,7 +250,7 @@ def test_a_second_attempt_that_a_hook_spoils_loses_nothing_of_the_first(project:
 # -- before and after
 
 
-def test_an_item_that_may_not_begin_costs_nothing(project: Project) -> None:
+def test_an_item_that_a_hook_stops_starts_no_agent(project: Project) -> None:
     project.configure(jobs=1)
     seed(project, task("a"), task("b", "a"), task("c"))
     result = run(project, raising("pytest_cobbler_begin", "item", "item.task_id == 'a'"))
@@ -267,16 +267,16 @@ import threading
 
 def told(what, item):
     assert threading.current_thread() is threading.main_thread()
-    with open("told.txt", "a") as file:
+    with open("hooks.txt", "a") as file:
         print(what, item.name, file=file)
 
 def pytest_cobbler_begin(item): told("begin", item)
 def pytest_cobbler_outcome(item, outcome): told(outcome.verdict, item)
-def pytest_runtest_logfinish(nodeid): open("told.txt", "a").write("reported\\n")
+def pytest_runtest_logfinish(nodeid): open("hooks.txt", "a").write("reported\\n")
 def pytest_cobbler_reported(item, outcome): told("after", item)
 """
     run(project, hooks).assert_outcomes(passed=2)
-    lines = (project.path / "told.txt").read_text().splitlines()
+    lines = (project.path / "hooks.txt").read_text().splitlines()
     assert [line for line in lines if "begin" not in line] == [
         line.format(name) for name in ("a", "b") for line in ("landed {}", "reported", "after {}")
     ]
@@ -295,7 +295,7 @@ def test_a_hook_that_fails_an_outcome_leaves_the_task_landed(project: Project) -
     assert statuses(project) == {"a": "closed", "b": "closed"}
 
 
-def test_a_hook_that_raises_after_the_report_is_told_in_the_summary(project: Project) -> None:
+def test_a_hook_that_raises_after_the_report_appears_in_the_summary(project: Project) -> None:
     result = run(project, raising("pytest_cobbler_reported", "item", "item.task_id == 'a'"))
     result.assert_outcomes(passed=2)
     assert result.ret == 1
@@ -317,17 +317,17 @@ def test_a_hook_may_end_the_session(project: Project, hook: str, arguments: str)
 
 
 @pytest.mark.parametrize("hook", ["begin", "outcome", "reported", "prompt"])
-def test_sys_exit_in_a_hook_of_an_item_is_that_hook_s_failure(project: Project, hook: str) -> None:
+def test_sys_exit_in_a_hook_fails_only_that_item(project: Project, hook: str) -> None:
     seed(project, task("a"))
     arguments = {"begin": "item", "prompt": "prompt"}.get(hook, "item, outcome")
     result = run(project, f"import sys\n\ndef pytest_cobbler_{hook}({arguments}): sys.exit(3)\n")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    said = "\n".join([*result.outlines, result.junit[stitch("a")].message])
-    assert f"hook pytest_cobbler_{hook}: sys.exit(3), where pytest.exit('why') ends a session" in said
-    assert "INTERNALERROR" not in said
+    output = "\n".join([*result.outlines, result.junit[stitch("a")].message])
+    assert f"hook pytest_cobbler_{hook}: sys.exit(3), where pytest.exit('why') ends a session" in output
+    assert "INTERNALERROR" not in output
 
 
 def worktrees(project: Project) -> list[Path]:
-    """What agents' directories are left."""
+    """The agents' directories that are left over."""
     assert project.generation is not None
     return list((project.directory / "work").glob(f"*/{project.generation}/*"))

@@ -1,4 +1,4 @@
-"""What an agent may leave behind, and what a person may type, that must not end badly."""
+"""Unusual leftovers of agents and unusual input of people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
 
 
-def test_a_merge_brings_in_nothing_that_no_check_has_seen(
+def test_files_that_a_merge_moves_are_checked_again(
     cobbler_project: Project, cobbler_agent: StandInAgent
 ) -> None:
     settings = "".join(f"option_{number} = {number}\n" for number in range(60))
@@ -39,7 +39,7 @@ def test_a_merge_brings_in_nothing_that_no_check_has_seen(
     result.stdout.fnmatch_lines(["FAILED *refused after the merge: pyproject.toml: *"])
 
 
-def test_what_a_gitignore_hides_is_kept(cobbler_project: Project, cobbler_agent: StandInAgent) -> None:
+def test_files_that_gitignore_hides_are_kept(cobbler_project: Project, cobbler_agent: StandInAgent) -> None:
     cobbler_project.write({".gitignore": "out/\n"})
     cobbler_project.commit("Ignore")
     cobbler_agent.measure().writes_tasks([{"index": 0, "title": "Hide", "description": "d"}])
@@ -54,7 +54,7 @@ def test_what_a_gitignore_hides_is_kept(cobbler_project: Project, cobbler_agent:
     assert (kept / "out" / "work.py").read_text() == "work = 1\n"
 
 
-def test_an_answer_that_is_a_directory_is_no_answer(
+def test_a_directory_is_not_accepted_as_an_answer(
     cobbler_project: Project, cobbler_agent: StandInAgent
 ) -> None:
     cobbler_agent.measure().runs('mkdir "$COBBLER_OUTPUT"')
@@ -67,7 +67,7 @@ def test_an_answer_that_is_a_directory_is_no_answer(
 
 
 @pytest.mark.parametrize("name", ["nope", "stitch::project-zzz", "measure::cycle-9"])
-def test_a_node_id_that_names_nothing_starts_nothing(cobbler_project: Project, name: str) -> None:
+def test_an_unknown_node_id_starts_nothing(cobbler_project: Project, name: str) -> None:
     result = cobbler_project.run("--cobbler-generate", f"configuration.yaml::{name}")
     assert result.ret == 4
     result.stderr.fnmatch_lines([f"ERROR: not found: configuration.yaml::{name}"])
@@ -87,7 +87,7 @@ def test_only_generate_has_items_to_collect(cobbler_project: Project) -> None:
         ("git add --all && git stash push --quiet", "stash"),
     ],
 )
-def test_what_an_agent_put_aside_in_its_own_git_is_kept(
+def test_work_that_an_agent_stashed_in_its_own_git_is_kept(
     cobbler_project: Project, cobbler_agent: StandInAgent, script: str, name: str
 ) -> None:
     cobbler_agent.measure().writes_tasks([{"index": 0, "title": "Hide", "description": "d"}])

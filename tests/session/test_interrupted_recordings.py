@@ -34,7 +34,7 @@ def record(project: Project, *options: str, env: dict[str, str] | None = None) -
 
 
 def go_on(project: Project) -> None:
-    """Record until everything has landed."""
+    """Record runs until every task has landed."""
     for _ in range(3):
         if len(project.landed()) == 2:
             return
@@ -45,13 +45,13 @@ def go_on(project: Project) -> None:
 def came_to(project: Project) -> tuple[list[str], str]:
     """The titles that landed in their order, and modes, objects and paths of the tip."""
     tree = project.git("ls-tree", "-r", project.generation or "")
-    ours = ("recording/", "configuration.yaml")
-    mine = [line for line in tree.splitlines() if not line.partition("\t")[2].startswith(ours)]
+    excluded = ("recording/", "configuration.yaml")
+    mine = [line for line in tree.splitlines() if not line.partition("\t")[2].startswith(excluded)]
     return [commit.title for commit in project.landed()], "\n".join(mine)
 
 
 def play_afresh(project: Project) -> RunResult:
-    """In one run, as if nothing had ever been generated here."""
+    """Play the recording in one run, on a repository without a generation."""
     project.git("update-ref", "-d", f"refs/heads/{project.generation}")
     for name in (".beads", ".cobbler"):
         shutil.rmtree(project.path / name)
@@ -68,9 +68,9 @@ def assert_it_plays(project: Project) -> None:
 
 
 def broken_off(project: Project) -> list[str]:
-    """By what the attempts of the recording were broken off, of those that were."""
-    found = [read_result(path, str(path)) for path in recorded_attempts(project.path / "recording")]
-    return [one.broken_off for one in found if one.broken_off]
+    """What broke off the attempts of the recording, for those that were broken off."""
+    results = [read_result(path, str(path)) for path in recorded_attempts(project.path / "recording")]
+    return [one.broken_off for one in results if one.broken_off]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def broken_off(project: Project) -> list[str]:
         ("land:1", []),  # what the next run sees is not what the first one saw
     ],
 )
-def test_a_run_that_was_killed(project: Project, line: str, ends: list[str]) -> None:
+def test_a_killed_run_is_played_to_the_same_commits(project: Project, line: str, ends: list[str]) -> None:
     env = {"KILL_AFTER": line, "PYTHONPATH": str(Path(__file__).parents[1] / "support" / "plugins")}
     assert record(project, "-p", "killer", env=env).ret == KILLED
     assert_it_plays(project)
@@ -95,7 +95,7 @@ def held(project: Project) -> Path:
 
 
 def hold(project: Project) -> str:
-    """Commands that say where they are and go on for a minute, once."""
+    """Commands that signal their start and take a minute, once."""
     return f"test -e {held(project)} || {{ touch {held(project)}; sleep 61; }}"
 
 
@@ -122,7 +122,7 @@ def in_the_measure(project: Project, agent: StandInAgent) -> None:
 
 
 @pytest.mark.parametrize("place", [in_the_agent, in_the_gate, in_the_measure])
-def test_a_run_that_was_stopped(
+def test_a_stopped_run_is_played_to_the_same_commits(
     project: Project, cobbler_agent: StandInAgent, place: Callable[[Project, StandInAgent], None]
 ) -> None:
     place(project, cobbler_agent)
@@ -131,13 +131,13 @@ def test_a_run_that_was_stopped(
     assert broken_off(project) == ["cancelled"]
 
 
-def test_a_run_that_came_to_a_limit(project: Project, cobbler_agent: StandInAgent) -> None:
+def test_a_limited_run_is_played_to_the_same_commits(project: Project, cobbler_agent: StandInAgent) -> None:
     cobbler_agent.task(FIRST).reports(error="Claude AI usage limit reached|1893456000")
     assert record(project).ret == pytest.ExitCode.INTERRUPTED
     assert_it_plays(project)
 
 
-def test_a_limit_at_the_end_of_a_recording_is_played_as_one(
+def test_a_limit_at_the_end_of_a_recording_is_played_as_a_limit(
     project: Project, cobbler_agent: StandInAgent
 ) -> None:
     cobbler_agent.task(FIRST).reports(error="Claude AI usage limit reached|1893456000")
@@ -147,7 +147,9 @@ def test_a_limit_at_the_end_of_a_recording_is_played_as_one(
     assert by_title(result)[FIRST].properties["cobbler_outcome"] == "limited"
 
 
-def test_a_recording_that_ends_in_an_attempt_says_so(project: Project, cobbler_agent: StandInAgent) -> None:
+def test_a_recording_that_ends_in_an_attempt_fails_with_that_reason(
+    project: Project, cobbler_agent: StandInAgent
+) -> None:
     in_the_agent(project, cobbler_agent)
     signalled(project, signal.SIGTERM)
     result = play_afresh(project)

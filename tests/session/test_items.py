@@ -1,4 +1,4 @@
-"""Which items a run has: named, marked, selected, deselected and run again as pytest does it with any."""
+"""The items of a run are named, marked, selected, deselected and run again like any other items."""
 
 from __future__ import annotations
 
@@ -63,9 +63,7 @@ def test_open_tasks_come_first_then_what_a_measure_proposes(project: Project) ->
         (["--deselect", stitch("p-a"), "--deselect", measure()], ["stitch::p-b"]),
     ],
 )
-def test_what_is_selected_runs_and_nothing_else(
-    project: Project, selection: list[str], expected: list[str]
-) -> None:
+def test_only_selected_items_run(project: Project, selection: list[str], expected: list[str]) -> None:
     result = project.run("--cobbler-generate", *selection)
     assert result.ret == 0
     new = "".join(t.id for t in project.tasks() if t.title == "Proposed")
@@ -112,7 +110,7 @@ def test_a_task_that_a_hook_gives_a_skip_mark_is_not_done(project: Project) -> N
         (".", "ERROR: --cobbler-generate takes configuration.yaml, configuration.yaml::measure*, not ."),
     ],
 )
-def test_what_is_no_item_is_refused(project: Project, argument: str, complaint: str) -> None:
+def test_an_argument_that_is_not_an_item_is_rejected(project: Project, argument: str, complaint: str) -> None:
     seed(project, task("p-a"), task("p-late", status="deferred"), task("p-more", priority=3))
     result = project.run("--cobbler-generate", "--cobbler-max-issues=1", argument)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -120,7 +118,7 @@ def test_what_is_no_item_is_refused(project: Project, argument: str, complaint: 
     assert ids_landed(project) == []
 
 
-def test_a_task_that_a_dead_run_held_can_be_selected(project: Project) -> None:
+def test_a_task_that_a_dead_run_had_claimed_can_be_selected(project: Project) -> None:
     at_work = project.agent.directory / "at-work"
     project.agent.task("Parse the input").runs(f"touch {at_work}; sleep 60")
     project.agent.task("Parse the input", attempt=2).runs(WRITES_A_FILE)
@@ -132,7 +130,7 @@ def test_a_task_that_a_dead_run_held_can_be_selected(project: Project) -> None:
     assert (result.ret, came_to(result)) == (0, {"stitch::p-a": "landed"})
 
 
-def test_testpaths_say_where_tests_are_not_what_is_generated(project: Project) -> None:
+def test_testpaths_do_not_select_what_is_generated(project: Project) -> None:
     project.write(
         {"pytest.ini": "[pytest]\ntestpaths = tests\n", "tests/test_it.py": "def test_it(): assert False\n"}
     )
@@ -142,7 +140,7 @@ def test_testpaths_say_where_tests_are_not_what_is_generated(project: Project) -
     result.stdout.no_fnmatch_line("testpaths:*")
 
 
-def test_it_runs_from_a_directory_of_the_repository_too(project: Project) -> None:
+def test_it_also_runs_from_a_subdirectory(project: Project) -> None:
     project.write({"src/deep/file.txt": ""})
     command = [
         sys.executable,
@@ -155,8 +153,8 @@ def test_it_runs_from_a_directory_of_the_repository_too(project: Project) -> Non
         "-k",
         "p-b",
     ]
-    done = subprocess.run(command, cwd=project.path / "src" / "deep", capture_output=True, text=True)
-    assert done.returncode == 0
+    completed = subprocess.run(command, cwd=project.path / "src" / "deep", capture_output=True, text=True)
+    assert completed.returncode == 0
     assert ids_landed(project) == ["p-b"]
     assert not list(project.path.glob("src/**/.cobbler"))
 
@@ -175,7 +173,7 @@ def test_a_proposed_task_can_be_deselected(project: Project) -> None:
     assert project.task("Later").status == "open"
 
 
-def test_a_need_that_is_not_selected_blocks_and_that_is_no_success(project: Project) -> None:
+def test_a_need_that_is_not_selected_blocks_and_the_run_fails(project: Project) -> None:
     seed(project, task("p-a"), task("p-b"), task("p-c", "p-a"))
     result = project.run(
         "--cobbler-generate", "-v", "configuration.yaml::stitch", "--deselect", stitch("p-a")
@@ -197,7 +195,7 @@ def test_last_failed_tries_the_failed_tasks_again_and_measures_nothing(project: 
     assert result.ret == 0
 
 
-def test_failed_first_changes_what_is_shown_not_what_is_done(project: Project) -> None:
+def test_failed_first_changes_the_order_shown_and_not_the_work(project: Project) -> None:
     project.agent.task("p-b").fails()
     seed(project, task("p-a"), task("p-b"), task("p-c"))
     project.configure(max_attempts=1)
@@ -206,7 +204,7 @@ def test_failed_first_changes_what_is_shown_not_what_is_done(project: Project) -
     assert came_to(result) == {"stitch::p-a": "landed", "stitch::p-b": "failed", "stitch::p-c": "landed"}
 
 
-def test_without_cache_and_terminal_it_works_the_same(project: Project) -> None:
+def test_it_works_without_the_cache_and_terminal_plugins(project: Project) -> None:
     result = project.run("--cobbler-generate", "-p", "no:cacheprovider", "-p", "no:terminal")
     assert (result.ret, result.outlines, result.errlines) == (0, [], [])
     assert list(came_to(result).values()) == ["landed", "landed", "proposed", "landed"]
@@ -252,7 +250,7 @@ def test_setup_plan_starts_no_agent(project: Project) -> None:
     assert statuses(project) == {"p-a": "open", "p-b": "open"}
 
 
-def test_when_addopts_deselect_everything_they_are_named(project: Project) -> None:
+def test_addopts_that_deselect_everything_are_named(project: Project) -> None:
     project.write({"pytest.ini": "[pytest]\naddopts = -m unit\nmarkers = unit\n"})
     result = project.run("--cobbler-generate")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
@@ -262,7 +260,7 @@ def test_when_addopts_deselect_everything_they_are_named(project: Project) -> No
 
 
 @pytest.mark.usefixtures("cobbler_agent")
-def test_an_empty_group_is_nothing_to_do(cobbler_project: Project) -> None:
+def test_an_empty_group_has_no_work(cobbler_project: Project) -> None:
     result = cobbler_project.run("--cobbler-generate", "configuration.yaml::stitch")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     assert cobbler_project.tasks() == []
@@ -277,7 +275,9 @@ def test_items_have_one_name_wherever_pytest_is_called(project: Project) -> None
 
 
 @pytest.mark.parametrize("tracker", ["embedded", "bd"])
-def test_a_store_that_cannot_be_made_is_said_before_anything_is_spent(project: Project, tracker: str) -> None:
+def test_a_store_that_cannot_be_created_is_reported_before_an_agent_starts(
+    project: Project, tracker: str
+) -> None:
     if tracker == "bd":
         need("bd")
     project.write({"taken": "a file\n"})

@@ -1,4 +1,4 @@
-"""The JUnit report is one of pytest's own, whatever an agent or a tracker has put into it."""
+"""The JUnit report is valid, whatever text an agent or a tracker puts into it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def project(cobbler_project: Project, cobbler_agent: StandInAgent) -> Project:
     return cobbler_project
 
 
-def test_every_outcome_is_valid_for_the_family_that_pytest_writes(project: Project) -> None:
+def test_every_outcome_is_valid_in_the_schema_of_pytest(project: Project) -> None:
     result = project.run("--cobbler-generate", "-o", "junit_logging=all")
 
     assert came_to(result) == {
@@ -81,7 +81,7 @@ def test_every_outcome_is_valid_for_the_family_that_pytest_writes(project: Proje
         lambda case: ElementTree.SubElement(ElementTree.SubElement(case, "properties"), "property"),
     ],
 )
-def test_the_schema_refuses_what_the_family_does_not_have(spoil: object) -> None:
+def test_the_schema_rejects_invalid_reports(spoil: object) -> None:
     suite = '<testsuite name="pytest" errors="0" failures="0" tests="1" time="0.1">'
     case = '<testcase classname="a" name="b" time="0.000"/>'
     root = ElementTree.fromstring(f"<testsuites>{suite}{case}</testsuite></testsuites>")

@@ -1,4 +1,4 @@
-"""Plugins that users' suites have: a run comes to the same with each of them, and starts no agent twice."""
+"""Common plugins of users' test suites: a run has the same outcomes with each, and starts no agent twice."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ EXPECTED = {
 
 @pytest.fixture
 def project(cobbler_project: Project) -> Project:
-    """Three tasks in a row, listed the other way round; one that fails, and one that needs it."""
+    """A chain of three tasks in reverse order, a task that fails, and one that needs the failed task."""
     agent = cobbler_project.agent
     notes = f'echo "$COBBLER_TASK_ID" >>{agent.directory}/started'
     agent.otherwise().runs(f"{notes}; {WRITES_A_FILE}")
@@ -81,13 +81,13 @@ def assert_as_without(project: Project, result: RunResult) -> None:
 
 
 @pytest.mark.parametrize("name", PLUGINS)
-def test_a_run_comes_to_the_same_with_each(project: Project, name: str) -> None:
+def test_a_run_has_the_same_outcomes_with_each_plugin(project: Project, name: str) -> None:
     result = run(project, *PLUGINS[name], only=[name])
     assert_as_without(project, result)
     assert "rerun" not in result.outcomes()
 
 
-def test_a_run_comes_to_the_same_with_all_and_their_reports_have_its_items(project: Project) -> None:
+def test_a_run_has_the_same_outcomes_with_all_plugins_and_is_in_their_reports(project: Project) -> None:
     options = [option for given in PLUGINS.values() for option in given]
     result = run(project, *options)
     assert_as_without(project, result)
@@ -119,9 +119,7 @@ def report_log(path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("names", [["timeout", "rerunfailures"], ["pytest_timeout", "pytest_rerunfailures"]])
-def test_what_is_for_tests_is_not_for_agents_however_it_is_asked_for(
-    project: Project, names: list[str]
-) -> None:
+def test_settings_for_tests_do_not_apply_to_agents(project: Project, names: list[str]) -> None:
     project.write(
         {
             "pytest.ini": "[pytest]\ntimeout = 0.2\ntimeout_method = thread\nsession_timeout = 0.5\n"
@@ -137,7 +135,7 @@ def test_what_is_for_tests_is_not_for_agents_however_it_is_asked_for(
     )
 
 
-def test_a_session_timeout_that_is_asked_for_ends_the_run(project: Project) -> None:
+def test_a_session_timeout_on_the_command_line_ends_the_run(project: Project) -> None:
     result = run(project, "--session-timeout=0.2", only=["timeout"])
     assert result.ret == 1
     assert came_to(result)["stitch::p-c"] == "cancelled"

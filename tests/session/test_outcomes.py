@@ -1,4 +1,4 @@
-"""What becomes of items, in which words, and with which exit status the run ends."""
+"""The outcomes of items, their messages, and the exit status of the run."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pytest_cobbler.testing.project import Project
 from tests.session.builders import WRITES_A_FILE, came_to, ids_landed, seed, statuses, stitch, task, words
 
 LIMIT = "Claude AI usage limit reached|1893456000"
-"""What claude says; the number is the moment at which the limit ends."""
+"""A message of claude; the number is the time at which the limit ends."""
 
 
 @pytest.fixture
 def project(cobbler_project: Project) -> Project:
-    """The agent does any task at its first attempt, unless a test says otherwise."""
+    """An agent that does any task in its first attempt, unless a test scripts it otherwise."""
     cobbler_project.configure(max_attempts=1)
     cobbler_project.agent.otherwise().runs(WRITES_A_FILE)
     return cobbler_project
@@ -28,7 +28,7 @@ def agent(project: Project) -> StandInAgent:
     return project.agent
 
 
-def test_each_failure_says_which_and_why_in_its_first_line(project: Project, agent: StandInAgent) -> None:
+def test_each_failure_has_its_cause_in_the_first_line(project: Project, agent: StandInAgent) -> None:
     project.configure(test_command="! grep -l wrong *.txt")
     agent.task("broken").writes("half.txt", "half\n").runs("echo it went badly >&2").fails(3)
     agent.task("idle").prints("Nothing to do.")
@@ -63,7 +63,7 @@ def test_each_failure_says_which_and_why_in_its_first_line(project: Project, age
     assert ids_landed(project) == ["good"]
 
 
-def test_what_failed_shows_its_evidence_and_where_the_work_is(project: Project, agent: StandInAgent) -> None:
+def test_a_failure_shows_its_output_and_where_the_work_is(project: Project, agent: StandInAgent) -> None:
     project.configure(test_command="cat red.txt; false")
     agent.task("Make it red").writes("red.txt", "assertion 1 == 2 \x1b[31mfailed\n").prints(
         "I think I am done."
@@ -85,7 +85,7 @@ def test_what_failed_shows_its_evidence_and_where_the_work_is(project: Project, 
     assert "red.txt" in project.files(f"refs/cobbler/attempts/{generation}/red/1")
 
 
-def test_what_earlier_attempts_failed_of_is_told_with_the_last(project: Project, agent: StandInAgent) -> None:
+def test_the_last_failure_lists_the_causes_of_earlier_attempts(project: Project, agent: StandInAgent) -> None:
     project.configure(max_attempts=2)
     first = '[ "$COBBLER_ATTEMPT" != 1 ] ||'
     agent.task("greedy").runs(f"rm -f conftest.py; {first} touch conftest.py")
@@ -99,7 +99,7 @@ def test_what_earlier_attempts_failed_of_is_told_with_the_last(project: Project,
     result.stdout.fnmatch_lines(["unusable answer: *", "attempt 1: unusable answer: *"])
 
 
-def test_nothing_to_propose_is_success_and_ends_the_measuring(project: Project) -> None:
+def test_an_empty_proposal_is_a_success_and_ends_the_measures(project: Project) -> None:
     result = project.run("--cobbler-generate", "--cobbler-cycles=3", "-v")
     assert result.ret == 0
     assert words(result) == {
@@ -144,7 +144,9 @@ def test_a_measure_without_a_usable_answer_fails(
     assert project.tasks() == []
 
 
-def test_a_second_cycle_knows_what_is_finished_and_goes_on(project: Project, agent: StandInAgent) -> None:
+def test_a_second_cycle_is_told_the_finished_tasks_and_continues(
+    project: Project, agent: StandInAgent
+) -> None:
     agent.measure().writes_tasks([{"title": "First step"}, {"title": "Misstep"}])
     agent.measure().writes_tasks([{"title": "Second step"}])
     agent.task("Misstep").fails()
@@ -189,7 +191,7 @@ def test_proposals_beyond_the_limit_are_named(project: Project, agent: StandInAg
     )
     result = project.run("--cobbler-generate", "--cobbler-max-issues=2", "-rP")
     assert result.ret == 0
-    assert {found.title for found in project.tasks()} == {"Zero", "One"}
+    assert {task.title for task in project.tasks()} == {"Zero", "One"}
     result.stdout.fnmatch_lines(["cycle-1 proposed more (max_issues): Two, Three"])
     result.stdout.fnmatch_lines(
         ["*___ measure::cycle-1 ___*", "*Captured stdout notes call*", "Two", "Three"]
@@ -286,11 +288,11 @@ def test_after_too_many_failures_what_runs_is_cancelled(
     result = project.run("--cobbler-generate", option, "-v")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert result.duration < 30
-    found = words(result)
-    assert [name for name, word in found.items() if word == "FAILED"] == [
+    shown = words(result)
+    assert [name for name, word in shown.items() if word == "FAILED"] == [
         f"stitch::{name}" for name in failed
     ]
-    assert found["stitch::p-long"] == found["stitch::p-waits"] == found["measure::cycle-1"] == "CANCELLED"
+    assert shown["stitch::p-long"] == shown["stitch::p-waits"] == shown["measure::cycle-1"] == "CANCELLED"
     result.stdout.fnmatch_lines(
         [f"*stitch::p-waits CANCELLED (not started: {stopped})*", f"*!! {stopped} !!*"]
     )
@@ -298,10 +300,10 @@ def test_after_too_many_failures_what_runs_is_cancelled(
     assert statuses(project)["p-long"] == "open"
 
 
-def test_an_error_of_the_machine_is_its_items_failure_and_keeps_no_task(
+def test_an_error_of_the_machine_fails_one_item_and_releases_its_task(
     project: Project, agent: StandInAgent
 ) -> None:
-    """The first agent takes the directory of the worktrees away, which it can where there is no sandbox."""
+    """The first agent deletes the directory of the worktrees, which is possible without a sandbox."""
     project.configure(jobs=1)
     work = project.directory / "work"
     agent.task("p-a").runs(f"{WRITES_A_FILE}; mv {work} {work}.gone; echo x >{work}")
@@ -322,7 +324,9 @@ def test_an_error_of_the_machine_is_its_items_failure_and_keeps_no_task(
 
 
 class TestHooksOfTheProject:
-    def test_what_they_commonly_read_of_an_item_is_there(self, project: Project, agent: StandInAgent) -> None:
+    def test_items_have_the_attributes_that_hooks_commonly_read(
+        self, project: Project, agent: StandInAgent
+    ) -> None:
         conftest = """
             import pytest
 
@@ -349,7 +353,7 @@ class TestHooksOfTheProject:
         assert result.ret == 0
         assert list(came_to(result).values()) == ["landed", "proposed", "landed"]
 
-    def test_one_that_raises_on_new_items_fails_the_measure_and_loses_nothing(
+    def test_a_hook_that_raises_on_new_items_fails_the_measure_and_loses_nothing(
         self, project: Project, agent: StandInAgent
     ) -> None:
         conftest = """
@@ -370,7 +374,7 @@ class TestHooksOfTheProject:
         assert again.ret == 0
         assert sorted(came_to(again).values()) == ["landed", "proposed"]
 
-    def test_one_that_fails_after_a_landing_does_not_hide_it(self, project: Project) -> None:
+    def test_a_hook_that_fails_after_a_landing_does_not_hide_the_landing(self, project: Project) -> None:
         conftest = """
             import pytest
 
@@ -397,9 +401,7 @@ class TestHooksOfTheProject:
         assert set(statuses(project).values()) == {"closed"}
         assert float(result.junit[stitch("p-setup")].time) > 0.01  # the agent's, though the call never came
 
-    def test_a_failure_that_they_expect_still_blocks_what_needs_it(
-        self, project: Project, agent: StandInAgent
-    ) -> None:
+    def test_an_expected_failure_still_blocks_dependants(self, project: Project, agent: StandInAgent) -> None:
         conftest = """
             import pytest
 
@@ -421,7 +423,7 @@ class TestHooksOfTheProject:
         assert ids_landed(project) == ["p-easy"]
 
 
-def test_a_disk_that_fails_at_the_gate_is_the_landings_failure_and_keeps_the_work(
+def test_a_disk_error_at_the_gate_fails_the_landing_and_keeps_the_work(
     project: Project, agent: StandInAgent
 ) -> None:
     where = f"{project.path}/.cobbler/*/attempts/p-a/1"
@@ -435,7 +437,7 @@ def test_a_disk_that_fails_at_the_gate_is_the_landings_failure_and_keeps_the_wor
     assert project.git("for-each-ref", "refs/heads/task") == ""
 
 
-def test_a_journal_that_cannot_be_written_costs_no_work_and_is_said(
+def test_a_journal_that_cannot_be_written_is_reported_and_loses_no_work(
     project: Project, agent: StandInAgent
 ) -> None:
     journal = f"{project.path}/.cobbler/*/journal.jsonl"
@@ -447,7 +449,7 @@ def test_a_journal_that_cannot_be_written_costs_no_work_and_is_said(
     assert statuses(project) == {"p-a": "closed"}
 
 
-def test_a_task_branch_that_another_user_moves_stays_where_it_was_moved_to(project: Project) -> None:
+def test_a_task_branch_that_another_user_moved_is_not_moved_back(project: Project) -> None:
     git = f"git --git-dir={project.path}/.git"
     project.configure(
         test_command=f"branch=$({git} for-each-ref --format='%(refname)' refs/heads/task); "

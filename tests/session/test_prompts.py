@@ -1,4 +1,4 @@
-"""What agents are really told in a run."""
+"""The prompts that agents get in a run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def prompt(project: Project, item: str, number: int = 1) -> str:
     return found.read_text("utf-8")
 
 
-def test_prompts_tell_what_did_not_land_and_where_the_documents_are(
+def test_prompts_name_failed_tasks_and_the_documents(
     cobbler_project: Project, cobbler_agent: StandInAgent
 ) -> None:
-    """Also where spec_globs names none: then they are pointed to."""
+    """The documents are named even if spec_globs includes none of them."""
     cobbler_project.configure(max_attempts=1, test_command="false", gate_network="open")
     cobbler_project.write({"docs/vision.md": "To be seen.\n", "src/notes.md": "mine\n"})
     cobbler_project.commit("Documents")

@@ -1,4 +1,4 @@
-"""``--cobbler-record`` and ``agent: replay``: a generation is kept, and comes about again from that."""
+"""``--cobbler-record`` and ``agent: replay``: a generation is recorded and played again."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 @pytest.fixture
 def clone(recorded: Project, tmp_path: Path) -> Iterator[Project]:
-    """A fresh clone that plays it."""
+    """A fresh clone that plays the recording."""
     project = Project(tmp_path, recorded.agent)
     subprocess.run(["git", "clone", "-q", recorded.path, project.path], check=True)
     for name, value in (("user.name", "Test"), ("user.email", "test@example.invalid")):
@@ -61,12 +61,12 @@ def play(project: Project, recording: str) -> None:
 
 
 def work(project: Project) -> None:
-    """Let the stand-in agent work."""
+    """Run with the stand-in agent."""
     project.configure(agent="command", agent_command=project.agent.command, recording=None)
 
 
 def forget(project: Project) -> None:
-    """As if nothing had ever been generated here."""
+    """Remove everything that a generation leaves."""
     project.git("update-ref", "-d", f"refs/heads/{project.generation}")
     for name in (".beads", ".cobbler"):
         shutil.rmtree(project.path / name)
@@ -77,7 +77,7 @@ def generate(project: Project, *options: str) -> RunResult:
 
 
 def tip(project: Project) -> dict[str, str]:
-    """Path -> mode and object, of what the generation is about."""
+    """Path -> mode and object of the tip, without the recording and the configuration."""
     lines = project.git("ls-tree", "-r", "-z", project.generation or "").split("\0")[:-1]
     entries = {path: about for about, _, path in (line.partition("\t") for line in lines)}
     ours = ("recordings/", "configuration.yaml")
@@ -91,7 +91,7 @@ def outcomes(result: RunResult) -> dict[str, tuple[str, ...]]:
 
 
 def kept(project: Project) -> list[tuple[str, str]]:
-    """Title and cause of each attempt that did not land, in their order."""
+    """Title and cause of each attempt that did not land, in order."""
     titles = {task.id: task.title for task in project.tasks()}
     journal = project.path / ".cobbler" / (project.generation or "") / "journal.jsonl"
     events = [json.loads(line) for line in journal.read_text().splitlines()]
@@ -105,7 +105,7 @@ def recording(project: Project) -> Path:
 # -- played again
 
 
-def test_the_generation_comes_about_again(recorded: Project, clone: Project) -> None:
+def test_a_recording_is_played_to_the_same_commits(recorded: Project, clone: Project) -> None:
     before = RunResult(0, [], [], 0.0, recorded.directory / "run-1" / "junit.xml")
 
     result = generate(clone)
@@ -121,17 +121,17 @@ def test_the_generation_comes_about_again(recorded: Project, clone: Project) -> 
     assert {task.id for task in clone.tasks()}.isdisjoint(task.id for task in recorded.tasks())
 
 
-def test_it_plays_with_one_agent_at_a_time_and_with_many(clone: Project) -> None:
+def test_a_recording_is_played_with_any_number_of_agents(clone: Project) -> None:
     generate(clone, "--cobbler-jobs=1").assert_outcomes(passed=4)
     assert [cause for title, cause in kept(clone) if title in (A, B)] == ["conflict"]
 
 
-def test_the_header_says_what_is_played(clone: Project) -> None:
+def test_the_header_names_the_recording(clone: Project) -> None:
     result = clone.run("--cobbler-generate")
     result.stdout.fnmatch_lines(["agent: replay of recordings/one (its costs are shown*network none"])
 
 
-def test_runs_of_a_generation_make_one_recording(clone: Project) -> None:
+def test_all_runs_of_a_generation_make_one_recording(clone: Project) -> None:
     work(clone)
     generate(clone, "--cobbler-record", "two").assert_outcomes(passed=4)
     generate(clone, "--cobbler-record", "two").assert_outcomes(passed=1)
@@ -174,7 +174,7 @@ def test_landings_are_in_the_order_of_the_recording(cobbler_project: Project) ->
     assert [commit.title for commit in cobbler_project.landed()] == ["Second", "First"]
 
 
-def test_an_attempt_starts_from_what_it_started_from(cobbler_project: Project) -> None:
+def test_an_attempt_starts_from_the_same_commit_as_when_it_was_recorded(cobbler_project: Project) -> None:
     order = ("begin stitch/first/1", "land stitch/first/1", "begin stitch/second/1", "land stitch/second/1")
     write_by_hand(cobbler_project, order, MORE_OF_IT)
 
@@ -186,7 +186,7 @@ def test_an_attempt_starts_from_what_it_started_from(cobbler_project: Project) -
 # -- what a recording holds
 
 
-def test_a_recording_is_files_that_say_nothing_of_this_machine_or_run(recorded: Project) -> None:
+def test_a_recording_does_not_mention_the_machine_or_the_run(recorded: Project) -> None:
     files = {
         str(path.relative_to(recording(recorded)))
         for path in recording(recorded).rglob("*")
@@ -203,7 +203,7 @@ def test_a_recording_is_files_that_say_nothing_of_this_machine_or_run(recorded: 
     assert everything.count(recorded.generation or "") == 1  # in recording.json
 
 
-def test_the_recording_of_another_generation_is_never_recorded_over(clone: Project) -> None:
+def test_the_recording_of_another_generation_is_never_overwritten(clone: Project) -> None:
     work(clone)
     result = generate(clone, "--cobbler-record", "recordings/one")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -260,7 +260,7 @@ def test_another_prompt_can_be_ignored(clone: Project) -> None:
     generate(clone).assert_outcomes(passed=4)
 
 
-def test_what_is_missing_is_named_and_tried_once(clone: Project) -> None:
+def test_a_missing_attempt_is_named_and_tried_once(clone: Project) -> None:
     shutil.rmtree(recording(clone) / "stitch" / "add-b")
     result = generate(clone)
     case = next(c for c in result.junit.values() if c.properties.get("cobbler_title") == B)
@@ -268,7 +268,7 @@ def test_what_is_missing_is_named_and_tried_once(clone: Project) -> None:
     assert case.properties["cobbler_attempts"] == "1"
 
 
-def test_a_missing_further_attempt_is_named_and_can_be_played_once_it_is_there(clone: Project) -> None:
+def test_a_missing_further_attempt_is_named_and_can_be_added(clone: Project) -> None:
     [place] = (recording(clone) / "stitch").glob("repair-c-*")
     (place / "2").rename(place / "later")
     result = generate(clone)
@@ -283,7 +283,7 @@ def test_a_missing_further_attempt_is_named_and_can_be_played_once_it_is_there(c
 # -- wrong from the beginning
 
 
-def test_a_directory_that_cannot_take_a_recording(cobbler_project: Project) -> None:
+def test_a_directory_that_cannot_be_written_is_rejected(cobbler_project: Project) -> None:
     cobbler_project.write({"notes/notes.txt": ""})
     result = cobbler_project.run("--cobbler-generate", "--cobbler-record=notes")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -292,7 +292,7 @@ def test_a_directory_that_cannot_take_a_recording(cobbler_project: Project) -> N
 
 
 @pytest.mark.parametrize("place", [".git/x", ".cobbler/x", ".beads", ".secrets/x"])
-def test_a_directory_that_is_others(cobbler_project: Project, place: str) -> None:
+def test_a_directory_with_another_purpose_is_rejected(cobbler_project: Project, place: str) -> None:
     result = cobbler_project.run("--cobbler-generate", f"--cobbler-record={place}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "is no place for recordings" in "\n".join(result.errlines)
@@ -300,7 +300,7 @@ def test_a_directory_that_is_others(cobbler_project: Project, place: str) -> Non
     assert cobbler_project.generation is None
 
 
-def test_an_order_of_unknown_words_is_an_error_at_once(cobbler_project: Project) -> None:
+def test_a_recording_with_an_invalid_order_is_rejected_before_the_run(cobbler_project: Project) -> None:
     write_by_hand(cobbler_project, ("start stitch/first/1",), NEW_FILE.format("second"))
     result = generate(cobbler_project)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -308,7 +308,7 @@ def test_an_order_of_unknown_words_is_an_error_at_once(cobbler_project: Project)
     assert cobbler_project.generation is None
 
 
-def test_a_recording_that_is_none(cobbler_project: Project) -> None:
+def test_a_directory_without_a_recording_is_rejected(cobbler_project: Project) -> None:
     cobbler_project.configure(agent="replay", agent_command=None, recording="nowhere")
     result = cobbler_project.run("--cobbler-generate")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -316,7 +316,7 @@ def test_a_recording_that_is_none(cobbler_project: Project) -> None:
     assert cobbler_project.generation is None
 
 
-def test_tasks_of_one_title(clone: Project) -> None:
+def test_tasks_with_the_same_title_are_rejected(clone: Project) -> None:
     line = {"_type": "issue", "title": "Twice", "status": "open", "priority": 2, "issue_type": "task"}
     store = clone.path / ".beads" / "issues.jsonl"
     store.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""What pytest's own reports say of a run: JUnit, durations, captured sections, header and summary."""
+"""A run in pytest's own reports: JUnit, durations, captured sections, header and summary."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ USAGE: dict[str, Any] = {
 
 @pytest.fixture
 def project(cobbler_project: Project) -> Project:
-    """A slow task that is red at first, one that fails, one that the failure blocks, and a measure."""
+    """A slow task that fails the gate at first, one that fails, one that it blocks, and a measure."""
     agent = cobbler_project.agent
     cobbler_project.configure(test_command="! grep -l wrong *.txt", max_attempts=2)
     agent.task("Slow").writes("a.txt", "wrong\n").sleeps(0.4).prints("First try").reports(**USAGE)
@@ -80,10 +80,10 @@ def junit_has_a_case_for_each_item(result: RunResult) -> None:
 
 
 def a_landed_item_has_every_property(project: Project, result: RunResult) -> None:
-    found = dict(result.junit[stitch("p-slow")].properties)
-    seconds = {name: float(found.pop(name)) for name in SECONDS}
-    transcript = Path(found.pop("cobbler_transcript"))
-    assert found == {
+    properties = dict(result.junit[stitch("p-slow")].properties)
+    seconds = {name: float(properties.pop(name)) for name in SECONDS}
+    transcript = Path(properties.pop("cobbler_transcript"))
+    assert properties == {
         "cobbler_task": "p-slow",
         "cobbler_title": "Slow",
         "cobbler_generation": project.generation,
@@ -106,12 +106,12 @@ def a_landed_item_has_every_property(project: Project, result: RunResult) -> Non
 
 
 def a_failed_item_says_what_it_used_and_why(result: RunResult) -> None:
-    found = result.junit[stitch("p-bad")].properties
-    assert found["cobbler_outcome"] == "failed"
-    assert found["cobbler_cause"] == "agent"
-    assert found["cobbler_attempts"] == "2"
-    assert float(found["cobbler_agent_seconds"]) >= 0.6
-    assert "cobbler_commit" not in found
+    properties = result.junit[stitch("p-bad")].properties
+    assert properties["cobbler_outcome"] == "failed"
+    assert properties["cobbler_cause"] == "agent"
+    assert properties["cobbler_attempts"] == "2"
+    assert float(properties["cobbler_agent_seconds"]) >= 0.6
+    assert "cobbler_commit" not in properties
 
 
 def an_item_that_was_not_started_used_nothing(project: Project, result: RunResult) -> None:
@@ -128,10 +128,10 @@ def an_item_that_was_not_started_used_nothing(project: Project, result: RunResul
 
 
 def a_measure_has_no_task(project: Project, result: RunResult) -> None:
-    found = dict(result.junit[measure()].properties)
+    properties = dict(result.junit[measure()].properties)
     for name in (*SECONDS, "cobbler_transcript"):
-        assert found.pop(name)
-    assert found == {
+        assert properties.pop(name)
+    assert properties == {
         "cobbler_generation": project.generation,
         "cobbler_cycle": "1",
         "cobbler_outcome": "proposed",
@@ -188,7 +188,7 @@ def header_and_summary_say_what_ran_and_what_came_of_it(project: Project, result
     )
 
 
-def test_what_is_turned_off_and_given_away_is_said_in_the_header(cobbler_project: Project) -> None:
+def test_the_header_lists_options_that_are_turned_off_or_weaken_the_sandbox(cobbler_project: Project) -> None:
     cobbler_project.configure(build_command=False, test_command=False)
     result = cobbler_project.run("--cobbler-generate")
     assert result.ret == 0
@@ -201,7 +201,7 @@ def test_what_is_turned_off_and_given_away_is_said_in_the_header(cobbler_project
     )
 
 
-def test_steps_are_shown_as_they_happen_if_asked_for(cobbler_project: Project) -> None:
+def test_live_logging_shows_steps_as_they_happen(cobbler_project: Project) -> None:
     cobbler_project.configure(silence_agent=False)
     cobbler_project.agent.task("p-a").prints("Reading the \x1b[1mdocuments").runs(WRITES_A_FILE)
     seed(cobbler_project, task("p-a"))

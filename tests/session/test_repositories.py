@@ -1,4 +1,4 @@
-"""A generation on every kind of repository that people have: it works, or says before it begins why not."""
+"""Generations on all kinds of repositories: they work, or fail with the reason before they start."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def project(cobbler_project: Project, cobbler_agent: StandInAgent, minimal_image
 
 
 def assert_lands(project: Project) -> RunResult:
-    """The task lands, everything agrees, and nothing else of the repository has changed."""
+    """The task lands, all invariants hold, and nothing else in the repository changed."""
     before = CheckoutState.of(project)
     result = project.run("--cobbler-generate")
     assert came_to(result) == {"stitch::p-a": "landed"}, result.stdout.str()
@@ -45,7 +45,7 @@ def assert_lands(project: Project) -> RunResult:
 
 
 def assert_refused(project: Project, cause: str, remedy: str) -> None:
-    """A clear error before anything has changed."""
+    """A clear error, before anything changed."""
     before = CheckoutState.of(project)
     refs = project.git("for-each-ref")
     result = project.run("--cobbler-generate")
@@ -56,7 +56,7 @@ def assert_refused(project: Project, cause: str, remedy: str) -> None:
 
 
 def move(project: Project, name: str) -> None:
-    """Give the checkout another name."""
+    """Rename the checkout."""
     project.path = project.path.rename(project.directory / name)
 
 
@@ -69,7 +69,9 @@ def umask(mask: int) -> Iterator[None]:
         os.umask(before)
 
 
-def test_spaces_quotes_and_other_scripts_in_every_path(project: Project, cobbler_agent: StandInAgent) -> None:
+def test_paths_with_spaces_quotes_and_other_scripts_work(
+    project: Project, cobbler_agent: StandInAgent
+) -> None:
     names = ["mit Leerzeichen.txt", "größe/日本語.txt", 'it\'s "quoted".txt', "-dash.txt", "new\nline.txt"]
     project.write(dict.fromkeys(names[:2], "as it was\n"))
     project.commit("Files")
@@ -81,7 +83,7 @@ def test_spaces_quotes_and_other_scripts_in_every_path(project: Project, cobbler
     assert {project.files()[name] for name in names} == {"written\n"}
 
 
-def test_a_linked_worktree_of_another_clone(project: Project) -> None:
+def test_a_linked_worktree_of_another_clone_works(project: Project) -> None:
     project.git("clone", "--quiet", str(project.path), str(project.directory / "clone"))
     seeded = project.path / ".beads"
     move(project, "origin")
@@ -97,7 +99,7 @@ def test_a_linked_worktree_of_another_clone(project: Project) -> None:
     assert_lands(project)
 
 
-def test_a_shallow_clone(project: Project) -> None:
+def test_a_shallow_clone_works(project: Project) -> None:
     project.commit("One more")
     project.git("clone", "--quiet", "--depth=1", f"file://{project.path}", str(project.directory / "shallow"))
     project.path = project.directory / "shallow"
@@ -107,7 +109,7 @@ def test_a_shallow_clone(project: Project) -> None:
     assert_lands(project)
 
 
-def test_a_submodule_stays_where_it_is(project: Project) -> None:
+def test_a_submodule_stays_unchanged(project: Project) -> None:
     other = project.directory / "other"
     project.git("clone", "--quiet", str(project.path), str(other))
     project.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "parts/other")
@@ -118,18 +120,18 @@ def test_a_submodule_stays_where_it_is(project: Project) -> None:
     assert entries == project.git("ls-tree", "main", "parts/other")
 
 
-def test_files_that_git_lfs_keeps_stay_pointers_and_no_filter_runs(
+def test_files_of_git_lfs_stay_pointers_and_no_filter_runs(
     project: Project, cobbler_agent: StandInAgent
 ) -> None:
     project.write({".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n", "model.bin": POINTER})
     project.commit("A model")
-    told = project.directory / "told"
+    marker = project.directory / "marker"
     for kind in ("clean", "smudge"):
-        project.git("config", f"filter.lfs.{kind}", f"tee -a {told}")
-    told.unlink(missing_ok=True)
+        project.git("config", f"filter.lfs.{kind}", f"tee -a {marker}")
+    marker.unlink(missing_ok=True)
     cobbler_agent.task("p-a").runs("grep -q git-lfs model.bin").writes("notes.txt", "x\n")
     result = project.run("--cobbler-generate")
-    assert not told.exists()
+    assert not marker.exists()
     assert came_to(result) == {"stitch::p-a": "landed"}
     assert project.files()["model.bin"] == POINTER
 
@@ -145,7 +147,7 @@ def test_content_in_the_place_of_a_pointer_does_not_land(
     assert case.message.startswith("refused: model.bin: content where git-lfs keeps a pointer")
 
 
-def test_line_ends_by_attributes(project: Project, cobbler_agent: StandInAgent) -> None:
+def test_line_ends_follow_the_attributes(project: Project, cobbler_agent: StandInAgent) -> None:
     project.write({".gitattributes": "*.txt text eol=crlf\n", "list.txt": "one\ntwo\n"})
     project.commit("Line ends")
     cobbler_agent.task("p-a").runs("grep -q \"$(printf '\\r')\" list.txt").appends("list.txt", "three\r\n")
@@ -176,19 +178,19 @@ def test_a_detached_head_has_no_branch_to_start_from(project: Project) -> None:
     assert_refused(project, "HEAD is detached", "base_branch")
 
 
-def test_a_detached_head_with_a_base_that_is_configured(project: Project) -> None:
+def test_a_detached_head_with_a_configured_base_works(project: Project) -> None:
     project.configure(base_branch="main")
     project.git("checkout", "--quiet", "--detach")
     assert_lands(project)
 
 
-def test_twenty_thousand_files(project: Project) -> None:
+def test_a_repository_with_twenty_thousand_files_works(project: Project) -> None:
     project.write({f"many/{number % 100}/{number}.txt": f"{number}\n" for number in range(20_000)})
     project.commit("Many files")
     assert_lands(project)
 
 
-def test_a_repository_without_a_commit(project: Project, tmp_path: Path) -> None:
+def test_a_repository_without_a_commit_is_rejected(project: Project, tmp_path: Path) -> None:
     configuration = (project.path / "configuration.yaml").read_bytes()
     project.path = tmp_path / "empty"
     project.path.mkdir()

@@ -1,4 +1,4 @@
-"""``--cobbler-resume``: ``--cobbler-generate`` on a generation that is there already."""
+"""``--cobbler-resume``: ``--cobbler-generate`` on an existing generation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_without_a_generation_nothing_is_started(cobbler_project: Project, optio
     assert cobbler_project.generation is None
 
 
-def test_of_several_generations_one_is_to_be_named(cobbler_project: Project) -> None:
+def test_with_several_generations_one_must_be_named(cobbler_project: Project) -> None:
     cobbler_project.run("--cobbler-start")
     cobbler_project.run("--cobbler-start")
     result = cobbler_project.run("--cobbler-resume")
@@ -32,7 +32,7 @@ def test_of_several_generations_one_is_to_be_named(cobbler_project: Project) -> 
     result.stderr.fnmatch_lines(["ERROR: several generations are active: generation-*, generation-*"])
 
 
-def test_it_goes_on_where_a_dead_run_was_and_says_in_the_summary_what_it_found(
+def test_it_continues_after_a_dead_run_and_lists_the_recovered_work(
     cobbler_project: Project, cobbler_agent: StandInAgent
 ) -> None:
     begun = cobbler_project.directory / "begun"
@@ -57,7 +57,7 @@ def test_it_goes_on_where_a_dead_run_was_and_says_in_the_summary_what_it_found(
     assert check(cobbler_project, result) == []
 
 
-def test_others_are_told_who_has_the_repository(
+def test_a_second_run_is_told_which_process_holds_the_repository(
     cobbler_project: Project, cobbler_agent: StandInAgent
 ) -> None:
     at_work = cobbler_agent.directory / "at-work"

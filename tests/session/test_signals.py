@@ -15,7 +15,7 @@ from tests.session.builders import WRITES_A_FILE, ids_landed, seed, statuses, st
 
 @pytest.fixture
 def project(cobbler_project: Project) -> Project:
-    """One task lands; one that needs it is at work for a minute; one needs that, one waits for a slot."""
+    """One task lands; its dependant works for a minute; one task needs that, one waits for a slot."""
     agent = cobbler_project.agent
     agent.otherwise().runs(WRITES_A_FILE)
     works_on(agent.task("p-long"), cobbler_project)
@@ -32,7 +32,7 @@ def project(cobbler_project: Project) -> Project:
 
 
 def works_on(script: Script, project: Project, *, ignores: str = "") -> None:
-    """Write half a file, say so, and go on for a minute with a child of its own."""
+    """Write half a file, signal it, and go on for a minute with a child process."""
     note = project.agent.directory / "at-work"
     trap = f"trap '' {ignores}; " if ignores else ""
     script.writes("half.txt", "half\n").runs(
@@ -50,12 +50,12 @@ def start(project: Project, *options: str) -> Running:
 
 def processes_of(project: Project) -> list[str]:
     """Command lines of the processes that run in the project's directory or below."""
-    found = []
+    commands = []
     for directory in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if (directory / "cwd").readlink().is_relative_to(project.directory):
-                found.append((directory / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip())
-    return found
+                commands.append((directory / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip())
+    return commands
 
 
 def assert_everything_is_reported(result: RunResult, cause: str) -> None:
@@ -99,8 +99,8 @@ def test_the_same_signal_twice_is_one_signal_to_terminate(project: Project) -> N
     assert_everything_is_reported(running.wait(60), "SIGTERM")
 
 
-def test_a_second_interrupt_cuts_the_reports_short_and_nothing_else(project: Project) -> None:
-    """The agent does not listen to the first; it must not outlive the run for all that."""
+def test_a_second_interrupt_only_shortens_the_reports(project: Project) -> None:
+    """The agent ignores the first interrupt. It must not outlive the run."""
     works_on(project.agent.task("p-stubborn"), project, ignores="TERM INT")
     seed(project, task("p-stubborn"), task("p-last", priority=3))
     running = start(project)
@@ -117,14 +117,14 @@ def test_a_second_interrupt_cuts_the_reports_short_and_nothing_else(project: Pro
 
 
 def is_pending(number: signal.Signals, running: Running) -> bool:
-    """Whether a signal was sent and not taken yet: a second one would be lost."""
+    """Whether a signal is pending: a second one would be lost."""
     status = Path(f"/proc/{running.pid}/status").read_text()
     pending = next(line.split()[1] for line in status.splitlines() if line.startswith("ShdPnd:"))
     return bool(int(pending, 16) & (1 << (number - 1)))
 
 
 def test_a_hangup_that_was_ignored_stays_ignored(project: Project) -> None:
-    """As under nohup: the terminal may be closed."""
+    """This is what nohup does: the terminal may be closed."""
     old = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         running = start(project)

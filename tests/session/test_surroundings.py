@@ -1,4 +1,4 @@
-"""The user's pytest plugins and settings neither break a run nor start agents of their own."""
+"""The user's pytest plugins and settings neither break a run nor start further agents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.session.builders import WRITES_A_FILE, came_to, ids_landed, seed, tas
 
 @pytest.fixture
 def project(cobbler_project: Project) -> Project:
-    """Two open tasks; every agent notes that it was started."""
+    """Two open tasks; every agent records its start."""
     agent = cobbler_project.agent
     agent.otherwise().runs(f'{WRITES_A_FILE}; echo "$COBBLER_TASK_ID" >>{agent.directory}/started')
     seed(cobbler_project, task("p-a"), task("p-b"))
@@ -45,7 +45,7 @@ def test_a_repository_that_is_a_package_is_not_imported(project: Project) -> Non
     assert (result.ret, came_to(result)) == (0, {"stitch::p-a": "landed"})
 
 
-def test_a_threshold_of_coverage_does_not_fail_a_good_run(project: Project) -> None:
+def test_a_coverage_threshold_does_not_fail_a_good_run(project: Project) -> None:
     pytest.importorskip("pytest_cov")
     project.write({"pytest.ini": "[pytest]\naddopts = --cov=. --cov-fail-under=90\n", ".coverage": "mine"})
     result = project.run("--cobbler-generate")
@@ -55,7 +55,7 @@ def test_a_threshold_of_coverage_does_not_fail_a_good_run(project: Project) -> N
     assert (project.path / ".coverage").read_text() == "mine"
 
 
-def test_a_timeout_of_tests_is_not_one_of_agents(project: Project) -> None:
+def test_a_timeout_for_tests_does_not_apply_to_agents(project: Project) -> None:
     pytest.importorskip("pytest_timeout")
     conftest = """
         import time
@@ -115,7 +115,7 @@ READS = """
 """
 
 
-def test_a_conftest_finds_on_items_what_it_reads_of_tests(project: Project) -> None:
+def test_items_have_the_attributes_that_a_conftest_reads_from_tests(project: Project) -> None:
     project.write({"conftest.py": dedent(READS)})
     project.agent.measure().writes_tasks([{"title": "Another"}])
     project.agent.task("p-b").fails()
@@ -134,7 +134,7 @@ def test_a_conftest_finds_on_items_what_it_reads_of_tests(project: Project) -> N
         "-m 'not slow' -k 'not slow' --maxfail=5 --log-cli-level=DEBUG --showlocals -rA",
     ],
 )
-def test_what_every_run_is_given_changes_no_outcome(project: Project, addopts: str) -> None:
+def test_addopts_change_no_outcome(project: Project, addopts: str) -> None:
     ini = f"""
         [pytest]
         addopts = {addopts}
@@ -158,7 +158,7 @@ def test_what_every_run_is_given_changes_no_outcome(project: Project, addopts: s
 
 
 def test_jobs_inherit_nothing_of_pytest(project: Project) -> None:
-    """So pytest in an agent or a gate begins no run of its own, however this one was asked for."""
+    """A pytest in an agent or a gate starts no generation run, whatever the variables of this one."""
     project.configure(
         test_command="env | sort >>gate-environment; cat gate-environment; false", max_attempts=1
     )
@@ -205,7 +205,7 @@ def test_a_plugin_that_reports_items_without_running_them_lands_nothing(project:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root works in somebody else's repository")
-def test_root_leaves_nothing_of_its_own_in_somebodys_repository(project: Project) -> None:
+def test_root_leaves_no_files_of_root_in_another_users_repository(project: Project) -> None:
     somebody = 12345
     for path in (project.path, *project.path.rglob("*")):
         os.chown(path, somebody, somebody, follow_symlinks=False)
@@ -215,5 +215,7 @@ def test_root_leaves_nothing_of_its_own_in_somebodys_repository(project: Project
     assert result.ret == 0
     assert set(came_to(result).values()) == {"landed", "proposed"}
     places = [project.path / name for name in (".git", ".beads", ".cobbler", "recordings")]
-    found = [path for place in places for path in (place, *place.rglob("*")) if path.lstat().st_uid == 0]
-    assert found == []
+    owned_by_root = [
+        path for place in places for path in (place, *place.rglob("*")) if path.lstat().st_uid == 0
+    ]
+    assert owned_by_root == []

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees while agents are at work, and what of it stays."""
+"""The status line on a terminal while agents work."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LINES = 40
 
 
 class Terminal:
-    """pytest on a terminal of its own; ``rows`` is what can be read there, without what is blank."""
+    """pytest on a terminal of its own; ``rows`` are its lines without blank ones."""
 
     def __init__(self, project: Project, columns: int, *options: str) -> None:
         self._screen = pyte.Screen(columns, LINES)
@@ -78,7 +78,7 @@ NOT_INHERITED = ("PYTEST_", "COBBLER_", "GIT_", "COLUMNS", "LINES", "NO_COLOR", 
 
 @pytest.fixture
 def project(cobbler_project: Project) -> Project:
-    """One task lands at once; two stay at work, and one waits, until :func:`go`."""
+    """One task lands immediately; two keep working and one waits until :func:`go`."""
     agent = cobbler_project.agent
     agent.otherwise().runs(WRITES_A_FILE)
     for name in ("p-b", "p-c"):
@@ -107,11 +107,11 @@ def terminals() -> Iterator[Callable[..., Terminal]]:
 
 
 def status(rows: list[str]) -> str:
-    """The lines that tell what is running, of which there is at most one."""
+    """The status lines on the screen: there is at most one."""
     return "\n".join(row for row in rows if "running (" in row)
 
 
-def test_a_line_says_what_is_running_and_goes_when_there_is_something_to_report(
+def test_a_line_shows_what_is_running_and_disappears_for_a_report(
     project: Project, terminals: Callable[..., Terminal]
 ) -> None:
     terminal = terminals(project, 100, "-v")
@@ -134,7 +134,7 @@ def test_a_line_says_what_is_running_and_goes_when_there_is_something_to_report(
 
 
 def line(left: str, right: str, columns: int = 100) -> str:
-    """As pytest aligns it: its right margin is one column wide."""
+    """A line as pytest aligns it: the right margin is one column wide."""
     return left + right.rjust(columns - 1 - len(left))
 
 
@@ -142,7 +142,7 @@ def last_row(rows: list[str]) -> int:
     return max(number for number, row in enumerate(rows) if row)
 
 
-def test_it_stays_out_of_the_short_report_and_of_a_narrow_screen(
+def test_the_line_fits_the_short_report_and_a_narrow_screen(
     project: Project, terminals: Callable[..., Terminal]
 ) -> None:
     terminal = terminals(project, 50)
@@ -170,7 +170,7 @@ def test_an_interrupt_at_the_keyboard_leaves_a_clean_screen(
     assert sum("CANCELLED" in row for row in rows) == 4
 
 
-def test_without_a_terminal_there_is_no_such_line(project: Project) -> None:
+def test_without_a_terminal_the_line_is_not_shown(project: Project) -> None:
     running = project.start("--cobbler-generate", "-v")
     running.wait_until(lambda: "p-a LANDED" in running.output)
     time.sleep(1.2)  # it would have come by now

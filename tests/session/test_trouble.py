@@ -1,4 +1,4 @@
-"""Agents and gates that misbehave: each ends in time, with the right word and cause, and nothing is lost."""
+"""Agents and gates that misbehave: each ends in time with the right outcome, and no work is lost."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def project(cobbler_project: Project, cobbler_agent: StandInAgent, minimal_image
 
 @pytest.fixture
 def script(cobbler_agent: StandInAgent) -> Script:
-    """What the agent does."""
+    """The script of the agent."""
     return cobbler_agent.task("p-a")
 
 
@@ -45,7 +45,7 @@ def generate(project: Project) -> tuple[RunResult, Case]:
 
 
 def assert_failed(project: Project, cause: str, summary: str, *kept: str) -> None:
-    """The task failed so and is open again, and what the agent had made is kept."""
+    """The task failed with this cause and is open again, and the agent's work is kept."""
     result, case = generate(project)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert came_to(result) == {"stitch::p-a": "failed"}
@@ -56,32 +56,32 @@ def assert_failed(project: Project, cause: str, summary: str, *kept: str) -> Non
     assert statuses(project) == {"p-a": "open"}
 
 
-def test_one_that_hangs_in_silence(project: Project, script: Script) -> None:
+def test_an_agent_that_hangs_without_output_ends_as_idle(project: Project, script: Script) -> None:
     project.configure(idle_timeout="1s")
     script.writes("half.txt", "half\n").sleeps(600)
     assert_failed(project, "idle", "agent: no output for 1s", "half.txt")
 
 
-def test_one_that_never_ends_though_it_talks(project: Project, script: Script) -> None:
+def test_an_agent_that_never_ends_but_prints_ends_as_timeout(project: Project, script: Script) -> None:
     project.configure(task_timeout="2s")
     script.writes("half.txt", "half\n").runs("while :; do echo working; sleep 0.1; done")
     assert_failed(project, "timeout", "agent: timeout after 2s", "half.txt")
 
 
-def test_one_that_does_not_heed_being_told_to_end(project: Project, script: Script) -> None:
+def test_an_agent_that_ignores_term_is_killed(project: Project, script: Script) -> None:
     project.configure(task_timeout="1s")
     script.writes("half.txt", "half\n").runs("trap '' TERM INT HUP; while :; do sleep 0.2; done")
     assert_failed(project, "timeout", "agent: timeout after 1s", "half.txt")
 
 
-def test_one_that_leaves_processes_behind(project: Project, script: Script) -> None:
+def test_processes_that_an_agent_leaves_behind_are_ended(project: Project, script: Script) -> None:
     script.writes("work.txt", "work\n").runs(STAYS).runs("until [ -s late.txt ]; do sleep 0.05; done")
     result, _ = generate(project)
     assert came_to(result) == {"stitch::p-a": "landed"}
     assert project.files()["work.txt"] == "work\n"
 
 
-def test_one_that_floods_its_output(project: Project, script: Script) -> None:
+def test_an_agent_that_floods_its_output_ends_in_time(project: Project, script: Script) -> None:
     flood = "yes 'a line that says nothing' | head -c 12000000"
     script.writes("work.txt", "work\n").runs(f"{flood}; {flood} >&2")
     result, case = generate(project)
@@ -93,23 +93,23 @@ def test_one_that_floods_its_output(project: Project, script: Script) -> None:
     assert len(case.message) < 100_000
 
 
-def test_one_that_writes_one_line_without_end(project: Project, script: Script) -> None:
+def test_an_agent_that_writes_one_endless_line_ends_in_time(project: Project, script: Script) -> None:
     script.writes("work.txt", "work\n").runs("head -c 50000000 /dev/zero | tr '\\0' x")
     result, _ = generate(project)
     assert came_to(result) == {"stitch::p-a": "landed"}
 
 
-def test_one_that_exits_with_0_and_says_that_it_failed(project: Project, script: Script) -> None:
+def test_an_agent_that_exits_with_0_and_reports_a_failure_fails(project: Project, script: Script) -> None:
     script.writes("half.txt", "half\n").reports(error="I was interrupted")
     assert_failed(project, "agent", "agent: API error: I was interrupted", "half.txt")
 
 
-def test_one_that_exits_with_1_after_good_work(project: Project, script: Script) -> None:
+def test_an_agent_that_exits_with_1_after_good_work_fails(project: Project, script: Script) -> None:
     script.writes("good.txt", "good\n").runs("echo 'cannot say goodbye' >&2").fails(1)
     assert_failed(project, "agent", "agent: exited with 1: cannot say goodbye", "good.txt")
 
 
-def test_one_that_ends_itself(project: Project, script: Script) -> None:
+def test_an_agent_that_kills_itself_fails(project: Project, script: Script) -> None:
     script.writes("half.txt", "half\n").runs("kill -KILL $$")
     assert_failed(
         project, "killed", "agent: killed from outside, perhaps because it ran out of memory", "half.txt"
@@ -125,13 +125,15 @@ def test_one_that_ends_itself(project: Project, script: Script) -> None:
     ],
     ids=["hangs", "does not heed", "leaves processes"],
 )
-def test_a_gate_that(project: Project, script: Script, gate: str, summary: str) -> None:
+def test_a_gate_that_misbehaves_fails_the_task(
+    project: Project, script: Script, gate: str, summary: str
+) -> None:
     script.writes("good.txt", "good\n")
     project.configure(test_command=f"[ -e p-a.txt ] || {{ {gate}; }}", gate_timeout="2s")
     assert_failed(project, "gate", summary, "good.txt")
 
 
-def test_a_gate_that_floods(project: Project, script: Script) -> None:
+def test_a_gate_that_floods_its_output_fails_the_task(project: Project, script: Script) -> None:
     script.writes("good.txt", "good\n")
     project.configure(test_command="yes 'nothing to say' | head -c 20000000; exit 1")
     result, case = generate(project)

@@ -1,4 +1,4 @@
-"""What may end a run early is said before it begins, or it does not begin."""
+"""Problems that may end a run early are warnings or errors before it starts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.parts import need
 
 
 @pytest.mark.parametrize(("minutes", "named"), [(50, True), (90, False)])
-def test_a_login_that_may_end_within_the_run_is_named_in_the_header(
+def test_a_login_that_may_expire_during_the_run_is_a_warning_in_the_header(
     cobbler_project: Project, minutes: float, named: bool
 ) -> None:
     cobbler_project.configure(agent="claude", agent_command=None, cycles=0)
@@ -41,15 +41,21 @@ class TestRoom:
         repository = Repository(project.path, project.directory / "work")
         return preflight_room(repository, load(project.path / "configuration.yaml"))
 
-    def test_enough(self, cobbler_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_enough_room_is_not_mentioned(
+        self, cobbler_project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(preflight, "SCARCE_ROOM", 1)
         assert self.room(cobbler_project) == ""
 
-    def test_little_is_a_warning(self, cobbler_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_little_room_is_a_warning(
+        self, cobbler_project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(preflight, "SCARCE_ROOM", 1 << 60)
         assert f" MB left for {cobbler_project.path}/.cobbler" in self.room(cobbler_project)
 
-    def test_hardly_any_is_an_error(self, cobbler_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_almost_no_room_is_an_error(
+        self, cobbler_project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(preflight, "NEEDED_ROOM", 1 << 60)
         with pytest.raises(UsageProblem, match="there is hardly room left for ") as caught:
             self.room(cobbler_project)
