@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -221,14 +220,9 @@ class Demo:
 def _check_git() -> None:
     if shutil.which("git") is None:
         raise UsageProblem("there is no git on PATH", "Install it.")
-    from pytest_cobbler.repository.repository import OLDEST_GIT  # GitPython cannot be imported without git
+    from pytest_cobbler.repository.repository import check_git  # GitPython cannot be imported without git
 
-    said = run_process(["git", "--version"], env=host_environment(), timeout=60).text.strip()
-    found = re.search(r"(\d+)\.(\d+)", said)
-    if found is None or (int(found[1]), int(found[2])) < OLDEST_GIT:
-        raise UsageProblem(
-            f"{said or 'git'} is too old", f"Install git {'.'.join(map(str, OLDEST_GIT))} or newer."
-        )
+    check_git()
 
 
 @contextlib.contextmanager

@@ -16,23 +16,25 @@ from pathlib import Path
 
 import git as gitpython
 import platformdirs
+from packaging.version import Version
 
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError, RepositoryError
 from pytest_cobbler.process import Completion, host_environment, run
 from pytest_cobbler.repository.git import TIMEOUT, Git, init_bare
 from pytest_cobbler.sandbox.base import Mount
+from pytest_cobbler.versions import find_version
 
 ZERO = ""
 """The old value of a ref that must not exist. (Zeros would be forty or sixty-four, by the format.)"""
 
-OLDEST_GIT = (2, 38)
+OLDEST_GIT = Version("2.38")
 """``git merge-tree --write-tree`` came with 2.38."""
 
 STALE = 5.0
 """Seconds for which a lock file of git on one of our refs must have been the same to be a dead process's."""
 
-_INSTALL_GIT = "Install git 2.38 or newer."
+_INSTALL_GIT = f"Install git {OLDEST_GIT} or newer."
 _READ_AT_ONCE = 500
 _USER_CONFIGURATION = re.compile(r"GIT_CONFIG_\w+|XDG_CONFIG_HOME")
 
@@ -452,7 +454,7 @@ def check_git() -> str:
         said = run(["git", "version"], env=host_environment(LC_ALL="C"), timeout=TIMEOUT).text.strip()
     except CobblerError as error:
         raise RepositoryError("git is not on PATH", _INSTALL_GIT) from error
-    found = re.search(r"(\d+)\.(\d+)", said)
-    if not found or (int(found[1]), int(found[2])) < OLDEST_GIT:
+    version = find_version(said)
+    if version is None or version < OLDEST_GIT:
         raise RepositoryError(f"{said} is too old", _INSTALL_GIT)
     return said

@@ -14,6 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from packaging.version import Version
+
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError, SandboxError
 from pytest_cobbler.process import Cancellation, Completion, host_environment, run
@@ -22,10 +24,11 @@ from pytest_cobbler.sandbox.base import Capability, Completed, Job, Limits, Loop
 from pytest_cobbler.sandbox.flags import flags
 from pytest_cobbler.sandbox.loopback import open_listener
 from pytest_cobbler.sandbox.stderr import ErrorTail
+from pytest_cobbler.versions import find_version
 
 __all__ = ["LABEL_REPOSITORY", "PodmanSandbox", "job_owner", "local_images", "podman_environment"]
 
-OLDEST: Final = (4, 3)
+OLDEST: Final = Version("4.3")
 """The oldest podman known to do all that is asked of it here."""
 
 NOBODY_ELSE: Final = 60989
@@ -344,16 +347,15 @@ class PodmanSandbox:
                 error.cause,
                 "Install it: apt-get install podman; or do without any protection: sandbox: none",
             ) from error
-        version = asked.text.partition(" ")[0].strip()
-        numbers = re.match(r"(\d+)\.(\d+)", version)
-        if not asked.ok or not numbers:
+        shown = asked.text.partition(" ")[0].strip()
+        version = find_version(shown)
+        if not asked.ok or version is None:
             raise SandboxError(
                 "podman does not work here", f"Try it by hand: {self._program} version", asked.errors
             )
-        if (int(numbers[1]), int(numbers[2])) < OLDEST:
-            oldest = ".".join(map(str, OLDEST))
-            raise SandboxError(f"podman {version} is too old", f"Install podman {oldest} or newer.")
-        return version
+        if version < OLDEST:
+            raise SandboxError(f"podman {shown} is too old", f"Install podman {OLDEST} or newer.")
+        return shown
 
     def _raise_unless_killed(
         self, job: Job, words: lifeline.Words, completion: Completion, errors: ErrorTail

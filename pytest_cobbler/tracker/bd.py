@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
 from pydantic import TypeAdapter, ValidationError
 
 from pytest_cobbler.causes import Ending
@@ -22,18 +23,19 @@ from pytest_cobbler.tracker.base import ACTOR, METADATA, AlreadyClaimed, Claim, 
 from pytest_cobbler.tracker.directory import ISSUES, bd_owns, is_hollow
 from pytest_cobbler.tracker.ids import issue_prefix
 from pytest_cobbler.tracker.issue import Issue
+from pytest_cobbler.versions import find_version
 
 __all__ = ["INSTALL", "OLDEST", "BdTracker"]
 
-OLDEST = (1, 0, 5)
-_GUARDS = (1, 3, 0)
+OLDEST = Version("1.0.5")
+_GUARDS = Version("1.3.0")
 """Since then ``update`` has ``--if-status`` and ``--if-assignee``, and ``close`` minds who holds an issue."""
-_RETRACTED = {(1, 2, 1)}
+_RETRACTED = {Version("1.2.1")}
 _ISSUES = TypeAdapter(list[Issue])
 _ROLE_WARNING = re.compile(r"^warning: beads\.role not configured.*\n(?:  (?:Fix|Or): .*\n?)*", re.MULTILINE)
 
 INSTALL = (
-    "install bd 1.0.5 or later: `brew install beads`, or see https://github.com/gastownhall/beads; "
+    f"install bd {OLDEST} or later: `brew install beads`, or see https://github.com/gastownhall/beads; "
     "an installed one is upgraded by `brew upgrade beads`"
 )
 
@@ -69,12 +71,12 @@ class BdTracker:
         self._program = program
         self._timeout = timeout
         self._cancellation = cancellation
-        self._known_version: tuple[int, ...] | None = None
+        self._known_version: Version | None = None
         self._known_ids: set[str] = set()
 
     @property
     def description(self) -> str:
-        return f"bd {'.'.join(map(str, self._version()))} {self._beads_dir}"
+        return f"bd {self._version()} {self._beads_dir}"
 
     def tasks(self) -> list[Task]:
         self._version()
@@ -247,17 +249,16 @@ class BdTracker:
     def _guards(self) -> bool:
         return self._version() >= _GUARDS
 
-    def _version(self) -> tuple[int, ...]:
+    def _version(self) -> Version:
         """bd's version, asked once; refuses those we cannot work with."""
         if self._known_version is None:
             done = self._run(("version", "--json"), env=self._environment(), cwd=self._root)
             text = _version_text(done)
-            found = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
-            if found is None:
+            version = find_version(text)
+            if version is None:
                 raise _Answer(done).failure(f"{self._program} does not tell its version")
-            version = tuple(map(int, found.groups()))
             if version < OLDEST:
-                raise TrackerError(f"bd {text} is too old: 1.0.5 or later is needed", INSTALL)
+                raise TrackerError(f"bd {text} is too old: {OLDEST} or later is needed", INSTALL)
             if version in _RETRACTED:
                 raise TrackerError(f"bd {text} was retracted by its makers: take a later one", INSTALL)
             self._known_version = version

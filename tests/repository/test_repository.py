@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.process import Completion
@@ -74,7 +75,7 @@ class TestFinding:
         self, user: UserRepository, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         module.check_git.cache_clear()
-        monkeypatch.setattr(module, "OLDEST_GIT", (99, 0))
+        monkeypatch.setattr(module, "OLDEST_GIT", Version("99"))
         with pytest.raises(RepositoryError, match=r"git version .* is too old"):
             user.open()
 
