@@ -253,9 +253,17 @@ def test_the_architecture_names_code_that_exists() -> None:
     assert unknown == set()
 
 
-def definitions() -> Iterator[str]:
-    """The names of everything that the package defines."""
-    for path in PACKAGE.rglob("*.py"):
+def test_the_way_of_a_cost_names_functions_of_the_modules_beside_them() -> None:
+    steps = rows(section("## The way of a cost", ARCHITECTURE))
+    assert len(steps) > 10
+    for _, function, module in steps:
+        path = PACKAGE / module.strip("`")
+        assert set(function.strip("`").split(".")) <= set(definitions(path)), f"{function} in {module}"
+
+
+def definitions(*paths: Path) -> Iterator[str]:
+    """The names of everything that the package defines, or some of its modules."""
+    for path in paths or PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 yield node.name
