@@ -6,7 +6,7 @@ import textwrap
 
 
 class CobblerError(Exception):
-    """Something a user can mend: shown without a traceback.
+    """An error that a user can fix: shown without a traceback.
 
     Args:
         cause: one line, what is wrong and where.

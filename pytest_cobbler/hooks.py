@@ -1,4 +1,4 @@
-"""The project's hooks, called so that what they do wrong is said as theirs."""
+"""The project's hooks, called so that an error in a hook names the hook."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def pytest_cobbler_tracker(config: pytest.Config, settings: Config) -> Tracker |
 def pytest_cobbler_agent(config: pytest.Config, settings: Config) -> Agent | None:
     """Give an agent of your own, instead of the one that the key ``agent`` names.
 
-    Its ``run`` is called by several threads at once, never by the main thread.
+    Its ``run`` is called by several threads concurrently, never by the main thread.
     """
 
 
@@ -53,7 +53,7 @@ def pytest_cobbler_prompt(
 ) -> str | None:
     """Give another prompt, which is used as it is; ``task`` is ``None`` in a measure.
 
-    Called by the item's own thread, several at once: leave pytest and the terminal alone.
+    Called by the item's own thread, several concurrently: leave pytest and the terminal alone.
     """
 
 
@@ -67,7 +67,7 @@ def pytest_cobbler_agent_command(
 ) -> Sequence[str] | None:
     """Give another command line for an agent that is a program; it runs in the sandbox.
 
-    Called by the item's own thread, several at once: leave pytest and the terminal alone.
+    Called by the item's own thread, several concurrently: leave pytest and the terminal alone.
     """
 
 

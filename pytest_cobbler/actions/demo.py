@@ -79,7 +79,7 @@ def run(config: pytest.Config) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class DoneTask:
-    """What came of a task: ``commit`` is where it landed, ``earlier`` why earlier attempts did not land."""
+    """The end of a task: ``commit`` is where it landed, ``earlier`` why earlier attempts did not land."""
 
     title: str
     commit: str
@@ -182,7 +182,7 @@ class Demo:
             "GIT_CONFIG_GLOBAL": "/dev/null",
         }
 
-    # what came of it
+    # the result
 
     @cached_property
     def generation(self) -> str:

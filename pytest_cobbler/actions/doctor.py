@@ -74,7 +74,7 @@ def _say(text: str) -> None:
 
 
 def _lines(finding: Finding, scrub: Callable[[str], str]) -> list[str]:
-    """What, how it went, how long it took and what was seen; below it what mends it, and the evidence."""
+    """What, how it went, how long it took and what was seen; below it the fix and the evidence."""
     status = finding.status.upper() if finding.status == "failed" else finding.status
     seconds = "" if finding.seconds is None else f"{finding.seconds:.2f} s"
     first = f"{status:{_STATUS}}  {finding.name:{_NAME}}  {seconds:>{_TIME}}  {scrub(finding.text)}"

@@ -27,7 +27,7 @@ def refuse_untrusted_checkout(config: pytest.Config) -> None:
             try:
                 repository = Repository(directory, Path(work_dir))
             except RepositoryError:
-                continue  # whoever needs a repository will say so
+                continue  # an action that needs a repository fails with a message of its own
             try:
                 found = untrusted(repository)
             except CobblerError as error:

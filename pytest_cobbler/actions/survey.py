@@ -30,7 +30,7 @@ _LARGEST_SHARE = 20
 class Survey:
     """``found``: key of the configuration -> value; ``required``: keys that must be filled in by hand.
 
-    ``notes``: what somebody should know who reads the result, a line each.
+    ``notes``: lines that a reader of the result should know.
     """
 
     language: Language
@@ -41,7 +41,7 @@ class Survey:
 
 def survey(repository: Repository, commit: str) -> Survey:
     """What the files of ``commit`` show."""
-    # Other names can stand in no configuration.
+    # A configuration cannot hold other names.
     names = (name for name in repository.files(commit) if name.isprintable() and not name.startswith("~"))
     files = [PurePosixPath(name) for name in names]
     language = _language(files)

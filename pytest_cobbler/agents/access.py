@@ -75,7 +75,7 @@ class Access:
         """The proxy of one job.
 
         Raises:
-            UsageProblem: ``base_url`` is no address of an API, or that of a proxy before it is none.
+            UsageProblem: ``base_url`` or the address of the proxy before it is invalid.
         """
         from pytest_cobbler.agents.proxy import ApiProxy  # takes a fifth of a second
 

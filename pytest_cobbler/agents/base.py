@@ -50,10 +50,10 @@ class AgentRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentResult:
-    """What came of it. ``error`` is empty exactly when the agent says it is done.
+    """The end of a run. ``error`` is empty exactly when the agent says it is done.
 
-    ``limited``: a usage or rate limit, or spent credit, stopped it; ``limited_until``: when that ends, if it
-    was said. ``text`` is the agent's last message. ``final``: nothing was done, and a further attempt would
+    ``limited``: a usage or rate limit, or spent credit, stopped it; ``limited_until``: when that ends, if
+    reported. ``text`` is the agent's last message. ``final``: nothing was done, and a further attempt would
     fail the same way.
     """
 

@@ -138,6 +138,6 @@ def _prompt(prompt: str) -> str:
 
 
 def _runs_as_root(sandbox: Sandbox) -> bool:
-    """Whether the program would refuse to skip permissions unless it is told that it runs in a sandbox."""
+    """Whether the program refuses to skip permissions unless a variable names a sandbox."""
     uid = sandbox.owner[0] if sandbox.owner else os.geteuid()
     return uid == 0

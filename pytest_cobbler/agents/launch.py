@@ -150,7 +150,7 @@ def try_out(
 ) -> None:
     """Look for the program ``argv[0]`` and, if there are more words, run it with them, without network.
 
-    Where ``access`` is by a proxy, see that one can be there; nobody is asked anything.
+    If ``access`` is by a proxy, check that one can be started; no request is sent.
 
     Args:
         environment: what it will have when it is launched.

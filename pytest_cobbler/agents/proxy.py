@@ -1,6 +1,6 @@
 """A reverse proxy that serves the Messages API to one job, and keeps the credential on the host.
 
-Whoever asks is the agent, and may be hostile. So a request is never passed on as it came: its method, path,
+The client is the agent, and may be hostile. So a request is never passed on as it came: its method, path,
 query and headers are held against lists, its body is read whole, and a new request is made for the one place
 it may go to. What comes back is passed on as it comes, errors, limits and broken streams included, but for
 the credential, should anybody echo it.
@@ -77,7 +77,7 @@ _HELD_BACK: Final = frozenset(
 
 _QUIET: Final = logging.getLogger("pytest_cobbler.agents.proxy")
 _QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False  # what a hostile client does wrong is nobody's news
+_QUIET.propagate = False  # errors of a hostile client are not worth a line
 
 
 class _Refused(Exception):
@@ -95,7 +95,7 @@ class ApiProxy:
     The environment's ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE`` are honoured.
 
     Raises:
-        UsageProblem: ``base_url`` is no address of an API, or the proxy on the way to it has none.
+        UsageProblem: ``base_url`` or the address of the proxy on the way to it is invalid.
     """
 
     def __init__(self, credential: Credential, base_url: str, port: int) -> None:
@@ -125,7 +125,7 @@ class ApiProxy:
 
     @contextlib.contextmanager
     def serve(self, listener: socket.socket) -> Iterator[None]:
-        """Answer whoever connects to ``listener``, in a thread, until the context is left."""
+        """Answer every client of ``listener``, in a thread, until the context is left."""
         loop = asyncio.new_event_loop()
         stop = asyncio.Event()
         thread = threading.Thread(
@@ -204,7 +204,7 @@ class ApiProxy:
 
     @contextlib.asynccontextmanager
     async def _reserve(self, length: int) -> AsyncIterator[None]:
-        """Memory for a body; what a job asks for at once is bounded."""
+        """Memory for bodies; the bodies of concurrent requests of a job are bounded."""
         if length > self._room:
             raise _Refused(529, "overloaded_error", "too many large requests at once")
         self._room -= length
@@ -246,7 +246,7 @@ class ApiProxy:
 
 
 class _Server(web.Server):
-    """Takes connections from a listener, a bounded number at once."""
+    """Takes connections from a listener, a bounded number concurrently."""
 
     def __init__(self, handler: Any) -> None:
         super().__init__(

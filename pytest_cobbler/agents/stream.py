@@ -8,7 +8,7 @@ What a reader must know of that format:
 * a killed run has no result, and a run killed while it writes ends with half a line;
 * ``output_tokens`` of ``assistant`` events are a placeholder.
 
-Lines that are no event of a known type are kept as log text. No input makes the reader raise.
+Lines that are not an event of a known type are kept as log text. No input makes the reader raise.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def one_line(text: str, limit: int = 200) -> str:
 
 
 class StreamReader:
-    """Takes a run's output line by line and tells what came of it.
+    """Takes a run's output line by line and returns its result.
 
     Args:
         on_step: called with one line of text for each message, tool call and line of log text.
@@ -119,7 +119,7 @@ class StreamReader:
 
     @property
     def last_log(self) -> str:
-        """The last line that was no event."""
+        """The last line that was not an event."""
         return self._log[-1] if self._log else ""
 
     @property
@@ -158,7 +158,7 @@ class StreamReader:
 
     @property
     def limited_until(self) -> datetime | None:
-        """When the limit ends, if it was said."""
+        """When the limit ends, if the agent reported it."""
         if not self.limited:
             return None
         in_text = _RESET_IN_TEXT.search(self.text[:1000])

@@ -1,4 +1,4 @@
-"""Takes values out of JSON that nobody vouches for: what has not the right type is not there."""
+"""Takes values out of untrusted JSON: a value of the wrong type counts as missing."""
 
 from __future__ import annotations
 

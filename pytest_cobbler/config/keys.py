@@ -1,4 +1,4 @@
-"""What there is to say of each key; the schema, ``--cobbler-init`` and the reference all say it."""
+"""The description of each key, for the schema, ``--cobbler-init`` and the reference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_cobbler.config.values import Allowed
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """One key: ``default`` is what somebody would write to have it, ``None`` if there is no such value.
+    """One key: ``default`` is the text that one would write to have it, ``None`` if there is no such value.
 
     ``allowed``: what it accepts, in words, where that is not plain from the description; else empty.
     """

@@ -1,4 +1,4 @@
-"""From a file and the command line to a ``Config``, or to every error at once."""
+"""From a file and the command line to a ``Config``, or to a list of all errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load(path: Path, overrides: Mapping[str, object] | None = None) -> Config:
     """The validated configuration in the file ``path``.
 
     Args:
-        overrides: values from the command line by key, ``None`` where none was given; they hold to the same
+        overrides: values from the command line by key, ``None`` where none was given; they follow the same
             rules, and their errors name the option.
 
     Raises:

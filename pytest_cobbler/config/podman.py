@@ -46,7 +46,7 @@ class PodmanArguments:
     """``podman_args``, sorted out; nothing in ``arguments`` is secret, ``repr`` tells no value.
 
     ``environment`` is for the container's variables, ``credentials`` for the agent's, neither for a
-    command line. ``wrong`` are elements (index, what) that are no arguments or have values that their flags
+    command line. ``wrong`` are elements (index, what) that are not arguments or have values that their flags
     do not take; ``unsafe`` is what only ``unsafe_podman_args`` allows.
     """
 

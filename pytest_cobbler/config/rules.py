@@ -145,7 +145,7 @@ def _volumes(config: Config) -> Iterator[Fault]:
 
 
 def _taken(volume: Volume, config: Config) -> str:
-    """Why ``volume`` is no matter of the repository's own files."""
+    """Why ``volume`` cannot be one of the repository's own files."""
     for key in _STATE:
         if overlap(volume.source, real(getattr(config, key))):
             return f"which is or holds {key}"

@@ -27,7 +27,7 @@ def configuration_text(found: Mapping[str, Any], required: Collection[str]) -> s
 
     Args:
         found: key -> value, as YAML has it.
-        required: keys that somebody has to fill in before anything runs.
+        required: keys that the user has to fill in before anything runs.
     """
     is_go = found.get("language") in ("go", None)
     parts = [_HEAD]

@@ -313,7 +313,7 @@ def repository_of(root: Path) -> Path:
 
 
 def each(value: object, check: Callable[[object], T]) -> tuple[T, ...]:
-    """``check`` of every element; the errors of all of them at once."""
+    """``check`` of every element; the errors of all of them together."""
     if not isinstance(value, list | tuple):
         raise Wrong(f"{shown(value)} where a list belongs")
     good: list[T] = []

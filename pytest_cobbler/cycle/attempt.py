@@ -38,7 +38,7 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """What came of one agent run.
+    """The result of one agent run.
 
     ``commit`` holds the work, on ``task/<generation>-<id>``; empty when there is none or it cannot be
     imported, then ``kept_at`` says where it lies. ``error`` is the cause of a failure in a line, ``cause``

@@ -1,4 +1,4 @@
-"""How others' texts stand in a prompt: between tags, a line each where they are lists, of bounded size."""
+"""How texts of others appear in a prompt: between tags, a line each where they are lists, of bounded size."""
 
 from __future__ import annotations
 

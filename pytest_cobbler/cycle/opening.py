@@ -246,7 +246,7 @@ def _empty_submodules(repository: Repository, commit: str) -> str:
 
 
 def _below(root: Path, record: Path | None) -> tuple[Path, ...]:
-    """What of the repository a recording is in, if it is in the repository."""
+    """The part of the repository that a recording is in, if it is in the repository."""
     root = root.resolve()
     if record is None or record == root or not record.is_relative_to(root):
         return ()

@@ -1,4 +1,4 @@
-"""What becomes of an item, and what it cost."""
+"""How an item ends, and its cost."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class MeasureFacts:
 
     ``other_tasks`` are the rejected and deferred ones; ``documents`` are in the order of their importance,
     and what exceeds ``document_budget`` bytes is only named; ``gate`` are the commands as they are shown;
-    ``gate_is_offline``: they have no network; ``tried``: what became of attempts at open tasks, by id;
+    ``gate_is_offline``: they have no network; ``tried``: how attempts at open tasks ended, by id;
     ``user_input`` is the configuration's ``user_prompt``; ``errors`` say what was wrong with the last answer,
     ``previous``.
     """

@@ -131,7 +131,7 @@ def to_new_tasks(
 
 
 def normalised(title: str) -> str:
-    """What is left of a title for comparison: letters and digits, case folded."""
+    """The part of a title that is compared: letters and digits, case folded."""
     folded = unicodedata.normalize("NFKC", title).casefold()
     words = "".join(character if character.isalnum() else " " for character in folded).split()
     return " ".join(words) or " ".join(folded.split())

@@ -204,7 +204,7 @@ class Run:
                 yield Document(path=name, text=text)
 
     def tried(self, tasks: Iterable[Task]) -> dict[str, str]:
-        """Task id -> what became of the last attempt at it that is kept."""
+        """Task id -> how the last kept attempt at it ended."""
         numbers = last_numbers(self.repository, self.generation.name)
         return {
             task.id: f"attempt {last.number} did not land: {last.cause}"

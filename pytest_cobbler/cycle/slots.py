@@ -1,4 +1,4 @@
-"""How many agents run at once."""
+"""How many agents run concurrently."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pytest_cobbler.process import Cancellation
 
 
 class Slots:
-    """A count of free places for agents. A further attempt of a task goes before a new task.
+    """A count of free places for agents. A further attempt of a task takes precedence over a new task.
 
     ``freed`` is called, in whatever thread, when a place may have become free for a new task.
     """

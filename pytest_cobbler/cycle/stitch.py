@@ -269,7 +269,7 @@ class Stitching:
             self._run.turns.passed(point)
 
     def _try_to_land(self, attempt: Attempt, point: Point) -> Landing:
-        """Merge, gate, compare-and-swap; again when the tip was moved by somebody else meanwhile."""
+        """Merge, gate, compare-and-swap; again if another process has moved the tip meanwhile."""
         run, task = self._run, self._task
         gate_seconds = 0.0
         while not run.cancellation.requested:
@@ -331,7 +331,7 @@ class Stitching:
         message = trailers.message(self._run.repository, self._task.title, self._task.description, said)
         return self._run.scrub(message)
 
-    # -- what came of it
+    # -- the outcome
 
     def _landed(self, attempt: Attempt, landing: Landing) -> Outcome:
         run = self._run

@@ -298,7 +298,7 @@ class Doctor:
     def _lifeline(self) -> Seen | str:
         if not self._contained:
             return _NOT_CONTAINED
-        mark = secrets.token_hex(4)  # nobody else's containers
+        mark = secrets.token_hex(4)  # containers of this check only
         mortal, witness = (sandbox_settings(self._config, self._repository, name, mark) for name in "ab")
         prove_lifeline(mortal, witness.make())
         return "a job ends when what started it is killed"

@@ -1,4 +1,4 @@
-"""Runs checks that need each other, each with a time limit, and says what came of every one."""
+"""Runs checks that need each other, each with a time limit, and reports the result of each."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What came of a check. ``text`` is the detail or the cause, in one line; ``seconds`` is wall time."""
+    """The result of a check. ``text`` is the detail or the cause, in one line; ``seconds`` is wall time."""
 
     name: str
     status: Status

@@ -330,7 +330,7 @@ def prove_tracker(store: Tracker) -> None:
     """Create, claim and close a task in a store that is thrown away.
 
     Raises:
-        TrackerError: it did not keep what it was told.
+        TrackerError: it did not keep what was written to it.
     """
     title = "A task of --cobbler-doctor"
     new = NewTask(key="one", title=title, description="It is closed at once.")

@@ -1,4 +1,4 @@
-"""Languages: found out from a repository's files, or by name."""
+"""Languages: detected from a repository's files, or named."""
 
 from __future__ import annotations
 

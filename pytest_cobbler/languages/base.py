@@ -81,7 +81,7 @@ class Language(Protocol):
 
     @property
     def lists_modules(self) -> tuple[str, ...]:
-        """A command that prints, a line each, the modules which the gate's tools load by name; or nothing."""
+        """A command that prints, a line each, the modules that the gate's tools load under a fixed name."""
         ...
 
     def module_file(self, found: bytes | None, module_path: str) -> tuple[str, bytes] | None:

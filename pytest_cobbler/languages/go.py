@@ -16,7 +16,7 @@ LANGUAGE_VERSION = "1.24"
 # GOFLAGS stays what the image or the configuration says; without it go itself takes vendor/ where there is
 # one, and else never changes go.mod, so that what passes here passes for everybody.
 #
-# One cache for both steps and for nobody else: what a gate leaves behind, the next one would run. What the
+# One cache for both steps and for no other gate: what a gate leaves behind, the next one would run. What the
 # image brings is linked, not copied, because it may be large; a container cannot write through the links.
 # It is not called GOCACHE: that is for agents too, and go fails in a cache that it cannot write to.
 _PREPARE = """\
@@ -130,7 +130,7 @@ class Go(NamedSources):
     def module_file(self, found: bytes | None, module_path: str) -> tuple[str, bytes]:
         """``go.mod`` with the name of the module; what it requires stays, as do ``go.sum`` and ``vendor/``.
 
-        So the versions are those that the image or ``vendor/`` has, and nobody asks a network.
+        So the versions are those that the image or ``vendor/`` has, and no network is needed.
 
         Raises:
             UsageProblem: ``go.mod`` cannot be read.

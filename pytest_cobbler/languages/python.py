@@ -15,7 +15,7 @@ python=$(command -v python3 || command -v python) || {
 """
 
 # -I: a module of the tree that is named like one of the standard library must not take its place.
-# The bytecode goes elsewhere: the tree may be read-only, and is nobody's to change.
+# The bytecode goes elsewhere: the tree may be read-only, and must not change.
 _BUILD = (
     _FIND_PYTHON
     + """\

@@ -35,11 +35,11 @@ from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 
 @dataclass(frozen=True, kw_only=True)
 class Abandoned:
-    """What became of one generation.
+    """The result for one generation.
 
     ``tag`` holds its last commit; ``is_merged``: its base had all of it, so it was not abandoned but done
     with; ``landed`` counts its tasks; ``reopened`` are ids; ``recovered`` what a dead run left, a line each;
-    ``left`` is the worktree in which somebody had begun to merge it, if there is one.
+    ``left`` is the worktree in which a person had begun to merge it, if there is one.
     """
 
     name: str

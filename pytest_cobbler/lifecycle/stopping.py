@@ -54,7 +54,7 @@ Resolve = Literal["hand", "agent"]
 
 @dataclass(frozen=True, kw_only=True)
 class Stopped:
-    """What became of a generation.
+    """The result for a generation.
 
     ``merge`` is the commit with which ``base`` came to have it; ``is_new``: that was made now; ``landed``
     counts its tasks; ``open`` are ids of tasks that it leaves; ``recovered`` what a dead run left, a line
@@ -88,7 +88,7 @@ def stop(
 
     Args:
         force: also with tasks that are still open.
-        resolve: what to do about conflicts: prepare a worktree in which somebody can resolve them by hand, or
+        resolve: what to do about conflicts: prepare a worktree in which a person can resolve them by hand, or
             have a task for an agent.
         say: told what takes long.
 
@@ -144,7 +144,7 @@ def settle(repository: Repository, generation: Generation) -> None:
     """Take back a move of the checkout that was ended before the base itself moved.
 
     Raises:
-        RepositoryError: somebody changed its files since; nothing was changed.
+        RepositoryError: the files changed since; nothing was changed.
     """
     ref = names.stopping_ref(generation.name)
     merge = repository.read_ref(ref)

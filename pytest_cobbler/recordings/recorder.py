@@ -84,7 +84,7 @@ def check_place(directory: Path, generation: str | None, *, plays: bool = False)
 class Recorder:
     """The recording of one generation; thread-safe.
 
-    Runs that go on with the generation add to it. What cannot be written is no reason to lose what an agent
+    Runs that go on with the generation add to it. A failed write is not a reason to lose what an agent
     did: it is among ``failures``.
     """
 
@@ -129,7 +129,7 @@ class Recorder:
         answer: bytes | None = None,
         withheld: str = "",
     ) -> None:
-        """Keep what came of ``request``.
+        """Keep the result of ``request``.
 
         Args:
             change: a patch from what the attempt started from, without ``replaced``, to what it left.

@@ -1,4 +1,4 @@
-"""A recording as the agent: does what was done, says what was said, costs nothing."""
+"""A recording as the agent: repeats its changes and its messages, costs nothing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ReplayAgent:
     """Plays the recording in the directory ``recording``, without a network.
 
     What cannot be played (nothing recorded, a change that does not fit, another prompt) is a failure that a
-    further attempt would not mend.
+    further attempt would not fix.
 
     Args:
         root: of the repository; messages name files from there.

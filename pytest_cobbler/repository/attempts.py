@@ -13,7 +13,7 @@ INTERRUPTED = "interrupted"
 
 @dataclass(frozen=True, kw_only=True)
 class KeptAttempt:
-    """An attempt that did not land: its commit, number, cause (a word) and what was said about it."""
+    """An attempt that did not land: its commit, number, cause (a word) and the message about it."""
 
     ref: str
     commit: str

@@ -1,4 +1,4 @@
-"""Checkouts of any revision for whoever wants to look at one; never a registered git worktree."""
+"""Checkouts of any revision, for reading; never a registered git worktree."""
 
 from __future__ import annotations
 

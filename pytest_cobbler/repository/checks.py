@@ -250,7 +250,7 @@ def _matches(path: str, patterns: Sequence[str]) -> bool:
 def _module_at_top(path: str, mode: str) -> str | None:
     """The name by which `python -m pytest` would import what lies there, if it is a module of the top.
 
-    A directory without code is no package that Python would prefer.
+    A directory without code is not a package that Python would prefer.
     """
     first, _, below = path.partition("/")
     may_be_directory = mode == _LINK and not below

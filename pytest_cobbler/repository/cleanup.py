@@ -29,7 +29,7 @@ def remove_untracked(repository: Repository, directories: Sequence[PurePosixPath
     """Remove files that git does not track, ignored ones too, and directories that are empty then.
 
     Every directory is opened from the one above it and never through a link, so that nothing outside is
-    reached, whatever somebody puts in its place meanwhile. Repositories inside the checkout stay.
+    reached, whatever replaces it meanwhile. Repositories inside the checkout stay.
     """
     cleaned = Cleaned()
     if not directories:

@@ -180,7 +180,7 @@ class Following:
         self._lock.unlink(missing_ok=True)
 
     def _give_back(self) -> None:
-        """Nothing that was written in somebody's checkout is left to root."""
+        """Nothing that was written in another user's checkout is left to root."""
         root = self._repository.root
         owner = root.stat()
         if os.geteuid() != 0 or owner.st_uid == 0:

@@ -144,7 +144,7 @@ def read_generation(repository: Repository, name: str, tip: str = "") -> Generat
         RepositoryError: it has no first commit of ours.
     """
     # By the trailer, which no landed commit can have; a task's title may be anything. Those of earlier
-    # generations come up too when somebody merged their base into this one.
+    # generations come up too when a person merged their base into this one.
     fields = repository.objects.fields(
         "log",
         "-z",
@@ -187,7 +187,7 @@ def create_generation(
     Making the branch is the commit point: before it nothing is visible, after it the tag follows from it.
 
     Raises:
-        RepositoryError: somebody made the same branch at the same time.
+        RepositoryError: another process made the same branch at the same time.
     """
     name = names.generation_name(prefix, now, _taken(repository, prefix))
     tree = _edited_tree(repository, repository.tree_of(start), changes.remove, changes.write(name))
@@ -219,7 +219,7 @@ def tag_generation(repository: Repository, generation: Generation, kind: str, co
     """Put the generation's tag of a kind on ``commit``, wherever it was; call it under the run lock.
 
     Raises:
-        RepositoryError: somebody moved it at the same time.
+        RepositoryError: another process moved it at the same time.
     """
     tag = names.tag_ref(generation.name, kind)
     repository.remove_stale_lock(tag)

@@ -1,7 +1,7 @@
 """The one door for git on the host.
 
 Every call names its git directory, works in a directory that no agent can write, inherits no ``GIT_*``
-variable and reads nobody's system or global configuration. Objects are handled through a *scratch* git
+variable and reads no system or global configuration. Objects are handled through a *scratch* git
 directory that shares the repository's object store but not its configuration: no filter, merge driver, hook
 or ``core.fsmonitor`` of the repository takes part, whatever attributes a tree carries.
 """

@@ -17,7 +17,7 @@ from pytest_cobbler.repository.ownership import given_back
 def run_lock(common_dir: Path, what: str, ours: Iterable[Path] = ()) -> Iterator[None]:
     """Hold the repository for one run; released by the kernel however the process ends.
 
-    Nothing is left of root in somebody's repository, nor in ``ours``, further directories that a run writes.
+    No file of root stays in another user's repository, nor in ``ours``, more directories that a run writes.
 
     Raises:
         RepositoryError: another run has it, says which; or the repository cannot be written.

@@ -1,4 +1,4 @@
-"""Whose the files are that root writes in somebody's repository."""
+"""The owner of the files that root writes in another user's repository."""
 
 from __future__ import annotations
 

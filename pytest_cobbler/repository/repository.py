@@ -164,7 +164,7 @@ class Repository:
 
     @cached_property
     def shared(self) -> str:
-        """Whom the repository lets read what is written into it: ``core.sharedRepository``, or nothing."""
+        """Who may read what is written into the repository: ``core.sharedRepository``, or nothing."""
         return self.refs.run("config", "--get", "core.sharedRepository", accepted=(0, 1)).text.strip()
 
     def identity(self) -> Identity:
@@ -288,7 +288,7 @@ class Repository:
         return self.list_refs(ref).get(ref)
 
     def move_ref(self, ref: str, new: str, old: str, reason: str) -> bool:
-        """Compare-and-swap of one ref (``old`` may be ``ZERO``); False: somebody else moved it."""
+        """Compare-and-swap of one ref (``old`` may be ``ZERO``); False: another process moved it."""
         completion = self.refs.run("update-ref", "-m", reason, ref, new, old, accepted=(0, 1, 128))
         if completion.ok:
             return True

@@ -14,7 +14,7 @@ from pytest_cobbler.repository.worktrees import chown_tree, remove_tree
 
 
 class Resolution:
-    """The worktree in which somebody merges a generation with its base; it need not be there.
+    """The worktree in which a person merges a generation with its base; it need not be there.
 
     It is a registered worktree with a detached HEAD, the user's own: their git, their editor, their commit.
     """
@@ -26,7 +26,7 @@ class Resolution:
 
     @property
     def what_next(self) -> str:
-        """What somebody has to do there."""
+        """The steps that a person has to take there."""
         return f"Resolve it, commit it there (git -C {self.path} commit), then: pytest --cobbler-stop"
 
     def begin(self, base: str, tip: str) -> None:

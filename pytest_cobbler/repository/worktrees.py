@@ -142,7 +142,7 @@ class Worktrees:
             settings=_AGENT_SETTINGS,
         )
         (worktree.git / "refs" / "heads" / "work").write_text(f"{worktree.parent}\n")
-        shutil.copy2(worktree.index, worktree.git / "index")  # with its time, which git heeds
+        shutil.copy2(worktree.index, worktree.git / "index")  # with its time, which git compares
         if self._owner:
             chown_tree(worktree.git, self._owner)
             os.chown(worktree.directory / "gitfile", *self._owner)
@@ -200,7 +200,7 @@ class GateCheckout:
         """Make the directory hold exactly ``tree``."""
         if self._tree == tree:
             return self.path
-        old, self._tree = self._tree, None  # until it is done, nobody knows what lies there
+        old, self._tree = self._tree, None  # until it is done, its contents are unknown
         changed = read_change(self._git, old, tree).entries if old else ()
         if old is None or any(entry.path.rpartition(b"/")[2] == b".gitattributes" for entry in changed):
             # Other attributes may give unchanged blobs other bytes.
@@ -259,7 +259,7 @@ def _read_facts(directory: Path) -> Worktree | None:
 
 
 def chown_tree(directory: Path, owner: tuple[int, int]) -> None:
-    """Give a tree that nobody else writes to ``owner``; links themselves, not what they point at."""
+    """Give a tree that no other process writes to ``owner``; links themselves, not what they point at."""
     for path in _walk(directory):
         os.chown(path, *owner, follow_symlinks=False)
 

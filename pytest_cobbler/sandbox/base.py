@@ -47,7 +47,7 @@ class Mount:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Bounds of a job; ``None`` is no bound.
+    """Bounds of a job; ``None`` means unlimited.
 
     ``wall`` and ``idle`` (no output) are seconds, ``memory`` and ``disk`` (of ``/tmp``) bytes, ``pids`` is a
     number of processes and threads.
@@ -146,7 +146,7 @@ class Sandbox(Protocol):
         """Prove that what runs the jobs is there and works; runs none.
 
         Returns:
-            what it is, and as whom it works.
+            what it is, and the user that it runs as.
 
         Raises:
             SandboxError: with the cause and the remedy.

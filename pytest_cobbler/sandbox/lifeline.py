@@ -32,7 +32,7 @@ VIOLENT_ENDS: Final = frozenset({137, 255})
 _BLOCK: Final = 65536
 
 # Written for dash, bash and busybox. Why it is as it is:
-# * dd with fullblock reads exactly what it is told; head -c of busybox reads ahead and loses the rest.
+# * dd with fullblock reads exactly as many bytes as given; head -c of busybox reads ahead and loses the rest.
 # * Stdin that does not fit is read nevertheless: else podman may lose the last words.
 # * Background commands of a shell read /dev/null unless they are redirected from another descriptor: 3.
 # * The process that watches the pipe must outlive the TERM that is passed on, so it ignores it.
@@ -40,7 +40,7 @@ _BLOCK: Final = 65536
 # * The watcher is ended once the keeper, who alone holds the FIFO open for writing, is gone: the job's status
 #   is the keeper's, which PID 1 has from the kernel and the job cannot write.
 # * kill -1 reaches everything but PID 1, also what has left the job's process group.
-# * What is said once a job may run begins with a token that came by the pipe: a job can read command lines.
+# * The message that a job may run begins with a token that came by the pipe: a job can read command lines.
 SCRIPT: Final = r"""
 cobbler_token=$1 cobbler_header=$2 cobbler_blocks=$3 cobbler_rest=$4 cobbler_keep=/dev/shm
 shift 4

@@ -1,7 +1,7 @@
 """A listener on the loopback of a container without network, opened by the host.
 
 A socket keeps the network namespace that it was made in. So a short-lived process enters the container's,
-makes the listener, and hands it back: the container has no way out but to whoever accepts its connections.
+makes the listener, and hands it back: the container has no way out but to its acceptor.
 """
 
 from __future__ import annotations

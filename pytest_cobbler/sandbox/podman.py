@@ -99,7 +99,7 @@ def job_owner(repository: Path) -> tuple[int, int] | None:
     """uid and gid of jobs on ``repository``; never root's.
 
     A user other than root needs none (``None``): podman maps the container's user to them. For root it is
-    whoever called sudo, else the owner of the repository, else a uid that nobody has.
+    the user who called sudo, else the owner of the repository, else an unused uid.
     """
     if os.geteuid() != 0:
         return None

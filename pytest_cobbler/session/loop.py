@@ -1,4 +1,4 @@
-"""The session's loop: starts what may start, reports what has ended, stops when it is told to.
+"""The session's loop: starts what may start, reports what has ended, stops on request.
 
 The main thread alone touches pytest and the terminal, and waits for nothing but its own queue.
 """
@@ -310,7 +310,7 @@ class Loop:
         self._status.hide()
         try:
             self._tell(item.ihook.pytest_cobbler_outcome, item=item, outcome=outcome)
-        except HookProblem as problem:  # this item's failure, and nobody else's
+        except HookProblem as problem:  # this item's failure, and no other's
             item.error = item.error or problem
         more = bool(self._plan.waiting() or self._running or getattr(item, "tasks", ()))
         item.ihook.pytest_runtest_protocol(item=item, nextitem=self._placeholder if more else None)

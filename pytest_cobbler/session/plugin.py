@@ -152,7 +152,7 @@ class GenerationSession:
         self.open_tasks = self._selection.taken
 
     def _refuse_unknown_items(self, selection: Selection, maybe: Collection[str] = ()) -> None:
-        """Node ids that name nothing are said before anything is shown or spent.
+        """Report node ids that name nothing before anything is shown or spent.
 
         Args:
             maybe: ids of tasks that may become items once a dead run's leavings are in order.

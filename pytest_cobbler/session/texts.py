@@ -98,7 +98,7 @@ def all_deselected(count: int, addopts: str) -> str:
 
 
 def _not_taken(selection: Selection) -> list[str]:
-    """The open tasks that are no items, and why."""
+    """The open tasks that are not items, and why."""
     by_reason: dict[str, list[str]] = {}
     foreign = {task_id: f"belongs to {generation}" for task_id, generation in selection.foreign.items()}
     for task_id, why in {**selection.waiting, **foreign}.items():

@@ -1,6 +1,6 @@
 """What must hold of a repository after a run, however it ended: its truths are held against each other.
 
-The branch, the tracker, the JUnit report, the kept attempts and the journal each say what became of a task.
+The branch, the tracker, the JUnit report, the kept attempts and the journal each say how a task ended.
 :func:`check` lists where they differ, and what a run left behind that it should not have::
 
     before = CheckoutState.of(cobbler_project)
@@ -37,7 +37,7 @@ _STITCH = "configuration.yaml::stitch::"
 
 @dataclass(frozen=True, kw_only=True)
 class CheckoutState:
-    """What of the user's own a run must not touch: HEAD, index, files, configuration, hooks, other refs."""
+    """The user's own state, which a run must not touch: HEAD, index, files, hooks, other refs ..."""
 
     head: str
     index: str
@@ -342,7 +342,7 @@ def _report_is_complete(state: _State) -> Iterator[str]:
             yield f"the last run claimed {task}, but its report has no case of it"
 
 
-# What is left behind
+# Remains of a run
 
 
 def _no_task_branches(state: _State) -> Iterator[str]:

@@ -249,7 +249,7 @@ class Project:
             raise CobblerError(f"git {' '.join(arguments)} failed", evidence=completion.errors)
         return completion.stdout.decode("utf-8", "surrogateescape")
 
-    # what came of it
+    # its result
 
     @property
     def generation(self) -> str | None:
@@ -349,7 +349,7 @@ class Running:
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """End it at once, as ``kill -9`` of its process group does."""
+        """End it immediately, as ``kill -9`` of its process group does."""
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)

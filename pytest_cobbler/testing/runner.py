@@ -64,7 +64,7 @@ class AgentRun:
 
 
 class Runner:
-    """Runs agents and the gate on checkouts; what is missing for it is said when it is needed first.
+    """Runs agents and the gate on checkouts; a missing part is reported when it is first needed.
 
     Args:
         directory: for transcripts and logs.
@@ -102,7 +102,7 @@ class Runner:
         """Let the agent work on a checkout; skips the test if that may cost money and must not.
 
         Args:
-            prompt: what it is told, as it is; ``{output}`` of a measure is the file that it must write.
+            prompt: the text for the agent, as it is; ``{output}`` of a measure is the file to write.
             title: of the task, for agents that go by it.
         """
         if self._refusal:

@@ -31,7 +31,7 @@ _MARK = "t"
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """Let what a user can mend fail the test by its text, without a traceback."""
+    """Let an error that a user can fix fail the test with its message, without a traceback."""
     try:
         yield
     except CobblerError as error:

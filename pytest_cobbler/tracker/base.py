@@ -89,7 +89,7 @@ class Claim:
 
 
 class AlreadyClaimed(TrackerError):
-    """Somebody else has the task, or it is no longer open."""
+    """Another user has the task, or it is no longer open."""
 
 
 class Tracker(Protocol):
@@ -125,7 +125,7 @@ class Tracker(Protocol):
         A task that has exactly this claim stays as it is.
 
         Raises:
-            AlreadyClaimed: it is not open, or somebody else is its assignee.
+            AlreadyClaimed: it is not open, or another user is its assignee.
         """
         ...
 
@@ -133,7 +133,7 @@ class Tracker(Protocol):
         """Make a task that ``ACTOR`` holds by a recorded claim open again, without assignee and record.
 
         A task that is open already stays as it is. Anything else, a claim without a record above all, is
-        somebody else's and an error.
+        another user's and an error.
         """
         ...
 
@@ -146,7 +146,7 @@ class Tracker(Protocol):
     def close(self, task_id: str, reason: str) -> None:
         """Close a task; closing a closed one changes nothing.
 
-        Refused while somebody else holds it or one of its needs is not closed.
+        Refused while another user holds it or one of its needs is not closed.
         """
         ...
 

@@ -311,9 +311,9 @@ class BdTracker:
 
     @contextlib.contextmanager
     def _without_gate_file(self) -> Iterator[None]:
-        """Take away the empty lock file that bd 1.3.0 leaves beside its directory, in the user's checkout.
+        """Remove the empty lock file that bd 1.3.0 leaves beside its directory, in the user's checkout.
 
-        Only one that was not there before, and only while nobody holds it.
+        Only one that was not there before, and only while no process holds it.
         """
         gate = self._beads_dir.with_name(f"{self._beads_dir.name}.gate.lock")
         before = gate.exists()

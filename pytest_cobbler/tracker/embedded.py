@@ -148,7 +148,7 @@ class EmbeddedTracker:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[Mapping[str, Line]]:
-        """The issues as they are, for as long as nobody else may change them."""
+        """The issues as they are, locked against changes by other processes."""
         self._refuse_bd()
         try:
             lock_file = (self._beads_dir / ".jsonl.lock").open("ab")

@@ -129,7 +129,7 @@ def _from(names: Iterable[str], first: list[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line; ``task`` is None where it is no issue."""
+    """One line; ``task`` is None if it is not an issue."""
 
     text: str
     task: Task | None = None

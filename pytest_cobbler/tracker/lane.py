@@ -1,4 +1,4 @@
-"""One thread that owns a tracker, so that nobody else waits for it."""
+"""One thread that owns a tracker, so that no other thread waits for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DRAIN = 300.0
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A call that nobody waited for and that was not carried out: what it was, and why."""
+    """A call without a waiting caller that was not carried out: what it was, and why."""
 
     call: str
     error: BaseException
@@ -39,7 +39,7 @@ class _Call:
 class TrackerLane:
     """Runs calls on a tracker one after the other.
 
-    May be used from any thread. Calls that somebody waits for go first: an agent's slot must not stay idle
+    May be used from any thread. Calls with a waiting caller go first: an agent's slot must not stay idle
     while bd writes records. Within each of the two kinds the order is that in which they came. A call that
     its caller waits for reports its error through the future alone; of the others the errors are in
     ``failures`` too.
@@ -57,7 +57,7 @@ class TrackerLane:
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """What went wrong in calls that nobody waited for, in order."""
+        """The errors of calls without a waiting caller, in order."""
         with self._lock:
             return tuple(self._failures)
 

@@ -88,7 +88,7 @@ def sandbox_settings(config: Config, repository: Repository, run_id: str, mark: 
     """What the sandbox of the configuration is made from.
 
     Args:
-        mark: goes before the repository's name on jobs, so that a run does not take them for a dead run's.
+        mark: the prefix of the repository's name on jobs, so that a run does not take them for a dead run's.
     """
     name = mark + repository.key.rpartition("-")[2]
     if config.sandbox == "none":
@@ -232,7 +232,7 @@ def make_gate(
     ``credentials`` are kept out of what it prints.
 
     Raises:
-        UsageProblem: nobody said what to build and test, nor that nothing is to be.
+        UsageProblem: the configuration names no gate, nor that there is none.
     """
     steps = tuple(
         step
