@@ -18,7 +18,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
 QUICK = "not podman and not bd and not claude and not slow"
-PROSE = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs"]
+PROSE = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "pytest_cobbler"]
 JOB_SCRIPTS = sorted(map(str, Path("pytest_cobbler/data").glob("*.sh")))
 WORKFLOWS = sorted(map(str, Path(".github/workflows").glob("*.yml")))
 
@@ -64,19 +64,12 @@ def lint(session: nox.Session) -> None:
         ["actionlint"],
         ["shellcheck", "--severity=warning", ".ci/run"],
         ["shellcheck", "--severity=warning", "--shell=sh", *JOB_SCRIPTS],
+        ["vale", "--output=line", "--glob=!pytest_cobbler/data/**", *PROSE],
     ):
         if shutil.which(program) or "CI" in os.environ:
             session.run(program, *arguments, external=True)
         else:
             session.warn(f"{program} is not on PATH: CI runs it, this session does not")
-
-
-@nox.session(venv_backend="none")
-def prose(session: nox.Session) -> None:
-    """Phrases to avoid (.vale/) in pages, comments and docstrings; needs vale on PATH."""
-    session.run(
-        "vale", "--output=line", "--glob=!pytest_cobbler/data/**", *PROSE, "pytest_cobbler", external=True
-    )
 
 
 @nox.session

@@ -48,7 +48,7 @@ class Listed:
 
 
 def list_generations(config: Config, repository: Repository, tasks: Sequence[Task]) -> list[Listed]:
-    """All generations, by name. Changes nothing."""
+    """All generations, sorted by name. Changes nothing."""
     return list(_listed(config, repository, list(tasks)))
 
 
