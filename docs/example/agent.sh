@@ -1,4 +1,4 @@
-# Stands for an agent: the prompt is on its standard input, the checkout is its working directory.
+# A stand-in for an agent: the prompt is on standard input, the checkout is the working directory.
 prompt=$(cat)
 if [ "$COBBLER_PHASE" = measure ]; then
     case $prompt in

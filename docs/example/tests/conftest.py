@@ -3,5 +3,5 @@ import pytest
 
 @pytest.fixture(scope="session")
 def cobbler_runner_spends():
-    """The script costs nothing. For an agent that does give True: it needs --cobbler-live then."""
+    """The script costs nothing. Return True for an agent that costs money; it then needs --cobbler-live."""
     return False

@@ -1,15 +1,15 @@
-"""What the agents of this project made, and whether they would do it again."""
+"""The work of the agents of this project, and a new run of its agent."""
 
 
 def test_the_configuration_has_a_gate(cobbler_config):
     assert cobbler_config.test_command
 
 
-def test_every_task_says_what_it_is_about(cobbler_tracker):
+def test_every_task_has_a_description(cobbler_tracker):
     assert [task.title for task in cobbler_tracker if not task.description] == []
 
 
-def test_what_was_proposed_has_landed(cobbler_generation):
+def test_every_proposed_task_landed(cobbler_generation):
     assert cobbler_generation.base == "main"
     assert {one.title for one in cobbler_generation.landed} == {"Write the greeting"}
     assert {task.status for task in cobbler_generation.tasks} == {"closed"}
