@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pluggy import PluginValidationError
@@ -37,101 +37,81 @@ ACTIONS = (
 SESSIONS = (["generate"], ["resume"])
 """The actions that run items, as a pytest session."""
 
+_FLAG: dict[str, Any] = {"action": "store_true"}
+_NUMBER: dict[str, Any] = {"type": int, "metavar": "N"}
+
+OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("--cobbler-init", _FLAG, "Write configuration.yaml with every key, filled in from the repository."),
+    ("--cobbler-start", _FLAG, "Tag the base and create a generation branch with its first commit."),
+    (
+        "--cobbler-generate",
+        _FLAG,
+        "Finish open tasks, then run measure and stitch cycles; start a generation if none is active.",
+    ),
+    (
+        "--cobbler-resume",
+        _FLAG,
+        "Like --cobbler-generate, but fail if there is no generation instead of starting one.",
+    ),
+    ("--cobbler-stop", _FLAG, "Merge the generation into its base, tag both, and delete its branch."),
+    ("--cobbler-force", _FLAG, "With --cobbler-stop: merge although tasks are unfinished; they stay open."),
+    (
+        "--cobbler-resolve",
+        {"choices": ("agent", "hand")},
+        "With --cobbler-stop, on conflicts: create a task for an agent, or prepare a directory for you.",
+    ),
+    (
+        "--cobbler-reset",
+        _FLAG,
+        "Abandon the active generations: tag their last commits and reopen their tasks.",
+    ),
+    ("--cobbler-list", _FLAG, "List the generations with their state, tasks, age and cost."),
+    (
+        "--cobbler-switch",
+        {"nargs": "?", "const": "", "metavar": "NAME"},
+        "Choose the generation that commands work on; without a name, list the generations.",
+    ),
+    (
+        "--cobbler-stats",
+        _FLAG,
+        "Print lines of code, words of the documents, and attempts, time, tokens and cost of each task.",
+    ),
+    (
+        "--cobbler-doctor",
+        _FLAG,
+        "Check that everything a run needs is installed and working; suggest a fix for each problem.",
+    ),
+    (
+        "--cobbler-demo",
+        _FLAG,
+        "Run a whole cycle with recorded agents on a sample project; needs no key, podman or bd.",
+    ),
+    ("--cobbler-cycles", _NUMBER, "Number of cycles (0: only finish open tasks)."),
+    ("--cobbler-jobs", _NUMBER, "Number of agents that work in parallel."),
+    (
+        "--cobbler-format",
+        {"choices": ("table", "json")},
+        "Output of --cobbler-list, --cobbler-stats and --cobbler-doctor: a table (default) or JSON.",
+    ),
+    (
+        "--cobbler-record",
+        {"metavar": "DIR"},
+        "Record the agents of this run in a directory; `agent: replay` replays it at no cost.",
+    ),
+    ("--cobbler-max-issues", _NUMBER, "Maximum number of tasks per measure and per cycle."),
+    (
+        "--cobbler-live",
+        _FLAG,
+        "Allow --cobbler-doctor and the fixture cobbler_runner to run an agent that costs money.",
+    ),
+)
+"""Name, settings and help of each option, in the order of ``--help``."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("cobbler", "AI code generation")
-    group.addoption(
-        "--cobbler-init",
-        action="store_true",
-        help="Write configuration.yaml with every key, filled in from the repository.",
-    )
-    group.addoption(
-        "--cobbler-start",
-        action="store_true",
-        help="Tag the base and create a generation branch with its first commit.",
-    )
-    group.addoption(
-        "--cobbler-generate",
-        action="store_true",
-        help="Finish open tasks, then run measure and stitch cycles; start a generation if none is active.",
-    )
-    group.addoption(
-        "--cobbler-resume",
-        action="store_true",
-        help="Like --cobbler-generate, but fail if there is no generation instead of starting one.",
-    )
-    group.addoption(
-        "--cobbler-stop",
-        action="store_true",
-        help="Merge the generation into its base, tag both, and delete its branch.",
-    )
-    group.addoption(
-        "--cobbler-force",
-        action="store_true",
-        help="With --cobbler-stop: merge although tasks are unfinished; they stay open.",
-    )
-    group.addoption(
-        "--cobbler-resolve",
-        choices=("agent", "hand"),
-        help="With --cobbler-stop, on conflicts: create a task for an agent, or prepare a directory for you.",
-    )
-    group.addoption(
-        "--cobbler-reset",
-        action="store_true",
-        help="Abandon the active generations: tag their last commits and reopen their tasks.",
-    )
-    group.addoption(
-        "--cobbler-list",
-        action="store_true",
-        help="List the generations with their state, tasks, age and cost.",
-    )
-    group.addoption(
-        "--cobbler-switch",
-        nargs="?",
-        const="",
-        metavar="NAME",
-        help="Choose the generation that commands work on; without a name, list the generations.",
-    )
-    group.addoption(
-        "--cobbler-stats",
-        action="store_true",
-        help="Print lines of code, words of the documents, and attempts, time, tokens and cost of each task.",
-    )
-    group.addoption(
-        "--cobbler-doctor",
-        action="store_true",
-        help="Check that everything a run needs is installed and working; suggest a fix for each problem.",
-    )
-    group.addoption(
-        "--cobbler-demo",
-        action="store_true",
-        help="Run a whole cycle with recorded agents on a sample project; needs no key, podman or bd.",
-    )
-    group.addoption(
-        "--cobbler-cycles", type=int, metavar="N", help="Number of cycles (0: only finish open tasks)."
-    )
-    group.addoption("--cobbler-jobs", type=int, metavar="N", help="Number of agents that work in parallel.")
-    group.addoption(
-        "--cobbler-format",
-        choices=("table", "json"),
-        help="Output of --cobbler-list, --cobbler-stats and --cobbler-doctor: a table (default) or JSON.",
-    )
-    group.addoption(
-        "--cobbler-record",
-        metavar="DIR",
-        help="Record the agents of this run in a directory; `agent: replay` replays it at no cost.",
-    )
-    group.addoption(
-        "--cobbler-max-issues",
-        type=int,
-        metavar="N",
-        help="Maximum number of tasks per measure and per cycle.",
-    )
-    group.addoption(
-        "--cobbler-live",
-        action="store_true",
-        help="Allow --cobbler-doctor and the fixture cobbler_runner to run an agent that costs money.",
-    )
+    for name, settings, words in OPTIONS:
+        group.addoption(name, **settings, help=words)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -17,7 +17,8 @@ from typing import Annotated
 from pydantic import PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from pytest_cobbler.config.faults import Wrong, printable, shown
-from pytest_cobbler.config.values import each, real, repository_of, root_of, text
+from pytest_cobbler.config.paths import real, repository_of, root_of
+from pytest_cobbler.config.texts import each, text
 
 CREDENTIALS = frozenset({"ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"})
 """Variables that are the agent's credential: lifted out of the arguments."""

@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from pytest_cobbler.config.faults import Fault, shown
 from pytest_cobbler.config.go import MODULE_PATH, main_fault
 from pytest_cobbler.config.model import Config
+from pytest_cobbler.config.paths import real
 from pytest_cobbler.config.podman import Volume, overlap
-from pytest_cobbler.config.values import real
 
 Rule = Callable[[Config], Iterator[Fault]]
 

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 
-from pytest_cobbler.config.faults import Part, Wrong, printable, shown
-from pytest_cobbler.config.templates import Phase, TemplateProblem, translate
+from pytest_cobbler.config import paths
+from pytest_cobbler.config.faults import Part, Wrong, shown
+from pytest_cobbler.config.texts import branch, branch_prefix, each, label, mapping, optional_text, text, word
 from pytest_cobbler.globs import GlobError, compile_glob
-
-T = TypeVar("T")
 
 LONGEST_WAIT = 30 * 24 * 3600.0
 """Seconds; the longest timeout that can be set."""
 
-_LONGEST_PATH = 1024
 _STRING = {"type": "string"}
 _STRINGS = {"type": "array", "items": _STRING}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([smh]?)")
@@ -43,295 +39,6 @@ def whole_number(low: int, high: int) -> tuple[Any, Allowed]:
 
 def one_of(*words: str) -> Allowed:
     return Allowed(" or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0])
-
-
-# Texts
-
-
-def text(value: object) -> str:
-    """A text; a number is taken as it was written."""
-    if isinstance(value, bool):
-        raise Wrong("a yes or no (true, off, ...) where a text belongs; if it is one, put it in quotes")
-    if isinstance(value, int | float):
-        return str(value)
-    if not isinstance(value, str):
-        raise Wrong(f"{shown(value)} where a text belongs")
-    return value
-
-
-def _optional_text(value: object) -> str | None:
-    return None if value is None else text(value) or None
-
-
-def _word(what: str) -> Callable[[object], str | None]:
-    def check(value: object) -> str | None:
-        name = _optional_text(value)
-        if name is not None and (name.startswith("-") or not name.isprintable() or " " in name):
-            raise Wrong(f'{shown(name)} is not the name of {what}: no blanks, no "-" in front')
-        return name
-
-    return check
-
-
-def _label(value: object) -> str:
-    label = text(value)
-    if not label.isprintable() or "," in label or label != label.strip() or label.startswith("-"):
-        raise Wrong(f'{shown(label)} is not a label: no commas, no blanks around it, no "-" in front')
-    return label
-
-
-# Names in git
-
-
-def _reference_fault(name: str) -> str:
-    """Why git takes no branch called ``name`` (git-check-ref-format(1)); empty if it does."""
-    bad = re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//", name)
-    if bad:
-        return f"{shown(bad.group())} cannot be part of it"
-    if name == "HEAD" or any(len(part.encode()) > 200 for part in name.split("/")):
-        return "it is too long" if name != "HEAD" else "it means the branch checked out"
-    if not name or name == "@" or name.startswith(("-", "/")) or name.endswith(("/", ".")):
-        return 'it may not be empty, start with "-" or "/", or end with "/" or "."'
-    if any(part.startswith(".") or part.endswith(".lock") for part in name.split("/")):
-        return 'no part of it may start with "." or end with ".lock"'
-    return ""
-
-
-def _branch(value: object) -> str | None:
-    name = _optional_text(value)
-    if name is not None and (fault := _reference_fault(name)):
-        raise Wrong(f"{shown(name)} is no branch name for git: {fault}")
-    return name
-
-
-def _branch_prefix(value: object) -> str:
-    prefix = text(value)
-    fault = _reference_fault(prefix + "2000-01-01-00-00-00") if prefix else "it may not be empty"
-    if not fault and "/" in prefix:
-        fault = '"/" cannot be part of it'
-    if fault:
-        raise Wrong(f"{shown(prefix)} cannot start a branch name: {fault}")
-    return prefix
-
-
-# Paths
-
-
-def root_of(info: ValidationInfo) -> Path:
-    """The directory that paths are relative to."""
-    return info.context.parent if isinstance(info.context, Path) else Path.cwd()
-
-
-def kind(path: Path) -> Literal["file", "directory", "missing", "other"]:
-    try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return "missing"
-    except OSError:
-        return "other"
-    if stat.S_ISDIR(mode):
-        return "directory"
-    return "file" if stat.S_ISREG(mode) else "other"
-
-
-def real(path: Path) -> Path:
-    """``path`` without symbolic links; a loop of them stays as it is."""
-    return Path(os.path.realpath(path))
-
-
-def inside(written: object, root: Path) -> Path:
-    """The path ``written``, absolute, which lies below ``root`` however its links lead.
-
-    Raises:
-        Wrong: it does not, or is not a path.
-    """
-    if isinstance(written, Path):
-        written = os.fspath(written)
-    name = text(written)
-    _check_path_text(name)
-    if name.startswith("~"):
-        raise Wrong(f"{shown(name)}: ~ is not expanded here; paths are relative to {root} and stay in it")
-    path = Path(os.path.normpath(root / name))
-    if not path.is_relative_to(root):
-        raise Wrong(f"{shown(name)} leaves {root}")
-    if not real(path).is_relative_to(real(root)):
-        raise Wrong(f"{shown(name)} is a symbolic link out of {root}, to {real(path)}")
-    return path
-
-
-def _check_path_text(name: str) -> None:
-    if not name.strip():
-        raise Wrong("an empty path")
-    if not name.isprintable():
-        raise Wrong(f"{shown(name)}: a path with control characters")
-    too_long = len(name.encode()) > _LONGEST_PATH or any(len(part.encode()) > 255 for part in name.split("/"))
-    if too_long:
-        raise Wrong(f"{shown(name)}: a path that is too long")
-
-
-def _directory(value: object, info: ValidationInfo) -> Path:
-    path = inside(value, root_of(info))
-    if kind(path) in ("file", "other"):
-        raise Wrong(f"{shown(str(value))} is not a directory: name another one, or move that away")
-    return path
-
-
-def _repository_path(value: object, info: ValidationInfo) -> PurePosixPath:
-    """A place in the tree, whatever lies there in the checkout."""
-    name = text(str(value) if isinstance(value, PurePosixPath) else value)
-    _check_path_text(name)
-    path = PurePosixPath(os.path.normpath(name))
-    if path.is_absolute() or ".." in path.parts or name.startswith("~"):
-        raise Wrong(f"{shown(name)} leaves {root_of(info)}")
-    if path == PurePosixPath(".") or _is_git(path):
-        raise Wrong(f"{shown(name)}: name a path of its own below {root_of(info)}")
-    return path
-
-
-def _repository_paths(value: object, info: ValidationInfo) -> tuple[PurePosixPath, ...]:
-    return each(value, lambda element: _repository_path(element, info))
-
-
-def _optional_repository_path(value: object, info: ValidationInfo) -> PurePosixPath | None:
-    return None if value is None or value == "" else _repository_path(value, info)
-
-
-def _program_name(value: object) -> str | None:
-    name = _optional_text(value)
-    if name is not None and ("/" in name or name in (".", "..") or not name.isprintable()):
-        raise Wrong(f"{shown(name)} is not the name of a file")
-    return name
-
-
-def _own_directory(value: object, info: ValidationInfo) -> Path:
-    root = root_of(info)
-    path = _directory(value, info)
-    if path == root or _is_git(PurePosixPath(path.relative_to(root))):
-        raise Wrong(f"{shown(str(value))}: name a directory of its own below {root}")
-    return path
-
-
-def _is_git(path: PurePosixPath) -> bool:
-    return any(part.lower() == ".git" for part in path.parts)
-
-
-def _optional_directory(value: object, info: ValidationInfo) -> Path | None:
-    return None if value is None or value == "" else _own_directory(value, info)
-
-
-def _directories(value: object, info: ValidationInfo) -> tuple[Path, ...]:
-    return each(value, lambda element: _directory(element, info))
-
-
-def _existing_file(value: object, info: ValidationInfo) -> Path:
-    path = inside(value, root_of(info))
-    found = kind(path)
-    if found == "missing":
-        raise Wrong(f"{shown(str(value))}: there is no such file in {root_of(info)}")
-    if found != "file":
-        raise Wrong(f"{shown(str(value))} is not a file")
-    return path
-
-
-def read_text(path: Path) -> str:
-    """The file's text.
-
-    Raises:
-        Wrong: it cannot be read, or is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise Wrong(f"{shown(path.name)} is not UTF-8 text") from None
-    except OSError as error:
-        raise Wrong(f"{shown(path.name)} cannot be read: {error.strerror}") from None
-
-
-def _prompt(phase: Phase) -> Callable[[object, ValidationInfo], Path | None]:
-    """The path of a template that can be used in ``phase``."""
-
-    def check(value: object, info: ValidationInfo) -> Path | None:
-        if value is None or value == "":
-            return None
-        path = _existing_file(value, info)
-        try:
-            translate(read_text(path), phase)
-        except TemplateProblem as problem:
-            where = str(value) if problem.line is None else f"{value}:{problem.line}"
-            raise Wrong(f"{printable(where)}: {problem.what}. {problem.remedy}") from None
-        return path
-
-    return check
-
-
-def _seeds(value: object, info: ValidationInfo) -> dict[PurePosixPath, Path]:
-    root = root_of(info)
-    seeds: dict[PurePosixPath, Path] = {}
-    wrong: list[Part] = []
-    for name, template in _mapping(value, "destination: template").items():
-        try:
-            destination = PurePosixPath(inside(name, root).relative_to(root))
-            if destination == PurePosixPath(".") or _is_git(destination):
-                raise Wrong(f"{shown(name)} is no place for a file")
-            if destination in seeds:
-                raise Wrong(f"{destination} is named twice")
-            seeds[destination] = _existing_file(template, info)
-            read_text(seeds[destination])
-        except Wrong as fault:
-            wrong.extend(((name, *at), message) for at, message in fault.parts)
-    if wrong:
-        raise Wrong.together(wrong)
-    return seeds
-
-
-def _work_directory(value: object, info: ValidationInfo) -> Path | None:
-    name = _optional_text(value)
-    if name is None:
-        return None
-    _check_path_text(name)
-    try:
-        path = Path(os.path.normpath(root_of(info) / Path(name).expanduser()))
-    except RuntimeError:
-        raise Wrong(f"{shown(name)}: there is no such home directory") from None
-    repository = repository_of(root_of(info))
-    if real(path).is_relative_to(real(repository)):
-        raise Wrong(f"{shown(name)} lies in {repository}: worktrees must lie outside the repository")
-    if kind(path) in ("file", "other"):
-        raise Wrong(f"{shown(name)} is not a directory")
-    return path
-
-
-def repository_of(root: Path) -> Path:
-    """The nearest directory from ``root`` upwards that holds ``.git``, else ``root``."""
-    for directory in (root, *root.parents):
-        if kind(directory / ".git") != "missing":
-            return directory
-    return root
-
-
-# Lists and mappings
-
-
-def each(value: object, check: Callable[[object], T]) -> tuple[T, ...]:
-    """``check`` of every element; the errors of all of them together."""
-    if not isinstance(value, list | tuple):
-        raise Wrong(f"{shown(value)} where a list belongs")
-    good: list[T] = []
-    wrong: list[Part] = []
-    for index, element in enumerate(value):
-        try:
-            good.append(check(element))
-        except Wrong as fault:
-            wrong.extend(((index, *at), message) for at, message in fault.parts)
-    if wrong:
-        raise Wrong.together(wrong)
-    return tuple(good)
-
-
-def _mapping(value: object, of: str) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise Wrong(f'{shown(value)} where "{of}" lines belong')
-    return value
 
 
 def _pattern(value: object) -> str:
@@ -355,11 +62,11 @@ def _patterns(value: object) -> tuple[str, ...]:
 def _globs(value: object) -> dict[str, str]:
     globs: dict[str, str] = {}
     wrong: list[Part] = []
-    for label, glob in _mapping(value, "label: glob").items():
+    for name, glob in mapping(value, "label: glob").items():
         try:
-            globs[label] = _pattern(glob)
+            globs[name] = _pattern(glob)
         except Wrong as fault:
-            wrong.extend(((label, *at), message) for at, message in fault.parts)
+            wrong.extend(((name, *at), message) for at, message in fault.parts)
     if wrong:
         raise Wrong.together(wrong)
     return globs
@@ -440,32 +147,36 @@ def _plain(value: object) -> object:
 _PLAIN = PlainSerializer(_plain, when_used="json")
 
 Text = Annotated[str, PlainValidator(text), _PLAIN, WithJsonSchema(_STRING)]
-OptionalText = Annotated[str | None, PlainValidator(_optional_text), _PLAIN, WithJsonSchema(_STRING)]
-Label = Annotated[str, PlainValidator(_label), _PLAIN, WithJsonSchema(_STRING)]
-Image = Annotated[str | None, PlainValidator(_word("an image")), _PLAIN, WithJsonSchema(_STRING)]
-ModelName = Annotated[str | None, PlainValidator(_word("a model")), _PLAIN, WithJsonSchema(_STRING)]
-FileName = Annotated[str | None, PlainValidator(_optional_text), _PLAIN, WithJsonSchema(_STRING)]
-Branch = Annotated[str | None, PlainValidator(_branch), _PLAIN, WithJsonSchema(_STRING)]
-BranchPrefix = Annotated[str, PlainValidator(_branch_prefix), _PLAIN, WithJsonSchema(_STRING)]
-OwnDirectory = Annotated[Path, PlainValidator(_own_directory), _PLAIN, WithJsonSchema(_STRING)]
-RepositoryPath = Annotated[PurePosixPath, PlainValidator(_repository_path), _PLAIN, WithJsonSchema(_STRING)]
+OptionalText = Annotated[str | None, PlainValidator(optional_text), _PLAIN, WithJsonSchema(_STRING)]
+Label = Annotated[str, PlainValidator(label), _PLAIN, WithJsonSchema(_STRING)]
+Image = Annotated[str | None, PlainValidator(word("an image")), _PLAIN, WithJsonSchema(_STRING)]
+ModelName = Annotated[str | None, PlainValidator(word("a model")), _PLAIN, WithJsonSchema(_STRING)]
+FileName = Annotated[str | None, PlainValidator(optional_text), _PLAIN, WithJsonSchema(_STRING)]
+Branch = Annotated[str | None, PlainValidator(branch), _PLAIN, WithJsonSchema(_STRING)]
+BranchPrefix = Annotated[str, PlainValidator(branch_prefix), _PLAIN, WithJsonSchema(_STRING)]
+OwnDirectory = Annotated[Path, PlainValidator(paths.own_directory), _PLAIN, WithJsonSchema(_STRING)]
+RepositoryPath = Annotated[
+    PurePosixPath, PlainValidator(paths.repository_path), _PLAIN, WithJsonSchema(_STRING)
+]
 RepositoryPaths = Annotated[
-    tuple[PurePosixPath, ...], PlainValidator(_repository_paths), _PLAIN, WithJsonSchema(_STRINGS)
+    tuple[PurePosixPath, ...], PlainValidator(paths.repository_paths), _PLAIN, WithJsonSchema(_STRINGS)
 ]
 OptionalRepositoryPath = Annotated[
-    PurePosixPath | None, PlainValidator(_optional_repository_path), _PLAIN, WithJsonSchema(_STRING)
+    PurePosixPath | None, PlainValidator(paths.optional_repository_path), _PLAIN, WithJsonSchema(_STRING)
 ]
-ProgramName = Annotated[str | None, PlainValidator(_program_name), _PLAIN, WithJsonSchema(_STRING)]
+ProgramName = Annotated[str | None, PlainValidator(paths.program_name), _PLAIN, WithJsonSchema(_STRING)]
 OptionalDirectory = Annotated[
-    Path | None, PlainValidator(_optional_directory), _PLAIN, WithJsonSchema(_STRING)
+    Path | None, PlainValidator(paths.optional_directory), _PLAIN, WithJsonSchema(_STRING)
 ]
-Directories = Annotated[tuple[Path, ...], PlainValidator(_directories), _PLAIN, WithJsonSchema(_STRINGS)]
-WorkDirectory = Annotated[Path | None, PlainValidator(_work_directory), _PLAIN, WithJsonSchema(_STRING)]
-MeasurePrompt = Annotated[Path | None, PlainValidator(_prompt("measure")), _PLAIN, WithJsonSchema(_STRING)]
-StitchPrompt = Annotated[Path | None, PlainValidator(_prompt("stitch")), _PLAIN, WithJsonSchema(_STRING)]
+Directories = Annotated[tuple[Path, ...], PlainValidator(paths.directories), _PLAIN, WithJsonSchema(_STRINGS)]
+WorkDirectory = Annotated[Path | None, PlainValidator(paths.work_directory), _PLAIN, WithJsonSchema(_STRING)]
+MeasurePrompt = Annotated[
+    Path | None, PlainValidator(paths.prompt("measure")), _PLAIN, WithJsonSchema(_STRING)
+]
+StitchPrompt = Annotated[Path | None, PlainValidator(paths.prompt("stitch")), _PLAIN, WithJsonSchema(_STRING)]
 Seeds = Annotated[
     Mapping[PurePosixPath, Path],
-    PlainValidator(_seeds),
+    PlainValidator(paths.seeds),
     _PLAIN,
     WithJsonSchema({"type": "object", "additionalProperties": _STRING}),
 ]

@@ -82,20 +82,18 @@ def stop(
     resolve: Resolve | None = None,
     say: Callable[[str], object] = lambda _text: None,
 ) -> Stopped | None:
-    """Merge the generation into its base, tag both, delete its branch; ``None``: none is active.
+    """Merge the active generation into its base, tag both, delete its branch; ``None`` if none is active.
 
-    Call it under the run lock.
+    The caller holds the run lock. If the process is killed, the next stop completes it.
 
     Args:
-        force: also with tasks that are still open.
-        resolve: what to do about conflicts: prepare a worktree in which a person can resolve them by hand, or
-            have a task for an agent.
-        say: told what takes long.
+        force: merge although tasks are open.
+        resolve: for conflicts, prepare a worktree to resolve them by hand, or create a task for an agent.
+        say: prints a line before a step that takes long.
 
     Raises:
         NotMerged: there are conflicts, or the gate does not pass.
-        CobblerError: something is in the way. Base and checkout are as they were, or the same command
-            completes it.
+        CobblerError: nothing was changed, or the same command completes the stop.
     """
     remove_stale_locks(repository)
     generation = find_generation(repository, config.gen_prefix, config.generation_branch)
@@ -107,18 +105,14 @@ def stop(
     base = _read_base(repository, generation)
     tip = tip_of(repository, generation)
     landed = trailers.landed_tasks(repository, f"{generation.first}..{tip}")
-    leavings = leavings_of(
-        config, repository, generation, lane, hooks, Finished(finished_tasks(repository, generation, tip))
-    )
+    finished = Finished(finished_tasks(repository, generation, tip))
+    leavings = leavings_of(config, repository, generation, lane, hooks, finished)
     recovered = recover(leavings)
     leavings.worktrees.remove_all()
     left = _open_tasks(leavings, hooks)
     is_new = not repository.reaches(base, tip)
     if is_new:
-        if left and not force:
-            raise _still_open(generation, left)
-        if generation.reset and not landed:
-            raise _nothing_landed(generation)
+        _refuse_unfinished(generation, {} if force else left, len(landed))
         base = _Merging(leavings, base, tip, hooks, say).run(resolve)
     merge = merged_at(repository, base, tip)
     tagged = tag_merged(config, repository, generation, tip, merge)
@@ -126,7 +120,7 @@ def stop(
     Resolution(repository, generation).remove()
     end_joins(lane, generation, f"merged in {merge}")
     cleaned = remove_untracked(repository, config.cleanup_dirs)
-    delete_generation(repository, generation, tip)
+    delete_generation(repository, generation, tip)  # last: the next stop finds one that was killed
     return Stopped(
         name=generation.name,
         base=generation.base,
@@ -356,6 +350,13 @@ def _open_tasks(leavings: Leavings, hooks: Hooks) -> dict[str, str]:
             or (task.claim is not None and task.claim.generation == generation.name)
         )
     }
+
+
+def _refuse_unfinished(generation: Generation, open_tasks: dict[str, str], landed: int) -> None:
+    if open_tasks:
+        raise _still_open(generation, open_tasks)
+    if generation.reset and not landed:
+        raise _nothing_landed(generation)
 
 
 def _still_open(generation: Generation, left: dict[str, str]) -> UsageProblem:
