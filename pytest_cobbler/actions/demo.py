@@ -220,7 +220,7 @@ class Demo:
 def _check_git() -> None:
     if shutil.which("git") is None:
         raise UsageProblem("there is no git on PATH", "Install it.")
-    from pytest_cobbler.repository.repository import check_git  # GitPython cannot be imported without git
+    from pytest_cobbler.repository.git import check_git  # GitPython cannot be imported without git
 
     check_git()
 

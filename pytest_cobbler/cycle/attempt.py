@@ -16,7 +16,7 @@ from pytest_cobbler.recordings.recorder import Recorder
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.harvest import Harvest, harvest, set_aside
 from pytest_cobbler.repository.landing import ExactPatch, exact_patch_of, patch_of
-from pytest_cobbler.repository.repository import ZERO
+from pytest_cobbler.repository.moving import ZERO
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.tracker.base import Task
 

@@ -40,8 +40,9 @@ from pytest_cobbler.repository.generations import (
     tip_of,
 )
 from pytest_cobbler.repository.lock import run_lock
+from pytest_cobbler.repository.objects import default_work_dir
 from pytest_cobbler.repository.preflight import check_repository
-from pytest_cobbler.repository.repository import Repository, default_work_dir
+from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
 from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.tracker.base import Claim, Task

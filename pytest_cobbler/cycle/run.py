@@ -26,7 +26,8 @@ from pytest_cobbler.report.journal import Journal
 from pytest_cobbler.repository.attempts import kept_attempts, last_numbers
 from pytest_cobbler.repository.checks import PROTECTED_TABLE, Policy, read_change, shown
 from pytest_cobbler.repository.generations import Generation
-from pytest_cobbler.repository.repository import Identity, Repository
+from pytest_cobbler.repository.identity import Identity
+from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktree, Worktrees
 from pytest_cobbler.sandbox.base import Limits, Network, Sandbox
 from pytest_cobbler.tracker.base import Claim, Task

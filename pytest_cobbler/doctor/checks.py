@@ -32,10 +32,12 @@ from pytest_cobbler.languages import Language
 from pytest_cobbler.lifecycle.starting import find_base, uncommitted
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.generations import find_generation, refuse_checked_out, tip_of
+from pytest_cobbler.repository.git import check_git
 from pytest_cobbler.repository.names import ATTEMPTS
+from pytest_cobbler.repository.objects import default_work_dir
 from pytest_cobbler.repository.ownership import given_back
 from pytest_cobbler.repository.preflight import check_repository
-from pytest_cobbler.repository.repository import Repository, check_git, default_work_dir
+from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Capability, Network, Sandbox
 from pytest_cobbler.tracker.base import Tracker
 from pytest_cobbler.tracker.choose import open_scratch, open_tracker
@@ -184,8 +186,7 @@ class Doctor:
         return f"{repository.root}{says}"
 
     def _identity(self) -> str:
-        identity = self._repository.identity()
-        return f"{identity.name} <{identity.email}>"
+        return str(self._repository.identity())
 
     def _generation(self) -> str:
         config, repository = self._config, self._repository

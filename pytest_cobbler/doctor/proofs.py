@@ -19,9 +19,10 @@ from pytest_cobbler.process import Cancellation, host_environment, run
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.git import ENVIRONMENT
 from pytest_cobbler.repository.harvest import harvest
+from pytest_cobbler.repository.identity import Identity, Person
 from pytest_cobbler.repository.landing import land, merge
 from pytest_cobbler.repository.names import branch_ref
-from pytest_cobbler.repository.repository import Identity, Repository
+from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktree, Worktrees, remove_tree
 from pytest_cobbler.sandbox.base import Job, Limits, Loopback, Network, Sandbox
 from pytest_cobbler.tracker.base import Claim, NewTask, Task, Tracker
@@ -54,7 +55,7 @@ run_a_job(sys.stdin.read())
 """
 
 _BRANCH = "doctor"
-_SOMEBODY = Identity(name="Doctor", email="doctor@localhost")
+_SOMEBODY = Identity.of(Person(name="Doctor", email="doctor@localhost"))
 _QUESTION = (
     "This only tests that you can be reached. Change no file, use no tool, and answer with one word: ready."
 )

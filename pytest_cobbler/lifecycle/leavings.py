@@ -12,7 +12,8 @@ from pytest_cobbler.lifecycle.finished import Finished
 from pytest_cobbler.report.journal import Journal, ignore_itself
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.generations import Generation
-from pytest_cobbler.repository.repository import Identity, Repository
+from pytest_cobbler.repository.identity import Identity
+from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Worktrees
 from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.secret_forms import Secrets

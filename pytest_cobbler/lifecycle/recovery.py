@@ -15,8 +15,9 @@ from pytest_cobbler.repository.attempts import INTERRUPTED, drop_attempts, keep_
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.generations import Generation, active_generations, complete_start
 from pytest_cobbler.repository.harvest import harvest
+from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.landing import size_of
-from pytest_cobbler.repository.repository import Identity, Repository
+from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trailers import Landed
 from pytest_cobbler.repository.worktrees import Worktree, Worktrees
 from pytest_cobbler.sandbox.base import Sandbox

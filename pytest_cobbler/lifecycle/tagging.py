@@ -10,7 +10,8 @@ from datetime import date
 from pytest_cobbler.config import Config
 from pytest_cobbler.repository import names
 from pytest_cobbler.repository.generations import Generation, tag_generation
-from pytest_cobbler.repository.repository import ZERO, Repository
+from pytest_cobbler.repository.moving import ZERO
+from pytest_cobbler.repository.repository import Repository
 
 _CODE = re.compile(r"refs/tags/v(\d{4}-\d\d-\d\d)-code((?:-\d+)?)")
 _VERSION = re.compile(

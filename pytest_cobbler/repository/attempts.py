@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_cobbler.repository import names, trailers
-from pytest_cobbler.repository.repository import Identity, Repository
+from pytest_cobbler.repository.identity import Identity
+from pytest_cobbler.repository.repository import Repository
 
 INTERRUPTED = "interrupted"
 """The cause of an attempt whose run was killed."""

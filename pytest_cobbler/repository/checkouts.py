@@ -64,13 +64,10 @@ def resolve(repository: Repository, revision: str) -> str:
     Raises:
         RepositoryError: there is none.
     """
-    head, mark, rest = revision.partition("HEAD")
-    if mark and not head and (not rest or rest[0] in "~^"):  # of this checkout, not of the main one
-        revision = f"{repository.head_commit() or 'HEAD'}{rest}"
-    found = repository.refs.resolve(f"{revision}^{{commit}}")
-    if found is None:
+    commit = repository.resolve(f"{revision}^{{commit}}")
+    if commit is None:
         raise RepositoryError(f"there is no revision {revision}", "Name a branch, a tag or a commit.")
-    return found
+    return commit
 
 
 @contextlib.contextmanager

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository import names, trailers
-from pytest_cobbler.repository.repository import ZERO, Identity, Repository
+from pytest_cobbler.repository.identity import Identity
+from pytest_cobbler.repository.moving import ZERO
+from pytest_cobbler.repository.repository import Repository
 
 ACTIVE_REF = "refs/cobbler/active"
 _MOST_STARTS = 100
@@ -118,8 +120,8 @@ def _other_checkout(where: Path) -> str:
 
 def chosen_generation(repository: Repository) -> str | None:
     """The branch that was chosen by ``choose_generation``; it may be gone."""
-    said = repository.refs.run("symbolic-ref", "--quiet", ACTIVE_REF, accepted=(0, 1)).text.strip()
-    return said.removeprefix("refs/heads/") or None
+    target = repository.target_of(ACTIVE_REF)
+    return target.removeprefix("refs/heads/") if target else None
 
 
 def choose_generation(repository: Repository, prefix: str, name: str) -> Generation:

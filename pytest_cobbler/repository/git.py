@@ -9,17 +9,28 @@ or ``core.fsmonitor`` of the repository takes part, whatever attributes a tree c
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO
 
+from packaging.version import Version
+
 from pytest_cobbler.causes import Ending
-from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.errors import CobblerError, RepositoryError
 from pytest_cobbler.process import Completion, host_environment, run
+from pytest_cobbler.versions import find_version
 
 TIMEOUT = 600.0
 """Seconds after which a git command is given up."""
+
+OLDEST_GIT = Version("2.38")
+"""``git merge-tree --write-tree`` came with 2.38."""
+
+_INSTALL_GIT = f"Install git {OLDEST_GIT} or newer."
+_USER_CONFIGURATION = re.compile(r"GIT_CONFIG_\w+|XDG_CONFIG_HOME")
 
 SETTINGS = {
     "core.hooksPath": "/dev/null",
@@ -185,3 +196,25 @@ def init_bare(
 
 def _arguments(settings: Mapping[str, str]) -> list[str]:
     return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+
+
+def users_configuration() -> list[str]:
+    """Variables of the environment that say where the user's configuration of git is."""
+    return [name for name in os.environ if _USER_CONFIGURATION.fullmatch(name)]
+
+
+@cache
+def check_git() -> str:
+    """The version that git prints.
+
+    Raises:
+        RepositoryError: git is not installed, or too old.
+    """
+    try:
+        output = run(["git", "version"], env=host_environment(LC_ALL="C"), timeout=TIMEOUT).text.strip()
+    except CobblerError as error:
+        raise RepositoryError("git is not on PATH", _INSTALL_GIT) from error
+    version = find_version(output)
+    if version is None or version < OLDEST_GIT:
+        raise RepositoryError(f"{output} is too old", _INSTALL_GIT)
+    return output

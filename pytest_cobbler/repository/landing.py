@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_cobbler.repository.checks import read_change, shown
-from pytest_cobbler.repository.repository import Identity, Repository
+from pytest_cobbler.repository.identity import Identity
+from pytest_cobbler.repository.repository import Repository
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,8 @@ from pytest_cobbler.config import load
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.lifecycle.stopping import Resolve
 from pytest_cobbler.repository.generations import Changes, create_generation
-from pytest_cobbler.repository.repository import Identity, Repository
+from pytest_cobbler.repository.identity import Identity, Person
+from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.testing.project import Project
 from pytest_cobbler.wiring.hooks import NO_HOOKS
 
@@ -33,7 +34,7 @@ def generation(project: Project, *landed: Mapping[str, str | None], changes: Cha
         prefix="generation-",
         base=repository.head_branch() or "",
         start=start,
-        identity=Identity(name="Test", email="test@example.invalid"),
+        identity=Identity.of(Person(name="Test", email="test@example.invalid")),
         now=datetime.now(),
         changes=changes or Changes(),
     )

@@ -107,7 +107,7 @@ class TestRepository:
     def test_without_an_identity(self, cobbler_project: Project) -> None:
         cobbler_project.git("config", "--unset", "user.name")
         found = failed(cobbler_project, "identity")
-        assert found.text == "git has no user.name to sign landings with"
+        assert found.text == "git user.name is not set (needed to create commits)"
         assert found.remedy == "Set it: git config --global user.name ..."
         mend(cobbler_project, found.remedy.partition(": ")[2].replace("--global", "--local"))
         assert_well(cobbler_project, "identity")

@@ -14,13 +14,14 @@ from pathlib import Path
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.generations import Changes, Generation, create_generation
 from pytest_cobbler.repository.harvest import Harvest, harvest
-from pytest_cobbler.repository.repository import Identity, Repository
+from pytest_cobbler.repository.identity import Identity, Person
+from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Worktree, Worktrees
 from pytest_cobbler.sandbox.base import Job, Sandbox
 
 __all__ = ["ADA", "NOW", "Bench", "UserRepository", "commit_files", "files_in", "identity_of", "snapshot"]
 
-ADA = Identity(name="Ada", email="ada@example.invalid")
+ADA = Identity.of(Person(name="Ada", email="ada@example.invalid"))
 NOW = datetime(2026, 2, 10, 15, 23, 11)
 _ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -45,7 +46,7 @@ class UserRepository:
         made = cls(directory / name, directory / "work")
         made.path.mkdir(parents=True)
         made.git("init", "--quiet", "--template=", "--initial-branch=main", *arguments)
-        made.configure({"user.name": ADA.name, "user.email": ADA.email, "gc.auto": "0"})
+        made.configure({"user.name": ADA.author.name, "user.email": ADA.author.email, "gc.auto": "0"})
         return made
 
     def copy(self, directory: Path) -> UserRepository:
@@ -65,7 +66,7 @@ class UserRepository:
             capture_output=True,
         )
         clone = UserRepository(path, path.parent / f"{path.name}-work")
-        clone.configure({"user.name": ADA.name, "user.email": ADA.email})
+        clone.configure({"user.name": ADA.author.name, "user.email": ADA.author.email})
         return clone
 
     def git(self, *arguments: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> str:

@@ -20,7 +20,8 @@ from pytest_cobbler.repository.generations import (
     find_generation,
     read_generation,
 )
-from pytest_cobbler.repository.repository import ZERO, Repository
+from pytest_cobbler.repository.moving import ZERO
+from pytest_cobbler.repository.repository import Repository
 from tests.repository.builders import (
     ADA,
     NOW,

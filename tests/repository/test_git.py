@@ -53,7 +53,7 @@ def test_it_reads_no_configuration_but_the_directorys_own(
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "leaked")
     monkeypatch.setenv("GIT_CONFIG_PARAMETERS", "'test.value=leaked'")
     assert git.run("config", "--get", "test.value", accepted=(0, 1)).status == 1
-    assert git.text("config", "user.name") == ADA.name
+    assert git.text("config", "user.name") == ADA.author.name
 
 
 def test_replacements_take_no_part(git: Git, user: UserRepository) -> None:

@@ -13,10 +13,12 @@ from packaging.version import Version
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.process import Completion
-from pytest_cobbler.repository import repository as module
+from pytest_cobbler.repository import git as git_module
 from pytest_cobbler.repository.git import SETTINGS
-from pytest_cobbler.repository.repository import ZERO, Identity, Repository
-from tests.repository.builders import ADA, UserRepository, commit_files
+from pytest_cobbler.repository.identity import Identity, Person
+from pytest_cobbler.repository.moving import STALE, ZERO
+from pytest_cobbler.repository.repository import Repository
+from tests.repository.builders import ADA, UserRepository, commit_files, identity_of
 
 
 class TestFinding:
@@ -74,8 +76,8 @@ class TestFinding:
     def test_a_git_that_is_too_old_is_an_error(
         self, user: UserRepository, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        module.check_git.cache_clear()
-        monkeypatch.setattr(module, "OLDEST_GIT", Version("99"))
+        git_module.check_git.cache_clear()
+        monkeypatch.setattr(git_module, "OLDEST_GIT", Version("99"))
         with pytest.raises(RepositoryError, match=r"git version .* is too old"):
             user.open()
 
@@ -138,22 +140,81 @@ class TestIdentity:
         (tmp_path / "more").write_text("[user]\n\temail = bond@example.invalid\n")
         monkeypatch.delenv("GIT_CONFIG_GLOBAL")
         monkeypatch.setenv("HOME", str(tmp_path))
-        assert user.open().identity() == Identity(name="007", email="bond@example.invalid")
+        bond = Person(name="007", email="bond@example.invalid")
+        assert user.open().identity() == Identity.of(bond)
 
     def test_follows_git_s_own_order(
         self, user: UserRepository, repository: Repository, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         user.configure({"author.name": "Author", "user.name": "User"})
-        assert repository.identity().name == "Author"
+        assert repository.identity().author.name == "Author"
         monkeypatch.setenv("GIT_AUTHOR_NAME", "By variable")
-        assert repository.identity().name == "By variable"
+        assert repository.identity().author.name == "By variable"
+        assert repository.identity().committer.name == "User"
+
+    def test_author_and_committer_are_told_apart_by_configuration(self, user: UserRepository) -> None:
+        user.configure(
+            {
+                "author.name": "Author",
+                "author.email": "a@x",
+                "committer.name": "Committer",
+                "committer.email": "c@x",
+            }
+        )
+        assert user.open().identity() == Identity(
+            author=Person(name="Author", email="a@x"), committer=Person(name="Committer", email="c@x")
+        )
+
+    def test_author_and_committer_are_told_apart_by_the_environment(
+        self, user: UserRepository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for role, name in (("AUTHOR", "a"), ("COMMITTER", "c")):
+            monkeypatch.setenv(f"GIT_{role}_NAME", name)
+            monkeypatch.setenv(f"GIT_{role}_EMAIL", f"{name}@x")
+        author, committer = Person(name="a", email="a@x"), Person(name="c", email="c@x")
+        assert user.open().identity() == Identity(author=author, committer=committer)
+
+    def test_the_variable_EMAIL_is_the_last_resort(
+        self, user: UserRepository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EMAIL", "last@x")
+        assert user.open().identity() == ADA
+        user.git("config", "--unset", "user.email")
+        assert user.open().identity() == Identity.of(Person(name="Ada", email="last@x"))
+        user.configure({"committer.email": "c@x"})
+        identity = user.open().identity()
+        assert (identity.author.email, identity.committer.email) == ("last@x", "c@x")
+
+    def test_a_name_without_any_usable_character_is_an_error_in_git_s_words(
+        self, user: UserRepository
+    ) -> None:
+        user.configure({"user.name": "<>"})
+        with pytest.raises(RepositoryError, match="git var GIT_AUTHOR_IDENT failed") as caught:
+            user.open().identity()
+        assert "disallowed characters" in caught.value.evidence
+
+    def test_a_commit_has_its_author_and_its_committer(
+        self, user: UserRepository, repository: Repository
+    ) -> None:
+        user.configure({"author.name": "Author", "committer.email": "c@x"})
+        head = user.git("rev-parse", "HEAD")
+        commit = repository.commit(repository.tree_of(head), [head], "Work\n", repository.identity())
+        assert identity_of(repository, commit, "a") == "Author <ada@example.invalid>"
+        assert identity_of(repository, commit, "c") == "Ada <c@x>"
 
     @pytest.mark.parametrize("part", ["name", "email"])
     def test_none_is_an_error_with_a_remedy(self, user: UserRepository, part: str) -> None:
         user.git("config", "--unset", f"user.{part}")
-        with pytest.raises(RepositoryError, match=rf"no user\.{part}") as caught:
+        with pytest.raises(RepositoryError, match=rf"git user\.{part} is not set") as caught:
             user.open().identity()
         assert f"git config --global user.{part}" in caught.value.remedy
+
+    @pytest.mark.parametrize("part", ["name", "email"])
+    def test_a_part_that_only_the_committer_has_is_an_error(self, user: UserRepository, part: str) -> None:
+        user.git("config", "--unset", f"user.{part}")
+        user.configure({f"committer.{part}": "c@x"})
+        with pytest.raises(RepositoryError, match=rf"git user\.{part} is not set"):
+            user.open().identity()
 
 
 class TestRefs:
@@ -278,7 +339,7 @@ class TestRefs:
         lock.touch()
 
         def meanwhile(seconds: float) -> None:
-            assert 0 < seconds <= module.STALE
+            assert 0 < seconds <= STALE
             lock.unlink()
             lock.write_text("another's")
 

@@ -475,3 +475,26 @@ def test_a_task_branch_of_another_user_is_not_overwritten(project: Project, agen
     assert project.git("rev-parse", branch) == project.git("rev-parse", "HEAD")
     assert f"git branch --move {branch} NAME" in case.message
     assert "The work is kept in " in case.message
+
+
+def test_every_commit_has_the_author_and_the_committer_that_git_would_take(
+    project: Project, agent: StandInAgent
+) -> None:
+    for role in ("author", "committer"):
+        project.git("config", f"{role}.name", role)
+        project.git("config", f"{role}.email", f"{role}@example.invalid")
+    project.configure(test_command="! grep -l wrong *.txt")
+    initial = project.git("rev-parse", "HEAD").strip()
+    agent.task("p-red").writes("red.txt", "wrong\n")
+    seed(project, task("p-red"), task("p-a"))
+    project.run("--cobbler-generate", "configuration.yaml::stitch")
+    generation = project.generation
+    project.run("--cobbler-stop", "--cobbler-force")
+    log = project.git("log", "--format=%an <%ae>, %cn <%ce>: %s", "--all", "--not", initial).splitlines()
+    people = "author <author@example.invalid>, committer <committer@example.invalid>"
+    assert sorted(line.removeprefix(people) for line in log) == [
+        ": Attempt 1, gate: p-red",
+        f": Merge {generation}",
+        f": Start generation: {generation}",
+        ": p-a",
+    ]

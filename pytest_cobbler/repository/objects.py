@@ -1,0 +1,165 @@
+"""Objects of the user's repository, read and written through a scratch git directory.
+
+The scratch directory shares the object store and not the configuration, so no filter, hook, merge driver or
+setting of the user changes what git makes of objects: trees and files, and the history with its trailers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import platformdirs
+
+from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.repository.git import Git, init_bare
+from pytest_cobbler.repository.identity import Identity
+from pytest_cobbler.repository.reading import Reading
+from pytest_cobbler.sandbox.base import Mount
+
+_BLOBS_AT_ONCE = 500
+
+
+def default_work_dir() -> Path:
+    """The user's state directory; for root a directory that other users can enter: images close ``/root``."""
+    return Path("/var/lib/cobbler") if os.geteuid() == 0 else platformdirs.user_state_path("cobbler")
+
+
+class Objects(Reading):
+    """The objects of a repository, and the directory outside of it where work on them takes place."""
+
+    def __init__(self, directory: Path, work_dir: Path | None = None) -> None:
+        """Find the repository of ``directory``, a directory of its checkout.
+
+        Raises:
+            RepositoryError: there is no repository, it is bare, or git is too old or cannot read it.
+        """
+        super().__init__(directory)
+        self._work_dir = work_dir
+
+    @cached_property
+    def key(self) -> str:
+        """Names this repository in labels and directories: its name and a hash of its git directory."""
+        name = re.sub(r"[^A-Za-z0-9_.-]", "-", self.root.name).strip("-.") or "repository"
+        return f"{name[:40]}-{hashlib.sha256(os.fsencode(self.common_dir)).hexdigest()[:10]}"
+
+    @cached_property
+    def work_dir(self) -> Path:
+        """The directory of this repository's worktrees, outside of the repository."""
+        return (self._work_dir or default_work_dir()) / self.key
+
+    @cached_property
+    def object_stores(self) -> tuple[Path, ...]:
+        """Every directory that holds objects of the repository, its own first."""
+        first = self.common_dir / "objects"
+        stores, queue = [first], [first]
+        while queue:
+            directory = queue.pop(0)
+            with contextlib.suppress(FileNotFoundError):
+                for line in (directory / "info" / "alternates").read_bytes().split(b"\n"):
+                    store = (directory / os.fsdecode(line)).resolve()
+                    if line and not line.startswith(b"#") and store.is_dir() and store not in stores:
+                        stores.append(store)
+                        queue.append(store)
+        return tuple(stores)
+
+    def object_mounts(self, owner: tuple[int, int] | None) -> tuple[Mount, ...]:
+        """The object stores in a job: at their paths or, for jobs of another user, below ``/cobbler``.
+
+        A store may lie below a directory that an image closes to other users, as it does ``/root``.
+        """
+        return tuple(
+            Mount(source=store, target=f"/cobbler/objects/{number}" if owner else str(store))
+            for number, store in enumerate(self.object_stores)
+        )
+
+    @property
+    def shallow(self) -> Path:
+        """The file that lists where a shallow clone's history is cut off; it need not exist."""
+        return self.common_dir / "shallow"
+
+    @cached_property
+    def objects(self) -> Git:
+        """git on the scratch directory."""
+        scratch = self.work_dir / f"scratch-{self.object_format}.git"
+        if not scratch.is_dir():
+            self._make_scratch(scratch)
+        return Git(
+            scratch,
+            objects=self.object_stores[0],
+            shallow=self.shallow,
+            settings={"core.sharedRepository": self.shared} if self.shared else {},
+        )
+
+    def _make_scratch(self, scratch: Path) -> None:
+        """Make the whole directory or nothing: this process may be killed, and another may do the same."""
+        try:
+            self.work_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+            with tempfile.TemporaryDirectory(prefix="scratch-", dir=self.work_dir) as directory:
+                draft = Path(directory) / "git"
+                init_bare(draft, object_format=self.object_format, alternates=())
+                draft.rename(scratch)
+        except OSError as error:
+            if not scratch.is_dir():
+                raise RepositoryError(
+                    f"cannot make {scratch}: {error.strerror}", "Set work_dir to a directory you can write."
+                ) from error
+
+    def tree_of(self, revision: str) -> str:
+        return self.objects.text("rev-parse", "--verify", "--end-of-options", f"{revision}^{{tree}}")
+
+    def files(self, tree: str) -> list[str]:
+        """Paths of a tree, undecodable bytes escaped."""
+        return [os.fsdecode(path) for path in self.objects.fields("ls-tree", "-r", "-z", "--name-only", tree)]
+
+    def submodules(self, tree: str) -> set[str]:
+        """Paths of the submodules of a tree."""
+        return {path for mode, _, path in self._entries(tree) if mode == "160000"}
+
+    def blobs(self, tree: str) -> dict[str, str]:
+        """Path -> object id of every regular file of a tree."""
+        return {path: blob for mode, blob, path in self._entries(tree) if mode.startswith("100")}
+
+    def _entries(self, tree: str) -> Iterator[tuple[str, str, str]]:
+        """Mode, object id and path."""
+        for entry in self.objects.fields("ls-tree", "-r", "-z", "--full-tree", tree):
+            facts, _, path = entry.partition(b"\t")
+            mode, _, name = facts.decode().split(" ")
+            yield mode, name, os.fsdecode(path)
+
+    def read_blobs(self, blobs: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Each blob with its content, read in batches."""
+        for first in range(0, len(blobs), _BLOBS_AT_ONCE):
+            asked = "".join(f"{blob}\n" for blob in blobs[first : first + _BLOBS_AT_ONCE]).encode()
+            answer = self.objects.run("cat-file", "--batch=%(objectname) %(objectsize)", stdin=asked).stdout
+            start = 0
+            while start < len(answer):
+                end = answer.index(b"\n", start)
+                blob, size = answer[start:end].decode().split(" ")
+                start = end + 1 + int(size) + 1
+                yield blob, answer[end + 1 : start - 1]
+
+    def read_file(self, revision: str, path: str) -> bytes | None:
+        """The content of a regular file at ``revision``, or ``None``."""
+        listed = self.objects.fields("ls-tree", "-z", revision, "--", path)
+        if len(listed) != 1 or not listed[0].startswith(b"100"):
+            return None
+        blob = listed[0].split(b"\t", 1)[0].split()[2].decode()
+        return self.objects.run("cat-file", "blob", blob).stdout
+
+    def commit(self, tree: str, parents: Sequence[str], message: str, identity: Identity) -> str:
+        arguments = [word for parent in parents for word in ("-p", parent)]
+        completion = self.objects.run(
+            "commit-tree",
+            tree,
+            *arguments,
+            stdin=message.encode("utf-8", "replace"),
+            environment=identity.environment,
+        )
+        return completion.text.strip()
