@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -129,7 +128,6 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         early_config.known_args_namespace.noconftest = True  # the demo does not use the current directory
     elif actions == ["doctor"] and shutil.which("git") is None:
         early_config.known_args_namespace.noconftest = True  # without git, its author is unknown
-        os.environ["GIT_PYTHON_REFRESH"] = "quiet"  # else GitPython cannot be imported
     elif actions and shutil.which("git") is None:
         raise pytest.UsageError("git is not on PATH\nInstall git 2.38 or newer.")
     elif actions:

@@ -25,11 +25,11 @@ import pytest
 import yaml
 
 from pytest_cobbler.causes import Ending
-from pytest_cobbler.errors import RepositoryError, UsageProblem
+from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.process import Cancellation, host_environment
 from pytest_cobbler.process import run as run_process
 from pytest_cobbler.recordings.files import read_result, recorded_attempts
-from pytest_cobbler.repository.git import ENVIRONMENT
+from pytest_cobbler.repository.git import ENVIRONMENT, check_git
 
 _DATA = Path(__file__).parent.parent / "data" / "demo"
 _RECORDING = _DATA / "recording"
@@ -65,7 +65,7 @@ def run(config: pytest.Config) -> int:
     Raises:
         CobblerError: git is missing, too old or fails.
     """
-    _check_git()
+    check_git()
     demo = Demo(Path(tempfile.mkdtemp(prefix="cobbler-demo-")).resolve())
     demo.create()
     _say(_opening(demo))
@@ -215,14 +215,6 @@ class Demo:
             if event["event"] == "keep":
                 found.setdefault(event["task"], []).append(event["cause"])
         return found
-
-
-def _check_git() -> None:
-    if shutil.which("git") is None:
-        raise UsageProblem("there is no git on PATH", "Install it.")
-    from pytest_cobbler.repository.git import check_git  # GitPython cannot be imported without git
-
-    check_git()
 
 
 @contextlib.contextmanager

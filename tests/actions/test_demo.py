@@ -231,7 +231,7 @@ def test_without_git(place: Place) -> None:
     (place.directory / "bin" / "git").unlink()
     completion = place.run()
     assert completion.status == pytest.ExitCode.USAGE_ERROR
-    assert "there is no git on PATH\nInstall it." in completion.errors
+    assert "git is not on PATH\nInstall git 2.38 or newer." in completion.errors
 
 
 def test_with_an_old_git(place: Place) -> None:
