@@ -68,21 +68,21 @@ def test_the_readme_is_short() -> None:
 
 
 def test_every_option_is_described() -> None:
-    known = set(re.findall(r'"(--cobbler-[a-z-]+)"', source("plugin.py")))
-    assert known
-    assert {quoted(row[0])[0].split(" ")[0] for row in rows(section("## Options", OPTIONS))} == known
+    options = set(re.findall(r'"(--cobbler-[a-z-]+)"', source("plugin.py")))
+    assert options
+    assert {quoted(row[0])[0].split(" ")[0] for row in rows(section("## Options", OPTIONS))} == options
 
 
 @every_document
 def test_options_exist(document: Path) -> None:
-    said = set(re.findall(r"--cobbler-[a-z]+(?:-[a-z]+)*", document.read_text("utf-8")))
-    assert said <= set(re.findall(r"--cobbler-[a-z]+(?:-[a-z]+)*", source("plugin.py")))
+    named = set(re.findall(r"--cobbler-[a-z]+(?:-[a-z]+)*", document.read_text("utf-8")))
+    assert named <= set(re.findall(r"--cobbler-[a-z]+(?:-[a-z]+)*", source("plugin.py")))
 
 
 def test_every_fixture_is_described() -> None:
-    known = set(re.findall(r"^def (cobbler_\w+)\(", source("plugin.py"), re.MULTILINE))
+    fixtures = set(re.findall(r"^def (cobbler_\w+)\(", source("plugin.py"), re.MULTILINE))
     described = {row[0].strip("`") for row in rows((ROOT / "docs" / "fixtures.md").read_text("utf-8"))}
-    assert {name for name in described if name.startswith("cobbler_")} == known
+    assert {name for name in described if name.startswith("cobbler_")} == fixtures
 
 
 # -- configuration
@@ -111,11 +111,11 @@ def test_every_outcome_is_described() -> None:
 
 
 def test_every_cause_of_a_failure_is_described() -> None:
-    said = {cause for row in rows(section("## Causes of failures", OPTIONS)) for cause in quoted(row[0])}
+    described = {cause for row in rows(section("## Causes of failures", OPTIONS)) for cause in quoted(row[0])}
     other_outcomes = {"cancelled", "limited", "claimed", "needs", "measure"}
     files = [*(PACKAGE / "cycle").glob("*.py"), PACKAGE / "session" / "loop.py"]
     trees = [ast.parse(path.read_text("utf-8")) for path in files]
-    assert said <= {text for tree in trees for text in strings(tree)}
+    assert described <= {text for tree in trees for text in strings(tree)}
     given = {
         text
         for tree in trees
@@ -123,7 +123,7 @@ def test_every_cause_of_a_failure_is_described() -> None:
         if isinstance(node, ast.keyword) and node.arg == "cause"
         for text in strings(node.value)
     }
-    assert given - other_outcomes - {"", "exited"} <= said
+    assert given - other_outcomes - {"", "exited"} <= described
 
 
 def strings(tree: ast.AST) -> Iterator[str]:
@@ -138,8 +138,8 @@ def test_every_exit_code_is_described() -> None:
 
 def test_every_junit_property_is_described() -> None:
     page = (ROOT / "docs" / "ci.md").read_text("utf-8")
-    said = {word for row in rows(section("## JUnit", page)) for word in quoted(row[0])}
-    assert said == set(re.findall(r'"(cobbler_\w+)"', source("session/properties.py")))
+    described = {word for row in rows(section("## JUnit", page)) for word in quoted(row[0])}
+    assert described == set(re.findall(r'"(cobbler_\w+)"', source("session/properties.py")))
 
 
 # -- the picture
@@ -167,7 +167,7 @@ def shown_in(picture: Path) -> list[str]:
 
 
 @every_document
-def test_links_lead_somewhere(document: Path) -> None:
+def test_links_have_targets(document: Path) -> None:
     text = re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     for target in re.findall(r"\]\(([^)]+)\)", text):
         if not target.startswith("https://"):
@@ -183,12 +183,12 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
-def test_every_page_is_reached_from_the_readme() -> None:
+def test_the_readme_links_to_every_page() -> None:
     linked = set(re.findall(r"\]\(([^)#]+\.md)", README))
     assert {str(path.relative_to(ROOT)) for path in DOCUMENTS} - {"README.md", "docs/index.md"} == linked
 
 
-def test_pages_that_messages_name_exist() -> None:
+def test_pages_named_in_messages_exist() -> None:
     named = {
         page for path in PACKAGE.rglob("*.py") for page in re.findall(r"docs/[a-z]+\.md", path.read_text())
     }
@@ -196,7 +196,7 @@ def test_pages_that_messages_name_exist() -> None:
 
 
 @every_document
-def test_nobody_learns_where_it_was_written(document: Path) -> None:
+def test_no_document_names_a_private_place(document: Path) -> None:
     text = document.read_text("utf-8")
     private = r"/work\b|/home/\w|/root/\w|/tmp/venv|\.cache/|\bshared/|https?://(?:localhost|10\.|192\.168\.)"
     registries = r"docker\.io|quay\.io|ghcr\.io|gcr\.io|registry\.\w|pypi\.|npmjs"
@@ -275,9 +275,9 @@ def definitions(*paths: Path) -> Iterator[str]:
 
 
 @every_document
-def test_nobody_is_sent_to_a_package_index_that_has_no_such_package(document: Path) -> None:
-    asked = re.findall(r"pip3? (?:install|download) ([^\n`&]*)", document.read_text("utf-8"))
-    assert [words for words in asked if re.search(r"(?<![\w/.-])pytest-cobbler", words)] == []
+def test_no_document_installs_the_package_from_an_index(document: Path) -> None:
+    requirements = re.findall(r"pip3? (?:install|download) ([^\n`&]*)", document.read_text("utf-8"))
+    assert [words for words in requirements if re.search(r"(?<![\w/.-])pytest-cobbler", words)] == []
 
 
 def test_the_wheel_is_named_without_a_version() -> None:

@@ -1,4 +1,4 @@
-"""The tutorials: every command of them is run, in order and in one shell, and prints what they say."""
+"""The commands of the tutorials, run in order in one shell, print the quoted output."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ SAME = [
     (r"\b\d+(\.\d+)+\b", "NUMBER"),
     (r"[ =-]+", " "),
 ]
-"""What is another on every machine and in every run."""
+"""Patterns of text that differs on every machine or in every run."""
 
 
 @dataclass(frozen=True)
 class Block:
     command: str
-    said: str = ""
+    quoted: str = ""
 
 
 def blocks(page: str) -> Iterator[Block]:
-    """Commands that are run, each with what it prints, if that is said."""
+    """The commands of a page, each with its quoted output, if there is any."""
     text = (ROOT / "docs" / page).read_text("utf-8")
     text = re.sub(r"<!-- not run -->\n```sh\n.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
-    for command, said in re.findall(
+    for command, quoted in re.findall(
         r"^```sh\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", text, re.DOTALL | re.MULTILINE
     ):
-        yield Block(command, said)
+        yield Block(command, quoted)
 
 
 def same(text: str) -> list[str]:
@@ -61,29 +61,29 @@ def same(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def agrees(said: str, printed: str) -> bool:
-    """Whether ``printed`` has the lines of ``said``, with any others for ``...``."""
-    parts = [re.escape(line) if line != "..." else r"(?:[^\n]*\n)*?[^\n]*" for line in same(said)]
+def agrees(quoted: str, printed: str) -> bool:
+    """Whether ``printed`` has the lines of ``quoted``, with any lines in place of ``...``."""
+    parts = [re.escape(line) if line != "..." else r"(?:[^\n]*\n)*?[^\n]*" for line in same(quoted)]
     return re.fullmatch("\n".join(parts), "\n".join(same(printed))) is not None
 
 
 @pytest.fixture
 def follow(tmp_path: Path) -> Follow:
     def follow(page: str, image: str, podman_args: tuple[str, ...] = ()) -> None:
-        """Do what ``page`` says; what it calls localhost/words is ``image``, with ``podman_args``."""
+        """Run the commands of ``page`` with ``image`` in place of localhost/words, and ``podman_args``."""
         programs = tmp_path / "programs"
         programs.mkdir()
         (programs / "git").symlink_to(shutil.which("git") or "")
         keys = {"podman_args": json.dumps(podman_args), "work_dir": str(tmp_path / "work")}
         ours = "".join(f"sed -i 's|^{key}:.*|{key}: {to}|' configuration.yaml\n" for key, to in keys.items())
-        # No podman is seen by it, so that it finds none of the images that other tests make.
+        # Without podman on PATH, init does not find the images of other tests.
         init = f"PATH={programs} {shutil.which('pytest')} --cobbler-init\n{ours}"
         instead = {"localhost/words": image, "pytest --cobbler-init\n": init}
         found = list(blocks(page))
         assert len(found) > 8
         for block, (code, printed) in zip(found, run(tmp_path, found, instead), strict=True):
             assert code == 0, f"{block.command}\n{printed}"
-            assert agrees(block.said, printed), f"{block.command}\n{printed}\n--- is not\n{block.said}"
+            assert agrees(block.quoted, printed), f"{block.command}\n{printed}\n--- is not\n{block.quoted}"
 
     return follow
 
