@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.config import Config, load
-from pytest_cobbler.config.faults import escaped
+from pytest_cobbler.display import escaped
 from pytest_cobbler.doctor.checks import Doctor
 from pytest_cobbler.doctor.examination import Finding, examine
 from pytest_cobbler.hooks import project_hooks

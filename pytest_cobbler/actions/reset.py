@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from pytest_cobbler.config import load
+from pytest_cobbler.display import counted
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path
 from pytest_cobbler.lifecycle.abandoning import Abandoned, abandon_all
@@ -53,7 +54,7 @@ def _lines(done: Sequence[Abandoned]) -> Iterator[str]:
         if one.is_merged:
             yield f"{one.name} is in its base already; its last commit is tagged {one.tag}."
         else:
-            tasks = "1 task" if one.landed == 1 else f"{one.landed} tasks"
+            tasks = counted(one.landed, "task")
             yield f"Abandoned {one.name}; its last commit, with {tasks}, is tagged {one.tag}."
         if one.reopened:
             yield f"Open again: {', '.join(one.reopened)}."

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.config import load
-from pytest_cobbler.config.faults import escaped
+from pytest_cobbler.display import escaped
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path, wants_json
 from pytest_cobbler.lifecycle.stats import GenerationStats, RevisionStats, Stats, TaskStats, collect

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_cobbler.config import Config, load
+from pytest_cobbler.display import counted
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path
 from pytest_cobbler.lifecycle.stopping import Resolve, Stopped, stop
@@ -63,7 +64,7 @@ def _lines(done: Stopped | None) -> Iterator[str]:
         yield "No generation is active."
         return
     yield from (f"recovered: {line}" for line in done.recovered)
-    tasks = "1 task" if done.landed == 1 else f"{done.landed} tasks"
+    tasks = counted(done.landed, "task")
     if done.is_new:
         yield f"Merged {done.name}, with {tasks}, into {done.base}: {done.merge[:12]}."
     else:

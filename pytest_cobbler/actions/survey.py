@@ -14,6 +14,7 @@ from typing import Any
 
 from pytest_cobbler.config.go import MODULE_PATH
 from pytest_cobbler.cycle.documents import PYTHON_FILES, documents
+from pytest_cobbler.display import named
 from pytest_cobbler.languages import Go, Language, detect, get
 from pytest_cobbler.repository.repository import Repository
 
@@ -54,8 +55,8 @@ def survey(repository: Repository, commit: str) -> Survey:
     if len(both := [name for name in ("go", "python") if any(map(get(name).is_source, files))]) > 1:
         note = f"language: there is {' and '.join(both)}; the gate is that of {language.name} alone"
         found = replace(found, notes=(*found.notes, note))
-    if named := documents(files):
-        found.found["spec_globs"] = named
+    if globs := documents(files):
+        found.found["spec_globs"] = globs
     return found
 
 
@@ -110,13 +111,13 @@ def _go(look: _Look) -> Survey:
             if go.is_source(path) and not go.is_test(path)
         }
     )
-    named = [program for program in programs if path and program.name == PurePosixPath(path).name]
-    main = next(iter(programs if len(programs) == 1 else named), None)
+    same_name = [program for program in programs if path and program.name == PurePosixPath(path).name]
+    main = next(iter(programs if len(programs) == 1 else same_name), None)
     if main is not None:
         found["main_package"] = str(main)
         found["binary_name"] = main.name or PurePosixPath(path or "main").name
     elif programs:
-        notes.append(f"main_package: there are {len(programs)}: {', '.join(map(str, programs[:5]))}")
+        notes.append(f"main_package: there are {len(programs)}: {named(map(str, programs), 5)}")
     return Survey(
         language=go,
         found={key: value for key, value in found.items() if value is not None},
@@ -214,6 +215,8 @@ def _free_directory(files: list[PurePosixPath]) -> str:
 
 def _version_file(sources: list[PurePosixPath], files: list[PurePosixPath]) -> dict[str, str]:
     """A file that is called after the version, has nothing else in it by its name, and is the only one."""
-    named = [path for path in files if path.name.lower() in _VERSION_FILES]
-    own = [path for path in named if path in set(sources)] or [path for path in named if len(path.parts) == 1]
+    candidates = [path for path in files if path.name.lower() in _VERSION_FILES]
+    own = [path for path in candidates if path in set(sources)] or [
+        path for path in candidates if len(path.parts) == 1
+    ]
     return {"version_file": str(own[0])} if len(own) == 1 else {}

@@ -11,12 +11,13 @@ from types import MappingProxyType
 
 from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
-from pytest_cobbler.agents.stream import StreamReader, one_line
+from pytest_cobbler.agents.stream import StreamReader
 from pytest_cobbler.agents.transcript import Recording
 from pytest_cobbler.causes import Ending
+from pytest_cobbler.display import one_line, shown_duration
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.sandbox.base import Completed, Job, Limits, Loopback, Network, Sandbox, shown_duration
+from pytest_cobbler.sandbox.base import Completed, Job, Limits, Loopback, Network, Sandbox
 from pytest_cobbler.sandbox.stderr import ErrorTail
 from pytest_cobbler.secret_forms import LineScrubber, Secrets
 from pytest_cobbler.usage import Usage

@@ -14,8 +14,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pytest_cobbler.agents.prices import cost_of
-from pytest_cobbler.agents.stream import one_line
 from pytest_cobbler.agents.values import SNAKE, event_of, number_of, object_of, text_of, tokens_of
+from pytest_cobbler.display import one_line
 from pytest_cobbler.usage import NOTHING, Usage
 
 __all__ = ["Answer", "Meter"]

@@ -31,6 +31,7 @@ from yarl import URL
 from pytest_cobbler.agents.address import API, check_address
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.metering import Meter
+from pytest_cobbler.display import shown_size
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.sandbox.base import Loopback
 from pytest_cobbler.secret_forms import Secrets
@@ -301,7 +302,7 @@ def _length(request: web.BaseRequest) -> int:
     if not length:
         raise _Refused(400, "invalid_request_error", "the body is empty")
     if length > LARGEST_BODY:
-        raise _Refused(413, "request_too_large", f"the body is larger than {LARGEST_BODY >> 20} MiB")
+        raise _Refused(413, "request_too_large", f"the body is larger than {shown_size(LARGEST_BODY)}")
     return length
 
 

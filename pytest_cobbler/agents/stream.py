@@ -29,9 +29,12 @@ from pytest_cobbler.agents.values import (
     text_of,
     tokens_of,
 )
+from pytest_cobbler.display import one_line
 from pytest_cobbler.usage import Usage
 
-__all__ = ["StreamReader", "one_line"]
+__all__ = [
+    "StreamReader",
+]
 
 LOG_LINES = 20
 """Lines of log text that are kept."""
@@ -56,18 +59,6 @@ _FAILURES = {
     "error_max_structured_output_retries": "no valid structured output",
     "error_during_execution": "error during execution",
 }
-
-
-def one_line(text: str, limit: int = 200) -> str:
-    """``text`` as one line of at most ``limit`` characters, fit for a terminal and for XML.
-
-    Runs of white space become one space, other characters that cannot be printed become escapes.
-    """
-    words = " ".join(text[: 8 * limit].split())
-    shown = words
-    if not words.isprintable():
-        shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in words)
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 class StreamReader:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_cobbler.display import escaped
 from pytest_cobbler.errors import ConfigurationProblem
 
 _LONGEST_SHOWN = 50
@@ -57,11 +58,6 @@ class Line:
     text: str
     option: bool = False
     """Whether it is about the command line, not the file."""
-
-
-def escaped(text: str) -> str:
-    """``text`` with its control characters spelled out."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def printable(text: str) -> str:

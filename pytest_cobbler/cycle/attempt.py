@@ -10,6 +10,7 @@ from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.cycle.asking import Question, prepare, request_of
 from pytest_cobbler.cycle.prompts import Feedback, StitchFacts, stitch_prompt
 from pytest_cobbler.cycle.run import Run, Surroundings
+from pytest_cobbler.display import named
 from pytest_cobbler.errors import CobblerError, HookProblem, OutsideProblem, RepositoryError
 from pytest_cobbler.recordings.files import place_of
 from pytest_cobbler.recordings.recorder import Recorder
@@ -208,7 +209,7 @@ def _take(
         kept = run.worktrees.keep(worktree)
         kept_at = str(kept)
         if aside:
-            notes += (f"left aside in the agent's own git, {kept.with_name('git')}: {', '.join(aside[:10])}",)
+            notes += (f"left aside in the agent's own git, {kept.with_name('git')}: {named(aside)}",)
     else:
         run.worktrees.remove(worktree)
     cause, said, evidence = _verdict(result, found)
@@ -247,9 +248,9 @@ def _verdict(result: AgentResult, found: Harvest) -> tuple[str, str, str]:
 def _notes(found: Harvest) -> tuple[str, ...]:
     notes = []
     if found.removed:
-        notes.append(f"removed before harvest: {', '.join(found.removed[:10])}")
+        notes.append(f"removed before harvest: {named(found.removed)}")
     if found.ignored:
-        notes.append(f"not taken (ignored): {', '.join(found.ignored[:10])}")
+        notes.append(f"not taken (ignored): {named(found.ignored)}")
     return tuple(notes)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 
-from pytest_cobbler.report.evidence import CONTROL
+from pytest_cobbler.display import CONTROL
 from pytest_cobbler.tracker.base import Task
 
 DOCUMENT_BUDGET = 200_000

@@ -17,6 +17,7 @@ from pytest_cobbler.cycle.prompts import MeasureFacts, measure_prompt
 from pytest_cobbler.cycle.proposals import Proposal, ProposalProblem, parse, select, to_new_tasks
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.stitch import STEPS_SHOWN
+from pytest_cobbler.display import counted, shown_size
 from pytest_cobbler.files import read_tail
 from pytest_cobbler.lifecycle.records import Record
 from pytest_cobbler.recordings.recorder import Recorder
@@ -228,8 +229,8 @@ class Measuring:
         """Create the tasks, all or none."""
         run = self._run
         began = time.monotonic()
-        counted = run.lines.at(run.tip())
-        self._record = replace(self._record, lines_before=counted, lines_after=counted)
+        lines = run.lines.at(run.tip())
+        self._record = replace(self._record, lines_before=lines, lines_after=lines)
         taken, left = select(proposals, run.config.max_issues)
         tasks: tuple[Task, ...] = ()
         if taken:
@@ -248,8 +249,7 @@ class Measuring:
             self._count_import(began)
         titles = tuple(proposal.title for proposal in left)
         run.journal.write("proposed", item=self._name, tasks=[task.id for task in tasks], left=titles)
-        count = "1 task" if len(tasks) == 1 else f"{len(tasks)} tasks"
-        said = f"{count} proposed" if tasks else "nothing left to propose"
+        said = f"{counted(len(tasks), 'task')} proposed" if tasks else "nothing left to propose"
         return Measured(
             outcome=Outcome(verdict=Verdict.PROPOSED, summary=said, details="\n".join(titles)),
             tasks=tasks,
@@ -279,5 +279,5 @@ def read_answer(worktree: Worktree) -> bytes | NoAnswer:
     with os.fdopen(descriptor, "rb") as file:
         content = file.read(LARGEST_ANSWER + 1)
     if len(content) > LARGEST_ANSWER:
-        return NoAnswer(f"the file of tasks is larger than {LARGEST_ANSWER >> 20} MiB")
+        return NoAnswer(f"the file of tasks is larger than {shown_size(LARGEST_ANSWER)}")
     return content

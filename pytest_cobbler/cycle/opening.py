@@ -15,6 +15,7 @@ from pathlib import Path
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.slots import Slots
+from pytest_cobbler.display import named, shown_path
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.lines import SourceLines
@@ -33,7 +34,6 @@ from pytest_cobbler.recordings.recorder import Recorder, check_place, refuse_pla
 from pytest_cobbler.recordings.turns import Turns
 from pytest_cobbler.report.journal import Journal, ignore_itself
 from pytest_cobbler.repository.attempts import last_numbers
-from pytest_cobbler.repository.checks import named, shown
 from pytest_cobbler.repository.generations import (
     find_generation,
     refuse_checked_out,
@@ -242,7 +242,7 @@ def not_for_recordings(config: Config, repository: Repository) -> list[Path]:
 
 
 def _empty_submodules(repository: Repository, commit: str) -> str:
-    paths = sorted(shown(os.fsencode(path)) for path in repository.submodules(commit))
+    paths = sorted(shown_path(path) for path in repository.submodules(commit))
     return f"submodules are empty directories for agents and the gate: {named(paths)}" if paths else ""
 
 

@@ -13,6 +13,7 @@ from pytest_cobbler.cycle.documents import documents
 from pytest_cobbler.cycle.framing import DOCUMENT_BUDGET, Document
 from pytest_cobbler.cycle.prompts import NeedFacts
 from pytest_cobbler.cycle.slots import Slots
+from pytest_cobbler.display import shown_path
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.globs import escape_glob, matches_glob
 from pytest_cobbler.landing.gate import Gate
@@ -24,7 +25,7 @@ from pytest_cobbler.recordings.recorder import Recorder
 from pytest_cobbler.recordings.turns import Turns
 from pytest_cobbler.report.journal import Journal
 from pytest_cobbler.repository.attempts import kept_attempts, last_numbers
-from pytest_cobbler.repository.checks import PROTECTED_TABLE, Policy, read_change, shown
+from pytest_cobbler.repository.checks import PROTECTED_TABLE, Policy, read_change
 from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.repository import Repository
@@ -185,7 +186,7 @@ class Run:
         files = [name for name in self.repository.files(tip) if not name.startswith(hidden)]
         self.surroundings = Surroundings(
             documents=tuple(self._documents(tip, files)),
-            files=tuple(shown(name.encode("utf-8", "surrogateescape")) for name in files),
+            files=tuple(shown_path(name.encode("utf-8", "surrogateescape")) for name in files),
             finished=tuple(landed.title for landed in self.finished.all()),
         )
 

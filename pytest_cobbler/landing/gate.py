@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_cobbler.causes import Ending
+from pytest_cobbler.display import shown_duration
 from pytest_cobbler.files import Tail
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.sandbox.base import Job, Limits, Mount, Network, Sandbox, shown_duration
+from pytest_cobbler.sandbox.base import Job, Limits, Mount, Network, Sandbox
 from pytest_cobbler.secret_forms import LineScrubber, Secrets
 
 LARGEST_LOG = 16 * 1024 * 1024

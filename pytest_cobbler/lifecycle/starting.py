@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from pytest_cobbler.config import Config
+from pytest_cobbler.display import named, shown_path
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.languages import Language
-from pytest_cobbler.repository.checks import named, shown
 from pytest_cobbler.repository.generations import Changes, Generation, create_generation
 from pytest_cobbler.repository.repository import Repository
 
@@ -72,7 +72,7 @@ def changed_paths(config: Config, repository: Repository, *, new: bool = True) -
     """
     excluded = [os.fsencode(path.relative_to(config.root)) for path in (config.beads_dir, config.cobbler_dir)]
     return [
-        shown(path)
+        shown_path(path)
         for path in repository.uncommitted(new=new)
         if not any(path.rstrip(b"/") == place or path.startswith(place + b"/") for place in excluded)
     ]

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from pytest_cobbler.config import Config
+from pytest_cobbler.display import counted, escaped, named
 from pytest_cobbler.errors import RepositoryError, UsageProblem
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.joining import end_joins, joins_base, propose_join
@@ -26,7 +27,6 @@ from pytest_cobbler.process import Cancellation
 from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import last_numbers
-from pytest_cobbler.repository.checks import named, shown
 from pytest_cobbler.repository.cleanup import Cleaned, remove_untracked
 from pytest_cobbler.repository.follow import Following
 from pytest_cobbler.repository.generations import (
@@ -294,7 +294,7 @@ class _Merging:
     def _conflicting(self, merged: Merge, resolved: str | None, resolve: Resolve | None) -> NotMerged:
         name, base = self._generation.name, self._generation.base
         count = len(merged.conflicts)
-        cause = f"not merged: {name} and {base} conflict in {'1 file' if count == 1 else f'{count} files'}"
+        cause = f"not merged: {name} and {base} conflict in {counted(count, 'file')}"
         files = [f"  {path}" for path in merged.conflicts]
         if resolved:
             ways = [f"{base} has moved since. Merge it there: git -C {self._resolution.path} merge {base}"]
@@ -360,12 +360,12 @@ def _refuse_unfinished(generation: Generation, open_tasks: dict[str, str], lande
 
 
 def _still_open(generation: Generation, left: dict[str, str]) -> UsageProblem:
-    tasks = "1 task" if len(left) == 1 else f"{len(left)} tasks"
+    tasks = counted(len(left), "task")
     return UsageProblem(
         f"{tasks} of {generation.name} not done: {', '.join(left)}",
         "\n".join(
             [
-                *(f"  {shown(f'{key}: {title}'.encode('utf-8', 'replace'))}" for key, title in left.items()),
+                *(f"  {escaped(f'{key}: {title}')}" for key, title in left.items()),
                 "Do them first: pytest --cobbler-resume",
                 "Or leave them to the next generation: pytest --cobbler-stop --cobbler-force",
             ]

@@ -24,8 +24,8 @@ from pydantic import (
 )
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
-from pytest_cobbler.agents.stream import one_line
 from pytest_cobbler.causes import Ending
+from pytest_cobbler.display import one_line
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.sandbox.base import Completed
 from pytest_cobbler.usage import Usage

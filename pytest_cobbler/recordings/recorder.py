@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.display import named
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.files import write_atomically
 from pytest_cobbler.recordings.files import (
@@ -70,7 +71,7 @@ def check_place(directory: Path, generation: str | None, *, plays: bool = False)
         raise UsageProblem(f"{option}: {error.strerror}", "Name a directory that you can write.") from None
     if others and HEAD not in others:
         raise UsageProblem(
-            f"{option}: it holds something else: {', '.join(others[:5])}",
+            f"{option}: it holds something else: {named(others, 5)}",
             "Name a new or empty directory, or one with a recording of this generation.",
         )
     head = read_head(directory) if others else None

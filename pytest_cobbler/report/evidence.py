@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from pytest_cobbler.display import CONTROL
+
 EVIDENCE = 8_000
 """Characters of a gate's or an agent's output in one prompt."""
-
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Characters that are no text, but for tabs and line ends."""
 
 
 def informative(text: str, limit: int = EVIDENCE) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_cobbler.display import shown_path, shown_size
 from pytest_cobbler.globs import matches_glob
 from pytest_cobbler.repository.git import Git
 from pytest_cobbler.repository.large_files import POINTER, kept_outside
@@ -24,7 +25,6 @@ LARGEST_CHANGE = 200 * 1024 * 1024
 LONGEST_PATH = 1000
 """Bytes; a path has to fit, below any directory, into what an operating system takes."""
 
-_MOST_NAMED = 10
 _SCANNED_AT_ONCE = 32 * 1024 * 1024
 
 PROTECTED = (
@@ -108,7 +108,7 @@ class Entry:
 
     @property
     def shown(self) -> str:
-        return shown(self.path)
+        return shown_path(self.path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,18 +156,6 @@ class Policy:
     reserved: frozenset[str] = frozenset()
 
 
-def shown(path: bytes) -> str:
-    """A path for people: control characters and undecodable bytes escaped."""
-    text = path.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def named(paths: Sequence[str]) -> str:
-    """The first few of some paths."""
-    more = f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
-    return ", ".join(paths[:_MOST_NAMED]) + more
-
-
 def read_change(git: Git, old: str, new: str) -> Change:
     """What differs between two trees or commits, without renames."""
     fields = git.fields("diff-tree", "-r", "-z", "--raw", "--no-renames", "--end-of-options", old, new)
@@ -208,7 +196,9 @@ def _check_kinds(git: Git, change: Change) -> Iterable[Refusal]:
         elif entry.new_mode == _LINK and entry.new != entry.old:
             target = git.run("cat-file", "blob", entry.new).stdout
             if _leads_out(entry.path, target):
-                yield Refusal(reason=f"a link out of the repository, to {shown(target)}", path=entry.shown)
+                yield Refusal(
+                    reason=f"a link out of the repository, to {shown_path(target)}", path=entry.shown
+                )
         if entry.status != "D" and len(entry.path) > LONGEST_PATH:
             yield Refusal(reason=f"a path longer than {LONGEST_PATH} bytes", path=f"{entry.shown[:60]}…")
 
@@ -280,10 +270,11 @@ def _check_sizes(git: Git, change: Change, policy: Policy) -> Iterable[Refusal]:
     for entry, size in _sizes(git, change):
         total += size
         if size > policy.largest_file:
-            reason = f"{size >> 20} MiB; at most {policy.largest_file >> 20}"
+            reason = f"{shown_size(size)}; at most {shown_size(policy.largest_file)}"
             yield Refusal(reason=reason, path=entry.shown, poisonous=True)
     if total > LARGEST_CHANGE:
-        yield Refusal(reason=f"{total >> 20} MiB in all; at most {LARGEST_CHANGE >> 20}", poisonous=True)
+        reason = f"{shown_size(total)} in all; at most {shown_size(LARGEST_CHANGE)}"
+        yield Refusal(reason=reason, poisonous=True)
 
 
 def _check_large_files(git: Git, change: Change, tree: str, policy: Policy) -> Iterable[Refusal]:

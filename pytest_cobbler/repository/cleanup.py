@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from pytest_cobbler.repository.checks import shown
+from pytest_cobbler.display import shown_path
 from pytest_cobbler.repository.repository import Repository
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -54,7 +54,7 @@ def _remove(
     except FileNotFoundError:
         return
     except OSError:
-        cleaned.left.append(f"{shown(path)}: a link, or no directory")
+        cleaned.left.append(f"{shown_path(path)}: a link, or no directory")
         return
     try:
         if parts[1:]:
@@ -63,7 +63,7 @@ def _remove(
     finally:
         os.close(here)
     removed, _ = _try_to_remove(directory, parts[0], path, tracked, cleaned)
-    cleaned.removed += map(shown, removed)
+    cleaned.removed += map(shown_path, removed)
 
 
 def _empty(
@@ -72,7 +72,7 @@ def _empty(
     """What went, and whether that was all."""
     names = sorted(os.fsencode(name) for name in os.listdir(directory))
     if b".git" in names or {b"HEAD", b"objects", b"refs"} <= set(names):
-        cleaned.left.append(f"{shown(path)}: a repository of its own")
+        cleaned.left.append(f"{shown_path(path)}: a repository of its own")
         return [], False
     removed, is_empty = [], True
     for name in names:
@@ -102,5 +102,5 @@ def _try_to_remove(
         os.rmdir(name, dir_fd=directory)
         return [path + b"/"], True
     except OSError as error:
-        cleaned.left.append(f"{shown(path)}: {error.strerror}")
+        cleaned.left.append(f"{shown_path(path)}: {error.strerror}")
         return [], False

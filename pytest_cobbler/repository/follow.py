@@ -12,9 +12,10 @@ import stat
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+from pytest_cobbler.display import named, shown_path
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.process import Completion
-from pytest_cobbler.repository.checks import SUBMODULE, Entry, named, read_change, shown
+from pytest_cobbler.repository.checks import SUBMODULE, Entry, read_change
 from pytest_cobbler.repository.repository import Repository
 
 _NOTHING = "000000"
@@ -81,7 +82,7 @@ class Following:
         """Those of the files, for display, that the index has in another way than HEAD."""
         said = self._git("diff-index", "--cached", "-z", "--name-only", "HEAD").stdout
         differ = set(said.split(b"\0"))
-        return named([shown(entry.path) for entry in self._entries if entry.path in differ])
+        return named([shown_path(entry.path) for entry in self._entries if entry.path in differ])
 
     def advance(self) -> None:
         """Move index and files to the new commit, by the user's own git.
@@ -248,4 +249,4 @@ def _who_has_open(path: Path) -> int | None:
 
 
 def _shown(paths: Iterable[PurePosixPath]) -> str:
-    return named([shown(os.fsencode(path)) for path in sorted(paths)])
+    return named([shown_path(path) for path in sorted(paths)])

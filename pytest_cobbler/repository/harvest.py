@@ -16,16 +16,10 @@ from pathlib import Path
 from typing import IO
 
 from pytest_cobbler.causes import Ending
+from pytest_cobbler.display import shown_path, shown_size
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.repository.checks import (
-    LARGEST_CHANGE,
-    Change,
-    Policy,
-    Refusal,
-    check_change,
-    shown,
-)
+from pytest_cobbler.repository.checks import LARGEST_CHANGE, Change, Policy, Refusal, check_change
 from pytest_cobbler.repository.git import SETTINGS, Git, init_bare
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Owner, Worktree, chown_tree, remove_tree
@@ -141,7 +135,7 @@ def set_aside(worktree: Worktree, repository: Repository, sandbox: Sandbox, owne
     )
     if not completed.ok:
         raise HarvestError("harvest: the agent's own git cannot be read", evidence=completed.stderr)
-    return tuple(map(shown, lines))
+    return tuple(map(shown_path, lines))
 
 
 def _run_job(
@@ -196,7 +190,7 @@ def _run_job(
     output.flush()
     if completed.cause == Ending.EXITED and completed.status == _TOO_LARGE:
         large = ", ".join(_read_records(output, needs_pack=False).get("large", ())[:5])
-        raise HarvestError(f"harvest: larger than {LARGEST_FILE >> 20} MiB: {large}")
+        raise HarvestError(f"harvest: larger than {shown_size(LARGEST_FILE)}: {large}")
     if completed.cause == Ending.EXITED and completed.status == _TOO_LONG:
         raise HarvestError("harvest: a path is too long for git", evidence=completed.stderr)
     if not completed.ok:
@@ -227,7 +221,7 @@ def _read_records(output: IO[bytes], *, needs_pack: bool = True) -> dict[str, li
                 output.seek(offset)
                 return records
             if len(named := records.setdefault(kind.decode("ascii", "replace"), [])) < _NAMED:
-                named.append(shown(value.removeprefix(b"./")))
+                named.append(shown_path(value.removeprefix(b"./")))
         if offset > _LARGEST_HEADER or len(rest) > _LARGEST_HEADER:
             raise HarvestError("harvest: too many files are ignored or removed")
     if needs_pack:
@@ -253,7 +247,7 @@ def _receive(directory: Path, repository: Repository, pack: IO[bytes]) -> Git:
     )
     quarantine = Git(directory)
     if os.fstat(pack.fileno()).st_size - pack.tell() > LARGEST_PACK:
-        raise HarvestError(f"harvest: the change is larger than {LARGEST_PACK >> 20} MiB")
+        raise HarvestError(f"harvest: the change is larger than {shown_size(LARGEST_PACK)}")
     try:
         quarantine.run("index-pack", "--strict", "--stdin", f"--max-input-size={LARGEST_PACK}", stdin=pack)
     except CobblerError as error:

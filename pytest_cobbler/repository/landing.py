@@ -7,7 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_cobbler.repository.checks import read_change, shown
+from pytest_cobbler.display import shown_path
+from pytest_cobbler.repository.checks import read_change
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.repository import Repository
 
@@ -39,7 +40,7 @@ def merge(repository: Repository, tip: str, commit: str) -> Merge:
     return Merge(
         tip=tip,
         tree=tree.decode(),
-        conflicts=tuple(dict.fromkeys(shown(path) for path in conflicts)),
+        conflicts=tuple(dict.fromkeys(shown_path(path) for path in conflicts)),
         messages=_readable(messages),
     )
 
@@ -52,7 +53,7 @@ def _readable(messages: bytes) -> str:
         paths = int(fields[0])
         if len(fields) < paths + 3:
             break
-        found.append(shown(fields[paths + 2].strip()))
+        found.append(shown_path(fields[paths + 2].strip()))
         fields = fields[paths + 3 :]
     return "\n".join(found)
 

@@ -6,7 +6,8 @@ merge. ``git merge-tree`` puts the ids of the two commits behind them, so no oth
 
 from __future__ import annotations
 
-from pytest_cobbler.repository.checks import read_change, shown
+from pytest_cobbler.display import shown_path
+from pytest_cobbler.repository.checks import read_change
 from pytest_cobbler.repository.git import Git
 
 # After the id a path, where the sides have different ones; a carriage return as such: grep names none.
@@ -25,4 +26,6 @@ def marked_files(git: Git, old: str, new: str) -> tuple[str, ...]:
     grep = git.run("--literal-pathspecs", "grep", *options, new, "--", *named, accepted=(0, 1))
     found = grep.stdout.split(b"\0")[:-1]
     prefix = f"{new}:".encode()
-    return tuple(shown(path) for path in sorted({name.removeprefix(prefix) for name in found} & set(paths)))
+    return tuple(
+        shown_path(path) for path in sorted({name.removeprefix(prefix) for name in found} & set(paths))
+    )

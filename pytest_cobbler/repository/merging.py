@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from pytest_cobbler.display import shown_path
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.repository.checks import shown
 from pytest_cobbler.repository.landing import Merge, merge
 from pytest_cobbler.repository.repository import Repository
 
@@ -24,7 +23,7 @@ def merge_into_base(repository: Repository, base: str, tip: str, tracker: PurePo
         tracker: the directory of the tracker, of which the base's is the truth: no generation changes it.
     """
     merged = merge(repository, base, tip)
-    own = shown(os.fsencode(tracker))
+    own = shown_path(tracker)
     conflicts = tuple(path for path in merged.conflicts if path != own and not path.startswith(f"{own}/"))
     return replace(merged, tree=_with(repository, merged.tree, base, tracker), conflicts=conflicts)
 

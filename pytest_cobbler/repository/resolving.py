@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pytest_cobbler.display import shown_path
 from pytest_cobbler.errors import RepositoryError
-from pytest_cobbler.repository.checks import shown
 from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.merging import NotMerged
 from pytest_cobbler.repository.repository import Repository
@@ -62,7 +62,7 @@ class Resolution:
                 f"not merged: the merge in {self.path} is not committed",
                 "\n".join(
                     [
-                        *(f"  {shown(path)}" for path in sorted(set(unmerged) - {b""})),
+                        *(f"  {shown_path(path)}" for path in sorted(set(unmerged) - {b""})),
                         self.what_next,
                         f"Or give it up: git worktree remove --force {self.path}",
                     ]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pytest_cobbler.display import escaped
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.usage import NOTHING, Usage
 
@@ -57,7 +58,7 @@ def _harmless(text: str) -> str:
 
 
 def _visible(text: str) -> str:
-    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _UNSEEN.sub(lambda match: escaped(match[0]), text)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,14 +60,6 @@ class Limits:
     disk: int | None = None
 
 
-def shown_duration(seconds: float) -> str:
-    """As the configuration has it: ``90s``, ``30m``, ``2h``."""
-    for size, unit in ((3600, "h"), (60, "m")):
-        if seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """What to run in a sandbox.

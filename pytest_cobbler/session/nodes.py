@@ -15,8 +15,9 @@ import pytest
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
+from pytest_cobbler.display import escaped, escaped_lines
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.session.properties import plain, plain_lines, properties_of
+from pytest_cobbler.session.properties import properties_of
 from pytest_cobbler.session.surroundings import marks
 from pytest_cobbler.tracker.base import Task
 
@@ -140,16 +141,16 @@ class AgentItem(pytest.Item):
         if outcome is None:
             raise CobblerError("not started: another plugin runs the items")
         if outcome.transcript_tail:
-            self.add_report_section("call", "stdout transcript", plain_lines(outcome.transcript_tail))
+            self.add_report_section("call", "stdout transcript", escaped_lines(outcome.transcript_tail))
         if self.error is not None:
             raise self.error
-        details = plain_lines(outcome.details)
+        details = escaped_lines(outcome.details)
         if outcome.verdict is Verdict.FAILED:
-            raise TaskFailed("\n".join(part for part in (plain(outcome.summary), details) if part))
+            raise TaskFailed("\n".join(part for part in (escaped(outcome.summary), details) if part))
         if details:
             self.add_report_section("call", "stdout notes", details)
         if not outcome.verdict.is_success:
-            pytest.skip(plain(outcome.summary) or str(outcome.verdict))
+            pytest.skip(escaped(outcome.summary) or str(outcome.verdict))
         self.passed()
 
     def passed(self) -> None:
@@ -184,7 +185,7 @@ def traced(error: BaseException) -> str:
     while link:
         link.stack[:] = [frame for frame in link.stack if not _FRAMEWORK.search(frame.filename)]
         link = link.__cause__ or link.__context__
-    return plain_lines("".join(traceback.format()))
+    return escaped_lines("".join(traceback.format()))
 
 
 class MeasureItem(AgentItem):
@@ -215,7 +216,7 @@ class StitchItem(AgentItem):
 
     @property
     def title(self) -> str:
-        return plain(self.task.title)
+        return escaped(self.task.title)
 
     @property
     def task_id(self) -> str:

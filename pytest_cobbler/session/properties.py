@@ -33,13 +33,3 @@ def properties_of(
         ("cobbler_transcript", record.transcript),
     ]
     return [(name, value) for name, value in properties if value != ""]
-
-
-def plain(text: str) -> str:
-    """``text`` for a terminal or XML: unprintable characters are escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def plain_lines(text: str) -> str:
-    """The same for text of several lines; line ends and tabs stay."""
-    return "".join(c if c in "\n\t" or c.isprintable() else ascii(c)[1:-1] for c in text)

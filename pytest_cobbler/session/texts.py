@@ -9,9 +9,9 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.opening import Opened
 from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.display import escaped, named
 from pytest_cobbler.lifecycle.selection import Selection
 from pytest_cobbler.session.nodes import AgentItem, MeasureItem
-from pytest_cobbler.session.properties import plain
 from pytest_cobbler.usage import NOTHING
 
 _MOST = 20
@@ -82,7 +82,7 @@ def summary(
     ]
     for item in items:
         if isinstance(item, MeasureItem) and item.left:
-            lines.append(f"{item.name} proposed more (max_issues): {_named(map(plain, item.left))}")
+            lines.append(f"{item.name} proposed more (max_issues): {named(map(escaped, item.left), _MOST)}")
     lines += _recovered(opened)
     lines += _not_taken(selection)
     lines += failures
@@ -103,14 +103,9 @@ def _not_taken(selection: Selection) -> list[str]:
     foreign = {task_id: f"belongs to {generation}" for task_id, generation in selection.foreign.items()}
     for task_id, why in {**selection.waiting, **foreign}.items():
         by_reason.setdefault(why, []).append(task_id)
-    lines = [f"waiting: {_named(ids)}: {plain(why)}" for why, ids in list(by_reason.items())[:_MOST]]
+    lines = [f"waiting: {named(ids, _MOST)}: {escaped(why)}" for why, ids in list(by_reason.items())[:_MOST]]
     if more := sum(map(len, list(by_reason.values())[_MOST:])):
         lines.append(f"waiting: {more} more")
     if selection.left:
-        lines.append(f"left for the next run (max_issues): {_named(t.id for t in selection.left)}")
+        lines.append(f"left for the next run (max_issues): {named((t.id for t in selection.left), _MOST)}")
     return lines
-
-
-def _named(names: Iterable[str]) -> str:
-    found = list(names)
-    return ", ".join(found[:_MOST]) + (f" and {len(found) - _MOST} more" if len(found) > _MOST else "")

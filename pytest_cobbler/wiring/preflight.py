@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.config import Config
+from pytest_cobbler.display import shown_size
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.languages import Language
@@ -86,18 +87,14 @@ def preflight_room(repository: Repository, config: Config, *others: Path) -> str
         facts = os.statvfs(there)
         room = facts.f_bavail * facts.f_frsize
         if room < NEEDED_ROOM or (facts.f_files and not facts.f_favail):
-            left = "no more files" if room >= NEEDED_ROOM else _megabytes(room)
+            left = "no more files" if room >= NEEDED_ROOM else shown_size(room)
             raise UsageProblem(
                 f"there is hardly room left for {directory}: {left}",
                 "Make some, or set work_dir or cobbler_dir to where there is room.",
             )
         if room < SCARCE_ROOM:
-            scarce.append(f"{_megabytes(room)} left for {directory}")
+            scarce.append(f"{shown_size(room)} left for {directory}")
     return ", ".join(scarce)
-
-
-def _megabytes(size: float) -> str:
-    return f"{size / 1_000_000:.0f} MB"
 
 
 def expiring(credential: Credential | None, config: Config) -> str:

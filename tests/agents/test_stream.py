@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_cobbler.agents.stream import StreamReader, one_line
+from pytest_cobbler.agents.stream import StreamReader
+from pytest_cobbler.display import one_line
 from pytest_cobbler.usage import Usage
 
 SAMPLES = Path(__file__).parent.parent / "data" / "claude"

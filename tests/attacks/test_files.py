@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.cycle import measure
-from pytest_cobbler.repository.checks import Policy, shown
+from pytest_cobbler.display import shown_path
+from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.harvest import HarvestError
 from pytest_cobbler.sandbox.base import Limits
 from tests.attacks.ground import SECRET, Ground
@@ -108,7 +109,7 @@ class TestModesDepthsAndNames:
         assert outcome.files["closed/inner/file"] == b"x\n"
         names = {os.fsencode(name) for name in outcome.files}
         assert {b"new\nline", b"\xff\xfe", b"\x1b]0;title\x07\x1b[2J", b"-rf/-i", b"%s%n"} <= names
-        assert all(shown(name).isprintable() for name in names)
+        assert all(shown_path(name).isprintable() for name in names)
         assert outcome.found is not None
         assert all(path.isprintable() for path in outcome.found.change.paths)
         ground.worktrees.remove(outcome.worktree)

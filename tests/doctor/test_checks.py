@@ -351,4 +351,4 @@ class TestDisk:
         monkeypatch.setattr("pytest_cobbler.wiring.preflight.SCARCE_ROOM", 1 << 60)
         found = examine_one(cobbler_project, "disk")
         assert (found.status, found.remedy) == ("warning", "Make some room: podman image prune")
-        assert re.match(r"\d+ MB left for ", found.text)
+        assert re.match(r"\d+ MiB left for ", found.text)

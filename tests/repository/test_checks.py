@@ -7,16 +7,9 @@ from collections.abc import Mapping
 
 import pytest
 
+from pytest_cobbler.display import shown_path
 from pytest_cobbler.repository import checks as module
-from pytest_cobbler.repository.checks import (
-    PROTECTED,
-    Change,
-    Policy,
-    Refusal,
-    check_change,
-    read_change,
-    shown,
-)
+from pytest_cobbler.repository.checks import PROTECTED, Change, Policy, Refusal, check_change, read_change
 from pytest_cobbler.repository.repository import Repository
 from tests.repository.builders import Content, UserRepository, commit_files
 
@@ -86,7 +79,7 @@ class TestReadChange:
         ],
     )
     def test_paths_are_shown_in_printable_characters(self, path: bytes, expected: str) -> None:
-        assert shown(path) == expected
+        assert shown_path(path) == expected
 
 
 PROTECTED_PATHS = [
@@ -149,7 +142,7 @@ class TestProtectedPaths:
     def test_are_refused(self, check: Checks) -> None:
         refusals = check.of(dict.fromkeys(PROTECTED_PATHS, "x\n"))
         assert sorted(refusal.path for refusal in refusals) == sorted(
-            shown(path.encode()) for path in PROTECTED_PATHS
+            shown_path(path.encode()) for path in PROTECTED_PATHS
         )
 
     def test_others_are_not(self, check: Checks) -> None:
@@ -311,7 +304,7 @@ class TestSizes:
     def test_a_large_file_is_refused_and_never_imported(self, check: Checks) -> None:
         refusals = check.of({"big": bytes(2 << 20), "small": ""}, Policy(largest_file=1 << 20))
         assert [(refusal.path, refusal.poisonous) for refusal in refusals] == [("big", True)]
-        assert refusals[0].reason == "2 MiB; at most 1"
+        assert refusals[0].reason == "2 MiB; at most 1 MiB"
 
     def test_each_path_of_one_content_is_named(self, check: Checks) -> None:
         same = bytes(2 << 20)
@@ -324,7 +317,7 @@ class TestSizes:
         monkeypatch.setattr(module, "LARGEST_CHANGE", 1 << 20)
         refusals = check.of({str(number): bytes([number]) * (300 << 10) for number in range(4)})
         assert [(refusal.reason, refusal.poisonous) for refusal in refusals] == [
-            ("1 MiB in all; at most 1", True)
+            ("1 MiB in all; at most 1 MiB", True)
         ]
 
     def test_many_files_are_refused_and_never_imported(

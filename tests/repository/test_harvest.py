@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_cobbler.display import shown_path
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository import harvest as module
-from pytest_cobbler.repository.checks import Policy, shown
+from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.harvest import Harvest, HarvestError, harvest
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.sandbox.base import Completed, Job, Sandbox
@@ -364,7 +365,7 @@ class TestSubmodulesAtOddPaths:
     ) -> None:
         (worktree.tree / directory / "one" / "file").write_text("work")
         refusals = host_bench.take(worktree).refusals
-        assert [refusal.path for refusal in refusals] == [shown(os.fsencode(f"{directory}/one/file"))]
+        assert [refusal.path for refusal in refusals] == [shown_path(os.fsencode(f"{directory}/one/file"))]
         assert "inside a submodule" in refusals[0].reason
 
     @pytest.mark.parametrize("is_link", [False, True], ids=["file", "link"])
@@ -379,8 +380,8 @@ class TestSubmodulesAtOddPaths:
         else:
             place.write_text("work")
         taken = host_bench.take(worktree)
-        assert shown(os.fsencode(directory)) in taken.change.paths
-        assert shown(os.fsencode(f"{directory}/one")) in [refusal.path for refusal in taken.refusals]
+        assert shown_path(os.fsencode(directory)) in taken.change.paths
+        assert shown_path(os.fsencode(f"{directory}/one")) in [refusal.path for refusal in taken.refusals]
 
 
 @pytest.fixture
@@ -422,9 +423,9 @@ def test_a_harvest_by_the_tools_of_busybox_handles_odd_paths(host_bench: Bench) 
     (worktree.tree / link / "file").write_text("work\n")
     (worktree.tree / replaced).rmdir()
     taken = host_bench.take(worktree)
-    assert taken.change.paths == (shown(os.fsencode(f"{odd}/new")),)
-    assert [refusal.path for refusal in taken.refusals] == [shown(os.fsencode(f"{link}/file"))]
-    assert taken.ignored == (shown(os.fsencode(ignored)),)
+    assert taken.change.paths == (shown_path(os.fsencode(f"{odd}/new")),)
+    assert [refusal.path for refusal in taken.refusals] == [shown_path(os.fsencode(f"{link}/file"))]
+    assert taken.ignored == (shown_path(os.fsencode(ignored)),)
 
 
 class TestQuarantine:

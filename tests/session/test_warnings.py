@@ -51,7 +51,7 @@ class TestRoom:
         self, cobbler_project: Project, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(preflight, "SCARCE_ROOM", 1 << 60)
-        assert f" MB left for {cobbler_project.path}/.cobbler" in self.room(cobbler_project)
+        assert f" MiB left for {cobbler_project.path}/.cobbler" in self.room(cobbler_project)
 
     def test_almost_no_room_is_an_error(
         self, cobbler_project: Project, monkeypatch: pytest.MonkeyPatch
