@@ -64,6 +64,7 @@ def test_the_package_keeps_its_contracts() -> None:
         ("wiring/parts", "from pytest_cobbler.lifecycle.finished import Finished", "Rooms"),
         ("landing/gate", "from pytest_cobbler.wiring.hooks import Hooks", "Rooms"),
         ("recordings/files", "from pytest_cobbler.landing.gate import Gate", "Rooms"),
+        ("listeners", "from pytest_cobbler.recordings.files import Head", "Rooms"),
         ("tracker/base", "from pytest_cobbler.landing.gate import Gate", "Rooms"),
         ("agents/base", "from pytest_cobbler.report.journal import Journal", "Rooms"),
         ("languages/base", "from pytest_cobbler.agents.base import Agent", "Rooms"),

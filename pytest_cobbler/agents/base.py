@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
+from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Limits, Mount, Network, Sandbox
 from pytest_cobbler.usage import Usage
+
+
+class AgentError(CobblerError):
+    """An agent did nothing, and a further attempt would fail in the same way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +24,8 @@ class AgentRequest:
 
     ``worktree`` has the same path on the host and inside; ``output`` is the file that a measure must write,
     inside the worktree's mounts; ``transcript`` and ``errors`` are files on the host that take what the agent
-    prints, as it comes, scrubbed of the credential.
+    prints, as it comes, scrubbed of the credential. They lie in a directory of the attempt's own, which has
+    the number of the attempt over all runs as its name; ``attempt`` of a measure counts those of this run.
     """
 
     phase: Literal["measure", "stitch"]
@@ -42,10 +48,6 @@ class AgentRequest:
     """What an agent that is a program makes of its command line before it is launched."""
     on_step: Callable[[str], None] | None = None
     """Called with one line of text for each step the agent takes (a tool call, a message)."""
-    number: int = 0
-    """Of the attempt over all runs, where ``attempt`` counts those of this run."""
-    volatile: Mapping[str, str] = field(default_factory=dict)
-    """What of the prompt is another in every run (paths, ids), and what a recording has in its place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +55,7 @@ class AgentResult:
     """The end of a run. ``error`` is empty exactly when the agent says it is done.
 
     ``limited``: a usage or rate limit, or spent credit, stopped it; ``limited_until``: when that ends, if
-    reported. ``text`` is the agent's last message. ``final``: nothing was done, and a further attempt would
-    fail the same way.
+    reported. ``text`` is the agent's last message.
     """
 
     completed: Completed
@@ -64,9 +65,6 @@ class AgentResult:
     usage: Usage = field(default_factory=Usage)
     text: str = ""
     session_id: str = ""
-    final: bool = False
-    broken_off: str = ""
-    """Of a recording: by what the run that made it was broken off in this attempt, if another one went on."""
 
 
 class Agent(Protocol):
@@ -100,5 +98,6 @@ class Agent(Protocol):
 
         Raises:
             SandboxError: it could not be run at all.
+            AgentError: the agent did nothing, and a further attempt would fail in the same way.
         """
         ...

@@ -1,4 +1,4 @@
-"""What an agent is asked, and where the answer is kept."""
+"""The request that an agent gets, and where its prompt is kept."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.sandbox.base import Mount
 from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.wiring.policy import agent_limits, agent_network
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """What an agent is asked.
 
-    ``name`` is a task's id or a measure's name, ``directory`` where prompt, transcript and errors are kept,
-    ``output`` the file that a measure must write, as the agent sees it.
+    ``name`` is a task's id or a measure's name; ``directory`` takes prompt, transcript and errors;
+    ``output`` is the file that a measure must write, as the agent sees it.
     """
 
     phase: Literal["measure", "stitch"]
@@ -29,8 +30,6 @@ class Question:
     attempt: int
     prompt: str
     directory: Path
-    number: int = 0
-    """As that of ``AgentRequest``."""
     task: Task | None = None
     output: Path | None = None
 
@@ -39,37 +38,37 @@ def request_of(
     run: Run, question: Question, worktree: Worktree, on_step: Callable[[str], None]
 ) -> AgentRequest:
     """The question as the agent gets it in ``worktree``."""
-    mounts, instructions = instructions_in(worktree, run.instructions)
+    mounts, instructions = instructions_in(worktree, run.view.instructions)
+    config = run.project.config
+    command = functools.partial(run.parts.hooks.command, question.phase, question.task, question.attempt)
     return AgentRequest(
         phase=question.phase,
         task_id=question.name,
         title=question.title,
         attempt=question.attempt,
-        number=question.number,
         prompt=question.prompt,
         worktree=worktree.tree,
-        mounts=(*worktree.mounts(run.repository), *mounts),
+        mounts=(*worktree.mounts(run.project.repository), *mounts),
         system_prompt_file=instructions,
-        network=run.network,
-        limits=run.agent_limits,
+        network=agent_network(config),
+        limits=agent_limits(config),
         transcript=question.directory / "transcript.jsonl",
         errors=question.directory / "stderr.txt",
         output=question.output,
         on_step=on_step,
-        command=functools.partial(run.hooks.command, question.phase, question.task, question.attempt),
-        volatile=run.volatile(worktree),
+        command=command,
     )
 
 
-def instructions_in(worktree: Worktree, said: bytes | None) -> tuple[tuple[Mount, ...], str | None]:
-    """The mount and the path inside of the base's instructions for agents, if it has any.
+def instructions_in(worktree: Worktree, content: bytes | None) -> tuple[tuple[Mount, ...], str | None]:
+    """The mount and the path inside of the base's instructions for agents, if there are any.
 
     Agents do not read the file in their worktree, which may be another agent's.
     """
-    if said is None:
+    if content is None:
         return (), None
     path = worktree.directory / "instructions.md"
-    path.write_bytes(said)
+    path.write_bytes(content)
     return (Mount(source=path, target=str(path)),), str(path)
 
 

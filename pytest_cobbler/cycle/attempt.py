@@ -6,55 +6,46 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.cycle.asking import Question, prepare, request_of
-from pytest_cobbler.cycle.prompts import Feedback, StitchFacts, stitch_prompt
-from pytest_cobbler.cycle.run import Run, Surroundings
+from pytest_cobbler.cycle.prompts import StitchFacts, stitch_prompt
+from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.cycle.starts import Start
 from pytest_cobbler.display import named
 from pytest_cobbler.errors import CobblerError, HookProblem, OutsideProblem, RepositoryError
-from pytest_cobbler.recordings.files import place_of
-from pytest_cobbler.recordings.recorder import Recorder
+from pytest_cobbler.listeners import AttemptEnd
+from pytest_cobbler.recordings.files import place_of_task
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.harvest import Harvest, harvest, set_aside
-from pytest_cobbler.repository.landing import ExactPatch, exact_patch_of, patch_of
+from pytest_cobbler.repository.landing import patch_of
 from pytest_cobbler.repository.moving import ZERO
 from pytest_cobbler.repository.worktrees import Worktree
+from pytest_cobbler.sandbox.base import Completed
 from pytest_cobbler.tracker.base import Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
-    """What an attempt starts from.
-
-    ``tree`` is checked out, ``parent`` becomes the parent of what is harvested; ``marked`` are the files in
-    which we left conflict markers; ``surroundings`` are those of the moment.
-    """
-
-    parent: str
-    tree: str
-    marked: tuple[str, ...] = ()
-    feedback: Feedback | None = None
-    surroundings: Surroundings = field(default_factory=Surroundings)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """The result of one agent run.
+    """The end of one agent run.
 
-    ``commit`` holds the work, on ``task/<generation>-<id>``; empty when there is none or it cannot be
-    imported, then ``kept_at`` says where it lies. ``error`` is the cause of a failure in a line, ``cause``
-    in a word; both are empty when the change may be landed.
+    ``commit`` holds the work, on ``task/<generation>-<id>``; it is empty if there is no work or it cannot be
+    imported, and then ``kept_at`` says where it lies. ``cause`` is a failure in a word, ``summary`` in a
+    line, ``details`` the evidence; all are empty if the change may be landed. ``is_last``: a further
+    attempt would fail in the same way. ``base`` as that of its start.
     """
 
     number: int
     result: AgentResult
     cause: str = ""
-    error: str = ""
-    evidence: str = ""
+    summary: str = ""
+    details: str = ""
     paths: tuple[str, ...] = ()
     commit: str = ""
+    base: str = ""
     kept_at: str = ""
     notes: tuple[str, ...] = field(default=())
+    is_last: bool = False
 
 
 def run_attempt(
@@ -66,21 +57,20 @@ def run_attempt(
     on_step: Callable[[str], None],
     on_result: Callable[[AgentResult], None],
 ) -> Attempt:
-    """Let the agent work on ``task`` and take what it made.
+    """Let the agent work on ``task`` and take the work out of its worktree.
 
-    ``on_result`` is told what the agent used as soon as it has ended: whatever comes then, it is spent.
+    ``on_result`` gets the result as soon as the agent has ended: whatever comes then, its cost is spent.
 
     Raises:
         SandboxError: the agent could not be run at all.
         HookProblem: a hook of the project failed before the agent was run; or the agent of one did.
     """
-    directory = run.attempt_directory(task.id, number)
-    prompt = run.scrub(run.hooks.prompt("stitch", task, number, _prompt(run, task, number, start)))
+    directory = run.ledger.numbers.directory(task.id, number)
+    prompt = run.parts.hooks.prompt("stitch", task, number, _prompt(run, task, number, start))
+    prompt = run.ledger.scrub(prompt)
+    purpose = {"task": task.id, "title": task.title, "number": str(number), "run": run.ledger.claim.run}
     worktree = run.worktrees.create(
-        f"{task.id}-{number}",
-        parent=start.parent,
-        tree=start.tree,
-        purpose={"task": task.id, "title": task.title, "number": str(number), "run": run.claim.run},
+        f"{task.id}-{number}", parent=start.parent, tree=start.tree, purpose=purpose
     )
     question = Question(
         phase="stitch",
@@ -92,59 +82,72 @@ def run_attempt(
         task=task,
     )
     request = request_of(run, question, worktree, on_step)
-    if run.recorder:
-        run.recorder.begin(request)  # before the number is taken
+    run.listener.attempt_begins(request)  # before the directory takes the number
     prepare(directory, prompt)
-    run.journal.write("attempt", task=task.id, attempt=number, worktree=worktree.tree, parent=start.parent)
+    run.listener.agent_starts(request, number, start.parent)
     try:
-        result = run.agent.run(request, run.sandbox, run.cancellation)
+        result = run.parts.agent.run(request, run.parts.sandbox, run.cancellation)
     except OutsideProblem:
         raise  # what it did lies in the worktree, where the next run finds it
     except HookProblem:
         run.worktrees.remove(worktree)  # which no agent has seen
         raise
+    except AgentError as error:
+        run.worktrees.remove(worktree)
+        run.ledger.numbers.forget(task.id, number)
+        attempt = scrubbed(run, _not_run(number, error))
+        on_result(attempt.result)
+        _tell_end(run, request, start, attempt)
+        return attempt
     on_result(result)
-    run.journal.write(
-        "agent", task=task.id, attempt=number, seconds=round(result.completed.seconds, 3), error=result.error
-    )
+    run.listener.agent_ended(request, number, result)
     attempt = scrubbed(run, _take(run, task, number, start, worktree, result))
     _write_result(run, task, attempt)
-    if result.final:
-        run.forget(task.id, number)
-    if run.recorder:
-        _record(run, run.recorder, request, start, attempt)
+    _tell_end(run, request, start, attempt)
     return attempt
 
 
-def _record(run: Run, recorder: Recorder, request: AgentRequest, start: Start, attempt: Attempt) -> None:
-    change, withheld = ExactPatch(), ""
-    if attempt.commit:
-        try:
-            # Markers name commits, which are others in every run.
-            change = exact_patch_of(run.repository, start.tree, attempt.commit, replacing=start.marked)
-        except CobblerError as error:
-            withheld = error.cause
-            recorder.failures.append(f"{place_of(request)}: {error}")
-    elif attempt.cause in ("harvest", "refused") and attempt.result.completed.cause != "cancelled":
-        withheld = attempt.error
-    recorder.attempt(
-        request, attempt.result, change=change.content, replaced=change.replaced, withheld=withheld
+def _not_run(number: int, error: AgentError) -> Attempt:
+    """The attempt of an agent that did nothing."""
+    completed = Completed(status=1, cause=Ending.EXITED, seconds=0.0, stderr="")
+    details = "\n".join(part for part in (error.remedy, error.evidence) if part)
+    return Attempt(
+        number=number,
+        result=AgentResult(completed=completed, error=error.cause, text=details),
+        cause="agent",
+        summary=error.cause,
+        details=details,
+        is_last=True,
     )
+
+
+def _tell_end(run: Run, request: AgentRequest, start: Start, attempt: Attempt) -> None:
+    end = AttemptEnd(
+        request=request,
+        result=attempt.result,
+        tree=start.tree,
+        marked=start.marked,
+        commit=attempt.commit,
+        cause=attempt.cause,
+        summary=attempt.summary,
+    )
+    run.listener.attempt_ended(end)
 
 
 def scrubbed(run: Run, attempt: Attempt) -> Attempt:
     """An attempt whose texts are fit for reports, commits and prompts."""
+    scrub = run.ledger.scrub
     return replace(
         attempt,
-        error=run.scrub(attempt.error),
-        evidence=run.scrub(attempt.evidence),
-        paths=tuple(map(run.scrub, attempt.paths)),
-        notes=tuple(map(run.scrub, attempt.notes)),
+        summary=scrub(attempt.summary),
+        details=scrub(attempt.details),
+        paths=tuple(map(scrub, attempt.paths)),
+        notes=tuple(map(scrub, attempt.notes)),
     )
 
 
 def _prompt(run: Run, task: Task, number: int, start: Start) -> str:
-    template = run.config.stitch_prompt
+    template = run.project.config.stitch_prompt
     return stitch_prompt(
         template.read_text(encoding="utf-8") if template else None,
         StitchFacts(
@@ -152,10 +155,10 @@ def _prompt(run: Run, task: Task, number: int, start: Start) -> str:
             title=task.title,
             type=task.type,
             description=task.description,
-            needs=run.needs_of(task),
-            gate=run.gate.shown,
-            gate_is_offline=run.gate.is_offline,
-            protected=run.protected_shown,
+            needs=run.view.needs_of(task),
+            gate=run.parts.gate.shown,
+            gate_is_offline=run.parts.gate.is_offline,
+            protected=run.parts.protection.shown,
             finished=start.surroundings.finished,
             attempt=number,
             feedback=start.feedback,
@@ -168,111 +171,94 @@ def _prompt(run: Run, task: Task, number: int, start: Start) -> str:
 def _take(
     run: Run, task: Task, number: int, start: Start, worktree: Worktree, result: AgentResult
 ) -> Attempt:
-    """Harvest a worktree, however its agent ended, and say what may become of it."""
+    """Harvest a worktree, however its agent ended, and decide what may become of the work."""
+    repository, sandbox = run.project.repository, run.parts.sandbox
+    attempt = Attempt(number=number, result=result, base=start.base)
     try:
         # Not cancelled with the run: what an agent made so far is worth a second.
-        found = harvest(worktree, run.repository, run.sandbox, run.policy(start.marked), run.sandbox.owner)
-        aside = (
-            set_aside(worktree, run.repository, run.sandbox, run.sandbox.owner) if not found.change else ()
-        )
-        commit = (
-            _commit(run, task, number, found)
-            if found.importable and found.change and not result.final
-            else ""
-        )
+        policy = run.parts.protection.policy(start.marked)
+        harvested = harvest(worktree, repository, sandbox, policy, sandbox.owner)
+        aside = set_aside(worktree, repository, sandbox, sandbox.owner) if not harvested.change else ()
+        if harvested.importable and harvested.change:
+            attempt = replace(attempt, commit=_commit(run, task, number, harvested))
     except CobblerError as error:
-        kept = run.worktrees.keep(worktree)
-        return Attempt(
-            number=number,
-            result=result,
-            cause="harvest",
-            error=error.cause,
-            evidence="\n".join(part for part in (error.remedy, error.evidence) if part),
-            kept_at=str(kept),
-        )
-    notes = _notes(found)
-    run.journal.write("harvest", task=task.id, attempt=number, files=len(found.change.entries), notes=notes)
-    if not found.importable:
-        kept = run.worktrees.keep(worktree)
-        return Attempt(
-            number=number,
-            result=result,
+        kept_at = str(run.worktrees.keep(worktree))
+        details = "\n".join(part for part in (error.remedy, error.evidence) if part)
+        return replace(attempt, cause="harvest", summary=error.cause, details=details, kept_at=kept_at)
+    attempt = replace(
+        attempt,
+        notes=_notes(harvested),
+        paths=tuple(refusal.path for refusal in harvested.refusals if refusal.path),
+    )
+    run.listener.harvested(task.id, number, len(harvested.change.entries), attempt.notes)
+    if not harvested.importable:
+        return replace(
+            attempt,
             cause="refused",
-            error=f"refused: {found.refusals[0]}",
-            evidence="\n".join(map(str, found.refusals)),
-            paths=tuple(refusal.path for refusal in found.refusals if refusal.path),
-            kept_at=str(kept),
-            notes=notes,
+            summary=f"refused: {harvested.refusals[0]}",
+            details="\n".join(map(str, harvested.refusals)),
+            kept_at=str(run.worktrees.keep(worktree)),
         )
-    kept_at = ""
-    if (found.ignored or aside) and not found.change:  # all that was made is where no harvest looks
+    if (harvested.ignored or aside) and not harvested.change:  # all of the work is where no harvest looks
         kept = run.worktrees.keep(worktree)
-        kept_at = str(kept)
-        if aside:
-            notes += (f"left aside in the agent's own git, {kept.with_name('git')}: {named(aside)}",)
+        note = f"left aside in the agent's own git, {kept.with_name('git')}: {named(aside)}"
+        notes = (*attempt.notes, note) if aside else attempt.notes
+        attempt = replace(attempt, kept_at=str(kept), notes=notes)
     else:
         run.worktrees.remove(worktree)
-    cause, said, evidence = _verdict(result, found)
-    return Attempt(
-        number=number,
-        result=result,
-        cause=cause,
-        error=said,
-        evidence=evidence,
-        paths=tuple(r.path for r in found.refusals if r.path),
-        commit=commit,
-        kept_at=kept_at,
-        notes=notes,
-    )
+    broken_off = run.turns.broken_off(place_of_task(task.title) / str(number))
+    cause, summary, details = _verdict(result, harvested, broken_off)
+    return replace(attempt, cause=cause, summary=summary, details=details)
 
 
-def _verdict(result: AgentResult, found: Harvest) -> tuple[str, str, str]:
+def _verdict(result: AgentResult, harvested: Harvest, broken_off: str) -> tuple[str, str, str]:
     """Cause in a word, in a line, and the evidence; all empty when the change may be landed."""
     if result.completed.cause == "cancelled":
         return "cancelled", "cancelled", ""
-    if result.broken_off:
-        return result.broken_off, result.error or result.broken_off, ""
+    if broken_off:
+        return broken_off, result.error or broken_off, ""
     if result.limited:
         return "limited", result.error, ""
     if result.error:
         cause = result.completed.cause if result.completed.cause in ("timeout", "idle", "killed") else "agent"
         return cause, result.error, result.text or result.completed.stderr
-    if found.refusals:
-        more = f" (and {len(found.refusals) - 1} more)" if len(found.refusals) > 1 else ""
-        return "refused", f"refused: {found.refusals[0]}{more}", "\n".join(map(str, found.refusals))
-    if not found.change:
+    if refusals := harvested.refusals:
+        more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
+        return "refused", f"refused: {refusals[0]}{more}", "\n".join(map(str, refusals))
+    if not harvested.change:
         return "no-change", "no change", result.text
     return "", "", ""
 
 
-def _notes(found: Harvest) -> tuple[str, ...]:
+def _notes(harvested: Harvest) -> tuple[str, ...]:
     notes = []
-    if found.removed:
-        notes.append(f"removed before harvest: {named(found.removed)}")
-    if found.ignored:
-        notes.append(f"not taken (ignored): {named(found.ignored)}")
+    if harvested.removed:
+        notes.append(f"removed before harvest: {named(harvested.removed)}")
+    if harvested.ignored:
+        notes.append(f"not taken (ignored): {named(harvested.ignored)}")
     return tuple(notes)
 
 
-def _commit(run: Run, task: Task, number: int, found: Harvest) -> str:
+def _commit(run: Run, task: Task, number: int, harvested: Harvest) -> str:
     """Commit the work on the task branch: from here on it cannot be lost.
 
     Raises:
         RepositoryError: the branch exists already, with another user's commit.
     """
+    repository, generation = run.project.repository, run.project.generation.name
     message = trailers.message(
-        run.repository,
+        repository,
         f"Work on {task.id}: {task.title}",
         "",
         {
             trailers.ATTEMPT: f"{task.id} {number}",
-            trailers.GENERATION: run.generation.name,
-            trailers.RUN: run.claim.run,
+            trailers.GENERATION: generation,
+            trailers.RUN: run.ledger.claim.run,
         },
     )
-    commit = run.repository.commit(found.tree, [found.parent], message, run.identity)
-    branch = names.task_branch(run.generation.name, task.id)
-    if not run.repository.move_ref(names.branch_ref(branch), commit, ZERO, f"cobbler: work on {task.id}"):
+    commit = repository.commit(harvested.tree, [harvested.parent], message, run.project.identity)
+    branch = names.task_branch(generation, task.id)
+    if not repository.move_ref(names.branch_ref(branch), commit, ZERO, f"cobbler: work on {task.id}"):
         raise RepositoryError(
             f"branch {branch} exists, with a commit that this run did not make",
             f"Rename the branch: git branch --move {branch} NAME",
@@ -281,9 +267,9 @@ def _commit(run: Run, task: Task, number: int, found: Harvest) -> str:
 
 
 def _write_result(run: Run, task: Task, attempt: Attempt) -> None:
-    directory = run.attempt_directory(task.id, attempt.number)
+    directory = run.ledger.numbers.directory(task.id, attempt.number)
     if attempt.commit:
-        patch = patch_of(run.repository, f"{attempt.commit}^", attempt.commit)
+        patch = patch_of(run.project.repository, f"{attempt.commit}^", attempt.commit)
         (directory / "change.patch").write_bytes(patch)
     usage = attempt.result.usage
     facts = {
@@ -291,7 +277,7 @@ def _write_result(run: Run, task: Task, attempt: Attempt) -> None:
         "title": task.title,
         "attempt": attempt.number,
         "cause": attempt.cause,
-        "error": attempt.error,
+        "error": attempt.summary,
         "commit": attempt.commit,
         "kept_at": attempt.kept_at,
         "notes": attempt.notes,
@@ -301,5 +287,5 @@ def _write_result(run: Run, task: Task, attempt: Attempt) -> None:
         "cost_usd": usage.cost_usd,
         "model": usage.model,
     }
-    text = run.scrub(json.dumps(facts, indent=2, ensure_ascii=False))
+    text = run.ledger.scrub(json.dumps(facts, indent=2, ensure_ascii=False))
     (directory / "result.json").write_text(f"{text}\n")

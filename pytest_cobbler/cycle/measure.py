@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.cycle.asking import Question, prepare, request_of
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.prompts import MeasureFacts, measure_prompt
@@ -20,10 +21,12 @@ from pytest_cobbler.cycle.stitch import STEPS_SHOWN
 from pytest_cobbler.display import counted, shown_size
 from pytest_cobbler.files import read_tail
 from pytest_cobbler.lifecycle.records import Record
-from pytest_cobbler.recordings.recorder import Recorder
+from pytest_cobbler.listeners import MeasureEnd
+from pytest_cobbler.recordings.files import place_of_measure
 from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.report.journal import timestamp
 from pytest_cobbler.repository.worktrees import Worktree
+from pytest_cobbler.sandbox.base import Completed
 from pytest_cobbler.tracker.base import Task
 
 LARGEST_ANSWER = 1024 * 1024
@@ -48,11 +51,33 @@ class Measured:
     left: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Failure:
+    """Why an attempt gave no tasks; ``errors`` and ``previous`` are for the prompt of the next one."""
+
+    cause: str = ""
+    summary: str = ""
+    details: str = ""
+    errors: tuple[str, ...] = ()
+    previous: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attempt:
+    """One agent run of a measure, and its answer."""
+
+    result: AgentResult
+    answer: bytes | NoAnswer
+    is_last: bool = False
+    broken_off: bool = False
+
+
 class Measuring:
     """One measure on its way. Call it once, in a thread that holds a slot; afterwards give the slot back."""
 
     def __init__(self, run: Run, cycle: int, on_step: Callable[[str], None] | None = None) -> None:
         self._run = run
+        self._config = run.project.config
         self._name = f"cycle-{cycle}"
         self._on_step = on_step
         self._record = Record(started_at=timestamp())
@@ -65,7 +90,7 @@ class Measuring:
 
     @property
     def record(self) -> Record:
-        """What it has used so far."""
+        """What the measure has used so far."""
         return self._record
 
     def give_slot(self) -> None:
@@ -79,125 +104,152 @@ class Measuring:
 
     def _work(self) -> Measured:
         run = self._run
-        run.look_around()
-        existing = [task for task in run.tracker.tasks().result() if not run.is_past(task)]
-        errors: list[str] = []
+        run.view.refresh()
+        existing = [task for task in run.ledger.tracker.tasks().result() if not self._is_past(task)]
         earlier: list[str] = []
-        previous = ""
-        cause, summary, details = "agent", "", ""
-        remaining = run.config.max_attempts
+        failure = _Failure(cause="agent")
+        remaining = self._config.max_attempts
         while remaining:
             if run.cancellation.requested:
-                return Measured(outcome=Outcome(verdict=Verdict.CANCELLED, summary="cancelled"))
-            if summary:
-                earlier.append(f"attempt {len(earlier) + 1}: {summary}")
-            result, answer = self._attempt(existing, errors, previous)
-            remaining = run.config.max_attempts if result.broken_off else remaining - 1
-            errors, previous = [], ""
-            if result.broken_off:
+                return _cancelled()
+            if failure.summary:
+                earlier.append(f"attempt {len(earlier) + 1}: {failure.summary}")
+            attempt = self._attempt(existing, failure)
+            if attempt.broken_off:  # the recording goes on with another run
+                remaining, failure = self._config.max_attempts, replace(failure, errors=(), previous="")
                 continue
-            if result.completed.cause == "cancelled":
-                return Measured(outcome=Outcome(verdict=Verdict.CANCELLED, summary="cancelled"))
-            if result.limited:
-                outcome = Outcome(
-                    verdict=Verdict.LIMITED, cause="limited", summary=result.error, until=result.limited_until
-                )
-                return Measured(outcome=outcome)
-            if result.error:
-                cause, summary, details = (
-                    "agent",
-                    result.error,
-                    informative(result.text or result.completed.stderr),
-                )
-                if result.final:
-                    break
-                continue
-            if isinstance(answer, NoAnswer):
-                cause, summary, details = "output", str(answer), informative(result.text)
-                errors = [str(answer)]
-                continue
-            try:
-                proposals = parse(answer, existing)
-            except ProposalProblem as problem:
-                errors, previous = list(problem.errors), answer.decode("utf-8", "replace")
-                cause, summary, details = "output", f"unusable answer: {errors[0]}", "\n".join(errors)
-                continue
-            return self._import(proposals)
+            remaining -= 1
+            ended = self._judge(attempt, existing)
+            if isinstance(ended, Measured):
+                return ended
+            failure = ended
+            if attempt.is_last:
+                break
+        parts = (failure.details, *earlier, f"Kept in {run.ledger.numbers.directories(self._name)}")
         outcome = Outcome(
             verdict=Verdict.FAILED,
-            cause=cause,
-            summary=summary,
-            details="\n".join(part for part in (details, *earlier, f"Kept in {self._kept()}") if part),
+            cause=failure.cause,
+            summary=failure.summary,
+            details="\n".join(part for part in parts if part),
         )
         return Measured(outcome=outcome)
 
-    def _attempt(
-        self, existing: list[Task], errors: list[str], previous: str
-    ) -> tuple[AgentResult, bytes | NoAnswer]:
+    def _judge(self, attempt: _Attempt, existing: list[Task]) -> Measured | _Failure:
+        """The end of the measure, or why there has to be another attempt."""
+        result, answer = attempt.result, attempt.answer
+        if result.completed.cause == "cancelled":
+            return _cancelled()
+        if result.limited:
+            return Measured(
+                outcome=Outcome(
+                    verdict=Verdict.LIMITED,
+                    cause="limited",
+                    summary=result.error,
+                    until=result.limited_until,
+                )
+            )
+        if result.error:
+            details = informative(result.text or result.completed.stderr)
+            return _Failure(cause="agent", summary=result.error, details=details)
+        if isinstance(answer, NoAnswer):
+            details = informative(result.text)
+            return _Failure(cause="output", summary=str(answer), details=details, errors=(str(answer),))
+        try:
+            proposals = parse(answer, existing)
+        except ProposalProblem as problem:
+            errors = tuple(problem.errors)
+            return _Failure(
+                cause="output",
+                summary=f"unusable answer: {errors[0]}",
+                details="\n".join(errors),
+                errors=errors,
+                previous=answer.decode("utf-8", "replace"),
+            )
+        return self._import(proposals)
+
+    def _is_past(self, task: Task) -> bool:
+        """Whether a task was closed for sources that this generation began without."""
+        generation = self._run.project.generation
+        if not generation.reset or task.status != "closed":
+            return False
+        return task.id not in self._run.ledger.finished and generation.name not in task.labels
+
+    def _attempt(self, existing: list[Task], failure: _Failure) -> _Attempt:
         run = self._run
-        number = run.next_number(self._name)
-        directory = run.attempt_directory(self._name, number)
-        tip = run.tip()
+        number = run.ledger.numbers.next(self._name)
+        directory = run.ledger.numbers.directory(self._name, number)
+        tip = run.project.tip()
         worktree = run.worktrees.create(
             f"{self._name}-{number}",
             parent=tip,
-            tree=run.repository.tree_of(tip),
+            tree=run.project.repository.tree_of(tip),
             purpose={"measure": self._name, "number": str(number)},
         )
         try:
-            attempt = self._record.attempts + 1
-            prompt = self._prompt(worktree, existing, errors, previous)
-            prompt = run.scrub(run.hooks.prompt("measure", None, attempt, prompt))
-            question = Question(
-                phase="measure",
-                name=self._name,
-                title=f"measure {self._name}",
-                attempt=attempt,
-                number=number,
-                prompt=prompt,
-                directory=directory,
-                output=worktree.output / OUTPUT,
-            )
-            request = request_of(run, question, worktree, self._step)
-            if run.recorder:
-                run.recorder.begin(request)  # before the number is taken
-            prepare(directory, prompt)
-            run.journal.write("measure", item=self._name, attempt=number, worktree=worktree.tree)
-            result = run.agent.run(request, run.sandbox, run.cancellation)
+            request = self._request(worktree, existing, failure, directory)
+            run.listener.attempt_begins(request)  # before the directory takes the number
+            prepare(directory, request.prompt)
+            run.listener.agent_starts(request, number, tip)
+            try:
+                result, is_last = run.parts.agent.run(request, run.parts.sandbox, run.cancellation), False
+            except AgentError as error:
+                result, is_last = _not_run(error), True
             self._note(result, directory / "transcript.jsonl")
             answer = read_answer(worktree)
         finally:
             run.worktrees.remove(worktree)
         if isinstance(answer, bytes):
-            said = answer.decode("utf-8", "replace")
-            clean = run.scrub(said)
-            (directory / OUTPUT).write_text(clean, encoding="utf-8")
-            if clean != said:  # titles and descriptions go into commits, the tracker and reports
-                answer = NoAnswer("the tasks hold the agent's credential, which must not be written anywhere")
-        if run.recorder:
-            self._keep(run.recorder, request, result, answer)
-        if result.final:
-            run.forget(self._name, number)
-        run.journal.write("measured", item=self._name, attempt=number, error=result.error)
-        return result, answer
+            answer = self._scrubbed(answer, directory)
+        self._tell_answer(request, number, result, answer)
+        if is_last:
+            run.ledger.numbers.forget(self._name, number)
+        broken_off = run.turns.broken_off(place_of_measure(self._name) / str(number))
+        return _Attempt(result=result, answer=answer, is_last=is_last, broken_off=bool(broken_off))
 
-    def _keep(
-        self, recorder: Recorder, request: AgentRequest, result: AgentResult, answer: bytes | NoAnswer
+    def _request(
+        self, worktree: Worktree, existing: list[Task], failure: _Failure, directory: Path
+    ) -> AgentRequest:
+        attempt = self._record.attempts + 1
+        prompt = self._prompt(worktree, existing, failure)
+        question = Question(
+            phase="measure",
+            name=self._name,
+            title=f"measure {self._name}",
+            attempt=attempt,
+            prompt=self._run.ledger.scrub(self._run.parts.hooks.prompt("measure", None, attempt, prompt)),
+            directory=directory,
+            output=worktree.output / OUTPUT,
+        )
+        return request_of(self._run, question, worktree, self._step)
+
+    def _scrubbed(self, answer: bytes, directory: Path) -> bytes | NoAnswer:
+        """Keep the answer for people; refuse it if it holds the credential."""
+        text = answer.decode("utf-8", "replace")
+        clean = self._run.ledger.scrub(text)
+        (directory / OUTPUT).write_text(clean, encoding="utf-8")
+        if clean != text:  # titles and descriptions go into commits, the tracker and reports
+            return NoAnswer("the tasks hold the agent's credential, which must not be written anywhere")
+        return answer
+
+    def _tell_answer(
+        self, request: AgentRequest, number: int, result: AgentResult, answer: bytes | NoAnswer
     ) -> None:
+        end = MeasureEnd(request=request, number=number, result=result)
         if isinstance(answer, bytes):
-            recorder.attempt(request, result, answer=answer)
-        else:
-            recorder.attempt(request, result, withheld="" if answer.is_missing else str(answer))
+            end = replace(end, answer=answer)
+        elif not answer.is_missing:
+            end = replace(end, withheld=str(answer))
+        self._run.listener.measure_ended(end)
 
     def _note(self, result: AgentResult, transcript: Path) -> None:
         if not self._steps:
             self._steps.append(read_tail(transcript))
         self._record = self._record.with_attempt(result, transcript)
 
-    def _prompt(self, worktree: Worktree, existing: list[Task], errors: list[str], previous: str) -> str:
-        run, config = self._run, self._run.config
+    def _prompt(self, worktree: Worktree, existing: list[Task], failure: _Failure) -> str:
+        run, config = self._run, self._config
         tasks = [task for task in existing if task.type == "task"]
-        finished = [task for task in tasks if task.status == "closed" or task.id in run.finished]
+        finished = [task for task in tasks if task.status == "closed" or task.id in run.ledger.finished]
         open_tasks = [
             task for task in tasks if task not in finished and task.status in ("open", "in_progress")
         ]
@@ -214,44 +266,42 @@ class Measuring:
                 user_input=config.user_prompt,
                 lines_min=config.estimated_lines_min,
                 lines_max=config.estimated_lines_max,
-                tried=run.tried(open_tasks),
-                gate=run.gate.shown,
-                gate_is_offline=run.gate.is_offline,
-                protected=run.protected_shown,
-                documents=run.surroundings.documents,
-                files=run.surroundings.files,
-                errors=errors,
-                previous=previous,
+                tried=run.view.tried(open_tasks),
+                gate=run.parts.gate.shown,
+                gate_is_offline=run.parts.gate.is_offline,
+                protected=run.parts.protection.shown,
+                documents=run.view.current.documents,
+                files=run.view.current.files,
+                errors=failure.errors,
+                previous=failure.previous,
             ),
         )
 
     def _import(self, proposals: tuple[Proposal, ...]) -> Measured:
         """Create the tasks, all or none."""
         run = self._run
+        generation, tracker = run.project.generation.name, run.ledger.tracker
         began = time.monotonic()
-        lines = run.lines.at(run.tip())
+        lines = run.lines.at(run.project.tip())
         self._record = replace(self._record, lines_before=lines, lines_after=lines)
-        taken, left = select(proposals, run.config.max_issues)
+        taken, left = select(proposals, self._config.max_issues)
         tasks: tuple[Task, ...] = ()
         if taken:
-            new = to_new_tasks(taken, run.generation.name, run.config.task_label)
-            ids = run.tracker.create(new).result()
-            created = {task.id: task for task in run.tracker.tasks().result()}
-            run.known_ids |= created.keys()
+            new = to_new_tasks(taken, generation, self._config.task_label)
+            ids = tracker.create(new).result()
+            created = {task.id: task for task in tracker.tasks().result()}
+            run.names.learn(created)
             tasks = tuple(created[ids[one.key]] for one in new)
-            first = tasks[0].id
-            self._count_import(began)
-            record = self._record.as_json(
-                "measure", tasks=[task.id for task in tasks], generation=run.generation.name
-            )
-            run.tracker.comment(first, record)
-        else:
-            self._count_import(began)
+        self._count_import(began)
+        task_ids = [task.id for task in tasks]
+        if tasks:
+            record = self._record.as_json("measure", tasks=task_ids, generation=generation)
+            tracker.comment(task_ids[0], record)
         titles = tuple(proposal.title for proposal in left)
-        run.journal.write("proposed", item=self._name, tasks=[task.id for task in tasks], left=titles)
-        said = f"{counted(len(tasks), 'task')} proposed" if tasks else "nothing left to propose"
+        run.listener.proposed(self._name, task_ids, titles)
+        summary = f"{counted(len(tasks), 'task')} proposed" if tasks else "nothing left to propose"
         return Measured(
-            outcome=Outcome(verdict=Verdict.PROPOSED, summary=said, details="\n".join(titles)),
+            outcome=Outcome(verdict=Verdict.PROPOSED, summary=summary, details="\n".join(titles)),
             tasks=tasks,
             left=titles,
         )
@@ -260,8 +310,16 @@ class Measuring:
         seconds = self._record.landing_seconds + time.monotonic() - began
         self._record = replace(self._record, landing_seconds=seconds)
 
-    def _kept(self) -> str:
-        return str(self._run.directory / "attempts" / self._name)
+
+def _cancelled() -> Measured:
+    return Measured(outcome=Outcome(verdict=Verdict.CANCELLED, summary="cancelled"))
+
+
+def _not_run(error: AgentError) -> AgentResult:
+    """The result of an agent that did nothing."""
+    completed = Completed(status=1, cause=Ending.EXITED, seconds=0.0, stderr="")
+    text = "\n".join(part for part in (error.remedy, error.evidence) if part)
+    return AgentResult(completed=completed, error=error.cause, text=text)
 
 
 def read_answer(worktree: Worktree) -> bytes | NoAnswer:

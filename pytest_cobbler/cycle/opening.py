@@ -1,62 +1,50 @@
-"""Wiring: from a configuration to a run that is ready to begin, with every check before anything is spent."""
+"""From a configuration to a run that is ready to begin, with every check before anything is spent."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
-import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.slots import Slots
+from pytest_cobbler.cycle.surroundings import RepositoryView
 from pytest_cobbler.display import named, shown_path
 from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.landing.lane import LandingLane
+from pytest_cobbler.languages import Language
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
+from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.lines import SourceLines
-from pytest_cobbler.lifecycle.recovery import recover, remove_stale_locks
-from pytest_cobbler.lifecycle.selection import (
-    Selection,
-    choose,
-    no_generation,
-    refuse_unusable_ids,
-)
-from pytest_cobbler.lifecycle.starting import find_base, start_generation
+from pytest_cobbler.lifecycle.recovery import Recovery, remove_stale_locks
+from pytest_cobbler.lifecycle.selection import Selection, choose, no_generation, refuse_unusable_ids
+from pytest_cobbler.lifecycle.starting import Base, find_base, start_generation
+from pytest_cobbler.listeners import JournalListener, Listeners
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.recordings.files import order_of, place_of_task
+from pytest_cobbler.recordings.files import broken_off_attempts, order_of, place_of_task
 from pytest_cobbler.recordings.interrupted import record_interrupted
+from pytest_cobbler.recordings.listener import RecordingListener
+from pytest_cobbler.recordings.names import RunNames
 from pytest_cobbler.recordings.recorder import Recorder, check_place, refuse_places
 from pytest_cobbler.recordings.turns import Turns
-from pytest_cobbler.report.journal import Journal, ignore_itself
-from pytest_cobbler.repository.attempts import last_numbers
-from pytest_cobbler.repository.generations import (
-    find_generation,
-    refuse_checked_out,
-    tip_of,
-)
+from pytest_cobbler.repository.generations import Generation, find_generation, refuse_checked_out, tip_of
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.objects import default_work_dir
 from pytest_cobbler.repository.preflight import check_repository
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
-from pytest_cobbler.secret_forms import Secrets
-from pytest_cobbler.tracker.base import Claim, Task
+from pytest_cobbler.tracker.base import Task, Tracker
 from pytest_cobbler.tracker.choose import open_tracker
 from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.wiring.languages import language_of
-from pytest_cobbler.wiring.parts import (
-    NESTED,
-    credential_of,
-    make_agent,
-    make_gate,
-    make_sandbox,
-)
+from pytest_cobbler.wiring.parts import NESTED, Parts, credential_of, make_agent, make_gate, make_sandbox
+from pytest_cobbler.wiring.policy import protection_of
 from pytest_cobbler.wiring.preflight import (
     expiring,
     preflight_gate,
@@ -65,18 +53,15 @@ from pytest_cobbler.wiring.preflight import (
     preflight_work_dir,
     reserved_modules,
 )
-from pytest_cobbler.wiring.project import open_repository
-
-INSTRUCTIONS = "CLAUDE.md"
-"""The repository's own words to claude."""
+from pytest_cobbler.wiring.project import Project, open_repository
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
     """A run that may begin.
 
-    ``started``: its generation was made just now; ``recovered``: what a dead run left, put in order;
-    ``warnings``: what may end it early.
+    ``started``: its generation was made just now; ``recovered``: what a dead run left and was put in order, a
+    line each; ``warnings``: what may end the run early.
     """
 
     run: Run
@@ -84,6 +69,28 @@ class Opened:
     started: bool
     recovered: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Recordings:
+    """The recordings of a run: what is played, and what is made.
+
+    ``renews``: both are the same, and the played one takes the prompts of today over.
+    """
+
+    config: Config
+    record: Path | None
+    names: RunNames
+    plays: bool
+
+    @property
+    def renews(self) -> bool:
+        recording = self.config.recording
+        return bool(self.record and recording and self.record.resolve() == recording.resolve())
+
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        return tuple(path for path in (self.config.recording, self.record) if path)
 
 
 @contextlib.contextmanager
@@ -102,7 +109,7 @@ def open_run(
     Args:
         freed: called when a slot for an agent becomes free.
         hooks: what the project changes.
-        command: what others are told that wait for this run.
+        command: shown to other commands that wait for this run.
         start_new: start a generation if none is active.
         record: a directory in which to keep what agents do.
 
@@ -117,121 +124,230 @@ def open_run(
             refuse_places(record, not_for_recordings(config, repository))
         ours = (config.cobbler_dir, config.beads_dir, *_below(repository.root, record))
         stack.enter_context(run_lock(repository.common_dir, command, ours))
-        identity = repository.identity()
         generation = find_generation(repository, config.gen_prefix, config.generation_branch)
         if generation is None and not start_new:
             raise no_generation()
+        opening = _Opening(stack, config, repository, hooks, generation, record)
+        opening.check_parts()
+        opening.open_tracker()
+        project = opening.start()
+        yield opening.open(project, freed, cancellation or Cancellation())
+
+
+class _Opening:
+    """The steps of ``open_run``, in their order; each needs those before it."""
+
+    _parts: Parts
+    _language: Language
+    _warnings: tuple[str, ...]
+    _tracker: Tracker
+    _lane: TrackerLane
+    _tasks: list[Task]
+
+    def __init__(
+        self,
+        stack: contextlib.ExitStack,
+        config: Config,
+        repository: Repository,
+        hooks: Hooks,
+        generation: Generation | None,
+        record: Path | None,
+    ) -> None:
+        self._stack = stack
+        self._config = config
+        self._repository = repository
+        self._hooks = hooks
+        self._generation = generation
+        self._run_id = secrets.token_hex(4)
+        self._agent_of_hook = hooks.agent()
+        self._tracker_of_hook: Tracker | None = None
+        self._recordings = _Recordings(
+            config=config,
+            record=record,
+            names=RunNames(repository.root, repository.work_dir),
+            plays=bool(config.recording) and self._agent_of_hook is None,
+        )
+
+    def check_parts(self) -> None:
+        """Make sandbox, agent and gate, and try each of them before anything is spent."""
+        config, repository, run_id = self._config, self._repository, self._run_id
+        recordings, generation = self._recordings, self._generation
+        self._identity = repository.identity()
+        self._base: Base | None = None
         if generation:
             refuse_checked_out(repository, [generation], ", where landings would pull the files away")
-            base, begins = None, tip_of(repository, generation)
+            begins = tip_of(repository, generation)
         else:
-            base = find_base(config, repository)
-            begins = base.commit
+            self._base = find_base(config, repository)
+            begins = self._base.commit
         language = language_of(config, repository)
-        run_id = secrets.token_hex(4)
         sandbox = make_sandbox(config, repository, run_id)
-        renews = bool(record and config.recording and record.resolve() == config.recording.resolve())
-        own_agent = hooks.agent()
-        agent = own_agent or make_agent(config, run_id, renew_prompts=renews)
-        credential = credential_of(config) if agent.secrets and not own_agent else None
-        warnings = (
+        agent = self._agent_of_hook or make_agent(
+            config, run_id, names=recordings.names, renew_prompts=recordings.renews
+        )
+        credential = credential_of(config) if agent.secrets and not self._agent_of_hook else None
+        self._warnings = (
             preflight_room(repository, config),
             expiring(credential, config),
             _empty_submodules(repository, begins),
         )
-        order = order_of(config.recording) if config.recording and not own_agent else ()
-        if record:
-            check_place(record, generation.name if generation else None, plays=renews)
-        gate = make_gate(config, language, sandbox, run_id, hooks.gate, credentials=agent.secrets)
+        self._order = order_of(config.recording) if config.recording and recordings.plays else ()
+        if recordings.record:
+            name = generation.name if generation else None
+            check_place(recordings.record, name, plays=recordings.renews)
+        gate = make_gate(config, language, sandbox, run_id, self._hooks.gate, credentials=agent.secrets)
         check_repository(repository, sandbox.owner)
         sandbox.preflight()
         preflight_work_dir(repository, sandbox)
         agent.preflight(sandbox)
         preflight_gate(gate, language)
         preflight_programs(gate, language)
-        reserved = reserved_modules(gate, language)
-        own_tracker = hooks.tracker()
-        tracker = own_tracker or open_tracker(config.tracker, config.root, config.beads_dir)
-        lane = TrackerLane(tracker)
-        stack.callback(lane.close, DRAIN)
-        lane.prepare().result()
-        tasks = lane.tasks().result()
-        refuse_unusable_ids(tasks)
-        if record or config.recording:
-            _refuse_same_titles(tasks)
-        left_out = hooks.left_out(tasks)
-        if generation is None:
-            assert base is not None
-            generation = start_generation(config, repository, language, base)
-        remove_stale_locks(repository)
-        ignore_itself(config.cobbler_dir)
-        directory = config.cobbler_dir / generation.name
-        scrub = Secrets(agent.secrets).scrub_text
-        store = tracker.description if own_tracker else f"{config.beads_dir.name}/issues.jsonl"
-        by_bd = not own_tracker and tracker.description.startswith("bd ")
-        landing = ThreadPoolExecutor(1, thread_name_prefix="cobbler-landing")
-        stack.callback(landing.shutdown)
-        checkout = GateCheckout(repository, generation.name, sandbox.owner)
-        stack.callback(checkout.remove)
-        worktrees = Worktrees(repository, generation.name, sandbox.owner)
-        stack.callback(worktrees.remove_all)
-        tip = tip_of(repository, generation)
-        recorder = Recorder(record, generation.name, scrub) if record and not renews else None
-        run = Run(
-            config=config,
-            repository=repository,
-            identity=identity,
-            generation=generation,
-            tracker=lane,
+        protection = protection_of(
+            config,
+            repository,
+            language,
+            secrets=agent.secrets,
+            reserved=reserved_modules(gate, language),
+            recordings=recordings.directories,
+        )
+        self._parts = Parts(
             sandbox=sandbox,
             agent=agent,
             gate=gate,
             language=language,
-            reserved=reserved,
-            lines=SourceLines(repository, language),
-            checkout=checkout,
-            worktrees=worktrees,
-            journal=Journal(directory / "journal.jsonl", scrub),
-            scrub=scrub,
-            hooks=hooks,
-            close_hint="bd close {}" if by_bd else f"set the status of {{}} to closed in {store}",
-            directory=directory,
-            claim=Claim(
-                host=socket.gethostname(), repository=repository.key, run=run_id, generation=generation.name
-            ),
-            slots=Slots(config.jobs, freed),
-            landing=landing,
-            finished=Finished(finished_tasks(repository, generation, tip)),
-            cancellation=cancellation or Cancellation(),
-            numbers=last_numbers(repository, generation.name),
-            instructions=repository.read_file(generation.start, INSTRUCTIONS),
-            recorder=recorder,
-            turns=Turns(order, recorder.note) if recorder else Turns(order),
-            recordings=tuple(path for path in (config.recording, record) if path),
-            known_ids={task.id for task in tasks},
+            protection=protection,
+            hooks=self._hooks,
         )
-        run.journal.write("run", run=run_id, generation=generation.name, tip=tip)
-        for landed in run.finished.all():
+
+    def open_tracker(self) -> None:
+        """Open the tracker and read its tasks."""
+        config = self._config
+        self._tracker_of_hook = self._hooks.tracker()
+        self._tracker = self._tracker_of_hook or open_tracker(config.tracker, config.root, config.beads_dir)
+        self._lane = TrackerLane(self._tracker)
+        self._stack.callback(self._lane.close, DRAIN)
+        self._lane.prepare().result()
+        self._tasks = self._lane.tasks().result()
+        refuse_unusable_ids(self._tasks)
+        if self._recordings.directories:
+            _refuse_same_titles(self._tasks)
+        self._left_out = self._hooks.left_out(self._tasks)
+
+    def start(self) -> Project:
+        """Start the generation if none is active."""
+        generation = self._generation
+        if generation is None:
+            assert self._base is not None
+            generation = start_generation(self._config, self._repository, self._parts.language, self._base)
+        remove_stale_locks(self._repository)
+        return Project(
+            config=self._config,
+            repository=self._repository,
+            identity=self._identity,
+            generation=generation,
+        )
+
+    def open(self, project: Project, freed: Callable[[], None], cancellation: Cancellation) -> Opened:
+        """Wire the run, recover what a dead one left, choose the open tasks."""
+        repository, generation = project.repository, project.generation
+        tip = tip_of(repository, generation)
+        finished = Finished(finished_tasks(repository, generation, tip))
+        ledger = open_ledger(project, self._lane, finished, self._run_id, self._parts.agent.secrets)
+        ledger = replace(ledger, close_hint=self._close_hint())
+        recorder = self._make_recorder(project, ledger)
+        run = self._wire(project, ledger, recorder, freed, cancellation)
+        ledger.journal.write("run", run=self._run_id, generation=generation.name, tip=tip)
+        for landed in finished.all():
             run.turns.over(str(place_of_task(landed.title)))
-        trees = {worktree.name: worktree.tree_id for worktree in worktrees.leftovers()}
-        recovered = recover(run)
-        if recorder:
-            record_interrupted(repository, generation.name, recorder, tasks, trees)
-        if recovered:
-            tasks = lane.tasks().result()
-            left_out = hooks.left_out(tasks)
-        selection = choose(config, repository, tasks, generation, run.finished, left_out)
+        recovered = self._recover(run, recorder)
+        selection = choose(self._config, repository, self._tasks, generation, finished, self._left_out)
         run.open_tasks = {task.id for task in selection.taken}
-        run.finished.forget(run.open_tasks)
-        run.look_around()
-        run.turns.on_new_run = run.look_around
-        yield Opened(
+        finished.forget(run.open_tasks)
+        run.view.refresh()
+        run.turns.on_new_run = run.view.refresh
+        return Opened(
             run=run,
             selection=selection,
-            started=base is not None,
+            started=self._base is not None,
             recovered=tuple(recovered),
-            warnings=tuple(filter(None, warnings)),
+            warnings=tuple(filter(None, self._warnings)),
         )
+
+    def _close_hint(self) -> str:
+        """How a person closes a task in this tracker; ``{}`` is its id."""
+        if self._tracker_of_hook:
+            return f"set the status of {{}} to closed in {self._tracker.description}"
+        if self._tracker.description.startswith("bd "):
+            return "bd close {}"
+        return f"set the status of {{}} to closed in {self._config.beads_dir.name}/issues.jsonl"
+
+    def _make_recorder(self, project: Project, ledger: Ledger) -> Recorder | None:
+        recordings = self._recordings
+        recordings.names.generation = project.generation.name
+        recordings.names.learn(task.id for task in self._tasks)
+        if recordings.record is None or recordings.renews:
+            return None
+        return Recorder(recordings.record, project.generation.name, ledger.scrub, recordings.names)
+
+    def _wire(
+        self,
+        project: Project,
+        ledger: Ledger,
+        recorder: Recorder | None,
+        freed: Callable[[], None],
+        cancellation: Cancellation,
+    ) -> Run:
+        repository, generation, parts = project.repository, project.generation, self._parts
+        owner = parts.sandbox.owner
+        # A recording is told first: an attempt is in it before anything else of the attempt exists.
+        recording = [RecordingListener(recorder, repository)] if recorder else []
+        listener = Listeners([*recording, JournalListener(ledger.journal)])
+        checkout = GateCheckout(repository, generation.name, owner)
+        self._stack.callback(checkout.remove)
+        worktrees = Worktrees(repository, generation.name, owner)
+        self._stack.callback(worktrees.remove_all)
+        landing = LandingLane(
+            repository, generation, project.identity, parts.gate, checkout, listener, cancellation
+        )
+        self._stack.callback(landing.close)
+        return Run(
+            project=project,
+            parts=parts,
+            ledger=ledger,
+            view=RepositoryView(project, ledger.finished, parts.protection.hidden_directories),
+            worktrees=worktrees,
+            landing=landing,
+            listener=listener,
+            lines=SourceLines(repository, parts.language),
+            slots=Slots(self._config.jobs, freed),
+            names=self._recordings.names,
+            turns=self._make_turns(recorder),
+            cancellation=cancellation,
+        )
+
+    def _make_turns(self, recorder: Recorder | None) -> Turns:
+        recording = self._config.recording if self._recordings.plays else None
+        broken_off = broken_off_attempts(recording) if recording else {}
+        if recorder:
+            return Turns(self._order, recorder.note, broken_off)
+        return Turns(self._order, broken_off=broken_off)
+
+    def _recover(self, run: Run, recorder: Recorder | None) -> list[str]:
+        trees = {worktree.name: worktree.tree_id for worktree in run.worktrees.leftovers()}
+        recovered = Recovery(
+            project=run.project,
+            ledger=run.ledger,
+            sandbox=run.parts.sandbox,
+            worktrees=run.worktrees,
+            policy=run.parts.protection.policy(),
+        ).run()
+        if recorder:
+            generation = run.project.generation.name
+            record_interrupted(run.project.repository, generation, recorder, self._tasks, trees)
+        if recovered:
+            self._tasks = self._lane.tasks().result()
+            self._left_out = self._hooks.left_out(self._tasks)
+        return recovered
 
 
 def not_for_recordings(config: Config, repository: Repository) -> list[Path]:

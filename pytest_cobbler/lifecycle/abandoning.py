@@ -9,8 +9,7 @@ from pathlib import Path
 from pytest_cobbler.config import Config
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.joining import end_joins, joins_base
-from pytest_cobbler.lifecycle.leavings import leavings_of
-from pytest_cobbler.lifecycle.recovery import recover, remove_stale_locks
+from pytest_cobbler.lifecycle.recovery import recovery_without_agent, remove_stale_locks
 from pytest_cobbler.lifecycle.stopping import settle
 from pytest_cobbler.lifecycle.tagging import tag_merged
 from pytest_cobbler.repository import names
@@ -31,6 +30,7 @@ from pytest_cobbler.repository.trailers import landed_tasks
 from pytest_cobbler.repository.worktrees import remove_tree
 from pytest_cobbler.tracker.lane import TrackerLane
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
+from pytest_cobbler.wiring.project import Project
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +79,10 @@ def _abandon(
 ) -> Abandoned:
     tip = tip_of(repository, generation)
     found = finished_tasks(repository, generation, tip)
-    leavings = leavings_of(config, repository, generation, lane, hooks, Finished(found))
-    recovered = recover(leavings)
-    leavings.worktrees.remove_all()
+    project = Project.of(config, repository, generation)
+    recovery = recovery_without_agent(project, lane, hooks, Finished(found))
+    recovered = recovery.run()
+    recovery.worktrees.remove_all()
     base = repository.read_ref(names.branch_ref(generation.base)) if generation.base else None
     is_merged = base is not None and repository.reaches(base, tip)
     landed = landed_tasks(repository, f"{generation.first}..{tip}")

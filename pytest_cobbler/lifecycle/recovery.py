@@ -1,21 +1,20 @@
-"""What a run that died left behind, found by comparing two truths: the repository and the tracker."""
+"""What a dead run left behind, found by comparing two truths: the repository and the tracker."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Protocol
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from pytest_cobbler.config import Config
 from pytest_cobbler.errors import CobblerError, TrackerError
 from pytest_cobbler.lifecycle.finished import Finished
+from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.records import Record
-from pytest_cobbler.report.journal import Journal
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import INTERRUPTED, drop_attempts, keep_attempt
 from pytest_cobbler.repository.checks import Policy
-from pytest_cobbler.repository.generations import Generation, active_generations, complete_start
+from pytest_cobbler.repository.generations import active_generations, complete_start
 from pytest_cobbler.repository.harvest import harvest
-from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.landing import size_of
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trailers import Landed
@@ -24,50 +23,150 @@ from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.tracker.base import Claim, Task
 from pytest_cobbler.tracker.lane import TrackerLane
 from pytest_cobbler.usage import Usage
+from pytest_cobbler.wiring.hooks import Hooks
+from pytest_cobbler.wiring.parts import make_agent, make_sandbox
+from pytest_cobbler.wiring.project import Project
 
 
-class Recoverable(Protocol):
-    """A generation, and the means to put in order what a dead run left of it; a ``Run`` is one."""
+@dataclass(frozen=True, kw_only=True)
+class Recovery:
+    """Brings repository and tracker to a state from which a run, a stop or a reset can begin.
 
-    @property
-    def config(self) -> Config: ...
-    @property
-    def repository(self) -> Repository: ...
-    @property
-    def identity(self) -> Identity: ...
-    @property
-    def generation(self) -> Generation: ...
-    @property
-    def tracker(self) -> TrackerLane: ...
-    @property
-    def sandbox(self) -> Sandbox: ...
-    @property
-    def worktrees(self) -> Worktrees: ...
-    @property
-    def journal(self) -> Journal: ...
-    @property
-    def finished(self) -> Finished: ...
-    @property
-    def claim(self) -> Claim: ...
-    @property
-    def scrub(self) -> Callable[[str], str]: ...
-    def policy(self) -> Policy: ...
-
-
-def recover(run: Recoverable) -> list[str]:
-    """Bring repository and tracker to a state from which a run can begin; what was done, a line each.
-
-    Nothing an agent made is dropped: what lies in a worktree becomes an attempt ref. Needs the run lock.
+    Nothing an agent made is dropped: the content of a worktree becomes an attempt ref. ``policy`` decides
+    what may become an object. Needs the run lock.
     """
-    done = [f"ended job {name}" for name in run.sandbox.sweep()]
-    complete_start(run.repository, run.generation)
-    done += _worktrees(run)
-    done += _task_branches(run)
-    done += _claims(run)
-    done = [run.scrub(line) for line in done]
-    for line in done:
-        run.journal.write("recovered", what=line)
-    return done
+
+    project: Project
+    ledger: Ledger
+    sandbox: Sandbox
+    worktrees: Worktrees
+    policy: Policy
+
+    def run(self) -> list[str]:
+        """Recover; one line for each thing that was done."""
+        lines = [f"ended job {name}" for name in self.sandbox.sweep()]
+        complete_start(self.project.repository, self.project.generation)
+        lines += self._recover_worktrees()
+        lines += self._recover_task_branches()
+        lines += self._recover_claims()
+        lines = [self.ledger.scrub(line) for line in lines]
+        for line in lines:
+            self.ledger.journal.write("recovered", what=line)
+        return lines
+
+    def _recover_worktrees(self) -> Iterator[str]:
+        for worktree in self.worktrees.leftovers():
+            task_id = worktree.purpose.get("task", "")
+            run_id = worktree.purpose.get("run", "")
+            if task_id and not self.ledger.finished.landed_by(run_id, task_id):
+                yield self._salvage(worktree, task_id)
+            else:
+                self.worktrees.remove(worktree)
+                yield f"removed worktree {worktree.name}"
+
+    def _salvage(self, worktree: Worktree, task_id: str) -> str:
+        """Take the work out of a dead run's worktree."""
+        repository = self.project.repository
+        try:
+            harvested = harvest(worktree, repository, self.sandbox, self.policy, self.sandbox.owner)
+        except CobblerError as error:
+            return f"kept {self.worktrees.keep(worktree)} of {task_id}: {error.cause}"
+        if not harvested.importable:
+            return f"kept {self.worktrees.keep(worktree)} of {task_id}: {harvested.refusals[0]}"
+        line = f"removed worktree {worktree.name}, which had no change"
+        if harvested.change:
+            message = f"Work on {task_id}\n"
+            commit = repository.commit(harvested.tree, [harvested.parent], message, self.project.identity)
+            number, title = int(worktree.purpose["number"]), worktree.purpose.get("title", "")
+            line = self._keep(task_id, number, commit, title)
+        self.worktrees.remove(worktree)  # only now: this run may be killed too
+        return line
+
+    def _keep(self, task_id: str, number: int, commit: str, title: str) -> str:
+        ref = keep_attempt(
+            self.project.repository,
+            self.project.generation.name,
+            task_id,
+            number,
+            commit=commit,
+            title=title,
+            cause=INTERRUPTED,
+            evidence="The run that made it ended before it could be landed.",
+            identity=self.project.identity,
+        )
+        return f"kept the work on {task_id} as {ref}"
+
+    def _recover_task_branches(self) -> Iterator[str]:
+        """Branches of tasks whose landing never ended; the commit says which task, the name does not."""
+        repository, generation = self.project.repository, self.project.generation.name
+        for ref, commit in repository.list_refs(f"refs/heads/task/{generation}-*").items():
+            trailer = trailers.read_trailers(repository, commit)
+            task_id, _, number = trailer.get(trailers.ATTEMPT, "").partition(" ")
+            if trailer.get(trailers.GENERATION) != generation or not number.isdigit():
+                continue
+            if ref != names.branch_ref(names.task_branch(generation, task_id)):
+                continue
+            if self.ledger.finished.landed_by(trailer.get(trailers.RUN, ""), task_id):
+                drop_attempts(repository, generation, task_id)
+            else:
+                subject = repository.objects.text("show", "-s", "--format=%s", commit)
+                yield self._keep(task_id, int(number), commit, subject.partition(": ")[2])
+            if repository.delete_refs({ref: commit}):
+                yield f"left branch {ref.removeprefix('refs/heads/')}, which another process moved"
+
+    def _recover_claims(self) -> Iterator[str]:
+        """Tasks that a dead run held: closed where their commit is there, released where it is not.
+
+        In the order in which they landed: no task can be closed before those that it needs. Tasks of another
+        active generation are left to its own next run, which knows whether they landed.
+        """
+        ledger, project = self.ledger, self.project
+        places = {landed.task: place for place, landed in enumerate(ledger.finished.all())}
+        active = active_generations(project.repository, project.config.gen_prefix)
+        foreign = active.keys() - {project.generation.name}
+        ours = ledger.claim
+        tasks = ledger.tracker.tasks().result()
+        for task in sorted(tasks, key=lambda task: places.get(task.id, len(places))):
+            claim = task.claim
+            if claim is None or (claim.host, claim.repository) != (ours.host, ours.repository):
+                continue
+            if claim.run == ours.run or claim.generation in foreign:
+                continue
+            try:
+                yield self._settle(task, claim)
+            except TrackerError as error:  # a person who reopened what it needs, for example
+                yield f"left {task.id} in progress: {error.cause}"
+
+    def _settle(self, task: Task, claim: Claim) -> str:
+        """Close the task of a dead run if it landed, else release it."""
+        tracker, repository = self.ledger.tracker, self.project.repository
+        landed = self.ledger.finished.landed_by(claim.run, task.id)
+        if landed is None:
+            tracker.release(task.id, "released: the run that had it ended").result()
+            return f"released {task.id}"
+        record = _record(repository, landed).as_json(
+            "recovery", commit=landed.commit, generation=self.project.generation.name
+        )
+        tracker.comment(task.id, record)
+        tracker.close_task(task.id, f"landed in {landed.commit}").result()
+        return f"closed {task.id}, which had landed in {landed.commit[:12]}"
+
+
+def recovery_without_agent(project: Project, lane: TrackerLane, hooks: Hooks, finished: Finished) -> Recovery:
+    """The recovery for actions that run no agent, such as stop and reset.
+
+    Nothing will land, so the policy only refuses what must not become an object.
+    """
+    run_id = secrets.token_hex(4)
+    sandbox = make_sandbox(project.config, project.repository, run_id)
+    agent = hooks.agent() or make_agent(project.config, run_id)
+    return Recovery(
+        project=project,
+        ledger=open_ledger(project, lane, finished, run_id, agent.secrets),
+        sandbox=sandbox,
+        worktrees=Worktrees(project.repository, project.generation.name, sandbox.owner),
+        policy=Policy(secrets=tuple(agent.secrets)),
+    )
 
 
 def remove_stale_locks(repository: Repository) -> None:
@@ -77,101 +176,8 @@ def remove_stale_locks(repository: Repository) -> None:
             repository.remove_stale_lock(str(path.relative_to(repository.common_dir).with_suffix("")))
 
 
-def _worktrees(run: Recoverable) -> Iterator[str]:
-    for worktree in run.worktrees.leftovers():
-        task_id = worktree.purpose.get("task", "")
-        if task_id and not run.finished.landed_by(worktree.purpose.get("run", ""), task_id):
-            yield _salvage(run, worktree, task_id)
-        else:
-            run.worktrees.remove(worktree)
-            yield f"removed worktree {worktree.name}"
-
-
-def _salvage(run: Recoverable, worktree: Worktree, task_id: str) -> str:
-    """Take the work out of a dead run's worktree."""
-    try:
-        found = harvest(worktree, run.repository, run.sandbox, run.policy(), run.sandbox.owner)
-    except CobblerError as error:
-        return f"kept {run.worktrees.keep(worktree)} of {task_id}: {error.cause}"
-    if not found.importable:
-        return f"kept {run.worktrees.keep(worktree)} of {task_id}: {found.refusals[0]}"
-    said = f"removed worktree {worktree.name}, which had no change"
-    if found.change:
-        title = worktree.purpose.get("title", "")
-        commit = run.repository.commit(found.tree, [found.parent], f"Work on {task_id}\n", run.identity)
-        said = _keep(run, task_id, int(worktree.purpose["number"]), commit, title)
-    run.worktrees.remove(worktree)  # only now: this run may be killed too
-    return said
-
-
-def _keep(run: Recoverable, task_id: str, number: int, commit: str, title: str) -> str:
-    ref = keep_attempt(
-        run.repository,
-        run.generation.name,
-        task_id,
-        number,
-        commit=commit,
-        title=title,
-        cause=INTERRUPTED,
-        evidence="The run that made it ended before it could be landed.",
-        identity=run.identity,
-    )
-    return f"kept the work on {task_id} as {ref}"
-
-
-def _task_branches(run: Recoverable) -> Iterator[str]:
-    """Branches of tasks whose landing never ended; whose they are says the commit, not the name."""
-    for ref, commit in run.repository.list_refs(f"refs/heads/task/{run.generation.name}-*").items():
-        said = trailers.read_trailers(run.repository, commit)
-        task_id, _, number = said.get(trailers.ATTEMPT, "").partition(" ")
-        if said.get(trailers.GENERATION) != run.generation.name or not number.isdigit():
-            continue
-        if ref != names.branch_ref(names.task_branch(run.generation.name, task_id)):
-            continue
-        if run.finished.landed_by(said.get(trailers.RUN, ""), task_id):
-            drop_attempts(run.repository, run.generation.name, task_id)
-        else:
-            title = run.repository.objects.text("show", "-s", "--format=%s", commit)
-            yield _keep(run, task_id, int(number), commit, title.partition(": ")[2])
-        if run.repository.delete_refs({ref: commit}):
-            yield f"left branch {ref.removeprefix('refs/heads/')}, which another process moved"
-
-
-def _claims(run: Recoverable) -> Iterator[str]:
-    """Tasks that a dead run held: closed where their commit is there, released where it is not.
-
-    In the order in which they landed: no task can be closed before what it needs. Those of another active
-    generation are left to its own next run, which knows whether they landed.
-    """
-    places = {landed.task: place for place, landed in enumerate(run.finished.all())}
-    foreign = active_generations(run.repository, run.config.gen_prefix).keys() - {run.generation.name}
-    for task in sorted(run.tracker.tasks().result(), key=lambda task: places.get(task.id, len(places))):
-        claim = task.claim
-        if claim is None or (claim.host, claim.repository) != (run.claim.host, run.claim.repository):
-            continue
-        if claim.run == run.claim.run or claim.generation in foreign:
-            continue
-        try:
-            yield _settle(run, task, claim)
-        except TrackerError as error:  # a person who reopened what it needs, for example
-            yield f"left {task.id} in progress: {error.cause}"
-
-
-def _settle(run: Recoverable, task: Task, claim: Claim) -> str:
-    landed = run.finished.landed_by(claim.run, task.id)
-    if landed is None:
-        run.tracker.release(task.id, "released: the run that had it ended").result()
-        return f"released {task.id}"
-    record = _record(run.repository, landed).as_json(
-        "recovery", commit=landed.commit, generation=run.generation.name
-    )
-    run.tracker.comment(task.id, record)
-    run.tracker.close_task(task.id, f"landed in {landed.commit}").result()
-    return f"closed {task.id}, which had landed in {landed.commit[:12]}"
-
-
 def _record(repository: Repository, landed: Landed) -> Record:
-    """What the commit itself says of what it cost."""
+    """The cost of a landed task, as its commit states it."""
     size = size_of(repository, f"{landed.commit}^", landed.commit)
     return Record(
         usage=Usage.from_trailers(trailers.read_trailers(repository, landed.commit)),

@@ -18,8 +18,7 @@ from pytest_cobbler.display import counted, escaped, named
 from pytest_cobbler.errors import RepositoryError, UsageProblem
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.joining import end_joins, joins_base, propose_join
-from pytest_cobbler.lifecycle.leavings import Leavings, leavings_of
-from pytest_cobbler.lifecycle.recovery import recover, remove_stale_locks
+from pytest_cobbler.lifecycle.recovery import Recovery, recovery_without_agent, remove_stale_locks
 from pytest_cobbler.lifecycle.selection import choose
 from pytest_cobbler.lifecycle.starting import changed_paths
 from pytest_cobbler.lifecycle.tagging import Tagged, tag_merged
@@ -48,6 +47,7 @@ from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.wiring.languages import language_of
 from pytest_cobbler.wiring.parts import make_gate
 from pytest_cobbler.wiring.preflight import preflight_gate, preflight_programs, preflight_work_dir
+from pytest_cobbler.wiring.project import Project
 
 Resolve = Literal["hand", "agent"]
 
@@ -105,21 +105,19 @@ def stop(
     base = _read_base(repository, generation)
     tip = tip_of(repository, generation)
     landed = trailers.landed_tasks(repository, f"{generation.first}..{tip}")
+    project = Project.of(config, repository, generation)
     finished = Finished(finished_tasks(repository, generation, tip))
-    leavings = leavings_of(config, repository, generation, lane, hooks, finished)
-    recovered = recover(leavings)
-    leavings.worktrees.remove_all()
-    left = _open_tasks(leavings, hooks)
+    recovery = recovery_without_agent(project, lane, hooks, finished)
+    recovered = recovery.run()
+    recovery.worktrees.remove_all()
+    left = _open_tasks(project, lane, hooks, finished)
     is_new = not repository.reaches(base, tip)
     if is_new:
         _refuse_unfinished(generation, {} if force else left, len(landed))
-        base = _Merging(leavings, base, tip, hooks, say).run(resolve)
+        base = _Merging(recovery, base, tip, hooks, say).run(resolve)
     merge = merged_at(repository, base, tip)
     tagged = tag_merged(config, repository, generation, tip, merge)
-    remove_tree(repository.work_dir / "gate" / generation.name)
-    Resolution(repository, generation).remove()
-    end_joins(lane, generation, f"merged in {merge}")
-    cleaned = remove_untracked(repository, config.cleanup_dirs)
+    cleaned = _clean_up(project, lane, merge)
     delete_generation(repository, generation, tip)  # last: the next stop finds one that was killed
     return Stopped(
         name=generation.name,
@@ -132,6 +130,15 @@ def stop(
         tagged=tagged,
         cleaned=cleaned,
     )
+
+
+def _clean_up(project: Project, lane: TrackerLane, merge: str) -> Cleaned:
+    """Remove what is of no use once the generation is merged."""
+    repository, generation = project.repository, project.generation
+    remove_tree(repository.work_dir / "gate" / generation.name)
+    Resolution(repository, generation).remove()
+    end_joins(lane, generation, f"merged in {merge}")
+    return remove_untracked(repository, project.config.cleanup_dirs)
 
 
 def settle(repository: Repository, generation: Generation) -> None:
@@ -175,11 +182,14 @@ class _Merging:
     """The merge of a generation with its base, up to the move of the base."""
 
     def __init__(
-        self, leavings: Leavings, base: str, tip: str, hooks: Hooks, say: Callable[[str], object]
+        self, recovery: Recovery, base: str, tip: str, hooks: Hooks, say: Callable[[str], object]
     ) -> None:
-        self._leavings = leavings
-        self._repository = leavings.repository
-        self._generation = leavings.generation
+        self._project = recovery.project
+        self._tracker = recovery.ledger.tracker
+        self._sandbox = recovery.sandbox
+        self._secrets = recovery.policy.secrets
+        self._repository = recovery.project.repository
+        self._generation = recovery.project.generation
         self._base = base
         self._tip = tip
         self._hooks = hooks
@@ -190,7 +200,7 @@ class _Merging:
 
     def run(self, resolve: Resolve | None) -> str:
         """Move the base; its new commit."""
-        config, repository = self._leavings.config, self._repository
+        config, repository = self._project.config, self._repository
         tracker = PurePosixPath(config.beads_dir.relative_to(config.root))
         resolved = self._resolution.commit(self._base, self._tip)
         other = resolved or self._tip
@@ -205,7 +215,7 @@ class _Merging:
             self._pass_gate(merged.tree)
             self._check_checkout(following)  # that took its time
         parents = [self._base, other]
-        commit = repository.commit(merged.tree, parents, self._message(), self._leavings.identity)
+        commit = repository.commit(merged.tree, parents, self._message(), self._project.identity)
         if self._is_checked_out:
             self._move_with_checkout(commit, following)
         else:
@@ -216,7 +226,7 @@ class _Merging:
         if not self._is_checked_out:
             return
         following.check()
-        if changed := changed_paths(self._leavings.config, self._repository, new=False):
+        if changed := changed_paths(self._project.config, self._repository, new=False):
             raise RepositoryError(
                 f"{self._generation.base} is checked out in {self._repository.root}, "
                 f"with changes in {named(changed)}",
@@ -229,7 +239,7 @@ class _Merging:
         return self._tip == self._generation.first or trailers.TASK in said
 
     def _pass_gate(self, tree: str) -> None:
-        config, repository, sandbox = self._leavings.config, self._repository, self._leavings.sandbox
+        config, repository, sandbox = self._project.config, self._repository, self._sandbox
         language = language_of(config, repository)
         gate = make_gate(
             config,
@@ -237,7 +247,7 @@ class _Merging:
             sandbox,
             secrets.token_hex(4),
             self._hooks.gate,
-            credentials=self._leavings.secrets,
+            credentials=self._secrets,
         )
         sandbox.preflight()
         preflight_work_dir(repository, sandbox)
@@ -299,8 +309,7 @@ class _Merging:
         if resolved:
             ways = [f"{base} has moved since. Merge it there: git -C {self._resolution.path} merge {base}"]
         elif resolve == "agent":
-            leavings = self._leavings
-            task = propose_join(leavings.config, leavings.tracker, self._generation, merged.conflicts)
+            task = propose_join(self._project.config, self._tracker, self._generation, merged.conflicts)
             ways = [
                 f"{task} is the task to do so: pytest --cobbler-resume configuration.yaml::stitch::{task}",
                 "Then: pytest --cobbler-stop",
@@ -330,13 +339,13 @@ def _read_base(repository: Repository, generation: Generation) -> str:
     return base
 
 
-def _open_tasks(leavings: Leavings, hooks: Hooks) -> dict[str, str]:
+def _open_tasks(project: Project, lane: TrackerLane, hooks: Hooks, finished: Finished) -> dict[str, str]:
     """Id -> title of what it proposed, tried or has claimed, or would do next, and has not done."""
-    repository, generation = leavings.repository, leavings.generation
-    tasks = leavings.tracker.tasks().result()
+    repository, generation = project.repository, project.generation
+    tasks = lane.tasks().result()
     tried = last_numbers(repository, generation.name)
     left_out = hooks.left_out(tasks)
-    next_run = choose(leavings.config, repository, tasks, generation, leavings.finished, left_out)
+    next_run = choose(project.config, repository, tasks, generation, finished, left_out)
     ready = {task.id for task in (*next_run.taken, *next_run.left)}
     return {
         task.id: task.title

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -42,14 +43,15 @@ __all__ = [
     "Head",
     "RecordedResult",
     "RecordingError",
+    "broken_off_attempts",
     "difference",
     "order_of",
     "place_of",
+    "place_of_measure",
     "place_of_task",
     "read_head",
     "read_result",
     "recorded_attempts",
-    "steady",
 ]
 
 HEAD = "recording.json"
@@ -173,12 +175,8 @@ class RecordedResult(_File):
             usage=result.usage,
         )
 
-    def again(self, completed: Completed, *, goes_on: bool = False) -> AgentResult:
-        """The result once more, of a job that took ``completed.seconds`` this time.
-
-        Args:
-            goes_on: whether there is a later attempt.
-        """
+    def again(self, completed: Completed) -> AgentResult:
+        """The result once more, of a job that took ``completed.seconds`` this time."""
         played = Completed(
             status=self.status, cause=self.cause, seconds=completed.seconds, stderr=completed.stderr
         )
@@ -190,7 +188,6 @@ class RecordedResult(_File):
             usage=self.usage,
             text=self.text,
             session_id=self.session,
-            broken_off=(self.broken_off or ("limited" if self.limited else "")) if goes_on else "",
         )
 
 
@@ -199,9 +196,21 @@ class RecordedResult(_File):
 
 def place_of(request: AgentRequest) -> PurePosixPath:
     """The directory of an attempt, relative to its recording."""
+    number = _number_of(request)
     if request.phase == "measure":
-        return PurePosixPath("measure", request.task_id, str(request.number or request.attempt))
-    return place_of_task(request.title) / str(request.number or request.attempt)
+        return place_of_measure(request.task_id) / number
+    return place_of_task(request.title) / number
+
+
+def _number_of(request: AgentRequest) -> str:
+    """The number of the attempt over all runs: an attempt's directory is called so."""
+    number = request.transcript.parent.name
+    return number if number.isdigit() else str(request.attempt)
+
+
+def place_of_measure(name: str) -> PurePosixPath:
+    """The directory of a measure."""
+    return PurePosixPath("measure", name)
 
 
 def place_of_task(title: str) -> PurePosixPath:
@@ -220,6 +229,25 @@ def recorded_attempts(recording: Path) -> list[Path]:
     """The directories of all attempts."""
     found = [path for kind in ATTEMPTS for path in recording.glob(f"{kind}/*/*") if path.name.isdigit()]
     return sorted(found, key=lambda path: (path.parent, int(path.name)))
+
+
+def broken_off_attempts(recording: Path) -> dict[str, str]:
+    """Directory of an attempt -> what ended the run in it, where the recording goes on with another run.
+
+    An attempt that cannot be read fails when it is played.
+    """
+    causes: dict[str, str] = {}
+    attempts = recorded_attempts(recording)
+    last = {path.parent: int(path.name) for path in attempts}
+    for path in attempts:
+        place = str(path.relative_to(recording))
+        if int(path.name) == last[path.parent]:
+            continue
+        with contextlib.suppress(RecordingError):
+            recorded = read_result(path, place)
+            if cause := recorded.broken_off or ("limited" if recorded.limited else ""):
+                causes[place] = cause
+    return causes
 
 
 def order_of(recording: Path) -> tuple[str, ...]:
@@ -289,30 +317,6 @@ def _read(path: Path, kind: type[_F]) -> _F:
 
 
 # Prompts
-
-
-def steady(text: str, volatile: Mapping[str, str]) -> str:
-    """``text`` without what differs from run to run.
-
-    Args:
-        volatile: names of this run (paths, ids) and the placeholders that a recording has for them.
-    """
-    if volatile:
-        names = "|".join(map(re.escape, sorted(volatile, key=len, reverse=True)))
-        text = re.sub(rf"(?:(?<!\w)|(?<=\\[nrt]))(?:{names})(?!\w)", lambda found: volatile[found[0]], text)
-    # Tasks of one measure are created in the same second: their order is that of their ids.
-    text = re.sub(
-        r"(?:^\[task\]: .*\n)+", lambda found: _sorted(found[0].splitlines(keepends=True)), text, flags=re.M
-    )
-    return _ISSUES.sub(lambda found: f"[{_sorted(found[1].split(_NEXT), _NEXT)}]", text)
-
-
-_NEXT = ",\n"
-_ISSUES = re.compile(r'\[((?:\{"id": "\[task\]".*,\n)*\{"id": "\[task\]".*\})\]')
-
-
-def _sorted(lines: Iterable[str], between: str = "") -> str:
-    return between.join(sorted(lines))
 
 
 _OUTPUT = re.compile(r"(<(output(?:-\d+)?)>\n).*?(\n</\2>)", re.DOTALL)

@@ -26,8 +26,8 @@ from pytest_cobbler.recordings.files import (
     read_head,
     read_result,
     recorded_attempts,
-    steady,
 )
+from pytest_cobbler.recordings.names import RunNames
 from pytest_cobbler.recordings.turns import Point
 from pytest_cobbler.repository.landing import ExactPatch
 
@@ -89,10 +89,13 @@ class Recorder:
     did: it is among ``failures``.
     """
 
-    def __init__(self, directory: Path, generation: str, scrub: Callable[[str], str]) -> None:
+    def __init__(
+        self, directory: Path, generation: str, scrub: Callable[[str], str], names: RunNames | None = None
+    ) -> None:
         self.failures: list[str] = []
         self._directory = directory
         self._scrub = scrub
+        self._names = names or RunNames()
         self._lock = threading.Lock()
         found = read_head(directory) if (directory / HEAD).exists() else None
         if found and found.generation == generation:
@@ -139,11 +142,11 @@ class Recorder:
         """
 
         def plain(text: str) -> str:
-            return steady(self._scrub(text), request.volatile)
+            return self._names.steady(request, self._scrub(text))
 
         def copied(path: Path) -> bytes:
             text = path.read_bytes().decode("utf-8", "surrogateescape")
-            return steady(text, request.volatile).encode("utf-8", "surrogateescape")
+            return self._names.steady(request, text).encode("utf-8", "surrogateescape")
 
         recorded = RecordedResult.of(request.title, result)
         said = {
@@ -200,7 +203,7 @@ class Recorder:
         return (self._directory / place).exists()
 
     def _prompt(self, request: AgentRequest) -> bytes:
-        return steady(self._scrub(request.prompt), request.volatile).encode("utf-8", "replace")
+        return self._names.steady(request, self._scrub(request.prompt)).encode("utf-8", "replace")
 
     def _keep(self, place: PurePosixPath, files: Mapping[str, bytes]) -> None:
         with self._lock:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from pytest_cobbler.agents.access import Access
-from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
 from pytest_cobbler.agents.launch import Program, launch, try_out
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.process import Cancellation
@@ -21,9 +21,9 @@ from pytest_cobbler.recordings.files import (
     read_head,
     read_result,
     recorded_attempts,
-    steady,
 )
-from pytest_cobbler.sandbox.base import Completed, Mount, Network, Sandbox
+from pytest_cobbler.recordings.names import RunNames
+from pytest_cobbler.sandbox.base import Mount, Network, Sandbox
 
 __all__ = ["ReplayAgent"]
 
@@ -39,21 +39,28 @@ _NOT_FITTING = "The files are not those that it was recorded from; record it aga
 class ReplayAgent:
     """Plays the recording in the directory ``recording``, without a network.
 
-    What cannot be played (nothing recorded, a change that does not fit, another prompt) is a failure that a
-    further attempt would not fix.
+    What cannot be played (nothing recorded, a change that does not fit, another prompt) is an error after
+    which no further attempt is made.
 
     Args:
         root: of the repository; messages name files from there.
+        names: what prompts say differently in this run.
         prompts: whether a prompt that differs from the recorded one is an error, of no interest, or the one
             that is to be recorded.
     """
 
     def __init__(
-        self, recording: Path, *, root: Path, prompts: Literal["check", "ignore", "accept"] = "check"
+        self,
+        recording: Path,
+        *,
+        root: Path,
+        prompts: Literal["check", "ignore", "accept"] = "check",
+        names: RunNames | None = None,
     ) -> None:
         self._recording = recording
         self._root = root
         self._prompts = prompts
+        self._names = names or RunNames()
 
     @property
     def description(self) -> str:
@@ -84,27 +91,24 @@ class ReplayAgent:
         try:
             recorded = read_result(attempt, self._shown(attempt))
             self._check(recorded, request, attempt)
-            goes_on = self._goes_on(recorded, attempt)
+            self._check_end(recorded, attempt)
+            return self._play(recorded, attempt, request, sandbox, cancellation)
         except RecordingError as error:
-            return _failed(error, Completed(status=1, cause=Ending.EXITED, seconds=0.0, stderr=""))
-        return self._play(recorded, attempt, request, sandbox, cancellation, goes_on)
+            raise AgentError(f"agent: {error.cause}", error.remedy, error.evidence) from error
 
-    def _goes_on(self, recorded: RecordedResult, attempt: Path) -> bool:
-        """Whether there is a later attempt, which is needed where this one was broken off."""
+    def _check_end(self, recorded: RecordedResult, attempt: Path) -> None:
+        """See that a later attempt is there where this one was broken off."""
         same = [path for path in recorded_attempts(self._recording) if path.parent == attempt.parent]
-        if any(int(path.name) > int(attempt.name) for path in same):
-            return True
-        if recorded.broken_off:
+        if recorded.broken_off and not any(int(path.name) > int(attempt.name) for path in same):
             raise RecordingError(
                 f"the recording ends in this attempt, which was broken off ({recorded.broken_off})",
-                "It could be played on if the generation that it is of had been gone on with, and recorded.",
+                "Continue the recorded generation with --cobbler-record to record what follows.",
             )
-        return False
 
     def _check(self, recorded: RecordedResult, request: AgentRequest, attempt: Path) -> None:
         if recorded.withheld:
             raise RecordingError(f"this attempt cannot be played: {recorded.withheld}")
-        path, prompt = attempt / PROMPT, steady(request.prompt, request.volatile)
+        path, prompt = attempt / PROMPT, self._names.steady(request, request.prompt)
         if self._prompts == "accept":
             path.write_text(prompt, encoding="utf-8")
         if self._prompts != "check":
@@ -127,7 +131,6 @@ class ReplayAgent:
         request: AgentRequest,
         sandbox: Sandbox,
         cancellation: Cancellation,
-        goes_on: bool,
     ) -> AgentResult:
         script = resources.files("pytest_cobbler").joinpath("data/replay.sh").read_text()
         program = Program(
@@ -145,13 +148,7 @@ class ReplayAgent:
         if completed.cause == Ending.CANCELLED:
             return launched.result("cancelled")
         if not completed.ok:
-            said = RecordingError(
+            raise RecordingError(
                 f"{self._shown(attempt)} does not fit what is there", _NOT_FITTING, completed.stderr
             )
-            return _failed(said, completed)
-        return recorded.again(completed, goes_on=goes_on)
-
-
-def _failed(error: RecordingError, completed: Completed) -> AgentResult:
-    text = "\n".join(part for part in (error.remedy, error.evidence) if part)
-    return AgentResult(completed=completed, error=f"agent: {error.cause}", text=text, final=True)
+        return recorded.again(completed)

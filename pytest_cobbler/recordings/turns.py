@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from pytest_cobbler.process import Cancellation
@@ -39,14 +41,19 @@ class Turns:
     Args:
         order: the points of a recording, as text; what is not in it never waits.
         note: called with each point that is passed, in their order.
+        broken_off: directory of a recorded attempt -> what ended the run in it, if another run went on.
 
     ``on_new_run`` is called before the first attempt begins that another run made than those before it.
     """
 
     def __init__(
-        self, order: Sequence[str] = (), note: Callable[[Point], None] = lambda _point: None
+        self,
+        order: Sequence[str] = (),
+        note: Callable[[Point], None] = lambda _point: None,
+        broken_off: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.on_new_run: Callable[[], None] = lambda: None
+        self._broken_off = broken_off
         self._whole = tuple(order)
         self._order = list(order)
         self._note = note
@@ -67,6 +74,10 @@ class Turns:
                 before = self._order[: self._order.index(str(point))]
                 self._drop([text for text in before if _task_of(text) == point.task])
             return str(point) in self._order[1:]
+
+    def broken_off(self, place: PurePosixPath) -> str:
+        """What ended the recorded run in this attempt, if another run went on; else empty."""
+        return self._broken_off.get(str(place), "")
 
     def is_resumed(self, task: str, number: int) -> bool:
         """Whether another run made the attempt after this one."""

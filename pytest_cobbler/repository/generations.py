@@ -86,6 +86,20 @@ def tip_of(repository: Repository, generation: Generation) -> str:
     return repository.read_ref(generation.ref) or generation.first
 
 
+def current_tip(repository: Repository, generation: Generation) -> str:
+    """The commit at the head of its branch.
+
+    Raises:
+        RepositoryError: the branch is gone.
+    """
+    tip = repository.read_ref(generation.ref)
+    if tip is None:
+        raise RepositoryError(
+            f"branch {generation.name} is gone", "The commits are in the reflog, and in the tracker."
+        )
+    return tip
+
+
 def refuse_checked_out(
     repository: Repository, generations: Sequence[Generation], why: str = "", *, moves_base: bool = False
 ) -> None:

@@ -261,7 +261,7 @@ class Loop:
     def _take(self, event: Event) -> None:
         if isinstance(event, Stepped):
             self._steps[event.key] = event.text
-            if not self._run.config.silence_agent:
+            if not self._run.project.config.silence_agent:
                 self._say(f"{event.key.partition('::')[2]}: {event.text}")
         elif isinstance(event, Ended):
             self._end(event)
@@ -286,7 +286,7 @@ class Loop:
             )
         if isinstance(result, BaseException):
             item.error = result
-            landed = self._run.finished.get(item.name)
+            landed = self._run.ledger.finished.get(item.name)
             result = Outcome(
                 verdict=Verdict.LANDED if landed else Verdict.FAILED,
                 cause="hook" if isinstance(result, HookProblem) else "error",

@@ -146,7 +146,7 @@ class GenerationSession:
                     self._opened = self._stack.enter_context(opening)
                 self._selection = self._opened.selection
                 self._refuse_unknown_items(self._selection)
-                self.generation_name = self.run.generation.name
+                self.generation_name = self.run.project.generation.name
         except (CobblerError, OSError, PluginValidationError) as error:
             raise pytest.UsageError(str(error)) from error
         self.open_tasks = self._selection.taken
@@ -273,21 +273,18 @@ class GenerationSession:
         """Finish what is queued, so that the summary speaks of the end."""
         if self._opened is None:
             return
-        lane = self.run.tracker
+        lane = self.run.ledger.tracker
         try:
             self._stack.close()
         except Exception as error:  # what was landed is landed: say it in the summary
             self._failures.append(f"CLEANUP: {error}")
         self._failures += [f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures]
-        if self.run.journal.failure:
-            self._failures.append(f"JOURNAL: {self.run.journal.failure}")
-        if self.run.recorder:
-            self._failures += [f"RECORDING: {failure}" for failure in self.run.recorder.failures]
+        self._failures += self.run.listener.failures()
         self._failures += [f"HOOK: {problem}" for problem in (self._loop.too_late if self._loop else ())]
         not_selected = self._loop.not_selected if self._loop else []
         if (self._failures or not_selected) and session.exitstatus in (0, pytest.ExitCode.OK):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        self.run.journal.write("end", exit=int(session.exitstatus))
+        self.run.ledger.journal.write("end", exit=int(session.exitstatus))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._opened is None:

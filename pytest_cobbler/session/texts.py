@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.opening import Opened
 from pytest_cobbler.cycle.outcome import Verdict
-from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.display import escaped, named
 from pytest_cobbler.lifecycle.selection import Selection
 from pytest_cobbler.session.nodes import AgentItem, MeasureItem
@@ -20,17 +20,17 @@ _MOST = 20
 
 def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[str]:
     """The lines of the run's header: what runs where, and what is given away."""
-    run, generation = opened.run, opened.run.generation
+    parts, generation = opened.run.parts, opened.run.project.generation
     lines = [
         f"cobbler: {generation.name} on {generation.base}" + (" (started now)" if opened.started else ""),
-        f"sandbox: {run.sandbox.description}",
-        f"{run.agent.description}, {config.jobs} at once, network {_network(run, config)}",
-        f"gate: {'; '.join(run.gate.shown) or 'none: what lands is neither built nor tested'}",
+        f"sandbox: {parts.sandbox.description}",
+        f"{parts.agent.description}, {config.jobs} at once, network {_network(parts.agent, config)}",
+        f"gate: {'; '.join(parts.gate.shown) or 'none: what lands is neither built nor tested'}",
     ]
     for name, command in (("build", config.build_command), ("test", config.test_command)):
         if command is False:
             lines.append(f"gate: {name} is turned off")
-    if run.agent.secrets and not run.agent.proxied:
+    if parts.agent.secrets and not parts.agent.proxied:
         keeps = " (agent_network: proxy keeps it here)" if config.sandbox == "podman" else ""
         lines.append(f"credential: handed to the agent, which can read it{keeps}")
     lines += [f"given away: {what}" for what in config.given_away]
@@ -44,13 +44,13 @@ def _recovered(opened: Opened) -> list[str]:
     return [f"recovered: {line}" for line in opened.recovered]
 
 
-def _network(run: Run, config: Config) -> str:
+def _network(agent: Agent, config: Config) -> str:
     if config.agent == "replay":
         return "none"
     if config.sandbox == "none":
         return "open"
     if config.agent_network == "proxy":
-        return "proxy (the API alone)" if run.agent.proxied else "none (no credential to reach the API with)"
+        return "proxy (the API alone)" if agent.proxied else "none (no credential to reach the API with)"
     return config.agent_network
 
 
@@ -69,7 +69,7 @@ def summary(
     said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
     if any(o.verdict is Verdict.FAILED for o in outcomes) and not counts[Verdict.FAILED]:
         said = f"{said}, a measure failed" if said else "no task: the measure failed"
-    lines = [f"{run.generation.name}: {said or 'no task'}; tip {run.tip()[:12]}"]
+    lines = [f"{run.project.generation.name}: {said or 'no task'}; tip {run.project.tip()[:12]}"]
     usage = sum((outcome.record.usage for outcome in outcomes), NOTHING)
     agent_seconds = sum(outcome.record.agent_seconds for outcome in outcomes)
     cost = f", {usage.cost_usd:.4f} USD" if usage.cost_usd else ""
@@ -77,7 +77,7 @@ def summary(
     landed = {item.outcome.commit: item for item in items if item.outcome and item.outcome.commit}
     lines += [
         f"{one.commit[:12]} {landed[one.commit].name} {landed[one.commit].title}"
-        for one in run.finished.all()  # in the order of the branch
+        for one in run.ledger.finished.all()  # in the order of the branch
         if one.commit in landed
     ]
     for item in items:
@@ -86,7 +86,7 @@ def summary(
     lines += _recovered(opened)
     lines += _not_taken(selection)
     lines += failures
-    lines.append(f"transcripts: {run.directory}")
+    lines.append(f"transcripts: {run.project.directory}")
     return lines
 
 

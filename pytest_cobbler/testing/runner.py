@@ -15,7 +15,7 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.config.templates import Phase
 from pytest_cobbler.cycle.asking import instructions_in
 from pytest_cobbler.cycle.measure import OUTPUT, read_answer
-from pytest_cobbler.cycle.opening import INSTRUCTIONS
+from pytest_cobbler.cycle.surroundings import INSTRUCTIONS
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.languages import Language
@@ -32,7 +32,7 @@ from pytest_cobbler.tracker.base import Task
 from pytest_cobbler.usage import Usage
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.wiring.languages import language_of
-from pytest_cobbler.wiring.policy import agent_limits, agent_network, never_committed, protected_paths
+from pytest_cobbler.wiring.policy import agent_limits, agent_network, protection_of
 from pytest_cobbler.wiring.preflight import preflight_work_dir, reserved_modules
 
 __all__ = ["AgentRun", "Runner", "make_runner"]
@@ -144,7 +144,7 @@ class Runner:
 
     def _next_directory(self) -> Path:
         self._runs += 1
-        directory = self._directory / str(self._runs)
+        directory = self._directory / f"run-{self._runs}"
         directory.mkdir()
         return directory
 
@@ -189,13 +189,14 @@ class Runner:
 
     def _policy(self) -> Policy:
         language = language_of(self._config, self._repository)
-        return Policy(
-            protected=protected_paths(self._config, self._repository, language),
-            allowed=tuple(self._config.allow_paths),
+        protection = protection_of(
+            self._config,
+            self._repository,
+            language,
             secrets=self._agent.secrets,
-            left_out=never_committed(self._config, language),
             reserved=self._reserved(language),
         )
+        return protection.policy()
 
     def _reserved(self, language: Language) -> frozenset[str]:
         if self._modules is None:

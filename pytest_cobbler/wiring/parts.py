@@ -22,6 +22,7 @@ from pytest_cobbler.errors import SandboxError, UsageProblem
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.languages import Language
 from pytest_cobbler.languages.base import Step
+from pytest_cobbler.recordings.names import RunNames
 from pytest_cobbler.recordings.replay import ReplayAgent
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Job, Limits, Network, Sandbox
@@ -30,6 +31,7 @@ from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, local_images
 from pytest_cobbler.tracker.base import Tracker
 from pytest_cobbler.tracker.choose import open_tracker
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
+from pytest_cobbler.wiring.policy import Protection
 
 NESTED = "COBBLER_SESSION"
 """Set for every job: a run inside a run is refused."""
@@ -44,6 +46,18 @@ _IS_SUITABLE = """\
 command -v claude >/dev/null && command -v git >/dev/null && mkdir empty && cd empty || exit 1
 for step; do sh -c "$step" || exit 1; done
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the configuration and the project's hooks choose for a run, checked and ready to use."""
+
+    sandbox: Sandbox
+    agent: Agent
+    gate: Gate
+    language: Language
+    protection: Protection
+    hooks: Hooks = NO_HOOKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +190,7 @@ def make_agent(
     config: Config,
     run_id: str,
     *,
+    names: RunNames | None = None,
     renew_prompts: bool = False,
     stand_in: bool = False,
     environment: Mapping[str, str] = MappingProxyType({}),
@@ -183,6 +198,7 @@ def make_agent(
     """The agent of the configuration.
 
     Args:
+        names: what prompts say differently in every run, for a replay.
         renew_prompts: a replay takes the prompts of today over into its recording.
         stand_in: it has a worthless credential, so that all but a run can be tried where there is none.
         environment: more variables.
@@ -190,7 +206,7 @@ def make_agent(
     if config.agent == "replay":
         assert config.recording is not None
         prompts = "accept" if renew_prompts else config.recording_prompts
-        return ReplayAgent(config.recording, root=config.root, prompts=prompts)
+        return ReplayAgent(config.recording, root=config.root, prompts=prompts, names=names)
     access = access_of(config, STAND_IN if stand_in else credential_of(config))
     variables = {**config.container_environment, **environment, NESTED: run_id}
     handed = [name for name in _OTHER_CREDENTIALS if name in variables]

@@ -2,15 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.globs import escape_glob
 from pytest_cobbler.languages import Language
-from pytest_cobbler.repository.checks import PROTECTED
+from pytest_cobbler.repository.checks import PROTECTED, PROTECTED_TABLE, Policy
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Limits, Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protection:
+    """What no change may hold.
+
+    ``patterns`` are those that prompts name, ``hidden`` those of directories with recordings, which prompts
+    do not name: they read the same with a recording and without. ``left_out`` are directories whose new files
+    a harvest does not take, ``reserved`` modules that the gate's tools load by name.
+    """
+
+    patterns: tuple[str, ...]
+    allowed: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    reserved: frozenset[str] = frozenset()
+    hidden_directories: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The protected paths as prompts name them."""
+        return (*self.patterns, PROTECTED_TABLE)
+
+    def policy(self, marked: Sequence[str] = ()) -> Policy:
+        """The policy for one change.
+
+        Args:
+            marked: files in which we left conflict markers.
+        """
+        return Policy(
+            protected=(*self.patterns, *(f"{escape_glob(path)}/**" for path in self.hidden_directories)),
+            allowed=self.allowed,
+            secrets=self.secrets,
+            marked=tuple(marked),
+            left_out=self.left_out,
+            reserved=self.reserved,
+        )
+
+
+def protection_of(
+    config: Config,
+    repository: Repository,
+    language: Language,
+    *,
+    secrets: Iterable[str],
+    reserved: frozenset[str],
+    recordings: Iterable[Path] = (),
+) -> Protection:
+    """The protection of a project.
+
+    Args:
+        secrets: values that must not be committed.
+        reserved: modules that the gate's tools load by name.
+        recordings: directories that agents may not change and do not hear of.
+    """
+    root = repository.root.resolve()
+    inside = [path.resolve() for path in recordings]
+    return Protection(
+        patterns=protected_paths(config, repository, language),
+        allowed=tuple(config.allow_paths),
+        secrets=tuple(secrets),
+        left_out=never_committed(config, language),
+        reserved=reserved,
+        hidden_directories=tuple(str(path.relative_to(root)) for path in inside if path.is_relative_to(root)),
+    )
 
 
 def agent_network(config: Config) -> Network:

@@ -1,12 +1,49 @@
-"""The repository of a configuration."""
+"""A configuration, its repository and the generation that is worked on."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.repository.generations import Generation, current_tip
+from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.repository import Repository
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """What a run, a stop or a reset works on. ``identity`` signs the commits that we make."""
+
+    config: Config
+    repository: Repository
+    identity: Identity
+    generation: Generation
+
+    @classmethod
+    def of(cls, config: Config, repository: Repository, generation: Generation) -> Project:
+        """The project, with the identity that git would use.
+
+        Raises:
+            RepositoryError: git has none.
+        """
+        return cls(
+            config=config, repository=repository, identity=repository.identity(), generation=generation
+        )
+
+    @property
+    def directory(self) -> Path:
+        """Where journal, prompts, transcripts and logs of the generation lie."""
+        return self.config.cobbler_dir / self.generation.name
+
+    def tip(self) -> str:
+        """The commit at the head of the generation branch.
+
+        Raises:
+            RepositoryError: the branch is gone.
+        """
+        return current_tip(self.repository, self.generation)
 
 
 def open_repository(config: Config, work_dir: Path | None = None) -> Repository:

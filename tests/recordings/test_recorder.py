@@ -11,6 +11,7 @@ from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.recordings.files import read_head, read_result
+from pytest_cobbler.recordings.names import RunNames
 from pytest_cobbler.recordings.recorder import Recorder, check_place, refuse_places
 from pytest_cobbler.recordings.turns import Point
 from pytest_cobbler.sandbox.base import Completed
@@ -99,22 +100,22 @@ def test_a_closed_directory_will_not_do(tmp_path: Path) -> None:
 
 
 def test_a_credential_and_names_of_this_run_are_not_written(tmp_path: Path, workplace: Workplace) -> None:
+    names = RunNames(work_dir=Path("/w/1"))
+    names.learn(["t-1"])
     recorder = Recorder(
-        tmp_path / "r", "generation-1", lambda text: text.replace("sk-secret", "[credential]")
+        tmp_path / "r", "generation-1", lambda text: text.replace("sk-secret", "[credential]"), names
     )
     workplace.transcript.parent.mkdir(parents=True)
     workplace.transcript.write_bytes(b'"cwd": "/w/1", \xff\n')
     said = AgentResult(completed=DONE.completed, error="sk-secret in /w/1", text="sk-secret")
-    request = workplace.request(
-        "Use sk-secret for t-1 in /w/1", volatile={"/w/1": "[worktree]", "t-1": "[task]"}
-    )
+    request = workplace.request("Use sk-secret for t-1 in /w/1")
 
     recorder.attempt(request, said)
 
     [attempt] = (tmp_path / "r" / "stitch").glob("*/1")
-    assert (attempt / "prompt.md").read_text() == "Use [credential] for [task] in [worktree]"
-    assert (attempt / "transcript.jsonl").read_bytes() == b'"cwd": "[worktree]", \xff\n'
-    assert read_result(attempt, "").error == "[credential] in [worktree]"
+    assert (attempt / "prompt.md").read_text() == "Use [credential] for [task] in [work]"
+    assert (attempt / "transcript.jsonl").read_bytes() == b'"cwd": "[work]", \xff\n'
+    assert read_result(attempt, "").error == "[credential] in [work]"
 
 
 def test_an_attempt_that_was_cancelled_is_broken_off(tmp_path: Path, workplace: Workplace) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_cobbler.agents.base import AgentResult
+from pytest_cobbler.agents.base import AgentError, AgentResult
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.process import Cancellation
@@ -21,8 +21,8 @@ from pytest_cobbler.recordings.files import (
     difference,
     place_of,
     place_of_task,
-    steady,
 )
+from pytest_cobbler.recordings.names import steady
 from pytest_cobbler.recordings.recorder import Recorder
 from pytest_cobbler.recordings.replay import ReplayAgent
 from pytest_cobbler.repository.landing import exact_patch_of
@@ -217,12 +217,15 @@ def test_an_end_by_a_limit_is_played_without_waiting_for_it(played: Played, caus
     again = played.place.run(played.agent)
 
     assert (again.completed.cause, again.error) == (cause, f"agent: {cause}")
-    assert not again.final
 
 
 def test_an_answer_is_given_again(played: Played, tmp_path: Path) -> None:
     output = tmp_path / "output.json"
-    request = replace(played.place.request(), phase="measure", task_id="cycle-1", number=2, output=output)
+    transcript = tmp_path / "2" / "transcript.jsonl"
+    transcript.parent.mkdir()
+    request = replace(
+        played.place.request(), phase="measure", task_id="cycle-1", transcript=transcript, output=output
+    )
     Recorder(played.recording, "generation-1", str).attempt(request, DONE, answer=b"[\xff]\n")
 
     result = played.agent.run(request, played.place.sandbox, Cancellation())
@@ -237,41 +240,43 @@ def test_an_answer_is_given_again(played: Played, tmp_path: Path) -> None:
 
 def test_a_task_that_was_not_recorded(played: Played) -> None:
     played.record()
-    result = played.place.run(played.agent, title="Write more")
-    assert result.error == (
+    with pytest.raises(AgentError) as caught:
+        played.place.run(played.agent, title="Write more")
+    assert caught.value.cause == (
         "agent: this attempt was not recorded: there is no recording/stitch/write-more/1/result.json"
     )
-    assert result.final
 
 
 def test_an_attempt_that_was_not_recorded(played: Played) -> None:
     played.record()
-    result = played.place.run(played.agent, attempt=2)
-    assert "there is no recording/stitch/write-hello-txt-" in result.error
-    assert result.error.endswith("/2/result.json")
-    assert result.final
+    with pytest.raises(AgentError) as caught:
+        played.place.run(played.agent, attempt=2)
+    assert "there is no recording/stitch/write-hello-txt-" in caught.value.cause
+    assert caught.value.cause.endswith("/2/result.json")
 
 
 def test_a_change_that_does_not_fit(played: Played) -> None:
     patch = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
     played.record(change=patch)
-    result = played.place.run(played.agent)
-    assert "does not fit what is there" in result.error
-    assert "x: No such file or directory" in result.text
-    assert result.final
+    with pytest.raises(AgentError) as caught:
+        played.place.run(played.agent)
+    assert "does not fit what is there" in caught.value.cause
+    assert "x: No such file or directory" in str(caught.value)
 
 
 def test_work_that_could_not_be_kept(played: Played) -> None:
     played.record(withheld="refused: the credential is in it")
-    result = played.place.run(played.agent)
-    assert result.error == "agent: this attempt cannot be played: refused: the credential is in it"
+    with pytest.raises(AgentError) as caught:
+        played.place.run(played.agent)
+    assert caught.value.cause == "agent: this attempt cannot be played: refused: the credential is in it"
 
 
 def test_a_damaged_file_is_named(played: Played) -> None:
     played.record()
     (played.attempt / "result.json").write_text('{"title": "t", "status": "x"}')
-    result = played.place.run(played.agent)
-    assert f"{played.attempt}/result.json cannot be read: status: " in result.error
+    with pytest.raises(AgentError) as caught:
+        played.place.run(played.agent)
+    assert f"{played.attempt}/result.json cannot be read: status: " in caught.value.cause
 
 
 @pytest.mark.parametrize("content", [None, "{}", '{"format": "pytest-cobbler recording", "version": 2}'])
@@ -288,15 +293,15 @@ def test_a_directory_that_is_no_recording(played: Played, content: str | None) -
 
 def test_another_prompt_is_an_error_that_shows_the_difference(played: Played) -> None:
     played.record(prompt="Write hello.txt\nbriefly\nplease\n")
-    result = played.place.run(played.agent, "Write hello.txt\nat length\nplease\n")
+    with pytest.raises(AgentError) as caught:
+        played.place.run(played.agent, "Write hello.txt\nat length\nplease\n")
     assert (
-        result.error
+        caught.value.cause
         == f"agent: the prompt differs from {played.attempt.relative_to(played.recording.parent)}/prompt.md"
     )
-    assert "\n-briefly\n+at length\n please" in result.text
-    assert "recording_prompts: ignore" in result.text
-    assert "--cobbler-record recording" in result.text
-    assert result.final
+    assert "\n-briefly\n+at length\n please" in caught.value.evidence
+    assert "recording_prompts: ignore" in str(caught.value)
+    assert "--cobbler-record recording" in str(caught.value)
 
 
 def test_another_prompt_is_ignored_where_that_is_asked_for(played: Played) -> None:
@@ -317,7 +322,8 @@ def test_another_prompt_is_taken_over_where_that_is_asked_for(played: Played) ->
 def test_a_prompt_that_is_missing(played: Played) -> None:
     played.record()
     (played.attempt / "prompt.md").unlink()
-    assert "the prompt was not recorded" in played.place.run(played.agent).error
+    with pytest.raises(AgentError, match="the prompt was not recorded"):
+        played.place.run(played.agent)
 
 
 def test_what_differs_from_run_to_run_has_placeholders() -> None:

@@ -1,0 +1,127 @@
+"""What an attempt starts from: the tip, earlier work merged with it, or the base merged with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from pytest_cobbler.cycle.prompts import Feedback
+from pytest_cobbler.cycle.surroundings import Surroundings
+from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.lifecycle.joining import joins_base
+from pytest_cobbler.report.evidence import informative
+from pytest_cobbler.repository import names, trailers
+from pytest_cobbler.repository.attempts import kept_attempts
+from pytest_cobbler.repository.landing import Merge, merge
+from pytest_cobbler.repository.markers import marked_files
+from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.wiring.project import Project
+
+CONTINUED = frozenset(
+    {"gate", "conflict", "timeout", "idle", "killed", "cancelled", "limited", "landing", "interrupted"}
+)
+"""Causes after which a new run goes on from the kept work instead of afresh."""
+
+_Kind = Literal["gate", "conflict", "refused", "agent", "harvest"]
+_KINDS: dict[str, _Kind] = {
+    "conflict": "conflict",
+    "gate": "gate",
+    "refused": "refused",
+    "harvest": "harvest",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What an attempt starts from.
+
+    ``tree`` is checked out, ``parent`` becomes the parent of the harvested commit; ``marked`` are the files
+    in which we left conflict markers; ``base`` is the commit of the base that is to be merged, if that is the
+    task; ``surroundings`` are those of the moment.
+    """
+
+    parent: str
+    tree: str
+    marked: tuple[str, ...] = ()
+    base: str = ""
+    feedback: Feedback | None = None
+    surroundings: Surroundings = field(default_factory=Surroundings)
+
+
+class Starts:
+    """Makes the starts of the attempts at one task, each from the tip of its moment."""
+
+    def __init__(self, project: Project, task: Task) -> None:
+        self._project = project
+        self._repository = project.repository
+        self._task = task
+
+    def first(self) -> Start:
+        """The tip; merged with work that an earlier run kept, or with the base if that is the task."""
+        if joins_base(self._task):
+            return self._with_base()
+        kept = kept_attempts(self._repository, self._project.generation.name, self._task.id)
+        if kept and kept[-1].cause in CONTINUED:
+            last = kept[-1]
+            feedback = _feedback(last.cause, f"an earlier attempt ended: {last.cause}", last.evidence)
+            return self._from(last.commit, feedback)
+        return self._from_tip()
+
+    def after(
+        self, commit: str, base: str, *, cause: str, summary: str, details: str, paths: tuple[str, ...] = ()
+    ) -> Start:
+        """The start after an attempt of this run that did not land.
+
+        Args:
+            commit: its work; empty: there is none to go on from.
+            base: the commit of the base that it was to merge, if that is the task.
+            cause, summary, details, paths: why it did not land.
+        """
+        feedback = _feedback(cause, summary, details, paths)
+        if commit:
+            return self._from(commit, feedback, base)
+        afresh = replace(feedback, continues=False)
+        return self._with_base(afresh) if base else self._from_tip(afresh)
+
+    def _from_tip(self, feedback: Feedback | None = None) -> Start:
+        tip = self._project.tip()
+        return Start(parent=tip, tree=self._repository.tree_of(tip), feedback=feedback)
+
+    def _with_base(self, feedback: Feedback | None = None) -> Start:
+        """The base of this moment, merged with the tip."""
+        base = self._project.generation.base
+        commit = self._repository.read_ref(names.branch_ref(base))
+        if commit is None:
+            raise RepositoryError(f"there is no branch {base} to merge")
+        return self._from(commit, feedback, commit)
+
+    def _from(self, commit: str, feedback: Feedback | None, base: str = "") -> Start:
+        """Earlier work, or the base, merged with the tip of this moment, conflict markers and all."""
+        merged = merge(self._repository, self._project.tip(), commit)
+        parent = merged.tip
+        if base:  # what an agent changes, and is refused for, is what differs from the merge
+            message = "The merge that is to be resolved\n"
+            identity = self._project.identity
+            parent = self._repository.commit(merged.tree, [merged.tip, base], message, identity)
+        if merged.conflicts and feedback:
+            feedback = self._about_conflict(feedback, commit, merged)
+        # Not only of this merge: the work may have begun with markers and never cleared them.
+        marked = {*merged.conflicts, *marked_files(self._repository.objects, merged.tip, merged.tree)}
+        return Start(
+            parent=parent, tree=merged.tree, marked=tuple(sorted(marked)), base=base, feedback=feedback
+        )
+
+    def _about_conflict(self, feedback: Feedback, commit: str, merged: Merge) -> Feedback:
+        landed = trailers.landed_tasks(self._repository, f"{commit}^..{merged.tip}")
+        theirs = tuple(one.title for one in landed.values())
+        feedback = replace(feedback, files=merged.conflicts, theirs=theirs)
+        if feedback.kind == "conflict":
+            return feedback
+        summary = f"{feedback.summary}; since then the work conflicts with what landed"
+        return replace(feedback, kind="conflict", summary=summary)
+
+
+def _feedback(cause: str, summary: str, details: str, paths: tuple[str, ...] = ()) -> Feedback:
+    return Feedback(
+        kind=_KINDS.get(cause, "agent"), summary=summary, evidence=informative(details), files=paths
+    )

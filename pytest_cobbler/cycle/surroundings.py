@@ -1,0 +1,95 @@
+"""What prompts show of the repository: documents, files, finished tasks, the base's own instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pytest_cobbler.cycle.documents import documents
+from pytest_cobbler.cycle.framing import DOCUMENT_BUDGET, Document
+from pytest_cobbler.cycle.prompts import NeedFacts
+from pytest_cobbler.display import shown_path
+from pytest_cobbler.globs import matches_glob
+from pytest_cobbler.lifecycle.finished import Finished
+from pytest_cobbler.repository.attempts import kept_attempts, last_numbers
+from pytest_cobbler.repository.checks import read_change
+from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.wiring.project import Project
+
+INSTRUCTIONS = "CLAUDE.md"
+"""The repository's own instructions for agents."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """The repository as prompts show it; the same for every task of a cycle."""
+
+    documents: tuple[Document, ...] = ()
+    files: tuple[str, ...] = ()
+    finished: tuple[str, ...] = ()
+
+
+class RepositoryView:
+    """What prompts show of a repository.
+
+    ``current`` are the surroundings of the current cycle; ``instructions`` the base's ``CLAUDE.md``, because
+    agents do not read the one in their worktree, which may be another agent's.
+
+    Args:
+        hidden: directories that are not shown, from the top of the repository.
+    """
+
+    def __init__(self, project: Project, finished: Finished, hidden: Sequence[str] = ()) -> None:
+        self._project = project
+        self._finished = finished
+        self._hidden = tuple(f"{directory}/" for directory in hidden)
+        self.current = Surroundings()
+        self.instructions = project.repository.read_file(project.generation.start, INSTRUCTIONS)
+
+    def refresh(self) -> None:
+        """Read the surroundings anew, for the cycle that begins."""
+        tip = self._project.tip()
+        files = [name for name in self._project.repository.files(tip) if not name.startswith(self._hidden)]
+        self.current = Surroundings(
+            documents=tuple(self._documents(tip, files)),
+            files=tuple(shown_path(name.encode("utf-8", "surrogateescape")) for name in files),
+            finished=tuple(landed.title for landed in self._finished.all()),
+        )
+
+    def _documents(self, tip: str, files: Sequence[str]) -> Iterable[Document]:
+        room = DOCUMENT_BUDGET
+        taken: set[str] = set()
+        configured = self._project.config.spec_globs
+        globs = configured or documents([PurePosixPath(name) for name in files])
+        for pattern in globs.values():
+            for name in files:
+                if name in taken or not matches_glob(name, pattern):
+                    continue
+                taken.add(name)
+                is_read = room > 0 and bool(configured)  # others are only pointed to
+                content = self._project.repository.read_file(tip, name) if is_read else None
+                text = content.decode("utf-8", "replace") if content is not None else None
+                room -= len(text or "")
+                yield Document(path=name, text=text)
+
+    def tried(self, tasks: Iterable[Task]) -> dict[str, str]:
+        """Task id -> how the last kept attempt at it ended."""
+        repository, generation = self._project.repository, self._project.generation.name
+        numbers = last_numbers(repository, generation)
+        return {
+            task.id: f"attempt {last.number} did not land: {last.cause}"
+            for task in tasks
+            if task.id in numbers
+            for last in kept_attempts(repository, generation, task.id)[-1:]
+        }
+
+    def needs_of(self, task: Task) -> list[NeedFacts]:
+        """The landed changes of the tasks that ``task`` needs."""
+        needs = []
+        for need in task.needs:
+            if landed := self._finished.get(need):
+                objects = self._project.repository.objects
+                change = read_change(objects, f"{landed.commit}^", landed.commit)
+                needs.append(NeedFacts(title=landed.title, files=change.paths))
+        return needs

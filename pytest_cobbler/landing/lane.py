@@ -1,0 +1,176 @@
+"""The landing lane: one change at a time is merged with the tip, built, tested and landed."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.landing.gate import Gate, GateResult
+from pytest_cobbler.listeners import RunListener
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository.checks import Policy, Refusal, check_change
+from pytest_cobbler.repository.generations import Generation, current_tip
+from pytest_cobbler.repository.identity import Identity
+from pytest_cobbler.repository.landing import Merge, land, merge
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.worktrees import GateCheckout
+
+__all__ = ["Candidate", "Landing", "LandingLane"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A commit that is to be landed.
+
+    ``base`` is a commit of the base that it merges, if that is the task; ``message`` makes the text of the
+    landed commit, once the gate has passed; ``log`` takes the gate's output. ``on_landed`` is called with the
+    landed commit before anybody else is told. ``moving`` is held while the branch moves, ``decided`` called
+    when it is known whether the candidate lands; both in the lane's thread.
+    """
+
+    task_id: str
+    commit: str
+    policy: Policy
+    log: Path
+    message: Callable[[], str]
+    on_landed: Callable[[str], None]
+    base: str = ""
+    moving: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    decided: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Landing:
+    """What became of a candidate: ``commit`` is set exactly when the tip was moved to it.
+
+    Otherwise ``cause`` says why not: ``conflict``, ``no-change``, ``refused``, ``gate``, ``cancelled``, or
+    ``landing`` with the ``error`` of git, podman or the disk, which is no fault of the change. Seconds are
+    wall time in the lane; ``gate_seconds`` are a part of ``seconds``.
+    """
+
+    commit: str = ""
+    merged: Merge | None = None
+    gate: GateResult | None = None
+    gate_seconds: float = 0.0
+    seconds: float = 0.0
+    cause: str = ""
+    error: CobblerError | None = None
+    refusals: tuple[Refusal, ...] = ()
+
+
+class LandingLane:
+    """Lands candidates in the order in which they come, in a thread of its own.
+
+    Args:
+        generation: its branch is moved by this lane alone.
+        identity: signs the landed commits.
+        checkout: the directory in which the gate runs.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        generation: Generation,
+        identity: Identity,
+        gate: Gate,
+        checkout: GateCheckout,
+        listener: RunListener,
+        cancellation: Cancellation,
+    ) -> None:
+        self._repository = repository
+        self._generation = generation
+        self._identity = identity
+        self._gate = gate
+        self._checkout = checkout
+        self._listener = listener
+        self._cancellation = cancellation
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="cobbler-landing")
+
+    def land(self, candidate: Candidate) -> Landing:
+        """Queue a candidate and wait for its end."""
+        return self._thread.submit(self._land, candidate).result()
+
+    def close(self) -> None:
+        """Wait for the candidate that is in the lane."""
+        self._thread.shutdown()
+
+    def _land(self, candidate: Candidate) -> Landing:
+        began = time.monotonic()
+        try:
+            landing = self._try_to_land(candidate)
+            return replace(landing, seconds=time.monotonic() - began)
+        except CobblerError as error:  # podman, git: not the work's fault, which is kept
+            return Landing(cause="landing", error=error)
+        except OSError as error:  # the disk
+            line = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+            return Landing(cause="landing", error=CobblerError(line))
+        finally:
+            candidate.decided()
+
+    def _try_to_land(self, candidate: Candidate) -> Landing:
+        """Merge, gate, compare-and-swap; again if another process has moved the tip meanwhile."""
+        repository, gate_seconds = self._repository, 0.0
+        while not self._cancellation.requested:
+            merged = merge(repository, current_tip(repository, self._generation), candidate.commit)
+            self._listener.merged(candidate.task_id, merged)
+            landing = Landing(merged=merged, gate_seconds=gate_seconds)
+            if merged.conflicts:
+                return replace(landing, cause="conflict")
+            # A merge of the base is a change, even where nothing of it stays.
+            if not candidate.base and merged.tree == repository.tree_of(merged.tip):
+                return replace(landing, cause="no-change")
+            if refusals := self._merged_refusals(candidate, merged):
+                return replace(landing, cause="refused", refusals=refusals)
+            gate = self._run_gate(candidate, merged)
+            gate_seconds += gate.seconds
+            if not gate.passed:
+                cause = "cancelled" if gate.cause == "cancelled" else "gate"
+                return replace(landing, gate=gate, cause=cause, gate_seconds=gate_seconds)
+            if commit := self._move(candidate, merged):
+                return replace(landing, commit=commit, gate_seconds=gate_seconds)
+        return Landing(cause="cancelled", gate_seconds=gate_seconds)
+
+    def _merged_refusals(self, candidate: Candidate, merged: Merge) -> tuple[Refusal, ...]:
+        """Check what the merge itself brings in: it follows renames, to paths where no check has looked."""
+        repository = self._repository
+        if merged.tree == repository.tree_of(candidate.commit):
+            return ()
+        # The base is trusted: what it has may be anything.
+        parent = f"{candidate.commit}^"
+        before = merge(repository, merged.tip, parent).tree if candidate.base else merged.tip
+        return check_change(repository.objects, before, merged.tree, candidate.policy)[1]
+
+    def _run_gate(self, candidate: Candidate, merged: Merge) -> GateResult:
+        checkout = self._checkout.move(merged.tree)
+        result = self._gate.run(checkout, candidate.log, self._cancellation)
+        self._listener.gated(
+            candidate.task_id,
+            merged.tree,
+            passed=result.passed,
+            summary="" if result.passed else result.summary,
+            seconds=result.seconds,
+        )
+        return result
+
+    def _move(self, candidate: Candidate, merged: Merge) -> str | None:
+        """Move the branch to a commit of the merged tree; ``None``: another process moved it first."""
+        message = candidate.message()
+        with candidate.moving():
+            commit = land(
+                self._repository,
+                self._generation.ref,
+                merged,
+                message,
+                self._identity,
+                base=candidate.base,
+            )
+        if commit:
+            candidate.on_landed(commit)
+            self._listener.landed(candidate.task_id, commit)
+        return commit

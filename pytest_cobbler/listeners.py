@@ -1,0 +1,233 @@
+"""The steps of a run, for all that keep a record of them: journal, recording, live views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.report.journal import Journal
+from pytest_cobbler.repository.landing import Merge
+
+__all__ = ["AttemptEnd", "JournalListener", "Listeners", "MeasureEnd", "RunListener"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptEnd:
+    """The end of an attempt at a task, before its landing.
+
+    ``commit`` holds the work, if it could be imported; ``tree`` is what the attempt started from, ``marked``
+    the files in which we had left conflict markers. ``cause`` and ``summary`` are empty if the work may land.
+    """
+
+    request: AgentRequest
+    result: AgentResult
+    tree: str
+    marked: tuple[str, ...] = ()
+    commit: str = ""
+    cause: str = ""
+    summary: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureEnd:
+    """The end of an agent that was asked for tasks: its answer, or why one that it wrote is not kept."""
+
+    request: AgentRequest
+    number: int
+    result: AgentResult
+    answer: bytes | None = None
+    withheld: str = ""
+
+
+class RunListener:
+    """Told of each step of a run, by the thread that took it; by itself it does nothing.
+
+    A listener must not raise: what it cannot write down is in its ``failures``. Numbers of attempts count
+    over all runs of a generation.
+    """
+
+    def failures(self) -> list[str]:
+        """What could not be written down, a line each."""
+        return []
+
+    def claimed(self, task_id: str) -> None:
+        """The run has taken a task."""
+
+    def attempt_begins(self, request: AgentRequest) -> None:
+        """An attempt is about to take its number; nothing of it is on the disk yet."""
+
+    def agent_starts(self, request: AgentRequest, number: int, parent: str) -> None:
+        """The prompt is on the disk, and the agent starts; ``parent`` is what its worktree was made from."""
+
+    def agent_ended(self, request: AgentRequest, number: int, result: AgentResult) -> None:
+        """An agent has ended, however it did; its work was not looked at yet."""
+
+    def harvested(self, task_id: str, number: int, files: int, notes: Sequence[str]) -> None:
+        """The work on a task was taken out of its worktree."""
+
+    def attempt_ended(self, end: AttemptEnd) -> None:
+        """It is decided whether the work on a task may land."""
+
+    def merged(self, task_id: str, merge: Merge) -> None:
+        """The work was merged with the tip, on objects alone."""
+
+    def gated(self, task_id: str, tree: str, *, passed: bool, summary: str, seconds: float) -> None:
+        """The gate has run on a merged tree."""
+
+    def landed(self, task_id: str, commit: str) -> None:
+        """The generation branch was moved to the commit of a task."""
+
+    def not_landed(self, title: str, number: int, cause: str) -> None:
+        """The landing of an attempt at the task ``title`` failed."""
+
+    def kept(self, task_id: str, number: int, ref: str, cause: str) -> None:
+        """Work that did not land was kept."""
+
+    def ref_moved(self, task_id: str, ref: str) -> None:
+        """A ref of ours was not deleted, because another process has moved it."""
+
+    def closed(self, task_id: str, commit: str) -> None:
+        """The close of a landed task was handed to the tracker."""
+
+    def released(self, task_id: str, verdict: str, summary: str) -> None:
+        """The release of a task that did not land was handed to the tracker."""
+
+    def measure_ended(self, end: MeasureEnd) -> None:
+        """The agent of a measure has ended."""
+
+    def proposed(self, name: str, task_ids: Sequence[str], left: Sequence[str]) -> None:
+        """A measure has created tasks; ``left`` are titles beyond the limit."""
+
+
+class Listeners(RunListener):
+    """Several listeners as one; each is told in turn."""
+
+    def __init__(self, listeners: Iterable[RunListener]) -> None:
+        self._listeners = tuple(listeners)
+
+    def failures(self) -> list[str]:
+        return [failure for listener in self._listeners for failure in listener.failures()]
+
+    def claimed(self, task_id: str) -> None:
+        for listener in self._listeners:
+            listener.claimed(task_id)
+
+    def attempt_begins(self, request: AgentRequest) -> None:
+        for listener in self._listeners:
+            listener.attempt_begins(request)
+
+    def agent_starts(self, request: AgentRequest, number: int, parent: str) -> None:
+        for listener in self._listeners:
+            listener.agent_starts(request, number, parent)
+
+    def agent_ended(self, request: AgentRequest, number: int, result: AgentResult) -> None:
+        for listener in self._listeners:
+            listener.agent_ended(request, number, result)
+
+    def harvested(self, task_id: str, number: int, files: int, notes: Sequence[str]) -> None:
+        for listener in self._listeners:
+            listener.harvested(task_id, number, files, notes)
+
+    def attempt_ended(self, end: AttemptEnd) -> None:
+        for listener in self._listeners:
+            listener.attempt_ended(end)
+
+    def merged(self, task_id: str, merge: Merge) -> None:
+        for listener in self._listeners:
+            listener.merged(task_id, merge)
+
+    def gated(self, task_id: str, tree: str, *, passed: bool, summary: str, seconds: float) -> None:
+        for listener in self._listeners:
+            listener.gated(task_id, tree, passed=passed, summary=summary, seconds=seconds)
+
+    def landed(self, task_id: str, commit: str) -> None:
+        for listener in self._listeners:
+            listener.landed(task_id, commit)
+
+    def not_landed(self, title: str, number: int, cause: str) -> None:
+        for listener in self._listeners:
+            listener.not_landed(title, number, cause)
+
+    def kept(self, task_id: str, number: int, ref: str, cause: str) -> None:
+        for listener in self._listeners:
+            listener.kept(task_id, number, ref, cause)
+
+    def ref_moved(self, task_id: str, ref: str) -> None:
+        for listener in self._listeners:
+            listener.ref_moved(task_id, ref)
+
+    def closed(self, task_id: str, commit: str) -> None:
+        for listener in self._listeners:
+            listener.closed(task_id, commit)
+
+    def released(self, task_id: str, verdict: str, summary: str) -> None:
+        for listener in self._listeners:
+            listener.released(task_id, verdict, summary)
+
+    def measure_ended(self, end: MeasureEnd) -> None:
+        for listener in self._listeners:
+            listener.measure_ended(end)
+
+    def proposed(self, name: str, task_ids: Sequence[str], left: Sequence[str]) -> None:
+        for listener in self._listeners:
+            listener.proposed(name, task_ids, left)
+
+
+class JournalListener(RunListener):
+    """Writes a line of the journal for each step."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._write = journal.write
+        self._journal = journal
+
+    def failures(self) -> list[str]:
+        return [f"JOURNAL: {self._journal.failure}"] if self._journal.failure else []
+
+    def claimed(self, task_id: str) -> None:
+        self._write("claim", task=task_id)
+
+    def agent_starts(self, request: AgentRequest, number: int, parent: str) -> None:
+        if request.phase == "measure":
+            self._write("measure", item=request.task_id, attempt=number, worktree=request.worktree)
+        else:
+            self._write(
+                "attempt", task=request.task_id, attempt=number, worktree=request.worktree, parent=parent
+            )
+
+    def agent_ended(self, request: AgentRequest, number: int, result: AgentResult) -> None:
+        if request.phase == "stitch":
+            seconds = round(result.completed.seconds, 3)
+            self._write("agent", task=request.task_id, attempt=number, seconds=seconds, error=result.error)
+
+    def harvested(self, task_id: str, number: int, files: int, notes: Sequence[str]) -> None:
+        self._write("harvest", task=task_id, attempt=number, files=files, notes=notes)
+
+    def merged(self, task_id: str, merge: Merge) -> None:
+        self._write("merge", task=task_id, tip=merge.tip, tree=merge.tree, conflicts=merge.conflicts)
+
+    def gated(self, task_id: str, tree: str, *, passed: bool, summary: str, seconds: float) -> None:
+        self._write(
+            "gate", task=task_id, tree=tree, passed=passed, summary=summary, seconds=round(seconds, 3)
+        )
+
+    def landed(self, task_id: str, commit: str) -> None:
+        self._write("land", task=task_id, commit=commit)
+
+    def kept(self, task_id: str, number: int, ref: str, cause: str) -> None:
+        self._write("keep", task=task_id, attempt=number, ref=ref, cause=cause)
+
+    def ref_moved(self, task_id: str, ref: str) -> None:
+        self._write("moved", task=task_id, ref=ref)
+
+    def closed(self, task_id: str, commit: str) -> None:
+        self._write("close", task=task_id, commit=commit)
+
+    def released(self, task_id: str, verdict: str, summary: str) -> None:
+        self._write("release", task=task_id, outcome=verdict, summary=summary)
+
+    def measure_ended(self, end: MeasureEnd) -> None:
+        self._write("measured", item=end.request.task_id, attempt=end.number, error=end.result.error)
+
+    def proposed(self, name: str, task_ids: Sequence[str], left: Sequence[str]) -> None:
+        self._write("proposed", item=name, tasks=task_ids, left=left)

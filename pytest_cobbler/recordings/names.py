@@ -1,0 +1,64 @@
+"""What prompts and transcripts say differently in every run: paths, ids, the generation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pytest_cobbler.agents.base import AgentRequest
+
+__all__ = ["RunNames", "steady"]
+
+
+class RunNames:
+    """The names of one run, and the placeholders that recordings have in their place; thread-safe.
+
+    Args:
+        repository: its top directory.
+        work_dir: where worktrees lie.
+    """
+
+    def __init__(self, repository: Path | None = None, work_dir: Path | None = None) -> None:
+        self._places = {}
+        if work_dir:
+            self._places[str(work_dir)] = "[work]"
+        if repository:
+            self._places[str(repository)] = "[repository]"
+        self._ids: frozenset[str] = frozenset()
+        self.generation = ""
+
+    def learn(self, task_ids: Iterable[str]) -> None:
+        """Take ids of tasks up: of all that the tracker has."""
+        self._ids = self._ids.union(task_ids)
+
+    def steady(self, request: AgentRequest, text: str) -> str:
+        """A text of an attempt (prompt, transcript) without the names of this run."""
+        names = {str(request.worktree.parent): "[worktree]", **self._places}
+        if self.generation:
+            names[self.generation] = "[generation]"
+        return steady(text, names | dict.fromkeys(self._ids, "[task]"))
+
+
+def steady(text: str, names: Mapping[str, str]) -> str:
+    """``text`` without what differs from run to run.
+
+    Args:
+        names: names of this run (paths, ids) and the placeholders that a recording has for them.
+    """
+    if names:
+        pattern = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+        text = re.sub(rf"(?:(?<!\w)|(?<=\\[nrt]))(?:{pattern})(?!\w)", lambda match: names[match[0]], text)
+    # Tasks of one measure are created in the same second: their order is that of their ids.
+    text = re.sub(
+        r"(?:^\[task\]: .*\n)+", lambda match: _sorted(match[0].splitlines(keepends=True)), text, flags=re.M
+    )
+    return _ISSUES.sub(lambda match: f"[{_sorted(match[1].split(_NEXT), _NEXT)}]", text)
+
+
+_NEXT = ",\n"
+_ISSUES = re.compile(r'\[((?:\{"id": "\[task\]".*,\n)*\{"id": "\[task\]".*\})\]')
+
+
+def _sorted(lines: Iterable[str], between: str = "") -> str:
+    return between.join(sorted(lines))
