@@ -251,3 +251,12 @@ def test_what_could_differ_is_started_afresh(
 ) -> None:
     assert server.serves(PYTEST, os.environ)
     assert not server.serves(argv, {**os.environ, **changed})
+
+
+def test_a_caller_that_ignores_a_signal_starts_afresh(server: ForkServer) -> None:
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        assert not server.serves(PYTEST, os.environ)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert server.serves(PYTEST, os.environ)

@@ -30,6 +30,7 @@ class ForkServer:
 
     def __init__(self) -> None:
         self._environment = dict(os.environ)
+        self._ignored = _status("SigIgn")
         self._server: _Server | None = None
 
     def close(self) -> None:
@@ -48,7 +49,7 @@ class ForkServer:
             "cwd": str(cwd),
             "env": dict(env),
             "path": [entry for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry],
-            "umask": _umask(),
+            "umask": int(_status("Umask"), 8),
         }
         if self._server is None:
             self._server = _Server(self._environment)
@@ -57,12 +58,14 @@ class ForkServer:
     def serves(self, argv: Sequence[str], env: Mapping[str, str]) -> bool:
         """Whether a fork behaves as a fresh start does.
 
-        It does not if the environment changes a variable that an interpreter reads only when it starts, if
-        ``PYTHONPATH`` has modules that the server has imported from another place, or if there is no git:
-        GitPython asks git for its version when it is imported.
+        It does not in four cases. The caller ignores a signal that it did not ignore at first, and a child
+        inherits that. The environment changes a variable that an interpreter reads only when it starts.
+        ``PYTHONPATH`` has modules that the server has imported from another place. There is no git, which
+        GitPython asks for its version when it is imported.
         """
         return (
             list(argv[: len(_PYTEST)]) == _PYTEST
+            and _status("SigIgn") == self._ignored
             and _read_at_the_start(env) == _read_at_the_start(self._environment)
             and not any(_shadows(Path(entry)) for entry in self._new_entries(env))
             and shutil.which("git", path=env.get("PATH")) is not None
@@ -174,6 +177,7 @@ def _shadows(directory: Path) -> bool:
     return bool(names & sys.modules.keys()) or any(directory.glob("*.dist-info"))
 
 
-def _umask() -> int:
+def _status(name: str) -> str:
+    """What the kernel says of this process, as a number in its own notation."""
     status = Path("/proc/self/status").read_text()
-    return int(status.partition("Umask:")[2].split()[0], 8)
+    return status.partition(f"\n{name}:")[2].split()[0]
