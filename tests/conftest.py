@@ -1,11 +1,44 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
 from pytest_cobbler.testing.project import Project, start_afresh
+from tests import parts
+from tests.support import markers
 from tests.support.forking import fork_server
+
+
+def pytest_configure() -> None:
+    markers.settle_seed()
+
+
+def pytest_report_header() -> str:
+    return f"cases of matrices: {markers.SEED}={markers.seed()}"
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
+    markers.mark(items)
+    if any("::" in argument for argument in config.args):
+        return  # whoever names a test wants it
+    left_out = set(markers.left_out(items, markers.seed()))
+    if left_out:
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    parts.marked = {mark.name for mark in item.iter_markers()}
+
+
+@pytest.fixture
+def points(request: pytest.FixtureRequest) -> Callable[[int], Iterable[int]]:
+    """Where a long matrix is tried: all numbers from 1, or a sample of the first so many."""
+    return lambda least: markers.points(request.node.nodeid, least)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,6 +53,11 @@ def forks() -> Iterator[None]:
 def fresh_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the test's projects start pytest as a user does."""
     monkeypatch.setattr(Project, "starter", staticmethod(start_afresh))
+
+
+@pytest.fixture(scope="session")
+def claude_program() -> Path:
+    return parts.need("claude")
 
 
 @pytest.fixture

@@ -61,9 +61,9 @@ def bare_image() -> str:
 
 
 @pytest.fixture(scope="session")
-def claude_volume() -> tuple[str, str]:
+def claude_volume(claude_program: Path) -> tuple[str, str]:
     """Arguments of podman that put the real claude program into any of the images."""
-    return "--volume", f"{need('claude')}:/usr/local/bin/claude:ro"
+    return "--volume", f"{claude_program}:/usr/local/bin/claude:ro"
 
 
 def _image(kind: str) -> str:

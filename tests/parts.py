@@ -20,8 +20,15 @@ INSTALL = {
 }
 
 
+marked: set[str] = set()
+"""The marks of the test that runs."""
+
+
 def need(name: str) -> Path:
     """The program ``name``; without it the test is skipped, or fails if it is required."""
+    mark = name.removeprefix("old-")
+    if mark in ("podman", "bd", "claude") and mark not in marked:
+        pytest.fail(f"needs {name} and is not marked so: put @pytest.mark.{mark} on it")
     program = os.environ.get("COBBLER_TEST_OLD_BD", "") if name == "old-bd" else name
     found = shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/go/bin")
     if found:

@@ -89,6 +89,7 @@ class TestWhereAllIsWell:
         assert said["gate"] == "true; true: the programs are there"
         assert said["tracker"].endswith("issues.jsonl: 1 open; a scratch store keeps what it is told")
 
+    @pytest.mark.bd
     def test_with_podman_bd_claude_and_one_real_turn(
         self, cobbler_project: Project, minimal_image: str, claude_volume: tuple[str, str]
     ) -> None:

@@ -203,6 +203,7 @@ def test_killed_before_any_change_by_git_the_same_command_completes_it(
         shutil.copytree(saved, project.path)
 
 
+@pytest.mark.bd
 def test_with_bd_and_podman(cobbler_project: Project, minimal_image: str) -> None:
     """Tasks that need each other are reopened in bd, too."""
     need("bd")

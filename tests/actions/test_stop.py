@@ -713,6 +713,7 @@ def test_a_version_that_cannot_be_tagged_is_told(project: Project, content: str,
 # -- with real parts
 
 
+@pytest.mark.bd
 def test_with_bd_and_podman(cobbler_project: Project, minimal_image: str) -> None:
     """The store is tracked, so that bd writes in the checkout; the base moves, so that there is a gate."""
     need("bd")

@@ -153,6 +153,7 @@ def test_a_stop_that_needs_it_no_more_ends_it(project: Project) -> None:
     assert the_task(project).status == "closed"
 
 
+@pytest.mark.bd
 def test_with_bd_and_podman(cobbler_project: Project, minimal_image: str) -> None:
     need("bd")
     project, agent = cobbler_project, cobbler_project.agent

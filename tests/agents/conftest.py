@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.agents.builders import Workplace
-from tests.parts import need
 from tests.scripted_api import ScriptedApi
 
 
@@ -16,9 +15,9 @@ def workplace(tmp_path: Path) -> Workplace:
 
 
 @pytest.fixture
-def api() -> Iterator[ScriptedApi]:
+def api(claude_program: Path) -> Iterator[ScriptedApi]:
     """What claude talks to; needs the program."""
-    need("claude")
+    assert claude_program.is_file()
     with ScriptedApi() as api:
         yield api
     assert api.failures == []

@@ -205,6 +205,7 @@ class TestCredential:
         project.git("commit", "--quiet", "--message=Take it out")
         assert examined(project, "repository", "credential")[-1].status == "ok"
 
+    @pytest.mark.claude
     def test_a_key_that_the_api_does_not_take(
         self, project: Project, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -311,6 +312,7 @@ class TestTracker:
         cobbler_project.write({".beads/issues.jsonl": "{broken\n"})
         assert "issues.jsonl" in failed(cobbler_project, "tracker").text
 
+    @pytest.mark.bd
     def test_bd_that_lost_its_database(self, cobbler_project: Project) -> None:
         need("bd")
         cobbler_project.configure(tracker="auto")

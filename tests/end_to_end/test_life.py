@@ -82,6 +82,7 @@ def proposes(*titles: str) -> Line:
     return line
 
 
+@pytest.mark.bd
 @pytest.mark.parametrize("sample", [PYTHON, GO], ids=["python", "go"])
 def test_from_nothing_to_a_merged_generation_and_an_abandoned_one(
     calculator: Project, sample: Sample, api: ScriptedApi, tmp_path: Path

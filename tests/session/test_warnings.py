@@ -18,6 +18,7 @@ from pytest_cobbler.wiring.preflight import preflight_room
 from tests.parts import need
 
 
+@pytest.mark.claude
 @pytest.mark.parametrize(("minutes", "named"), [(50, True), (90, False)])
 def test_a_login_that_may_expire_during_the_run_is_a_warning_in_the_header(
     cobbler_project: Project, minutes: float, named: bool

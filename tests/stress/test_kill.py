@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from tests.stress.forest import Planned, gate_of_every_commit, plant, titles_tha
 
 __all__ = ["minimal_image"]
 
+pytestmark = pytest.mark.matrix
 KILLED = -signal.SIGKILL
 STEPS = ("attempt", "harvest", "gate", "land", "keep", "close")
 MOST_RUNS = 6
@@ -83,9 +84,9 @@ def titles(project: Project) -> set[str]:
     return {commit.title for commit in project.landed()}
 
 
-def projects(directory: Path) -> Iterator[tuple[int, Project]]:
-    """As many projects as are asked for, one at a time, numbered from 1."""
-    for number in itertools.count(1):
+def projects(directory: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Project]]:
+    """A project for each number, one at a time."""
+    for number in numbers:
         place = directory / str(number)
         with Project.create(place / "project", StandInAgent(place / "agent")) as project:
             yield number, project
@@ -95,8 +96,10 @@ def projects(directory: Path) -> Iterator[tuple[int, Project]]:
 # After every line of the journal
 
 
-def test_after_every_line_of_the_journal(tmp_path: Path, subtests: pytest.Subtests) -> None:
-    for number, project in projects(tmp_path):
+def test_after_every_line_of_the_journal(
+    tmp_path: Path, subtests: pytest.Subtests, points: Callable[[int], Iterable[int]]
+) -> None:
+    for number, project in projects(tmp_path, points(15)):
         plant(project, one(), jobs=1)
         before = CheckoutState.of(project)
         status = run_killed_after(project, f"*:{number}")
@@ -138,6 +141,7 @@ def environments() -> Iterator[bytes]:
             yield path.read_bytes()
 
 
+@pytest.mark.bd
 def test_in_podman_with_bd(cobbler_project: Project, minimal_image: str) -> None:
     need("bd")
     tasks = planned(("plain", ()), ("appends", ()), ("breaks the gate", (0,)), seconds=0.1)
@@ -227,9 +231,11 @@ def test_half_of_a_worktree_is_no_work(cobbler_project: Project) -> None:
 # At every command of git that changes something
 
 
-def test_before_every_change_by_git(tmp_path: Path, subtests: pytest.Subtests) -> None:
+def test_before_every_change_by_git(
+    tmp_path: Path, subtests: pytest.Subtests, points: Callable[[int], Iterable[int]]
+) -> None:
     """Also before a worktree is whole: what is half checked out is not the work of an agent."""
-    for number, project in projects(tmp_path):
+    for number, project in projects(tmp_path, points(20)):
         plant(project, one(), jobs=1)
         before = CheckoutState.of(project)
         environment = git_that_sends(signal.SIGKILL, project.directory / "bin", number)

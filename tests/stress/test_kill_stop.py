@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from tests.actions.test_start import refs
 from tests.session.builders import seed
 from tests.stress.faults import filter_that_kills, git_that_sends
 
+pytestmark = pytest.mark.matrix
 KILLED = -signal.SIGKILL
 
 
@@ -37,9 +37,9 @@ class Attempts:
         self._saved = project.directory / "saved"
         shutil.copytree(project.path, self._saved)
 
-    def each(self) -> Iterator[int]:
-        """Numbers from 1, with the project as it was at first for each."""
-        for number in itertools.count(1):
+    def each(self, numbers: Iterable[int]) -> Iterator[int]:
+        """The numbers, with the project as it was at first for each."""
+        for number in numbers:
             yield number
             shutil.rmtree(self.project.path)
             shutil.copytree(self._saved, self.project.path)
@@ -72,9 +72,11 @@ def attempts(cobbler_project: Project) -> Attempts:
     return Attempts(cobbler_project)
 
 
-def test_before_any_change_by_git(attempts: Attempts, subtests: pytest.Subtests) -> None:
+def test_before_any_change_by_git(
+    attempts: Attempts, subtests: pytest.Subtests, points: Callable[[int], Iterable[int]]
+) -> None:
     directory = attempts.project.directory
-    for call in attempts.each():
+    for call in attempts.each(points(6)):
         if attempts.stop(git_that_sends(signal.SIGKILL, directory / f"bin-{call}", call)) != KILLED:
             assert call > 6, "a commit, the files, the base, two tags, the branch"
             break
@@ -82,10 +84,12 @@ def test_before_any_change_by_git(attempts: Attempts, subtests: pytest.Subtests)
             attempts.completes()
 
 
-def test_while_git_writes_files(attempts: Attempts, subtests: pytest.Subtests) -> None:
+def test_while_git_writes_files(
+    attempts: Attempts, subtests: pytest.Subtests, points: Callable[[int], Iterable[int]]
+) -> None:
     """git and pytest are killed with some files written, others not."""
     project = attempts.project
-    for call in attempts.each():
+    for call in attempts.each(points(4)):
         script = filter_that_kills(project.directory / f"filter-{call}", call)
         project.git("config", "filter.up.smudge", script)
         ret = attempts.stop()
@@ -109,11 +113,11 @@ def test_a_reset_takes_back_what_git_has_written(attempts: Attempts) -> None:
 
 
 def test_git_alone_is_killed_and_the_files_are_taken_back(
-    attempts: Attempts, subtests: pytest.Subtests
+    attempts: Attempts, subtests: pytest.Subtests, points: Callable[[int], Iterable[int]]
 ) -> None:
     project = attempts.project
     before = refs(project)
-    for call in attempts.each():
+    for call in attempts.each(points(4)):
         script = filter_that_kills(project.directory / f"filter-{call}", call, pytest=False)
         project.git("config", "filter.up.smudge", script)
         result = stop(project)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Case, Project, RunResult
 from tests.images import minimal_image
 from tests.parts import need
 from tests.stress.forest import KINDS, Planned, gate_of_every_commit, grow, plant, titles_that_can_land
 
+pytestmark = pytest.mark.matrix
 __all__ = ["minimal_image"]
 
 MOST_RUNS = 15
@@ -23,6 +26,7 @@ def test_on_the_host(cobbler_project: Project, tmp_path: Path) -> None:
     run_until_nothing_more_can_land(cobbler_project, tasks, tmp_path)
 
 
+@pytest.mark.bd
 def test_in_podman_with_bd(cobbler_project: Project, tmp_path: Path, minimal_image: str) -> None:
     need("bd")
     tasks = grow(seed=3, count=24)

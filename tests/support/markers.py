@@ -1,0 +1,89 @@
+"""Marks that say what a test needs and how long it takes, and which cases of the long matrices run.
+
+A test gets the marks ``podman``, ``bd`` and ``claude`` if its fixtures or parameters need that part. A test
+that needs one in its body marks itself. A test on a project, which runs pytest, gets ``slow`` unless it is
+marked ``quick``: then it is one of the few that show, in the quick selection, that a run works.
+
+Tests marked ``matrix`` by hand are slow and have many cases. A run has a sample of them, drawn by the number
+in ``COBBLER_TEST_SEED``. ``COBBLER_TEST_SEED=all`` runs every case.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import secrets
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+SEED = "COBBLER_TEST_SEED"
+PARTS = ("podman", "bd", "claude")
+FIXTURES = {
+    "podman": {
+        "minimal_image",
+        "python_image",
+        "busybox_image",
+        "bare_image",
+        "own_podman",
+        "rootless_podman",
+    },
+    "bd": {"bd_program", "old_bd_program", "ordinary_user"},
+    "claude": {"claude_program", "ordinary_user"},
+}
+PARAMETERS = {
+    "podman": {"podman", "rootless", "own_podman", "rootless_podman"},
+    "bd": {"bd", "old_bd"},
+    "claude": {"claude"},
+}
+"""Values of parametrised fixtures that get a fixture of the above by its name."""
+DRAWN = 3
+"""One of this many cases is in the sample."""
+
+
+def settle_seed() -> None:
+    """Choose the seed before processes are started, which then have the same."""
+    os.environ.setdefault(SEED, str(secrets.randbelow(1_000_000)))
+
+
+def seed() -> str:
+    return os.environ[SEED]
+
+
+def mark(items: Iterable[pytest.Function]) -> None:
+    """Put on the marks that follow from fixtures, parameters, and other marks."""
+    for item in items:
+        fixtures = set(item.fixturenames)
+        params = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        values = {value for value in params if isinstance(value, str)}
+        for part in PARTS:
+            if FIXTURES[part] & fixtures or PARAMETERS[part] & values:
+                item.add_marker(part)
+        runs = "cobbler_project" in fixtures and not item.get_closest_marker("quick")
+        if runs or item.get_closest_marker("matrix"):
+            item.add_marker("slow")
+
+
+def left_out(items: Sequence[pytest.Function], seed: str) -> list[pytest.Function]:
+    """The cases of matrices that are not in the sample: of each function at least one is."""
+    if seed == "all":
+        return []
+    functions: dict[str, list[pytest.Function]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("matrix"):
+            functions[item.nodeid.partition("[")[0]].append(item)
+    return [
+        case
+        for function, cases in functions.items()
+        for case in random.Random(f"{seed} {function}").sample(cases, len(cases) - -(-len(cases) // DRAWN))
+    ]
+
+
+def points(function: str, least: int) -> Iterable[int]:
+    """The points of a matrix that ends by itself, after ``least`` or more: all from 1, or a sample."""
+    if seed() == "all":
+        return itertools.count(1)
+    drawn = random.Random(f"{seed()} {function}").sample(range(1, least + 1), -(-least // (2 * DRAWN)))
+    return sorted(drawn)
