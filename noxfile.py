@@ -46,7 +46,8 @@ def tests(session: nox.Session) -> None:
 def long(session: nox.Session) -> None:
     """The whole kill and stress matrices, of which the other sessions run a sample."""
     session.install("-e", ".[test]")
-    session.run("python", "-m", "pytest", "-n", "auto", "-m", "slow", *session.posargs)
+    every_case = {"COBBLER_TEST_SEED": "all"}
+    session.run("python", "-m", "pytest", "-n", "auto", "-m", "matrix", *session.posargs, env=every_case)
 
 
 @nox.session

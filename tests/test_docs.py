@@ -137,6 +137,7 @@ def test_every_junit_property_is_described() -> None:
 # -- the picture
 
 
+@pytest.mark.slow
 def test_the_picture_shows_what_the_demo_prints(tmp_path: Path) -> None:
     docs = ROOT / "docs"
     drawn = tmp_path / "demo.svg"

@@ -16,6 +16,8 @@ import pytest
 from pytest_cobbler import api
 from pytest_cobbler.process import host_environment
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 VERSION_FILES = ("pyproject.toml", ".git_archival.txt", ".gitattributes")
 

@@ -21,6 +21,8 @@ import pytest
 
 from pytest_cobbler.process import Completion, run
 
+pytestmark = pytest.mark.slow
+
 MISSING = {"podman", "docker", "buildah", "bd", "claude", "node", "curl", "wget", "ssh"}
 """Programs that it does not find."""
 

@@ -44,6 +44,7 @@ def test_without_a_generation(project: Project, option: str) -> None:
     assert as_json(project) == []
 
 
+@pytest.mark.quick
 def test_a_line_says_state_tasks_age_and_money(project: Project, cobbler_agent: StandInAgent) -> None:
     cobbler_agent.otherwise().runs(WRITES_A_FILE).reports(cost_usd=0.25)
     seed(project, task("p-a"), task("p-b"), task("p-c", "p-b"), task("p-d", status="closed"))
@@ -89,6 +90,7 @@ def test_generations_that_ended_are_listed_with_how(project: Project) -> None:
     assert [line.split()[0] for line in lines[1:5]] == [merged, abandoned, halfway, gone]
 
 
+@pytest.mark.quick
 def test_one_is_chosen_and_then_worked_on(
     project: Project, two: tuple[str, str], cobbler_agent: StandInAgent
 ) -> None:

@@ -48,6 +48,7 @@ def project(cobbler_project: Project) -> Project:
     return cobbler_project
 
 
+@pytest.mark.quick
 def test_it_makes_a_branch_with_one_commit_and_a_tag(project: Project) -> None:
     base = project.git("rev-parse", "main").strip()
     result = project.run("--cobbler-start")

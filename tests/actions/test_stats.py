@@ -17,6 +17,8 @@ from pytest_cobbler.testing.samples import python_sample
 from tests.session.builders import seed, task
 from tests.tracker.stores import EmbeddedStore
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "stats.md"
 
 

@@ -73,6 +73,7 @@ def test_without_a_generation_there_is_nothing_to_do(project: Project) -> None:
     assert (result.ret, result.outlines) == (0, ["No generation is active."])
 
 
+@pytest.mark.quick
 def test_it_merges_tags_and_deletes_the_branch(project: Project, began: date) -> None:
     start = project.git("rev-parse", "main").strip()
     name = generation(project, {"a.txt": "a\n", "d/b.txt": "b\n"}, {"README.md": None})
@@ -117,6 +118,7 @@ def test_the_merge_is_one_commit_of_the_base_that_can_be_reverted(project: Proje
     assert project.git("diff", "--stat", start, "main") == ""
 
 
+@pytest.mark.quick
 def test_the_checkout_of_the_base_follows(project: Project) -> None:
     project.write({"d/old.txt": "old\n", "kept.txt": "kept\n", "tool.sh": "#!/bin/sh\n"})
     project.commit("Files")

@@ -35,6 +35,7 @@ def project(cobbler_project: Project) -> Project:
     return cobbler_project
 
 
+@pytest.mark.quick
 def test_open_tasks_come_first_then_what_a_measure_proposes(project: Project) -> None:
     result = project.run("--cobbler-generate", "-v")
     new = project.task("Proposed").id
@@ -140,6 +141,7 @@ def test_testpaths_do_not_select_what_is_generated(project: Project) -> None:
     result.stdout.no_fnmatch_line("testpaths:*")
 
 
+@pytest.mark.quick
 def test_it_also_runs_from_a_subdirectory(project: Project) -> None:
     project.write({"src/deep/file.txt": ""})
     command = [

@@ -28,6 +28,7 @@ def agent(project: Project) -> StandInAgent:
     return project.agent
 
 
+@pytest.mark.quick
 def test_each_failure_has_its_cause_in_the_first_line(project: Project, agent: StandInAgent) -> None:
     project.configure(test_command="! grep -l wrong *.txt")
     agent.task("broken").writes("half.txt", "half\n").runs("echo it went badly >&2").fails(3)
@@ -99,6 +100,7 @@ def test_the_last_failure_lists_the_causes_of_earlier_attempts(project: Project,
     result.stdout.fnmatch_lines(["unusable answer: *", "attempt 1: unusable answer: *"])
 
 
+@pytest.mark.quick
 def test_an_empty_proposal_is_a_success_and_ends_the_measures(project: Project) -> None:
     result = project.run("--cobbler-generate", "--cobbler-cycles=3", "-v")
     assert result.ret == 0
@@ -144,6 +146,7 @@ def test_a_measure_without_a_usable_answer_fails(
     assert project.tasks() == []
 
 
+@pytest.mark.quick
 def test_a_second_cycle_is_told_the_finished_tasks_and_continues(
     project: Project, agent: StandInAgent
 ) -> None:

@@ -14,6 +14,8 @@ from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project, RunResult
 
+pytestmark = pytest.mark.slow
+
 A, B, C = "Add a", "Add b", "Repair c!"
 
 GATE = "! grep -q bad c 2>/dev/null || { echo c is bad after 0.0$$s; exit 1; }"

@@ -32,6 +32,7 @@ def test_with_several_generations_one_must_be_named(cobbler_project: Project) ->
     result.stderr.fnmatch_lines(["ERROR: several generations are active: generation-*, generation-*"])
 
 
+@pytest.mark.quick
 def test_it_continues_after_a_dead_run_and_lists_the_recovered_work(
     cobbler_project: Project, cobbler_agent: StandInAgent
 ) -> None:

@@ -92,6 +92,7 @@ def test_a_signal_stops_the_agents_and_reports_every_item(project: Project, numb
         assert project.files()["half.txt"] == "half\n"  # what the stopped agent had made was gone on from
 
 
+@pytest.mark.quick
 def test_the_same_signal_twice_is_one_signal_to_terminate(project: Project) -> None:
     running = start(project)
     for _ in range(3):

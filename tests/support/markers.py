@@ -34,7 +34,7 @@ FIXTURES = {
     "claude": {"claude_program", "ordinary_user"},
 }
 PARAMETERS = {
-    "podman": {"podman", "rootless", "own_podman", "rootless_podman"},
+    "podman": {"podman", "rootless", "own_podman", "rootless_podman", "in_podman"},
     "bd": {"bd", "old_bd"},
     "claude": {"claude"},
 }

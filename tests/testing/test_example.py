@@ -14,6 +14,8 @@ from pytest_cobbler.testing.project import Project
 from tests.images import minimal_image
 from tests.testing.test_documents import examples
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["minimal_image"]
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "example"
