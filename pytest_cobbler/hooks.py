@@ -303,7 +303,7 @@ def _guarded(hook: Any, given: object, protocol: type, guard: Callable[[_Outside
 def _not_called_so(method: object, asked: Callable[..., object]) -> str:
     """Why ``method`` cannot be called with the arguments that ``asked`` has beside ``self``; or nothing."""
     if not callable(method):
-        return "is no method"
+        return "is not a method"
     _, *parameters = inspect.signature(asked).parameters
     with contextlib.suppress(ValueError):  # it has no signature that is known
         try:

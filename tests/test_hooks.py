@@ -138,7 +138,7 @@ def raises(*_: object) -> None:
             Worker,
             r"gave <class '.*Worker'>, not Agent of pytest-cobbler, but a class: give an instance, Worker",
         ),
-        (worker(run=None), r"not Agent of pytest-cobbler: run is no method"),
+        (worker(run=None), r"not Agent of pytest-cobbler: run is not a method"),
         (worker(run=lambda _self, _request: None), r"run does not take \(request, sandbox, cancellation\)"),
         (worker(description=None), "description of Changed gave None, not a text"),
         (worker(secrets="key"), "secrets of Changed gave 'key', not a tuple of texts"),

@@ -28,7 +28,7 @@ def run(config: pytest.Config) -> int:
     settings = load(configuration_path(config, "--cobbler-switch"))
     if settings.generation_branch and settings.generation_branch != name:
         raise UsageProblem(
-            f"generation_branch in {settings.path.name} names {settings.generation_branch}, and goes before",
+            f"{settings.path.name} sets generation_branch to {settings.generation_branch}, which comes first",
             "Take that key out, or change it.",
         )
     repository = open_repository(settings)

@@ -26,5 +26,5 @@ def check_address(variable: str, value: str, what: str) -> None:
     if not is_one or not re.fullmatch(r"[\w.:-]+", found.hostname or ""):
         shown = re.sub(r"[^/@]*@", "", value)  # a name and a password
         raise UsageProblem(
-            f"{variable} is {shown!r}, which is no address", f"Set it to that of {what}, or unset it."
+            f"{variable} is {shown!r}, not an address", f"Set it to that of {what}, or unset it."
         )

@@ -207,7 +207,7 @@ class ApiProxy:
     async def _reserve(self, length: int) -> AsyncIterator[None]:
         """Memory for bodies; the bodies of concurrent requests of a job are bounded."""
         if length > self._room:
-            raise _Refused(529, "overloaded_error", "too many large requests at once")
+            raise _Refused(529, "overloaded_error", "too many large requests in parallel")
         self._room -= length
         try:
             yield

@@ -172,7 +172,7 @@ def seeds(value: object, info: ValidationInfo) -> dict[PurePosixPath, Path]:
         try:
             destination = PurePosixPath(inside(name, root).relative_to(root))
             if destination == PurePosixPath(".") or _is_git(destination):
-                raise Wrong(f"{shown(name)} is no place for a file")
+                raise Wrong(f"{shown(name)} is not a place for a file")
             if destination in files:
                 raise Wrong(f"{destination} is named twice")
             files[destination] = _existing_file(template, info)

@@ -318,7 +318,7 @@ def _check_target(target: str) -> None:
     parts = [part for part in target.split("/") if part not in ("", ".")]
     system = parts[:1] in (["proc"], ["sys"], ["dev"]) and not (parts[:2] == ["dev", "shm"] and parts[2:])
     if not target.startswith("/") or ".." in parts or not parts or system:
-        raise Wrong(f"{shown(target)} is no place in a container to mount at")
+        raise Wrong(f"{shown(target)} is not a place in a container to mount at")
 
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/run", "/var/run", "/boot", "/root", "/var/lib/containers")
@@ -334,7 +334,7 @@ def _given_away(volume: Volume, root: Path) -> str:
     """What a volume gives to the container beyond files of the repository to use or others to read."""
     source = volume.source
     if not (stat.S_ISDIR(source.lstat().st_mode) or stat.S_ISREG(source.lstat().st_mode)):
-        return f"{source}, which is no file or directory but a socket, device or pipe of the host"
+        return f"{source}, which is not a file or directory but a socket, device or pipe of the host"
     base = real(root)
     below = source.is_relative_to(base)
     for place in _private_places():

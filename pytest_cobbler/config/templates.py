@@ -221,7 +221,7 @@ class _Translation:
         if kind is None:
             raise self._problem(f"{printable(word)} is not a placeholder of this template")
         if self._dot() and not word.startswith("$"):
-            raise self._problem(f"{word} stands in a {{{{with}}}}: write $.{name} there")
+            raise self._problem(f"{word} is in a {{{{with}}}}: write $.{name} there")
         return _Value(name, kind, frozenset({name}))
 
     def _dot(self) -> _Value | None:

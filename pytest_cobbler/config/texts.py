@@ -65,7 +65,7 @@ def _reference_fault(name: str) -> str:
 def branch(value: object) -> str | None:
     name = optional_text(value)
     if name is not None and (fault := _reference_fault(name)):
-        raise Wrong(f"{shown(name)} is no branch name for git: {fault}")
+        raise Wrong(f"{shown(name)} is not a branch name: {fault}")
     return name
 
 

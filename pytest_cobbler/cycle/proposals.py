@@ -287,7 +287,7 @@ def _text_errors(proposal: Proposal, limits: Limits) -> Iterator[str]:
         if len(values) > limits.items:
             yield f'{name} has {len(values)} entries in "{key}", more than {limits.items}. Split the task.'
         if any(not value.strip() or len(value) > limits.item for value in values):
-            yield f'{name} has an entry in "{key}" that is empty or over {limits.item:,} characters. Mend it.'
+            yield f'{name} has an entry in "{key}" that is empty or over {limits.item:,} characters. Fix it.'
         if any(_CONTROL.search(value) for value in values):
             yield f'{name} has a line break or a control character in "{key}". Write one line for each entry.'
     for path in proposal.files:

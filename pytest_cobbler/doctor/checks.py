@@ -358,7 +358,7 @@ class Doctor:
             return f"{seen} (of a hook; it was only read)"
         with tempfile.TemporaryDirectory(prefix="cobbler-doctor-") as scratch:
             prove_tracker(open_scratch(config.tracker, config.beads_dir, Path(scratch), self._cancellation))
-        return f"{seen}; a scratch store keeps what it is told"
+        return f"{seen}; a scratch store keeps what is written to it"
 
     def _ask(self) -> Seen | str:
         if not self._live:

@@ -334,12 +334,12 @@ def prove_tracker(store: Tracker) -> None:
         TrackerError: it did not keep what was written to it.
     """
     title = "A task of --cobbler-doctor"
-    new = NewTask(key="one", title=title, description="It is closed at once.")
+    new = NewTask(key="one", title=title, description="It is closed immediately.")
     [task_id] = store.create([new]).values()
     store.claim(task_id, Claim(host="here", repository="scratch", run="doctor", generation="none"))
     store.close(task_id, "It was only a test.")
     kept = [(task.title, task.status) for task in store.tasks()]
     if kept != [(title, "closed")]:
         raise TrackerError(
-            "a task was created, claimed and closed, and the store does not say so", "", str(kept)
+            "a task was created, claimed and closed, and the store does not show it", "", str(kept)
         )

@@ -333,7 +333,7 @@ def _read_base(repository: Repository, generation: Generation) -> str:
     base = repository.read_ref(names.branch_ref(generation.base)) if generation.base else None
     if base is None:
         raise RepositoryError(
-            f"{generation.base or 'the base'}, which {generation.name} is to be merged into, is no branch",
+            f"{generation.base or 'the base'}, which {generation.name} is to be merged into, is not a branch",
             f"Make it again: git branch {generation.base or 'NAME'} {generation.name}-start",
         )
     return base

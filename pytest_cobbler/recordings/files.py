@@ -82,7 +82,7 @@ def _point(text: str) -> str:
 def _once_each(order: tuple[str, ...]) -> tuple[str, ...]:
     twice = [point for point, count in Counter(order).items() if count > 1]
     if twice:
-        raise ValueError(f"{twice[0]!r} stands there twice")
+        raise ValueError(f"{twice[0]!r} appears twice")
     return order
 
 
@@ -269,7 +269,7 @@ def read_head(recording: Path) -> Head:
     path = recording / HEAD
     links = [found for found in (recording, *recording.rglob("*")) if found.is_symlink()]
     if links:
-        raise UsageProblem(f"a recording holds no links: {links[0]}", "Take it away, or record again.")
+        raise UsageProblem(f"a recording holds no links: {links[0]}", "Remove it, or record again.")
     try:
         return _read(path, Head)
     except FileNotFoundError:
@@ -279,7 +279,7 @@ def read_head(recording: Path) -> Head:
         ) from None
     except RecordingError as error:
         raise UsageProblem(
-            error.cause, "Mend it, or record it again with this version.", error.evidence
+            error.cause, "Fix it, or record it again with this version.", error.evidence
         ) from error
 
 

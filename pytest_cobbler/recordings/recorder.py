@@ -44,7 +44,7 @@ def refuse_places(directory: Path, taken: Iterable[Path]) -> None:
     for place in taken:
         if directory.is_relative_to(place.resolve()):
             raise UsageProblem(
-                f"--cobbler-record {directory}: {place} is no place for recordings",
+                f"--cobbler-record {directory}: {place} is not a place for recordings",
                 "Name a directory that is not in it, such as recordings/first.",
             )
 

@@ -192,7 +192,7 @@ def _check_kinds(git: Git, change: Change) -> Iterable[Refusal]:
         if entry.new_mode == SUBMODULE:
             yield Refusal(reason="a nested repository (submodule)", path=entry.shown)
         elif entry.old_mode == SUBMODULE:
-            yield Refusal(reason="a submodule, which no change may take away", path=entry.shown)
+            yield Refusal(reason="a submodule, which no change may remove", path=entry.shown)
         elif entry.new_mode == _LINK and entry.new != entry.old:
             target = git.run("cat-file", "blob", entry.new).stdout
             if _leads_out(entry.path, target):

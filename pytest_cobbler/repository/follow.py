@@ -108,7 +108,7 @@ class Following:
         foreign |= _in_the_way(root, [_place(entry) for entry in back], known)
         if foreign:
             raise RepositoryError(
-                f"a stop was ended half-way in {root}, and since then somebody changed {_shown(foreign)}",
+                f"a stop was ended half-way in {root}, and since then someone changed {_shown(foreign)}",
                 "Move those files away, then run the command again.",
             )
         self._git("read-tree", "-i", "-m", self._new, self._old)  # the index alone, wherever it is

@@ -28,7 +28,7 @@ def run_lock(common_dir: Path, what: str, ours: Iterable[Path] = ()) -> Iterator
     except OSError as error:
         raise RepositoryError(
             f"cannot write {path}: {error.strerror}",
-            "Let whoever runs this write in that directory.",
+            "Let the user of this process write in that directory.",
         ) from error
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
         try:

@@ -80,7 +80,7 @@ def _check_readable(repository: Repository, owner: tuple[int, int]) -> None:
     if umask & 0o044 and not repository.shared:
         raise RepositoryError(
             f"jobs run as uid {owner[0]}, which could not read what is committed under umask {umask:04o}",
-            "Set another: umask 022; or let git not heed it: git config core.sharedRepository 0644",
+            "Set another: umask 022; or let git ignore it: git config core.sharedRepository 0644",
         )
     for store in repository.object_stores:
         for path in _of_store(store):

@@ -168,7 +168,7 @@ class GenerationSession:
                 why = why_not.get(name.removeprefix("stitch::"), "")
                 raise UsageProblem(
                     f"not found: {argument}{f' ({why})' if why else ''}",
-                    f"See what there is: --cobbler-{self._action} --collect-only",
+                    f"List the items: --cobbler-{self._action} --collect-only",
                 )
 
     @pytest.hookimpl(tryfirst=True)

@@ -24,7 +24,7 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
     lines = [
         f"cobbler: {generation.name} on {generation.base}" + (" (started now)" if opened.started else ""),
         f"sandbox: {parts.sandbox.description}",
-        f"{parts.agent.description}, {config.jobs} at once, network {_network(parts.agent, config)}",
+        f"{parts.agent.description}, {config.jobs} in parallel, network {_network(parts.agent, config)}",
         f"gate: {'; '.join(parts.gate.shown) or 'none: what lands is neither built nor tested'}",
     ]
     for name, command in (("build", config.build_command), ("test", config.test_command)):

@@ -246,7 +246,7 @@ class IssueFile:
     def _damaged(self, number: int, what: str, raw: bytes) -> TrackerError:
         return TrackerError(
             f"{self.path}, line {number} is damaged: {what}",
-            "mend or remove that line; nothing was changed",
+            "fix or remove that line; nothing was changed",
             raw[:200].decode("utf-8", "replace"),
         )
 

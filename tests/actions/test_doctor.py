@@ -87,7 +87,7 @@ class TestWhereAllIsWell:
         assert said["generation"].startswith("none is active; the next one starts from main (")
         assert "can do whatever" in said["sandbox"]
         assert said["gate"] == "true; true: the programs are there"
-        assert said["tracker"].endswith("issues.jsonl: 1 open; a scratch store keeps what it is told")
+        assert said["tracker"].endswith("issues.jsonl: 1 open; a scratch store keeps what is written to it")
 
     @pytest.mark.bd
     def test_with_podman_bd_claude_and_one_real_turn(

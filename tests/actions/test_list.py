@@ -131,7 +131,7 @@ def test_the_configuration_goes_before(project: Project, two: tuple[str, str]) -
     assert [one["active"] for one in as_json(project)] == [False, True]
     result = project.run("--cobbler-switch", two[0])
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: generation_branch in configuration.yaml names {two[1]}*"])
+    result.stderr.fnmatch_lines([f"ERROR: configuration.yaml sets generation_branch to {two[1]}*"])
 
 
 def test_a_choice_that_is_gone_is_none(project: Project, two: tuple[str, str]) -> None:

@@ -194,7 +194,7 @@ KINDS = {
         refused=refused(
             *("list", "reset", "generate", "stats", "resume", "stop"),
             cause="issues.jsonl, line 1 is damaged",
-            remedy="mend or remove that line",
+            remedy="fix or remove that line",
         ),
     ),
     ".beads is a link to elsewhere": Kind(
@@ -320,5 +320,5 @@ def test_in_a_git_directory_that_cannot_be_written_there_is_only_reading(
                 assert done.returncode == pytest.ExitCode.USAGE_ERROR
                 cause, remedy = done.stderr.strip().splitlines()[:2]
                 assert "Read-only file system" in cause or "Permission denied" in cause
-                assert remedy.startswith("Let whoever runs this write")
+                assert remedy.startswith("Let the user of this process write")
     subprocess.run(["chmod", "-R", "u+w", str(path)], check=True)

@@ -441,7 +441,7 @@ def test_reset_leaves_what_somebody_resolves(project: Project) -> None:
     (place / "a.txt").write_text("half resolved\n")
     result = project.run("--cobbler-reset")
     assert result.ret == 0
-    assert f"left {place}: a merge with {name} that somebody has begun" in result.outlines
+    assert f"left {place}: a merge with {name} that a person has begun" in result.outlines
     assert (place / "a.txt").read_text() == "half resolved\n"
 
 
@@ -581,7 +581,7 @@ def test_a_base_that_is_gone_is_named(project: Project) -> None:
     project.git("branch", "--move", "main", "trunk")
     refused(
         project,
-        f"ERROR: main, which {name} is to be merged into, is no branch",
+        f"ERROR: main, which {name} is to be merged into, is not a branch",
         f"*git branch main {name}-start",
     )
 

@@ -210,7 +210,7 @@ def test_an_address_that_is_none_is_refused_before_anything_runs(
     own_podman: Podman, minimal_image: str
 ) -> None:
     agent = ClaudeAgent(credential=KEY, base_url="api.example", proxied=True)
-    with pytest.raises(UsageProblem, match=r"ANTHROPIC_BASE_URL is 'api\.example', which is no address"):
+    with pytest.raises(UsageProblem, match=r"ANTHROPIC_BASE_URL is 'api\.example', not an address"):
         agent.preflight(own_podman.sandbox(minimal_image, repository="r"))
 
 

@@ -507,7 +507,7 @@ class TestTheWayOut:
         self, monkeypatch: pytest.MonkeyPatch, name: str, value: str
     ) -> None:
         monkeypatch.setenv(name, value)
-        with pytest.raises(UsageProblem, match=f"^{name} is '.*', which is no address") as caught:
+        with pytest.raises(UsageProblem, match=f"^{name} is '.*', not an address") as caught:
             ApiProxy(KEY, "https://api.example", 1)
         assert "http://proxy.example:3128, or unset it" in caught.value.remedy
         assert "word" not in str(caught.value)

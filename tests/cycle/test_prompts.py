@@ -378,7 +378,7 @@ def test_conditions_and_trim_marks(template: str, description: str, expected: st
         ("{{.Title}}{{if .ID}}{{else}}\n{{else}}{{end}}", "t.md:2: {{else}} without {{if}}"),
         ("{{.Title}}{{if .ID}}{{else}}\n{{else if .ID}}{{end}}", "t.md:2: {{else if .ID}} without {{if}}"),
         ("{{.Title}}\n{{with .ID}}", "t.md:2: {{with}} without {{end}}"),
-        ("{{.Title}}\n{{with .ID}}{{.Title}}{{end}}", "t.md:2: .Title stands in a {{with}}: write $.Title"),
+        ("{{.Title}}\n{{with .ID}}{{.Title}}{{end}}", "t.md:2: .Title is in a {{with}}: write $.Title"),
         ("{{.Title}}{{.}}", "t.md:1: {{.}} is not understood"),
         ("{{.Title}}\n{{if eq .Title 3}}{{end}}", "t.md:2: {{eq .Title 3}} compares a text with a number"),
         ("{{.Title}}{{not .ID}}", "t.md:1: {{not .ID}} is a condition"),

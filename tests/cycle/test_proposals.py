@@ -161,7 +161,7 @@ def test_texts_have_a_size() -> None:
         'Task 3 ("Task number 3") has a description of 20,001 characters, more than 20,000. Shorten it.',
         'Task 4 ("Task number 4") has 101 entries in "files", more than 100. Split the task.',
         'Task 5 ("Task number 5") has an entry in "acceptance" that is empty or over 1,000 characters. '
-        "Mend it.",
+        "Fix it.",
     ]
 
 

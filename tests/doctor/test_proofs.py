@@ -222,5 +222,5 @@ class TestTracker:
     def test_one_that_forgets(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(EmbeddedTracker, "close", lambda *_: None)
         store = EmbeddedTracker(tmp_path, tmp_path / ".beads")
-        with pytest.raises(TrackerError, match="the store does not say so"):
+        with pytest.raises(TrackerError, match="the store does not show it"):
             prove_tracker(store)

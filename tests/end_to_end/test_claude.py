@@ -176,7 +176,7 @@ def test_generation_with_the_real_claude(
     assert gate_passes_on_the_tip(calculator, sample)
     assert not [path for path in calculator.files() if path.startswith("bin/")]
     assert all(INSTRUCTION in json.dumps(request.body["system"]) for request in api.requests)
-    result.stdout.fnmatch_lines(["agent: claude, 2 at once, network proxy (the API alone)"])
+    result.stdout.fnmatch_lines(["agent: claude, 2 in parallel, network proxy (the API alone)"])
     assert "credential: handed" not in "\n".join(result.outlines)
     api_key = api.environment["ANTHROPIC_API_KEY"].encode()
     assert {request.headers["x-api-key"] for request in api.requests} == {api_key.decode()}
@@ -195,7 +195,7 @@ def test_an_open_network_takes_the_key_along_and_says_so(calculator: Project, ap
     assert api.requests[-1].tool_results[0].startswith("1")
     result.stdout.fnmatch_lines(
         [
-            "agent: claude, 2 at once, network open",
+            "agent: claude, 2 in parallel, network open",
             "credential: handed to the agent, which can read it (agent_network: proxy keeps it here)",
         ]
     )

@@ -65,7 +65,7 @@ def test_an_order_of_unknown_words_is_refused(tmp_path: Path, word: str) -> None
 def test_an_order_with_a_point_twice_is_refused(tmp_path: Path) -> None:
     """Whoever played it would wait for the second one."""
     (tmp_path / HEAD).write_text(json.dumps({"generation": "g", "order": ["begin stitch/a/1"] * 2}))
-    with pytest.raises(UsageProblem, match=r"recording\.json cannot be read: order: .* stands there twice"):
+    with pytest.raises(UsageProblem, match=r"recording\.json cannot be read: order: .* appears twice"):
         read_head(tmp_path)
 
 

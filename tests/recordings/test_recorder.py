@@ -60,7 +60,7 @@ def test_a_recording_of_nothing_may_be_replaced(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [".git", ".git/x", ".cobbler/a/b"])
 def test_the_places_of_others_will_not_do(tmp_path: Path, name: str) -> None:
     taken = [tmp_path / ".git", tmp_path / ".cobbler"]
-    with pytest.raises(UsageProblem, match="is no place for recordings"):
+    with pytest.raises(UsageProblem, match="is not a place for recordings"):
         refuse_places(tmp_path / name, taken)
     refuse_places(tmp_path / ".github", taken)
 

@@ -297,7 +297,7 @@ def test_a_directory_that_cannot_be_written_is_rejected(cobbler_project: Project
 def test_a_directory_with_another_purpose_is_rejected(cobbler_project: Project, place: str) -> None:
     result = cobbler_project.run("--cobbler-generate", f"--cobbler-record={place}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "is no place for recordings" in "\n".join(result.errlines)
+    assert "is not a place for recordings" in "\n".join(result.errlines)
     assert not (cobbler_project.path / place).exists()
     assert cobbler_project.generation is None
 

@@ -177,7 +177,7 @@ def header_and_summary_say_what_ran_and_what_came_of_it(project: Project, result
         [
             f"cobbler: {generation} on main (started now)",
             "sandbox: no sandbox: jobs run as *",
-            "agent: sh *agent.sh, 2 at once, network open",
+            "agent: sh *agent.sh, 2 in parallel, network open",
             "gate: true; ! grep -l wrong [*].txt",
             "*- cobbler -*",
             f"{generation}: 1 landed, 1 failed, 1 blocked; tip {commit}",
