@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 RULES = sorted((ROOT / ".vale" / "Plain").glob("*.yml"))
 
 
+@functools.cache
 def phrases() -> re.Pattern[str]:
     """All phrases to avoid, as one pattern."""
     parts: list[str] = []
