@@ -246,12 +246,17 @@ def test_the_architecture_names_code_that_exists() -> None:
     assert unknown == set()
 
 
-def test_the_way_of_a_cost_names_functions_of_the_modules_beside_them() -> None:
-    steps = rows(section("## The way of a cost", ARCHITECTURE))
-    assert len(steps) > 10
-    for _, function, module in steps:
+@pytest.mark.parametrize(("heading", "least"), [("a task", 11), ("a configuration value", 6), ("a cost", 11)])
+def test_a_way_in_the_architecture_names_functions_of_the_modules_beside_them(
+    heading: str, least: int
+) -> None:
+    steps = rows(section(f"## The way of {heading}", ARCHITECTURE))
+    assert len(steps) >= least
+    for *_, functions, module in steps:
         path = PACKAGE / module.strip("`")
-        assert set(function.strip("`").split(".")) <= set(definitions(path)), f"{function} in {module}"
+        names = {part for name in quoted(functions) for part in name.split(".")}
+        assert names, functions
+        assert names <= set(definitions(path)), f"{functions} in {module}"
 
 
 def definitions(*paths: Path) -> Iterator[str]:
