@@ -1,4 +1,4 @@
-"""What is worth telling of a program's output."""
+"""The informative part of a program's output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EVIDENCE = 8_000
 
 
 def informative(text: str, limit: int = EVIDENCE) -> str:
-    """At most ``limit`` characters of a program's output: what stands around the first error, and the end."""
+    """At most ``limit`` characters of a program's output: the lines around the first error, and the end."""
     lines = [_shortened(line) for line in _plain(text).strip("\n").split("\n")]
     if _size(lines) <= limit:
         return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What happened, for people: one JSON object a line, appended as it happens. Losing it loses no work."""
+"""The events of a generation, for people: one JSON object on each line. No work depends on it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 class Journal:
     """Appends to ``journal.jsonl`` of a generation; thread-safe.
 
-    ``scrub`` takes what must not be written out of a line. A line that cannot be written, as on a full disk,
-    is given up: no work depends on it. ``failure`` is the first reason.
+    ``scrub`` removes secrets from a line. A line that cannot be written, for example on a full disk, is
+    dropped, because no work depends on it. ``failure`` is the reason of the first one.
     """
 
     def __init__(self, path: Path, scrub: Callable[[str], str] = str) -> None:
@@ -38,12 +38,12 @@ class Journal:
 
 
 def timestamp() -> str:
-    """Now, RFC 3339 in UTC."""
+    """The current time in UTC, as RFC 3339 writes it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def ignore_itself(directory: Path) -> None:
-    """Make a directory that git does not see."""
+    """Make a directory that git ignores."""
     directory.mkdir(parents=True, exist_ok=True)
     ignore = directory / ".gitignore"
     if not ignore.exists():

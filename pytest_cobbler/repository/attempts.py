@@ -1,4 +1,4 @@
-"""Work that did not land, kept as refs: nothing an agent did and could be imported is ever lost."""
+"""Work that did not land, kept as refs, so that no importable work of an agent is lost."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def keep_attempt(
     evidence: str,
     identity: Identity,
 ) -> str:
-    """Keep ``commit``'s work under the task's attempts, with why it did not land; the ref."""
+    """Keep the work of ``commit`` as an attempt of the task, with the reason it failed; return the ref."""
     text = trailers.message(
         repository,
         f"Attempt {number}, {cause}: {title}",
@@ -57,33 +57,33 @@ def keep_attempt(
 def kept_attempts(repository: Repository, generation: str, task_id: str) -> list[KeptAttempt]:
     """The kept attempts of a task, by number."""
     prefix = names.attempts_prefix(generation, task_id)
-    found = []
+    attempts = []
     for ref, commit in repository.list_refs(prefix.rstrip("/")).items():
         number = ref.removeprefix(prefix)
         if not number.isdigit():
             continue
-        said = trailers.read_trailers(repository, commit)
-        found.append(
+        trailer_of = trailers.read_trailers(repository, commit)
+        attempts.append(
             KeptAttempt(
                 ref=ref,
                 commit=commit,
                 number=int(number),
-                cause=said.get(trailers.CAUSE, ""),
+                cause=trailer_of.get(trailers.CAUSE, ""),
                 evidence=trailers.read_body(repository, commit),
             )
         )
-    return sorted(found, key=lambda attempt: attempt.number)
+    return sorted(attempts, key=lambda attempt: attempt.number)
 
 
 def last_numbers(repository: Repository, generation: str) -> dict[str, int]:
     """Task id -> highest number of a kept attempt."""
     prefix = names.attempts_prefix(generation)
-    found: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     for ref in repository.list_refs(prefix.rstrip("/")):
         task_id, _, number = ref.removeprefix(prefix).rpartition("/")
         if number.isdigit():
-            found[task_id] = max(found.get(task_id, 0), int(number))
-    return found
+            numbers[task_id] = max(numbers.get(task_id, 0), int(number))
+    return numbers
 
 
 def drop_attempts(repository: Repository, generation: str, task_id: str) -> tuple[str, ...]:

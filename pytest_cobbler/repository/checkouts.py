@@ -16,7 +16,7 @@ from pytest_cobbler.repository.worktrees import Owner, Worktree, Worktrees, remo
 
 @contextlib.contextmanager
 def checkouts(repository: Repository, owner: Owner) -> Iterator[Checkouts]:
-    """Checkouts that are removed at the end; what a killed process left of its own goes now.
+    """Checkouts that are removed at the end. Those that a killed process left are removed now.
 
     Raises:
         RepositoryError: the directory cannot be written, or no job could work on this repository.
@@ -37,7 +37,7 @@ def checkouts(repository: Repository, owner: Owner) -> Iterator[Checkouts]:
 
 
 class Checkouts:
-    """Makes worktrees that hold just what was committed, without the file that names a git directory."""
+    """Makes worktrees that hold the committed files only, without the file that names a git directory."""
 
     def __init__(self, repository: Repository, worktrees: Worktrees) -> None:
         self._repository = repository
@@ -59,10 +59,10 @@ class Checkouts:
 
 
 def resolve(repository: Repository, revision: str) -> str:
-    """The commit that a branch, a tag, ``HEAD``, an id or what git makes of them names.
+    """The commit that a revision names: a branch, a tag, ``HEAD``, an id or an expression of git.
 
     Raises:
-        RepositoryError: there is none.
+        RepositoryError: the revision does not exist.
     """
     commit = repository.resolve(f"{revision}^{{commit}}")
     if commit is None:
@@ -72,7 +72,7 @@ def resolve(repository: Repository, revision: str) -> str:
 
 @contextlib.contextmanager
 def _alive(place: Path, name: str) -> Iterator[None]:
-    """Hold the lock by which others see that this process still uses its directory."""
+    """Hold the lock by which other processes see that this process still uses its directory."""
     path = place / f"{name}.lock"
     draft = path.with_suffix(".new")
     with draft.open("w") as file:

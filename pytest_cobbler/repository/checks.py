@@ -1,6 +1,6 @@
-"""What a change must not contain to be landed: looked at on objects, never on files.
+"""The checks of a change before it lands. They read objects, never files.
 
-The list of protected paths is the floor of what could run, or change what runs, on the host or in the next
+The list of protected paths is the minimum of what could run, or change what runs, on the host or in the next
 gate: pytest's own configuration, import hooks, the agent program's settings, git's attributes and hooks, CI.
 """
 
@@ -127,7 +127,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """Why a change cannot land. ``poisonous``: its objects must not reach the repository at all."""
+    """A reason why a change cannot land. ``poisonous``: its objects must not reach the repository at all."""
 
     reason: str
     path: str = ""
@@ -139,11 +139,11 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What to hold a change to.
+    """The rules for a change.
 
     ``protected`` and ``allowed`` are patterns in the language of ``globs``; ``secrets`` the values that
     must not be committed; ``marked`` the files into which we put conflict markers;
-    ``reserved`` modules that no new one at the top may be called like;
+    ``reserved`` names that no new module at the top may have;
     ``left_out`` directories whose new files a harvest does not take.
     """
 
@@ -157,7 +157,7 @@ class Policy:
 
 
 def read_change(git: Git, old: str, new: str) -> Change:
-    """What differs between two trees or commits, without renames."""
+    """The differences between two trees or commits, without renames."""
     fields = git.fields("diff-tree", "-r", "-z", "--raw", "--no-renames", "--end-of-options", old, new)
     if fields and not fields[0].startswith(b":"):
         fields = fields[1:]
@@ -171,7 +171,7 @@ def read_change(git: Git, old: str, new: str) -> Change:
 
 
 def check_change(git: Git, parent: str, tree: str, policy: Policy) -> tuple[Change, tuple[Refusal, ...]]:
-    """Hold the change from ``parent`` to ``tree`` to ``policy``."""
+    """Check the change from ``parent`` to ``tree`` against ``policy``."""
     change = read_change(git, parent, tree)
     if len(change.entries) > MOST_FILES:
         reason = f"changes {len(change.entries)} files; at most {MOST_FILES}"
@@ -218,7 +218,7 @@ def _leads_out(path: bytes, target: bytes) -> bool:
 def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> Iterable[Refusal]:
     # A project may be a plugin of pytest itself.
     top = git.fields("ls-tree", "-z", "--name-only", parent) if policy.reserved else []
-    known = {os.fsdecode(name).partition(".")[0] for name in top}
+    modules = {os.fsdecode(name).partition(".")[0] for name in top}
     for entry in change.entries:
         path = os.fsdecode(entry.path)
         if _matches(path, policy.allowed):
@@ -226,7 +226,7 @@ def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> I
         module = _module_at_top(path, entry.new_mode)
         if _matches(path, policy.protected) or module in _LIBRARY:
             yield Refusal(reason="a protected path", path=entry.shown)
-        elif module in policy.reserved and module not in known:
+        elif module in policy.reserved and module not in modules:
             yield Refusal(reason=f"takes the place of {module}, which pytest loads", path=entry.shown)
         elif path.rpartition("/")[2].lower() == "pyproject.toml" and not _same_pytest_tables(git, entry):
             yield Refusal(reason="the [tool.pytest] table is protected", path=entry.shown)
@@ -238,7 +238,7 @@ def _matches(path: str, patterns: Sequence[str]) -> bool:
 
 
 def _module_at_top(path: str, mode: str) -> str | None:
-    """The name by which `python -m pytest` would import what lies there, if it is a module of the top.
+    """The name by which `python -m pytest` would import the file, if it belongs to a module at the top.
 
     A directory without code is not a package that Python would prefer.
     """

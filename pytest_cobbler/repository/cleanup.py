@@ -1,4 +1,4 @@
-"""Removing what git does not track from directories of the checkout, and nothing that lies behind a link."""
+"""Removing untracked files from directories of the checkout, and no file behind a link."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(kw_only=True)
 class Cleaned:
-    """What went (a directory that went as a whole ends with ``/``), and what stayed and why; for display."""
+    """Removed paths (a directory removed as a whole ends with ``/``), and reasons why others stayed."""
 
     removed: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -26,7 +26,7 @@ class Cleaned:
 
 
 def remove_untracked(repository: Repository, directories: Sequence[PurePosixPath]) -> Cleaned:
-    """Remove files that git does not track, ignored ones too, and directories that are empty then.
+    """Remove untracked files, ignored ones included, and the directories that are empty then.
 
     Every directory is opened from the one above it and never through a link, so that nothing outside is
     reached, whatever replaces it meanwhile. Repositories inside the checkout stay.
@@ -47,7 +47,7 @@ def remove_untracked(repository: Repository, directories: Sequence[PurePosixPath
 def _remove(
     directory: int, above: bytes, parts: list[bytes], tracked: Collection[bytes], cleaned: Cleaned
 ) -> None:
-    """Remove what ``parts`` lead to from an open directory."""
+    """Remove the file or directory at the path ``parts`` below an open directory."""
     path = above + parts[0]
     try:
         here = os.open(parts[0], _DIRECTORY, dir_fd=directory)
@@ -69,7 +69,7 @@ def _remove(
 def _empty(
     directory: int, path: bytes, tracked: Collection[bytes], cleaned: Cleaned
 ) -> tuple[list[bytes], bool]:
-    """What went, and whether that was all."""
+    """Remove the entries of an open directory: the removed paths, and whether the directory is empty now."""
     names = sorted(os.fsencode(name) for name in os.listdir(directory))
     if b".git" in names or {b"HEAD", b"objects", b"refs"} <= set(names):
         cleaned.left.append(f"{shown_path(path)}: a repository of its own")
@@ -85,7 +85,7 @@ def _empty(
 def _try_to_remove(
     directory: int, name: bytes, path: bytes, tracked: Collection[bytes], cleaned: Cleaned
 ) -> tuple[list[bytes], bool]:
-    """What went of one entry of a directory, and whether it is gone."""
+    """Remove one entry of a directory: the removed paths, and whether the entry is gone."""
     if path in tracked:
         return [], False
     try:

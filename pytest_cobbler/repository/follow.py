@@ -1,7 +1,7 @@
-"""The user's checkout follows its branch: index and files move before the branch, and back if need be.
+"""The user's checkout follows its branch: index and files move before the branch, and back on failure.
 
-git writes files first and the index last, and may be killed anywhere. Where it was is seen from what lies
-there: a file that holds what the old or the new commit has in it, or the beginning of that, is git's alone.
+git writes files first and the index last, and may be killed at any point. The files show how far it came: a
+file with the content of the old or the new commit, or with the beginning of it, was written by git.
 """
 
 from __future__ import annotations
@@ -39,73 +39,73 @@ class Following:
         self._lock = repository.git_dir / "index.lock"
 
     def check(self) -> None:
-        """See that nothing is in the way: no operation of git's, no file that git does not know.
+        """Check that nothing is in the way: no unfinished operation of git, no untracked file.
 
         Raises:
-            RepositoryError: something is; nothing was changed.
+            RepositoryError: something is in the way. Nothing was changed.
         """
         root = self._repository.root
         if self._lock.exists():
             raise RepositoryError(
-                f"git is at work in {root}: there is {self._lock}",
+                f"git is running in {root}: {self._lock} exists",
                 "If no git command is running, remove that file.",
             )
         for name, what in _GOING_ON.items():
             if (self._repository.git_dir / name).exists():
                 raise RepositoryError(
-                    f"{what} is going on in {root}", "Finish it, or take it back (git ... --abort)."
+                    f"{what} is going on in {root}", "Finish it, or abort it (git ... --abort)."
                 )
         if hidden := self._hidden():
             raise RepositoryError(
-                f"git is told not to look at files in {root} that have to change: {_shown(hidden)}",
-                "Let it look: git update-index --no-assume-unchanged --no-skip-worktree PATH",
+                f"git ignores changes of files in {root} that have to change: {_shown(hidden)}",
+                "Undo that: git update-index --no-assume-unchanged --no-skip-worktree PATH",
             )
         written = [_place(entry) for entry in self._entries if entry.new_mode not in (_NOTHING, SUBMODULE)]
-        known = {_place(entry) for entry in self._entries if entry.old_mode != _NOTHING}
-        if found := _in_the_way(root, written, known):
+        replaced = {_place(entry) for entry in self._entries if entry.old_mode != _NOTHING}
+        if obstacles := _in_the_way(root, written, replaced):
             raise RepositoryError(
-                f"files in {root} that git does not track would be overwritten: {_shown(found)}",
+                f"files in {root} that git does not track would be overwritten: {_shown(obstacles)}",
                 "Move them away, or commit them.",
             )
 
     def _hidden(self) -> set[PurePosixPath]:
-        """Files whose changes git would not see; in a sparse checkout those are not there at all."""
+        """Files whose changes git would not see. In a sparse checkout they do not exist."""
         changing = {entry.path: _place(entry) for entry in self._entries}
-        found = set()
+        hidden = set()
         for line in self._git("ls-files", "-v", "-z").stdout.split(b"\0"):
             flag, _, path = line.partition(b" ")
             if path in changing and (flag.islower() or flag == b"S"):
-                found.add(changing[path])
-        return {path for path in found if _mode(self._repository.root, path) is not None}
+                hidden.add(changing[path])
+        return {path for path in hidden if _mode(self._repository.root, path) is not None}
 
     def staged(self) -> str:
-        """Those of the files, for display, that the index has in another way than HEAD."""
-        said = self._git("diff-index", "--cached", "-z", "--name-only", "HEAD").stdout
-        differ = set(said.split(b"\0"))
+        """The files, for display, whose entry in the index differs from HEAD."""
+        listed = self._git("diff-index", "--cached", "-z", "--name-only", "HEAD").stdout
+        differ = set(listed.split(b"\0"))
         return named([shown_path(entry.path) for entry in self._entries if entry.path in differ])
 
     def advance(self) -> None:
         """Move index and files to the new commit, by the user's own git.
 
         Raises:
-            RepositoryError: git failed, maybe half-way: ``take_back``.
+            RepositoryError: git failed, perhaps after a part of the move: call ``take_back``.
         """
         self._repository.in_checkout("update-index", "-q", "--refresh")
         self._git("read-tree", "-m", "-u", self._old, self._new)
         self._give_back()
 
     def take_back(self) -> None:
-        """Bring index and files back to the old commit, wherever a move ended; may be repeated.
+        """Bring index and files back to the old commit, wherever a move ended. It can be repeated.
 
         Raises:
-            RepositoryError: something there is neither commit's; it and all else was left as it is.
+            RepositoryError: a file has neither commit's content. Nothing was changed.
         """
         root = self._repository.root
         self._remove_dead_lock()
-        back = [entry for entry in self._entries if entry.old_mode not in (_NOTHING, SUBMODULE)]
-        known = {_place(entry) for entry in self._entries}
+        restored = [entry for entry in self._entries if entry.old_mode not in (_NOTHING, SUBMODULE)]
+        changing = {_place(entry) for entry in self._entries}
         foreign = {_place(entry) for entry in self._changed() if not self._is_gits(entry)}
-        foreign |= _in_the_way(root, [_place(entry) for entry in back], known)
+        foreign |= _in_the_way(root, [_place(entry) for entry in restored], changing)
         if foreign:
             raise RepositoryError(
                 f"a stop was ended half-way in {root}, and since then someone changed {_shown(foreign)}",
@@ -115,7 +115,7 @@ class Following:
         for entry in self._entries:
             if entry.old_mode == _NOTHING:
                 self._remove(_place(entry))
-        paths = b"".join(entry.path + b"\0" for entry in back)
+        paths = b"".join(entry.path + b"\0" for entry in restored)
         self._git("checkout-index", "-q", "-f", "-u", "-z", "--stdin", stdin=paths)
         self._give_back()
 
@@ -128,18 +128,18 @@ class Following:
         return completion
 
     def _changed(self) -> list[Entry]:
-        """Those whose file is not what the index says."""
+        """The entries whose file differs from the index."""
         self._repository.in_checkout("update-index", "-q", "--refresh")
         differ = set(self._git("diff-files", "-z", "--name-only").stdout.split(b"\0"))
-        known = set(self._git("ls-files", "-z").stdout.split(b"\0"))
-        return [entry for entry in self._entries if entry.path in differ or entry.path not in known]
+        indexed = set(self._git("ls-files", "-z").stdout.split(b"\0"))
+        return [entry for entry in self._entries if entry.path in differ or entry.path not in indexed]
 
     def _is_gits(self, entry: Entry) -> bool:
-        """Whether the file, if there is one, has nothing but what one of the commits has there."""
+        """Whether the file is missing, or is a beginning of what git writes there for one of the commits."""
         place = self._repository.root / _place(entry)
         mode = _mode(self._repository.root, _place(entry))
         if mode is None or stat.S_ISDIR(mode):
-            return True  # of directories, each file is looked at for itself
+            return True  # the files in a directory are checked one by one
         if stat.S_ISLNK(mode):
             content = os.fsencode(place.readlink())
         elif stat.S_ISREG(mode):
@@ -149,16 +149,16 @@ class Following:
         sides = ((self._old, entry.old_mode), (self._new, entry.new_mode))
         return any(
             self._checked_out(side, entry).startswith(content)
-            for side, there in sides
-            if there not in (_NOTHING, SUBMODULE)
+            for side, mode_there in sides
+            if mode_there not in (_NOTHING, SUBMODULE)
         )
 
     def _checked_out(self, side: str, entry: Entry) -> bytes:
-        """What git writes there, line ends and all."""
+        """The content that git writes there, line ends included."""
         return self._git("cat-file", "--filters", f"{side}:{os.fsdecode(entry.path)}").stdout
 
     def _remove(self, path: PurePosixPath) -> None:
-        """A file of git's, and the directories that are empty then."""
+        """Remove a file that git wrote, and the directories that are empty then."""
         root = self._repository.root
         mode = _mode(root, path)
         if mode is None or stat.S_ISDIR(mode):
@@ -169,14 +169,14 @@ class Following:
                 (root / parent).rmdir()
 
     def _remove_dead_lock(self) -> None:
-        """The lock on the index that a killed git left; one that lives has it open.
+        """Remove the lock on the index that a killed git left. A living git has the file open.
 
         Raises:
-            RepositoryError: git is still at it.
+            RepositoryError: git still runs.
         """
         if self._lock.exists() and (process := _who_has_open(self._lock)):
             raise RepositoryError(
-                f"git is at work in {self._repository.root} (process {process})", "Wait until it has ended."
+                f"git is running in {self._repository.root} (process {process})", "Wait until it has ended."
             )
         self._lock.unlink(missing_ok=True)
 
@@ -194,20 +194,20 @@ class Following:
 
 
 def _in_the_way(
-    root: Path, paths: Iterable[PurePosixPath], known: Collection[PurePosixPath]
+    root: Path, paths: Iterable[PurePosixPath], expected: Collection[PurePosixPath]
 ) -> set[PurePosixPath]:
-    """What lies where these files are to be written, or directories above them, and is not ``known``."""
-    found: set[PurePosixPath] = set()
+    """Files in the place of these files, or of directories above them, that are not ``expected``."""
+    obstacles: set[PurePosixPath] = set()
     for path in paths:
         solid = next((above for above in _above(path) if not _is_directory(root / above)), None)
         if solid is not None:
-            lies = [solid] if os.path.lexists(root / solid) else []
+            present = [solid] if os.path.lexists(root / solid) else []
         elif _is_directory(root / path):
-            lies = list(_files_below(root, path))
+            present = list(_files_below(root, path))
         else:
-            lies = [path] if os.path.lexists(root / path) else []
-        found.update(place for place in lies if place not in known)
-    return found
+            present = [path] if os.path.lexists(root / path) else []
+        obstacles.update(place for place in present if place not in expected)
+    return obstacles
 
 
 def _files_below(root: Path, directory: PurePosixPath) -> Iterator[PurePosixPath]:
@@ -230,7 +230,7 @@ def _above(path: PurePosixPath) -> list[PurePosixPath]:
 
 
 def _mode(root: Path, path: PurePosixPath) -> int | None:
-    """The mode of what lies at a path that leads through no link; ``None``: nothing does."""
+    """The mode of the file at a path that leads through no link; ``None`` if it does not exist."""
     if not all(_is_directory(root / above) for above in _above(path)):
         return None
     with contextlib.suppress(FileNotFoundError):
@@ -239,7 +239,7 @@ def _mode(root: Path, path: PurePosixPath) -> int | None:
 
 
 def _who_has_open(path: Path) -> int | None:
-    """A process that has the file open, of those that can be seen."""
+    """A process that has the file open, among those that this one can see."""
     place = path.resolve()
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Generations: found from refs and commits, made by one compare-and-swap."""
+"""Generations: read from refs and commits, made by one compare-and-swap."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _MOST_STARTS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Generation:
-    """One generation as the repository has it.
+    """One generation, as its refs and commits describe it.
 
     ``start`` is the base's commit at which it began; ``first`` its own first commit; ``reset`` says that the
-    first commit removed the sources, so that what the base's history did is to be done again.
+    first commit removed the sources, so that the tasks of the base's history are open again.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Generation:
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What the first commit of a generation changes.
+    """The changes in the first commit of a generation.
 
-    ``remove``: paths that go; ``write``: path -> content, by the generation's name; ``reset``: whether the
-    sources are to be generated anew.
+    ``remove``: removed paths; ``write``: path -> content, by the generation's name; ``reset``: whether the
+    sources are to be generated again.
     """
 
     reset: bool = False
@@ -52,22 +52,23 @@ class Changes:
 
 def active_generations(repository: Repository, prefix: str) -> dict[str, str]:
     """Branch -> tip of every generation that has a branch, sorted by name."""
-    found = repository.list_refs(f"refs/heads/{prefix}*")
-    return {ref.removeprefix("refs/heads/"): tip for ref, tip in sorted(found.items())}
+    refs = repository.list_refs(f"refs/heads/{prefix}*")
+    return {ref.removeprefix("refs/heads/"): tip for ref, tip in sorted(refs.items())}
 
 
 def find_generation(repository: Repository, prefix: str, chosen: str | None) -> Generation | None:
-    """The generation to work on: the one named, else the one chosen, else the only one.
+    """The generation to work on: the configured one, else the chosen one, else the only one.
 
     Raises:
-        RepositoryError: the one named does not exist, or there are several and none is chosen.
+        RepositoryError: the configured one does not exist, or there are several and none is chosen.
     """
     active = active_generations(repository, prefix)
     if chosen:
         if chosen not in active:
-            known = ", ".join(active) or "there is none"
+            active_names = ", ".join(active) or "none"
             raise RepositoryError(
-                f"generation_branch: no branch {chosen}", f"Generations in this repository: {known}."
+                f"generation_branch: no branch {chosen}",
+                f"Generations in this repository: {active_names}.",
             )
         return read_generation(repository, chosen)
     switched = chosen_generation(repository)
@@ -103,14 +104,14 @@ def current_tip(repository: Repository, generation: Generation) -> str:
 def refuse_checked_out(
     repository: Repository, generations: Sequence[Generation], why: str = "", *, moves_base: bool = False
 ) -> None:
-    """See that no worktree has one of their branches, or of those of their tasks, checked out.
+    """Check that no worktree has a branch of these generations or of their tasks checked out.
 
     Args:
-        why: what would come of it, behind the place.
-        moves_base: nor may one have the base checked out, but for the one that we are in.
+        why: text after the worktree in the message, the consequence.
+        moves_base: check the same for the base, except in this checkout.
 
     Raises:
-        RepositoryError: some have; names all of them.
+        RepositoryError: a worktree has one checked out; lists all of them.
     """
     places = []
     for ref, where in repository.checked_out().items():
@@ -139,22 +140,22 @@ def chosen_generation(repository: Repository) -> str | None:
 
 
 def choose_generation(repository: Repository, prefix: str, name: str) -> Generation:
-    """Have commands work on the generation with this branch.
+    """Make commands work on the generation with this branch.
 
     Raises:
-        RepositoryError: there is none.
+        RepositoryError: no generation has this branch.
     """
     active = active_generations(repository, prefix)
     if name not in active:
-        known = f"Choose one of {', '.join(active)}." if active else "There is none: pytest --cobbler-start"
-        raise RepositoryError(f"no generation {name} is active", known)
+        remedy = f"Choose one of {', '.join(active)}." if active else "Start one: pytest --cobbler-start"
+        raise RepositoryError(f"no generation {name} is active", remedy)
     generation = read_generation(repository, name)
     repository.refs.run("symbolic-ref", ACTIVE_REF, generation.ref)
     return generation
 
 
 def read_generation(repository: Repository, name: str, tip: str = "") -> Generation:
-    """What the commits of branch ``name``, or those up to ``tip``, say of the generation.
+    """The generation as the commits of branch ``name``, or those up to ``tip``, describe it.
 
     Raises:
         RepositoryError: it has no first commit of ours.
@@ -173,13 +174,13 @@ def read_generation(repository: Repository, name: str, tip: str = "") -> Generat
     for commits, subject in zip(fields[::2], fields[1::2], strict=True):
         first, *parents = commits.decode().split()
         if subject.decode("utf-8", "replace") == _subject(name) and len(parents) == 1:
-            said = trailers.read_trailers(repository, first)
+            trailer_of = trailers.read_trailers(repository, first)
             return Generation(
                 name=name,
-                base=said.get(trailers.BASE, ""),
+                base=trailer_of.get(trailers.BASE, ""),
                 start=parents[0],
                 first=first,
-                reset=trailers.RESET in said,
+                reset=trailers.RESET in trailer_of,
             )
     raise RepositoryError(
         f"branch {name} is not a generation: it has no commit {_subject(name)!r}",
@@ -207,10 +208,10 @@ def create_generation(
     """
     name = names.generation_name(prefix, now, _taken(repository, prefix))
     tree = _edited_tree(repository, repository.tree_of(start), changes.remove, changes.write(name))
-    said = {trailers.GENERATION: name, trailers.BASE: base} | (
+    trailer_values = {trailers.GENERATION: name, trailers.BASE: base} | (
         {trailers.RESET: "yes"} if changes.reset else {}
     )
-    text = trailers.message(repository, _subject(name), "", said)
+    text = trailers.message(repository, _subject(name), "", trailer_values)
     first = repository.commit(tree, [start], text, identity)
     if not repository.move_ref(names.branch_ref(name), first, ZERO, f"cobbler: start {name}"):
         raise RepositoryError(f"branch {name} appeared while it was being made", "Run the command again.")
@@ -220,7 +221,7 @@ def create_generation(
 
 
 def complete_start(repository: Repository, generation: Generation) -> None:
-    """Make what follows from the branch, its start tag, and free both of a dead process's locks.
+    """Make the start tag of the branch, and remove the locks of a dead process on both.
 
     Call it under the run lock.
     """
@@ -247,26 +248,28 @@ def tag_generation(repository: Repository, generation: Generation, kind: str, co
 
 
 def refuse_other_tags(repository: Repository, generation: Generation, *kinds: str) -> None:
-    """See that its tags of these kinds, where they are there, are ours: on commits of the generation.
+    """Check that existing tags of these kinds are ours: they are on commits of the generation.
 
-    Those that an action left which was killed are overtaken by what landed since.
+    A tag that a killed action left may be behind the tip: later landings passed it.
 
     Raises:
-        RepositoryError: one is not.
+        RepositoryError: a tag is not ours.
     """
     for kind in kinds:
         ref = names.tag_ref(generation.name, kind)
-        there = repository.read_ref(ref)
-        if there and (repository.commit_of(ref) != there or not repository.reaches(there, generation.first)):
+        commit = repository.read_ref(ref)
+        if commit and (
+            repository.commit_of(ref) != commit or not repository.reaches(commit, generation.first)
+        ):
             tag = ref.removeprefix("refs/tags/")
             raise RepositoryError(
-                f"the tag {tag} is there, and was not made for {generation.name}",
+                f"the tag {tag} exists, and was not made for {generation.name}",
                 f"Give it another name: git tag NAME {tag} && git tag -d {tag}",
             )
 
 
 def delete_generation(repository: Repository, generation: Generation, tip: str) -> None:
-    """Delete the branch, which a tag on ``tip`` holds, and the choice of it; call it under the run lock.
+    """Delete the branch, and its choice as the active one. A tag keeps ``tip``. Call it under the run lock.
 
     Raises:
         RepositoryError: the branch is no longer at ``tip``.

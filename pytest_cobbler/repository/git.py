@@ -1,4 +1,4 @@
-"""The one door for git on the host.
+"""The one door for git on the host, except to read the user's repository (see ``reading``).
 
 Every call names its git directory, works in a directory that no agent can write, inherits no ``GIT_*``
 variable and reads no system or global configuration. Objects are handled through a *scratch* git
@@ -170,7 +170,7 @@ def init_bare(
 
     Args:
         shallow: the file that lists where the history in those stores is cut off; it need not exist.
-        settings: what its configuration says beside the format; ``core.bare`` is true unless they say else.
+        settings: more of its configuration; ``core.bare`` is true unless they change it.
 
     Raises:
         RepositoryError: the file system refuses.
@@ -199,7 +199,7 @@ def _arguments(settings: Mapping[str, str]) -> list[str]:
 
 
 def users_configuration() -> list[str]:
-    """Variables of the environment that say where the user's configuration of git is."""
+    """Variables of the environment that locate the user's configuration of git."""
     return [name for name in os.environ if _USER_CONFIGURATION.fullmatch(name)]
 
 

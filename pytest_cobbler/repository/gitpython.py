@@ -26,7 +26,7 @@ _PEOPLE = tuple(f"GIT_{role}_{part}" for role in ("AUTHOR", "COMMITTER") for par
 
 
 class Commands(git.Git):
-    """git that reads no configuration but the repository's own, and no replacements or grafts."""
+    """git that reads the repository's own configuration only, and ignores replacements and grafts."""
 
     def execute(self, *arguments: Any, **options: Any) -> Any:
         """Run one command to its end, with those options of ``git.Git.execute`` that reading needs.

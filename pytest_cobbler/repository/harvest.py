@@ -1,7 +1,7 @@
-"""From what lies in a worktree to objects in the repository, with nothing of it trusted on the way.
+"""From the files of a worktree to objects in the repository, without trust in any of them.
 
 A job in the sandbox turns the files into a pack; the host reads the pack into a quarantine with git's own
-strict checks; ``checks`` looks at the change there; only then do the objects reach the repository.
+strict checks; ``checks`` examines the change there; only then do the objects reach the repository.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class HarvestError(CobblerError):
 
 @dataclass(frozen=True, kw_only=True)
 class Harvest:
-    """What was found in a worktree.
+    """The content of a worktree.
 
     ``tree`` is its tree, in the repository unless a refusal is ``poisonous``; ``removed`` were nested
     repositories and special files, ``ignored`` paths that a .gitignore hid. Paths are for display.
@@ -75,10 +75,10 @@ def harvest(
     owner: Owner,
     cancellation: Cancellation | None = None,
 ) -> Harvest:
-    """Take what lies in ``worktree``; the worktree stays as it is.
+    """Turn the files of ``worktree`` into objects. The worktree does not change.
 
     Raises:
-        HarvestError: nothing could be taken; never to be read as "no change".
+        HarvestError: the files could not be read. This never means "no change".
         SandboxError: the job could not be run.
     """
     directory = worktree.directory / "harvest"
@@ -92,7 +92,7 @@ def harvest(
         tree = _tree_of(records, repository)
         change, refusals = check_change(quarantine, worktree.parent, tree, policy)
         inside = "inside a submodule, whose content is another repository's"
-        found = Harvest(
+        harvested = Harvest(
             tree=tree,
             parent=worktree.parent,
             change=change,
@@ -100,18 +100,18 @@ def harvest(
             removed=tuple(records.get("removed", ())),
             ignored=tuple(path for path in records.get("ignored", ()) if not _IS_BYTECODE.search(path)),
         )
-        if found.importable:
+        if harvested.importable:
             _migrate(quarantine, repository)
-        return found
+        return harvested
     finally:
         remove_tree(directory)
 
 
 def set_aside(worktree: Worktree, repository: Repository, sandbox: Sandbox, owner: Owner) -> tuple[str, ...]:
-    """Branches and stashes of the agent's own git that hold more than it began with; names for display.
+    """Branches and stashes of the agent's git with commits of its own; names for display.
 
     Raises:
-        HarvestError: its git cannot say.
+        HarvestError: its git failed.
         SandboxError: the job could not be run.
     """
     lines: list[bytes] = []

@@ -1,4 +1,4 @@
-"""What landed commits say of the work in them: task, tokens, money, lines."""
+"""The work in landed commits: task, tokens, money, lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FIELDS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class LandedWork:
-    """A commit that did a task. ``usage`` is that of all attempts of the run that landed it."""
+    """A commit that landed a task. ``usage`` covers all attempts of the run that landed it."""
 
     commit: str
     task: str
@@ -28,12 +28,12 @@ class LandedWork:
 def landed_work(repository: Repository, tips: Iterable[str]) -> list[LandedWork]:
     """Every landing that the commits ``tips`` reach, oldest first.
 
-    One that was copied, as a forge does when it merges by rebasing, is one all the same.
+    A copy of a landing counts once: a forge that merges by rebasing makes copies.
     """
     revisions = "".join(f"{tip}\n" for tip in dict.fromkeys(tips))
     if not revisions:  # git would take HEAD instead
         return []
-    said = repository.objects.run(
+    log = repository.objects.run(
         "log",
         "--stdin",
         "--reverse",
@@ -44,16 +44,16 @@ def landed_work(repository: Repository, tips: Iterable[str]) -> list[LandedWork]
         "--format=%x00%H%x00%(trailers:only,unfold)%x00%s%x00",
         stdin=revisions.encode(),
     )
-    fields = said.stdout.decode("utf-8", "replace").split("\0")[1:]
-    found: dict[tuple[str, ...], LandedWork] = {}
+    fields = log.stdout.decode("utf-8", "replace").split("\0")[1:]
+    landed: dict[tuple[str, ...], LandedWork] = {}
     for at in range(0, len(fields), _FIELDS):
         commit, lines, title, changes = fields[at : at + _FIELDS]
         pairs = dict(line.split(": ", 1) for line in lines.splitlines() if ": " in line)
         if trailers.TASK in pairs and trailers.GENERATION in pairs:
             names = (trailers.GENERATION, trailers.TASK, trailers.RUN, trailers.ATTEMPT)
             same = tuple(pairs.get(name, "") for name in names)
-            found.setdefault(same, _work(commit, pairs, title, changes))
-    return list(found.values())
+            landed.setdefault(same, _work(commit, pairs, title, changes))
+    return list(landed.values())
 
 
 def _work(commit: str, said: Mapping[str, str], title: str, changes: str) -> LandedWork:

@@ -48,14 +48,14 @@ def merge(repository: Repository, tip: str, commit: str) -> Merge:
 def _readable(messages: bytes) -> str:
     """The informational messages of merge-tree -z: <count> <path>... <type> <message>, NUL between."""
     fields = messages.split(b"\0")
-    found = []
+    lines = []
     while fields and fields[0].isdigit():
         paths = int(fields[0])
         if len(fields) < paths + 3:
             break
-        found.append(shown_path(fields[paths + 2].strip()))
+        lines.append(shown_path(fields[paths + 2].strip()))
         fields = fields[paths + 3 :]
-    return "\n".join(found)
+    return "\n".join(lines)
 
 
 def land(
@@ -95,7 +95,7 @@ def size_of(repository: Repository, old: str, new: str) -> Size:
 class ExactPatch:
     """A change from which ``git apply`` makes exactly the new tree: modes, links and binary files too.
 
-    ``replaced`` are the paths to be removed before; what they become is in ``content`` as new files.
+    ``replaced`` are the paths to remove before; their new content is in ``content``, as new files.
     """
 
     content: bytes = b""
@@ -105,10 +105,10 @@ class ExactPatch:
 def exact_patch_of(
     repository: Repository, old: str, new: str, *, replacing: Collection[str] = ()
 ) -> ExactPatch:
-    """What leads from one tree or commit to another.
+    """The patch from one tree or commit to another.
 
     Args:
-        replacing: files, as they are shown, whose old content is of no account, wherever they have changed.
+        replacing: files, as they are shown, that the patch replaces as a whole if they changed.
     """
     git = repository.objects
     replaced = [entry for entry in read_change(git, old, new).entries if entry.shown in replacing]

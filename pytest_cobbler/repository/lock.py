@@ -15,12 +15,12 @@ from pytest_cobbler.repository.ownership import given_back
 
 @contextlib.contextmanager
 def run_lock(common_dir: Path, what: str, ours: Iterable[Path] = ()) -> Iterator[None]:
-    """Hold the repository for one run; released by the kernel however the process ends.
+    """Lock the repository for one run. The kernel releases the lock however the process ends.
 
     No file of root stays in another user's repository, nor in ``ours``, more directories that a run writes.
 
     Raises:
-        RepositoryError: another run has it, says which; or the repository cannot be written.
+        RepositoryError: another run holds the lock, or the repository cannot be written.
     """
     path = common_dir / "cobbler.lock"
     try:

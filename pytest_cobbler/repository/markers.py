@@ -1,4 +1,4 @@
-"""Conflict markers that merges of ours left in the files of an attempt: found again in the files themselves.
+"""Conflict markers that our own merges left in the files of an attempt, searched in the files themselves.
 
 An attempt may go on from one that did not clear them, in the same run or in one that knows nothing of the
 merge. ``git merge-tree`` puts the ids of the two commits behind them, so no other rows of signs are meant.
@@ -24,8 +24,8 @@ def marked_files(git: Git, old: str, new: str) -> tuple[str, ...]:
     named = paths if len(paths) <= _MOST_PATHS else []
     options = ("--files-with-matches", "-z", "--text", "-E", "-e", _OURS)
     grep = git.run("--literal-pathspecs", "grep", *options, new, "--", *named, accepted=(0, 1))
-    found = grep.stdout.split(b"\0")[:-1]
+    matches = grep.stdout.split(b"\0")[:-1]
     prefix = f"{new}:".encode()
     return tuple(
-        shown_path(path) for path in sorted({name.removeprefix(prefix) for name in found} & set(paths))
+        shown_path(path) for path in sorted({name.removeprefix(prefix) for name in matches} & set(paths))
     )

@@ -13,38 +13,40 @@ from pytest_cobbler.repository.repository import Repository
 
 
 class NotMerged(CobblerError):
-    """A generation does not go together with its base, or fails the gate there; nothing was changed."""
+    """A generation conflicts with its base, or the merge fails the gate. Nothing was changed."""
 
 
 def merge_into_base(repository: Repository, base: str, tip: str, tracker: PurePosixPath) -> Merge:
     """Merge commit ``tip`` into commit ``base``; nothing moves.
 
     Args:
-        tracker: the directory of the tracker, of which the base's is the truth: no generation changes it.
+        tracker: the directory of the tracker. It is taken from the base: no generation changes it.
     """
     merged = merge(repository, base, tip)
-    own = shown_path(tracker)
-    conflicts = tuple(path for path in merged.conflicts if path != own and not path.startswith(f"{own}/"))
+    tracker_path = shown_path(tracker)
+    conflicts = tuple(
+        path for path in merged.conflicts if path != tracker_path and not path.startswith(f"{tracker_path}/")
+    )
     return replace(merged, tree=_with(repository, merged.tree, base, tracker), conflicts=conflicts)
 
 
 def _with(repository: Repository, tree: str, commit: str, directory: PurePosixPath) -> str:
-    """``tree`` with a directory as ``commit`` has it."""
-    own = repository.objects.resolve(f"{commit}:{directory}")
-    if own == repository.objects.resolve(f"{tree}:{directory}"):
+    """``tree`` with a directory taken from ``commit``."""
+    subtree = repository.objects.resolve(f"{commit}:{directory}")
+    if subtree == repository.objects.resolve(f"{tree}:{directory}"):
         return tree
     with tempfile.TemporaryDirectory(prefix="merge-", dir=repository.work_dir) as place:
         git = repository.objects.using(index=Path(place) / "index", work_tree=Path(place))
         git.run("read-tree", tree)
         listed = git.run("ls-files", "-z", "--", f":(top,literal){directory}").stdout
         git.run("update-index", "--force-remove", "-z", "--stdin", stdin=listed)
-        if own:
+        if subtree:
             git.run("read-tree", f"--prefix={directory}/", f"{commit}:{directory}")
         return git.text("write-tree")
 
 
 def merged_at(repository: Repository, base: str, tip: str) -> str:
-    """The commit with which ``base`` came to have ``tip``, which it reaches: a merge, or ``tip`` itself."""
+    """The commit that brought ``tip`` into ``base``: a merge, or ``tip`` itself. ``base`` reaches ``tip``."""
     listed = repository.objects.text("rev-list", "--first-parent", "--reverse", base, f"^{tip}").split()
     if not listed or repository.objects.resolve(f"{listed[0]}^1") == tip:
         return tip

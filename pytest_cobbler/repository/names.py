@@ -42,7 +42,7 @@ def attempt_ref(generation: str, task_id: str, number: int) -> str:
 
 
 def stopping_ref(generation: str) -> str:
-    """Where the merge is noted while the user's checkout moves to it."""
+    """The ref that notes the merge while the user's checkout moves to it."""
     return f"refs/cobbler/stopping/{generation}"
 
 

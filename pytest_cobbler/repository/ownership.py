@@ -10,10 +10,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def given_back(common_dir: Path, others: Iterable[Path]) -> Iterator[None]:
-    """Afterwards nothing in the git directory and in ``others`` is root's, if the git directory is not.
+    """On exit, give root's files in the git directory and in ``others`` to the owner of the git directory.
 
-    Else git of the owner could not write beside root's objects and refs. What a killed run left is given back
-    by the next one. Links are not followed.
+    Otherwise the owner's git could not write beside root's objects and refs. The next run gives back the
+    files that a killed run left. Links are not followed.
     """
     try:
         yield

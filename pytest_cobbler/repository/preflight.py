@@ -1,4 +1,4 @@
-"""What a repository must be like before anything is spent on it."""
+"""Requirements on a repository, checked before a run costs anything."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pytest_cobbler.repository.repository import Repository
 
 
 def check_repository(repository: Repository, owner: tuple[int, int] | None) -> None:
-    """Hold a repository to what the rest of this package relies on.
+    """Check a repository against the requirements of this package.
 
     Args:
         owner: uid and gid of jobs, ``None`` for the caller's own.
 
     Raises:
-        RepositoryError: with the remedy.
+        RepositoryError: a requirement is not met.
     """
     _check_path(repository)
     _check_task_branches(repository)
@@ -32,7 +32,7 @@ def check_repository(repository: Repository, owner: tuple[int, int] | None) -> N
 
 
 def _check_path(repository: Repository) -> None:
-    """git's list of the places of objects has one a line."""
+    """git's list of object stores has one path on each line."""
     if "\n" in f"{repository.root}{repository.common_dir}":
         raise RepositoryError(
             f"the path of the repository has a line break in it: {str(repository.root)!r}",
@@ -43,13 +43,13 @@ def _check_path(repository: Repository) -> None:
 def _check_task_branches(repository: Repository) -> None:
     if repository.read_ref("refs/heads/task"):
         raise RepositoryError(
-            "a branch is called task, so there can be no branches task/...",
+            "the branch task prevents the branches task/... of tasks",
             "Rename it: git branch --move task NAME",
         )
 
 
 def _check_complete(repository: Repository) -> None:
-    """A partial clone fetches what it lacks when it needs it, from wherever its configuration says."""
+    """A partial clone fetches missing objects on demand, from the remote that its configuration names."""
     for store in repository.object_stores:
         if next((store / "pack").glob("*.promisor"), None):
             raise RepositoryError(
@@ -59,18 +59,18 @@ def _check_complete(repository: Repository) -> None:
 
 
 def _check_writable(repository: Repository) -> None:
-    own = repository.common_dir
-    for directory in (own, own / "objects", own / "refs"):
+    git_dir = repository.common_dir
+    for directory in (git_dir, git_dir / "objects", git_dir / "refs"):
         try:
             with tempfile.TemporaryFile(dir=directory):  # has no name, so nothing is left whatever happens
                 pass
         except OSError as error:
-            mend = {
-                errno.EACCES: f"Give yourself the right to: chmod -R u+rwX {shlex.quote(str(own))}",
+            remedy = {
+                errno.EACCES: f"Give yourself the right to: chmod -R u+rwX {shlex.quote(str(git_dir))}",
                 errno.EROFS: "Mount the file system that it is on writable.",
             }.get(error.errno or 0, "")
             raise RepositoryError(
-                f"the repository cannot be written: {directory}: {error.strerror}", mend
+                f"the repository cannot be written: {directory}: {error.strerror}", remedy
             ) from error
 
 
@@ -110,7 +110,7 @@ def _can_read(path: Path, owner: tuple[int, int]) -> bool:
 
 
 def _umask() -> int:
-    """The system's only other way to tell it is to set it, for all threads."""
+    """Read from /proc: the only other way to learn the umask is to set it, for all threads."""
     lines = Path("/proc/self/status").read_text().splitlines() if Path("/proc/self/status").exists() else []
-    said = next((line.split()[1] for line in lines if line.startswith("Umask:")), "0")
-    return int(said, 8)
+    umask = next((line.split()[1] for line in lines if line.startswith("Umask:")), "0")
+    return int(umask, 8)

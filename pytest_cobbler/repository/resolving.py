@@ -16,7 +16,7 @@ from pytest_cobbler.repository.worktrees import chown_tree, remove_tree
 class Resolution:
     """The worktree in which a person merges a generation with its base; it need not be there.
 
-    It is a registered worktree with a detached HEAD, the user's own: their git, their editor, their commit.
+    It is a registered worktree with a detached HEAD. The user commits there with their own git and editor.
     """
 
     def __init__(self, repository: Repository, generation: Generation) -> None:
@@ -48,10 +48,10 @@ class Resolution:
             chown_tree(self.path, (owner.st_uid, owner.st_gid))
 
     def commit(self, base: str, tip: str) -> str | None:
-        """The commit that was made there and holds ``tip``; ``None``: there is no such worktree.
+        """The commit in the worktree that contains ``tip``; ``None`` if there is no such worktree.
 
         Raises:
-            NotMerged: it is not done yet, or is the merge of an older commit.
+            NotMerged: the merge is unfinished, or is the merge of an older commit.
         """
         if not self.path.exists():
             return None
@@ -69,7 +69,7 @@ class Resolution:
                 ),
             )
         if not head or self._repository.reaches(base, head):
-            self.remove()  # nothing has been done there: it was being made, or given up
+            self.remove()  # the worktree was unfinished, or the merge was given up
             return None
         if not self._repository.reaches(head, tip):
             raise NotMerged(
@@ -79,7 +79,7 @@ class Resolution:
         return head
 
     def remove(self) -> None:
-        """Take the worktree away, with what is not committed in it."""
+        """Remove the worktree, uncommitted changes included."""
         # git may know of one that is gone, and may know nothing of one that was being made.
         self._repository.in_checkout("worktree", "remove", "--force", "--force", str(self.path))
         remove_tree(self.path)

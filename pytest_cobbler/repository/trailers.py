@@ -1,4 +1,4 @@
-"""What a commit says of itself in its trailers."""
+"""The trailers of commits: written, and read."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _UNSEEN = re.compile(
 
 def message(repository: Repository, title: str, body: str, trailers: Mapping[str, object]) -> str:
     """A commit message: title, body, then ``trailers`` in a block of their own; empty ones are left out."""
-    said = {name: " ".join(_visible(str(value)).split()) for name, value in trailers.items()}
-    block = [f"{name}: {value}" for name, value in said.items() if value]
+    values = {name: " ".join(_visible(str(value)).split()) for name, value in trailers.items()}
+    block = [f"{name}: {value}" for name, value in values.items() if value]
     subject = " ".join(_visible(title).split())
     subject = _harmless(subject) or "(no title)"
     text = _harmless(_visible(body.replace("\r\n", "\n"))).strip()
@@ -78,12 +78,12 @@ def landed_tasks(repository: Repository, revisions: str) -> dict[str, Landed]:
     fields = repository.objects.fields(
         "log", "-z", "--reverse", f"--format={form}", f"--grep=^{TASK}: ", "--end-of-options", revisions
     )
-    found: dict[str, Landed] = {}
+    landed: dict[str, Landed] = {}
     texts = iter([field.decode("utf-8", "replace") for field in fields])
     for commit, tasks, run, title in zip(texts, texts, texts, texts, strict=True):
         for task in filter(None, map(str.strip, tasks.split("\x01"))):
-            found[task] = Landed(commit=commit, task=task, title=title, run=run.strip())
-    return found
+            landed[task] = Landed(commit=commit, task=task, title=title, run=run.strip())
+    return landed
 
 
 def usage_of(repository: Repository, revisions: str) -> Usage:
@@ -105,6 +105,6 @@ def _pairs(text: str) -> dict[str, str]:
 
 
 def read_body(repository: Repository, commit: str) -> str:
-    """What a commit of ours says between its title and its trailers."""
+    """The text of one of our commits between its title and its trailers."""
     body = repository.objects.text("show", "-s", "--format=%b", commit)
     return body.strip("\n").rpartition("\n\n")[0]

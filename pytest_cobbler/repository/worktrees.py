@@ -1,4 +1,4 @@
-"""Plain directories for agents, each with a throwaway git directory that is worth nothing to anybody."""
+"""Plain directories for agents, each with a throwaway git directory without any value."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Worktree:
 
     ``directory`` belongs to the host and holds ``tree`` (what the agent works on), ``git`` (its git
     directory), ``output`` (where it may leave a file) and the host's own ``index``, gitfile and facts.
-    ``parent`` is the commit that a harvest will have as its parent; ``tree_id`` what was checked out.
+    ``parent`` becomes the parent of the harvested commit; ``tree_id`` is the tree that was checked out.
     """
 
     directory: Path
@@ -64,7 +64,7 @@ class Worktree:
         return self.directory / "output"
 
     def mounts(self, repository: Repository) -> tuple[Mount, ...]:
-        """What an agent's job sees, at the same paths as on the host."""
+        """The mounts of an agent's job, at the same paths as on the host."""
         return (
             Mount(source=self.tree, target=str(self.tree), mode="rw"),
             Mount(source=self.directory / "gitfile", target=str(self.tree / ".git")),
@@ -148,18 +148,18 @@ class Worktrees:
             os.chown(worktree.directory / "gitfile", *self._owner)
 
     def leftovers(self) -> list[Worktree]:
-        """What earlier runs left here; what no agent has ever seen is removed."""
-        found = []
+        """The worktrees that earlier runs left. Incomplete ones, which no agent has seen, are removed."""
+        worktrees = []
         for directory in sorted(self._directory.glob("*/")):
             facts = _read_facts(directory)
             if facts is None:
                 remove_tree(directory)
             else:
-                found.append(facts)
-        return found
+                worktrees.append(facts)
+        return worktrees
 
     def keep(self, worktree: Worktree) -> Path:
-        """Move aside what cannot become git objects; where it lies now."""
+        """Move a worktree aside that cannot become git objects; return its new place."""
         kept = self._directory.parent / "kept" / self._directory.name
         kept.mkdir(parents=True, exist_ok=True, mode=0o700)  # it may be there for a secret that is in it
         number = 1
@@ -169,12 +169,14 @@ class Worktrees:
         return target / "tree"
 
     def remove(self, worktree: Worktree) -> None:
-        """Remove a worktree whose work is safe, or is none."""
-        (worktree.directory / _FACTS).unlink(missing_ok=True)  # first: half of it must not pass for work
+        """Remove a worktree whose work is safe, or that has none."""
+        (worktree.directory / _FACTS).unlink(
+            missing_ok=True
+        )  # first: a half-removed worktree must not count as work
         remove_tree(worktree.directory)
 
     def remove_all(self) -> None:
-        """Remove the directory of the generation if nothing is left in it."""
+        """Remove the directory of the generation if it is empty."""
         with contextlib.suppress(OSError):
             self._directory.rmdir()
 
@@ -218,9 +220,9 @@ class GateCheckout:
         return self.path
 
     def _chown(self, present: list[bytes], owner: tuple[int, int]) -> None:
-        """Give away paths of the tree and the directories above them, which the tree makes directories.
+        """Give paths of the tree, and the directories above them, to ``owner``.
 
-        Of a path that is gone a link may have taken the place of a directory.
+        ``present`` has no deleted path: a link may be in the place of a directory above one.
         """
         paths: set[Path] = set()
         for name in present:
@@ -239,7 +241,7 @@ def _cannot_make(worktree: Worktree, error: OSError) -> RepositoryError:
 
 
 def _write_facts(worktree: Worktree) -> None:
-    """Say what the worktree is for; the last step of making it: one without is not whole."""
+    """Record the purpose of the worktree, as the last step: a worktree without this file is incomplete."""
     facts = {"parent": worktree.parent, "tree": worktree.tree_id, "purpose": worktree.purpose}
     write_atomically(worktree.directory / _FACTS, json.dumps(facts).encode())
 
@@ -279,7 +281,7 @@ def remove_tree(directory: Path) -> None:
     """Remove a tree that an agent may have made: any depth, any mode.
 
     Raises:
-        RepositoryError: something is left.
+        RepositoryError: a part of the tree could not be removed.
     """
     if not os.path.lexists(directory):
         return

@@ -181,7 +181,7 @@ KINDS = {
     "branch called task": Kind(
         make=lambda project: project.git("branch", "task"),
         refused=refused(
-            "generate", "resume", "reset", "stop", cause="a branch is called task", remedy="Rename it"
+            "generate", "resume", "reset", "stop", cause="the branch task prevents", remedy="Rename it"
         ),
     ),
     "tags of every name": Kind(make=take_names),

@@ -155,7 +155,7 @@ def test_a_tag_that_holds_something_else_is_left_alone(project: Project) -> None
     result = project.run("--cobbler-reset")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["ERROR: the tag *-abandoned is there, and was not made for *", "*git tag NAME *"]
+        ["ERROR: the tag *-abandoned exists, and was not made for *", "*git tag NAME *"]
     )
     assert refs(project) == before
 

@@ -512,7 +512,7 @@ def test_an_operation_of_git_that_is_going_on_comes_first(project: Project, name
 def test_a_lock_on_the_index_is_not_taken_for_ours(project: Project) -> None:
     generation(project, {"a.txt": "a\n"})
     (project.path / ".git" / "index.lock").touch()
-    refused(project, "ERROR: git is at work in *index.lock", "*remove that file.")
+    refused(project, "ERROR: git is running in *index.lock exists", "*remove that file.")
 
 
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
@@ -522,7 +522,7 @@ def test_a_file_that_git_is_told_not_to_look_at_is_not_written_over(project: Pro
     generation(project, {"a.txt": "theirs\n"})
     project.git("update-index", flag, "a.txt")
     project.write({"a.txt": "mine alone\n"})
-    refused(project, "ERROR: git is told not to look at files *: a.txt", "*--no-assume-unchanged*")
+    refused(project, "ERROR: git ignores changes of files in *: a.txt", "*--no-assume-unchanged*")
     assert (project.path / "a.txt").read_text() == "mine alone\n"
 
 
@@ -547,7 +547,7 @@ def test_a_tag_of_somebody_elses_is_not_moved(project: Project, kind: str, annot
     name = generation(project, {"a.txt": "a\n"})
     options = ("--annotate", "--message", "Mine") if annotated else ()
     project.git("tag", *options, f"{name}-{kind}", name if annotated else "main")
-    refused(project, f"ERROR: the tag {name}-{kind} is there, and was not made for {name}", "*git tag NAME *")
+    refused(project, f"ERROR: the tag {name}-{kind} exists, and was not made for {name}", "*git tag NAME *")
 
 
 def test_what_a_killed_stop_had_staged_is_not_left_on_another_branch(project: Project) -> None:

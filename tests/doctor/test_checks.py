@@ -95,7 +95,7 @@ class TestRepository:
     def test_a_branch_in_the_way(self, cobbler_project: Project) -> None:
         cobbler_project.git("branch", "task")
         found = failed(cobbler_project, "repository")
-        assert found.text == "a branch is called task, so there can be no branches task/..."
+        assert found.text == "the branch task prevents the branches task/... of tasks"
         mend(cobbler_project, found.remedy.partition(": ")[2])
         assert_well(cobbler_project, "repository")
 

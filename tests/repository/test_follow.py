@@ -96,7 +96,7 @@ def test_what_the_user_has_changed_since_is_named_and_stays(move: Move, at: str)
     before = move.files()
     with pytest.raises(RepositoryError) as caught:
         move.following.take_back()
-    assert caught.value.cause.endswith("somebody changed README.md, file/z.txt")
+    assert caught.value.cause.endswith("someone changed README.md, file/z.txt")
     assert move.files() == before
 
 
@@ -116,7 +116,7 @@ def test_nothing_is_written_through_a_link(move: Move, tmp_path: Path) -> None:
     (move.user.path / "dir").symlink_to(outside)
     with pytest.raises(RepositoryError) as caught:
         move.following.take_back()
-    assert caught.value.cause.endswith("somebody changed dir")
+    assert caught.value.cause.endswith("someone changed dir")
     assert (outside / "x.txt").read_text() == "mine\n"
 
 

@@ -27,7 +27,7 @@ def test_a_branch_that_is_in_the_way_of_the_tasks_branches(
     user: UserRepository, repository: Repository
 ) -> None:
     user.git("branch", "task")
-    with pytest.raises(RepositoryError, match="branch is called task") as caught:
+    with pytest.raises(RepositoryError, match="the branch task prevents") as caught:
         check_repository(repository, None)
     assert "git branch --move task" in caught.value.remedy
 
