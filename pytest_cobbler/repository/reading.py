@@ -160,7 +160,7 @@ class Reading:
             return person
         raise RepositoryError(
             f"git user.{person} is not set (needed to create commits)",
-            f"Set it: git config --global user.{person} ...",
+            f"Set it: git config --global user.{person} {person.upper()}",
         )
 
     def _git_var(
@@ -180,7 +180,9 @@ class Reading:
             return "email"
         if "no name was given" in errors or "empty ident name" in errors:
             return "name"
-        raise RepositoryError(f"git var {variable} failed (exit {status})", evidence=errors)
+        raise RepositoryError(
+            f"git var {variable} failed (exit {status})", "Correct user.name or user.email.", errors
+        )
 
     # -- GitPython
 

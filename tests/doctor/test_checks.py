@@ -108,7 +108,7 @@ class TestRepository:
         cobbler_project.git("config", "--unset", "user.name")
         found = failed(cobbler_project, "identity")
         assert found.text == "git user.name is not set (needed to create commits)"
-        assert found.remedy == "Set it: git config --global user.name ..."
+        assert found.remedy == "Set it: git config --global user.name NAME"
         mend(cobbler_project, found.remedy.partition(": ")[2].replace("--global", "--local"))
         assert_well(cobbler_project, "identity")
 
