@@ -208,7 +208,7 @@ def test_the_command_line_wins(loaded: Loaded) -> None:
 def test_worktrees_lie_outside_of_the_whole_repository(root: Path) -> None:
     (root / "sub").mkdir()
     (root / "sub" / "configuration.yaml").write_text(f"{IMAGE}work_dir: ../work\n")
-    with pytest.raises(ConfigurationProblem, match=f"lies in {root}: worktrees must lie outside"):
+    with pytest.raises(ConfigurationProblem, match=f"is in {root}: worktrees must be outside"):
         load(root / "sub" / "configuration.yaml")
 
 
@@ -307,7 +307,7 @@ WRONG = [
     ('silence_agent: "no"', 'silence_agent: "no" is not allowed; allowed: true or false'),
     ("silence_agent: 0", "silence_agent: 0 is not allowed; allowed: true or false"),
     ("reset_sources: 1", "reset_sources: 1 is not allowed; allowed: true or false"),
-    ("user_prompt: yes", "user_prompt: a yes or no (true, off, ...) where a text belongs..."),
+    ("user_prompt: yes", "user_prompt: a boolean (true, off, ...) where text belongs..."),
     ("user_prompt: [a]", "user_prompt: a list where a text belongs"),
     ("spec_globs: [a]", 'spec_globs: a list where "label: glob" lines belong'),
     ("source_dirs: src", 'source_dirs: "src" where a list belongs'),
@@ -334,14 +334,14 @@ WRONG = [
     ("test_command: []", "test_command: an empty list" + STEPS),
     ('test_command: [" ", a]', "test_command: a command without a program"),
     ("agent: command", "agent_command: required with agent: command"),
-    ("agent_command: [a]", "agent_command: does nothing with agent: claude; write agent: command"),
+    ("agent_command: [a]", "agent_command: has no effect with agent: claude; write agent: command"),
     ("agent: replay", "recording: required with agent: replay"),
-    ("recording: .r", "recording: does nothing with agent: claude; write agent: replay"),
-    ("recording_prompts: ignore", "recording_prompts: does nothing with agent: claude; write agent: replay"),
+    ("recording: .r", "recording: has no effect with agent: claude; write agent: replay"),
+    ("recording_prompts: ignore", "recording_prompts: has no effect with agent: claude; write agent: replay"),
     ("agent: replay\nrecording: ../r", 'recording: "../r" leaves ROOT'),
     (
         "agent: replay\nrecording: file",
-        'recording: "file" is not a directory: name another one...',
+        'recording: "file" is not a directory: choose another...',
     ),
     ("estimated_lines_min: 400", "estimated_lines_min: the least, 400, is more than the most, 350"),
     ("estimated_lines_max: 3", "estimated_lines_max: the least, 250, is more than the most, 3"),
@@ -350,14 +350,14 @@ WRONG = [
     ("beads_dir: /tmp", 'beads_dir: "/tmp" leaves ROOT'),
     ("beads_dir: ~/beads", 'beads_dir: "~/beads": ~ is not expanded here...'),
     ("beads_dir: link/beads", 'beads_dir: "link/beads" is a symbolic link out of ROOT, to OUTSIDE/beads'),
-    ("beads_dir: file", 'beads_dir: "file" is not a directory: name another one...'),
-    ("cobbler_dir: .", 'cobbler_dir: ".": name a directory of its own below ROOT'),
-    ("cobbler_dir: .git/x", 'cobbler_dir: ".git/x": name a directory of its own below ROOT'),
-    ("beads_dir: .cobbler/beads", "beads_dir: lies in cobbler_dir, all of which may be deleted at any time"),
+    ("beads_dir: file", 'beads_dir: "file" is not a directory: choose another...'),
+    ("cobbler_dir: .", 'cobbler_dir: ".": name a directory inside ROOT'),
+    ("cobbler_dir: .git/x", 'cobbler_dir: ".git/x": name a directory inside ROOT'),
+    ("beads_dir: .cobbler/beads", "beads_dir: is in cobbler_dir, which may be deleted at any time"),
     ("secrets_dir: .beads", "secrets_dir: is beads_dir, which is committed"),
     ("token_file: ../x", 'token_file: "../x" is not a file of secrets_dir'),
     ("token_file: /etc/passwd", 'token_file: "/etc/passwd" is not a file of secrets_dir'),
-    ("work_dir: work", 'work_dir: "work" lies in ROOT: worktrees must lie outside the repository'),
+    ("work_dir: work", 'work_dir: "work" is in ROOT: worktrees must be outside the repository'),
     ("protected_paths: [/etc]", 'protected_paths[0]: "/etc"' + LEAVES),
     ("spec_globs: {a: ../b}", 'spec_globs["a"]: "../b"' + LEAVES),
     (
@@ -381,10 +381,10 @@ WRONG = [
     ("seed_files: {go.mod: nowhere}", 'seed_files["go.mod"]: "nowhere": there is no such file in ROOT'),
     ("cleanup_dirs: [bin, ../out]", 'cleanup_dirs[1]: "../out" leaves ROOT'),
     ("cleanup_dirs: [/tmp]", 'cleanup_dirs[0]: "/tmp" leaves ROOT'),
-    ("cleanup_dirs: [.]", 'cleanup_dirs[0]: ".": name a path of its own below ROOT'),
-    ("cleanup_dirs: [.git/hooks]", 'cleanup_dirs[0]: ".git/hooks": name a path of its own below ROOT'),
-    ("cleanup_dirs: [.beads/x]", "cleanup_dirs[0]: .beads/x is, holds or lies in beads_dir"),
-    ("secrets_dir: a/b\ncleanup_dirs: [a]", "cleanup_dirs[0]: a is, holds or lies in secrets_dir"),
+    ("cleanup_dirs: [.]", 'cleanup_dirs[0]: ".": name a path inside ROOT'),
+    ("cleanup_dirs: [.git/hooks]", 'cleanup_dirs[0]: ".git/hooks": name a path inside ROOT'),
+    ("cleanup_dirs: [.beads/x]", "cleanup_dirs[0]: .beads/x is, contains or is in beads_dir"),
+    ("secrets_dir: a/b\ncleanup_dirs: [a]", "cleanup_dirs[0]: a is, contains or is in secrets_dir"),
     ("cleanup_dirs: out", 'cleanup_dirs: "out" where a list belongs'),
     ("seed_files: {../go.mod: file}", 'seed_files["../go.mod"]: "../go.mod" leaves ROOT'),
     ("seed_files: {.git/config: file}", 'seed_files[".git/config"]: ".git/config" is not a place for a file'),
@@ -428,8 +428,8 @@ def test_planned_keys_that_ask_for_nothing_are_taken(loaded: Loaded, key: str) -
 
 def test_the_image_is_required_where_there_are_images(errors: Errors, root: Path) -> None:
     assert errors("jobs: 1\n") == [
-        "configuration.yaml: podman_image: required: the image that agents run in "
-        "(only sandbox: none does without it)"
+        "configuration.yaml: podman_image: required: the image in which agents run "
+        "(not needed with sandbox: none)"
     ]
     (root / "configuration.yaml").write_text("sandbox: none\n")
     assert load(root / "configuration.yaml").podman_image is None
@@ -488,7 +488,7 @@ def test_a_loop_of_links_is_an_error(root: Path, errors: Errors) -> None:
     (root / "a").symlink_to("b")
     (root / "b").symlink_to("a")
     assert errors(f"{IMAGE}beads_dir: a\n") == [
-        'configuration.yaml:2: beads_dir: "a" is not a directory: name another one, or move that away'
+        'configuration.yaml:2: beads_dir: "a" is not a directory: choose another, or move that file'
     ]
 
 
@@ -497,7 +497,7 @@ def test_a_default_that_does_not_fit_the_repository_is_an_error_like_any_other(
 ) -> None:
     (root / ".cobbler").write_text("")
     assert errors(IMAGE) == [
-        'configuration.yaml: cobbler_dir: ".cobbler" is not a directory: name another one, or move that away'
+        'configuration.yaml: cobbler_dir: ".cobbler" is not a directory: choose another, or move that file'
     ]
 
 
@@ -576,41 +576,41 @@ def test_nothing_prints_a_variable(loaded: Loaded) -> None:
 
 
 UNSAFE = [
-    (["--privileged"], "--privileged", "gives the host away"),
-    (["--pid=host"], "--pid", "gives the host's processes away"),
-    (["--env-host"], "--env-host", "gives the host's environment away"),
+    (["--privileged"], "--privileged", "gives access to the host"),
+    (["--pid=host"], "--pid", "gives access to the host's processes"),
+    (["--env-host"], "--env-host", "passes on the host's environment"),
     (["--cidfile", "/tmp/x"], "--cidfile", "writes files on the host"),
     (["--pidfile=/tmp/x"], "--pidfile", "writes files on the host"),
     (["--log-opt", "path=/tmp/x"], "--log-opt", "writes files on the host"),
     (["--mount", "type=bind,src=/etc,dst=/x"], "--mount", "is not allowed: use -v"),
-    (["--device=/dev/fuse"], "--device", "gives a device of the host away"),
+    (["--device=/dev/fuse"], "--device", "gives access to a device of the host"),
     (["--hooks-dir=/tmp"], "--hooks-dir", "is not in the list of allowed arguments"),
     (["--network=host"], "--network", "is set by the keys agent_network and gate_network"),
     (["--rm"], "--rm", "is set by cobbler itself: leave it out"),
     (["-it"], "-it", "is set by cobbler itself: leave it out"),
     (["-u", "0"], "-u", "is set by cobbler itself: leave it out"),
     (["-p8080:80"], "-p", "is not in the list of allowed arguments"),
-    (["--pids-limit=-1"], "--pids-limit", "is no limit"),
-    (["--memory", "0"], "--memory", "is no limit"),
-    (["--memory-swap=-1"], "--memory-swap", "is no limit"),
-    (["--ulimit=host"], "--ulimit", "is no limit"),
+    (["--pids-limit=-1"], "--pids-limit", "is not a limit"),
+    (["--memory", "0"], "--memory", "is not a limit"),
+    (["--memory-swap=-1"], "--memory-swap", "is not a limit"),
+    (["--ulimit=host"], "--ulimit", "is not a limit"),
     (["--tmpfs=/x:suid"], "--tmpfs", 'the option "suid" is not in the list of allowed ones'),
     (["--add-host=host:host-gateway"], "--add-host", "leads to the services of the host"),
     (["-v", "cache:/cache"], "--volume", '"cache" is a named volume; for a directory write ./cache'),
-    (["-v", "/:/host:ro"], "--volume", "gives away /, which holds /proc"),
-    (["-v", "/etc:/host:ro"], "--volume", "gives away /etc"),
+    (["-v", "/:/host:ro"], "--volume", "gives access to /, which holds /proc"),
+    (["-v", "/etc:/host:ro"], "--volume", "gives access to /etc"),
     (["-v", "/proc/self:/host:ro"], "--volume", None),
     (["-v", "/usr/share:/host"], "--volume", "which is outside the repository and writable"),
-    (["-v", "/usr/share:/host:ro,z"], "--volume", 'gives away /usr/share with the option "z"'),
-    (["-v", "./cache:/c:Z"], "--volume", 'gives away ROOT/cache with the option "Z"'),
-    (["-v", "HOME/.ssh:/ssh:ro"], "--volume", "gives away HOME/.ssh"),
-    (["-v", "HOME:/home:ro"], "--volume", "gives away HOME, which holds HOME/.ssh"),
-    (["-v", "./socket:/socket"], "--volume", "gives away ROOT/socket, which is not a file or directory"),
-    (["-v", "./away:/away"], "--volume", "gives away HOME/.ssh"),
-    (["-v", "..:/up:ro"], "--volume", "gives away UP, which is or holds git's own directory"),
-    (["-v", ".:/project:ro"], "--volume", "gives away ROOT, which is or holds git's own directory"),
-    (["-v", "./.git/hooks:/hooks"], "--volume", "gives away ROOT/.git/hooks, which is"),
-    (["-v", "./.secrets:/s:ro"], "--volume", "gives away ROOT/.secrets, which is or holds secrets_dir"),
+    (["-v", "/usr/share:/host:ro,z"], "--volume", 'gives access to /usr/share with the option "z"'),
+    (["-v", "./cache:/c:Z"], "--volume", 'gives access to ROOT/cache with the option "Z"'),
+    (["-v", "HOME/.ssh:/ssh:ro"], "--volume", "gives access to HOME/.ssh"),
+    (["-v", "HOME:/home:ro"], "--volume", "gives access to HOME, which holds HOME/.ssh"),
+    (["-v", "./socket:/socket"], "--volume", "gives access to ROOT/socket, which is not a file or directory"),
+    (["-v", "./away:/away"], "--volume", "gives access to HOME/.ssh"),
+    (["-v", "..:/up:ro"], "--volume", "gives access to UP, which is or holds git's own directory"),
+    (["-v", ".:/project:ro"], "--volume", "gives access to ROOT, which is or holds git's own directory"),
+    (["-v", "./.git/hooks:/hooks"], "--volume", "gives access to ROOT/.git/hooks, which is"),
+    (["-v", "./.secrets:/s:ro"], "--volume", "gives access to ROOT/.secrets, which is or holds secrets_dir"),
     (["-v", "./configuration.yaml:/c"], "--volume", "where an agent could write configuration.yaml"),
 ]
 
@@ -663,8 +663,8 @@ def test_what_is_given_away_can_be_told(loaded: Loaded) -> None:
         podman_args("--privileged", "--memory=1g", "--pid", "host") + "unsafe_podman_args: true\n"
     )
     assert config.given_away == (
-        "--privileged: gives the host away",
-        "--pid: gives the host's processes away",
+        "--privileged: gives access to the host",
+        "--pid: gives access to the host's processes",
     )
     assert config.podman_arguments == ("--privileged", "--memory=1g", "--pid=host")
     assert loaded(podman_args("--memory=1g")).given_away == ()
@@ -682,14 +682,14 @@ def test_what_is_given_away_can_be_told(loaded: Loaded) -> None:
         (["--rm", "image"], 1, "not a flag"),
         (["--"], 0, "not a flag"),
         (["-"], 0, "not a flag"),
-        ([""], 0, "not an argument: every element is a text"),
+        ([""], 0, "not an argument: every element must be text"),
         (["--memory"], 0, "--memory: its value is missing"),
         (["--memory=lots"], 0, '--memory: "lots" is not allowed; for example: 512m'),
         (["--memory 4g"], 0, "--memory: flag and value are one element; write two"),
         (["-e ANTHROPIC_API_KEY=sk-secret"], 0, "--env: flag and value are one element; write two"),
         (["-e", "sk-secret"], 0, "--env: not the name of a variable"),
         (["--env", "H*"], 0, "--env: not the name of a variable"),
-        (["-v", "./nowhere:/x"], 0, '--volume: "./nowhere": there is nothing of that name'),
+        (["-v", "./nowhere:/x"], 0, '--volume: "./nowhere" does not exist'),
         (["-v", "./.git"], 0, '--volume: "./.git" is not allowed; for example: ./cache:/cache:ro'),
         (["-v", "./.git:/x:ro,rw"], 0, '--volume: "./.git:/x:ro,rw" is both ro and rw'),
         (["-v", "./.git:x"], 0, '--volume: "x" is not a place in a container to mount at'),
@@ -868,13 +868,13 @@ def test_without_a_main_package_no_program_is_built(loaded: Loaded) -> None:
         ),
         (GO + "binary_name: a/b\n", 'binary_name: "a/b" is not the name of a file'),
         (GO + "version_file: ../v.go\n", 'version_file: "../v.go" leaves ROOT'),
-        (GO + "magefiles_dir: .\n", 'magefiles_dir: ".": name a path of its own below ROOT'),
+        (GO + "magefiles_dir: .\n", 'magefiles_dir: ".": name a path inside ROOT'),
         (
             GO.replace("[.]", "[bin/src]"),
             "binary_dir: holds the sources in bin/src, and is never committed",
         ),
-        ("language: python\nmain_package: cmd\n", "main_package: does nothing with language: python"),
-        ("language: none\ngo_source_dirs: [a]\n", "go_source_dirs: does nothing with language: none"),
+        ("language: python\nmain_package: cmd\n", "main_package: has no effect with language: python"),
+        ("language: none\ngo_source_dirs: [a]\n", "go_source_dirs: has no effect with language: none"),
     ],
 )
 def test_what_is_wrong_with_a_go_project(errors: Errors, root: Path, text: str, fault: str) -> None:

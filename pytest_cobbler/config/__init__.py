@@ -1,4 +1,4 @@
-"""``configuration.yaml``: what is in it, or everything that is wrong with it."""
+"""``configuration.yaml``: its values, or all of its errors."""
 
 from __future__ import annotations
 

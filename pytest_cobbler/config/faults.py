@@ -1,4 +1,4 @@
-"""What can be wrong with a value, and how a list of such things is told."""
+"""Errors in values, and their report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST_SHOWN = 50
 
 
 def place(spot: Sequence[int | str]) -> str:
-    """A key and what lies below it, like ``podman_args[2]`` or ``seed_files["a/b"]``."""
+    """A key and the path below it, like ``podman_args[2]`` or ``seed_files["a/b"]``."""
     key, *rest = spot
     return printable(str(key)) + "".join(
         f"[{part}]" if isinstance(part, int) else f'["{printable(part)}"]' for part in rest
@@ -22,7 +22,7 @@ def place(spot: Sequence[int | str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One thing that is wrong: in ``key``, or in the part of its value that ``at`` leads to."""
+    """An error in ``key``, or in the part of its value that ``at`` leads to."""
 
     key: str
     message: str
@@ -34,7 +34,7 @@ class Fault:
 
 
 Part = tuple[tuple[int | str, ...], str]
-"""Where in a value, and what is wrong there."""
+"""Place in a value -> the error there."""
 
 
 class Wrong(ValueError):
@@ -51,13 +51,13 @@ class Wrong(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of the error: where, and what."""
+    """One line of the report: the place and the error."""
 
     number: int | None
     """Line of the file, from 1; ``None``: no line in particular."""
     text: str
     option: bool = False
-    """Whether it is about the command line, not the file."""
+    """Whether it concerns the command line, not the file."""
 
 
 def printable(text: str) -> str:
@@ -67,7 +67,7 @@ def printable(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """``value`` as its author would recognise it."""
+    """``value`` as the user wrote it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -82,7 +82,7 @@ def shown(value: object) -> str:
 
 
 def problem(path: Path, lines: Iterable[Line]) -> ConfigurationProblem:
-    """The error that tells all of ``lines``, in the order of the file."""
+    """The error with all ``lines``, in the order of the file."""
     name = _shown_path(path)
     ordered = sorted(lines, key=lambda line: (line.option, line.number is None, line.number or 0))
     told = [_told(name, line) for line in ordered]
@@ -98,7 +98,7 @@ def _told(name: str, line: Line) -> str:
 
 
 def _shown_path(path: Path) -> str:
-    """``path`` relative to where the user stands, if it lies below; else absolute."""
+    """``path`` relative to the current directory if it is below; else absolute."""
     try:
         return str(path.relative_to(Path.cwd()))
     except (ValueError, OSError):

@@ -1,4 +1,4 @@
-"""What Go's keys say."""
+"""The values of Go's keys."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 
 MODULE_PATH = re.compile(r"[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*")
-"""What a module may be called in a ``go.mod`` (https://go.dev/ref/mod#go-mod-file-ident)."""
+"""The names that a module may have in a ``go.mod`` (https://go.dev/ref/mod#go-mod-file-ident)."""
 
 
 def main_directory(main_package: str | None, module_path: str | None) -> PurePosixPath | None:
@@ -20,7 +20,7 @@ def main_directory(main_package: str | None, module_path: str | None) -> PurePos
 
 
 def main_fault(main_package: str, module_path: str | None) -> str:
-    """Why ``main_package`` names no directory of the repository; empty if it does."""
+    """The reason why ``main_package`` is not a directory of the repository; empty if it is."""
     path = main_directory(main_package, module_path)
     if path is None or path.is_absolute() or ".." in path.parts or not main_package.isprintable():
         return "is not in the repository"

@@ -15,7 +15,7 @@ from pytest_cobbler.config.values import Allowed
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """One key: ``default`` is the text that one would write to have it, ``None`` if there is no such value.
+    """One key. ``default`` is the text to write for it, ``None`` if it cannot be written.
 
     ``allowed``: what it accepts, in words, where that is not plain from the description; else empty.
     """

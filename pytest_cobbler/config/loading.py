@@ -53,7 +53,7 @@ def load(path: Path, overrides: Mapping[str, object] | None = None) -> Config:
 
 
 class _Faults:
-    """The lines of the error, as they are found."""
+    """Collects the lines of the report."""
 
     def __init__(self, source: Source, given: frozenset[str]) -> None:
         self._source = source
@@ -62,7 +62,7 @@ class _Faults:
 
     @property
     def unreadable(self) -> frozenset[str]:
-        """Keys that were written, but have no value that could be read."""
+        """Keys whose value could not be read."""
         return frozenset(str(spot[0]) for spot in self._source.lines) - self._source.values.keys()
 
     def add(self, *faults: Fault) -> None:
@@ -84,7 +84,7 @@ def _option(key: str) -> str:
 
 
 def _known(source: Source) -> tuple[dict[str, Any], list[Fault]]:
-    """Values of known keys (an empty one asks for the default), and what is wrong with other keys.
+    """The values of known keys (an empty one means the default), and the errors of other keys.
 
     A planned key without a value asks for nothing.
     """
@@ -110,7 +110,7 @@ def _unknown_key(key: str) -> str:
 
 
 def _sound(values: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], list[Fault]]:
-    """What of ``values`` is valid, each key for itself, and what is wrong with the rest."""
+    """The valid part of ``values``, each key by itself, and the errors of the rest."""
     try:
         Config.model_validate(values, context=path)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Paths as values of keys: where each may lead, and what has to lie there."""
+"""Paths as values of keys: the places they may lead to, and the kind of file there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST_PATH = 1024
 
 
 def root_of(info: ValidationInfo) -> Path:
-    """The directory that paths are relative to."""
+    """The directory to which paths are relative."""
     return info.context.parent if isinstance(info.context, Path) else Path.cwd()
 
 
@@ -40,7 +40,7 @@ def real(path: Path) -> Path:
 
 
 def inside(written: object, root: Path) -> Path:
-    """The path ``written``, absolute, which lies below ``root`` however its links lead.
+    """The absolute path ``written``, which is below ``root`` even after its links are followed.
 
     Raises:
         Wrong: it does not, or is not a path.
@@ -72,19 +72,19 @@ def _check_path_text(name: str) -> None:
 def directory(value: object, info: ValidationInfo) -> Path:
     path = inside(value, root_of(info))
     if kind(path) in ("file", "other"):
-        raise Wrong(f"{shown(str(value))} is not a directory: name another one, or move that away")
+        raise Wrong(f"{shown(str(value))} is not a directory: choose another, or move that file")
     return path
 
 
 def repository_path(value: object, info: ValidationInfo) -> PurePosixPath:
-    """A place in the tree, whatever lies there in the checkout."""
+    """A place in the tree; the checkout may have anything there."""
     name = text(str(value) if isinstance(value, PurePosixPath) else value)
     _check_path_text(name)
     path = PurePosixPath(os.path.normpath(name))
     if path.is_absolute() or ".." in path.parts or name.startswith("~"):
         raise Wrong(f"{shown(name)} leaves {root_of(info)}")
     if path == PurePosixPath(".") or _is_git(path):
-        raise Wrong(f"{shown(name)}: name a path of its own below {root_of(info)}")
+        raise Wrong(f"{shown(name)}: name a path inside {root_of(info)}")
     return path
 
 
@@ -107,7 +107,7 @@ def own_directory(value: object, info: ValidationInfo) -> Path:
     root = root_of(info)
     path = directory(value, info)
     if path == root or _is_git(PurePosixPath(path.relative_to(root))):
-        raise Wrong(f"{shown(str(value))}: name a directory of its own below {root}")
+        raise Wrong(f"{shown(str(value))}: name a directory inside {root}")
     return path
 
 
@@ -195,7 +195,7 @@ def work_directory(value: object, info: ValidationInfo) -> Path | None:
         raise Wrong(f"{shown(name)}: there is no such home directory") from None
     repository = repository_of(root_of(info))
     if real(path).is_relative_to(real(repository)):
-        raise Wrong(f"{shown(name)} lies in {repository}: worktrees must lie outside the repository")
+        raise Wrong(f"{shown(name)} is in {repository}: worktrees must be outside the repository")
     if kind(path) in ("file", "other"):
         raise Wrong(f"{shown(name)} is not a directory")
     return path

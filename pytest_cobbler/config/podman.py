@@ -1,4 +1,4 @@
-"""``podman_args``: what of ``podman run`` a configuration may ask for.
+"""``podman_args``: the arguments of ``podman run`` that a configuration may use.
 
 An allow-list: whatever is not known to keep the host to itself needs ``unsafe_podman_args: true``.
 """
@@ -21,12 +21,12 @@ from pytest_cobbler.config.paths import real, repository_of, root_of
 from pytest_cobbler.config.texts import each, text
 
 CREDENTIALS = frozenset({"ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"})
-"""Variables that are the agent's credential: lifted out of the arguments."""
+"""Variables with the agent's credential: they are removed from the arguments."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """A mount that was asked for; ``source`` is free of symbolic links."""
+    """A requested mount; ``source`` has no symbolic links."""
 
     index: int
     source: Path
@@ -35,7 +35,7 @@ class Volume:
 
 @dataclass(frozen=True, kw_only=True)
 class Unsafe:
-    """What the element at ``index`` would give away, named by its flag."""
+    """The access that the element at ``index`` would give, and its flag."""
 
     index: int
     flag: str
@@ -44,7 +44,7 @@ class Unsafe:
 
 @dataclass(frozen=True, kw_only=True)
 class PodmanArguments:
-    """``podman_args``, sorted out; nothing in ``arguments`` is secret, ``repr`` tells no value.
+    """The parsed ``podman_args``. ``arguments`` has no secrets, and ``repr`` shows no value.
 
     ``environment`` is for the container's variables, ``credentials`` for the agent's, neither for a
     command line. ``wrong`` are elements (index, what) that are not arguments or have values that their flags
@@ -60,7 +60,7 @@ class PodmanArguments:
 
 
 class _NotAllowed(Exception):
-    """A known flag with a value that gives something away."""
+    """A known flag with a value that gives access to more than is allowed."""
 
 
 _Check = Callable[[str], str]
@@ -79,11 +79,11 @@ def _matching(pattern: str, example: str) -> _Check:
 
 
 def _limit(check: _Check) -> _Check:
-    """``check`` of a limit that is one: podman takes 0 and -1 for none."""
+    """``check`` of a limit. podman reads 0 and -1 as no limit, so both are rejected."""
 
     def limit(value: str) -> str:
         if re.fullmatch(r"-1|0+[a-zA-Z]?", value):
-            raise _NotAllowed("is no limit")
+            raise _NotAllowed("is not a limit")
         return check(value)
 
     return limit
@@ -91,7 +91,7 @@ def _limit(check: _Check) -> _Check:
 
 def _ulimit(value: str) -> str:
     if value == "host" or "-1" in value:
-        raise _NotAllowed("is no limit")
+        raise _NotAllowed("is not a limit")
     return _matching(r"[a-z]{2,12}=[0-9]{1,18}(:[0-9]{1,18})?", "nofile=4096:8192")(value)
 
 
@@ -135,7 +135,7 @@ _ALLOWED = ("--env", "--volume", *_FLAGS)
 _ALONE = frozenset(
     ("--privileged", "--rm", "-i", "-t", "-it", "-ti", "-d", "--interactive", "--tty", "--detach")
 )
-"""Common flags without a value: what follows one of them is an argument of its own."""
+"""Common flags without a value: the next word is another argument."""
 
 _SET_HERE = "is set by cobbler itself: leave it out"
 _REASONS: Mapping[str, str] = {
@@ -146,11 +146,11 @@ _REASONS: Mapping[str, str] = {
     **dict.fromkeys(("-u", "--user", "--userns", "--cap-drop", "--security-opt"), _SET_HERE),
     **dict.fromkeys(("--network", "--net"), "is set by the keys agent_network and gate_network"),
     "--timeout": "is set by the keys task_timeout and gate_timeout",
-    "--privileged": "gives the host away",
-    "--pid": "gives the host's processes away",
-    "--env-host": "gives the host's environment away",
+    "--privileged": "gives access to the host",
+    "--pid": "gives access to the host's processes",
+    "--env-host": "passes on the host's environment",
     "--env-file": "is not allowed: name each variable with -e",
-    "--device": "gives a device of the host away",
+    "--device": "gives access to a device of the host",
     "--mount": "is not allowed: use -v",
     "--cidfile": "writes files on the host",
     "--pidfile": "writes files on the host",
@@ -159,7 +159,7 @@ _REASONS: Mapping[str, str] = {
 
 
 def parse(value: object, root: Path) -> PodmanArguments:
-    """Sort ``podman_args`` out.
+    """Parse ``podman_args``.
 
     Raises:
         Wrong: it is not a list of texts. No message holds a variable's value.
@@ -176,7 +176,7 @@ def _element(value: object) -> str:
         element = text(value)
         if element:
             return element
-    raise Wrong("not an argument: every element is a text")
+    raise Wrong("not an argument: every element must be text")
 
 
 class _Parsing:
@@ -208,7 +208,7 @@ class _Parsing:
         )
 
     def _flags(self) -> Iterator[tuple[int, str, str | None]]:
-        """Index, flag and value of each argument, in whichever of podman's forms it was written."""
+        """Index, flag and value of each argument, in all forms that podman accepts."""
         index = 0
         while index < len(self._words):
             word = self._words[index]
@@ -250,7 +250,7 @@ class _Parsing:
     def _take_variable(self, written: str) -> None:
         name, assigned, value = written.partition("=")
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,254}", name):
-            raise Wrong("not the name of a variable; for example: -e NAME=VALUE, or -e NAME to hand NAME on")
+            raise Wrong("not the name of a variable; for example: -e NAME=VALUE, or -e NAME to pass NAME on")
         if not assigned:
             if name not in os.environ:
                 return
@@ -266,7 +266,7 @@ class _Parsing:
         )
         reason = _given_away(volume, self._root)
         if reason:
-            self._pass_on(index, "--volume", argument, f"gives away {reason}")
+            self._pass_on(index, "--volume", argument, f"gives access to {reason}")
         else:
             self._arguments.append(f"--volume={argument}")
 
@@ -275,7 +275,7 @@ _NO_FLAG = "not a flag (the image is the key podman_image, the agent's arguments
 
 
 def _split(word: str) -> tuple[str, str | None]:
-    """Flag (long form where there is one) and attached value; no flag for what is none."""
+    """The flag (its long form, if there is one) and its attached value; no flag for other words."""
     long = re.match(r"--[A-Za-z][A-Za-z0-9-]*(?=[=\s]|$)", word)
     if long:
         rest = word[long.end() :]
@@ -307,7 +307,7 @@ def _volume(index: int, written: str, root: Path) -> tuple[Volume, str]:
     try:
         path.lstat()
     except OSError:
-        raise Wrong(f"{shown(source)}: there is nothing of that name") from None
+        raise Wrong(f"{shown(source)} does not exist") from None
     options = frozenset(rest[1].split(",")) if len(rest) == 2 else frozenset()
     if {"ro", "rw"} <= options:
         raise Wrong(f"{shown(written)} is both ro and rw")
@@ -331,7 +331,7 @@ _PERSONAL = (
 
 
 def _given_away(volume: Volume, root: Path) -> str:
-    """What a volume gives to the container beyond files of the repository to use or others to read."""
+    """The access that a volume gives beyond files of the repository and read-only files; empty if none."""
     source = volume.source
     if not (stat.S_ISDIR(source.lstat().st_mode) or stat.S_ISREG(source.lstat().st_mode)):
         return f"{source}, which is not a file or directory but a socket, device or pipe of the host"

@@ -1,4 +1,4 @@
-"""What keys have to do with each other."""
+"""Rules between keys."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Rule = Callable[[Config], Iterator[Fault]]
 
 
 def broken(config: Config, invalid: frozenset[str]) -> Iterator[Fault]:
-    """What is wrong between keys, without what needs the value of an ``invalid`` one."""
+    """The errors between keys, without the rules that need the value of an ``invalid`` one."""
     for keys, rule in _RULES:
         if invalid.isdisjoint(keys):
             yield from rule(config)
@@ -25,7 +25,7 @@ def _image(config: Config) -> Iterator[Fault]:
     if config.sandbox == "podman" and config.podman_image is None:
         yield Fault(
             key="podman_image",
-            message="required: the image that agents run in (only sandbox: none does without it)",
+            message="required: the image in which agents run (not needed with sandbox: none)",
         )
 
 
@@ -45,7 +45,7 @@ def _agent_command(config: Config) -> Iterator[Fault]:
         yield Fault(key="agent_command", message="required with agent: command")
     if config.agent != "command" and config.agent_command is not None:
         yield Fault(
-            key="agent_command", message=f"does nothing with agent: {config.agent}; write agent: command"
+            key="agent_command", message=f"has no effect with agent: {config.agent}; write agent: command"
         )
 
 
@@ -55,7 +55,7 @@ def _recording(config: Config) -> Iterator[Fault]:
     if config.agent != "replay":
         for key, default in (("recording", None), ("recording_prompts", "check")):
             if getattr(config, key) != default:
-                message = f"does nothing with agent: {config.agent}; write agent: replay"
+                message = f"has no effect with agent: {config.agent}; write agent: replay"
                 yield Fault(key=key, message=message)
 
 
@@ -75,7 +75,7 @@ def _token_files(config: Config) -> Iterator[Fault]:
 
 def _directories(config: Config) -> Iterator[Fault]:
     if config.beads_dir.is_relative_to(config.cobbler_dir):
-        yield Fault(key="beads_dir", message="lies in cobbler_dir, all of which may be deleted at any time")
+        yield Fault(key="beads_dir", message="is in cobbler_dir, which may be deleted at any time")
     if config.secrets_dir == config.beads_dir:
         yield Fault(key="secrets_dir", message="is beads_dir, which is committed")
 
@@ -84,7 +84,7 @@ def _cleanup(config: Config) -> Iterator[Fault]:
     for index, path in enumerate(config.cleanup_dirs):
         for key in ("secrets_dir", "beads_dir"):
             if overlap(real(config.root / path), real(getattr(config, key))):
-                yield Fault(key="cleanup_dirs", at=(index,), message=f"{path} is, holds or lies in {key}")
+                yield Fault(key="cleanup_dirs", at=(index,), message=f"{path} is, contains or is in {key}")
 
 
 def _source_names(config: Config) -> Iterator[Fault]:
@@ -98,11 +98,11 @@ def _go(config: Config) -> Iterator[Fault]:
     elif config.language is not None:
         for key in ONLY_GO:
             if key in config.model_fields_set and getattr(config, key):
-                yield Fault(key=key, message=f"does nothing with language: {config.language}")
+                yield Fault(key=key, message=f"has no effect with language: {config.language}")
 
 
 def faults_for_go(config: Config) -> Iterator[Fault]:
-    """What is wrong if the project is one in Go, which its files may tell later."""
+    """The errors if this is a Go project, which its files may show later."""
     if config.module_path is None:
         yield Fault(key="module_path", message="required for Go: the path in go.mod")
     elif not MODULE_PATH.fullmatch(config.module_path):
@@ -140,12 +140,14 @@ def _volumes(config: Config) -> Iterator[Fault]:
     for volume in config.podman_args.volumes:
         reason = "" if volume.index in already else _taken(volume, config)
         if reason:
-            message = f"--volume: gives away {volume.source}, {reason} (unsafe_podman_args: true accepts it)"
+            message = (
+                f"--volume: gives access to {volume.source}, {reason} (unsafe_podman_args: true accepts it)"
+            )
             yield Fault(key="podman_args", at=(volume.index,), message=message)
 
 
 def _taken(volume: Volume, config: Config) -> str:
-    """Why ``volume`` cannot be one of the repository's own files."""
+    """The reason why ``volume`` may not be mounted from the repository; empty if it may."""
     for key in _STATE:
         if overlap(volume.source, real(getattr(config, key))):
             return f"which is or holds {key}"
@@ -159,7 +161,7 @@ def _taken(volume: Volume, config: Config) -> str:
 
 
 ONLY_GO = ("go_source_dirs", "main_package", "binary_name", "binary_dir", "magefiles_dir")
-"""Keys that another language has no use for, and refuses."""
+"""Keys that are rejected for other languages."""
 
 _STATE = ("secrets_dir", "beads_dir", "cobbler_dir")
 _TRUSTED = ("measure_prompt", "stitch_prompt", "seed_files")

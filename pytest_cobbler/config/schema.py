@@ -35,7 +35,7 @@ def write() -> None:
 
 
 def _property(key: Key, generated: dict[str, Any]) -> dict[str, Any]:
-    """A key's schema that also takes nothing at all: an empty value asks for the default."""
+    """A key's schema that also accepts an empty value, which means the default."""
     kept = {"description": key.description} | ({} if key.default is None else {"default": key.default})
     rest = {
         name: value for name, value in generated.items() if name not in ("description", "default", "title")

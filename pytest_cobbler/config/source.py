@@ -27,14 +27,14 @@ _TEXT_TAGS = {_STANDARD + name for name in ("str", "int", "float", "timestamp", 
 
 @dataclass(kw_only=True)
 class Source:
-    """A configuration file as it was written; ``lines`` knows every key and every element of a list."""
+    """A configuration file as it was written; ``lines`` has the line of every key and list element."""
 
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[Spot, int] = field(default_factory=dict)
     errors: list[Line] = field(default_factory=list)
 
     def line(self, spot: Spot) -> int | None:
-        """The line of ``spot``, or of the nearest thing around it."""
+        """The line of ``spot``, or of the nearest node around it."""
         while spot and spot not in self.lines:
             spot = spot[:-1]
         return self.lines.get(spot)
@@ -79,7 +79,7 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         error = problem(path, [Line(number=None, text="there is no such file")])
         error.remedy = (
-            f"Run pytest where {path.name} lies, or write one: the line `podman_image: IMAGE` is enough."
+            f"Run pytest where {path.name} is, or create it: the line `podman_image: IMAGE` is enough."
         )
         raise error from None
     except (OSError, ValueError) as error:
@@ -95,7 +95,7 @@ def _text(path: Path) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes; an alias is refused, for what it refers to could be multiplied without end."""
+    """Composes nodes. An alias is rejected, because aliases can multiply their content without end."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -138,7 +138,7 @@ def _syntax_error(error: yaml.MarkedYAMLError) -> Line:
 
 
 class _Reading:
-    """Turns nodes into values; a node that has no value here becomes an error and is left out."""
+    """Turns nodes into values. A node without a valid value becomes an error and is omitted."""
 
     def __init__(self) -> None:
         self._source = Source()
@@ -169,7 +169,7 @@ class _Reading:
                 yield name, value
 
     def _fits(self, spot: Spot, node: yaml.Node) -> bool:
-        """Whether ``node`` and all below it are plain data; what is not is noted."""
+        """Whether ``node`` and everything below it is plain data; records an error for other nodes."""
         if isinstance(node, yaml.ScalarNode):
             return self._scalar_fits(spot, node)
         if node.tag not in (_STANDARD + "map", _STANDARD + "seq"):

@@ -1,4 +1,4 @@
-"""The text of a ``configuration.yaml`` that has every key, each with what it means."""
+"""The text of a ``configuration.yaml`` with every key and its description."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pytest_cobbler.config.keys import keys
 from pytest_cobbler.config.rules import ONLY_GO
 
 REQUIRED = "Required, and not found. "
-"""Begins the comment on a key that somebody has to fill in."""
+"""Begins the comment on a key that the user has to fill in."""
 
 _HEAD = """\
-# What pytest-cobbler is to do here; written by `pytest --cobbler-init`.
-# A key with nothing behind its colon has its default. Paths are relative to this file.
-# Times are 90 (seconds), 90s, 30m or 2h; 0 is no limit.
-# docs/configuration.md of pytest-cobbler says more about each key.
+# Configuration of pytest-cobbler; written by `pytest --cobbler-init`.
+# A key without a value has its default. Paths are relative to this file.
+# Times are 90 (seconds), 90s, 30m or 2h; 0 means no limit.
+# docs/configuration.md of pytest-cobbler describes each key.
 """
 
 
 def configuration_text(found: Mapping[str, Any], required: Collection[str]) -> str:
-    """Every key with a line that says what it is, then its value: the one ``found``, else its default.
+    """Every key with its description and its value: the one in ``found``, else the default.
 
     Args:
         found: key -> value, as YAML has it.

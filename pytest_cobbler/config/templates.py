@@ -1,4 +1,4 @@
-"""Users' prompt templates: Go's template language, as far as it has a use here, turned into Jinja's.
+"""Users' prompt templates: translates the used part of Go's template language to Jinja's.
 
 The placeholders are those of mage-claude-orchestrator. Each is one text or one number: conditions can ask for
 them, and there is nothing to range over.
@@ -28,13 +28,13 @@ PLACEHOLDERS: Mapping[Phase, Mapping[str, Kind]] = {
     },
     "stitch": {"Title": "text", "ID": "text", "IssueType": "text", "Description": "text"},
 }
-"""Name -> what stands there, for each phase."""
+"""The placeholders of each phase: name -> kind of value."""
 
 _NEEDED: Mapping[Phase, tuple[str, ...]] = {"measure": ("OutputPath",), "stitch": ("Title", "Description")}
-"""Of each, one must be shown."""
+"""A template must have at least one of each group."""
 
 _DEEPEST = 20
-"""Parentheses in one action, conditions in each other."""
+"""Parentheses in one action, nested conditions."""
 
 _COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
@@ -50,7 +50,7 @@ _TOKEN = re.compile(
 
 
 class TemplateProblem(ValueError):
-    """A template cannot be used: why, in which ``line`` (``None``: as a whole), and what it may have."""
+    """A template cannot be used. ``line`` is ``None`` if the whole template is meant."""
 
     def __init__(self, what: str, line: int | None, phase: Phase) -> None:
         super().__init__(what)
@@ -80,7 +80,7 @@ class _Value:
 
 @dataclass
 class _Block:
-    """An ``{{if}}`` or ``{{with}}`` that has not ended; ``dot`` is what ``{{.}}`` stands for in a with."""
+    """An ``{{if}}`` or ``{{with}}`` that has not ended; ``dot`` is the value of ``{{.}}`` in a with."""
 
     word: str
     line: int
@@ -147,7 +147,7 @@ class _Translation:
             case ("end", []) | ("else", _):
                 raise self._problem(f"{{{{{printable(body)}}}}} without {{{{if}}}}")
             case "range", _:
-                raise self._problem("{{range}} has nothing to go over: a placeholder is one text or number")
+                raise self._problem("{{range}} is not supported: every placeholder is one text or number")
         value = self._value(body)
         if value.kind == "condition":
             raise self._problem(f"{{{{{printable(body)}}}}} is a condition, which belongs into an {{{{if}}}}")
@@ -157,7 +157,7 @@ class _Translation:
     def _begin(self, block: _Block) -> None:
         self._open.append(block)
         if len(self._open) > _DEEPEST:
-            raise self._problem(f"more than {_DEEPEST} conditions in each other")
+            raise self._problem(f"more than {_DEEPEST} nested conditions")
 
     def _may_else(self) -> bool:
         return bool(self._open) and not self._open[-1].has_else
@@ -225,7 +225,7 @@ class _Translation:
         return _Value(name, kind, frozenset({name}))
 
     def _dot(self) -> _Value | None:
-        """What ``{{.}}`` is here."""
+        """The value of ``{{.}}`` here."""
         return next((block.dot for block in reversed(self._open) if block.dot), None)
 
     def _unquoted(self, literal: str) -> str:

@@ -1,4 +1,4 @@
-"""Texts, names in git, lists and mappings as values of keys: what each accepts, and what it becomes."""
+"""Texts, names in git, lists and mappings as values of keys: accepted values and results."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 def text(value: object) -> str:
-    """A text; a number is taken as it was written."""
+    """A text; a number is read as the text that was written."""
     if isinstance(value, bool):
-        raise Wrong("a yes or no (true, off, ...) where a text belongs; if it is one, put it in quotes")
+        raise Wrong("a boolean (true, off, ...) where text belongs; to use it as text, put it in quotes")
     if isinstance(value, int | float):
         return str(value)
     if not isinstance(value, str):
@@ -49,7 +49,7 @@ def label(value: object) -> str:
 
 
 def _reference_fault(name: str) -> str:
-    """Why git takes no branch called ``name`` (git-check-ref-format(1)); empty if it does."""
+    """The reason why git rejects a branch ``name`` (git-check-ref-format(1)); empty if it accepts it."""
     bad = re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//", name)
     if bad:
         return f"{shown(bad.group())} cannot be part of it"

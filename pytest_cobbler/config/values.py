@@ -1,4 +1,4 @@
-"""The kinds of values that keys have: what each accepts, and what it becomes."""
+"""The kinds of values of keys: accepted values and results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 @dataclass(frozen=True)
 class Allowed:
-    """In an error's words, what a key accepts."""
+    """The accepted values of a key, in the words of an error."""
 
     words: str
 

@@ -371,7 +371,7 @@ def test_conditions_and_trim_marks(template: str, description: str, expected: st
         ("{{.Title}}\n{{.Limit}}", "t.md:2: .Limit is not a placeholder"),
         (
             "{{.Title}}\n\n{{range .ID}}",
-            "t.md:3: {{range}} has nothing to go over: a placeholder is...",
+            "t.md:3: {{range}} is not supported: every placeholder...",
         ),
         ("{{.Title}}\n{{if .ID}}", "t.md:2: {{if}} without {{end}}"),
         ("{{.Title}}{{end}}", "t.md:1: {{end}} without {{if}}"),
@@ -391,7 +391,7 @@ def test_conditions_and_trim_marks(template: str, description: str, expected: st
         ('{{.Title}}\n{{"}}', "t.md:2: {{ without }}"),
         (
             "{{.Title}}\n" + "{{if .ID}}" * 200 + "{{end}}" * 200,
-            "t.md:2: more than 20 conditions in each other",
+            "t.md:2: more than 20 nested conditions",
         ),
         ("{{$x := .Title}}", "t.md:1: {{$x := .Title}} is not understood"),
         (
