@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.testing.project import Project, start_afresh
-from tests import parts
-from tests.support import markers
+from tests.support import markers, parts
 from tests.support.forking import fork_server
 
 

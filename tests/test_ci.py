@@ -16,8 +16,8 @@ import yaml
 from pytest_cobbler.process import host_environment
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
-from tests.session.builders import statuses
-from tests.test_docs import ROOT, section
+from tests.support.documents import ROOT, section
+from tests.support.sessions import statuses
 
 PAGE = (ROOT / "docs" / "ci.md").read_text("utf-8")
 INSTALLS = ("sudo ", "pip ", "podman ", "python3 -m venv ")

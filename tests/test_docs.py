@@ -18,12 +18,11 @@ from pytest_cobbler.config import Config, load
 from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
+from tests.support.documents import README, ROOT, quoted, rows, section
 
-ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "pytest_cobbler"
 TOP = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
 DOCUMENTS = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").glob("*.md"))]
-README = (ROOT / "README.md").read_text("utf-8")
 OPTIONS = (ROOT / "docs" / "options.md").read_text("utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 
@@ -32,24 +31,6 @@ every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path:
 
 def source(path: str) -> str:
     return (PACKAGE / path).read_text("utf-8")
-
-
-def section(title: str, text: str = README) -> str:
-    """The text under a heading, up to the next heading of its level."""
-    level = title.split(" ")[0]
-    return re.split(rf"^{level} ", text.split(f"\n{title}\n")[1], flags=re.MULTILINE)[0]
-
-
-def rows(text: str) -> list[list[str]]:
-    """The cells of every row of the tables in ``text``, without their heads."""
-    tables = re.findall(r"^\|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
-    return [[cell.strip() for cell in line.strip("|").split("|")] for t in tables for line in t.splitlines()]
-
-
-def quoted(text: str) -> list[str]:
-    """The words between single backticks."""
-    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-    return re.findall(r"`([^`\n]+)`", prose)
 
 
 # -- commands and options

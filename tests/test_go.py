@@ -12,8 +12,8 @@ import pytest
 
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.languages import Go, LineCount, Step, detect, get
-from tests.parts import need
-from tests.toolchain import go_cache, go_root
+from tests.support.parts import need
+from tests.support.toolchain import go_cache, go_root
 
 __all__ = ["go_cache", "go_root"]
 

@@ -40,9 +40,9 @@ def tests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     return {test: set(marks) for test, marks in listing.items()}
 
 
-def rooms_of(module: Path) -> set[str]:
-    """The rooms of the package from which a test module imports."""
-    names = [
+def imported(module: Path) -> list[str]:
+    """The modules from which a module imports."""
+    return [
         name
         for node in ast.walk(ast.parse(module.read_text()))
         if isinstance(node, ast.Import | ast.ImportFrom)
@@ -50,7 +50,23 @@ def rooms_of(module: Path) -> set[str]:
             [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
         )
     ]
-    return {name.split(".")[1] for name in names if name.startswith("pytest_cobbler.")}
+
+
+def rooms_of(module: Path) -> set[str]:
+    """The rooms of the package from which a test module imports."""
+    return {name.split(".")[1] for name in imported(module) if name.startswith("pytest_cobbler.")}
+
+
+def test_tests_share_through_support_only() -> None:
+    """No test module imports another one, and helpers are in one place."""
+    paths = (ROOT / "tests").rglob("*.py")
+    others = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in paths
+        for name in imported(path)
+        if name.split(".")[0] == "tests" and not name.startswith("tests.support")
+    }
+    assert others == set()
 
 
 @pytest.mark.slow

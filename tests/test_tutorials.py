@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.images import minimal_image, python_image
-from tests.test_docs import ROOT
-from tests.toolchain import go_arguments, go_cache, go_root
+from tests.support.documents import ROOT
+from tests.support.images import minimal_image, python_image
+from tests.support.toolchain import go_arguments, go_cache, go_root
 
 __all__ = ["go_arguments", "go_cache", "go_root", "minimal_image", "python_image"]
 

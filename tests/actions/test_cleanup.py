@@ -7,8 +7,8 @@ import os
 import pytest
 
 from pytest_cobbler.testing.project import Project
-from tests.actions.builders import generation, stop
-from tests.session.builders import seed
+from tests.support.generations import generation, stop
+from tests.support.sessions import seed
 
 ACTIONS = pytest.mark.parametrize("action", ["--cobbler-stop", "--cobbler-reset"])
 

@@ -17,10 +17,10 @@ import pytest
 from pytest_cobbler.doctor.checks import Doctor
 from pytest_cobbler.sandbox.podman import podman_environment
 from pytest_cobbler.testing.project import Project, RunResult
-from tests.images import busybox_image, claude_volume, minimal_image
-from tests.parts import need
-from tests.scripted_api import API_KEY, ScriptedApi, text, turn
-from tests.session.builders import seed, task
+from tests.support.images import busybox_image, claude_volume, minimal_image
+from tests.support.parts import need
+from tests.support.scripted_api import API_KEY, ScriptedApi, text, turn
+from tests.support.sessions import seed, task
 
 __all__ = ["busybox_image", "claude_volume", "minimal_image"]
 

@@ -17,7 +17,7 @@ from pytest_cobbler.config.template import REQUIRED
 from pytest_cobbler.errors import ConfigurationProblem
 from pytest_cobbler.testing.project import Project, RunResult
 from pytest_cobbler.testing.samples import go_sample, python_sample
-from tests.images import minimal_image, podman, python_image
+from tests.support.images import minimal_image, podman, python_image
 
 __all__ = ["minimal_image", "python_image"]
 

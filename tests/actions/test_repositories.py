@@ -15,8 +15,8 @@ import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project, RunResult
-from tests.actions.state import State, assert_refused, changed
-from tests.session.builders import WRITES_A_FILE
+from tests.support.sessions import WRITES_A_FILE
+from tests.support.state import State, assert_refused, changed
 
 ACTIONS = ("list", "start", "reset", "generate", "switch", "stats", "resume", "stop", "init")
 """In the order of a life; ``init`` without a configuration, all others with one."""

@@ -12,11 +12,11 @@ import pytest
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project
-from tests.actions.test_start import everything, refs
-from tests.images import minimal_image
-from tests.parts import need
-from tests.session.builders import WRITES_A_FILE, came_to, ids_landed, seed, statuses, task
-from tests.stress.faults import git_that_sends
+from tests.support.faults import git_that_sends
+from tests.support.generations import everything, refs
+from tests.support.images import minimal_image
+from tests.support.parts import need
+from tests.support.sessions import WRITES_A_FILE, came_to, ids_landed, seed, statuses, task
 
 __all__ = ["minimal_image"]
 

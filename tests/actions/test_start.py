@@ -9,21 +9,10 @@ import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
-from tests.session.builders import WRITES_A_FILE, came_to, seed, task
+from tests.support.generations import NAME, everything, refs
+from tests.support.sessions import WRITES_A_FILE, came_to, seed, task
 
-NAME = r"generation-\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d"
 BOTH = pytest.mark.parametrize("action", ["--cobbler-start", "--cobbler-generate"])
-
-
-def everything(project: Project) -> dict[str, bytes]:
-    """The checkout to the byte, with git's index, HEAD, configuration and hooks; not what is ours."""
-    ours = {".cobbler", ".beads", ".pytest_cache"}
-    parts = [path for path in project.path.iterdir() if path.name not in {".git", *ours}]
-    git = [
-        project.path / ".git" / name for name in ("HEAD", "index", "config", "hooks", "info", "packed-refs")
-    ]
-    files = [file for part in [*parts, *git] for file in (part, *part.rglob("*")) if file.is_file()]
-    return {str(file.relative_to(project.path)): file.read_bytes() for file in files}
 
 
 @BOTH
@@ -72,11 +61,6 @@ def test_it_makes_a_branch_with_one_commit_and_a_tag(project: Project) -> None:
         "Cobbler-Base: main",
     ]
     assert project.git("diff", "--stat", "main", name) == ""
-
-
-def refs(project: Project) -> dict[str, str]:
-    lines = project.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
-    return dict(line.split() for line in lines)
 
 
 def test_generate_takes_up_what_was_started(project: Project) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
-from tests.session.builders import came_to, seed, statuses, task
+from tests.support.sessions import came_to, seed, statuses, task
 
 BOTH = pytest.mark.parametrize("action", ["--cobbler-start", "--cobbler-generate"])
 REQUIRES = "\ngo 1.25\n\nrequire example.com/dep v1.2.3\n"

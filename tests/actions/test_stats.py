@@ -14,8 +14,8 @@ import pytest
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
 from pytest_cobbler.testing.samples import python_sample
-from tests.session.builders import seed, task
-from tests.tracker.stores import EmbeddedStore
+from tests.support.sessions import seed, task
+from tests.support.stores import EmbeddedStore
 
 pytestmark = pytest.mark.slow
 

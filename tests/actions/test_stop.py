@@ -13,11 +13,10 @@ import pytest
 from pytest_cobbler.repository.generations import Changes
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project
-from tests.actions.builders import commit_on, generation, stop
-from tests.actions.test_start import everything, refs
-from tests.images import minimal_image
-from tests.parts import need
-from tests.session.builders import WRITES_A_FILE, came_to, seed, statuses, task
+from tests.support.generations import commit_on, everything, generation, refs, stop
+from tests.support.images import minimal_image
+from tests.support.parts import need
+from tests.support.sessions import WRITES_A_FILE, came_to, seed, statuses, task
 
 __all__ = ["minimal_image"]
 

@@ -7,11 +7,10 @@ import pytest
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project
 from pytest_cobbler.tracker.base import Task
-from tests.actions.builders import generation, stop
-from tests.actions.test_start import refs
-from tests.images import minimal_image
-from tests.parts import need
-from tests.session.builders import came_to, seed, statuses, stitch, task
+from tests.support.generations import generation, refs, stop
+from tests.support.images import minimal_image
+from tests.support.parts import need
+from tests.support.sessions import came_to, seed, statuses, stitch, task
 
 __all__ = ["minimal_image"]
 

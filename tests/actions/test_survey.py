@@ -10,7 +10,7 @@ import pytest
 
 from pytest_cobbler.actions.survey import Survey, survey
 from pytest_cobbler.testing.samples import go_sample, python_sample
-from tests.repository.builders import UserRepository
+from tests.support.repositories import UserRepository
 
 Surveyed = Callable[[Mapping[str, str]], Survey]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.agents.builders import Workplace
-from tests.scripted_api import ScriptedApi
+from tests.support.scripted_api import ScriptedApi
+from tests.support.workplaces import Workplace
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.sandbox.base import Limits
-from tests.agents.builders import KEY, Workplace, claude
-from tests.scripted_api import Line, ScriptedApi, always, error, hang, text, tool, turn
+from tests.support.scripted_api import Line, ScriptedApi, always, error, hang, text, tool, turn
+from tests.support.workplaces import KEY, Workplace, claude
 
 SAMPLES = Path(__file__).parent.parent / "data" / "claude"
 LOGIN = Credential(kind="oauth", value="sk-ant-oat01-recorded", source="the recording")

@@ -20,10 +20,21 @@ from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Limits, Mount, Network
 from pytest_cobbler.sandbox.podman import PodmanSandbox
-from tests.agents.builders import KEY, Workplace
-from tests.images import busybox_image, claude_volume, minimal_image
-from tests.podmans import Podman, open_to_others, own_podman, rootless_podman
-from tests.scripted_api import API_KEY, Request, ScriptedApi, Turn, always, error, hang, text, tool, turn
+from tests.support.images import busybox_image, claude_volume, minimal_image
+from tests.support.podmans import Podman, open_to_others, own_podman, rootless_podman
+from tests.support.scripted_api import (
+    API_KEY,
+    Request,
+    ScriptedApi,
+    Turn,
+    always,
+    error,
+    hang,
+    text,
+    tool,
+    turn,
+)
+from tests.support.workplaces import KEY, Workplace
 
 __all__ = ["busybox_image", "claude_volume", "minimal_image", "own_podman", "rootless_podman"]
 

@@ -12,7 +12,7 @@ from pytest_cobbler.agents.claude import DEFAULT_ARGUMENTS, ClaudeAgent
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Capability, Completed, Job, Limits, Mount, Network
-from tests.agents.builders import KEY, Workplace
+from tests.support.workplaces import KEY, Workplace
 
 
 class Recorder:

@@ -15,8 +15,8 @@ from pytest_cobbler.agents.claude import ClaudeAgent
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.process import Cancellation
-from tests.agents.builders import KEY, Workplace, claude
-from tests.scripted_api import Request, ScriptedApi, Turn, always, error, hang, text, tool, turn
+from tests.support.scripted_api import Request, ScriptedApi, Turn, always, error, hang, text, tool, turn
+from tests.support.workplaces import KEY, Workplace, claude
 
 LOGIN = Credential(kind="oauth", value="sk-ant-oat01-scripted-cXV1eHF1dXg", source="the test")
 

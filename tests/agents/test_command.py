@@ -9,8 +9,8 @@ from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.process import TAIL
 from pytest_cobbler.secret_forms import Secrets
-from tests.agents.builders import KEY, Workplace
-from tests.scripted_api import API_KEY
+from tests.support.scripted_api import API_KEY
+from tests.support.workplaces import KEY, Workplace
 
 
 def sh(script: str, **options: dict[str, str]) -> CommandAgent:

@@ -15,9 +15,9 @@ from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.agents.command import CommandAgent
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Limits
-from tests.agents.builders import KEY, Workplace, claude
-from tests.parts import need
-from tests.scripted_api import API_KEY, Line, ScriptedApi, always, error, hang, text, tool, turn
+from tests.support.parts import need
+from tests.support.scripted_api import API_KEY, Line, ScriptedApi, always, error, hang, text, tool, turn
+from tests.support.workplaces import KEY, Workplace, claude
 
 
 class Cast(ABC):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pytest_cobbler.agents.prices import PRICES, cost_of
-from tests.agents.builders import Workplace, claude
-from tests.scripted_api import ScriptedApi, text, turn
+from tests.support.scripted_api import ScriptedApi, text, turn
+from tests.support.workplaces import Workplace, claude
 
 USAGE = {
     "input_tokens": 1_300,

@@ -25,7 +25,7 @@ import pytest
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.proxy import LARGEST_BODY, ApiProxy
 from pytest_cobbler.errors import UsageProblem
-from tests.scripted_api import API_KEY, ScriptedApi, error, text, turn
+from tests.support.scripted_api import API_KEY, ScriptedApi, error, text, turn
 
 KEY = Credential(kind="api_key", value=API_KEY, source="the test")
 LOGIN = Credential(kind="oauth", value="sk-ant-oat01-Zm9vYmFyYmF6cXV4", source="the test")

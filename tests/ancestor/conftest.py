@@ -10,9 +10,9 @@ import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
-from tests.images import minimal_image
-from tests.session.builders import WRITES_A_FILE
-from tests.tracker.conftest import bd_program, bd_template, fast_directory
+from tests.support.images import minimal_image
+from tests.support.sessions import WRITES_A_FILE
+from tests.support.stores import bd_program, bd_template, fast_directory
 
 __all__ = ["bd_program", "bd_template", "fast_directory", "minimal_image"]
 

@@ -10,8 +10,8 @@ import yaml
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project
-from tests.ancestor.test_configuration import CONFIGURATION
-from tests.session.builders import ids_landed, seed, task
+from tests.support.ancestor import CONFIGURATION
+from tests.support.sessions import ids_landed, seed, task
 
 
 def test_it_writes_every_key_of_the_ancestor_with_its_default(project: Project) -> None:

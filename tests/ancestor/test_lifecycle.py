@@ -9,8 +9,8 @@ import pytest
 
 from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project
-from tests.actions.test_start import NAME, refs
-from tests.session.builders import seed, task
+from tests.support.generations import NAME, refs
+from tests.support.sessions import seed, task
 
 
 def started(project: Project) -> str:

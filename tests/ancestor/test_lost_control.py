@@ -10,9 +10,9 @@ import pytest
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project
-from tests.actions.test_start import refs
-from tests.session.builders import WRITES_A_FILE, came_to, ids_landed, seed, statuses, stitch, task
-from tests.stress.faults import git_that_sends
+from tests.support.faults import git_that_sends
+from tests.support.generations import refs
+from tests.support.sessions import WRITES_A_FILE, came_to, ids_landed, seed, statuses, stitch, task
 
 GIVES_UP = '{"type": "result", "subtype": "success", "is_error": true, "result": "I cannot do it."}'
 

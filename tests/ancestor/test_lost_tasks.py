@@ -11,8 +11,8 @@ import pytest
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project
-from tests.session.builders import came_to, ids_landed, seed, statuses, task
-from tests.tracker.stores import BdStore
+from tests.support.sessions import came_to, ids_landed, seed, statuses, task
+from tests.support.stores import BdStore
 
 
 def killed(project: Project, agent: StandInAgent) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project
-from tests.session.builders import by_title, came_to, ids_landed, seed, statuses, stitch, task
+from tests.support.sessions import by_title, came_to, ids_landed, seed, statuses, stitch, task
 
 KEY = "sk-ant-api03-never-to-be-seen"
 GIT = "git -c user.name=a -c user.email=a@example.invalid"

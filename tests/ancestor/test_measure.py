@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
-from tests.ancestor.test_wrong_proposals import records
-from tests.session.builders import came_to, seed, statuses, task
+from tests.support.sessions import came_to, records, seed, statuses, task
 
 MEASURE = "configuration.yaml::measure"
 

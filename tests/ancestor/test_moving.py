@@ -16,9 +16,9 @@ from pytest_cobbler.config.reference import ANCESTOR
 from pytest_cobbler.process import host_environment
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
-from tests.ancestor.test_configuration import CONFIGURATION
-from tests.session.builders import statuses
-from tests.test_docs import ROOT, quoted, rows, section
+from tests.support.ancestor import CONFIGURATION
+from tests.support.documents import ROOT, quoted, rows, section
+from tests.support.sessions import statuses
 
 PAGE = (ROOT / "docs" / "moving.md").read_text("utf-8")
 OLDER = "generation-2026-02-10-10-00-00"

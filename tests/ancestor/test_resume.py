@@ -9,7 +9,7 @@ import pytest
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project
-from tests.session.builders import came_to, ids_landed, seed, statuses, task
+from tests.support.sessions import came_to, ids_landed, seed, statuses, task
 
 
 def test_without_a_generation_it_fails(project: Project) -> None:

@@ -7,8 +7,7 @@ import pytest
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project
-from tests.ancestor.test_wrong_proposals import records
-from tests.session.builders import came_to, ids_landed, seed, statuses, task
+from tests.support.sessions import came_to, ids_landed, records, seed, statuses, task
 
 STITCH = "configuration.yaml::stitch"
 

@@ -11,9 +11,8 @@ import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
-from tests.ancestor.test_wrong_proposals import records
-from tests.images import podman
-from tests.session.builders import came_to, seed, task
+from tests.support.images import podman
+from tests.support.sessions import came_to, records, seed, task
 
 KEY = "sk-ant-api03-never-to-be-seen"
 

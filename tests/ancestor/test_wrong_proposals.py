@@ -9,8 +9,8 @@ import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
-from tests.session.builders import came_to, measure, seed, task
-from tests.tracker.stores import BdStore
+from tests.support.sessions import came_to, measure, records, seed, task
+from tests.support.stores import BdStore
 
 
 def test_no_proposal_needs_the_first_one_because_it_names_none(project: Project, agent: StandInAgent) -> None:
@@ -69,15 +69,6 @@ def test_no_measure_is_counted_once_for_each_of_its_tasks(project: Project, agen
     assert [cost for cost in costs if cost] == ["0.75"]
     result.stdout.fnmatch_lines(["agents: * s, 0.7500 USD"])
     assert [found.get("cost_usd") for found in records(project) if found["caller"] == "measure"] == [0.75]
-
-
-def records(project: Project) -> list[dict[str, object]]:
-    """The invocation records among the comments of all tasks."""
-    issues = [
-        json.loads(line) for line in (project.path / ".beads" / "issues.jsonl").read_text().splitlines()
-    ]
-    texts = [comment["text"] for issue in issues for comment in issue.get("comments", [])]
-    return [json.loads(text) for text in texts if text.startswith("{")]
 
 
 def test_no_measure_without_an_answer_is_a_success(project: Project, agent: StandInAgent) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
-from tests.attacks.ground import Ground
-from tests.images import minimal_image, python_image
-from tests.repository.builders import UserRepository
-from tests.repository.fixtures import no_git_of_ours, template, tmp_path, user
+from tests.support.ground import Ground
+from tests.support.images import minimal_image, python_image
+from tests.support.repositories import UserRepository
+from tests.support.repository_fixtures import no_git_of_ours, template, tmp_path, user
 
 __all__ = ["minimal_image", "no_git_of_ours", "python_image", "template", "tmp_path", "user"]
 

@@ -12,7 +12,7 @@ from pytest_cobbler.display import shown_path
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.harvest import HarvestError
 from pytest_cobbler.sandbox.base import Limits
-from tests.attacks.ground import SECRET, Ground
+from tests.support.ground import SECRET, Ground
 
 
 class TestLinks:

@@ -8,8 +8,8 @@ import pytest
 
 from pytest_cobbler.repository.checks import PROTECTED, Policy
 from pytest_cobbler.repository.worktrees import chown_tree
-from tests.attacks.ground import Ground, host_programs
-from tests.repository.builders import UserRepository, identity_of
+from tests.support.ground import Ground, host_programs
+from tests.support.repositories import UserRepository, identity_of
 
 HOOKS = (
     "applypatch-msg",

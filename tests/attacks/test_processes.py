@@ -19,8 +19,8 @@ from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.harvest import harvest
 from pytest_cobbler.sandbox.base import Capability, Job, Limits
 from pytest_cobbler.sandbox.podman import PodmanSandbox, podman_environment
-from tests.attacks.ground import Ground
-from tests.repository.builders import commit_files
+from tests.support.ground import Ground
+from tests.support.repositories import commit_files
 
 
 def podman(*arguments: str) -> str:
@@ -163,8 +163,8 @@ class TestTheTool:
     SCRIPT = """
 import sys
 from pathlib import Path
-from tests.attacks.ground import Ground
-from tests.repository.builders import UserRepository
+from tests.support.ground import Ground
+from tests.support.repositories import UserRepository
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
 user = UserRepository(Path(sys.argv[1]), Path(sys.argv[2]))
 sandbox = PodmanSandbox(sys.argv[3], repository=sys.argv[4], run_id="dead", owner=job_owner(user.path.parent))

@@ -21,9 +21,9 @@ from pytest_cobbler.doctor.examination import Check, Finding, examine
 from pytest_cobbler.process import host_environment
 from pytest_cobbler.testing.project import Project
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
-from tests.images import busybox_image, minimal_image
-from tests.parts import need
-from tests.scripted_api import API_KEY, ScriptedApi, error
+from tests.support.images import busybox_image, minimal_image
+from tests.support.parts import need
+from tests.support.scripted_api import API_KEY, ScriptedApi, error
 
 __all__ = ["busybox_image", "minimal_image"]
 

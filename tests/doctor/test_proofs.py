@@ -35,8 +35,8 @@ from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.tracker.embedded import EmbeddedTracker
 from pytest_cobbler.wiring.parts import SandboxSettings
 from pytest_cobbler.wiring.preflight import preflight_work_dir
-from tests.images import busybox_image, minimal_image
-from tests.podmans import Podman, open_to_others, own_podman, rootless_podman
+from tests.support.images import busybox_image, minimal_image
+from tests.support.podmans import Podman, open_to_others, own_podman, rootless_podman
 
 __all__ = ["busybox_image", "minimal_image", "own_podman", "rootless_podman"]
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_cobbler.testing.project import Project
-from tests.images import claude_volume, minimal_image
-from tests.scripted_api import ScriptedApi
+from tests.support.calculators import GO, INSTRUCTION, PYTHON, Sample
+from tests.support.images import claude_volume, minimal_image
+from tests.support.scripted_api import ScriptedApi
 
 __all__ = ["claude_volume", "minimal_image"]
 
@@ -30,5 +31,35 @@ def project(cobbler_project: Project, minimal_image: str, claude_volume: tuple[s
         agent_command=None,
         max_attempts=1,
         cycles=0,
+    )
+    return cobbler_project
+
+
+@pytest.fixture
+def sample() -> Sample:
+    return PYTHON
+
+
+@pytest.fixture
+def calculator(
+    cobbler_project: Project,
+    claude_volume: tuple[str, str],
+    sample: Sample,
+    request: pytest.FixtureRequest,
+) -> Project:
+    if sample is GO:
+        cobbler_project.go_sample()
+        image, more = "minimal_image", request.getfixturevalue("go_arguments")
+    else:
+        cobbler_project.python_sample()
+        image, more = "python_image", ()
+    cobbler_project.write({"CLAUDE.md": f"{INSTRUCTION}\n"})
+    cobbler_project.configure(
+        sandbox="podman",
+        podman_image=request.getfixturevalue(image),
+        podman_args=[*claude_volume, *more, "-e", "CLAUDE_CODE_MAX_RETRIES=1"],
+        agent="claude",
+        agent_command=None,
+        test_command=None,
     )
     return cobbler_project

@@ -10,8 +10,8 @@ import pytest
 
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project
-from tests.scripted_api import ScriptedApi, Turn, always, error, hang, raw, text, tool, turn
-from tests.session.builders import by_title, came_to, seed, statuses, task
+from tests.support.scripted_api import ScriptedApi, Turn, always, error, hang, raw, text, tool, turn
+from tests.support.sessions import by_title, came_to, seed, statuses, task
 
 AGAIN = {"x-should-retry": "false"}
 

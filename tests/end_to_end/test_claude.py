@@ -13,16 +13,13 @@ from pytest_cobbler.config import load
 from pytest_cobbler.sandbox.base import Job, Mount
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, podman_environment
 from pytest_cobbler.testing.project import Project, RunResult
-from tests.end_to_end.calculators import GO, PYTHON, Sample
-from tests.images import claude_volume, minimal_image, python_image
-from tests.parts import need
-from tests.scripted_api import Request, ScriptedApi, Turn, text, tool, turn
-from tests.toolchain import go_arguments, go_cache, go_root
+from tests.support.calculators import DIVIDE, GO, INSTRUCTION, MULTIPLY, PYTHON, SUBTRACT, Sample, worktree
+from tests.support.images import claude_volume, minimal_image, python_image
+from tests.support.parts import need
+from tests.support.scripted_api import Request, ScriptedApi, Turn, text, tool, turn
+from tests.support.toolchain import go_arguments, go_cache, go_root
 
 __all__ = ["claude_volume", "go_arguments", "go_cache", "go_root", "minimal_image", "python_image"]
-
-INSTRUCTION = "Write numbers as words in docstrings."
-SUBTRACT, MULTIPLY, DIVIDE = "Subtract numbers", "Multiply numbers", "Divide numbers"
 
 
 class Calculator:
@@ -108,45 +105,6 @@ class Calculator:
             tool("Read", file_path=where),
             tool("Edit", file_path=where, old_string="a/b + 1", new_string="a / b"),
         )
-
-
-def worktree(request: Request) -> str:
-    """The directory the agent works in, as claude tells the model."""
-    said = re.search(
-        r"working directory: (/\S+)", json.dumps(request.body).replace("\\n", "\n"), re.IGNORECASE
-    )
-    assert said is not None
-    return said[1]
-
-
-@pytest.fixture
-def sample() -> Sample:
-    return PYTHON
-
-
-@pytest.fixture
-def calculator(
-    cobbler_project: Project,
-    claude_volume: tuple[str, str],
-    sample: Sample,
-    request: pytest.FixtureRequest,
-) -> Project:
-    if sample is GO:
-        cobbler_project.go_sample()
-        image, more = "minimal_image", request.getfixturevalue("go_arguments")
-    else:
-        cobbler_project.python_sample()
-        image, more = "python_image", ()
-    cobbler_project.write({"CLAUDE.md": f"{INSTRUCTION}\n"})
-    cobbler_project.configure(
-        sandbox="podman",
-        podman_image=request.getfixturevalue(image),
-        podman_args=[*claude_volume, *more, "-e", "CLAUDE_CODE_MAX_RETRIES=1"],
-        agent="claude",
-        agent_command=None,
-        test_command=None,
-    )
-    return cobbler_project
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from pytest_cobbler.sandbox.podman import podman_environment
 from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.testing.project import Project
-from tests.scripted_api import API_KEY, Request, ScriptedApi, Turn, text, tool, turn
+from tests.support.scripted_api import API_KEY, Request, ScriptedApi, Turn, text, tool, turn
 
 TOKEN = "sk-ant-oat01-scripted-Zm9vYmFyYmF6cXV4"
 STAND_IN = b"stand-in-0000"

@@ -14,16 +14,15 @@ import yaml
 
 from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project, RunResult
-from tests.actions.test_start import refs
-from tests.end_to_end.calculators import GO, PYTHON, Sample
-from tests.end_to_end.test_claude import DIVIDE, MULTIPLY, SUBTRACT, calculator, worktree
-from tests.images import minimal_image, python_image
-from tests.parts import need
-from tests.scripted_api import Line, Request, ScriptedApi, Turn, text, tool, turn
-from tests.session.builders import came_to
-from tests.toolchain import go_arguments, go_cache, go_root
+from tests.support.calculators import DIVIDE, GO, MULTIPLY, PYTHON, SUBTRACT, Sample, worktree
+from tests.support.generations import refs
+from tests.support.images import minimal_image, python_image
+from tests.support.parts import need
+from tests.support.scripted_api import Line, Request, ScriptedApi, Turn, text, tool, turn
+from tests.support.sessions import came_to
+from tests.support.toolchain import go_arguments, go_cache, go_root
 
-__all__ = ["calculator", "go_arguments", "go_cache", "go_root", "minimal_image", "python_image"]
+__all__ = ["go_arguments", "go_cache", "go_root", "minimal_image", "python_image"]
 
 DONE = turn(text("Done."))
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.images import busybox_image, minimal_image, python_image
-from tests.ordinary_user import OrdinaryUser, ordinary_user
-from tests.podmans import own_podman, rootless_podman
+from tests.support.images import busybox_image, minimal_image, python_image
+from tests.support.ordinary_user import OrdinaryUser, ordinary_user
+from tests.support.podmans import own_podman, rootless_podman
 
 __all__ = [
     "busybox_image",

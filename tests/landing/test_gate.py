@@ -19,7 +19,7 @@ from pytest_cobbler.sandbox.base import Network, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
 from pytest_cobbler.secret_forms import Secrets
-from tests.images import minimal_image
+from tests.support.images import minimal_image
 
 __all__ = ["minimal_image"]
 

@@ -15,7 +15,7 @@ from pytest_cobbler.recordings.names import RunNames
 from pytest_cobbler.recordings.recorder import Recorder, check_place, refuse_places
 from pytest_cobbler.recordings.turns import Point
 from pytest_cobbler.sandbox.base import Completed
-from tests.agents.builders import Workplace
+from tests.support.workplaces import Workplace
 
 DONE = AgentResult(completed=Completed(status=0, cause=Ending.EXITED, seconds=1.0, stderr=""))
 

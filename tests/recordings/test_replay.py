@@ -29,8 +29,8 @@ from pytest_cobbler.repository.landing import exact_patch_of
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Completed, Mount, Sandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, podman_environment
-from tests.agents.builders import Workplace
-from tests.images import minimal_image
+from tests.support.images import minimal_image
+from tests.support.workplaces import Workplace
 
 __all__ = ["minimal_image"]
 

@@ -9,9 +9,9 @@ from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
-from tests.images import minimal_image
-from tests.repository.builders import Bench, UserRepository
-from tests.repository.fixtures import no_git_of_ours, template, tmp_path, user
+from tests.support.images import minimal_image
+from tests.support.repositories import Bench, UserRepository
+from tests.support.repository_fixtures import no_git_of_ours, template, tmp_path, user
 
 __all__ = ["minimal_image", "no_git_of_ours", "template", "tmp_path", "user"]
 

@@ -19,7 +19,7 @@ from pytest_cobbler.repository.attempts import (
 )
 from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.repository import Repository
-from tests.repository.builders import ADA, UserRepository, commit_files, identity_of
+from tests.support.repositories import ADA, UserRepository, commit_files, identity_of
 
 Keep = Callable[..., str]
 

@@ -11,7 +11,7 @@ import pytest
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository.checkouts import checkouts, resolve
 from pytest_cobbler.repository.repository import Repository
-from tests.repository.builders import UserRepository
+from tests.support.repositories import UserRepository
 
 FILES = {"README.md", "src/app.py", "src/util.py"}
 

@@ -11,7 +11,7 @@ from pytest_cobbler.display import shown_path
 from pytest_cobbler.repository import checks as module
 from pytest_cobbler.repository.checks import PROTECTED, Change, Policy, Refusal, check_change, read_change
 from pytest_cobbler.repository.repository import Repository
-from tests.repository.builders import Content, UserRepository, commit_files
+from tests.support.repositories import Content, UserRepository, commit_files
 
 SECRET = "sk-ant-api03-" + "AbC0123456789_-xyz" * 5
 

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository.follow import Following
-from tests.repository.builders import UserRepository
+from tests.support.repositories import UserRepository
 
 
 class Move:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import GateCheckout
-from tests.repository.builders import UserRepository, commit_files
+from tests.support.repositories import UserRepository, commit_files
 
 NOBODY = (60989, 60989)
 OWNER = NOBODY if os.getuid() == 0 else None

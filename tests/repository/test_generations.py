@@ -22,7 +22,7 @@ from pytest_cobbler.repository.generations import (
 )
 from pytest_cobbler.repository.moving import ZERO
 from pytest_cobbler.repository.repository import Repository
-from tests.repository.builders import (
+from tests.support.repositories import (
     ADA,
     NOW,
     UserRepository,

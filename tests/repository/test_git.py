@@ -13,7 +13,7 @@ from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.landing import merge
 from pytest_cobbler.repository.repository import Repository
-from tests.repository.builders import ADA, UserRepository, commit_files
+from tests.support.repositories import ADA, UserRepository, commit_files
 
 
 @pytest.fixture

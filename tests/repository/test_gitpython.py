@@ -19,7 +19,7 @@ from pytest_cobbler.process import Completion
 from pytest_cobbler.repository import gitpython as module
 from pytest_cobbler.repository.gitpython import Opened
 from pytest_cobbler.repository.repository import Repository
-from tests.repository.builders import ADA, UserRepository
+from tests.support.repositories import ADA, UserRepository
 
 READINGS: dict[str, Callable[[Repository], object]] = {
     "references": lambda repository: repository.list_refs(),

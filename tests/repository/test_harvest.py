@@ -17,9 +17,9 @@ from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.harvest import Harvest, HarvestError, harvest
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.sandbox.base import Completed, Job, Sandbox
-from tests.images import busybox_image
-from tests.images import podman as podman_command
-from tests.repository.builders import Bench, UserRepository, commit_files, files_in, snapshot
+from tests.support.images import busybox_image
+from tests.support.images import podman as podman_command
+from tests.support.repositories import Bench, UserRepository, commit_files, files_in, snapshot
 
 __all__ = ["busybox_image"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_cobbler.repository.landed import landed_work
 from pytest_cobbler.repository.landing import Size
-from tests.repository.builders import UserRepository
+from tests.support.repositories import UserRepository
 
 GENERATION = "generation-2026-02-10-15-23-11"
 

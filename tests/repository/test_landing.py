@@ -15,7 +15,7 @@ from pytest_cobbler.repository import trailers
 from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.landing import Size, land, merge, patch_of, size_of
 from pytest_cobbler.repository.repository import Repository
-from tests.repository.builders import (
+from tests.support.repositories import (
     ADA,
     Content,
     UserRepository,
@@ -247,7 +247,7 @@ class TestLanding:
         script = (
             "import sys; from pathlib import Path;"
             "from pytest_cobbler.repository.repository import Repository;"
-            "from tests.repository.builders import ADA, commit_files;"
+            "from tests.support.repositories import ADA, commit_files;"
             "from pytest_cobbler.repository.landing import land, merge;"
             "r = Repository(Path(sys.argv[1]), Path(sys.argv[2]));"
             "print(flush=True);"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pytest_cobbler.repository import names
 from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt, kept_attempts, last_numbers
 from pytest_cobbler.repository.repository import Repository
-from tests.repository.builders import ADA, NOW, UserRepository, commit_files
+from tests.support.repositories import ADA, NOW, UserRepository, commit_files
 
 
 def test_a_generation_is_named_after_its_second() -> None:

@@ -12,7 +12,7 @@ import pytest
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository.preflight import check_repository
 from pytest_cobbler.repository.repository import Repository
-from tests.repository.builders import UserRepository
+from tests.support.repositories import UserRepository
 
 OTHER = (60989, 60989)
 MINE = (os.getuid(), os.getgid())

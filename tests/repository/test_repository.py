@@ -18,7 +18,7 @@ from pytest_cobbler.repository.git import SETTINGS
 from pytest_cobbler.repository.identity import Identity, Person
 from pytest_cobbler.repository.moving import STALE, ZERO
 from pytest_cobbler.repository.repository import Repository
-from tests.repository.builders import ADA, UserRepository, commit_files, identity_of
+from tests.support.repositories import ADA, UserRepository, commit_files, identity_of
 
 
 class TestFinding:

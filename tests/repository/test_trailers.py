@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_cobbler.repository import trailers
 from pytest_cobbler.repository.repository import Repository
-from tests.repository.builders import ADA, UserRepository
+from tests.support.repositories import ADA, UserRepository
 
 SCISSORS = "# ------------------------ >8 ------------------------"
 OURS = {trailers.TASK: "t-1", trailers.GENERATION: "generation-a", trailers.ATTEMPT: 2}

@@ -12,8 +12,8 @@ import pytest
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository import worktrees as module
 from pytest_cobbler.repository.worktrees import Worktree, remove_tree
-from tests.repository.builders import Bench, UserRepository, commit_files, snapshot
-from tests.sandbox.jobs import output
+from tests.support.jobs import output
+from tests.support.repositories import Bench, UserRepository, commit_files, snapshot
 
 NOBODY = (60989, 60989)
 

@@ -14,8 +14,8 @@ import pytest
 from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox
-from tests.images import bare_image, busybox_image, minimal_image, python_image
-from tests.podmans import Podman, open_to_others, own_podman, rootless_podman
+from tests.support.images import bare_image, busybox_image, minimal_image, python_image
+from tests.support.podmans import Podman, open_to_others, own_podman, rootless_podman
 
 __all__ = ["bare_image", "busybox_image", "minimal_image", "own_podman", "python_image", "rootless_podman"]
 

@@ -16,7 +16,7 @@ import pytest
 from pytest_cobbler.errors import SandboxError
 from pytest_cobbler.process import TAIL, Cancellation
 from pytest_cobbler.sandbox.base import Capability, Job, Limits, Mount, Sandbox
-from tests.sandbox.jobs import ended, output, shell, writable
+from tests.support.jobs import ended, output, shell, writable
 
 EVERY_BYTE = bytes(range(256))
 

@@ -18,8 +18,8 @@ import pytest
 
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Capability, Completed, Limits, Mount, Network, Sandbox
-from tests.podmans import Podman
-from tests.sandbox.jobs import ended, output, shell, writable
+from tests.support.jobs import ended, output, shell, writable
+from tests.support.podmans import Podman
 
 MEBIBYTE = 1024 * 1024
 

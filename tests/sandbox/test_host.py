@@ -11,7 +11,7 @@ from pytest_cobbler.errors import SandboxError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Mount
 from pytest_cobbler.sandbox.host import HostSandbox
-from tests.sandbox.jobs import ended, output, shell
+from tests.support.jobs import ended, output, shell
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Capability, Limits, Loopback, Sandbox
 from pytest_cobbler.sandbox.loopback import open_listener
 from pytest_cobbler.sandbox.podman import PodmanSandbox
-from tests.podmans import Podman
-from tests.sandbox.jobs import ended, output, shell
+from tests.support.jobs import ended, output, shell
+from tests.support.podmans import Podman
 
 PORT = 8377
 ASK = f"exec bash -c 'exec 3<>/dev/tcp/127.0.0.1/{PORT}; cat <&3'"

@@ -13,8 +13,8 @@ from pytest_cobbler.sandbox import flags as flags_module
 from pytest_cobbler.sandbox.base import Job, Limits, Mount, Network
 from pytest_cobbler.sandbox.flags import flags
 from pytest_cobbler.sandbox.podman import NOBODY_ELSE, PodmanSandbox, job_owner
-from tests.podmans import Podman
-from tests.sandbox.jobs import ended, output, shell
+from tests.support.jobs import ended, output, shell
+from tests.support.podmans import Podman
 
 
 def _fake(directory: Path, script: str) -> PodmanSandbox:

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project, RunResult
-from tests.session.builders import (
+from tests.support.sessions import (
     WRITES_A_FILE,
     came_to,
     ids_landed,

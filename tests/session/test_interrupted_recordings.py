@@ -12,7 +12,7 @@ import pytest
 from pytest_cobbler.recordings.files import read_result, recorded_attempts
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project, RunResult
-from tests.session.builders import by_title
+from tests.support.sessions import by_title
 
 FIRST, SECOND = "First", "Second"
 KILLED = -signal.SIGKILL

@@ -9,8 +9,8 @@ import pytest
 
 from pytest_cobbler.testing.invariants import CheckoutState
 from pytest_cobbler.testing.project import Project
-from tests.parts import need
-from tests.session.builders import (
+from tests.support.parts import need
+from tests.support.sessions import (
     WRITES_A_FILE,
     came_to,
     ids_landed,

@@ -11,7 +11,7 @@ import xmlschema
 
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
-from tests.session.builders import came_to, seed, task
+from tests.support.sessions import came_to, seed, task
 
 SCHEMA = xmlschema.XMLSchema10(Path(__file__).parents[1] / "data" / "xunit2.xsd")
 ODD = "<b>&amp;]]>\"' \x01\t\x1b[31m\x7f\x85\u200b\u2028\ufffe\U0001f980 größe"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.testing.project import Project, RunResult
-from tests.parts import surroundings
-from tests.session.builders import WRITES_A_FILE, came_to, ids_landed, seed, statuses, stitch, task
+from tests.support.parts import surroundings
+from tests.support.sessions import WRITES_A_FILE, came_to, ids_landed, seed, statuses, stitch, task
 
 PLUGINS = {
     "allure_pytest": ["--alluredir=allure"],

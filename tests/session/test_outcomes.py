@@ -9,7 +9,7 @@ import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
-from tests.session.builders import WRITES_A_FILE, came_to, ids_landed, seed, statuses, stitch, task, words
+from tests.support.sessions import WRITES_A_FILE, came_to, ids_landed, seed, statuses, stitch, task, words
 
 LIMIT = "Claude AI usage limit reached|1893456000"
 """A message of claude; the number is the time at which the limit ends."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
-from tests.session.builders import seed, task
+from tests.support.sessions import seed, task
 
 
 def prompt(project: Project, item: str, number: int = 1) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.testing.project import Project, RunResult
-from tests.session.builders import WRITES_A_FILE, measure, seed, stitch, task
+from tests.support.sessions import WRITES_A_FILE, measure, seed, stitch, task
 
 NOTHING_USED = {
     "cobbler_attempts": "0",

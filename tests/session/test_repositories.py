@@ -12,8 +12,8 @@ import pytest
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project, RunResult
-from tests.images import minimal_image
-from tests.session.builders import WRITES_A_FILE, came_to, seed, task
+from tests.support.images import minimal_image
+from tests.support.sessions import WRITES_A_FILE, came_to, seed, task
 
 __all__ = ["minimal_image"]
 

@@ -10,7 +10,7 @@ import pytest
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project
-from tests.session.builders import WRITES_A_FILE, came_to, seed, task
+from tests.support.sessions import WRITES_A_FILE, came_to, seed, task
 
 
 @pytest.mark.parametrize("options", [(), ("--collect-only",)])

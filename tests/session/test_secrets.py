@@ -11,7 +11,7 @@ import pytest
 from pytest_cobbler.secret_forms import PLACEHOLDER, Secrets
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
-from tests.session.builders import came_to, seed, task
+from tests.support.sessions import came_to, seed, task
 
 KEY = "sk-ant-api03-" + "AbC012/456789_-xyz" * 5
 HOOK = f"""

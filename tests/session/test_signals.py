@@ -10,7 +10,7 @@ import pytest
 
 from pytest_cobbler.testing.agent import Script
 from pytest_cobbler.testing.project import Project, Running, RunResult
-from tests.session.builders import WRITES_A_FILE, ids_landed, seed, statuses, stitch, task, words
+from tests.support.sessions import WRITES_A_FILE, ids_landed, seed, statuses, stitch, task, words
 
 
 @pytest.fixture

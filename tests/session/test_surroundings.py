@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 from pytest_cobbler.testing.project import Project
-from tests.session.builders import WRITES_A_FILE, came_to, ids_landed, seed, task
+from tests.support.sessions import WRITES_A_FILE, came_to, ids_landed, seed, task
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pyte
 import pytest
 
 from pytest_cobbler.testing.project import Project
-from tests.session.builders import WRITES_A_FILE, seed, task
+from tests.support.sessions import WRITES_A_FILE, seed, task
 
 LINES = 40
 

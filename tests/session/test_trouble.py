@@ -7,8 +7,8 @@ import pytest
 from pytest_cobbler.testing.agent import Script, StandInAgent
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Case, Project, RunResult
-from tests.images import minimal_image
-from tests.session.builders import came_to, seed, statuses, task
+from tests.support.images import minimal_image
+from tests.support.sessions import came_to, seed, statuses, task
 
 __all__ = ["minimal_image"]
 

@@ -15,7 +15,7 @@ from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.testing.project import Project
 from pytest_cobbler.wiring import preflight
 from pytest_cobbler.wiring.preflight import preflight_room
-from tests.parts import need
+from tests.support.parts import need
 
 
 @pytest.mark.claude

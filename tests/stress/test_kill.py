@@ -17,10 +17,10 @@ import pytest
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project, RunResult
-from tests.images import minimal_image
-from tests.parts import need
-from tests.stress.faults import git_that_sends, rm_that_stops_half_way
-from tests.stress.forest import Planned, gate_of_every_commit, plant, titles_that_can_land
+from tests.support.faults import git_that_sends, rm_that_stops_half_way
+from tests.support.forest import Planned, gate_of_every_commit, plant, titles_that_can_land
+from tests.support.images import minimal_image
+from tests.support.parts import need
 
 __all__ = ["minimal_image"]
 

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.testing.project import Project
-from tests.actions.builders import generation, stop
-from tests.actions.test_start import refs
-from tests.session.builders import seed
-from tests.stress.faults import filter_that_kills, git_that_sends
+from tests.support.faults import filter_that_kills, git_that_sends
+from tests.support.generations import generation, refs, stop
+from tests.support.sessions import seed
 
 pytestmark = pytest.mark.matrix
 KILLED = -signal.SIGKILL

@@ -8,9 +8,9 @@ import pytest
 
 from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Case, Project, RunResult
-from tests.images import minimal_image
-from tests.parts import need
-from tests.stress.forest import KINDS, Planned, gate_of_every_commit, grow, plant, titles_that_can_land
+from tests.support.forest import KINDS, Planned, gate_of_every_commit, grow, plant, titles_that_can_land
+from tests.support.images import minimal_image
+from tests.support.parts import need
 
 pytestmark = pytest.mark.matrix
 __all__ = ["minimal_image"]

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project, Running, RunResult
-from tests.stress.faults import git_that_sends
+from tests.support.faults import git_that_sends
 
 pytestmark = pytest.mark.matrix
 INTERRUPTED = pytest.ExitCode.INTERRUPTED

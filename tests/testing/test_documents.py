@@ -10,15 +10,10 @@ from pytest_cobbler import hookspecs
 from pytest_cobbler.cycle.prompts import MeasureFacts, measure_prompt
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
-from tests.session.builders import came_to, seed, statuses, stitch, task
+from tests.support.documents import examples
+from tests.support.sessions import came_to, seed, statuses, stitch, task
 
 DOCS = Path(__file__).parents[2] / "docs"
-
-
-def examples(name: str, language: str) -> list[str]:
-    return re.findall(
-        rf"^```{language}\n(.*?)^```$", (DOCS / name).read_text("utf-8"), re.DOTALL | re.MULTILINE
-    )
 
 
 def test_the_template_example_is_a_template() -> None:

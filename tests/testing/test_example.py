@@ -11,8 +11,8 @@ import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
-from tests.images import minimal_image
-from tests.testing.test_documents import examples
+from tests.support.documents import examples
+from tests.support.images import minimal_image
 
 pytestmark = pytest.mark.slow
 

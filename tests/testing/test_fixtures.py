@@ -15,9 +15,9 @@ from pytest_cobbler.testing.steps import make_runner_sandbox
 from pytest_cobbler.tracker.base import Task
 from pytest_cobbler.wiring.parts import make_sandbox
 from pytest_cobbler.wiring.project import open_repository
-from tests.images import claude_volume, minimal_image
-from tests.scripted_api import ScriptedApi, text, tool, turn
-from tests.session.builders import seed, task
+from tests.support.images import claude_volume, minimal_image
+from tests.support.scripted_api import ScriptedApi, text, tool, turn
+from tests.support.sessions import seed, task
 
 __all__ = ["claude_volume", "minimal_image"]
 

@@ -23,7 +23,7 @@ from pytest_cobbler.sandbox.podman import LABEL_REPOSITORY, PodmanSandbox, job_o
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Case, Project
-from tests.images import minimal_image
+from tests.support.images import minimal_image
 
 __all__ = ["minimal_image"]
 

@@ -7,17 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts import need
-from tests.tracker.stores import BdStore, EmbeddedStore, Store
+from tests.support.parts import need
+from tests.support.stores import BdStore, EmbeddedStore, Store, bd_program, bd_template, fast_directory
 
-
-@pytest.fixture(scope="session")
-def fast_directory() -> Iterator[Path]:
-    """Where many small writes cost little."""
-    memory = Path("/dev/shm")
-    path = Path(tempfile.mkdtemp(prefix="cobbler-tracker-", dir=memory if memory.is_dir() else None))
-    yield path
-    shutil.rmtree(path)
+__all__ = ["bd_program", "bd_template", "fast_directory"]
 
 
 @pytest.fixture
@@ -26,20 +19,6 @@ def place(fast_directory: Path) -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(dir=fast_directory))
     yield path
     shutil.rmtree(path)
-
-
-@pytest.fixture(scope="session")
-def bd_program() -> Path:
-    return need("bd")
-
-
-@pytest.fixture(scope="session")
-def bd_template(bd_program: Path, fast_directory: Path) -> Path:
-    """A directory with an empty bd store, to be copied: to make one takes seconds."""
-    root = fast_directory / "template"
-    root.mkdir()
-    BdStore(root, bd_program).tracker().init()
-    return root
 
 
 @pytest.fixture

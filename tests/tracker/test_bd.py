@@ -17,7 +17,7 @@ import pytest
 from pytest_cobbler.errors import TrackerError
 from pytest_cobbler.tracker.base import AlreadyClaimed, Tracker
 from pytest_cobbler.tracker.bd import BdTracker
-from tests.tracker.stores import MINE, BdStore, Record, issue, new
+from tests.support.stores import MINE, BdStore, Record, issue, new
 
 VERSION = '{"schema_version": 1, "version": "%s"}'
 

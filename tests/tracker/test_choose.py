@@ -10,7 +10,7 @@ from pytest_cobbler.tracker.base import Tracker
 from pytest_cobbler.tracker.bd import BdTracker
 from pytest_cobbler.tracker.choose import Kind, open_tracker
 from pytest_cobbler.tracker.embedded import EmbeddedTracker
-from tests.tracker.stores import issue
+from tests.support.stores import issue
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_cobbler.errors import TrackerError
 from pytest_cobbler.tracker.base import ACTOR, AlreadyClaimed, NewTask, Task, Tracker
-from tests.tracker.stores import MINE, THEIRS, BdStore, EmbeddedStore, Store, edge, issue, new
+from tests.support.stores import MINE, THEIRS, BdStore, EmbeddedStore, Store, edge, issue, new
 
 TEXTS = {
     "unicode": "Zürich 東京 \U0001f980 e\u0301",

@@ -22,7 +22,7 @@ from pytest_cobbler.errors import TrackerError
 from pytest_cobbler.tracker.base import ACTOR, AlreadyClaimed, Claim, Task
 from pytest_cobbler.tracker.directory import bd_owns
 from pytest_cobbler.tracker.embedded import EmbeddedTracker
-from tests.tracker.stores import MINE, THEIRS, EmbeddedStore, issue, new
+from tests.support.stores import MINE, THEIRS, EmbeddedStore, issue, new
 
 
 class Model(RuleBasedStateMachine):

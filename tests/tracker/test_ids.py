@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_cobbler.errors import TrackerError
 from pytest_cobbler.tracker.ids import hash_id, id_length, issue_prefix, new_ids, prefix_in_use
-from tests.tracker.stores import new
+from tests.support.stores import new
 
 NOW = datetime(2024, 1, 2, 3, 4, 5, 6000, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_cobbler.errors import TrackerError
 from pytest_cobbler.tracker.jsonl import FIELDS, IssueFile, Record, encode
-from tests.tracker.stores import issue, lines
+from tests.support.stores import issue, lines
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 JSON = st.recursive(

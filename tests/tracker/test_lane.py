@@ -9,7 +9,7 @@ import pytest
 from pytest_cobbler.errors import TrackerError
 from pytest_cobbler.tracker.base import AlreadyClaimed, Claim, NewTask, Task
 from pytest_cobbler.tracker.lane import TrackerLane
-from tests.tracker.stores import MINE, EmbeddedStore, new
+from tests.support.stores import MINE, EmbeddedStore, new
 
 
 class Recorder:

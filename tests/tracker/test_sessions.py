@@ -10,8 +10,8 @@ import pytest
 
 from pytest_cobbler.testing.invariants import CheckoutState
 from pytest_cobbler.testing.project import Project
-from tests.session.builders import WRITES_A_FILE, came_to, ids_landed, statuses
-from tests.tracker.stores import BdStore, edge, issue, lines
+from tests.support.sessions import WRITES_A_FILE, came_to, ids_landed, statuses
+from tests.support.stores import BdStore, edge, issue, lines
 
 TASKS = [
     issue("proj-free"),

@@ -19,8 +19,8 @@ from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
 from pytest_cobbler.wiring.parts import SandboxSettings, make_agent, make_gate
 from pytest_cobbler.wiring.preflight import preflight_gate, preflight_programs, reserved_modules
-from tests.images import minimal_image
-from tests.toolchain import go_arguments, go_cache, go_root
+from tests.support.images import minimal_image
+from tests.support.toolchain import go_arguments, go_cache, go_root
 
 __all__ = ["go_arguments", "go_cache", "go_root", "minimal_image"]
 

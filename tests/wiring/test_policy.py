@@ -8,7 +8,7 @@ from pytest_cobbler.config import load
 from pytest_cobbler.globs import matches_glob
 from pytest_cobbler.languages import get
 from pytest_cobbler.wiring.policy import protected_paths
-from tests.repository.builders import UserRepository
+from tests.support.repositories import UserRepository
 
 
 def test_a_file_that_the_configuration_names_is_not_a_pattern(tmp_path: Path) -> None:

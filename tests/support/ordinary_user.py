@@ -18,12 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts import need
-from tests.podmans import Podman, hand_over, rootless_user
+from tests.support.parts import need
+from tests.support.podmans import Podman, hand_over, rootless_user
 
 __all__ = ["OrdinaryUser", "ordinary_user"]
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LEFT_OUT = ("test", "idlelib", "tkinter", "ensurepip", "config-*", "site-packages", "dist-packages")
 """Of the standard library: large, and nothing here needs it."""
 NOT_INSTALLED = ("mypy*", "*mypyc*", "ruff*", "pip", "setuptools")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 
-__all__ = ["GO", "PYTHON", "Sample"]
+from tests.support.scripted_api import Request
+
+INSTRUCTION = "Write numbers as words in docstrings."
+SUBTRACT, MULTIPLY, DIVIDE = "Subtract numbers", "Multiply numbers", "Divide numbers"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,3 +73,12 @@ GO = GoSample(
     tested='export GOCACHE=$HOME/cache && mkdir $GOCACHE && cp -R -s "$COBBLER_GOCACHE/." $GOCACHE && '
     "go build -o /dev/null ./... && go vet ./... && go test ./...",
 )
+
+
+def worktree(request: Request) -> str:
+    """The directory the agent works in, as claude tells the model."""
+    said = re.search(
+        r"working directory: (/\S+)", json.dumps(request.body).replace("\\n", "\n"), re.IGNORECASE
+    )
+    assert said is not None
+    return said[1]

@@ -1,6 +1,7 @@
 """Images for the tests, made of Debian packages without a registry, once for each content of ``image.sh``.
 
-A machine on which podman cannot run containers is a machine without podman: see :func:`tests.parts.need`.
+A machine on which podman cannot run containers counts as one without podman: see
+:func:`tests.support.parts.need`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.sandbox.podman import podman_environment
-from tests.parts import need
+from tests.support.parts import need
 
 BUILDER = Path(__file__).with_name("image.sh")
 DISTRIBUTIONS = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")

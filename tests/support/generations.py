@@ -20,6 +20,9 @@ from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.testing.project import Project
 from pytest_cobbler.wiring.hooks import NO_HOOKS
 
+NAME = r"generation-\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d"
+"""A pattern of the names of generations."""
+
 
 def generation(project: Project, *landed: Mapping[str, str | None], changes: Changes | None = None) -> str:
     """A generation from what is checked out, with a landed commit for each of ``landed``; its name.
@@ -76,3 +79,19 @@ def stop(project: Project, *, force: bool = False, resolve: Resolve | None = Non
         except CobblerError as error:
             ret, errors = int(pytest.ExitCode.USAGE_ERROR), f"ERROR: {error}"
     return pytest.RunResult(ret, said.getvalue().splitlines(), errors.splitlines(), 0.0)
+
+
+def everything(project: Project) -> dict[str, bytes]:
+    """The checkout to the byte, with git's index, HEAD, configuration and hooks; not what is ours."""
+    ours = {".cobbler", ".beads", ".pytest_cache"}
+    parts = [path for path in project.path.iterdir() if path.name not in {".git", *ours}]
+    git = [
+        project.path / ".git" / name for name in ("HEAD", "index", "config", "hooks", "info", "packed-refs")
+    ]
+    files = [file for part in [*parts, *git] for file in (part, *part.rglob("*")) if file.is_file()]
+    return {str(file.relative_to(project.path)): file.read_bytes() for file in files}
+
+
+def refs(project: Project) -> dict[str, str]:
+    lines = project.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+    return dict(line.split() for line in lines)

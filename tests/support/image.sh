@@ -1,7 +1,7 @@
 #!/bin/bash
 # A root file system made of Debian packages, without a registry, a chroot or maintainer scripts:
 #
-#   tests/image.sh minimal|python|busybox|bare DIRECTORY
+#   tests/support/image.sh minimal|python|busybox|bare DIRECTORY
 #   tar -C DIRECTORY -c . | podman import - localhost/NAME
 #
 # minimal: git, coreutils, bash, certificates, and dash as sh; python: the same and Python, and bash as sh;

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.testing.samples import go_sample
-from tests.parts import need
+from tests.support.parts import need
 
 __all__ = ["go_arguments", "go_cache", "go_root"]
 

@@ -28,7 +28,7 @@ from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktree, Worktrees
 from pytest_cobbler.sandbox.base import Limits, Network
 from pytest_cobbler.sandbox.podman import PodmanSandbox
-from tests.repository.builders import ADA, UserRepository, commit_files, files_in, snapshot
+from tests.support.repositories import ADA, UserRepository, commit_files, files_in, snapshot
 
 SECRET = "sk-ant-api03-" + "0123456789abcdefghijklmnopqrstuvwxyz_-" * 2
 LIMIT = 60.0

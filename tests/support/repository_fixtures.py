@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.repository.worktrees import remove_tree
-from tests.repository.builders import UserRepository
+from tests.support.repositories import UserRepository
 
 __all__ = ["no_git_of_ours", "template", "tmp_path", "user"]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from pytest_cobbler.testing.project import Case, Project, RunResult
-from tests.tracker.stores import Record, edge, issue, lines
+from tests.support.stores import Record, edge, issue, lines
 
 FILE = "configuration.yaml"
 
@@ -68,3 +69,12 @@ def statuses(project: Project) -> dict[str, str]:
 def ids_landed(project: Project) -> list[str]:
     """Tasks whose commits the generation branch holds, oldest first."""
     return [commit.task for commit in project.landed()]
+
+
+def records(project: Project) -> list[dict[str, object]]:
+    """The invocation records among the comments of all tasks."""
+    issues = [
+        json.loads(line) for line in (project.path / ".beads" / "issues.jsonl").read_text().splitlines()
+    ]
+    texts = [comment["text"] for issue in issues for comment in issue.get("comments", [])]
+    return [json.loads(text) for text in texts if text.startswith("{")]

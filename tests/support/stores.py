@@ -6,14 +6,18 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
+
+import pytest
 
 from pytest_cobbler.process import host_environment
 from pytest_cobbler.tracker.base import Claim, NewTask, Tracker
 from pytest_cobbler.tracker.bd import BdTracker
 from pytest_cobbler.tracker.embedded import EmbeddedTracker
+from tests.support.parts import need
 
 MINE = Claim(host="here", repository="/repo/.git", run="run-1", generation="generation-1")
 THEIRS = Claim(host="there", repository="/repo/.git", run="run-2", generation="generation-1")
@@ -118,3 +122,26 @@ class BdStore:
         )
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode()
+
+
+@pytest.fixture(scope="session")
+def fast_directory() -> Iterator[Path]:
+    """Where many small writes cost little."""
+    memory = Path("/dev/shm")
+    path = Path(tempfile.mkdtemp(prefix="cobbler-tracker-", dir=memory if memory.is_dir() else None))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def bd_program() -> Path:
+    return need("bd")
+
+
+@pytest.fixture(scope="session")
+def bd_template(bd_program: Path, fast_directory: Path) -> Path:
+    """A directory with an empty bd store, to be copied: to make one takes seconds."""
+    root = fast_directory / "template"
+    root.mkdir()
+    BdStore(root, bd_program).tracker().init()
+    return root

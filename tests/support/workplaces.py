@@ -14,7 +14,7 @@ from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Limits, Network
 from pytest_cobbler.sandbox.host import HostSandbox
-from tests.scripted_api import API_KEY, ScriptedApi
+from tests.support.scripted_api import API_KEY, ScriptedApi
 
 KEY = Credential(kind="api_key", value=API_KEY, source="the test")
 
