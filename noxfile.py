@@ -44,7 +44,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def long(session: nox.Session) -> None:
-    """The whole kill and stress matrices, of which the other sessions run a sample."""
+    """Every case of the kill and stress matrices, of which the other sessions run a sample."""
     session.install("-e", ".[test]")
     every_case = {"COBBLER_TEST_SEED": "all"}
     session.run("python", "-m", "pytest", "-n", "auto", "-m", "matrix", *session.posargs, env=every_case)
