@@ -28,7 +28,8 @@ class Ending(StrEnum):
 class Cause(StrEnum):
     """Why an attempt did not land, or an item did not succeed.
 
-    The words appear in reports, records and the commits of kept attempts.
+    The words appear in reports, records and the commits of kept attempts. ``NONE`` is the cause of what did
+    not fail: it is false.
     """
 
     # The work of the agent.
@@ -56,13 +57,14 @@ class Cause(StrEnum):
     HOOK = "hook"
     ERROR = "error"
 
+    NONE = ""
     UNKNOWN = "unknown"
 
     @classmethod
     def parse(cls, word: str) -> Cause:
         """Read the cause of a kept attempt; a word of another version is ``UNKNOWN``."""
         try:
-            return cls(word)
+            return cls(word) or cls.UNKNOWN
         except ValueError:
             return cls.UNKNOWN
 

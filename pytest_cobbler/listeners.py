@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.report.journal import Journal
 from pytest_cobbler.repository.landing import Merge
 
@@ -25,7 +26,7 @@ class AttemptEnd:
     tree: str
     marked: tuple[str, ...] = ()
     commit: str = ""
-    cause: str = ""
+    cause: Cause = Cause.NONE
     summary: str = ""
 
 
@@ -78,10 +79,10 @@ class RunListener:
     def landed(self, task_id: str, commit: str) -> None:
         """The generation branch was moved to the commit of a task."""
 
-    def not_landed(self, title: str, number: int, cause: str) -> None:
+    def not_landed(self, title: str, number: int, cause: Cause) -> None:
         """The landing of an attempt at the task ``title`` failed."""
 
-    def kept(self, task_id: str, number: int, ref: str, cause: str) -> None:
+    def kept(self, task_id: str, number: int, ref: str, cause: Cause) -> None:
         """Work that did not land was kept."""
 
     def ref_moved(self, task_id: str, ref: str) -> None:
@@ -145,11 +146,11 @@ class Listeners(RunListener):
         for listener in self._listeners:
             listener.landed(task_id, commit)
 
-    def not_landed(self, title: str, number: int, cause: str) -> None:
+    def not_landed(self, title: str, number: int, cause: Cause) -> None:
         for listener in self._listeners:
             listener.not_landed(title, number, cause)
 
-    def kept(self, task_id: str, number: int, ref: str, cause: str) -> None:
+    def kept(self, task_id: str, number: int, ref: str, cause: Cause) -> None:
         for listener in self._listeners:
             listener.kept(task_id, number, ref, cause)
 
@@ -214,7 +215,7 @@ class JournalListener(RunListener):
     def landed(self, task_id: str, commit: str) -> None:
         self._write("land", task=task_id, commit=commit)
 
-    def kept(self, task_id: str, number: int, ref: str, cause: str) -> None:
+    def kept(self, task_id: str, number: int, ref: str, cause: Cause) -> None:
         self._write("keep", task=task_id, attempt=number, ref=ref, cause=cause)
 
     def ref_moved(self, task_id: str, ref: str) -> None:

@@ -34,6 +34,10 @@ def test_the_next_prompt_has_one_of_five_kinds_of_feedback() -> None:
     assert all(kind.feedback is kind for kind in kinds)
 
 
+def test_no_cause_is_false_and_every_other_one_is_true() -> None:
+    assert [cause for cause in Cause if not cause] == [Cause.NONE]
+
+
 @pytest.mark.parametrize("word", ["", "budget", "Gate"])
 def test_a_word_of_another_version_is_an_unknown_cause(word: str) -> None:
     assert Cause.parse(word) is Cause.UNKNOWN

@@ -16,7 +16,7 @@ import site
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_cobbler.causes import Ending
+from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.process import Cancellation, host_environment
 from pytest_cobbler.process import run as run_process
@@ -53,9 +53,9 @@ os.execv(command[0], command)
 
 _TERMINAL = ("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "PY_COLORS")
 
-_REASONS = {
-    "conflict": "a conflict with what had landed meanwhile",
-    "gate": "a failing test",
+_REASONS: Mapping[str, str] = {
+    Cause.CONFLICT: "a conflict with what had landed meanwhile",
+    Cause.GATE: "a failing test",
 }
 
 

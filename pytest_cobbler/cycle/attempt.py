@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
-from pytest_cobbler.causes import Ending
+from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.cycle.asking import Question, prepare, request_of
 from pytest_cobbler.cycle.prompts import StitchFacts, stitch_prompt
 from pytest_cobbler.cycle.run import Run
@@ -30,14 +30,14 @@ class Attempt:
     """The end of one agent run.
 
     ``commit`` holds the work, on ``task/<generation>-<id>``; it is empty if there is no work or it cannot be
-    imported, and then ``kept_at`` says where it lies. ``cause`` is a failure in a word, ``summary`` in a
-    line, ``details`` the evidence; all are empty if the change may be landed. ``is_last``: a further
+    imported, and then ``kept_at`` says where it lies. ``cause`` is why it failed, ``summary`` the
+    same in a line, ``details`` the evidence; all are empty if the change may land. ``is_last``: a further
     attempt would fail in the same way. ``base`` as that of its start.
     """
 
     number: int
     result: AgentResult
-    cause: str = ""
+    cause: Cause = Cause.NONE
     summary: str = ""
     details: str = ""
     paths: tuple[str, ...] = ()
@@ -114,7 +114,7 @@ def _not_run(number: int, error: AgentError) -> Attempt:
     return Attempt(
         number=number,
         result=AgentResult(completed=completed, error=error.cause, text=details),
-        cause="agent",
+        cause=Cause.AGENT,
         summary=error.cause,
         details=details,
         is_last=True,
@@ -184,7 +184,7 @@ def _take(
     except CobblerError as error:
         kept_at = str(run.worktrees.keep(worktree))
         details = "\n".join(part for part in (error.remedy, error.evidence) if part)
-        return replace(attempt, cause="harvest", summary=error.cause, details=details, kept_at=kept_at)
+        return replace(attempt, cause=Cause.HARVEST, summary=error.cause, details=details, kept_at=kept_at)
     attempt = replace(
         attempt,
         notes=_notes(harvested),
@@ -194,7 +194,7 @@ def _take(
     if not harvested.importable:
         return replace(
             attempt,
-            cause="refused",
+            cause=Cause.REFUSED,
             summary=f"refused: {harvested.refusals[0]}",
             details="\n".join(map(str, harvested.refusals)),
             kept_at=str(run.worktrees.keep(worktree)),
@@ -211,23 +211,22 @@ def _take(
     return replace(attempt, cause=cause, summary=summary, details=details)
 
 
-def _verdict(result: AgentResult, harvested: Harvest, broken_off: str) -> tuple[str, str, str]:
-    """Cause in a word, in a line, and the evidence; all empty when the change may be landed."""
-    if result.completed.cause == "cancelled":
-        return "cancelled", "cancelled", ""
+def _verdict(result: AgentResult, harvested: Harvest, broken_off: Cause) -> tuple[Cause, str, str]:
+    """Cause, summary and details; all are empty if the change may land."""
+    if result.completed.cause == Ending.CANCELLED:
+        return Cause.CANCELLED, "cancelled", ""
     if broken_off:
         return broken_off, result.error or broken_off, ""
     if result.limited:
-        return "limited", result.error, ""
+        return Cause.LIMITED, result.error, ""
     if result.error:
-        cause = result.completed.cause if result.completed.cause in ("timeout", "idle", "killed") else "agent"
-        return cause, result.error, result.text or result.completed.stderr
+        return Ending(result.completed.cause).cause, result.error, result.text or result.completed.stderr
     if refusals := harvested.refusals:
         more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
-        return "refused", f"refused: {refusals[0]}{more}", "\n".join(map(str, refusals))
+        return Cause.REFUSED, f"refused: {refusals[0]}{more}", "\n".join(map(str, refusals))
     if not harvested.change:
-        return "no-change", "no change", result.text
-    return "", "", ""
+        return Cause.NO_CHANGE, "no change", result.text
+    return Cause.NONE, "", ""
 
 
 def _notes(harvested: Harvest) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
-from pytest_cobbler.causes import Ending
+from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.cycle.asking import Question, prepare, request_of
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.prompts import MeasureFacts, measure_prompt
@@ -55,7 +55,7 @@ class Measured:
 class _Failure:
     """Why an attempt gave no tasks; ``errors`` and ``previous`` are for the prompt of the next one."""
 
-    cause: str = ""
+    cause: Cause = Cause.NONE
     summary: str = ""
     details: str = ""
     errors: tuple[str, ...] = ()
@@ -107,7 +107,7 @@ class Measuring:
         run.view.refresh()
         existing = [task for task in run.ledger.tracker.tasks().result() if not self._is_past(task)]
         earlier: list[str] = []
-        failure = _Failure(cause="agent")
+        failure = _Failure(cause=Cause.AGENT)
         remaining = self._config.max_attempts
         while remaining:
             if run.cancellation.requested:
@@ -137,29 +137,29 @@ class Measuring:
     def _judge(self, attempt: _Attempt, existing: list[Task]) -> Measured | _Failure:
         """The end of the measure, or why there has to be another attempt."""
         result, answer = attempt.result, attempt.answer
-        if result.completed.cause == "cancelled":
+        if result.completed.cause == Ending.CANCELLED:
             return _cancelled()
         if result.limited:
             return Measured(
                 outcome=Outcome(
                     verdict=Verdict.LIMITED,
-                    cause="limited",
+                    cause=Cause.LIMITED,
                     summary=result.error,
                     until=result.limited_until,
                 )
             )
         if result.error:
             details = informative(result.text or result.completed.stderr)
-            return _Failure(cause="agent", summary=result.error, details=details)
+            return _Failure(cause=Cause.AGENT, summary=result.error, details=details)
         if isinstance(answer, NoAnswer):
             details = informative(result.text)
-            return _Failure(cause="output", summary=str(answer), details=details, errors=(str(answer),))
+            return _Failure(cause=Cause.OUTPUT, summary=str(answer), details=details, errors=(str(answer),))
         try:
             proposals = parse(answer, existing)
         except ProposalProblem as problem:
             errors = tuple(problem.errors)
             return _Failure(
-                cause="output",
+                cause=Cause.OUTPUT,
                 summary=f"unusable answer: {errors[0]}",
                 details="\n".join(errors),
                 errors=errors,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.lifecycle.records import Record
 
 
@@ -26,12 +27,12 @@ class Verdict(StrEnum):
 class Outcome:
     """How an item ended.
 
-    ``cause`` is one word for machines (gate, conflict, agent, refused, harvest, no-change, timeout ...);
-    ``summary`` one line for people; ``details`` the evidence. ``until``: when a limit ends.
+    ``cause`` is ``Cause.NONE`` after a success. ``summary`` is one line for people, ``details`` the evidence.
+    ``until``: when a limit ends.
     """
 
     verdict: Verdict
-    cause: str = ""
+    cause: Cause = Cause.NONE
     summary: str = ""
     details: str = ""
     commit: str = ""

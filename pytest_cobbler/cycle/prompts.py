@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.config.templates import Phase, TemplateProblem, translate
 from pytest_cobbler.cycle import framing
 from pytest_cobbler.cycle.framing import DOCUMENT_BUDGET, Document
@@ -67,13 +68,13 @@ class Feedback:
     """Why the last attempt did not land.
 
     ``files``: those with conflict markers, or those that were refused; ``theirs``: the titles of the landed
-    tasks on the other side of a conflict; ``evidence``: output, cut to its informative part when it is shown;
+    tasks on the other side of a conflict; ``details``: output, cut to its informative part when it is shown;
     ``continues``: the worktree holds the work of the last attempt, merged with the tip.
     """
 
-    kind: Literal["gate", "conflict", "refused", "agent", "harvest"]
+    kind: Cause
     summary: str
-    evidence: str = ""
+    details: str = ""
     files: tuple[str, ...] = ()
     theirs: tuple[str, ...] = ()
     continues: bool = True

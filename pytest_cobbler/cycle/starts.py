@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.cycle.prompts import Feedback
 from pytest_cobbler.cycle.surroundings import Surroundings
 from pytest_cobbler.errors import RepositoryError
@@ -16,19 +16,6 @@ from pytest_cobbler.repository.landing import Merge, merge
 from pytest_cobbler.repository.markers import marked_files
 from pytest_cobbler.tracker.base import Task
 from pytest_cobbler.wiring.project import Project
-
-CONTINUED = frozenset(
-    {"gate", "conflict", "timeout", "idle", "killed", "cancelled", "limited", "landing", "interrupted"}
-)
-"""Causes after which a new run goes on from the kept work instead of afresh."""
-
-_Kind = Literal["gate", "conflict", "refused", "agent", "harvest"]
-_KINDS: dict[str, _Kind] = {
-    "conflict": "conflict",
-    "gate": "gate",
-    "refused": "refused",
-    "harvest": "harvest",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +48,14 @@ class Starts:
         if joins_base(self._task):
             return self._with_base()
         kept = kept_attempts(self._repository, self._project.generation.name, self._task.id)
-        if kept and kept[-1].cause in CONTINUED:
+        if kept and kept[-1].cause.continues:
             last = kept[-1]
-            feedback = _feedback(last.cause, f"an earlier attempt ended: {last.cause}", last.evidence)
+            feedback = _feedback(last.cause, f"an earlier attempt ended: {last.cause}", last.details)
             return self._from(last.commit, feedback)
         return self._from_tip()
 
     def after(
-        self, commit: str, base: str, *, cause: str, summary: str, details: str, paths: tuple[str, ...] = ()
+        self, commit: str, base: str, *, cause: Cause, summary: str, details: str, paths: tuple[str, ...] = ()
     ) -> Start:
         """The start after an attempt of this run that did not land.
 
@@ -115,13 +102,11 @@ class Starts:
         landed = trailers.landed_tasks(self._repository, f"{commit}^..{merged.tip}")
         theirs = tuple(one.title for one in landed.values())
         feedback = replace(feedback, files=merged.conflicts, theirs=theirs)
-        if feedback.kind == "conflict":
+        if feedback.kind is Cause.CONFLICT:
             return feedback
         summary = f"{feedback.summary}; since then the work conflicts with what landed"
-        return replace(feedback, kind="conflict", summary=summary)
+        return replace(feedback, kind=Cause.CONFLICT, summary=summary)
 
 
-def _feedback(cause: str, summary: str, details: str, paths: tuple[str, ...] = ()) -> Feedback:
-    return Feedback(
-        kind=_KINDS.get(cause, "agent"), summary=summary, evidence=informative(details), files=paths
-    )
+def _feedback(cause: Cause, summary: str, details: str, paths: tuple[str, ...] = ()) -> Feedback:
+    return Feedback(kind=cause.feedback, summary=summary, details=informative(details), files=paths)

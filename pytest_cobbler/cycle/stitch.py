@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from pytest_cobbler.agents.base import AgentResult
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.cycle.attempt import Attempt, run_attempt, scrubbed
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.run import Run
@@ -28,9 +29,6 @@ from pytest_cobbler.tracker.base import AlreadyClaimed, Task
 
 STEPS_SHOWN = 40
 """Steps of the agent in a report; the transcript has all."""
-
-FINAL = frozenset({"cancelled", "limited", "no-change", "landing"})
-"""Causes after which a further attempt would not help."""
 
 
 class Stitching:
@@ -74,7 +72,7 @@ class Stitching:
         try:
             tracker.claim(task.id, run.ledger.claim).result()
         except AlreadyClaimed as error:
-            return Outcome(verdict=Verdict.BLOCKED, cause="claimed", summary=error.cause)
+            return Outcome(verdict=Verdict.BLOCKED, cause=Cause.CLAIMED, summary=error.cause)
         self._count(queue_seconds=time.monotonic() - began)
         run.listener.claimed(task.id)
         try:
@@ -114,7 +112,7 @@ class Stitching:
                 run.listener.not_landed(self._task.title, number, attempt.cause)
             self._keep(attempt)
             remaining -= 1
-            is_last = attempt.is_last or attempt.cause in FINAL or not remaining
+            is_last = attempt.is_last or attempt.cause.is_final or not remaining
             if is_last and not run.turns.broken_off(self._place / str(number)):
                 return self._failed(attempt)
             self._earlier.append(attempt)
@@ -238,7 +236,7 @@ class Stitching:
             commit=attempt.commit,
             title=self._task.title,
             cause=attempt.cause,
-            evidence=f"{attempt.summary}\n\n{informative(attempt.details)}".strip(),
+            details=f"{attempt.summary}\n\n{informative(attempt.details)}".strip(),
             identity=project.identity,
         )
         self._drop_task_branch(attempt)
@@ -256,9 +254,9 @@ class Stitching:
     def _failed(self, attempt: Attempt) -> Outcome:
         earlier = [f"attempt {one.number}: {one.summary}" for one in self._earlier]
         parts = (informative(attempt.details), *earlier, *attempt.notes, self._where(attempt))
-        verdicts = {"cancelled": Verdict.CANCELLED, "limited": Verdict.LIMITED}
+        verdicts = {Cause.CANCELLED: Verdict.CANCELLED, Cause.LIMITED: Verdict.LIMITED}
         summary = attempt.summary
-        if all(one.cause == "no-change" for one in (*self._earlier, attempt)):
+        if all(one.cause == Cause.NO_CHANGE for one in (*self._earlier, attempt)):
             hint = self._run.ledger.close_hint.format(self._task.id)
             summary = f"{summary}; if it is done already: {hint}"
         return Outcome(
@@ -309,16 +307,16 @@ class Stitching:
 
 
 def _cancelled() -> Outcome:
-    return Outcome(verdict=Verdict.CANCELLED, cause="cancelled", summary="cancelled")
+    return Outcome(verdict=Verdict.CANCELLED, cause=Cause.CANCELLED, summary="cancelled")
 
 
 def _not_landed(attempt: Attempt, landing: Landing) -> Attempt:
     """The attempt with the reason why its landing failed."""
     merged = landing.merged
-    if landing.cause == "conflict" and merged:
+    if landing.cause == Cause.CONFLICT and merged:
         return replace(
             attempt,
-            cause="conflict",
+            cause=Cause.CONFLICT,
             summary=f"conflict with the tip in {', '.join(merged.conflicts)}",
             details=merged.messages,
             paths=merged.conflicts,
@@ -326,17 +324,17 @@ def _not_landed(attempt: Attempt, landing: Landing) -> Attempt:
     if landing.refusals:
         return replace(
             attempt,
-            cause="refused",
+            cause=Cause.REFUSED,
             summary=f"refused after the merge: {landing.refusals[0]}",
             details="\n".join(map(str, landing.refusals)),
             paths=tuple(refusal.path for refusal in landing.refusals if refusal.path),
         )
-    if landing.cause == "gate" and landing.gate:
+    if landing.cause == Cause.GATE and landing.gate:
         gate = landing.gate
-        return replace(attempt, cause="gate", summary=f"gate: {gate.summary}", details=gate.output)
+        return replace(attempt, cause=Cause.GATE, summary=f"gate: {gate.summary}", details=gate.output)
     if landing.error:
         summary = f"landing: {landing.error.cause}"
-        return replace(attempt, cause="landing", summary=summary, details=str(landing.error))
-    if landing.cause == "no-change":
-        return replace(attempt, cause="no-change", summary="no change: the tip has all of it already")
-    return replace(attempt, cause="cancelled", summary="cancelled")
+        return replace(attempt, cause=Cause.LANDING, summary=summary, details=str(landing.error))
+    if landing.cause == Cause.NO_CHANGE:
+        return replace(attempt, cause=Cause.NO_CHANGE, summary="no change: the tip has all of it already")
+    return replace(attempt, cause=Cause.CANCELLED, summary="cancelled")

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.listeners import RunListener
@@ -49,9 +50,9 @@ class Candidate:
 class Landing:
     """What became of a candidate: ``commit`` is set exactly when the tip was moved to it.
 
-    Otherwise ``cause`` says why not: ``conflict``, ``no-change``, ``refused``, ``gate``, ``cancelled``, or
-    ``landing`` with the ``error`` of git, podman or the disk, which is no fault of the change. Seconds are
-    wall time in the lane; ``gate_seconds`` are a part of ``seconds``.
+    Otherwise ``cause`` is the reason: a conflict, no change, a refusal, the gate, a cancellation, or
+    ``Cause.LANDING`` with the ``error`` of git, podman or the disk, which is no fault of the change.
+    Seconds are wall time in the lane; ``gate_seconds`` are a part of ``seconds``.
     """
 
     commit: str = ""
@@ -59,7 +60,7 @@ class Landing:
     gate: GateResult | None = None
     gate_seconds: float = 0.0
     seconds: float = 0.0
-    cause: str = ""
+    cause: Cause = Cause.NONE
     error: CobblerError | None = None
     refusals: tuple[Refusal, ...] = ()
 
@@ -106,10 +107,10 @@ class LandingLane:
             landing = self._try_to_land(candidate)
             return replace(landing, seconds=time.monotonic() - began)
         except CobblerError as error:  # podman, git: not the work's fault, which is kept
-            return Landing(cause="landing", error=error)
+            return Landing(cause=Cause.LANDING, error=error)
         except OSError as error:  # the disk
             line = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
-            return Landing(cause="landing", error=CobblerError(line))
+            return Landing(cause=Cause.LANDING, error=CobblerError(line))
         finally:
             candidate.decided()
 
@@ -121,20 +122,20 @@ class LandingLane:
             self._listener.merged(candidate.task_id, merged)
             landing = Landing(merged=merged, gate_seconds=gate_seconds)
             if merged.conflicts:
-                return replace(landing, cause="conflict")
+                return replace(landing, cause=Cause.CONFLICT)
             # A merge of the base is a change, even where nothing of it stays.
             if not candidate.base and merged.tree == repository.tree_of(merged.tip):
-                return replace(landing, cause="no-change")
+                return replace(landing, cause=Cause.NO_CHANGE)
             if refusals := self._merged_refusals(candidate, merged):
-                return replace(landing, cause="refused", refusals=refusals)
+                return replace(landing, cause=Cause.REFUSED, refusals=refusals)
             gate = self._run_gate(candidate, merged)
             gate_seconds += gate.seconds
             if not gate.passed:
-                cause = "cancelled" if gate.cause == "cancelled" else "gate"
+                cause = Cause.CANCELLED if gate.cause == Ending.CANCELLED else Cause.GATE
                 return replace(landing, gate=gate, cause=cause, gate_seconds=gate_seconds)
             if commit := self._move(candidate, merged):
                 return replace(landing, commit=commit, gate_seconds=gate_seconds)
-        return Landing(cause="cancelled", gate_seconds=gate_seconds)
+        return Landing(cause=Cause.CANCELLED, gate_seconds=gate_seconds)
 
     def _merged_refusals(self, candidate: Candidate, merged: Merge) -> tuple[Refusal, ...]:
         """Check what the merge itself brings in: it follows renames, to paths where no check has looked."""

@@ -6,12 +6,13 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.errors import CobblerError, TrackerError
 from pytest_cobbler.lifecycle.finished import Finished
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.records import Record
 from pytest_cobbler.repository import names, trailers
-from pytest_cobbler.repository.attempts import INTERRUPTED, drop_attempts, keep_attempt
+from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.generations import active_generations, complete_start
 from pytest_cobbler.repository.harvest import harvest
@@ -90,8 +91,8 @@ class Recovery:
             number,
             commit=commit,
             title=title,
-            cause=INTERRUPTED,
-            evidence="The run that made it ended before it could be landed.",
+            cause=Cause.INTERRUPTED,
+            details="The run that made it ended before it could be landed.",
             identity=self.project.identity,
         )
         return f"kept the work on {task_id} as {ref}"

@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
-from pytest_cobbler.causes import Ending
+from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.display import one_line
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.sandbox.base import Completed
@@ -126,6 +126,12 @@ def _as_written(usage: Usage) -> dict[str, object]:
     return {name: getattr(usage, name) for name in _USAGE} | {"seconds": usage.seconds or 0.0}
 
 
+def _breaks_off(cause: Cause) -> Cause:
+    if cause not in ("", Cause.CANCELLED, Cause.INTERRUPTED, Cause.LANDING):
+        raise ValueError(f"{cause!s} does not break off an attempt")
+    return cause
+
+
 def _inside(path: str) -> str:
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts:
@@ -142,7 +148,7 @@ class RecordedResult(_File):
     """
 
     title: str
-    broken_off: Literal["", "cancelled", "interrupted", "landing"] = ""
+    broken_off: Annotated[Cause, AfterValidator(_breaks_off)] = Cause.NONE
     cause: Ending = Ending.EXITED
     status: int = 0
     seconds: float = 0.0
@@ -163,7 +169,7 @@ class RecordedResult(_File):
         completed = result.completed
         return cls(
             title=title,
-            broken_off="cancelled" if completed.cause == Ending.CANCELLED else "",
+            broken_off=Cause.CANCELLED if completed.cause == Ending.CANCELLED else Cause.NONE,
             cause=completed.cause,
             status=completed.status,
             seconds=round(completed.seconds, 3),
@@ -231,12 +237,12 @@ def recorded_attempts(recording: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path.parent, int(path.name)))
 
 
-def broken_off_attempts(recording: Path) -> dict[str, str]:
+def broken_off_attempts(recording: Path) -> dict[str, Cause]:
     """Directory of an attempt -> what ended the run in it, where the recording goes on with another run.
 
     An attempt that cannot be read fails when it is played.
     """
-    causes: dict[str, str] = {}
+    causes: dict[str, Cause] = {}
     attempts = recorded_attempts(recording)
     last = {path.parent: int(path.name) for path in attempts}
     for path in attempts:
@@ -245,7 +251,7 @@ def broken_off_attempts(recording: Path) -> dict[str, str]:
             continue
         with contextlib.suppress(RecordingError):
             recorded = read_result(path, place)
-            if cause := recorded.broken_off or ("limited" if recorded.limited else ""):
+            if cause := recorded.broken_off or (Cause.LIMITED if recorded.limited else Cause.NONE):
                 causes[place] = cause
     return causes
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.recordings.files import CHANGE, place_of_task
 from pytest_cobbler.recordings.recorder import Recorder
-from pytest_cobbler.repository.attempts import INTERRUPTED, KeptAttempt, kept_attempts, last_numbers
+from pytest_cobbler.repository.attempts import KeptAttempt, kept_attempts, last_numbers
 from pytest_cobbler.repository.landing import ExactPatch, exact_patch_of
 from pytest_cobbler.repository.markers import marked_files
 from pytest_cobbler.repository.repository import Repository
@@ -31,14 +32,14 @@ def record_interrupted(
     for task_id in last_numbers(repository, generation).keys() & titles.keys():
         for kept in kept_attempts(repository, generation, task_id):
             place = place_of_task(titles[task_id]) / str(kept.number)
-            if kept.cause != INTERRUPTED or not recorder.has(place):
+            if kept.cause is not Cause.INTERRUPTED or not recorder.has(place):
                 continue
             if recorder.has(place / CHANGE):  # its agent had ended: it was being landed
-                recorder.break_off(place, INTERRUPTED)
+                recorder.break_off(place, Cause.INTERRUPTED)
             elif tree := trees.get(f"{task_id}-{kept.number}"):
-                recorder.break_off(place, INTERRUPTED, change=_change(repository, kept, tree))
+                recorder.break_off(place, Cause.INTERRUPTED, change=_change(repository, kept, tree))
             else:
-                recorder.break_off(place, INTERRUPTED, withheld=_MISSED)
+                recorder.break_off(place, Cause.INTERRUPTED, withheld=_MISSED)
 
 
 def _change(repository: Repository, kept: KeptAttempt, tree: str) -> ExactPatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_cobbler.agents.base import AgentRequest
+from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.listeners import AttemptEnd, MeasureEnd, RunListener
 from pytest_cobbler.recordings.files import place_of, place_of_task
@@ -12,10 +13,10 @@ from pytest_cobbler.repository.repository import Repository
 
 __all__ = ["RecordingListener"]
 
-_WITHHELD = ("harvest", "refused")
+_WITHHELD = (Cause.HARVEST, Cause.REFUSED)
 """Causes of attempts whose work cannot be kept in a recording."""
 
-_BROKEN_OFF = ("cancelled", "landing")
+_BROKEN_OFF = (Cause.CANCELLED, Cause.LANDING)
 """Causes of landings that failed through no fault of the work."""
 
 
@@ -41,13 +42,13 @@ class RecordingListener(RunListener):
             except CobblerError as error:
                 withheld = error.cause
                 self._recorder.failures.append(f"{place_of(end.request)}: {error}")
-        elif end.cause in _WITHHELD and end.result.completed.cause != "cancelled":
+        elif end.cause in _WITHHELD and end.result.completed.cause != Ending.CANCELLED:
             withheld = end.summary
         self._recorder.attempt(
             end.request, end.result, change=change.content, replaced=change.replaced, withheld=withheld
         )
 
-    def not_landed(self, title: str, number: int, cause: str) -> None:
+    def not_landed(self, title: str, number: int, cause: Cause) -> None:
         # The recording has the end of the agent, and not that of its landing.
         if cause in _BROKEN_OFF:
             self._recorder.break_off(place_of_task(title) / str(number), cause)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.display import named
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.files import write_atomically
@@ -117,7 +118,7 @@ class Recorder:
 
     def begin(self, request: AgentRequest) -> None:
         """An agent is about to start: if the run is killed, that is all there is of the attempt."""
-        recorded = RecordedResult(title=request.title, broken_off="interrupted")
+        recorded = RecordedResult(title=request.title, broken_off=Cause.INTERRUPTED)
         self._keep(
             place_of(request),
             {PROMPT: self._prompt(request), RESULT: recorded.as_text().encode("utf-8", "replace")},
@@ -172,7 +173,7 @@ class Recorder:
         self._keep(place_of(request), files)
 
     def break_off(
-        self, place: PurePosixPath, cause: str, *, change: ExactPatch | None = None, withheld: str = ""
+        self, place: PurePosixPath, cause: Cause, *, change: ExactPatch | None = None, withheld: str = ""
     ) -> None:
         """An attempt that is in the recording ended before its time.
 

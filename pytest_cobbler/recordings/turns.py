@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.process import Cancellation
 
 PATIENCE = 20.0
@@ -50,7 +51,7 @@ class Turns:
         self,
         order: Sequence[str] = (),
         note: Callable[[Point], None] = lambda _point: None,
-        broken_off: Mapping[str, str] = MappingProxyType({}),
+        broken_off: Mapping[str, Cause] = MappingProxyType({}),
     ) -> None:
         self.on_new_run: Callable[[], None] = lambda: None
         self._broken_off = broken_off
@@ -75,9 +76,9 @@ class Turns:
                 self._drop([text for text in before if _task_of(text) == point.task])
             return str(point) in self._order[1:]
 
-    def broken_off(self, place: PurePosixPath) -> str:
+    def broken_off(self, place: PurePosixPath) -> Cause:
         """What ended the recorded run in this attempt, if another run went on; else empty."""
-        return self._broken_off.get(str(place), "")
+        return self._broken_off.get(str(place), Cause.NONE)
 
     def is_resumed(self, task: str, number: int) -> bool:
         """Whether another run made the attempt after this one."""

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.repository import Repository
 
-INTERRUPTED = "interrupted"
-"""The cause of an attempt whose run was killed."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class KeptAttempt:
-    """An attempt that did not land: its commit, number, cause (a word) and the message about it."""
+    """An attempt that did not land. ``details`` is the body of its commit."""
 
     ref: str
     commit: str
     number: int
-    cause: str
-    evidence: str
+    cause: Cause
+    details: str
 
 
 def keep_attempt(
@@ -31,15 +29,15 @@ def keep_attempt(
     *,
     commit: str,
     title: str,
-    cause: str,
-    evidence: str,
+    cause: Cause,
+    details: str,
     identity: Identity,
 ) -> str:
     """Keep the work of ``commit`` as an attempt of the task, with the reason it failed; return the ref."""
     text = trailers.message(
         repository,
         f"Attempt {number}, {cause}: {title}",
-        evidence,
+        details,
         {
             # Not Cobbler-Task: that trailer means landed.
             trailers.ATTEMPT: f"{task_id} {number}",
@@ -68,8 +66,8 @@ def kept_attempts(repository: Repository, generation: str, task_id: str) -> list
                 ref=ref,
                 commit=commit,
                 number=int(number),
-                cause=trailer_of.get(trailers.CAUSE, ""),
-                evidence=trailers.read_body(repository, commit),
+                cause=Cause.parse(trailer_of.get(trailers.CAUSE, "")),
+                details=trailers.read_body(repository, commit),
             )
         )
     return sorted(attempts, key=lambda attempt: attempt.number)

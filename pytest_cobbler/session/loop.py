@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.cycle.measure import Measured, Measuring
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.stitch import Stitching
@@ -28,8 +29,6 @@ from pytest_cobbler.session.status import StatusLine
 if TYPE_CHECKING:
     from pytest_cobbler.cycle.run import Run
 
-NOT_ASKED = "not-asked"
-"""The cause of an item that no agent was asked to do: pytest's plain skip."""
 
 _TICK = 0.5
 _BACKLOG = 1000
@@ -194,18 +193,20 @@ class Loop:
             names = ", ".join(need.partition("::")[2] for need in needs)
             self._report(
                 key,
-                Outcome(verdict=Verdict.BLOCKED, cause="needs", summary=f"blocked by {names}, which {why}"),
+                Outcome(
+                    verdict=Verdict.BLOCKED, cause=Cause.NEEDS, summary=f"blocked by {names}, which {why}"
+                ),
             )
             return True
         for key in self._plan.stuck():
-            self._report(key, Outcome(verdict=Verdict.BLOCKED, cause="needs", summary="waits for itself"))
+            self._report(key, Outcome(verdict=Verdict.BLOCKED, cause=Cause.NEEDS, summary="waits for itself"))
             return True
         for key in self._plan.ready():
             item = self._items[key]
             why = self._no_measure if isinstance(item, MeasureItem) else ""
             if why or item.is_marked_not_to_run():
                 summary = why or "marked so"
-                self._report(key, Outcome(verdict=Verdict.BLOCKED, cause=NOT_ASKED, summary=summary))
+                self._report(key, Outcome(verdict=Verdict.BLOCKED, cause=Cause.NOT_ASKED, summary=summary))
                 return True
         return False
 
@@ -229,7 +230,7 @@ class Loop:
             self._tell(item.ihook.pytest_cobbler_begin, item=item)
         except HookProblem as problem:
             item.error = problem
-            self._report(key, Outcome(verdict=Verdict.FAILED, cause="hook", summary=problem.cause))
+            self._report(key, Outcome(verdict=Verdict.FAILED, cause=Cause.HOOK, summary=problem.cause))
             return False
         return not self._session.shouldstop
 
@@ -282,14 +283,14 @@ class Loop:
         if isinstance(result, pytest.exit.Exception | KeyboardInterrupt):  # a hook in the item's thread
             self._end_session(result)
             result = Outcome(
-                verdict=Verdict.CANCELLED, cause="cancelled", summary="cancelled", record=event.record
+                verdict=Verdict.CANCELLED, cause=Cause.CANCELLED, summary="cancelled", record=event.record
             )
         if isinstance(result, BaseException):
             item.error = result
             landed = self._run.ledger.finished.get(item.name)
             result = Outcome(
                 verdict=Verdict.LANDED if landed else Verdict.FAILED,
-                cause="hook" if isinstance(result, HookProblem) else "error",
+                cause=Cause.HOOK if isinstance(result, HookProblem) else Cause.ERROR,
                 commit=landed.commit if landed else "",
                 record=event.record,
             )
@@ -334,7 +335,7 @@ class Loop:
                 self._end(event)
         for key in self._plan.waiting():
             self._report(
-                key, Outcome(verdict=Verdict.CANCELLED, cause="cancelled", summary=f"not started: {why}")
+                key, Outcome(verdict=Verdict.CANCELLED, cause=Cause.CANCELLED, summary=f"not started: {why}")
             )
 
     def _catch_signals(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pluggy import PluginValidationError
 
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.cycle.opening import Opened, open_run
 from pytest_cobbler.cycle.run import Run
@@ -26,7 +27,7 @@ from pytest_cobbler.invocation import (
 )
 from pytest_cobbler.lifecycle.selection import LEFT_OUT, Selection, look
 from pytest_cobbler.repository.generations import Generation
-from pytest_cobbler.session.loop import NOT_ASKED, Events, Loop
+from pytest_cobbler.session.loop import Events, Loop
 from pytest_cobbler.session.nodes import (
     STATE,
     AgentItem,
@@ -257,7 +258,7 @@ class GenerationSession:
         category, letter, markup = _WORDS.get(word, ("", "", {}))
         if category != report.outcome or (report.passed and report.when != "call"):
             return None
-        if said.get("cobbler_cause") == NOT_ASKED:
+        if said.get("cobbler_cause") == Cause.NOT_ASKED:
             return None  # a plain skip
         return category, letter, (word.upper(), markup)
 

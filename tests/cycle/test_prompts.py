@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.cycle.framing import Document
 from pytest_cobbler.cycle.prompts import (
     Feedback,
@@ -33,7 +34,11 @@ EVERYTHING = dataclasses.replace(
     finished=("Set up",),
     attempt=2,
     feedback=Feedback(
-        kind="conflict", summary="2 files conflict", evidence="CONFLICT in a", files=("a",), theirs=("Other",)
+        kind=Cause.CONFLICT,
+        summary="2 files conflict",
+        details="CONFLICT in a",
+        files=("a",),
+        theirs=("Other",),
     ),
     documents=(Document(path="VISION.md", text="A calculator."),),
     files=("src/tokens.py", "VISION.md"),
@@ -112,7 +117,7 @@ def test_no_prompt_grows_without_bounds() -> None:
     measure = dataclasses.replace(
         MEASURE, open_tasks=tasks, finished_tasks=tasks, other_tasks=tasks, files=files, errors=files
     )
-    feedback = Feedback(kind="conflict", summary="s", evidence="e" * 10**6, files=files, theirs=files)
+    feedback = Feedback(kind=Cause.CONFLICT, summary="s", details="e" * 10**6, files=files, theirs=files)
     stitch = dataclasses.replace(
         EVERYTHING,
         description="D" * 5_000_000,

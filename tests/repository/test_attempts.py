@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.repository import trailers
 from pytest_cobbler.repository.attempts import (
     KeptAttempt,
@@ -39,7 +40,12 @@ def keep(repository: Repository, generation: Generation, work: str) -> Keep:
     """Keeps the work as an attempt."""
 
     def keep(
-        number: int = 1, *, cause: str = "gate", evidence: str = "", title: str = "Title", task: str = "t-1"
+        number: int = 1,
+        *,
+        cause: Cause = Cause.GATE,
+        details: str = "",
+        title: str = "Title",
+        task: str = "t-1",
     ) -> str:
         return keep_attempt(
             repository,
@@ -49,7 +55,7 @@ def keep(repository: Repository, generation: Generation, work: str) -> Keep:
             commit=work,
             title=title,
             cause=cause,
-            evidence=evidence,
+            details=details,
             identity=ADA,
         )
 
@@ -73,10 +79,14 @@ def test_the_work_is_on_its_parent_by_the_user(
 
 
 def test_they_come_by_number(repository: Repository, generation: Generation, keep: Keep) -> None:
-    for number in (10, 2, 1):
-        keep(number, cause=f"cause{number}")
+    for number, cause in ((10, Cause.GATE), (2, Cause.IDLE), (1, Cause.CONFLICT)):
+        keep(number, cause=cause)
     kept = kept_attempts(repository, generation.name, "t-1")
-    assert [(one.number, one.cause) for one in kept] == [(1, "cause1"), (2, "cause2"), (10, "cause10")]
+    assert [(one.number, one.cause) for one in kept] == [
+        (1, Cause.CONFLICT),
+        (2, Cause.IDLE),
+        (10, Cause.GATE),
+    ]
     assert last_numbers(repository, generation.name) == {"t-1": 10}
 
 
@@ -104,7 +114,7 @@ def test_refs_of_others_below_are_not_taken_for_attempts(
 
 
 def test_an_attempt_is_no_landed_task(repository: Repository, generation: Generation, keep: Keep) -> None:
-    keep(evidence=f"{trailers.TASK}: t-1", title=f"{trailers.TASK}: t-1")
+    keep(details=f"{trailers.TASK}: t-1", title=f"{trailers.TASK}: t-1")
     kept = only(repository, generation)
     assert trailers.landed_tasks(repository, kept.commit) == {}
 
@@ -126,9 +136,9 @@ class TestEvidence:
     def test_comes_back_as_it_was(
         self, repository: Repository, generation: Generation, keep: Keep, evidence: str
     ) -> None:
-        keep(evidence=evidence)
+        keep(details=evidence)
         kept = only(repository, generation)
-        assert kept.evidence == evidence
+        assert kept.details == evidence
         assert (kept.number, kept.cause) == (1, "gate")
 
     @pytest.mark.parametrize(
@@ -148,15 +158,22 @@ class TestEvidence:
     def test_odd_text_misleads_nobody(
         self, repository: Repository, generation: Generation, keep: Keep, evidence: str
     ) -> None:
-        keep(3, cause="conflict", evidence=evidence)
+        keep(3, cause=Cause.CONFLICT, details=evidence)
         kept = only(repository, generation)
         assert (kept.number, kept.cause) == (3, "conflict")
-        assert all(line.isprintable() for line in kept.evidence.split("\n"))
+        assert all(line.isprintable() for line in kept.details.split("\n"))
 
     @given(st.text(max_size=80))
     @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_any_text_misleads_nobody(
         self, repository: Repository, generation: Generation, keep: Keep, evidence: str
     ) -> None:
-        keep(evidence=evidence, title=evidence)
+        keep(details=evidence, title=evidence)
         assert only(repository, generation).cause == "gate"
+
+
+def test_a_cause_of_another_version_is_unknown(
+    repository: Repository, generation: Generation, keep: Keep
+) -> None:
+    keep(cause="budget")
+    assert only(repository, generation).cause is Cause.UNKNOWN

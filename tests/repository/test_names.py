@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.repository import names
 from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt, kept_attempts, last_numbers
 from pytest_cobbler.repository.repository import Repository
@@ -58,8 +59,8 @@ class TestOneGenerationIsNotAnother:
             number,
             commit=commit,
             title="Title",
-            cause="gate",
-            evidence="",
+            cause=Cause.GATE,
+            details="",
             identity=ADA,
         )
 
