@@ -1,4 +1,4 @@
-"""How generations are abandoned: everything that a tag does not hold stays, and the tasks are open again."""
+"""How generations are abandoned: a tag keeps their commits, and their tasks are open again."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def abandon_all(
 ) -> list[Abandoned]:
     """Abandon every active generation; call it under the run lock.
 
-    For each its tag is the commit point: before it nothing is lost, and its branch goes last of all, so that
-    the same call completes what was begun.
+    The tag is the commit point of each. Nothing is lost before it, and the branch is deleted last, so that a
+    further call completes an interrupted one.
 
     Raises:
-        CobblerError: a branch is not to be deleted; nothing was changed then. Or git, podman or the tracker
+        CobblerError: a branch must not be deleted, and nothing was changed; or git, podman or the tracker
             failed.
     """
     remove_stale_locks(repository)
@@ -78,9 +78,9 @@ def _abandon(
     config: Config, repository: Repository, generation: Generation, lane: TrackerLane, hooks: Hooks
 ) -> Abandoned:
     tip = tip_of(repository, generation)
-    found = finished_tasks(repository, generation, tip)
+    finished = Finished(finished_tasks(repository, generation, tip))
     project = Project.of(config, repository, generation)
-    recovery = recovery_without_agent(project, lane, hooks, Finished(found))
+    recovery = recovery_without_agent(project, lane, hooks, finished)
     recovered = recovery.run()
     recovery.worktrees.remove_all()
     base = repository.read_ref(names.branch_ref(generation.base)) if generation.base else None
@@ -109,10 +109,10 @@ def _abandon(
 
 
 def _reopen(lane: TrackerLane, landed: Sequence[str], generation: Generation) -> tuple[str, ...]:
-    """What landed only there is to be done again."""
+    """Reopen the tasks that landed only in this generation; return their ids."""
     tasks = lane.tasks().result()
     closed = {task.id for task in tasks if task.status == "closed" and not joins_base(task)}
-    done = tuple(task_id for task_id in landed if task_id in closed)
-    for task_id in done:
+    reopened = tuple(task_id for task_id in landed if task_id in closed)
+    for task_id in reopened:
         lane.reopen(task_id, f"open again: {generation.name}, where it had landed, was abandoned").result()
-    return done
+    return reopened

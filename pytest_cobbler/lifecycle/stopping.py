@@ -1,8 +1,8 @@
-"""How a generation is merged into its base: one compare-and-swap, and what comes before and after it.
+"""How a generation is merged into its base: by one compare-and-swap.
 
-Before it nothing is lost by being killed: the merge is made on objects, and a checkout that was on its way is
-taken back. After it, tags and cleanup follow from what the base reaches; the branch goes last, so that a stop
-that was killed is found by the next one.
+A stop that is killed before it loses nothing: the merge is made on objects, and the next stop takes back a
+checkout that had begun to move. After it, tags and cleanup follow from the commits that the base reaches. The
+branch is deleted last, so that the next stop finds and completes one that was killed.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ class _Merging:
         self._resolution = Resolution(self._repository, self._generation)
 
     def run(self, resolve: Resolve | None) -> str:
-        """Move the base; its new commit."""
+        """Move the base and return its new commit."""
         config, repository = self._project.config, self._repository
         tracker = PurePosixPath(config.beads_dir.relative_to(config.root))
         resolved = self._resolution.commit(self._base, self._tip)
@@ -213,7 +213,7 @@ class _Merging:
         self._check_checkout(following)
         if resolved or merged.tree != repository.tree_of(self._tip) or not self._is_gated():
             self._pass_gate(merged.tree)
-            self._check_checkout(following)  # that took its time
+            self._check_checkout(following)  # the gate takes minutes: check again
         parents = [self._base, other]
         commit = repository.commit(merged.tree, parents, self._message(), self._project.identity)
         if self._is_checked_out:
@@ -234,9 +234,9 @@ class _Merging:
             )
 
     def _is_gated(self) -> bool:
-        """Whether the tip is a commit that passed the gate, or the one that the generation began with."""
-        said = trailers.read_trailers(self._repository, self._tip)
-        return self._tip == self._generation.first or trailers.TASK in said
+        """Whether the tip passed the gate or is the first commit of the generation."""
+        values = trailers.read_trailers(self._repository, self._tip)
+        return self._tip == self._generation.first or trailers.TASK in values
 
     def _pass_gate(self, tree: str) -> None:
         config, repository, sandbox = self._project.config, self._repository, self._sandbox
@@ -271,8 +271,8 @@ class _Merging:
     def _message(self) -> str:
         landed = trailers.landed_tasks(self._repository, f"{self._generation.first}..{self._tip}")
         body = "\n".join(f"* {one.title}" for one in landed.values())
-        said = {trailers.GENERATION: self._generation.name}
-        return trailers.message(self._repository, f"Merge {self._generation.name}", body, said)
+        values = {trailers.GENERATION: self._generation.name}
+        return trailers.message(self._repository, f"Merge {self._generation.name}", body, values)
 
     def _move_with_checkout(self, commit: str, following: Following) -> None:
         note = names.stopping_ref(self._generation.name)
@@ -340,7 +340,7 @@ def _read_base(repository: Repository, generation: Generation) -> str:
 
 
 def _open_tasks(project: Project, lane: TrackerLane, hooks: Hooks, finished: Finished) -> dict[str, str]:
-    """Id -> title of what it proposed, tried or has claimed, or would do next, and has not done."""
+    """Id -> title of the unfinished tasks that the generation proposed, tried, claimed or would do next."""
     repository, generation = project.repository, project.generation
     tasks = lane.tasks().result()
     tried = last_numbers(repository, generation.name)

@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 _TICK = 0.5
 _BACKLOG = 1000
-"""Events that the main thread has not seen yet, above which steps are dropped; transcripts have them all."""
+"""Above this number of unread events, steps are dropped; the transcripts have all of them."""
 _PATIENCE = 30.0
-"""Seconds that threads get to end their agents when the session breaks off."""
+"""Seconds that threads have to end their agents when the session is aborted."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A thread has come to its end."""
+    """A thread has ended."""
 
     key: str
     result: Outcome | Measured | BaseException
@@ -66,7 +66,7 @@ Event = Ended | Stepped | Woken
 
 @dataclass
 class Events:
-    """What threads tell the main thread."""
+    """The queue of events from the threads to the main thread."""
 
     _queue: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
 
@@ -74,7 +74,7 @@ class Events:
         self._queue.put(event)
 
     def offer(self, event: Stepped) -> None:
-        """Tell of a step, unless the main thread is far behind: an agent may take a million of them."""
+        """Add a step, unless the main thread is far behind: an agent may take a million steps."""
         if self._queue.qsize() < _BACKLOG:
             self._queue.put(event)
 
@@ -89,7 +89,7 @@ class Events:
 
 
 class Work(Protocol):
-    """What a thread does for one item."""
+    """The work of a thread on one item."""
 
     @property
     def record(self) -> Record: ...
@@ -120,14 +120,14 @@ class Loop:
         self._exit: BaseException | None = None
         self.not_selected: list[str] = []
         self.too_late: list[HookProblem] = []
-        """What hooks raised when their items were reported already."""
+        """The errors of hooks whose items had already been reported."""
 
     def skip_measures(self, why: str) -> None:
-        """No measure runs from here on."""
+        """Run no further measures."""
         self._no_measure = why
 
     def add(self, items: list[AgentItem]) -> None:
-        """Plan new items; every measure comes after the stitches of earlier cycles."""
+        """Plan new items. A measure comes after the stitches of all earlier cycles."""
         for item in items:
             self._items[item.key] = item
             if isinstance(item, StitchItem):
@@ -185,7 +185,7 @@ class Loop:
             self._take(event)
 
     def _report_what_cannot_start(self) -> bool:
-        """Report one item that will never start; True if there was one."""
+        """Report one item that will never start; return whether there was one."""
         for key, needs in self._plan.blocked().items():
             unselected = [need for need in needs if need not in self._plan]
             self.not_selected += [key] if unselected else []
@@ -224,18 +224,18 @@ class Loop:
             ).start()
 
     def _begin(self, key: str) -> bool:
-        """Tell the project that an agent is about to start; False: it does not."""
+        """Call the project's hook before an agent starts; return whether the agent may start."""
         item = self._items[key]
         try:
-            self._tell(item.ihook.pytest_cobbler_begin, item=item)
+            self._call(item.ihook.pytest_cobbler_begin, item=item)
         except HookProblem as problem:
             item.error = problem
             self._report(key, Outcome(verdict=Verdict.FAILED, cause=Cause.HOOK, summary=problem.cause))
             return False
         return not self._session.shouldstop
 
-    def _tell(self, hook: Any, **arguments: object) -> None:
-        """Call a hook of the project; ``pytest.exit`` in it ends the session once everything is reported."""
+    def _call(self, hook: Any, **arguments: object) -> None:
+        """Call a hook of the project. ``pytest.exit`` in it ends the session after all reports."""
         try:
             call(hook, **arguments)
         except pytest.exit.Exception as end:
@@ -254,20 +254,20 @@ class Loop:
     def _body(self, key: str, work: Work) -> None:
         try:
             result: Outcome | Measured | BaseException = work()
-        except BaseException as error:  # belongs to the item, whatever it is
+        except BaseException as error:  # every error belongs to the item
             result = error
         self._events.put(Ended(key, result, work.record))
-        work.give_slot()  # after the news, which may be that no further agent is to start
+        work.give_slot()  # after the event: it may stop further agents from starting
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Stepped):
             self._steps[event.key] = event.text
             if not self._run.project.config.silence_agent:
-                self._say(f"{event.key.partition('::')[2]}: {event.text}")
+                self._print(f"{event.key.partition('::')[2]}: {event.text}")
         elif isinstance(event, Ended):
             self._end(event)
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._status.hide()
         if self._reporter is not None:
             self._reporter.ensure_newline()
@@ -304,19 +304,19 @@ class Loop:
         self._report(event.key, result)
 
     def _report(self, key: str, outcome: Outcome) -> None:
-        """Report an item by pytest's own protocol."""
+        """Report an item with pytest's protocol."""
         item = self._items[key]
         item.ended(outcome)
         self._plan.mark(key, State.DONE if outcome.verdict.is_success else State.FAILED)
         self._status.hide()
         try:
-            self._tell(item.ihook.pytest_cobbler_outcome, item=item, outcome=outcome)
+            self._call(item.ihook.pytest_cobbler_outcome, item=item, outcome=outcome)
         except HookProblem as problem:  # this item's failure, and no other's
             item.error = item.error or problem
         more = bool(self._plan.waiting() or self._running or getattr(item, "tasks", ()))
         item.ihook.pytest_runtest_protocol(item=item, nextitem=self._placeholder if more else None)
         try:
-            self._tell(item.ihook.pytest_cobbler_reported, item=item, outcome=outcome)
+            self._call(item.ihook.pytest_cobbler_reported, item=item, outcome=outcome)
         except HookProblem as problem:
             self.too_late.append(problem)
         if outcome.verdict is Verdict.LIMITED and not self._session.shouldstop:
@@ -326,7 +326,7 @@ class Loop:
     # -- stopping
 
     def _stop(self, why: str) -> None:
-        """End what runs, then report everything that has not been."""
+        """Stop the running agents, then report all remaining items."""
         self._run.cancellation.cancel()
         while self._running:
             self._status.show(f"stopping {len(self._running)} agents")
@@ -343,22 +343,22 @@ class Loop:
             return
 
         def handler(number: int, _frame: object) -> None:
-            again = bool(self._session.shouldstop)
-            if not again:
+            is_second = bool(self._session.shouldstop)
+            if not is_second:
                 self._session.shouldstop = signal.Signals(number).name
             self._run.cancellation.cancel()
             self._events.wake()
-            if again and number == signal.SIGINT and self._looping:  # never into pytest's own reporting
+            if is_second and number == signal.SIGINT and self._looping:  # never inside pytest's reporting
                 raise KeyboardInterrupt
 
         for number in _SIGNALS:
             old = signal.getsignal(number)
-            if old is not signal.SIG_IGN:  # nohup, or a job in the background
+            if old is not signal.SIG_IGN:  # it is ignored under nohup and in background jobs
                 signal.signal(number, handler)
                 self._session.config.add_cleanup(functools.partial(_restore, number, old))
 
     def _wait_for_threads(self) -> None:
-        """After a second interrupt, or a hook that ended the session: agents do not outlive it."""
+        """Wait for agents to end after a second interrupt or a hook that ended the session."""
         deadline = time.monotonic() + _PATIENCE
         while self._running and time.monotonic() < deadline:
             event = self._events.get(_TICK)

@@ -1,4 +1,4 @@
-"""The generation session: registered with ``--cobbler-generate`` and ``-resume`` only; its hooks delegate."""
+"""The generation session, registered only with ``--cobbler-generate`` and ``--cobbler-resume``."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def register(config: pytest.Config, action: str) -> None:
 
 
 class GenerationSession:
-    """The state of one generation session and pytest's hooks on it."""
+    """The state of a generation session, and pytest's hooks, which delegate."""
 
     def __init__(self, config: pytest.Config, action: str, path: Path, settings: Config) -> None:
         self.config = config
@@ -124,9 +124,9 @@ class GenerationSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Check everything, before anything is collected, shown or spent."""
+        """Check everything before anything is collected or an agent starts."""
         try:
-            self.config.pluginmanager.check_pending()  # as pytest does, but when we have begun already
+            self.config.pluginmanager.check_pending()  # pytest does the same, but only after our start
             if self._starts_nothing:
                 generation, self._selection = self._look()
                 self.generation_name = generation.name if generation else ""
@@ -160,12 +160,12 @@ class GenerationSession:
         """
         why_not = {task.id: "left for a later run: max_issues" for task in selection.left}
         why_not |= {**selection.waiting, **selection.foreign}
-        known = {"stitch", "measure"}
-        known |= {f"measure::cycle-{cycle}" for cycle in range(1, self.settings.cycles + 1)}
-        known |= {f"stitch::{task_id}" for task_id in (*(task.id for task in selection.taken), *maybe)}
+        names = {"stitch", "measure"}
+        names |= {f"measure::cycle-{cycle}" for cycle in range(1, self.settings.cycles + 1)}
+        names |= {f"stitch::{task_id}" for task_id in (*(task.id for task in selection.taken), *maybe)}
         for argument in self.config.args:
             name = argument.partition("::")[2]
-            if name and name not in known:
+            if name and name not in names:
                 why = why_not.get(name.removeprefix("stitch::"), "")
                 raise UsageProblem(
                     f"not found: {argument}{f' ({why})' if why else ''}",
@@ -174,12 +174,12 @@ class GenerationSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector:
-        """Never a package, whose ``__init__.py`` pytest would import for the items in it."""
+        """Collect a plain directory, never a package: pytest would import its ``__init__.py``."""
         return pytest.Dir.from_parent(parent, path=path)
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         if file_path == self.path:
-            # Without an ini file the rootdir is where pytest was called, and the file may lie above it.
+            # Without an ini file the rootdir is the current directory, and the file may be above it.
             nodeid = os.path.relpath(file_path, self.config.rootpath).replace(os.sep, "/")
             return ConfigurationFile.from_parent(parent, path=file_path, nodeid=nodeid)
         return None
@@ -210,7 +210,7 @@ class GenerationSession:
         self._loop.add(ours)
 
     def admit(self, measure: MeasureItem) -> None:
-        """Make items of what ``measure`` proposed; called inside its call phase, so that totals are right."""
+        """Make items of the proposed tasks, inside the call phase of ``measure``."""
         if not measure.tasks or not self._takes_new_tasks():
             return
         session = measure.session
@@ -226,7 +226,7 @@ class GenerationSession:
         self._plan(batch)
 
     def _taken(self, tasks: Sequence[Task]) -> list[Task]:
-        """The proposed tasks without those that the project leaves out, and without what needs them."""
+        """The proposed tasks, without excluded ones and their dependants."""
         waiting = dict.fromkeys(self._hooks.left_out(tasks), LEFT_OUT)
         while more := {
             task.id: f"waits for {need}"
@@ -239,7 +239,7 @@ class GenerationSession:
         return [task for task in tasks if task.id not in waiting]
 
     def _takes_new_tasks(self) -> bool:
-        """Whether the command line selects stitches that do not exist yet."""
+        """Whether the command line also selects stitches that do not exist yet."""
         selected = {tuple(argument.split("::")[1:]) for argument in self.config.args}
         return () in selected or ("stitch",) in selected
 
@@ -253,12 +253,12 @@ class GenerationSession:
         return report
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
-        said = dict(getattr(report, "user_properties", ()))
-        word = str(said.get("cobbler_outcome", ""))
+        properties = dict(getattr(report, "user_properties", ()))
+        word = str(properties.get("cobbler_outcome", ""))
         category, letter, markup = _WORDS.get(word, ("", "", {}))
         if category != report.outcome or (report.passed and report.when != "call"):
             return None
-        if said.get("cobbler_cause") == Cause.NOT_ASKED:
+        if properties.get("cobbler_cause") == Cause.NOT_ASKED:
             return None  # a plain skip
         return category, letter, (word.upper(), markup)
 
@@ -271,13 +271,13 @@ class GenerationSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Finish what is queued, so that the summary speaks of the end."""
+        """Finish all queued work, so that the summary has the final state."""
         if self._opened is None:
             return
         lane = self.run.ledger.tracker
         try:
             self._stack.close()
-        except Exception as error:  # what was landed is landed: say it in the summary
+        except Exception as error:  # landed work stays landed: the summary lists the error
             self._failures.append(f"CLEANUP: {error}")
         self._failures += [f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures]
         self._failures += self.run.listener.failures()

@@ -1,4 +1,4 @@
-"""What a person reads before and after a run."""
+"""The header and the summary of a run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pytest_cobbler.session.nodes import AgentItem, MeasureItem
 from pytest_cobbler.usage import NOTHING
 
 _MOST = 20
-"""Tasks that are named of one kind; the rest is counted."""
+"""The number of tasks that a line names; further ones are only counted."""
 
 
 def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[str]:
-    """The lines of the run's header: what runs where, and what is given away."""
+    """The lines of the header: the parts of the run, warnings, and settings that weaken the sandbox."""
     parts, generation = opened.run.parts, opened.run.project.generation
     lines = [
         f"cobbler: {generation.name} on {generation.base}" + (" (started now)" if opened.started else ""),
@@ -55,7 +55,7 @@ def _network(agent: Agent, config: Config) -> str:
 
 
 def plan(generation: str, selection: Selection) -> list[str]:
-    """The lines of the header when nothing is started."""
+    """The lines of the header if no agent is to start."""
     return [f"cobbler: {generation or 'no generation yet'}, nothing is started", *_not_taken(selection)]
 
 
@@ -66,10 +66,12 @@ def summary(
     run = opened.run
     outcomes = [item.outcome for item in items if item.outcome]
     counts = Counter(str(item.outcome.verdict) for item in items if item.outcome and item.task_id)
-    said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
+    outcome_counts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
     if any(o.verdict is Verdict.FAILED for o in outcomes) and not counts[Verdict.FAILED]:
-        said = f"{said}, a measure failed" if said else "no task: the measure failed"
-    lines = [f"{run.project.generation.name}: {said or 'no task'}; tip {run.project.tip()[:12]}"]
+        outcome_counts = (
+            f"{outcome_counts}, a measure failed" if outcome_counts else "no task: the measure failed"
+        )
+    lines = [f"{run.project.generation.name}: {outcome_counts or 'no task'}; tip {run.project.tip()[:12]}"]
     usage = sum((outcome.record.usage for outcome in outcomes), NOTHING)
     agent_seconds = sum(outcome.record.agent_seconds for outcome in outcomes)
     cost = f", {usage.cost_usd:.4f} USD" if usage.cost_usd else ""
@@ -91,7 +93,7 @@ def summary(
 
 
 def all_deselected(count: int, addopts: str) -> str:
-    """Why a session had nothing to do though there was something."""
+    """The reason for an empty session although there are items."""
     if not addopts:
         return f"all {count} items were deselected"
     return f"all {count} items were deselected; addopts: {addopts} (not in this run: -o addopts=)"
