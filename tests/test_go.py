@@ -46,7 +46,7 @@ def test_a_go_module_is_go(tracked: list[str]) -> None:
         ("go.mod", False, False),
     ],
 )
-def test_what_go_calls_source_and_test(path: str, source: bool, test: bool) -> None:
+def test_go_source_and_test_files_are_recognized(path: str, source: bool, test: bool) -> None:
     assert (GO.is_source(PurePosixPath(path)), GO.is_test(PurePosixPath(path))) == (source, test)
 
 
@@ -59,7 +59,7 @@ def test_lines_are_counted_by_kind() -> None:
 # The module file
 
 
-def test_a_new_module_file_has_a_name_and_a_language() -> None:
+def test_a_new_module_file_has_a_name_and_a_version() -> None:
     assert GO.module_file(None, "example.com/calc") == ("go.mod", MODULE.encode())
 
 
@@ -75,7 +75,7 @@ REQUIRES = "go 1.25\n\nrequire example.com/dep v1.2.3\n"
         REQUIRES,
     ],
 )
-def test_an_old_module_file_is_renamed_and_keeps_what_it_requires(found: str) -> None:
+def test_the_module_is_renamed_and_keeps_its_requirements(found: str) -> None:
     path, content = GO.module_file(found.encode(), "example.com/calc")
     assert path == "go.mod"
     assert content.decode().count("module example.com/calc") == 1
@@ -138,7 +138,7 @@ def test_a_module_file_that_go_does_not_read_is_refused(name: str, tmp_path: Pat
     assert caught.value.cause == f"go.mod cannot be read: {why}"
 
 
-def test_a_directive_of_a_later_go_is_left_to_go() -> None:
+def test_a_directive_of_a_later_go_is_accepted() -> None:
     assert GO.module_file(b"module old\nnovelty x\n", "a.b/c") == ("go.mod", b"module a.b/c\nnovelty x\n")
 
 
@@ -210,7 +210,9 @@ def test_the_gate_builds_then_vets_and_tests() -> None:
     [{}, {"go.mod": MODULE}, {"go.mod": MODULE, "README.md": "", "cmd/calc/README.md": ""}],
     ids=["empty", "module", "documents"],
 )
-def test_an_empty_start_passes_and_says_so(tree: Path, go_cache: Path, files: dict[str, str]) -> None:
+def test_the_gate_passes_on_an_empty_project_and_reports_it(
+    tree: Path, go_cache: Path, files: dict[str, str]
+) -> None:
     write(tree, files)
     statuses, said = gate(PROGRAM, tree, go_cache)
     assert statuses == [0, 0]
@@ -218,7 +220,7 @@ def test_an_empty_start_passes_and_says_so(tree: Path, go_cache: Path, files: di
     assert said.endswith("tests: none yet\n")
 
 
-def test_packages_without_tests_and_without_the_program_pass_and_say_so(tree: Path, go_cache: Path) -> None:
+def test_the_gate_passes_without_tests_and_program_and_reports_it(tree: Path, go_cache: Path) -> None:
     write(tree, {"go.mod": MODULE, "calc.go": SUM})
     statuses, said = gate(PROGRAM, tree, go_cache)
     assert (statuses, said) == ([0, 0], "build: no cmd/calc yet\ntests: none yet\n")
@@ -256,7 +258,7 @@ def test_the_program_is_built_into_its_directory(tree: Path, go_cache: Path) -> 
     ],
     ids=["build", "syntax", "program", "test", "test-build", "vet", "dependency", "module"],
 )
-def test_what_is_wrong_fails_and_is_shown(
+def test_a_fault_fails_the_gate_with_the_error(
     tree: Path, go_cache: Path, files: dict[str, str], statuses: list[int], said: str
 ) -> None:
     write(tree, {"go.mod": MODULE, **files})
@@ -266,7 +268,7 @@ def test_what_is_wrong_fails_and_is_shown(
 
 
 @pytest.mark.usefixtures("go_cache")
-def test_no_other_toolchain_is_looked_for(tree: Path) -> None:
+def test_no_other_toolchain_is_downloaded(tree: Path) -> None:
     write(tree, {"go.mod": MODULE.replace("1.24", "1.99"), "calc.go": SUM})
     done = run(GO.gate()[0], tree, GOTOOLCHAIN="auto")
     assert done.returncode == 1
@@ -274,7 +276,7 @@ def test_no_other_toolchain_is_looked_for(tree: Path) -> None:
     assert "GOTOOLCHAIN=local" in done.stdout
 
 
-def test_a_lonely_program_is_not_built_into_the_tree(tree: Path, go_cache: Path) -> None:
+def test_a_program_in_the_top_directory_is_not_built_into_the_tree(tree: Path, go_cache: Path) -> None:
     """Where a directory may have its name."""
     main = "package main\n\nfunc main() {}\n"
     write(tree, {"go.mod": MODULE, "main.go": main, "calc/README.md": ""})
@@ -304,13 +306,16 @@ def test_modules_of_the_image_are_used(tree: Path, go_cache: Path, tmp_path: Pat
     assert run(GO.gate()[0], tree, COBBLER_GOCACHE=os.fspath(go_cache), **image).returncode == 0
 
 
-def test_go_files_without_a_module_are_no_empty_start(tree: Path, go_cache: Path) -> None:
+def test_go_files_without_a_module_fail_the_gate(tree: Path, go_cache: Path) -> None:
     write(tree, {"calc.go": SUM})
     statuses, said = gate(GO, tree, go_cache)
-    assert (statuses, said) == ([1], "there are Go files, but no go.mod at the top of the repository\n")
+    assert (statuses, said) == (
+        [1],
+        "there are Go files, but no go.mod in the top directory of the repository\n",
+    )
 
 
-def test_vendored_packages_are_used_and_no_network(tree: Path, go_cache: Path) -> None:
+def test_vendored_packages_are_used_without_a_network(tree: Path, go_cache: Path) -> None:
     write(
         tree,
         {
@@ -327,7 +332,7 @@ def test_vendored_packages_are_used_and_no_network(tree: Path, go_cache: Path) -
     assert "inconsistent vendoring" in said
 
 
-def test_the_magefiles_are_no_part_of_it(tree: Path, go_cache: Path) -> None:
+def test_the_magefiles_are_not_part_of_the_gate(tree: Path, go_cache: Path) -> None:
     mage = 'package main\n\nimport _ "example.com/mage"\n'
     write(tree, {"magefiles/build.go": mage})
     assert gate(GO, tree, go_cache) == ([0, 0], "build: no packages yet\ntests: none yet\n")
@@ -346,7 +351,7 @@ def test_the_cache_of_the_image_is_used_and_never_changed(tree: Path, go_cache: 
     assert sorted((path, path.stat().st_size) for path in go_cache.rglob("*")) == before
 
 
-def test_without_go_the_image_is_named(tree: Path, tmp_path: Path) -> None:
+def test_a_missing_go_is_reported_with_the_image_to_change(tree: Path, tmp_path: Path) -> None:
     if Path("/usr/local/go/bin/go").exists():
         script = {step.name: step.argv[2].replace("/usr/local/go/bin", "/nowhere") for step in GO.gate()}
     else:
@@ -354,8 +359,8 @@ def test_without_go_the_image_is_named(tree: Path, tmp_path: Path) -> None:
     for step in GO.gate():
         done = run(step, tree, script=script[step.name], path=os.fspath(tmp_path))
         assert done.returncode == 127
-        assert done.stdout.startswith("there is no go where the gate runs")
+        assert done.stdout.startswith("go is not installed where the gate runs")
 
 
-def test_the_steps_are_known_by_name() -> None:
+def test_the_steps_have_names() -> None:
     assert get("go").gate() == GO.gate()

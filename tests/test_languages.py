@@ -34,12 +34,12 @@ NONE = get("none")
         (["deep/down/tool.py"], "python"),
     ],
 )
-def test_the_language_is_found_out_from_the_files(tracked: list[str], name: str) -> None:
+def test_the_language_is_detected_from_the_files(tracked: list[str], name: str) -> None:
     assert detect(tracked).name == name
 
 
-def test_an_unknown_language_names_the_known_ones() -> None:
-    with pytest.raises(UsageProblem, match="language: cobol is not known; known: go, python, none"):
+def test_an_unknown_language_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageProblem, match="unknown language cobol; known languages: go, python, none"):
         get("cobol")
 
 
@@ -64,7 +64,7 @@ def test_an_unknown_language_names_the_known_ones() -> None:
         ("py", False, False),
     ],
 )
-def test_what_python_calls_source_and_test(path: str, source: bool, test: bool) -> None:
+def test_python_source_and_test_files_are_recognized(path: str, source: bool, test: bool) -> None:
     assert (PYTHON.is_source(PurePosixPath(path)), PYTHON.is_test(PurePosixPath(path))) == (source, test)
 
 
@@ -88,7 +88,7 @@ def test_lines_are_counted_by_kind() -> None:
 
 
 @given(st.binary())
-def test_lines_are_those_that_a_person_sees(content: bytes) -> None:
+def test_every_line_counts_except_an_empty_last_one(content: bytes) -> None:
     seen = content.split(b"\n")
     assert lines(content) == len(seen) - (seen[-1] == b"")
 
@@ -151,7 +151,7 @@ def test_the_gate_builds_then_tests() -> None:
 
 
 @pytest.mark.parametrize("name", ["python3", "python"])
-def test_an_empty_project_passes_and_says_so(tree: Path, programs: Path, name: str) -> None:
+def test_the_gate_passes_on_an_empty_project_and_reports_it(tree: Path, programs: Path, name: str) -> None:
     install_python(programs, name)
 
     assert run(PYTHON.default_build(), tree, programs).returncode == 0
@@ -159,7 +159,7 @@ def test_an_empty_project_passes_and_says_so(tree: Path, programs: Path, name: s
     assert (tested.returncode, tested.stdout.splitlines()[-1]) == (0, "tests: none yet")
 
 
-def test_code_that_does_not_compile_fails_and_is_shown(tree: Path, programs: Path) -> None:
+def test_code_that_does_not_compile_fails_with_the_error(tree: Path, programs: Path) -> None:
     install_python(programs, "python3")
     (tree / "package").mkdir()
     (tree / "package" / "bad.py").write_text("x = (\n")
@@ -171,7 +171,7 @@ def test_code_that_does_not_compile_fails_and_is_shown(tree: Path, programs: Pat
     assert "SyntaxError" in built.stdout
 
 
-def test_what_is_not_the_projects_own_is_not_compiled(tree: Path, programs: Path) -> None:
+def test_installed_packages_are_not_compiled(tree: Path, programs: Path) -> None:
     install_python(programs, "python3")
     for directory in (".venv", "node_modules", "venv/lib/site-packages"):
         (tree / directory).mkdir(parents=True)
@@ -180,7 +180,7 @@ def test_what_is_not_the_projects_own_is_not_compiled(tree: Path, programs: Path
     assert run(PYTHON.default_build(), tree, programs).returncode == 0
 
 
-def test_building_leaves_the_tree_as_it_is(tree: Path, programs: Path) -> None:
+def test_building_does_not_change_the_tree(tree: Path, programs: Path) -> None:
     install_python(programs, "python3")
     (tree / "package").mkdir()
     (tree / "package" / "good.py").write_text("x = 1\n")
@@ -190,7 +190,7 @@ def test_building_leaves_the_tree_as_it_is(tree: Path, programs: Path) -> None:
     assert sorted(path.name for path in tree.rglob("*")) == ["__pycache__", "good.py", "package"]
 
 
-def test_a_module_of_the_tree_does_not_take_the_builders_place(tree: Path, programs: Path) -> None:
+def test_a_module_of_the_tree_does_not_replace_the_compiler(tree: Path, programs: Path) -> None:
     install_python(programs, "python3")
     (tree / "compileall.py").write_text("import sys\nsys.exit(0)\n")
     (tree / "bad.py").write_text("x = (\n")
@@ -199,7 +199,7 @@ def test_a_module_of_the_tree_does_not_take_the_builders_place(tree: Path, progr
 
 
 @pytest.mark.parametrize(("body", "status"), [("pass", 0), ("assert 0", 1)])
-def test_tests_decide(tree: Path, programs: Path, body: str, status: int) -> None:
+def test_the_result_of_the_tests_decides(tree: Path, programs: Path, body: str, status: int) -> None:
     install_python(programs, "python3")
     (tree / "good.py").write_text("x = 1\n")
     (tree / "test_good.py").write_text(f"import good\ndef test_good(): {body}\n")
@@ -211,20 +211,20 @@ def test_tests_decide(tree: Path, programs: Path, body: str, status: int) -> Non
     assert not list(tree.rglob("*.pyc"))
 
 
-def test_a_collection_error_is_not_an_empty_start(tree: Path, programs: Path) -> None:
+def test_a_collection_error_fails_the_gate(tree: Path, programs: Path) -> None:
     install_python(programs, "python3")
     (tree / "test_bad.py").write_text("import nowhere\n")
     assert run(PYTHON.default_test(), tree, programs).returncode == 2
 
 
-def test_without_python_the_image_is_named(tree: Path, programs: Path) -> None:
+def test_a_missing_python_is_reported_with_the_image_to_change(tree: Path, programs: Path) -> None:
     for step in PYTHON.gate():
         done = run(step, tree, programs)
         assert done.returncode == 127
-        assert "there is no python3 or python where the gate runs" in done.stderr
+        assert "python3 is not installed where the gate runs" in done.stderr
 
 
-def test_without_pytest_the_remedy_is_named(tree: Path, programs: Path) -> None:
+def test_a_missing_pytest_is_reported_with_the_remedy(tree: Path, programs: Path) -> None:
     install_python(programs, "python3", "-S")  # no site-packages, so no pytest
 
     done = run(PYTHON.default_test(), tree, programs)

@@ -1,4 +1,4 @@
-"""Languages: detected from a repository's files, or named."""
+"""Languages: detected from the files of a repository, or chosen by the configuration."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _LANGUAGES: Mapping[str, Language] = {"go": Go(), "python": Python(), "none": No
 
 
 def get(name: str) -> Language:
-    """The language called ``name``.
+    """The language with this name.
 
     Raises:
-        UsageProblem: there is none.
+        UsageProblem: there is no such language.
     """
     try:
         return _LANGUAGES[name]
     except KeyError:
-        raise UsageProblem(f"language: {name} is not known; known: {', '.join(_LANGUAGES)}") from None
+        raise UsageProblem(f"unknown language {name}; known languages: {', '.join(_LANGUAGES)}") from None
 
 
 def detect(tracked: Iterable[str]) -> Language:
-    """The language of a repository with the files ``tracked`` (git's paths); ``none`` if nothing tells."""
+    """The language of a repository with these tracked files; ``none`` if the files do not show one."""
     paths = frozenset(tracked)
     for name in ("go", "python"):
         if not paths.isdisjoint(get(name).module_files):

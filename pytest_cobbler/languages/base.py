@@ -1,4 +1,4 @@
-"""What a language knows: its sources, how they are counted, and the gate that a project has by default."""
+"""Languages: their source files, how to count lines, and the default gate of a project."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Protocol
 class Step:
     """One command of the gate; it passes with exit status 0.
 
-    ``name`` is build, test, or what a hook of the project calls it; ``shown`` is the command in a person's
-    words, for headers and reports.
+    ``name`` is build, test, or a name from a hook of the project; ``shown`` is the command as a person would
+    write it, for headers and reports.
     """
 
     name: str
@@ -23,7 +23,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class LineCount:
-    """Lines of source files, blank ones and comments too."""
+    """Lines of source files, including blank lines and comments."""
 
     production: int = 0
     test: int = 0
@@ -33,16 +33,16 @@ class LineCount:
 
 
 class Language(Protocol):
-    """Paths are those of git: relative to the repository, with slashes."""
+    """A language. Paths are git's: relative to the repository, with slashes."""
 
     @property
     def name(self) -> str:
-        """As the key ``language`` spells it."""
+        """The value of the key ``language``."""
         ...
 
     @property
     def source_patterns(self) -> tuple[str, ...]:
-        """Globs for the names of source files."""
+        """Globs that the names of source files match."""
         ...
 
     @property
@@ -52,11 +52,11 @@ class Language(Protocol):
 
     @property
     def resets_sources(self) -> bool:
-        """Whether a generation begins without the sources where ``reset_sources`` says nothing."""
+        """Whether a generation starts without the sources if ``reset_sources`` is not set."""
         ...
 
     def is_source(self, path: PurePosixPath) -> bool:
-        """Whether ``path`` is a source file of the project's own."""
+        """Whether ``path`` is a source file of the project itself."""
         ...
 
     def is_test(self, path: PurePosixPath) -> bool:
@@ -64,19 +64,19 @@ class Language(Protocol):
         ...
 
     def count(self, files: Iterable[tuple[PurePosixPath, bytes]]) -> LineCount:
-        """Lines in those of ``files`` (path, content) that are sources."""
+        """Lines in the source files among ``files`` (path, content)."""
         ...
 
     def default_build(self) -> Step | None:
-        """The gate's first step where ``build_command`` says nothing; passes on an empty project."""
+        """The first step of the gate if ``build_command`` is not set; passes on an empty project."""
         ...
 
     def default_test(self) -> Step | None:
-        """The gate's second step where ``test_command`` says nothing; passes while there are no tests."""
+        """The second step of the gate if ``test_command`` is not set; passes if there are no tests."""
         ...
 
     def gate(self) -> tuple[Step, ...]:
-        """The default steps that there are, in order."""
+        """The default steps of the language, in order."""
         ...
 
     @property
@@ -84,13 +84,13 @@ class Language(Protocol):
         """A command that prints, a line each, the modules that the gate's tools load under a fixed name."""
         ...
 
-    def module_file(self, found: bytes | None, module_path: str) -> tuple[str, bytes] | None:
-        """Path and content of the file that names the module, made from what was ``found`` there."""
+    def module_file(self, content: bytes | None, module_path: str) -> tuple[str, bytes] | None:
+        """Path and new content of the file that names the module; ``content`` is its present content."""
         ...
 
 
 class NamedSources:
-    """A language whose sources are told by their names, and whose tests are told by ``is_test``."""
+    """A language whose source files are recognized by name, and whose tests by ``is_test``."""
 
     source_patterns: tuple[str, ...] = ()
     resets_sources = False
@@ -120,10 +120,10 @@ class NamedSources:
     def gate(self) -> tuple[Step, ...]:
         return tuple(step for step in (self.default_build(), self.default_test()) if step is not None)
 
-    def module_file(self, _found: bytes | None, _module_path: str) -> tuple[str, bytes] | None:
+    def module_file(self, _content: bytes | None, _module_path: str) -> tuple[str, bytes] | None:
         return None
 
 
 def lines(content: bytes) -> int:
-    """Lines in ``content``; a last one without its newline counts too."""
+    """Lines in ``content``; a last line without a newline counts."""
     return content.count(b"\n") + (not content.endswith(b"\n") and bool(content))

@@ -11,18 +11,18 @@ from pytest_cobbler.languages.base import NamedSources, Step
 from pytest_cobbler.languages.go_mod import check_go_mod
 
 LANGUAGE_VERSION = "1.24"
-"""Of a new ``go.mod``: without one a module has the language of Go 1.16."""
+"""In a new ``go.mod``. A module without a version has the language of Go 1.16."""
 
-# GOFLAGS stays what the image or the configuration says; without it go itself takes vendor/ where there is
-# one, and else never changes go.mod, so that what passes here passes for everybody.
+# GOFLAGS is left to the image and the configuration. Without it go uses vendor/ if there is one, and never
+# changes go.mod, so that a gate that passes here passes on every machine.
 #
-# One cache for both steps and for no other gate: what a gate leaves behind, the next one would run. What the
-# image brings is linked, not copied, because it may be large; a container cannot write through the links.
-# It is not called GOCACHE: that is for agents too, and go fails in a cache that it cannot write to.
+# Both steps share one cache; another gate has another one, as it would run whatever this gate left behind.
+# The cache of the image is linked, not copied, because it may be large; a container cannot write through the
+# links. Its variable is not GOCACHE: agents have that one, too, and go fails in a cache that is read-only.
 _PREPARE = """\
 PATH=$PATH:/usr/local/go/bin
 command -v go >/dev/null || {
-  echo "there is no go where the gate runs: choose another gate_image or set build_command" >&2
+  echo "go is not installed where the gate runs: choose another gate_image or set build_command" >&2
   exit 127
 }
 cache=$HOME/go-build
@@ -37,7 +37,7 @@ export PATH GOCACHE="$cache" GOENV=off GOTOOLCHAIN=local GOWORK="$workspace"
 
 _OFFLINE = "export GOPROXY=off\n"
 
-# Every package, broken ones too, but for those in magefiles_dir, which are tools and not what is generated.
+# Every package, also broken ones, except those in magefiles_dir: they are tools and not generated code.
 _PACKAGES = """\
 packages=
 if [ -f go.mod ]; then
@@ -46,7 +46,7 @@ if [ -f go.mod ]; then
     case $package in "$module"/{kept} | "$module"/{kept}/*) ;; *) packages="$packages $package" ;; esac
   done
 elif [ -n "$(find . -name '[!._]*.go' ! -path './{kept_glob}/*' ! -path '*/[._]*/*' | head -n 1)" ]; then
-  echo "there are Go files, but no go.mod at the top of the repository" >&2
+  echo "there are Go files, but no go.mod in the top directory of the repository" >&2
   exit 1
 fi
 """
@@ -89,7 +89,7 @@ _MODULE = re.compile(r'^module[ \t]*(?:\([^)]*\)|"[^"\n]*"|`[^`\n]*`|[^\s(/]\S*)
 class Go(NamedSources):
     """``main`` is the directory of the program that the gate builds to ``binary``; ``kept`` is magefiles_dir.
 
-    ``offline``: the gate has no network, and go is not to look for one.
+    ``offline``: the gate has no network, and go must not try to use one.
     """
 
     main: PurePosixPath | None = None
@@ -127,24 +127,24 @@ class Go(NamedSources):
         packages = _PACKAGES.format(kept=shlex.quote(kept), kept_glob=_plain(self.kept))
         return _PREPARE + (_OFFLINE if self.offline else "") + packages
 
-    def module_file(self, found: bytes | None, module_path: str) -> tuple[str, bytes]:
-        """``go.mod`` with the name of the module; what it requires stays, as do ``go.sum`` and ``vendor/``.
+    def module_file(self, content: bytes | None, module_path: str) -> tuple[str, bytes]:
+        """``go.mod`` with the name of the module; its requirements stay, as do ``go.sum`` and ``vendor/``.
 
-        So the versions are those that the image or ``vendor/`` has, and no network is needed.
+        So the versions are those of the image or ``vendor/``, and no network is needed.
 
         Raises:
             UsageProblem: ``go.mod`` cannot be read.
         """
         name = f"module {module_path}"
-        if found is None:
+        if content is None:
             return "go.mod", f"{name}\n\ngo {LANGUAGE_VERSION}\n".encode()
-        check_go_mod(found)
-        text = found.decode("utf-8", "surrogateescape")
+        check_go_mod(content)
+        text = content.decode("utf-8", "surrogateescape")
         renamed, lines = _MODULE.subn(lambda _: name, text, count=1)
         text = renamed if lines else f"{name}\n\n{text}"
         return "go.mod", text.encode("utf-8", "surrogateescape")
 
 
 def _plain(path: PurePosixPath) -> str:
-    """A path for a script's message or pattern: nothing in it means anything to the shell."""
+    """A path for a message or pattern of a script, without characters that are special to the shell."""
     return re.sub(r"[^\w./ -]", "?", str(path))

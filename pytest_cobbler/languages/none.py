@@ -1,4 +1,4 @@
-"""No language in particular: nothing is counted, and the gate is what the configuration says."""
+"""No language: no lines are counted, and the gate has only the commands of the configuration."""
 
 from __future__ import annotations
 

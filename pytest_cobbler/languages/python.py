@@ -6,16 +6,16 @@ from pathlib import PurePosixPath
 
 from pytest_cobbler.languages.base import NamedSources, Step
 
-# python3 first: `python` is missing on Debian and was Python 2 elsewhere.
+# python3 first: `python` is missing on Debian and is Python 2 on older systems.
 _FIND_PYTHON = """\
 python=$(command -v python3 || command -v python) || {
-  echo "there is no python3 or python where the gate runs: choose another gate_image or set build_command" >&2
+  echo "python3 is not installed where the gate runs: choose another gate_image or set build_command" >&2
   exit 127
 }
 """
 
-# -I: a module of the tree that is named like one of the standard library must not take its place.
-# The bytecode goes elsewhere: the tree may be read-only, and must not change.
+# -I: a module of the tree must not replace a module of the standard library that has the same name.
+# The bytecode is written elsewhere: the tree may be read-only, and must not change.
 _BUILD = (
     _FIND_PYTHON
     + """\
@@ -25,7 +25,7 @@ trap 'rm -rf "$cache"' EXIT
 """
 )
 
-# No bytecode: with a mark of whole seconds it can be taken for that of the next tree in the same directory.
+# No bytecode: its time stamp has whole seconds, so it could be used for the next tree in the same directory.
 _TEST = (
     _FIND_PYTHON
     + """\
@@ -43,7 +43,7 @@ exit "$status"
 """
 )
 
-# `python -m pytest` looks into the current directory first, also for its plugins.
+# `python -m pytest` looks into the current directory first, even for its plugins.
 _LISTS_MODULES = (
     _FIND_PYTHON
     + """\
