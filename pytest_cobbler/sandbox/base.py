@@ -1,4 +1,4 @@
-"""Where the code of agents runs: the seam between what is to be run and what runs it."""
+"""The protocol of a sandbox, which runs the code of agents, and the jobs that it runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_cobbler.process import Cancellation
 
 
 class Network(Enum):
-    """What a job can reach."""
+    """The network of a job."""
 
     NONE = "none"
     OPEN = "open"
@@ -23,10 +23,10 @@ class Network(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Loopback:
-    """No network but the job's own loopback, and one service of the host on it.
+    """No network except the job's own loopback, with one service of the host on it.
 
-    Before the job runs, ``serve`` gets a socket that listens on ``port`` of the job's 127.0.0.1. What it
-    returns is entered then and left when the job has ended; the socket is closed after that.
+    Before the job runs, ``serve`` gets a socket that listens on ``port`` of the job's 127.0.0.1. It returns a
+    context that is entered then and left when the job has ended; the socket is closed after that.
     """
 
     port: int
@@ -64,10 +64,10 @@ class Limits:
 class Job:
     """What to run in a sandbox.
 
-    ``environment`` is all that the job sees beside the image's own variables and ``HOME``; ``secrets`` are
-    variables too, but never appear on a command line, in podman's environment or on the host's disk.
-    ``stdout`` takes the output as it is; else each line goes to ``on_line``; else it is dropped.
-    Errors go to ``on_error_line`` and, their end, to ``Completed.stderr``.
+    The variables of a job are ``environment``, ``secrets``, ``HOME`` and the image's own. ``secrets`` never
+    appear on a command line, in podman's environment or on the host's disk. The output goes to the file
+    ``stdout``; without one, each line goes to ``on_line``; without both, it is dropped. Each line of the
+    error output goes to ``on_error_line``, and the last ones to ``Completed.stderr``.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Job:
     network: Network | Loopback = Network.NONE
     limits: Limits = Limits()
     image: str | None = None
-    """Another image than the sandbox's own; ignored where there are no images."""
+    """The image, if not the sandbox's own; ignored by a sandbox without images."""
     arguments: tuple[str, ...] = ()
     """Extra arguments of ``podman run``, validated by the configuration."""
     stdout: IO[bytes] | None = None
@@ -103,7 +103,7 @@ class Completed:
 
 
 class Capability(Enum):
-    """What a sandbox holds a job to; the conformance suite asks each only for what it claims."""
+    """A restriction that a sandbox enforces; the conformance suite tests the ones that it claims."""
 
     READ_ONLY = "read-only mounts"
     OVERLAY = "overlay mounts"
@@ -118,7 +118,7 @@ class Sandbox(Protocol):
 
     @property
     def description(self) -> str:
-        """One line for the run's header, with what is given away if anything is."""
+        """One line for the header of a run; includes a warning if jobs are not contained."""
         ...
 
     @property
@@ -126,19 +126,19 @@ class Sandbox(Protocol):
 
     @property
     def owner(self) -> tuple[int, int] | None:
-        """uid and gid, on the host, of what jobs write; ``None``: the caller's own."""
+        """uid and gid, on the host, of files that jobs write; ``None`` means the caller's."""
         ...
 
     @property
     def storage(self) -> Path | None:
-        """The directory of this machine that images and containers lie in, if there is one."""
+        """The directory of this machine with the images and containers, if there is one."""
         ...
 
     def check_engine(self) -> str:
-        """Prove that what runs the jobs is there and works; runs none.
+        """Check that the engine is installed and works, without running a job.
 
         Returns:
-            what it is, and the user that it runs as.
+            the name and version of the engine, and the user of its jobs.
 
         Raises:
             SandboxError: with the cause and the remedy.
@@ -146,7 +146,7 @@ class Sandbox(Protocol):
         ...
 
     def preflight(self) -> None:
-        """Prove that a job can run, and git in it.
+        """Check that a job can run, with git in it.
 
         Raises:
             SandboxError: with the cause and the remedy.
@@ -154,7 +154,7 @@ class Sandbox(Protocol):
         ...
 
     def run(self, job: Job, cancellation: Cancellation | None = None) -> Completed:
-        """Run ``job`` to its end; afterwards none of its processes is left.
+        """Run ``job`` to its end and end every process that it started.
 
         Raises:
             SandboxError: the sandbox could not run it at all.
@@ -162,9 +162,9 @@ class Sandbox(Protocol):
         ...
 
     def left(self) -> list[str]:
-        """The names of what other runs on this repository have running or left behind."""
+        """The names of the jobs of other runs on this repository, running or left behind."""
         ...
 
     def sweep(self) -> list[str]:
-        """End what :meth:`left` tells, all of it taken for dead; the names of what was found."""
+        """End every job in :meth:`left`, assuming that their runs are dead; returns the names."""
         ...

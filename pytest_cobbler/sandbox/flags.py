@@ -1,4 +1,4 @@
-"""What ``podman run`` is told about a job, apart from its name: all that holds an agent is here."""
+"""The flags of ``podman run`` for a job: every restriction of an agent is here."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pytest_cobbler.sandbox.base import Job, Limits, Loopback, Mount, Network
 __all__ = ["flags"]
 
 BACKSTOP: Final = 60
-"""Seconds after ``Limits.wall`` at which podman itself ends the container, should nobody else."""
+"""Seconds after ``Limits.wall`` at which podman itself ends a container that is still running."""
 
 _SHARED_MEMORY: Final = 64 * 1024 * 1024
 _ENFORCING: Final = Path("/sys/fs/selinux/enforce")
 
 
 def flags(job: Job, owner: tuple[int, int] | None, arguments: Sequence[str] = ()) -> list[str]:
-    """The flags of ``podman run`` for ``job``, whose user is ``owner`` or, without one, the caller.
+    """The flags of ``podman run`` for ``job``; its user is ``owner`` or, if that is ``None``, the caller.
 
-    ``arguments`` are further ones, which the job's own follow; both override what they repeat.
+    ``arguments`` and then the job's own arguments follow the flags and override them.
 
     Raises:
-        SandboxError: a mount that podman could not be told.
+        SandboxError: podman has no way to write one of the mounts.
     """
     further = [*arguments, *job.arguments]
     return [
@@ -55,7 +55,7 @@ def _privileges() -> list[str]:
         # The alternative, :Z, would relabel the user's own files.
         *(["--security-opt=label=disable"] if _selinux_enforces() else []),
         "--http-proxy=false",  # may hold a password
-        "--log-driver=none",  # else podman writes the whole output to a file of its own
+        "--log-driver=none",  # else podman also writes the whole output to a file
     ]
 
 
@@ -70,7 +70,7 @@ def _network(network: Network | Loopback) -> list[str]:
 def _file_system(job: Job) -> list[str]:
     return [
         "--read-only",
-        # The lifeline lays the job's stdin there.
+        # The lifeline keeps the job's stdin there.
         f"--shm-size={_SHARED_MEMORY + len(job.stdin)}b",
         f"--workdir={job.workdir}",
         *(f"--volume={_volume(mount)}" for mount in job.mounts),
@@ -83,7 +83,7 @@ def _tmp(limits: Limits) -> list[str]:
 
 
 def _mounts_tmp(arguments: Sequence[str]) -> bool:
-    """Whether one of ``arguments`` mounts something at /tmp, which podman allows once only."""
+    """Whether one of ``arguments`` mounts something at /tmp, which podman allows only once."""
     words = [part for argument in arguments for part in argument.split("=", 1)]
     for flag, value in pairwise(words):
         fields = value.split(":")
@@ -96,9 +96,9 @@ def _mounts_tmp(arguments: Sequence[str]) -> bool:
 def _volume(mount: Mount) -> str:
     source, target = str(mount.source.absolute()), mount.target
     if ":" in source or ":" in target:
-        raise SandboxError(f"podman cannot mount {source} at {target}: a path must not hold a colon")
+        raise SandboxError(f"podman cannot mount {source} at {target}: a path must not contain a colon")
     if not mount.source.exists():
-        raise SandboxError(f"there is no {source} to mount at {target}")
+        raise SandboxError(f"cannot mount {source} at {target}: it does not exist")
     options = {"ro": "ro", "rw": "rw,nosuid,nodev", "overlay": "O"}[mount.mode]
     return f"{source}:{target}:{options}"
 

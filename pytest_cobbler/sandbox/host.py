@@ -26,29 +26,29 @@ from pytest_cobbler.sandbox.stderr import ErrorTail
 __all__ = ["JOB_VARIABLE", "HostSandbox"]
 
 JOB_VARIABLE: Final = "COBBLER_JOB"
-"""Environment variable by which a job's processes are known, also those that left its session."""
+"""Environment variable that marks the processes of a job, also those that left its session."""
 
 _KILLED: Final = 128 + signal.SIGKILL
 _PATIENCE: Final = 5.0
-"""Seconds that killed processes are waited for."""
+"""Seconds to wait for killed processes to end."""
 
 
 class HostSandbox:
     """Runs jobs as ordinary processes of the user.
 
-    A job has a home directory of its own and only the environment it is given, but the whole machine.
-    Mounts are worked out without mounting:
+    A job has its own home directory and only the environment it is given, but it can use the whole machine.
+    Mounts are replaced:
 
-    * ``ro`` and ``rw`` of a path at itself, or of a file at a copy of it: nothing to do (``ro`` is not held);
-    * ``overlay`` of a directory: a private copy, in which the job runs if its ``workdir`` lies there;
-    * anything else is an error.
+    * ``ro`` and ``rw`` of a path at itself, or of a file at a copy of it: by nothing. ``ro`` is not enforced;
+    * ``overlay`` of a directory: by a private copy, in which the job runs if its ``workdir`` is inside;
+    * any other mount is an error.
 
-    The network and the limits on memory, disk and processes are not held either. A process that leaves both
-    its session and its environment behind outlives its job.
+    The network and the limits on memory, disk and processes are not enforced either. A process that leaves
+    its session and clears its environment outlives its job.
 
     Args:
         repository: a short hash that names the user's repository.
-        run_id: names this run; :meth:`sweep` takes every other run on the repository for dead.
+        run_id: names this run; :meth:`sweep` assumes that every other run on the repository is dead.
     """
 
     def __init__(self, *, repository: str, run_id: str) -> None:
@@ -58,7 +58,7 @@ class HostSandbox:
 
     @property
     def _directories(self) -> str:
-        """How the names of this run's temporary directories begin."""
+        """The first part of the names of this run's temporary directories."""
         return f"cobbler-{self._repository}-{self._run_id}-"
 
     @property
@@ -92,7 +92,7 @@ class HostSandbox:
         if cancellation is not None and cancellation.requested:
             return Completed(status=_KILLED, cause=Ending.CANCELLED, seconds=0.0, stderr="")
         if isinstance(job.network, Loopback):
-            raise SandboxError("without a sandbox a job has no loopback of its own")
+            raise SandboxError("without a sandbox, jobs have no loopback of their own")
         mark = f"{JOB_VARIABLE}={self._repository}/{self._run_id}/{job.name}-{next(self._numbers)}"
         errors = ErrorTail(job.on_error_line)
         with ExitStack() as stack:
@@ -164,7 +164,7 @@ def _remove(directory: Path) -> None:
 
 
 def _left_behind(prefix: str, living: str) -> Iterator[Path]:
-    """Temporary directories of dead runs; others may have put links or directories of such names there."""
+    """Temporary directories of dead runs; another user may have made links or directories of such names."""
     for path in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         with contextlib.suppress(FileNotFoundError):
             status = path.lstat()
@@ -177,7 +177,7 @@ def _left_behind(prefix: str, living: str) -> Iterator[Path]:
 
 
 def _place_mounts(job: Job, stack: ExitStack, prefix: str) -> Path:
-    """Do what can be done about mounts without mounting; where the job is to run."""
+    """Replace the mounts of the job; returns the directory in which it runs."""
     workdir = Path(job.workdir)
     for mount in job.mounts:
         if mount.mode != "overlay":
@@ -186,7 +186,7 @@ def _place_mounts(job: Job, stack: ExitStack, prefix: str) -> Path:
             copy = _copy(mount.source, stack.enter_context(_temporary_directory(prefix)))
             workdir = copy / workdir.relative_to(mount.target)
         else:
-            raise SandboxError(f"without a sandbox no job outside {mount.target} can have its own copy of it")
+            raise SandboxError(f"without a sandbox, only a job inside {mount.target} can have a copy of it")
     return workdir
 
 
@@ -196,7 +196,7 @@ def _check_in_place(mount: Mount) -> None:
         return
     is_copy = mount.source.is_file() and target.is_file() and filecmp.cmp(mount.source, target, shallow=False)
     if not is_copy:
-        raise SandboxError(f"without a sandbox {mount.source} cannot be mounted at {mount.target}")
+        raise SandboxError(f"without a sandbox, {mount.source} cannot be mounted at {mount.target}")
 
 
 def _copy(source: Path, directory: Path) -> Path:
@@ -208,7 +208,7 @@ def _copy(source: Path, directory: Path) -> Path:
 
 
 def _marked() -> Iterator[tuple[int, str]]:
-    """Process id and mark of every process that carries one and may be looked at."""
+    """Process id and mark of every marked process whose environment is readable."""
     for directory in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             for variable in (directory / "environ").read_bytes().split(b"\0"):
@@ -217,14 +217,14 @@ def _marked() -> Iterator[tuple[int, str]]:
 
 
 def _end_marked(mark: str) -> None:
-    """Kill all processes of a job, also those that they start meanwhile."""
+    """Kill all processes of a job, also the ones that they start meanwhile."""
     deadline = time.monotonic() + _PATIENCE
     while processes := [process for process, its_mark in _marked() if its_mark == mark]:
         for process in processes:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(process, signal.SIGKILL)
         if time.monotonic() > deadline:
-            raise SandboxError(f"processes of a job cannot be ended: {', '.join(map(str, processes))}")
+            raise SandboxError(f"cannot end the processes of a job: {', '.join(map(str, processes))}")
         time.sleep(0.01)
 
 

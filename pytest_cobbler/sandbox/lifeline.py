@@ -1,12 +1,12 @@
 """The first process of a container: it ends the container when pytest does, however pytest ends.
 
-It is ``sh`` running :data:`SCRIPT`. Its stdin is a pipe that the host keeps open: first the environment as
-shell text, then the stdin of the job, then nothing until the host is gone. So neither the environment nor the
-prompt is on a command line, in podman's database or on a disk, and when the host's end closes, by whatever
-death, everything in the container is killed.
+It is ``sh`` running :data:`SCRIPT`. Its stdin is a pipe that the host keeps open. The pipe carries the
+environment as shell text, then the stdin of the job, then nothing. So neither the environment nor the prompt
+is on a command line, in podman's database or on a disk. When the host's end closes, for any reason,
+everything in the container is killed.
 
-What it has to say goes to stderr in lines that begin with a token which the host made up; once a job may run,
-with one that only the two ends of the pipe know.
+Its messages are lines on stderr that begin with a random token of the host. Once a job may run, they begin
+with a second token, which only the two ends of the pipe know.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ REQUIRED: Final = ("sh", "dd", "cat", "mkdir", "mkfifo", "rm")
 """The programs that an image needs for the lifeline."""
 
 VIOLENT_ENDS: Final = frozenset({137, 255})
-"""Exit statuses without a last word: SIGKILL, podman's own timeout."""
+"""Exit statuses without a last message: SIGKILL, podman's own timeout."""
 
 _BLOCK: Final = 65536
 
-# Written for dash, bash and busybox. Why it is as it is:
+# Written for dash, bash and busybox. Facts behind it:
 # * dd with fullblock reads exactly as many bytes as given; head -c of busybox reads ahead and loses the rest.
-# * Stdin that does not fit is read nevertheless: else podman may lose the last words.
+# * Stdin that does not fit is read nevertheless: else podman may lose the last messages.
 # * Background commands of a shell read /dev/null unless they are redirected from another descriptor: 3.
-# * The process that watches the pipe must outlive the TERM that is passed on, so it ignores it.
+# * The process that watches the pipe must outlive the TERM that podman passes on, so it ignores TERM.
 # * PID 1 waits for the watcher, not for the job: a job that kills the watcher ends its own container.
-# * The watcher is ended once the keeper, who alone holds the FIFO open for writing, is gone: the job's status
-#   is the keeper's, which PID 1 has from the kernel and the job cannot write.
-# * kill -1 reaches everything but PID 1, also what has left the job's process group.
+# * The watcher ends with the keeper, the only process that has the FIFO open for writing. The job's status is
+#   the keeper's: PID 1 has it from the kernel, and the job cannot write it.
+# * kill -1 reaches every process except PID 1, also those that left the job's process group.
 # * The message that a job may run begins with a token that came by the pipe: a job can read command lines.
 SCRIPT: Final = r"""
 cobbler_token=$1 cobbler_header=$2 cobbler_blocks=$3 cobbler_rest=$4 cobbler_keep=/dev/shm
@@ -95,32 +95,32 @@ def opening(environment: Mapping[str, str], secret: str) -> bytes:
     """The shell text that the lifeline evaluates first; ``secret`` is the token of :class:`Words` for later.
 
     Raises:
-        SandboxError: a name is none that a shell can export, or a value holds a NUL.
+        SandboxError: a shell cannot export one of the names, or a value contains a NUL.
     """
     for name, value in environment.items():
         if not _NAME.fullmatch(name) or name in _TAKEN_BY_SHELLS or name.startswith("cobbler_"):
-            raise SandboxError(f"{name!r} cannot be the name of an environment variable in a container")
+            raise SandboxError(f"{name!r} cannot be an environment variable in a container")
         if "\0" in value:
-            raise SandboxError(f"the value of the environment variable {name} holds a NUL character")
+            raise SandboxError(f"the environment variable {name} contains a NUL character")
     lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     return "\n".join([*lines, f"cobbler_ready={shlex.quote(secret)}", ""]).encode("utf-8", "surrogateescape")
 
 
 def arguments(token: str, header: bytes, stdin: bytes, argv: Sequence[str]) -> list[str]:
-    """What follows the image when ``sh`` is the entrypoint."""
+    """The arguments after the image; ``sh`` is the entrypoint."""
     blocks, rest = divmod(len(stdin), _BLOCK)
     return ["-c", SCRIPT, "cobbler", token, str(len(header)), str(blocks), str(rest), *argv]
 
 
 class Words:
-    """Tells the lifeline's words in a stream of stderr lines from everybody else's.
+    """Separates the lifeline's messages in a stream of stderr lines from all other lines.
 
-    Lines before ``started`` are podman's own and end up in ``before``; later ones go to ``on_line``.
+    Lines before ``started`` are podman's own and go to ``before``; later ones go to ``on_line``.
 
     Args:
-        token: what the words begin with until a job may run; it is on a command line.
-        secret: what they begin with from ``ready`` on.
-        on_line: takes the lines that are the job's.
+        token: the messages begin with it until a job may run; it is on a command line.
+        secret: the messages begin with it from ``ready`` on.
+        on_line: takes the lines of the job.
     """
 
     def __init__(self, token: str, secret: str, on_line: Callable[[bytes], None]) -> None:
@@ -134,14 +134,14 @@ class Words:
         self.lacks = ""
         self.failure = ""
         self.status: int | None = None
-        """Exit status of the job; ``None`` if the lifeline did not live to say it."""
+        """Exit status of the job; ``None`` if the lifeline was killed before it could report it."""
 
     def __call__(self, line: bytes) -> None:
-        # The job may have ended without a newline: then the word is the end of its last line.
-        text, found, word = line.rpartition(self.secret.encode() + b" ")
-        if not found and not self.ready:
-            text, found, word = line.rpartition(self.token.encode() + b" ")
-        if not found:
+        # The job may have ended without a newline: then the message is the end of its last line.
+        text, token, word = line.rpartition(self.secret.encode() + b" ")
+        if not token and not self.ready:
+            text, token, word = line.rpartition(self.token.encode() + b" ")
+        if not token:
             self._pass_on(line)
             return
         if text:

@@ -1,7 +1,7 @@
 """A listener on the loopback of a container without network, opened by the host.
 
-A socket keeps the network namespace that it was made in. So a short-lived process enters the container's,
-makes the listener, and hands it back: the container has no way out but to its acceptor.
+A socket stays in the network namespace in which it was made. So a short-lived process enters the namespace
+of the container, makes the listener and passes it back. The container can reach nothing else.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["open_listener"]
 
 _BACKLOG: Final = 64
 _PATIENCE: Final = 60.0
-"""Seconds; it takes a twentieth of one."""
+"""Seconds; normally it takes 0.05."""
 
-# The user namespace comes first: of a user's own podman, it gives the right to enter the other.
-# A process of one thread only can enter it, so this is a program of its own.
+# The user namespace comes first: with a rootless podman, it gives the right to enter the network namespace.
+# Only a process with one thread can enter it, so this is a separate program.
 _OPENER: Final = """
 import ctypes, os, socket, sys
 process, port, channel, backlog = map(int, sys.argv[1:])
@@ -44,10 +44,10 @@ socket.send_fds(socket.socket(fileno=channel), [b"x"], [listener.fileno()])
 
 
 def open_listener(process: int, port: int) -> socket.socket:
-    """A socket that listens on ``port`` of the loopback that ``process`` sees.
+    """A socket that listens on ``port`` of the loopback of ``process``.
 
     Raises:
-        SandboxError: that is not possible here, or the loopback is this machine's own.
+        SandboxError: the kernel refuses, or the loopback is this machine's own.
     """
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -62,8 +62,8 @@ def open_listener(process: int, port: int) -> socket.socket:
         )
         if not opened.ok:
             raise SandboxError(
-                "nothing can be served on the loopback of a container",
-                "Do without: agent_network: open gives agents a network and the key, "
+                "cannot listen on the loopback of a container",
+                "Set agent_network: open gives agents a network and the key, "
                 "agent_network: none gives neither.",
                 opened.errors,
             )

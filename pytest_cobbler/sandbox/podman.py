@@ -29,13 +29,13 @@ from pytest_cobbler.versions import find_version
 __all__ = ["LABEL_REPOSITORY", "PodmanSandbox", "job_owner", "local_images", "podman_environment"]
 
 OLDEST: Final = Version("4.3")
-"""The oldest podman known to do all that is asked of it here."""
+"""The oldest podman that is known to work."""
 
 NOBODY_ELSE: Final = 60989
-"""uid and gid of jobs when neither a person nor the repository's owner offers one.
+"""uid and gid of root's jobs, if neither sudo nor the repository's owner names a user.
 
-From the range 60706 to 61183, which nobody hands out (https://systemd.io/UIDS-GIDS/), and below 65536, so
-that it exists where the host is itself a container with the usual mapping.
+From the unused range 60706 to 61183 (https://systemd.io/UIDS-GIDS/), and below 65536, so that it exists if
+the host is itself a container with the usual mapping.
 """
 
 LABEL_REPOSITORY: Final = "cobbler.repository"
@@ -78,28 +78,28 @@ _SIGNS: Final = (
     ),
     (
         r"is already in use",
-        "podman has a container of that name already",
-        "A run with the same id is going on, or ended badly; `{program} ps --all` shows it.",
+        "podman already has a container with this name",
+        "Another run with the same id is running or was killed; `{program} ps --all` shows it.",
     ),
     (
         r"setrlimit|cgroup",
-        "podman cannot start containers on this machine as it is configured",
-        "Set another runtime, cgroup manager or limits: docs/containers.md on CONTAINERS_CONF.",
+        "podman cannot start containers with its present configuration",
+        "Set another runtime, cgroup manager or limits: see CONTAINERS_CONF in docs/containers.md.",
     ),
 )
-"""What podman says when it cannot start a container; what that means; what to do."""
+"""Pattern in podman's output when it cannot start a container, the cause and the remedy."""
 
 
 def podman_environment() -> dict[str, str]:
-    """What podman needs of the caller's environment: where its configuration and storage are."""
+    """The caller's variables that tell podman where its configuration and storage are."""
     return host_environment(*_VARIABLES)
 
 
 def job_owner(repository: Path) -> tuple[int, int] | None:
     """uid and gid of jobs on ``repository``; never root's.
 
-    A user other than root needs none (``None``): podman maps the container's user to them. For root it is
-    the user who called sudo, else the owner of the repository, else an unused uid.
+    ``None`` if the caller is not root: podman maps the container's user to the caller. For root it is the
+    user who called sudo, else the owner of the repository, else an unused uid.
     """
     if os.geteuid() != 0:
         return None
@@ -113,26 +113,26 @@ def job_owner(repository: Path) -> tuple[int, int] | None:
 
 
 def local_images(program: str = "podman") -> list[str]:
-    """The names of the images that podman has, newest first; none where there is no podman that answers."""
+    """The names of podman's images, newest first; empty if podman is missing or fails."""
     if shutil.which(program) is None:
         return []
     command = [program, "images", "--sort=created", "--format={{.Repository}}:{{.Tag}}"]
-    said = run(command, env=podman_environment(), timeout=_ADMINISTRATION)
-    names = said.text.split() if said.ok else []
+    images = run(command, env=podman_environment(), timeout=_ADMINISTRATION)
+    names = images.text.split() if images.ok else []
     return [name for name in names if "<none>" not in name]
 
 
 class PodmanSandbox:
-    """Runs each job in a container of its own, which is gone when :meth:`run` returns.
+    """Runs each job in its own container, which is removed when :meth:`run` returns.
 
     Args:
-        image: the image of jobs that name none.
+        image: the image of jobs without an image of their own.
         repository: a short hash that names the user's repository.
-        run_id: names this run; :meth:`sweep` takes every other run on the repository for dead.
+        run_id: names this run; :meth:`sweep` assumes that every other run on the repository is dead.
         owner: uid and gid of jobs for root's podman, see :func:`job_owner`; ``None`` for a user's own.
         program: podman's name or path.
         arguments: further arguments of ``podman run`` for every job, validated by the configuration.
-        environment: of podman itself, :func:`podman_environment` by default; jobs see nothing of it.
+        environment: for podman itself, :func:`podman_environment` by default; jobs do not see it.
     """
 
     def __init__(
@@ -177,12 +177,12 @@ class PodmanSandbox:
 
     @property
     def _is_remote(self) -> bool:
-        """Whether containers run on another kernel than this one: podman machine, CONTAINER_HOST."""
+        """Whether containers run on another kernel (podman machine, CONTAINER_HOST)."""
         return self._told.text.split()[-1:] != ["local"]
 
     @functools.cached_property
     def _told(self) -> Completion:
-        """What podman says of itself: its version, and where it runs containers."""
+        """podman's version, and where it runs containers."""
         # Not `podman info`, which asks the package manager for podman's parts and takes a second.
         where = "{{if .Server}}remote{{else}}local{{end}}"
         return self._podman("version", f"--format={{{{.Client.Version}}}} {where}")
@@ -194,11 +194,11 @@ class PodmanSandbox:
     @property
     def storage(self) -> Path | None:
         try:
-            said = self._podman("info", "--format={{.Store.GraphRoot}}")
+            info = self._podman("info", "--format={{.Store.GraphRoot}}")
         except CobblerError:  # there is no podman
             return None
-        path = Path(said.text.strip())
-        return path if said.ok and path.is_absolute() and not self._is_remote else None
+        path = Path(info.text.strip())
+        return path if info.ok and path.is_absolute() and not self._is_remote else None
 
     def check_engine(self) -> str:
         self._version = self._checked_version()
@@ -302,7 +302,7 @@ class PodmanSandbox:
     def _prepare(
         self, name: str, options: Sequence[str], words: lifeline.Words, cancellation: Cancellation | None
     ) -> Completion:
-        """Make a container whose namespaces are there while nothing of it has run yet."""
+        """Make a container that has its namespaces, but runs nothing yet."""
         for verb in (["create", *options], ["init", name]):
             completion = run(
                 [self._program, *verb],
@@ -320,7 +320,7 @@ class PodmanSandbox:
         """The process id of a container's first process."""
         asked = self._podman("inspect", "--type=container", "--format={{.State.Pid}}", name)
         if not asked.ok or not asked.text.strip().isdigit():
-            raise SandboxError(f"podman does not say which process {name} is", evidence=asked.errors)
+            raise SandboxError(f"podman reports no process for the container {name}", evidence=asked.errors)
         return int(asked.text)
 
     def _container_name(self, job: Job) -> str:
@@ -345,13 +345,13 @@ class PodmanSandbox:
         except CobblerError as error:
             raise SandboxError(
                 error.cause,
-                "Install it: apt-get install podman; or do without any protection: sandbox: none",
+                "Install it: apt-get install podman; or run without any protection: sandbox: none",
             ) from error
         shown = asked.text.partition(" ")[0].strip()
         version = find_version(shown)
         if not asked.ok or version is None:
             raise SandboxError(
-                "podman does not work here", f"Try it by hand: {self._program} version", asked.errors
+                "podman does not work", f"Try it by hand: {self._program} version", asked.errors
             )
         if version < OLDEST:
             raise SandboxError(f"podman {shown} is too old", f"Install podman {OLDEST} or newer.")
@@ -370,7 +370,7 @@ class PodmanSandbox:
             raise SandboxError(f"the job {job.name} cannot start: {words.failure}", evidence=errors.text)
         if words.missing:
             raise SandboxError(
-                f"there is no program {job.argv[0]} in the image {image}",
+                f"the image {image} has no program {job.argv[0]}",
                 "Add it to the image, or mount it by podman_args.",
             )
         if not words.started:
@@ -388,8 +388,8 @@ def _ending_of(completion: Completion, words: lifeline.Words) -> Ending:
     return Ending.KILLED if words.status in (None, _KILLED) else Ending.EXITED
 
 
-def _not_started(program: str, image: str, completion: Completion, said: bytes) -> SandboxError:
-    evidence = said.decode("utf-8", "replace")
+def _not_started(program: str, image: str, completion: Completion, output: bytes) -> SandboxError:
+    evidence = output.decode("utf-8", "replace")
     for sign, cause, remedy in _SIGNS:
         if re.search(sign, evidence):
             names = {"program": program, "image": image}

@@ -1,4 +1,4 @@
-"""The end of what a job wrote to its stderr."""
+"""The last lines of a job's stderr."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ErrorTail"]
 
 
 class ErrorTail:
-    """Hands lines of stderr on and keeps the last :data:`~pytest_cobbler.process.TAIL` bytes of them."""
+    """Passes lines of stderr on and keeps the last :data:`~pytest_cobbler.process.TAIL` bytes of them."""
 
     def __init__(self, on_line: Callable[[bytes], None] | None) -> None:
         self._on_line = on_line

@@ -203,7 +203,7 @@ Ground(user, sandbox).attack("echo work >work; trap '' TERM; sleep 100")
         taken = first.rpartition("-")[0].removesuffix("-t") + f"-stitch-t-1-{number}"
         podman("create", f"--name={taken}", "--pull=never", "--network=none", ground.sandbox._image, "true")
         try:
-            with pytest.raises(SandboxError, match="has a container of that name already"):
+            with pytest.raises(SandboxError, match="already has a container with this name"):
                 ground.attack("true")
         finally:
             podman("rm", "--force", taken)

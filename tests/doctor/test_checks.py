@@ -238,7 +238,7 @@ class TestSandbox:
         causes = {name: finding.text for name, finding in found.items() if finding.status == "failed"}
         assert causes == {
             "sandbox": "cannot run podman: No such file or directory",
-            "tracker": "`tracker: bd` is configured, but there is no bd on PATH",
+            "tracker": "`tracker: bd` is configured, but bd is not on PATH",
         }
         assert "apt-get install podman" in found["sandbox"].remedy
         assert "install bd 1.0.5 or later" in found["tracker"].remedy
@@ -253,7 +253,7 @@ class TestSandbox:
 
     def test_an_image_without_git(self, project: Project, busybox_image: str) -> None:
         project.configure(podman_image=busybox_image)
-        assert f"there is no program git in the image {busybox_image}" in failed(project, "image").text
+        assert f"the image {busybox_image} has no program git" in failed(project, "image").text
 
     def test_an_image_without_the_agent(self, project: Project) -> None:
         project.configure(agent="claude", agent_command=None)
@@ -318,7 +318,7 @@ class TestTracker:
         cobbler_project.configure(tracker="auto")
         cobbler_project.write({".beads/metadata.json": '{"database": "dolt", "backend": "dolt"}'})
         found = failed(cobbler_project, "tracker")
-        assert "the database is not there" in found.text
+        assert "its database is missing" in found.text
         assert "bd bootstrap" in found.remedy
 
 

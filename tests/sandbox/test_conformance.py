@@ -39,14 +39,14 @@ class TestExit:
         assert (completed.status, completed.cause) == (status, "exited")
         assert completed.ok == (status == 0)
 
-    def test_a_job_that_is_killed_is_not_one_that_exited(self, sandbox: Sandbox) -> None:
+    def test_a_killed_job_has_the_cause_killed(self, sandbox: Sandbox) -> None:
         assert ended(sandbox, "kill -KILL $$").cause == "killed"
 
-    def test_a_program_that_is_not_there_is_the_sandboxs_error(self, sandbox: Sandbox) -> None:
+    def test_a_missing_program_is_an_error_of_the_sandbox(self, sandbox: Sandbox) -> None:
         with pytest.raises(SandboxError, match="no-such-program"):
             sandbox.run(shell("", argv=("no-such-program",)))
 
-    def test_a_working_directory_that_is_not_there_is_the_sandboxs_error(self, sandbox: Sandbox) -> None:
+    def test_a_missing_working_directory_is_an_error_of_the_sandbox(self, sandbox: Sandbox) -> None:
         with pytest.raises(SandboxError, match="/no/such/directory"):
             ended(sandbox, "true", workdir="/no/such/directory")
 
@@ -58,13 +58,13 @@ class TestStreams:
             assert ended(sandbox, "cat", stdin=much, stdout=out).ok
         assert (tmp_path / "out").read_bytes() == much
 
-    def test_stdin_is_empty_when_there_is_none(self, sandbox: Sandbox) -> None:
+    def test_stdin_is_empty_by_default(self, sandbox: Sandbox) -> None:
         assert output(sandbox, "wc -c").strip() == "0"
 
     def test_a_job_need_not_read_its_stdin(self, sandbox: Sandbox) -> None:
         assert ended(sandbox, "exit 3", stdin=EVERY_BYTE * 10_000).status == 3
 
-    def test_lines_arrive_as_they_are_written(self, sandbox: Sandbox) -> None:
+    def test_lines_arrive_while_the_job_runs(self, sandbox: Sandbox) -> None:
         arrived: list[tuple[bytes, float]] = []
         job = shell(
             "echo first; sleep 0.5; echo second",
@@ -80,7 +80,7 @@ class TestStreams:
         ended(sandbox, r"printf 'a\000\377\n\nlast'", on_line=lines.append)
         assert lines == [b"a\0\xff", b"", b"last"]
 
-    def test_stderr_goes_to_its_own_callback_and_its_end_is_kept(self, sandbox: Sandbox) -> None:
+    def test_stderr_goes_to_its_callback_and_its_last_lines_are_kept(self, sandbox: Sandbox) -> None:
         lines: list[bytes] = []
         completed = ended(
             sandbox, "yes 0123456789 | head -n 20000 >&2; printf last >&2", on_error_line=lines.append
@@ -89,7 +89,7 @@ class TestStreams:
         assert completed.stderr.endswith("0123456789\nlast\n")
         assert len(completed.stderr) == TAIL
 
-    def test_a_flood_is_not_kept_in_memory(self, sandbox: Sandbox) -> None:
+    def test_large_output_is_not_kept_in_memory(self, sandbox: Sandbox) -> None:
         count = 0
 
         def take(line: bytes) -> None:
@@ -122,7 +122,7 @@ class TestStreams:
 
 
 class TestEnvironment:
-    def test_a_job_gets_what_is_listed_and_nothing_of_the_host(
+    def test_a_job_gets_only_its_own_environment(
         self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("COBBLER_CANARY", "seen")
@@ -135,7 +135,7 @@ class TestEnvironment:
         assert (variables["ODD"], variables["EMPTY"], variables["KEY"]) == (odd, "", "k")
         assert {"COBBLER_CANARY", "HTTPS_PROXY", "https_proxy"}.isdisjoint(variables)
 
-    def test_home_is_a_fresh_directory_that_the_job_can_write(self, sandbox: Sandbox) -> None:
+    def test_home_is_an_empty_writable_directory(self, sandbox: Sandbox) -> None:
         script = 'test "$(ls -A "$HOME")" = "" && touch "$HOME/file" && echo "$HOME"'
         home = output(sandbox, script)
         assert home == output(sandbox, script) or not Path(home).exists()
@@ -171,7 +171,7 @@ class TestEnd:
         assert not completed.ok
         assert completed.seconds < 30
 
-    def test_silence_ends_a_job_and_output_keeps_it(self, sandbox: Sandbox) -> None:
+    def test_a_silent_job_is_ended_and_output_keeps_it(self, sandbox: Sandbox) -> None:
         lines: list[bytes] = []
         script = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done; sleep 60"
         completed = ended(sandbox, script, limits=Limits(idle=1.2), on_line=lines.append)
@@ -192,19 +192,19 @@ class TestEnd:
         assert sandbox.run(job, cancellation).cause == "cancelled"
         assert not (workspace / "started").exists()
 
-    def test_a_job_is_told_before_it_is_killed(self, sandbox: Sandbox) -> None:
+    def test_a_job_gets_term_before_it_is_killed(self, sandbox: Sandbox) -> None:
         cancellation = Cancellation()
         script = "trap 'echo told >&2; exit 5' TERM; echo; sleep 60 & wait"
         completed = sandbox.run(shell(script, on_line=lambda _: cancellation.cancel()), cancellation)
         assert (completed.cause, completed.status) == ("cancelled", 5)
         assert "told" in completed.stderr
 
-    def test_nothing_of_a_job_outlives_it(self, sandbox: Sandbox, workspace: Path) -> None:
+    def test_no_process_of_a_job_outlives_it(self, sandbox: Sandbox, workspace: Path) -> None:
         completed = sandbox.run(_with_a_child_that_stays(workspace))
         assert completed.ok
         _assert_nothing_writes(workspace / "alive")
 
-    def test_a_job_that_will_not_listen_is_killed_with_all_its_children(
+    def test_a_job_that_ignores_term_is_killed_with_its_children(
         self, sandbox: Sandbox, workspace: Path
     ) -> None:
         cancellation = Cancellation()
@@ -215,14 +215,14 @@ class TestEnd:
         assert (completed.cause, completed.status) == ("cancelled", 137)
         _assert_nothing_writes(workspace / "alive")
 
-    def test_eight_at_once(self, sandbox: Sandbox) -> None:
+    def test_eight_jobs_run_in_parallel(self, sandbox: Sandbox) -> None:
         with ThreadPoolExecutor(8) as pool:
             found = pool.map(lambda number: output(sandbox, "sleep 0.3; echo $1", str(number)), range(8))
         assert list(found) == [str(number) for number in range(8)]
 
 
 class TestMounts:
-    def test_what_a_job_writes_belongs_to_the_owner(self, sandbox: Sandbox, workspace: Path) -> None:
+    def test_files_that_a_job_writes_belong_to_the_owner(self, sandbox: Sandbox, workspace: Path) -> None:
         (workspace / "given").write_text("from the host")
         assert ended(sandbox, "cp given taken", workdir=str(workspace), mounts=(writable(workspace),)).ok
         taken = workspace / "taken"
@@ -230,7 +230,9 @@ class TestMounts:
         if sandbox.owner is not None:
             assert (taken.stat().st_uid, taken.stat().st_gid) == sandbox.owner
 
-    def test_an_overlay_can_be_written_and_stays_as_it_was(self, sandbox: Sandbox, workspace: Path) -> None:
+    def test_an_overlay_is_writable_and_its_source_does_not_change(
+        self, sandbox: Sandbox, workspace: Path
+    ) -> None:
         # Made by a job, so that it belongs to the user of jobs.
         output(sandbox, f"cd {workspace}; echo before >kept; echo >removed", mounts=(writable(workspace),))
         overlay = Mount(source=workspace, target=str(workspace), mode="overlay")
@@ -241,7 +243,7 @@ class TestMounts:
         assert sorted(path.name for path in workspace.iterdir()) == ["kept", "removed"]
         assert (workspace / "kept").read_text() == "before\n"
 
-    def test_a_source_that_is_not_there_is_the_sandboxs_error(self, sandbox: Sandbox, tmp_path: Path) -> None:
+    def test_a_missing_source_is_an_error_of_the_sandbox(self, sandbox: Sandbox, tmp_path: Path) -> None:
         with pytest.raises(SandboxError, match="nowhere"):
             ended(sandbox, "true", mounts=(Mount(source=tmp_path / "nowhere", target="/mnt"),))
 

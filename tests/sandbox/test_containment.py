@@ -32,7 +32,7 @@ def eventually(true: Callable[[], object], seconds: float = 10) -> None:
 
 
 class TestFiles:
-    def test_nothing_of_the_host_is_there_but_the_mounts(self, contained: Sandbox, tmp_path: Path) -> None:
+    def test_only_the_mounts_of_the_host_are_visible(self, contained: Sandbox, tmp_path: Path) -> None:
         canary = tmp_path / "canary"
         canary.write_text("secret")
         assert ended(contained, f"cat {canary}").status == 1
@@ -47,7 +47,7 @@ class TestFiles:
         assert [path.name for path in workspace.iterdir()] == ["file"]
         assert (workspace / "file").read_text() == "before"
 
-    def test_a_read_only_file_over_another_cannot_be_taken_away(
+    def test_a_read_only_file_over_another_cannot_be_removed(
         self, contained: Sandbox, workspace: Path, tmp_path: Path
     ) -> None:
         above = tmp_path / "above"
@@ -69,7 +69,7 @@ class TestFiles:
         root = next(line for line in output(contained, "cat /proc/mounts").splitlines() if " / " in line)
         assert root.split()[3].startswith("ro,")
 
-    def test_the_disk_limit_holds_for_tmp(self, contained: Sandbox) -> None:
+    def test_the_disk_limit_applies_to_tmp(self, contained: Sandbox) -> None:
         completed = ended(contained, "head -c 8M /dev/zero >/tmp/much", limits=Limits(disk=4 * MEBIBYTE))
         assert "No space left" in completed.stderr
 
@@ -79,7 +79,7 @@ class TestFiles:
 
 
 class TestPrivileges:
-    def test_a_job_is_not_root_and_can_never_be(self, contained: Sandbox) -> None:
+    def test_a_job_is_not_root_and_cannot_become_root(self, contained: Sandbox) -> None:
         status = dict(line.split(":", 1) for line in output(contained, "cat /proc/self/status").splitlines())
         assert "0" not in status["Uid"].split() + status["Gid"].split() + status["Groups"].split()
         assert {
@@ -88,7 +88,7 @@ class TestPrivileges:
         assert status["NoNewPrivs"].strip() == "1"
         assert status["Seccomp"].strip() == "2"
 
-    def test_it_cannot_make_devices_or_mount_or_change_owners(
+    def test_a_job_cannot_make_devices_or_mount_or_change_owners(
         self, contained: Sandbox, workspace: Path
     ) -> None:
         script = """
@@ -104,31 +104,31 @@ class TestPrivileges:
         assert found == ""
 
     @pytest.mark.skipif(os.getuid() != 0, reason="only root can make a program setuid root")
-    def test_a_setuid_program_gives_nothing(self, contained: Sandbox, workspace: Path) -> None:
+    def test_a_setuid_program_has_no_effect(self, contained: Sandbox, workspace: Path) -> None:
         program = workspace / "id"
         program.write_bytes(Path("/usr/bin/id").read_bytes())
         program.chmod(0o6755)
         found = output(contained, f"{program} -u; {program} -g", mounts=(writable(workspace),))
         assert "0" not in found.split()
 
-    def test_it_sees_only_itself(self, contained: Sandbox) -> None:
+    def test_a_job_sees_only_its_own_processes(self, contained: Sandbox) -> None:
         processes = output(contained, "echo /proc/[0-9]*").split()
         assert 2 <= len(processes) < 10
 
 
 class TestNetwork:
-    def test_off_means_loopback_alone(self, contained: Sandbox) -> None:
+    def test_without_a_network_there_is_only_the_loopback(self, contained: Sandbox) -> None:
         found = output(contained, "tail -n +3 /proc/net/dev | cut -d: -f1; cat /proc/net/route | wc -l")
         assert found.split() == ["lo", "1"] or found.split() == ["lo", "0"]
 
-    def test_off_means_that_the_hosts_loopback_is_out_of_reach(self, contained: Sandbox) -> None:
+    def test_without_a_network_the_loopback_of_the_host_is_out_of_reach(self, contained: Sandbox) -> None:
         with _listener() as port:
             reach = f"bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}' 2>/dev/null"
             assert not ended(contained, reach).ok
             # The same probe where it must succeed, or it would prove nothing.
             assert ended(contained, reach, network=Network.OPEN, arguments=("--network=host",)).ok
 
-    def test_open_adds_no_flag_of_its_own(self, contained: Sandbox) -> None:
+    def test_an_open_network_adds_no_flag(self, contained: Sandbox) -> None:
         assert ended(contained, "true", network=Network.OPEN).ok
 
 
@@ -144,7 +144,7 @@ class TestLimits:
         )
         assert (completed.cause, completed.status) == ("killed", 137)
 
-    def test_a_fork_bomb_is_held(self, contained: Sandbox) -> None:
+    def test_a_fork_bomb_is_limited(self, contained: Sandbox) -> None:
         limits = Limits(wall=1.5, pids=40)
         most = 0
 
@@ -166,9 +166,7 @@ class TestLimits:
 
 
 class TestSecrets:
-    def test_they_are_nowhere_but_in_the_job(
-        self, podman: Podman, minimal_image: str, repository: str
-    ) -> None:
+    def test_secrets_are_only_in_the_job(self, podman: Podman, minimal_image: str, repository: str) -> None:
         secret = f"secret-{os.urandom(8).hex()}"
         sandbox = podman.sandbox(minimal_image, repository=repository)
         found: dict[str, object] = {}
@@ -191,7 +189,7 @@ class TestSecrets:
 
 class TestLifeline:
     @pytest.mark.parametrize("victim", ["caller", "podman"])
-    def test_the_container_ends_with_whoever_started_it(
+    def test_the_container_ends_with_the_process_that_started_it(
         self, podman: Podman, minimal_image: str, repository: str, workspace: Path, victim: str
     ) -> None:
         caller = subprocess.Popen(
@@ -212,7 +210,7 @@ class TestLifeline:
             caller.kill()
             caller.wait()
 
-    def test_a_container_that_somebody_kills_is_a_killed_job(
+    def test_a_container_killed_from_outside_is_a_killed_job(
         self, podman: Podman, minimal_image: str, repository: str
     ) -> None:
         def kill(_: bytes) -> None:
@@ -226,11 +224,11 @@ class TestLifeline:
         assert completed.cause == "killed"
         assert completed.seconds < 30
 
-    def test_a_job_cannot_say_how_it_ended(self, contained: Sandbox) -> None:
+    def test_a_job_cannot_forge_its_end(self, contained: Sandbox) -> None:
         completed = ended(contained, _FORGES + "exit 3")
         assert (completed.status, completed.cause) == (3, "exited")
 
-    def test_a_job_that_ends_the_lifeline_cannot_say_how_it_ended(self, contained: Sandbox) -> None:
+    def test_a_job_that_ends_the_lifeline_cannot_forge_its_end(self, contained: Sandbox) -> None:
         completed = ended(contained, _FORGES + _KILLS_ALL_BUT_ITSELF + "sleep 60")
         assert completed.cause == "killed"
 
@@ -245,7 +243,7 @@ class TestLifeline:
 
 
 class TestSweep:
-    def test_it_ends_other_runs_on_the_same_repository_only(
+    def test_sweep_ends_only_other_runs_on_the_same_repository(
         self, podman: Podman, minimal_image: str, repository: str
     ) -> None:
         here = podman.sandbox(minimal_image, repository=repository, run_id="here")

@@ -19,16 +19,16 @@ def host(repository: str) -> HostSandbox:
     return HostSandbox(repository=repository, run_id="here")
 
 
-def test_the_description_says_what_is_given_away(host: HostSandbox) -> None:
+def test_the_description_warns_that_jobs_are_not_contained(host: HostSandbox) -> None:
     assert host.description.startswith("no sandbox: jobs run as ")
 
 
-def test_a_mount_at_another_place_is_refused(host: HostSandbox, tmp_path: Path) -> None:
+def test_a_mount_at_another_path_is_refused(host: HostSandbox, tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match="without a sandbox"):
         ended(host, "true", mounts=(Mount(source=tmp_path, target="/elsewhere"),))
 
 
-def test_a_file_over_a_copy_of_itself_is_no_mount(host: HostSandbox, tmp_path: Path) -> None:
+def test_a_file_over_a_copy_of_itself_needs_no_mount(host: HostSandbox, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("same")
     (tmp_path / "b").write_text("same")
     mount = Mount(source=tmp_path / "a", target=str(tmp_path / "b"))
@@ -48,11 +48,11 @@ def test_a_job_runs_in_the_copy_of_its_overlay(host: HostSandbox, tmp_path: Path
 
 
 def test_an_overlay_that_the_job_would_not_see_is_refused(host: HostSandbox, tmp_path: Path) -> None:
-    with pytest.raises(SandboxError, match="its own copy"):
+    with pytest.raises(SandboxError, match="can have a copy"):
         ended(host, "true", mounts=(Mount(source=tmp_path, target=str(tmp_path), mode="overlay"),))
 
 
-def test_home_goes_however_the_job_left_it(host: HostSandbox) -> None:
+def test_home_is_removed_whatever_the_job_did_to_it(host: HostSandbox) -> None:
     home = output(host, 'echo "$HOME"; mkdir -p "$HOME/a/b"; chmod 000 "$HOME/a"')
     assert not Path(home).exists()
 
@@ -65,7 +65,7 @@ def test_preflight_names_what_is_missing(
         host.preflight()
 
 
-def test_sweep_ends_other_runs_on_the_same_repository_only(host: HostSandbox, repository: str) -> None:
+def test_sweep_ends_only_other_runs_on_the_same_repository(host: HostSandbox, repository: str) -> None:
     ends: dict[str, Completed] = {}
     cancellation = Cancellation()
 

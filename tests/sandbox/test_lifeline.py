@@ -28,7 +28,7 @@ class TestOpening:
 
     @pytest.mark.parametrize("name", ["", "1A", "A-B", "A;id", "A\nid", "UID", "cobbler_token"])
     def test_names_that_a_shell_cannot_export_are_refused(self, name: str) -> None:
-        with pytest.raises(SandboxError, match="cannot be the name"):
+        with pytest.raises(SandboxError, match="cannot be an environment variable"):
             opening({name: "x"}, "t")
 
     def test_a_value_with_a_nul_is_refused_without_being_shown(self) -> None:
@@ -47,20 +47,20 @@ class TestWords:
             words(line)
         return words, passed
 
-    def test_what_comes_before_the_start_is_podmans(self) -> None:
+    def test_lines_before_the_start_are_podmans(self) -> None:
         words, passed = self.hear(b"warning", b"token started", b"of the job")
         assert words.started
         assert (words.before, passed) == ([b"warning"], [b"of the job"])
 
-    def test_the_end_may_follow_an_unfinished_line(self) -> None:
+    def test_the_last_message_may_follow_an_unfinished_line(self) -> None:
         words, passed = self.hear(b"token started", b"secret ready", b"unfinishedsecret ended 7")
         assert (words.status, passed) == (7, [b"unfinished"])
 
-    def test_without_a_last_word_there_is_no_status(self) -> None:
+    def test_without_a_last_message_there_is_no_status(self) -> None:
         words, _ = self.hear(b"token started", b"secret ended", b"secret ended x", b"other ended 3")
         assert words.status is None
 
-    def test_what_the_image_lacks_is_told(self) -> None:
+    def test_a_program_that_the_image_lacks_is_reported(self) -> None:
         words, _ = self.hear(b"token started", b"token lacks dd")
         assert words.lacks == "dd"
         assert not words.missing

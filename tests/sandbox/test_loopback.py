@@ -69,16 +69,16 @@ def client_of(container: str) -> int:
     raise LookupError(container)
 
 
-def test_who_does_not_claim_it_refuses(sandbox: Sandbox) -> None:
+def test_a_sandbox_that_does_not_claim_it_refuses(sandbox: Sandbox) -> None:
     greeter = Greeter()
     if Capability.LOOPBACK in sandbox.capabilities:
         assert output(sandbox, ASK, network=greeter.network) == "hello from the host"
     else:
-        with pytest.raises(SandboxError, match="no loopback of its own"):
+        with pytest.raises(SandboxError, match="no loopback of their own"):
             ended(sandbox, "true", network=greeter.network)
 
 
-def test_the_service_is_there_before_the_job_and_ends_with_it(contained: PodmanSandbox) -> None:
+def test_the_service_starts_before_the_job_and_ends_with_it(contained: PodmanSandbox) -> None:
     greeter = Greeter()
 
     assert output(contained, f"cat; {ASK}", stdin=b"stdin, ", network=greeter.network).startswith("stdin, ")
@@ -100,7 +100,7 @@ def test_nothing_else_can_be_reached(contained: PodmanSandbox) -> None:
         assert output(contained, script, network=Greeter().network).split() == ["1", "lo:", "1"]
 
 
-def test_jobs_at_once_have_one_each_on_the_same_port(contained: PodmanSandbox) -> None:
+def test_parallel_jobs_have_one_service_each_on_the_same_port(contained: PodmanSandbox) -> None:
     greeters = [Greeter(str(number)) for number in range(3)]
     with ThreadPoolExecutor(3) as pool:
         said = pool.map(
@@ -156,13 +156,13 @@ def test_the_container_ends_when_its_podman_is_killed(
     assert podman("ps", "--all", "--quiet", f"--filter=label=cobbler.repository={repository}") == ""
 
 
-def test_an_image_that_is_not_there_is_said_as_ever(podman: Podman, repository: str) -> None:
+def test_a_missing_image_is_reported_as_without_a_loopback(podman: Podman, repository: str) -> None:
     sandbox = podman.sandbox("localhost/no/such/image:1", repository=repository)
     with pytest.raises(SandboxError, match="podman has no image localhost/no/such/image:1"):
         ended(sandbox, "true", network=Greeter().network)
 
 
-def test_the_loopback_of_this_machine_is_never_served_on() -> None:
+def test_the_loopback_of_this_machine_is_never_used() -> None:
     with pytest.raises(SandboxError) as caught:
         open_listener(os.getpid(), PORT)
     assert "shares the network of this machine" in caught.value.evidence

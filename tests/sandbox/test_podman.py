@@ -26,41 +26,45 @@ def _fake(directory: Path, script: str) -> PodmanSandbox:
 
 
 class TestDiagnosis:
-    def test_an_image_that_is_not_there(self, podman: Podman, repository: str) -> None:
+    def test_a_missing_image_is_reported(self, podman: Podman, repository: str) -> None:
         sandbox = podman.sandbox("localhost/no/such/image:1", repository=repository)
         with pytest.raises(SandboxError) as caught:
             ended(sandbox, "true")
         assert caught.value.cause == "podman has no image localhost/no/such/image:1"
         assert f"{podman.program} pull localhost/no/such/image:1" in caught.value.remedy
 
-    def test_an_image_without_sh(self, own_podman: Podman, bare_image: str, repository: str) -> None:
+    def test_an_image_without_sh_is_reported(
+        self, own_podman: Podman, bare_image: str, repository: str
+    ) -> None:
         with pytest.raises(SandboxError, match=f"the image {bare_image} has no sh"):
             ended(own_podman.sandbox(bare_image, repository=repository), "true")
 
     def test_an_image_without_git_fails_the_preflight(
         self, own_podman: Podman, busybox_image: str, repository: str
     ) -> None:
-        with pytest.raises(SandboxError, match=f"there is no program git in the image {busybox_image}"):
+        with pytest.raises(SandboxError, match=f"the image {busybox_image} has no program git"):
             own_podman.sandbox(busybox_image, repository=repository).preflight()
 
-    def test_a_program_that_is_not_there_is_not_a_job_that_exits_127(
+    def test_a_missing_program_differs_from_a_job_that_exits_127(
         self, own_podman: Podman, minimal_image: str, repository: str
     ) -> None:
         sandbox = own_podman.sandbox(minimal_image, repository=repository)
-        with pytest.raises(SandboxError, match="there is no program nowhere in the image"):
+        with pytest.raises(SandboxError, match="has no program nowhere"):
             sandbox.run(shell("", argv=("nowhere",)))
         assert ended(sandbox, "nowhere").status == 127
 
-    def test_a_name_that_is_taken(self, own_podman: Podman, minimal_image: str, repository: str) -> None:
+    def test_a_container_name_in_use_is_reported(
+        self, own_podman: Podman, minimal_image: str, repository: str
+    ) -> None:
         name = f"cobbler-{repository}-here-test-1"
         own_podman("create", f"--name={name}", "--pull=never", minimal_image, "true")
         try:
-            with pytest.raises(SandboxError, match="has a container of that name already"):
+            with pytest.raises(SandboxError, match="already has a container with this name"):
                 ended(own_podman.sandbox(minimal_image, repository=repository), "true")
         finally:
             own_podman("rm", "--force", "--ignore", name)
 
-    def test_arguments_that_podman_refuses(
+    def test_arguments_that_podman_refuses_are_reported(
         self, own_podman: Podman, minimal_image: str, repository: str
     ) -> None:
         sandbox = own_podman.sandbox(minimal_image, repository=repository)
@@ -68,25 +72,25 @@ class TestDiagnosis:
             ended(sandbox, "true", arguments=("--no-such-flag",))
         assert "unknown flag" in caught.value.evidence
 
-    def test_a_prompt_that_does_not_fit(
+    def test_a_prompt_that_does_not_fit_is_reported(
         self, own_podman: Podman, minimal_image: str, repository: str
     ) -> None:
         sandbox = own_podman.sandbox(minimal_image, repository=repository)
         with pytest.raises(SandboxError, match="its stdin does not fit into /dev/shm"):
             ended(sandbox, "true", stdin=bytes(2_000_000), arguments=("--shm-size=1m",))
 
-    def test_no_podman(self) -> None:
+    def test_a_missing_podman_is_reported(self) -> None:
         sandbox = PodmanSandbox("image", repository="r", run_id="here", owner=None, program="no-such-podman")
         with pytest.raises(SandboxError, match="no-such-podman") as caught:
             sandbox.preflight()
         assert "sandbox: none" in caught.value.remedy
 
-    def test_an_old_podman(self, tmp_path: Path) -> None:
+    def test_an_old_podman_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(SandboxError, match=r"podman 3\.4\.4 is too old"):
             _fake(tmp_path, "echo 3.4.4").preflight()
 
-    def test_a_podman_that_does_not_work(self, tmp_path: Path) -> None:
-        with pytest.raises(SandboxError, match="podman does not work here") as caught:
+    def test_a_podman_that_does_not_work_is_reported(self, tmp_path: Path) -> None:
+        with pytest.raises(SandboxError, match="podman does not work") as caught:
             _fake(tmp_path, "echo broken >&2; exit 125").preflight()
         assert caught.value.evidence == "broken\n"
 
@@ -97,25 +101,27 @@ class TestDiagnosis:
             "Error: runc: applying cgroup configuration: mountpoint for cgroup not found",
         ],
     )
-    def test_a_machine_that_needs_another_configuration(self, tmp_path: Path, evidence: str) -> None:
+    def test_a_machine_that_needs_another_configuration_is_reported(
+        self, tmp_path: Path, evidence: str
+    ) -> None:
         script = f"[ $1 = rm ] || {{ echo '{evidence}' >&2; exit 126; }}"
         with pytest.raises(SandboxError) as caught:
             ended(_fake(tmp_path, script), "true")
         assert "CONTAINERS_CONF" in caught.value.remedy
 
-    def test_a_container_that_will_not_go_is_never_passed_over(self, tmp_path: Path) -> None:
+    def test_a_container_that_cannot_be_removed_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(SandboxError, match="may still be running") as caught:
             ended(_fake(tmp_path, "exit 125"), "true")
         assert "rm --force --time=0 cobbler-r-here-test-1" in caught.value.remedy
 
-    def test_lists_that_podman_cannot_give_are_not_empty_ones(self, tmp_path: Path) -> None:
+    def test_a_list_that_podman_cannot_give_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(SandboxError, match="cannot list"):
             _fake(tmp_path, "exit 125").sweep()
 
 
 class TestKindsOfSh:
     @pytest.mark.parametrize("kind", ["minimal", "python", "busybox"])
-    def test_the_lifeline_is_at_home_in_each(
+    def test_the_lifeline_works_in_every_kind_of_sh(
         self, own_podman: Podman, repository: str, kind: str, request: pytest.FixtureRequest, tmp_path: Path
     ) -> None:
         sandbox = own_podman.sandbox(request.getfixturevalue(f"{kind}_image"), repository=repository)
@@ -134,7 +140,7 @@ class TestKindsOfSh:
 
 
 class TestFlags:
-    def test_every_job_is_held_by_all_of_them(self) -> None:
+    def test_every_job_has_every_restriction(self) -> None:
         found = flags(shell("true", limits=Limits()), owner=(5, 6))
         assert {
             "--pull=never",
@@ -149,17 +155,17 @@ class TestFlags:
             "--pids-limit=2048",
         } <= set(found)
 
-    def test_limits_are_told_in_podmans_units(self) -> None:
+    def test_limits_are_written_in_podmans_units(self) -> None:
         found = flags(shell("true", limits=Limits(wall=1.5, memory=5, pids=7, disk=9)), owner=None)
         assert {"--memory=5b", "--pids-limit=7", "--timeout=62"} <= set(found)
         assert "--tmpfs=/tmp:rw,exec,nosuid,nodev,mode=1777,size=9" in found
 
-    def test_a_user_of_their_own_podman_stays_who_they_are(self) -> None:
+    def test_a_job_of_rootless_podman_runs_as_the_caller(self) -> None:
         found = flags(shell("true"), owner=None)
         assert "--userns=keep-id" in found
         assert not any(flag.startswith("--user=") for flag in found)
 
-    def test_extra_arguments_come_last_and_win(self) -> None:
+    def test_extra_arguments_come_last_and_take_precedence(self) -> None:
         assert flags(shell("true", arguments=("--read-only=false",)), owner=None)[-1] == "--read-only=false"
 
     @pytest.mark.parametrize(
@@ -173,7 +179,9 @@ class TestFlags:
             (("--tmpfs=/tmp/deeper", "--memory=1g"), True),
         ],
     )
-    def test_tmp_is_left_to_who_asks_for_another(self, arguments: tuple[str, ...], ours: bool) -> None:
+    def test_an_argument_for_tmp_replaces_the_default_one(
+        self, arguments: tuple[str, ...], ours: bool
+    ) -> None:
         for found in (flags(shell("true", arguments=arguments), None), flags(shell("true"), None, arguments)):
             assert any(flag.startswith("--tmpfs=/tmp:rw,exec") for flag in found) == ours
 
@@ -181,7 +189,7 @@ class TestFlags:
         found = flags(shell("true", network=Network.OPEN), owner=None)
         assert not any(flag.startswith("--network") for flag in found)
 
-    def test_labels_are_left_alone_only_where_selinux_enforces(
+    def test_labels_are_disabled_only_if_selinux_enforces(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(flags_module, "_ENFORCING", tmp_path / "enforce")
@@ -203,22 +211,30 @@ class TestOwner:
         monkeypatch.delenv("SUDO_UID", raising=False)
         monkeypatch.delenv("SUDO_GID", raising=False)
 
-    def test_a_user_needs_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_user_other_than_root_needs_no_owner(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
         assert job_owner(tmp_path) is None
 
-    def test_whoever_called_sudo(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_owner_is_the_user_who_called_sudo(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("SUDO_UID", "1234")
         monkeypatch.setenv("SUDO_GID", "1235")
         assert job_owner(tmp_path) == (1234, 1235)
 
-    def test_the_repositorys_owner(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_owner_is_that_of_the_repository(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         status = os.stat_result((0o40755, 1, 1, 1, 77, 78, 0, 0, 0, 0))
         monkeypatch.setattr(Path, "stat", lambda _: status)
         assert job_owner(tmp_path) == (77, 78)
 
     @pytest.mark.parametrize("sudo", ["", "0", "root"])
-    def test_never_root(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sudo: str) -> None:
+    def test_the_owner_is_never_root(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sudo: str
+    ) -> None:
         monkeypatch.setenv("SUDO_UID", sudo)
         monkeypatch.setenv("SUDO_GID", "0")
         status = os.stat_result((0o40755, 1, 1, 1, 0, 0, 0, 0, 0, 0))
