@@ -1,7 +1,7 @@
-"""The one door for child processes: git, bd, podman and jobs of the host sandbox.
+"""Runs every child process: git, bd, podman and jobs of the host sandbox.
 
-Every child gets a session of its own, the environment it is given and nothing else, its output drained
-to the end, and a deadline after which its process group gets TERM, a grace period, and KILL.
+A child has its own session and only the environment it is given. Its output is read to the end. After a
+deadline its process group gets TERM and, after a grace period, KILL.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from pytest_cobbler.files import Tail
 __all__ = ["TAIL", "Cancellation", "Completion", "LineSplitter", "Sink", "host_environment", "run"]
 
 TAIL = 64 * 1024
-"""Bytes kept of a stream that is handed on instead of captured."""
+"""Bytes kept of a stream that is passed on instead of captured."""
 
 LONGEST_LINE = 32 * 1024 * 1024
-"""Bytes of one line; a longer one is handed on in pieces."""
+"""Bytes of one line; a longer one is passed on in pieces."""
 
 _CHUNK = 256 * 1024
 _LINGER = 2.0
-"""Seconds that the output of a finished child's own children is waited for."""
+"""Seconds to wait for the output of processes that a finished child left behind."""
 
 _POLL = 0.01
-"""Seconds between looks at a child where the system does not tell of its end."""
+"""Seconds between two looks at a child, where the system does not report its end."""
 _LONG = 3600.0
-"""Seconds of one wait for anything to happen."""
+"""Seconds of the longest wait for an event."""
 
 
 Sink = IO[bytes] | Callable[[bytes], None] | None
@@ -49,13 +49,13 @@ _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "
 
 
 def host_environment(*more: str, **values: str) -> dict[str, str]:
-    """The few variables that any program needs, those named in ``more``, and ``values``."""
+    """The few variables that every program needs, the ones named in ``more``, and ``values``."""
     names = (*_INHERITED, *more)
     return {name: os.environ[name] for name in names if name in os.environ} | values
 
 
 class Cancellation:
-    """Ends every process that was started with it; thread-safe and for good."""
+    """Ends every process that was started with it; thread-safe, and cannot be undone."""
 
     def __init__(self) -> None:
         self._requested = False
@@ -67,7 +67,7 @@ class Cancellation:
         return self._requested
 
     def cancel(self) -> None:
-        self._requested = True  # no Event: to set one in the midst of setting it hangs
+        self._requested = True  # not an Event: a signal handler that sets one while it is being set hangs
         with self._lock:
             for waker in self._wakers:
                 with contextlib.suppress(BlockingIOError):
@@ -89,7 +89,7 @@ class Completion:
     """How a child ended.
 
     ``status`` is the exit status, negative for a signal; ``seconds`` is wall time. ``stdout`` and ``stderr``
-    are whole if they were captured; of a stream that was handed on, ``stdout`` is empty and ``stderr`` has
+    are whole if they were captured; of a stream that was passed on, ``stdout`` is empty and ``stderr`` has
     the last ``TAIL`` bytes.
     """
 
@@ -114,7 +114,7 @@ class Completion:
 
 
 class LineSplitter:
-    """Cuts chunks of bytes into lines (without their newline) and hands each to ``on_line``."""
+    """Splits chunks of bytes into lines and passes each, without its newline, to ``on_line``."""
 
     def __init__(self, on_line: Callable[[bytes], None]) -> None:
         self._on_line = on_line
@@ -142,7 +142,7 @@ class _Output:
     """Takes one output stream of a child to its sink, and keeps what the completion reports of it.
 
     Args:
-        keep: bytes kept of a stream that is handed on; a captured one is kept whole.
+        keep: bytes kept of a stream that is passed on; a captured one is kept whole.
     """
 
     def __init__(self, sink: Sink, keep: int) -> None:
@@ -162,7 +162,7 @@ class _Output:
             self._tail.add(chunk)
 
     def close(self) -> None:
-        """Hand on the last line, if it has no newline."""
+        """Pass on the last line if it has no newline."""
         if self._lines:
             self._lines.close()
 
@@ -249,7 +249,7 @@ def _why_not(program: str, cwd: Path | None, error: OSError | ValueError) -> str
 
 
 class _Pump:
-    """Moves bytes between a child's pipes and their ends until the child is gone."""
+    """Moves bytes between a child's pipes and their ends until the child has ended."""
 
     def __init__(
         self,
@@ -311,7 +311,7 @@ class _Pump:
                 return end
             _signal_group(self._child, signal.SIGTERM)
             self._until(grace, None, None)
-            # Also when the child has obeyed: others of its group may not have.
+            # Also if the child has ended: other processes of its group may ignore TERM.
             _signal_group(self._child, signal.SIGKILL)
             self._until(_LINGER + grace, None, None)
             return end
@@ -325,7 +325,7 @@ class _Pump:
             if self._child.poll() is not None:
                 self._forget_death()
                 gone = gone or now
-                # A child's own children may hold the pipes open for ever.
+                # Processes that the child started may hold the pipes open for ever.
                 if not self._open or cancelled or now >= gone + _LINGER:
                     return Ending.EXITED
                 self._step(gone + _LINGER - now)
@@ -381,7 +381,7 @@ class _Pump:
             self._input = self._input[os.write(self._child.stdin.fileno(), self._input[:_CHUNK]) :]
         except BlockingIOError:
             return
-        except BrokenPipeError:  # the child did not want all of it
+        except BrokenPipeError:  # the child did not read all of it
             self._input = self._input[:0]
         if not self._input:
             self._selector.unregister(self._child.stdin)
@@ -391,7 +391,7 @@ class _Pump:
 
 
 def _descriptor_of(child: subprocess.Popen[bytes]) -> int | None:
-    """Readable once the child has ended; ``None`` where the system has no such thing."""
+    """Becomes readable when the child ends; ``None`` if the system has no such descriptor."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             return os.pidfd_open(child.pid)

@@ -73,35 +73,37 @@ def was_interrupted_at(step: int) -> bool:
 
 
 class TestCompletion:
-    def test_output_is_whole_and_apart(self) -> None:
+    def test_stdout_and_stderr_are_captured_separately(self) -> None:
         completion = run(sh("echo out; echo err >&2"), env=ENVIRONMENT)
         assert (completion.text, completion.errors, completion.ok) == ("out\n", "err\n", True)
 
-    def test_status_is_the_childs(self) -> None:
+    def test_the_status_is_that_of_the_child(self) -> None:
         completion = run(sh("exit 7"), env=ENVIRONMENT)
         assert (completion.status, completion.end, completion.ok) == (7, "exited", False)
 
     def test_a_signal_is_a_negative_status(self) -> None:
         assert run(sh("kill -KILL $$"), env=ENVIRONMENT).status == -signal.SIGKILL
 
-    def test_invalid_text_can_be_shown(self) -> None:
+    def test_invalid_utf8_in_the_output_can_be_shown(self) -> None:
         completion = run(sh(r"printf '\377'"), env=ENVIRONMENT)
         assert completion.stdout == b"\xff"
         assert completion.text == "\N{REPLACEMENT CHARACTER}"
 
-    def test_much_of_both_streams_does_not_block(self) -> None:
+    def test_large_output_on_both_streams_does_not_block(self) -> None:
         script = "head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2; head -c 3000000 /dev/zero"
         completion = run(sh(script), env=ENVIRONMENT)
         assert (len(completion.stdout), len(completion.stderr)) == (6_000_000, 3_000_000)
 
 
 class TestEnvironment:
-    def test_the_child_sees_what_is_given_and_nothing_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_child_gets_only_the_given_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CANARY", "seen")
         found = run(["/usr/bin/env"], env={"GIVEN": "a b"}).text
         assert found == "GIVEN=a b\n"
 
-    def test_the_base_holds_what_is_named_and_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_host_environment_has_the_named_variables_that_are_set(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("CANARY", "seen")
         monkeypatch.setenv("NAMED", "1")
         monkeypatch.delenv("UNSET", raising=False)
@@ -109,32 +111,32 @@ class TestEnvironment:
         assert (found["NAMED"], found["OWN"]) == ("1", "2")
         assert {"CANARY", "UNSET"}.isdisjoint(found)
 
-    def test_the_program_is_looked_for_on_the_given_path(self, tmp_path: Path) -> None:
+    def test_the_program_is_searched_on_the_given_path(self, tmp_path: Path) -> None:
         program = tmp_path / "special"
         program.write_text("#!/bin/sh\necho found\n")
         program.chmod(0o755)
         assert run(["special"], env={"PATH": str(tmp_path)}).text == "found\n"
 
-    def test_the_child_has_a_session_of_its_own(self) -> None:
+    def test_the_child_has_its_own_session(self) -> None:
         script = "import os; print(os.getsid(0) == os.getpid())"
         assert run([sys.executable, "-c", script], env=ENVIRONMENT).text == "True\n"
 
 
 class TestStdin:
-    def test_any_bytes_arrive_and_the_end_too(self) -> None:
+    def test_stdin_carries_any_bytes_and_its_end(self) -> None:
         much = os.urandom(1_000_000)
         assert run(["cat"], env=ENVIRONMENT, stdin=much).stdout == much
 
-    def test_without_any_it_is_empty(self) -> None:
+    def test_stdin_is_empty_by_default(self) -> None:
         assert run(["cat"], env=ENVIRONMENT, timeout=10).ok
 
-    def test_a_child_may_leave_it_unread(self) -> None:
+    def test_a_child_may_leave_stdin_unread(self) -> None:
         assert run(sh("exit 3"), env=ENVIRONMENT, stdin=bytes(1_000_000)).status == 3
 
-    def test_a_child_may_close_it(self) -> None:
+    def test_a_child_may_close_stdin(self) -> None:
         assert run(sh("exec <&-; sleep 0.2; exit 4"), env=ENVIRONMENT, stdin=bytes(1_000_000)).status == 4
 
-    def test_a_file_is_read_by_the_child_from_its_position_on(self, tmp_path: Path) -> None:
+    def test_a_file_as_stdin_is_read_by_the_child_from_its_position(self, tmp_path: Path) -> None:
         (tmp_path / "pack").write_bytes(b"header\0" + bytes(3_000_000) + b"end")
         with (tmp_path / "pack").open("rb") as file:
             assert file.read(7) == b"header\0"  # buffered: the descriptor itself is further on
@@ -142,19 +144,19 @@ class TestStdin:
         assert len(completion.stdout) == 3_000_003
         assert completion.stdout.endswith(b"end")
 
-    def test_a_file_is_never_read_into_memory(self, tmp_path: Path) -> None:
+    def test_a_file_as_stdin_is_never_read_into_memory(self, tmp_path: Path) -> None:
         (tmp_path / "pack").write_bytes(b"content")
         with UnreadableFile(tmp_path / "pack") as file:
             assert run(["cat"], env=ENVIRONMENT, stdin=file).stdout == b"content"
 
-    def test_kept_open_it_ends_with_the_child_only(self) -> None:
+    def test_stdin_that_is_kept_open_ends_with_the_child(self) -> None:
         script = "head -c 5; exec 3<&0; (cat <&3; echo closed >&2) & sleep 0.3; kill $!"
         completion = run(sh(script), env=ENVIRONMENT, stdin=b"hello", keep_stdin_open=True)
         assert (completion.stdout, completion.errors) == (b"hello", "")
 
 
 class TestStreaming:
-    def test_lines_come_as_they_are_written(self) -> None:
+    def test_lines_are_passed_on_while_the_child_runs(self) -> None:
         moments: list[float] = []
         run(
             sh("echo a; sleep 0.4; echo b"),
@@ -163,12 +165,12 @@ class TestStreaming:
         )
         assert moments[1] - moments[0] > 0.3
 
-    def test_handed_on_output_is_not_kept(self) -> None:
+    def test_output_that_is_passed_on_is_not_kept(self) -> None:
         lines: list[bytes] = []
         completion = run(sh(r"printf 'a\n\nb'"), env=ENVIRONMENT, stdout=lines.append)
         assert (lines, completion.stdout) == ([b"a", b"", b"b"], b"")
 
-    def test_the_end_of_handed_on_errors_is_kept(self) -> None:
+    def test_the_last_errors_are_kept_when_they_are_passed_on(self) -> None:
         lines: list[bytes] = []
         completion = run(sh("yes | head -c 1000000 >&2; echo end >&2"), env=ENVIRONMENT, stderr=lines.append)
         assert len(lines) == 500_001
@@ -191,7 +193,7 @@ class TestStreaming:
             run(sh("echo $$; sleep 60"), env=ENVIRONMENT, stdout=fail)
         assert not is_alive(found[0])
 
-    def test_lines_that_never_end_come_in_pieces(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_line_without_end_is_passed_on_in_pieces(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(process, "LONGEST_LINE", 10)
         pieces: list[bytes] = []
         splitter = LineSplitter(pieces.append)
@@ -207,22 +209,22 @@ class TestEnds:
         assert (completion.end, completion.status) == ("timeout", -signal.SIGTERM)
         assert completion.seconds < 30
 
-    def test_silence_ends_the_child_and_output_keeps_it(self) -> None:
+    def test_a_silent_child_is_ended_and_output_on_either_stream_keeps_it(self) -> None:
         script = "for i in 1 2 3 4; do echo >&2; sleep 0.2; done; sleep 60"
         completion = run(sh(script), env=ENVIRONMENT, idle=0.5)
         assert completion.end == "idle"
         assert 0.8 < completion.seconds < 30
 
-    def test_the_child_may_tidy_up(self) -> None:
+    def test_the_child_may_clean_up_after_term(self) -> None:
         completion = run(sh("trap 'echo bye; exit 5' TERM; sleep 60 & wait"), env=ENVIRONMENT, timeout=0.3)
         assert (completion.end, completion.status, completion.text) == ("timeout", 5, "bye\n")
 
-    def test_a_child_that_will_not_listen_is_killed(self) -> None:
+    def test_a_child_that_ignores_term_is_killed(self) -> None:
         script = "trap '' TERM; while :; do sleep 60; done"
         completion = run(sh(script), env=ENVIRONMENT, timeout=0.2, grace=0.3)
         assert (completion.end, completion.status) == ("timeout", -signal.SIGKILL)
 
-    def test_children_that_will_not_listen_are_killed_though_the_child_does(self) -> None:
+    def test_grandchildren_that_ignore_term_are_killed(self) -> None:
         script = "(trap '' TERM; while :; do sleep 60; done) >/dev/null 2>&1 & echo $!; exec sleep 60"
         completion = run(sh(script), env=ENVIRONMENT, timeout=0.3, grace=0.5)
         assert completion.status == -signal.SIGTERM
@@ -230,20 +232,20 @@ class TestEnds:
         time.sleep(0.05)
         assert not is_alive(number)
 
-    def test_cancelling_from_another_thread_ends_it_at_once(self) -> None:
+    def test_cancelling_from_another_thread_ends_the_child(self) -> None:
         cancellation = Cancellation()
         threading.Timer(0.2, cancellation.cancel).start()
         completion = run(["sleep", "60"], env=ENVIRONMENT, cancellation=cancellation)
         assert completion.end == "cancelled"
         assert completion.seconds < 30
 
-    def test_a_signal_may_cancel_wherever_the_same_thread_is_in_cancelling(self) -> None:
+    def test_a_signal_handler_may_cancel_while_its_thread_is_cancelling(self) -> None:
         steps = 1
         while was_interrupted_at(steps):
             steps += 1
         assert steps > 3
 
-    def test_one_cancellation_ends_many(self) -> None:
+    def test_one_cancellation_ends_many_children(self) -> None:
         cancellation = Cancellation()
         ends: list[str] = []
 
@@ -259,19 +261,19 @@ class TestEnds:
         assert ends == ["cancelled"] * 8
         assert run(["sleep", "60"], env=ENVIRONMENT, cancellation=cancellation).end == "cancelled"
 
-    def test_a_child_that_closes_its_output_is_waited_for(self) -> None:
+    def test_run_waits_for_a_child_that_closed_its_output(self) -> None:
         completion = run(sh("exec >&- 2>&-; sleep 0.3; exit 6"), env=ENVIRONMENT)
         assert completion.status == 6
         assert 0.3 <= completion.seconds < 30
 
-    def test_a_daemon_that_keeps_the_output_open_is_not(self) -> None:
+    def test_run_does_not_wait_for_a_daemon_that_keeps_the_output_open(self) -> None:
         completion = run(sh("sleep 60 & echo $!"), env=ENVIRONMENT, timeout=0.5)
         os.kill(int(completion.text), signal.SIGKILL)
         # Not "timeout": the child itself was done before.
         assert completion.ok
         assert completion.seconds < 30
 
-    def test_the_end_is_seen_where_the_system_does_not_tell(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_end_of_a_child_is_noticed_without_a_pidfd(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(process, "_descriptor_of", lambda _: None)
         completion = run(sh("exec >&- 2>&-; sleep 0.2; exit 6"), env=ENVIRONMENT)
         assert completion.status == 6
@@ -279,19 +281,19 @@ class TestEnds:
 
 
 class TestRefusal:
-    def test_a_program_that_is_not_there(self) -> None:
+    def test_a_missing_program_is_an_error(self) -> None:
         with pytest.raises(CobblerError, match="cannot run no-such-program: No such file"):
             run(["no-such-program"], env=ENVIRONMENT)
 
-    def test_a_directory_that_is_not_there(self, tmp_path: Path) -> None:
+    def test_a_missing_directory_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(CobblerError, match=f"cannot run true in {tmp_path}/x: No such file"):
             run(["true"], env=ENVIRONMENT, cwd=tmp_path / "x")
 
-    def test_an_argument_that_no_system_takes(self) -> None:
+    def test_an_argument_with_a_nul_is_an_error(self) -> None:
         with pytest.raises(CobblerError, match="cannot run true: embedded null"):
             run(["true", "a\0b"], env=ENVIRONMENT)
 
-    def test_arguments_that_are_too_long(self) -> None:
+    def test_arguments_that_are_too_long_are_an_error(self) -> None:
         with pytest.raises(CobblerError, match="cannot run true: Argument list too long"):
             run(["true", "x" * 10_000_000], env=ENVIRONMENT)
 
