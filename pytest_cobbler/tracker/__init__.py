@@ -1,1 +1,1 @@
-"""Where tasks live: ``bd``, or the embedded store with the same file format."""
+"""The trackers of tasks: ``bd``, or the embedded store with the same file format."""

@@ -1,4 +1,4 @@
-"""Where tasks live: the seam between the cycle and the store."""
+"""The protocol of a tracker, and the tasks in it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any, Protocol
 from pytest_cobbler.errors import TrackerError
 
 ACTOR = "cobbler"
-"""The one name under which cobbler claims, comments and closes."""
+"""The name under which cobbler claims, comments and closes."""
 
 METADATA = "cobbler"
-"""The key of an issue's ``metadata`` that holds its claim and nothing else; other data take other keys."""
+"""The key of the claim in an issue's ``metadata``; other data must use other keys."""
 
 TITLE_LIMIT = 500
-"""Bytes of UTF-8 that beads allows in a title."""
+"""Longest title that beads allows, in bytes of UTF-8."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One issue as the tracker has it.
+    """One issue of the tracker.
 
     ``status`` is one of beads' own (open, in_progress, blocked, deferred, closed, pinned, hooked) or one of
     the project's; ``needs`` are the ids of the issues that block this one (dependencies of type ``blocks`` or
@@ -51,7 +51,7 @@ class Task:
 
     @property
     def claim(self) -> Claim | None:
-        """Who has it, if that is a run of cobbler."""
+        """The run of cobbler that works on it, if there is one."""
         found = self.metadata.get(METADATA)
         if self.status != "in_progress" or self.assignee != ACTOR or not isinstance(found, Mapping):
             return None
@@ -65,8 +65,8 @@ class Task:
 class NewTask:
     """A task to be created.
 
-    ``key`` names it within its batch only; ``needs`` are keys of the same batch. ``metadata`` are strings
-    because bd 1.0.5 creates no others; the key ``METADATA`` is not for them.
+    ``key`` names the task within its batch only; ``needs`` are keys of the same batch. ``metadata`` are
+    strings because bd 1.0.5 accepts no other values; the key ``METADATA`` is reserved.
     """
 
     key: str
@@ -80,7 +80,7 @@ class NewTask:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """Which run works on a task; only claims with this record are ever released."""
+    """The run that works on a task; a claim without this record is never released."""
 
     host: str
     repository: str
@@ -93,14 +93,14 @@ class AlreadyClaimed(TrackerError):
 
 
 class Tracker(Protocol):
-    """A store of tasks. Not thread-safe: everything but the constructor is called from one thread at a time.
+    """A store of tasks. Not thread-safe: all methods are called from one thread at a time.
 
-    Every method raises ``TrackerError`` when the store fails, is missing, too old, locked or does not answer.
+    Every method raises ``TrackerError`` if the store fails, is missing, too old, locked or does not answer.
     """
 
     @property
     def description(self) -> str:
-        """``bd 1.3.0`` or ``embedded store``, and where it lies."""
+        """``bd 1.3.0`` or ``embedded store``, and its directory."""
         ...
 
     def tasks(self) -> list[Task]:
@@ -108,21 +108,21 @@ class Tracker(Protocol):
         ...
 
     def comments(self) -> dict[str, tuple[str, ...]]:
-        """Issue id -> what ``ACTOR`` commented on it, oldest first; only issues with such comments."""
+        """Issue id -> the comments of ``ACTOR``, oldest first; only issues with such comments."""
         ...
 
     def prepare(self) -> None:
-        """Make the store if there is none, so that what it lacks is known before it is needed."""
+        """Make the store if there is none, so that an error appears before the store is needed."""
         ...
 
     def create(self, tasks: Sequence[NewTask]) -> dict[str, str]:
-        """Create all of ``tasks`` with their dependencies, or none; the id of each key."""
+        """Create all ``tasks`` with their dependencies, or none; returns the id of each key."""
         ...
 
     def claim(self, task_id: str, claim: Claim) -> None:
         """open -> in_progress, assigned to ``ACTOR``, with ``claim`` recorded in the metadata.
 
-        A task that has exactly this claim stays as it is.
+        A task with exactly this claim stays as it is.
 
         Raises:
             AlreadyClaimed: it is not open, or another user is its assignee.
@@ -132,8 +132,7 @@ class Tracker(Protocol):
     def release(self, task_id: str, comment: str = "") -> None:
         """Make a task that ``ACTOR`` holds by a recorded claim open again, without assignee and record.
 
-        A task that is open already stays as it is. Anything else, a claim without a record above all, is
-        another user's and an error.
+        An open task stays as it is. It is an error if the task is neither open nor held by a recorded claim.
         """
         ...
 
@@ -144,22 +143,22 @@ class Tracker(Protocol):
     def comment(self, task_id: str, text: str) -> None: ...
 
     def close(self, task_id: str, reason: str) -> None:
-        """Close a task; closing a closed one changes nothing.
+        """Close a task; a closed one stays as it is.
 
-        Refused while another user holds it or one of its needs is not closed.
+        It is an error if another user holds the task or one of its needs is not closed.
         """
         ...
 
 
 def check_batch(tasks: Sequence[NewTask]) -> None:
-    """Refuse what no store could keep: doubled or unknown keys, circles, impossible titles."""
+    """Refuse tasks that no store can keep: duplicate or unknown keys, circles, invalid titles."""
     keys = Counter(task.key for task in tasks)
     for task in tasks:
         _check_title(task)
         if keys[task.key] > 1:
             raise TrackerError(f"two new tasks have the key {task.key!r}")
         if METADATA in task.metadata:
-            raise TrackerError(f"task {task.key!r}: the metadata key {METADATA!r} is kept for claims")
+            raise TrackerError(f"task {task.key!r}: the metadata key {METADATA!r} is reserved for claims")
         if not 0 <= task.priority <= 4:
             raise TrackerError(f"task {task.key!r}: priority {task.priority} is not between 0 and 4")
         for need in task.needs:
@@ -178,6 +177,6 @@ def _check_title(task: NewTask) -> None:
     if size > TITLE_LIMIT:
         raise TrackerError(
             f"the title of task {task.key!r} has {size} bytes; beads allows {TITLE_LIMIT}",
-            "shorten it and put the rest into the description",
+            "shorten the title and move the rest to the description",
             task.title,
         )

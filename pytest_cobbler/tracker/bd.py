@@ -1,4 +1,4 @@
-"""Tasks kept by the ``bd`` program (beads)."""
+"""Tasks in a store of the ``bd`` program (beads)."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ __all__ = ["INSTALL", "OLDEST", "BdTracker"]
 
 OLDEST = Version("1.0.5")
 _GUARDS = Version("1.3.0")
-"""Since then ``update`` has ``--if-status`` and ``--if-assignee``, and ``close`` minds who holds an issue."""
+"""Since this version ``update`` has ``--if-status`` and ``--if-assignee``, ``close`` checks assignees."""
 _RETRACTED = {Version("1.2.1")}
 _ISSUES = TypeAdapter(list[Issue])
 _ROLE_WARNING = re.compile(r"^warning: beads\.role not configured.*\n(?:  (?:Fix|Or): .*\n?)*", re.MULTILINE)
 
 INSTALL = (
     f"install bd {OLDEST} or later: `brew install beads`, or see https://github.com/gastownhall/beads; "
-    "an installed one is upgraded by `brew upgrade beads`"
+    "to upgrade: `brew upgrade beads`"
 )
 
-BOOTSTRAP = "run `bd bootstrap`, which makes it from the remote or from issues.jsonl, as after a clone"
-LOOK = "see what bd itself says: `bd list --all`, `bd doctor`"
+BOOTSTRAP = "run `bd bootstrap`: after a clone it makes the database from the remote or from issues.jsonl"
+LOOK = "see the output of `bd list --all` and `bd doctor`"
 
 
 class BdTracker:
-    """Tasks in the bd store ``beads_dir``, by one ``bd`` process at a time.
+    """Tasks in the bd store ``beads_dir``. One ``bd`` process runs at a time.
 
     Args:
         root: the main checkout, where bd runs.
-        beads_dir: made by the first ``create`` when it is missing.
-        prefix: of the ids of a new store; the name of ``root`` by default.
+        beads_dir: made by the first ``create`` if it is missing.
+        prefix: prefix of the ids of a new store; the name of ``root`` by default.
         program: ``bd``, or the path of one.
-        timeout: seconds that one call may take. bd itself would wait for a locked store without limit.
+        timeout: limit of one call in seconds; bd itself waits for a locked store without limit.
         cancellation: ends a call early.
     """
 
@@ -97,7 +97,7 @@ class BdTracker:
         issues = answer.lines() if answer.status == 0 else None
         if issues is None:
             raise answer.failure("bd did not export the comments", LOOK)
-        return {issue.id: said for issue in issues if (said := issue.comments_of(ACTOR))}
+        return {issue.id: comments for issue in issues if (comments := issue.comments_of(ACTOR))}
 
     def prepare(self) -> None:
         self._version()
@@ -123,7 +123,7 @@ class BdTracker:
         if _is_claimed(answer.issue(task_id), claim):
             return
         task = self._show(task_id)
-        if task.status == "open" and task.assignee == ACTOR:  # a person opened it again and left the name
+        if task.status == "open" and task.assignee == ACTOR:  # a person reopened it and left the assignee
             answer = self._try_to_claim(task_id, claim, ACTOR)
             task = self._show(task_id)
         if _is_claimed(task, claim):
@@ -135,8 +135,8 @@ class BdTracker:
     def _try_to_claim(self, task_id: str, claim: Claim, assignee: str) -> _Answer:
         record = json.dumps({METADATA: asdict(claim)})
         if self._guards():
-            # Not --claim: that one succeeds, and would replace the record, where another run holds the task
-            # under the same name; and its lease of five minutes invites `bd reclaim` to take the task away.
+            # Not --claim: it succeeds if another run holds the task under the same name, and replaces that
+            # run's record. Its lease also ends after five minutes; then `bd reclaim` takes the task.
             guards = ("--if-status", "open", "--if-assignee", assignee)
             changes = ("--status", "in_progress", "--assignee", ACTOR, "--metadata", record)
             return self._bd("update", task_id, *guards, *changes)
@@ -150,7 +150,7 @@ class BdTracker:
         if task.status == "open":
             return
         if task.claim is None:
-            raise TrackerError(f"{task_id} is not ours to release: {task.state}")
+            raise TrackerError(f"cannot release {task_id}, which this run did not claim: {task.state}")
         guards = ("--if-status", "in_progress", "--if-assignee", ACTOR) if self._guards() else ()
         self._open(task_id, guards, comment)
 
@@ -166,67 +166,65 @@ class BdTracker:
         self._confirm(task_id)
         with _file(text) as file:
             answer = self._bd("comments", "add", task_id, "--file", file)
-        found = answer.data
-        if not isinstance(found, dict) or found.get("issue_id") != task_id or not found.get("id"):
+        comment = answer.data
+        if not isinstance(comment, dict) or comment.get("issue_id") != task_id or not comment.get("id"):
             raise answer.failure(f"bd did not add the comment to {task_id}")
 
     def close(self, task_id: str, reason: str) -> None:
         self._confirm(task_id)
-        if not self._guards():  # such a bd closes what others hold, and closes again what is closed
+        if not self._guards():  # an old bd closes tasks of other users, and closes a closed task again
             task = self._show(task_id)
             if task.status == "closed":
                 return
             if task.assignee not in ("", ACTOR):
-                raise TrackerError(f"{task_id} is not ours to close: {task.state}")
+                raise TrackerError(f"cannot close {task_id}: {task.state}")
         with _file(reason) as file:
             answer = self._bd("close", task_id, "--reason-file", file)
-        found = answer.issue(task_id)
-        if (found or self._show(task_id)).status != "closed":
+        task = answer.issue(task_id) or self._show(task_id)
+        if task.status != "closed":
             raise answer.failure(f"bd did not close {task_id}")
 
     def _open(self, task_id: str, guards: tuple[str, ...], comment: str) -> None:
         answer = self._bd(
             "update", task_id, *guards, "--status", "open", "--assignee", "", "--unset-metadata", METADATA
         )
-        found = answer.issue(task_id)
-        if found is None or found.status != "open" or found.assignee or METADATA in found.metadata:
-            raise answer.failure(f"bd did not open {task_id} again")
+        task = answer.issue(task_id)
+        if task is None or task.status != "open" or task.assignee or METADATA in task.metadata:
+            raise answer.failure(f"bd did not reopen {task_id}")
         if comment:
             self.comment(task_id, comment)
 
     def _show(self, task_id: str) -> Task:
         answer = self._bd("show", task_id)
-        found = answer.issue(task_id)
-        if found is None:
+        task = answer.issue(task_id)
+        if task is None:
             raise answer.failure(f"there is no task {task_id}")
         self._known_ids.add(task_id)
-        return found
+        return task
 
     def _confirm(self, task_id: str) -> None:
-        """Make sure that the id is a whole one: of parts bd guesses what was meant, and changes that."""
+        """Check that the id is complete: bd takes a part of an id for the issue that it resembles most."""
         if task_id not in self._known_ids:
             self._show(task_id)
 
     def _exists(self) -> bool:
-        """Whether there is a store; False means that nothing at all is in its place."""
+        """Whether there is a store; False means that its directory is missing or empty."""
         if bd_owns(self._beads_dir):
             if is_hollow(self._beads_dir):
-                raise TrackerError(
-                    f"{self._beads_dir} belongs to bd, and the database is not there", BOOTSTRAP
-                )
+                raise TrackerError(f"{self._beads_dir} belongs to bd, but its database is missing", BOOTSTRAP)
             return True
         if (self._beads_dir / ISSUES).exists():
             raise TrackerError(
-                f"{self._beads_dir} holds an embedded store, and bd has none there yet",
-                "leave `tracker` at `auto`, or let bd adopt it: `bd init --from-jsonl --prefix P --stealth`",
+                f"{self._beads_dir} contains an embedded store and no store of bd",
+                "set `tracker: auto`, or have bd adopt it: `bd init --from-jsonl --prefix P --stealth`",
             )
         return self._beads_dir.is_dir() and any(self._beads_dir.iterdir())
 
     def init(self) -> None:
-        """Make a store where none is: aside, and put in place when it is complete.
+        """Make a store in a directory beside its place and move it there when it is complete.
 
         bd init sets git configuration, writes .git/info/exclude or .gitignore of the repository it runs in,
-        and may write ~/.config/bd/config.yaml: it runs where there is neither a repository nor a home.
+        and may write ~/.config/bd/config.yaml. So it runs outside of a repository, with another home.
         """
         self._beads_dir.parent.mkdir(parents=True, exist_ok=True)
         with (
@@ -243,20 +241,20 @@ class BdTracker:
             if not bd_owns(new):
                 raise _Answer(done).failure("bd init made no store")
             with (new / ".gitignore").open("a") as ignored:
-                ignored.write("\n# Added by pytest-cobbler: git sees nothing of this directory.\n*\n")
+                ignored.write("\n# Added by pytest-cobbler: git ignores this directory.\n*\n")
             new.rename(self._beads_dir)
 
     def _guards(self) -> bool:
         return self._version() >= _GUARDS
 
     def _version(self) -> Version:
-        """bd's version, asked once; refuses those we cannot work with."""
+        """bd's version, read once; fails for a version that cannot be used."""
         if self._known_version is None:
             done = self._run(("version", "--json"), env=self._environment(), cwd=self._root)
             text = _version_text(done)
             version = find_version(text)
             if version is None:
-                raise _Answer(done).failure(f"{self._program} does not tell its version")
+                raise _Answer(done).failure(f"{self._program} does not print its version")
             if version < OLDEST:
                 raise TrackerError(f"bd {text} is too old: {OLDEST} or later is needed", INSTALL)
             if version in _RETRACTED:
@@ -267,7 +265,7 @@ class BdTracker:
     def _bd(self, *words: str | Path) -> _Answer:
         self._version()
         if not self._exists():
-            raise TrackerError(f"there are no tasks yet in {self._beads_dir}")
+            raise TrackerError(f"{self._beads_dir} has no tasks yet")
         with self._without_gate_file():
             done = self._run(
                 (*map(str, words), "--actor", ACTOR, "--json"), env=self._environment(), cwd=self._root
@@ -284,14 +282,14 @@ class BdTracker:
                 cancellation=self._cancellation,
             )
         except CobblerError as error:
-            raise TrackerError(f"the tracker is bd, but it cannot be run: {error.cause}", INSTALL) from error
+            raise TrackerError(f"the tracker is bd, but bd cannot be run: {error.cause}", INSTALL) from error
         if done.end == Ending.CANCELLED:
             raise TrackerError(f"bd {words[0]} was stopped")
         if done.end != Ending.EXITED:
             raise TrackerError(
                 f"bd {words[0]} did not answer within {self._timeout:g} s and was ended",
-                f"another process may hold the store: see who has files below {self._beads_dir} open",
-                _told(done),
+                f"another process may have locked the store: see which has files in {self._beads_dir} open",
+                _output(done),
             )
         return done
 
@@ -313,7 +311,7 @@ class BdTracker:
     def _without_gate_file(self) -> Iterator[None]:
         """Remove the empty lock file that bd 1.3.0 leaves beside its directory, in the user's checkout.
 
-        Only one that was not there before, and only while no process holds it.
+        A file that was there before stays, and so does one that another process has locked.
         """
         gate = self._beads_dir.with_name(f"{self._beads_dir.name}.gate.lock")
         before = gate.exists()
@@ -327,7 +325,7 @@ class BdTracker:
 
 
 class _Answer:
-    """What bd said: the JSON it printed is the truth, not its exit status."""
+    """The output of bd; the printed JSON is decisive, not the exit status."""
 
     def __init__(self, done: Completion) -> None:
         self._done = done
@@ -350,22 +348,22 @@ class _Answer:
 
     def issue(self, task_id: str) -> Task | None:
         """The issue ``task_id`` if bd printed it."""
-        found = [issue for issue in self.issues() or () if issue.id == task_id]
-        return found[0].task() if len(found) == 1 else None
+        issues = [issue for issue in self.issues() or () if issue.id == task_id]
+        return issues[0].task() if len(issues) == 1 else None
 
     def failure(self, what: str, remedy: str = "") -> TrackerError:
         call = " ".join(self._done.argv[:3])
         return TrackerError(
-            f"{what}: {self._reason()}", remedy, f"`{call}`, exit {self.status}\n{_told(self._done)}"
+            f"{what}: {self._reason()}", remedy, f"`{call}`, exit {self.status}\n{_output(self._done)}"
         )
 
     def _reason(self) -> str:
         if isinstance(self.data, dict) and "error" in self.data:
             return str(self.data["error"])
-        lines = [line.strip() for line in _told(self._done).splitlines()]
+        lines = [line.strip() for line in _output(self._done).splitlines()]
         errors = [line for line in lines if line.startswith("Error:")]
-        telling = errors or [line for line in lines if line and not line.lower().startswith("warning:")]
-        return telling[0][:200] if telling else "it printed nothing"
+        reasons = errors or [line for line in lines if line and not line.lower().startswith("warning:")]
+        return reasons[0][:200] if reasons else "bd printed nothing"
 
 
 def _is_claimed(task: Task | None, claim: Claim) -> bool:
@@ -388,7 +386,7 @@ def _version_text(done: Completion) -> str:
     return str(data.get("version", "")) if isinstance(data, dict) else ""
 
 
-def _told(done: Completion) -> str:
+def _output(done: Completion) -> str:
     text = _ROLE_WARNING.sub("", done.errors) + done.text
     return text[-4000:]
 
@@ -416,7 +414,7 @@ def _plan(tasks: Sequence[NewTask]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _file(text: str) -> Iterator[Path]:
-    """A file that holds ``text``: an argument could not be longer than 128 KiB, nor hold every character."""
+    """A file with ``text``: an argument is limited to 128 KiB and cannot contain every character."""
     with tempfile.TemporaryDirectory(prefix="cobbler-bd-") as directory:
         path = Path(directory) / "text"
         path.write_bytes(text.encode("utf-8", "replace"))

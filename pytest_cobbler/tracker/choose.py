@@ -1,4 +1,4 @@
-"""Which tracker a repository has."""
+"""Chooses the tracker of a repository."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ def open_tracker(
 ) -> Tracker:
     """The tracker of the repository whose main checkout is ``root``.
 
-    Changes nothing: a store that does not exist yet is made by the first ``create``.
+    Changes nothing; the first ``create`` makes a store that does not exist yet.
 
     Args:
-        kind: ``auto`` takes what ``beads_dir`` holds already, and the embedded store where it holds nothing.
-        prefix: of the ids in a new store; the name of ``root`` by default.
+        kind: ``auto`` takes the store in ``beads_dir``, or the embedded store if the directory is empty.
+        prefix: prefix of the ids in a new store; the name of ``root`` by default.
         cancellation: ends a call of bd early.
 
     Raises:
-        TrackerError: the store is bd's and ``bd`` is not installed, or is not the one asked for.
+        TrackerError: the store is bd's and ``bd`` is not installed, or it is not of the chosen kind.
     """
     sign = bd_owns(beads_dir)
     if _takes_bd(kind, beads_dir):
         if shutil.which("bd") is None:
             reason = f"{beads_dir} belongs to bd ({sign} shows it)" if sign else "`tracker: bd` is configured"
-            raise TrackerError(f"{reason}, but there is no bd on PATH", INSTALL)
+            raise TrackerError(f"{reason}, but bd is not on PATH", INSTALL)
         return BdTracker(root, beads_dir, prefix=prefix, cancellation=cancellation)
     tracker = EmbeddedTracker(root, beads_dir, prefix=prefix)
     if sign:
-        tracker.tasks()  # refuses, and says why
+        tracker.tasks()  # fails with the reason
     return tracker
 
 
 def open_scratch(kind: Kind, beads_dir: Path, scratch: Path, cancellation: Cancellation) -> Tracker:
-    """A store in the directory ``scratch``, of the kind that :func:`open_tracker` takes for ``beads_dir``.
+    """A store in the directory ``scratch``, of the kind that :func:`open_tracker` chooses for ``beads_dir``.
 
     Raises:
         TrackerError: ``bd`` is not installed.
     """
-    own: Kind = "bd" if _takes_bd(kind, beads_dir) else "embedded"
-    return open_tracker(own, scratch, scratch / ".beads", "scratch", cancellation)
+    chosen: Kind = "bd" if _takes_bd(kind, beads_dir) else "embedded"
+    return open_tracker(chosen, scratch, scratch / ".beads", "scratch", cancellation)
 
 
 def _takes_bd(kind: Kind, beads_dir: Path) -> bool:

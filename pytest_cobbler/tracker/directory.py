@@ -1,4 +1,4 @@
-"""What lies in a tracker directory, and whose it is."""
+"""The contents of a tracker directory, and the tracker that owns it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STORES = (_EMBEDDED, "dolt", "proxieddb", "beads.db", "redirect")
 
 
 def bd_owns(beads_dir: Path) -> str:
-    """What in ``beads_dir`` shows that bd keeps the tasks in a database of its own; empty if nothing does."""
+    """The file in ``beads_dir`` by which bd keeps the tasks in its own database; empty if there is none."""
     for name in _STORES:
         if (beads_dir / name).exists():
             return name
@@ -26,10 +26,10 @@ def bd_owns(beads_dir: Path) -> str:
 
 
 def is_hollow(beads_dir: Path) -> bool:
-    """Whether bd's own files are there and its embedded database is not, as after a clone.
+    """Whether bd's own files are there, but its embedded database is missing, as after a clone.
 
-    Where only an empty directory is left of the database, bd lists no issues and says nothing; bd 1.0.5 does
-    the same in a ``dolt/`` of which no ``metadata.json`` tells.
+    If only an empty directory is left of the database, bd lists no issues and no error; bd 1.0.5 does the
+    same for a ``dolt/`` without a ``metadata.json``.
     """
     data = _metadata(beads_dir)
     others = _STORES[2:] if data == {} else _STORES[1:]
@@ -39,7 +39,7 @@ def is_hollow(beads_dir: Path) -> bool:
 
 
 def _metadata(beads_dir: Path) -> dict[str, Any] | None:
-    """What ``metadata.json`` says, nothing where there is none; None when it cannot be read."""
+    """The content of ``metadata.json``; empty if there is no such file, None if it cannot be read."""
     try:
         data = json.loads((beads_dir / "metadata.json").read_bytes())
     except FileNotFoundError:

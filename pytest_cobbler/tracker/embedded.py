@@ -1,6 +1,6 @@
 """The embedded store: ``issues.jsonl`` in bd's own line format, without bd.
 
-``bd init --from-jsonl`` adopts such a store, ``bd export`` makes one.
+``bd init --from-jsonl`` turns such a store into one of bd; ``bd export`` writes one.
 """
 
 from __future__ import annotations
@@ -24,18 +24,16 @@ from pytest_cobbler.tracker.jsonl import IssueFile, Line, Record
 __all__ = ["EmbeddedTracker", "bd_owns"]
 
 _HELD = ("lease_expires_at", "heartbeat_at", "lease_granted_node")
-_IGNORE_ALL = (
-    "# Made by pytest-cobbler so that git does not see this directory. See docs/tracker.md to track it.\n*\n"
-)
+_IGNORE_ALL = "# Made by pytest-cobbler: git ignores this directory. See docs/tracker.md to track it.\n*\n"
 
 
 class EmbeddedTracker:
     """Tasks in ``beads_dir/issues.jsonl``.
 
     Args:
-        root: the main checkout; names the store in messages and, without ``prefix``, its ids.
-        beads_dir: made by the first write when it is missing, and then hidden from git.
-        prefix: of ids, when there are no issues yet to take it from.
+        root: the main checkout; its name is the prefix of ids if there is no ``prefix``.
+        beads_dir: made by the first write if it is missing, and then ignored by git.
+        prefix: prefix of the first ids; later ids take that of the present issues.
         timeout: seconds to wait for another writer.
     """
 
@@ -56,7 +54,7 @@ class EmbeddedTracker:
     def comments(self) -> dict[str, tuple[str, ...]]:
         self._refuse_bd()
         issues = (Issue.model_validate_json(line.text) for line in self._file.issues().values() if line.task)
-        return {issue.id: said for issue in issues if (said := issue.comments_of(ACTOR))}
+        return {issue.id: comments for issue in issues if (comments := issue.comments_of(ACTOR))}
 
     def prepare(self) -> None:
         self._refuse_bd()
@@ -99,7 +97,7 @@ class EmbeddedTracker:
             if task.status == "open":
                 return
             if task.claim is None:
-                raise TrackerError(f"{task_id} is not ours to release: {task.state}")
+                raise TrackerError(f"cannot release {task_id}, which this run did not claim: {task.state}")
             self._open(issues, task_id, comment)
 
     def reopen(self, task_id: str, comment: str = "") -> None:
@@ -124,7 +122,7 @@ class EmbeddedTracker:
             if task.status == "closed":
                 return
             if task.assignee not in ("", ACTOR):
-                raise TrackerError(f"{task_id} is not ours to close: {task.state}")
+                raise TrackerError(f"cannot close {task_id}: {task.state}")
             waiting = [
                 need for need in task.needs if need in issues and _find(issues, need).status != "closed"
             ]
@@ -153,7 +151,7 @@ class EmbeddedTracker:
         try:
             lock_file = (self._beads_dir / ".jsonl.lock").open("ab")
         except FileNotFoundError:
-            raise TrackerError(f"there are no tasks yet in {self._beads_dir}") from None
+            raise TrackerError(f"{self._beads_dir} has no tasks yet") from None
         except OSError as error:
             raise TrackerError(f"cannot write in {self._beads_dir}: {error.strerror}") from error
         with lock_file:
@@ -166,8 +164,8 @@ class EmbeddedTracker:
             lock(lock_file, patience=self._timeout)
         except BlockingIOError:
             raise TrackerError(
-                f"{self._file.path} is locked: another process has had it for {self._timeout:g} s",
-                f"see who has {self._beads_dir / '.jsonl.lock'} open (fuser shows it)",
+                f"{self._file.path} is locked by another process (waited {self._timeout:g} s)",
+                f"`fuser {self._beads_dir / '.jsonl.lock'}` shows that process",
             ) from None
 
     def _refuse_bd(self) -> None:
@@ -175,7 +173,7 @@ class EmbeddedTracker:
         if sign:
             raise TrackerError(
                 f"{self._beads_dir} belongs to bd ({sign} shows it); {ISSUES} is only an export there",
-                "set `tracker: bd` (or leave it at `auto`) and have bd on PATH",
+                "set `tracker: bd` or `tracker: auto`, and install bd on PATH",
             )
 
 
@@ -198,7 +196,7 @@ def _find(issues: Mapping[str, Line], task_id: str) -> Task:
 def _touch(line: Line) -> tuple[Record, str]:
     """The issue with a later ``updated_at``, and that time.
 
-    bd rounds to seconds, and its import leaves alone what is not newer by one.
+    bd rounds to seconds, and its import skips an issue that is not newer by a second.
     """
     record = Record.parse(line.text)
     now = _now()
@@ -222,7 +220,7 @@ def _next_comment(issues: Mapping[str, Line]) -> int:
 
 
 def _add_comment(record: Record, task_id: str, number: int, text: str, now: str) -> None:
-    # Numbers, though bd itself has long written UUIDs: bd 0.49 cannot read those, every later one reads both.
+    # Numbers, though bd itself writes UUIDs: bd 0.49 cannot read those, every later version reads both.
     comment = {"id": number, "issue_id": task_id, "author": ACTOR, "text": text, "created_at": now}
     record.append("comments", comment)
     if "comment_count" in record:

@@ -1,4 +1,4 @@
-"""Names of issues, given as bd gives them."""
+"""Ids of issues, made as bd makes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def issue_prefix(name: str) -> str:
-    """A prefix for ids made of ``name``: letters, digits and ``_``."""
+    """A prefix for ids, made from ``name``: letters, digits and ``_``."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "task"
 
 
@@ -33,7 +33,7 @@ def prefix_in_use(ids: Collection[str]) -> str:
 def new_ids(
     tasks: Sequence[NewTask], times: Mapping[str, datetime], prefix: str, taken: Collection[str]
 ) -> dict[str, str]:
-    """An id of its own for the key of each task that is created at ``times[key]``."""
+    """A new id for each task by its key; ``times[key]`` is when the task was created."""
     known = set(taken)
     count = sum(name.startswith(f"{prefix}-") and "." not in name for name in known)
     ids: dict[str, str] = {}
@@ -44,7 +44,7 @@ def new_ids(
 
 
 def id_length(issues: int) -> int:
-    """As short as keeps the chance that any two of ``issues`` collide at 25 % or less: 3 to 8."""
+    """The shortest length, 3 to 8, with which two of ``issues`` collide with a chance of at most 25 %."""
     for length in range(3, 8):
         if 1 - math.exp(-(issues**2) / (2 * 36**length)) <= 0.25:
             return length

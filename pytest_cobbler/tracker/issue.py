@@ -12,7 +12,7 @@ from pytest_cobbler.tracker.base import Task
 __all__ = ["Comment", "Dependency", "Issue"]
 
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
-"""What no environment variable and no file of text can hold."""
+"""Characters that an environment variable or a text file cannot contain."""
 
 
 class _FromBeads(BaseModel):
@@ -27,7 +27,7 @@ class _FromBeads(BaseModel):
 
 
 class Dependency(_FromBeads):
-    """An edge; ``bd show`` prints the whole issue at its end instead, with a ``dependency_type``."""
+    """An edge; ``bd show`` prints the whole other issue instead, with a ``dependency_type``."""
 
     depends_on_id: str = Field(validation_alias=AliasChoices("depends_on_id", "id"))
     type: str = Field("blocks", validation_alias=AliasChoices("dependency_type", "type"))
@@ -41,13 +41,13 @@ class Comment(_FromBeads):
 
 
 class Issue(_FromBeads):
-    """What we read of an issue; the other fields are left where they are."""
+    """The fields of an issue that are read; the others stay as they are."""
 
     id: str
     title: str = ""
     description: str = ""
     status: str = "open"
-    priority: int = 0  # as bd itself reads a line without one
+    priority: int = 0  # the default of bd for a line without a priority
     issue_type: str = "task"
     assignee: str = ""
     created_at: str = ""
@@ -80,7 +80,7 @@ class Issue(_FromBeads):
         )
 
     def comments_of(self, author: str) -> tuple[str, ...]:
-        """What ``author`` commented, oldest first."""
+        """The comments of ``author``, oldest first."""
         by_age = sorted(self.comments, key=lambda comment: comment.created_at)
         return tuple(comment.text for comment in by_age if comment.author == author)
 

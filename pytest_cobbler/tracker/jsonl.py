@@ -1,7 +1,7 @@
 """``issues.jsonl``: beads' exchange format, one JSON object a line, read and replaced as a whole.
 
-What we do not understand survives byte for byte: lines of other kinds, lines that did not change, and in a
-line that did change every value that was not replaced.
+Unknown content survives byte for byte: lines of other kinds, lines that did not change, and in a changed line
+every value that was not replaced.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def encode(value: Any) -> str:
-    """``value`` as Go's encoding/json spells it: compact, non-ASCII raw, the signs of HTML escaped."""
+    """``value`` as Go's encoding/json writes it: compact, non-ASCII raw, the characters of HTML escaped."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return _SURROGATE.sub("\ufffd", text).translate(_ESCAPES)
 
@@ -55,14 +55,14 @@ _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 class Record:
-    """A JSON object whose values keep their own spelling until they are replaced."""
+    """A JSON object whose values keep their text until they are replaced."""
 
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
         self._raw = {name: encode(value) for name, value in (values or {}).items()}
 
     @classmethod
     def parse(cls, text: str) -> Record:
-        """Read ``text``, which must be one JSON object."""
+        """Parse ``text``, which must be one JSON object."""
         record = cls()
         at = _past(text, 0) + 1
         while text[at := _past(text, at)] != "}":
@@ -81,11 +81,11 @@ class Record:
         return json.loads(self._raw[name]) if name in self._raw else default
 
     def set(self, name: str, value: Any) -> None:
-        """Replace a value, or add it at the place where bd would write it."""
+        """Replace a value, or add it in the position in which bd writes it."""
         self._put(name, encode(value))
 
     def edit(self, name: str, changes: Mapping[str, Any], without: Iterable[str] = ()) -> None:
-        """Change members of the object under ``name``; with none left it goes."""
+        """Change members of the object under ``name``; an empty object is removed."""
         inner = Record.parse(self._raw[name]) if self._raw.get(name, "").startswith("{") else Record()
         inner.remove(*without)
         for member, value in changes.items():
@@ -129,7 +129,7 @@ def _from(names: Iterable[str], first: list[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line; ``task`` is None if it is not an issue."""
+    """A line; ``task`` is None if the line is not an issue."""
 
     text: str
     task: Task | None = None
@@ -137,10 +137,10 @@ class Line:
 
     @classmethod
     def of(cls, text: str) -> Line:
-        """Read a line.
+        """Parse a line.
 
         Raises:
-            ValueError: it is damaged.
+            ValueError: the line is damaged.
         """
         data = _decoder.decode(text)
         if not isinstance(data, dict):
@@ -157,7 +157,7 @@ class Line:
 
 
 class IssueFile:
-    """The lines of one file, parsed once per change of it. Locking is the caller's business."""
+    """The lines of a file, parsed again when the file changes. The caller locks the file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -165,13 +165,13 @@ class IssueFile:
         self._issues: dict[str, Line] = {}
         self._head: list[str] = []
         self._tail: list[str] = []
-        self._written = b""  # begins with a newline, so that every line stands between two
+        self._written = b""  # begins with a newline, so that every line is between two newlines
 
     def issues(self) -> Mapping[str, Line]:
-        """The issues by id, sorted; none when there is no file."""
+        """The issues by id, sorted; empty if there is no file."""
         if self.path.is_symlink():
             raise TrackerError(
-                f"{self.path} is a symbolic link", "put the file itself there; links are not followed"
+                f"{self.path} is a symbolic link", "replace the link by the file; links are not followed"
             )
         try:
             with self.path.open("rb") as file:
@@ -186,7 +186,7 @@ class IssueFile:
         return self._issues
 
     def write(self, changed: Iterable[Record]) -> None:
-        """Replace or add issues; the file has all of them or, on any error, none."""
+        """Replace or add issues; after an error the file has none of them."""
         lines = dict(_named(Line.of(str(record))) for record in changed)
         issues = self._issues | lines
         if len(issues) > len(self._issues):
@@ -205,9 +205,9 @@ class IssueFile:
         return "\n".join(texts).encode()
 
     def _spliced(self, lines: Mapping[str, Line]) -> bytes:
-        """What we wrote last with some lines replaced; empty if that cannot be done.
+        """The last written content with some lines replaced; empty if that is not possible.
 
-        With ten thousand issues a call takes a third of the time that joining and encoding all takes.
+        With ten thousand issues this takes a third of the time of joining and encoding all lines.
         """
         data = self._written
         for name, line in lines.items():

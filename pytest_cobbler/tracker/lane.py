@@ -1,4 +1,4 @@
-"""One thread that owns a tracker, so that no other thread waits for it."""
+"""A thread that owns a tracker, so that other threads need not wait for it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["DRAIN", "Failure", "TrackerLane"]
 T = TypeVar("T")
 
 DRAIN = 300.0
-"""Seconds that a tracker gets to finish what is queued when a run ends."""
+"""Seconds to finish the queued calls when a run ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A call without a waiting caller that was not carried out: what it was, and why."""
+    """A call without a waiting caller that failed, and its error."""
 
     call: str
     error: BaseException
@@ -37,12 +37,11 @@ class _Call:
 
 
 class TrackerLane:
-    """Runs calls on a tracker one after the other.
+    """Runs calls on a tracker one after the other. Thread-safe.
 
-    May be used from any thread. Calls with a waiting caller go first: an agent's slot must not stay idle
-    while bd writes records. Within each of the two kinds the order is that in which they came. A call that
-    its caller waits for reports its error through the future alone; of the others the errors are in
-    ``failures`` too.
+    Calls with a waiting caller take precedence: an agent's slot must not stay idle while bd writes records.
+    Calls of one kind run in the order of their arrival. The error of a call with a waiting caller is only in
+    its future; all other errors are in ``failures``, too.
     """
 
     def __init__(self, tracker: Tracker) -> None:
@@ -62,7 +61,7 @@ class TrackerLane:
             return tuple(self._failures)
 
     def submit(self, run: Callable[[Tracker], T], *, name: str = "call", awaited: bool = True) -> Future[T]:
-        """Queue ``run``; ``name`` is what a ``Failure`` calls it."""
+        """Queue ``run``; ``name`` is its name in a ``Failure``."""
         future: Future[T] = Future()
         call = _Call(name, run, future, awaited)
         with self._lock:
@@ -70,7 +69,7 @@ class TrackerLane:
                 (self._awaited if awaited else self._records).append(call)
                 self._lock.notify()
                 return future
-        self._fail(call, TrackerError(f"{name}: the tracker is closed already"))
+        self._fail(call, TrackerError(f"{name}: the tracker is already closed"))
         return future
 
     def tasks(self) -> Future[list[Task]]:
@@ -98,9 +97,9 @@ class TrackerLane:
         return self._record(f"close {task_id}", lambda tracker: tracker.close(task_id, reason))
 
     def close(self, timeout: float | None = None) -> bool:
-        """Take no more calls and finish those that are queued; False if ``timeout`` seconds did not suffice.
+        """Refuse new calls and finish the queued ones; False if that takes longer than ``timeout`` seconds.
 
-        What was not begun by then is given up and is in ``failures``; the call that runs is left to its end.
+        Calls that were not begun by then are dropped and listed in ``failures``; a running call goes on.
         """
         with self._lock:
             self._closed = True
@@ -120,13 +119,13 @@ class TrackerLane:
                 continue
             try:
                 result = call.run(self._tracker)
-            except BaseException as error:  # belongs to the caller, whatever it is; the lane goes on
+            except BaseException as error:  # every error belongs to the caller; the lane goes on
                 self._fail(call, error)
             else:
                 call.future.set_result(result)
 
     def _next(self) -> _Call | None:
-        """The next call; None when the lane is closed and nothing is left."""
+        """The next call; None when the lane is closed and the queues are empty."""
         with self._lock:
             while not self._awaited and not self._records:
                 if self._closed:
@@ -147,4 +146,4 @@ class TrackerLane:
             self._records.clear()
         for call in left:
             if call.future.set_running_or_notify_cancel():
-                self._fail(call, TrackerError(f"{call.name}: not done when the time for it was over"))
+                self._fail(call, TrackerError(f"{call.name}: not done within the time limit"))

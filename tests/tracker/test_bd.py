@@ -61,7 +61,7 @@ def failures(tracker: Tracker, calls: slice = slice(None)) -> list[TrackerError]
     return caught
 
 
-def test_a_missing_bd_says_how_to_get_one(place: Path) -> None:
+def test_a_missing_bd_is_reported_with_the_installation(place: Path) -> None:
     for error in failures(BdTracker(place, place / ".beads", program="bd-that-is-nowhere")):
         assert "cannot run bd-that-is-nowhere: No such file" in error.cause
         assert "brew install beads" in error.remedy
@@ -82,7 +82,7 @@ def test_the_retracted_bd_is_refused_by_its_version(stub: Stub) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.0.5", "1.2.2", "1.3.0", "2.0.0", "1.10.0"])
-def test_later_versions_are_taken(stub: Stub, version: str) -> None:
+def test_later_versions_are_accepted(stub: Stub, version: str) -> None:
     tracker = stub("echo '[]'", version=VERSION % version)
     assert tracker.tasks() == []
     assert tracker.description.startswith(f"bd {version} ")
@@ -91,7 +91,7 @@ def test_later_versions_are_taken(stub: Stub, version: str) -> None:
 @pytest.mark.parametrize("version", ["bd version 1.3.0 (dev)", "", "{}", '{"version": "dev"}', "[]"])
 def test_a_bd_without_a_version_is_refused(stub: Stub, version: str) -> None:
     for error in failures(stub("echo '[]'", version=version)):
-        assert "does not tell its version" in error.cause
+        assert "does not print its version" in error.cause
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_bd_without_a_version_is_refused(stub: Stub, version: str) -> None:
         'echo \'[{"id": "proj-abc", "priority": "high"}]\'',
     ],
 )
-def test_what_is_no_answer_is_an_error_and_never_no_tasks(stub: Stub, script: str) -> None:
+def test_an_invalid_answer_is_an_error_and_not_an_empty_list(stub: Stub, script: str) -> None:
     for error in failures(stub(script), slice(0, 7)):
         assert "bd did not" in error.cause or "there is no task" in error.cause
         assert not isinstance(error, AlreadyClaimed)
@@ -130,7 +130,7 @@ def test_what_is_no_answer_is_an_error_and_never_no_tasks(stub: Stub, script: st
         '{"issue_id": "proj-other", "id": "1"}',
     ],
 )
-def test_success_that_bd_does_not_show_is_none(stub: Stub, answer: str) -> None:
+def test_a_success_without_the_printed_issue_is_an_error(stub: Stub, answer: str) -> None:
     tracker = stub(shown(issue("proj-abc")) + f"echo '{answer}'")
     calls: list[tuple[Callable[[], object], str]] = [
         (lambda: tracker.create([new("a")]), "bd did not create the tasks"),
@@ -146,12 +146,12 @@ def test_success_that_bd_does_not_show_is_none(stub: Stub, answer: str) -> None:
 @pytest.mark.parametrize(
     "answer", ["[]", "kept", '[{"id": "proj-abc", "status": "open", "assignee": "jane"}]']
 )
-def test_a_task_that_bd_did_not_open_again_is_an_error(stub: Stub, answer: str) -> None:
+def test_a_task_that_bd_did_not_reopen_is_an_error(stub: Stub, answer: str) -> None:
     held = {"assignee": "cobbler", "metadata": {"cobbler": asdict(MINE)}}
     for status, call in (("in_progress", "release"), ("closed", "reopen")):
         found = issue("proj-abc", status=status, **held)
         tracker = stub(shown(found) + f"echo '{json.dumps([found]) if answer == 'kept' else answer}'")
-        with pytest.raises(TrackerError, match="bd did not open proj-abc again"):
+        with pytest.raises(TrackerError, match="bd did not reopen proj-abc"):
             getattr(tracker, call)("proj-abc")
 
 
@@ -159,7 +159,7 @@ def shown(found: Record) -> str:
     return f"if [ \"$1\" = show ]; then echo '{json.dumps([found])}'; exit; fi\n"
 
 
-def test_an_update_that_did_not_take_is_an_error(stub: Stub) -> None:
+def test_an_update_without_effect_is_an_error(stub: Stub) -> None:
     held = issue("proj-abc", status="open")
     tracker = stub(f"echo '{json.dumps([held])}'")
     with pytest.raises(TrackerError, match="bd did not claim proj-abc"):
@@ -168,7 +168,7 @@ def test_an_update_that_did_not_take_is_an_error(stub: Stub) -> None:
         tracker.close("proj-abc", "done")
 
 
-def test_the_error_tells_the_reason_and_shows_the_rest(stub: Stub) -> None:
+def test_the_error_has_the_reason_and_the_output(stub: Stub) -> None:
     script = """
     echo 'warning: beads.role not configured (GH#2950).' >&2
     echo '  Fix: git config beads.role maintainer' >&2
@@ -184,7 +184,7 @@ def test_the_error_tells_the_reason_and_shows_the_rest(stub: Stub) -> None:
     assert "role" not in str(error)
 
 
-def test_a_hanging_bd_is_ended_and_named(stub: Stub, place: Path) -> None:
+def test_a_hanging_bd_is_ended_and_reported(stub: Stub, place: Path) -> None:
     tracker = stub(
         'echo "waiting for the lock" >&2; echo $$ > pid; trap "" TERM; while :; do sleep 1; done', timeout=0.5
     )
@@ -192,7 +192,7 @@ def test_a_hanging_bd_is_ended_and_named(stub: Stub, place: Path) -> None:
     (error,) = failures(tracker, slice(0, 1))
     assert time.monotonic() - began < 10
     assert error.cause == "bd list did not answer within 0.5 s and was ended"
-    assert "another process may hold the store" in error.remedy
+    assert "another process may have locked the store" in error.remedy
     assert "waiting for the lock" in error.evidence
     with pytest.raises(ProcessLookupError):
         os.kill(int((place / "pid").read_text()), 0)
@@ -211,12 +211,12 @@ def test_a_locked_store_is_an_error(bd_store: BdStore) -> None:
     assert len(tracker.tasks()) == 1
 
 
-def test_an_envelope_is_taken_off(stub: Stub) -> None:
+def test_an_envelope_is_removed(stub: Stub) -> None:
     tracker = stub(f"echo '{json.dumps({'schema_version': 1, 'data': [issue('proj-abc')]})}'")
     assert [task.id for task in tracker.tasks()] == ["proj-abc"]
 
 
-def test_bd_sees_what_it_needs_and_nothing_else(
+def test_bd_gets_only_the_environment_that_it_needs(
     stub: Stub, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("BEADS_DB", "BD_DB", "CLAUDE_CODE", "BD_AGENT_MODE", "BEADS_MAX_ROWS", "ANTHROPIC_API_KEY"):
@@ -271,16 +271,18 @@ def test_a_store_that_bd_cannot_open_is_not_an_empty_one(
     tracker = BdTracker(place, beads, program=str(request.getfixturevalue(f"{version}_program")))
     with pytest.raises(TrackerError) as caught:
         tracker.tasks()
-    assert any(said in caught.value.cause for said in ("bd did not list the tasks: ", "is not there"))
+    assert any(
+        said in caught.value.cause for said in ("bd did not list the tasks: ", "its database is missing")
+    )
     assert "`bd " in caught.value.remedy
     assert {name: (beads / name).read_bytes() for name in before} == before
 
 
-def test_an_embedded_store_is_not_taken_for_an_empty_one(place: Path, bd_program: Path) -> None:
+def test_an_embedded_store_is_not_an_empty_store_of_bd(place: Path, bd_program: Path) -> None:
     (place / ".beads").mkdir()
     (place / ".beads" / "issues.jsonl").write_text(json.dumps(issue("proj-abc")))
     for error in failures(BdTracker(place, place / ".beads", program=str(bd_program)), slice(0, 7)):
-        assert "holds an embedded store" in error.cause
+        assert "contains an embedded store" in error.cause
         assert "--from-jsonl" in error.remedy
     assert [path.name for path in (place / ".beads").iterdir()] == ["issues.jsonl"]
 
@@ -317,7 +319,7 @@ class Checkout:
         return kept | {"status": self.git("status", "--porcelain=v2", "--branch", "--untracked-files=all")}
 
 
-def test_a_new_store_leaves_the_checkout_and_the_home_as_they_were(
+def test_a_new_store_does_not_change_the_checkout_and_the_home(
     place: Path, bd_program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (place / "home").mkdir()
@@ -337,7 +339,7 @@ def test_a_new_store_leaves_the_checkout_and_the_home_as_they_were(
     assert checkout.state() == before
 
 
-def test_a_failing_init_leaves_nothing(place: Path, stub: Stub) -> None:
+def test_a_failing_init_leaves_no_files(place: Path, stub: Stub) -> None:
     shutil.rmtree(place / ".beads")
     tracker = stub('mkdir "$BEADS_DIR"; echo "no space left on device" >&2; exit 1')
     with pytest.raises(TrackerError, match="bd init made no store: no space left"):
@@ -345,7 +347,7 @@ def test_a_failing_init_leaves_nothing(place: Path, stub: Stub) -> None:
     assert [path.name for path in place.iterdir()] == ["bd"]
 
 
-def test_the_lock_file_of_somebody_else_stays(bd_store: BdStore) -> None:
+def test_a_lock_file_that_was_there_before_stays(bd_store: BdStore) -> None:
     gate = bd_store.root / ".beads.gate.lock"
     bd_store.tracker().tasks()
     assert not gate.exists()
@@ -354,7 +356,7 @@ def test_the_lock_file_of_somebody_else_stays(bd_store: BdStore) -> None:
     assert gate.exists()
 
 
-def test_the_lock_file_stays_while_it_is_held(stub: Stub, place: Path) -> None:
+def test_a_lock_file_stays_while_it_is_locked(stub: Stub, place: Path) -> None:
     hold = "(flock --shared 9; exec sleep 2) 9>.beads.gate.lock >/dev/null 2>&1 &"
     stub(f"{hold} sleep 0.3; echo '[]'").tasks()
     assert (place / ".beads.gate.lock").exists()

@@ -53,23 +53,23 @@ def opened(kind: Kind, beads: Path) -> Tracker:
 @pytest.mark.usefixtures("bd_on_path")
 class TestWithBd:
     @pytest.mark.parametrize("kind", ["auto", "embedded"])
-    def test_nothing_becomes_an_embedded_store(self, kind: Kind, beads: Path) -> None:
+    def test_an_empty_directory_becomes_an_embedded_store(self, kind: Kind, beads: Path) -> None:
         assert isinstance(opened(kind, beads), EmbeddedTracker)
 
-    def test_nothing_becomes_bds_if_that_is_asked_for(self, beads: Path) -> None:
+    def test_an_empty_directory_becomes_a_store_of_bd_if_configured(self, beads: Path) -> None:
         assert isinstance(opened("bd", beads), BdTracker)
 
     @pytest.mark.parametrize("kind", ["auto", "bd"])
-    def test_what_is_bds_stays_bds(self, kind: Kind, beads_of_bd: Path) -> None:
+    def test_a_store_of_bd_is_opened_by_bd(self, kind: Kind, beads_of_bd: Path) -> None:
         assert isinstance(opened(kind, beads_of_bd), BdTracker)
 
-    def test_what_is_bds_is_not_embedded(self, beads_of_bd: Path) -> None:
+    def test_a_store_of_bd_is_not_opened_as_embedded(self, beads_of_bd: Path) -> None:
         (beads_of_bd / "issues.jsonl").write_text(json.dumps(issue("proj-abc")))
         with pytest.raises(TrackerError, match="belongs to bd"):
             opened("embedded", beads_of_bd)
 
     @pytest.mark.parametrize("kind", ["auto", "embedded"])
-    def test_lines_alone_are_an_embedded_store(self, kind: Kind, beads: Path) -> None:
+    def test_issues_jsonl_alone_is_an_embedded_store(self, kind: Kind, beads: Path) -> None:
         beads.mkdir()
         (beads / "issues.jsonl").write_text(json.dumps(issue("proj-abc")))
         tracker = opened(kind, beads)
@@ -80,16 +80,16 @@ class TestWithBd:
 @pytest.mark.usefixtures("no_bd_on_path")
 class TestWithoutBd:
     @pytest.mark.parametrize("kind", ["auto", "bd"])
-    def test_a_store_of_bd_needs_it(self, kind: Kind, beads_of_bd: Path) -> None:
+    def test_a_store_of_bd_needs_bd(self, kind: Kind, beads_of_bd: Path) -> None:
         with pytest.raises(TrackerError) as caught:
             opened(kind, beads_of_bd)
         assert "belongs to bd" in caught.value.cause
-        assert "there is no bd on PATH" in caught.value.cause
+        assert "bd is not on PATH" in caught.value.cause
         assert "brew install beads" in caught.value.remedy
 
-    def test_bd_asked_for_needs_it(self, beads: Path) -> None:
-        with pytest.raises(TrackerError, match="`tracker: bd` is configured, but there is no bd on PATH"):
+    def test_configuring_bd_needs_bd(self, beads: Path) -> None:
+        with pytest.raises(TrackerError, match="`tracker: bd` is configured, but bd is not on PATH"):
             opened("bd", beads)
 
-    def test_nothing_becomes_an_embedded_store(self, beads: Path) -> None:
+    def test_an_empty_directory_becomes_an_embedded_store(self, beads: Path) -> None:
         assert isinstance(opened("auto", beads), EmbeddedTracker)

@@ -33,7 +33,7 @@ def by_id(tracker: Tracker) -> dict[str, Task]:
     return {task.id: task for task in tracker.tasks()}
 
 
-def test_nothing_is_made_by_reading_where_nothing_is(no_store: Callable[[Path], Store], place: Path) -> None:
+def test_reading_makes_no_store(no_store: Callable[[Path], Store], place: Path) -> None:
     tracker = no_store(place).tracker()
     assert tracker.tasks() == []
     assert tracker.comments() == {}
@@ -50,7 +50,7 @@ def test_the_first_task_makes_the_store(no_store: Callable[[Path], Store], place
     assert ids["first"].startswith("proj-")
 
 
-def test_a_task_is_what_it_was_created_as(store: Store) -> None:
+def test_a_created_task_is_listed_unchanged(store: Store) -> None:
     tracker = store.tracker()
     wanted = NewTask(
         key="k",
@@ -79,7 +79,7 @@ def test_a_task_is_what_it_was_created_as(store: Store) -> None:
     assert task.claim is None
 
 
-def test_our_comments_are_read_in_order_and_nobody_elses(store: Store) -> None:
+def test_only_cobblers_comments_are_read_in_order(store: Store) -> None:
     theirs = {"id": 1, "issue_id": "proj-a", "author": "jane", "text": "hers", "created_at": TIME}
     store.seed(issue("proj-a", comments=[theirs]), issue("proj-b"))
     tracker = store.tracker()
@@ -114,10 +114,10 @@ def test_thirty_tasks_keep_their_graph(store: Store) -> None:
         ([new("x"), new("a", title=" ")], "'a' has no title"),
         ([new("x"), new("a", title="ü" * 251)], "has 502 bytes; beads allows 500"),
         ([new("a", priority=5)], "priority 5"),
-        ([new("a", metadata={"cobbler": "x"})], "kept for claims"),
+        ([new("a", metadata={"cobbler": "x"})], "reserved for claims"),
     ],
 )
-def test_a_bad_batch_creates_nothing(
+def test_an_invalid_batch_creates_no_task(
     no_store: Callable[[Path], Store], place: Path, batch: list[NewTask], complaint: str
 ) -> None:
     with pytest.raises(TrackerError) as caught:
@@ -126,7 +126,7 @@ def test_a_bad_batch_creates_nothing(
     assert list(place.iterdir()) == []
 
 
-def test_no_tasks_are_no_call(no_store: Callable[[Path], Store], place: Path) -> None:
+def test_creating_no_tasks_calls_nothing(no_store: Callable[[Path], Store], place: Path) -> None:
     assert no_store(place).tracker().create([]) == {}
     assert list(place.iterdir()) == []
 
@@ -150,7 +150,7 @@ def test_any_text_survives(store: Store) -> None:
 
 
 @any_version
-def test_half_a_character_is_replaced_not_fatal(store: Store) -> None:
+def test_half_a_character_is_replaced(store: Store) -> None:
     tracker = store.tracker()
     tracker.create([new("a", description="half \ud83e crab")])
     (task,) = tracker.tasks()
@@ -174,7 +174,7 @@ def test_a_claim_is_recorded_and_exclusive(store: Store) -> None:
     assert store.tracker().tasks() == [task]
 
 
-def test_what_is_not_open_or_somebody_elses_cannot_be_claimed(store: Store) -> None:
+def test_a_task_that_is_closed_or_assigned_cannot_be_claimed(store: Store) -> None:
     store.seed(
         issue("proj-aaa", assignee="jane"),
         issue("proj-bbb", status="in_progress", assignee="jane"),
@@ -191,7 +191,7 @@ def test_what_is_not_open_or_somebody_elses_cannot_be_claimed(store: Store) -> N
     assert store.records() == before
 
 
-def test_an_open_task_that_kept_our_name_can_be_claimed(store: Store) -> None:
+def test_an_open_task_still_assigned_to_cobbler_can_be_claimed(store: Store) -> None:
     store.seed(issue("proj-abc", assignee=ACTOR))
     store.tracker().claim("proj-abc", MINE)
     assert by_id(store.tracker())["proj-abc"].claim == MINE
@@ -226,12 +226,12 @@ def test_only_a_recorded_claim_is_released(store: Store) -> None:
     before = store.records()
     tracker = store.tracker()
     for task in tracker.tasks():
-        with pytest.raises(TrackerError, match=f"{task.id} is not ours to release"):
+        with pytest.raises(TrackerError, match=f"cannot release {task.id}, which this run did not claim"):
             tracker.release(task.id, "why")
     assert store.records() == before
 
 
-def test_close_keeps_who_did_it_and_can_be_repeated(store: Store) -> None:
+def test_close_keeps_the_assignee_and_can_be_repeated(store: Store) -> None:
     tracker = store.tracker()
     name = tracker.create([new("a")])["a"]
     tracker.claim(name, MINE)
@@ -247,7 +247,7 @@ def test_close_keeps_who_did_it_and_can_be_repeated(store: Store) -> None:
     assert store.records()[name] == record
 
 
-def test_a_task_is_closed_after_what_it_needs(store: Store) -> None:
+def test_a_task_is_closed_only_after_its_needs(store: Store) -> None:
     tracker = store.tracker()
     ids = tracker.create([new("first"), new("second", "first")])
     for name in ids.values():
@@ -262,7 +262,7 @@ def test_a_task_is_closed_after_what_it_needs(store: Store) -> None:
     assert found[ids["second"]].needs == (ids["first"],)
 
 
-def test_what_another_holds_is_not_closed(store: Store) -> None:
+def test_a_task_of_another_user_is_not_closed(store: Store) -> None:
     store.seed(
         issue("proj-aaa", assignee="jane"),
         issue("proj-bbb", status="in_progress", assignee="jane"),
@@ -274,7 +274,7 @@ def test_what_another_holds_is_not_closed(store: Store) -> None:
     assert store.records() == before
 
 
-def test_reopen_makes_a_closed_task_a_new_one(store: Store) -> None:
+def test_reopen_makes_a_closed_task_claimable(store: Store) -> None:
     tracker = store.tracker()
     name = tracker.create([new("a", metadata={"other": "kept"})])["a"]
     tracker.claim(name, MINE)
@@ -316,7 +316,7 @@ def test_a_task_that_does_not_exist_is_an_error(store: Store, name: str) -> None
     assert store.records() == before
 
 
-def test_other_peoples_issues_are_listed_and_left_alone(store: Store) -> None:
+def test_issues_of_other_users_are_listed_and_not_changed(store: Store) -> None:
     foreign = [
         issue("proj-aaa", issue_type="epic", priority=0, notes="n", design="d", acceptance_criteria="a"),
         issue("proj-bbb", issue_type="bug", status="deferred", assignee="jane", estimated_minutes=30),

@@ -115,7 +115,7 @@ class Model(RuleBasedStateMachine):
         self.expected[name]["comments"].append(text)
 
     @rule(number=st.integers(0, 20), extra=st.dictionaries(st.text("xyz", min_size=1), st.floats(0, 9)))
-    def somebody_adds_a_line(self, number: int, extra: dict[str, float]) -> None:
+    def another_program_adds_a_line(self, number: int, extra: dict[str, float]) -> None:
         name = f"other-{number}"
         if name not in self.foreign:
             self.foreign[name] = json.dumps(issue(name, status="deferred", **extra))
@@ -158,7 +158,7 @@ TestModel = Model.TestCase
 TestModel.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 
 
-def test_a_directory_that_we_make_is_hidden_from_git(place: Path) -> None:
+def test_a_new_directory_is_ignored_by_git(place: Path) -> None:
     git = ["git", "-C", str(place)]
     subprocess.run([*git, "init", "--quiet"], check=True)
     EmbeddedTracker(place, place / ".beads").create([new("a")])
@@ -170,7 +170,7 @@ def test_a_directory_that_we_make_is_hidden_from_git(place: Path) -> None:
     assert subprocess.run([*git, "status", "--porcelain"], check=True, capture_output=True).stdout == b""
 
 
-def test_a_directory_of_the_user_is_not(embedded_store: EmbeddedStore) -> None:
+def test_a_directory_of_the_user_is_not_ignored_by_git(embedded_store: EmbeddedStore) -> None:
     embedded_store.seed(issue("proj-abc"))
     embedded_store.tracker().comment("proj-abc", "text")
     assert not (embedded_store.file.parent / ".gitignore").exists()
@@ -257,7 +257,7 @@ def test_a_store_of_bd_is_neither_read_nor_written(
     assert embedded_store.records() == {"proj-abc": issue("proj-abc")}
 
 
-def test_metadata_of_an_old_bd_without_its_database_is_no_sign(place: Path) -> None:
+def test_metadata_of_an_old_bd_without_a_database_is_no_store_of_bd(place: Path) -> None:
     (place / "metadata.json").write_text('{"database": "beads.db", "jsonl_export": "issues.jsonl"}')
     assert bd_owns(place) == ""
 
@@ -284,9 +284,7 @@ def test_a_damaged_store_is_not_written(embedded_store: EmbeddedStore) -> None:
     assert embedded_store.file.read_bytes() == before
 
 
-def test_a_disk_that_cannot_be_written_is_an_error(
-    embedded_store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_an_error(embedded_store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> None:
     embedded_store.seed(issue("proj-abc"))
     tracker = embedded_store.tracker()
     before = tracker.tasks()
@@ -323,7 +321,7 @@ def writer(root: Path, who: str, count: int) -> subprocess.Popen[str]:
     )
 
 
-def test_writers_at_the_same_time_lose_nothing(embedded_store: EmbeddedStore) -> None:
+def test_parallel_writers_lose_no_task(embedded_store: EmbeddedStore) -> None:
     writers = [writer(embedded_store.root, who, 40) for who in ("one", "two", "three")]
     reader = embedded_store.tracker()
     while any(process.poll() is None for process in writers):
@@ -339,7 +337,7 @@ def test_writers_at_the_same_time_lose_nothing(embedded_store: EmbeddedStore) ->
     assert sorted(record["comments"][0]["id"] for record in records.values()) == list(range(1, 121))
 
 
-def test_a_writer_killed_at_any_moment_leaves_what_it_reported(embedded_store: EmbeddedStore) -> None:
+def test_a_killed_writer_leaves_every_task_that_it_reported(embedded_store: EmbeddedStore) -> None:
     reported: list[str] = []
     for round in range(6):
         process = writer(embedded_store.root, f"round {round}", 10_000)
@@ -362,7 +360,7 @@ def test_lines_stay_in_the_order_of_their_ids(embedded_store: EmbeddedStore) -> 
     assert list(embedded_store.records()) == ["proj-B", "proj-a.10", "proj-a.2", "proj-c"]
 
 
-def test_a_task_handed_out_does_not_change_with_the_store(embedded_store: EmbeddedStore) -> None:
+def test_a_listed_task_does_not_change_with_the_store(embedded_store: EmbeddedStore) -> None:
     tracker = embedded_store.tracker()
     name = tracker.create([new("a", metadata={"x": "1"})])["a"]
     (before,) = tracker.tasks()
@@ -372,6 +370,6 @@ def test_a_task_handed_out_does_not_change_with_the_store(embedded_store: Embedd
     assert before == kept
 
 
-def test_text_is_spelled_as_bd_spells_it(embedded_store: EmbeddedStore) -> None:
+def test_text_is_escaped_as_bd_escapes_it(embedded_store: EmbeddedStore) -> None:
     embedded_store.tracker().create([new("a", description="<ü>&\u2028")])
     assert '"description":"\\u003cü\\u003e\\u0026\\u2028"' in embedded_store.file.read_text()

@@ -41,7 +41,7 @@ def times(count: int) -> dict[str, datetime]:
     return {str(n): NOW + timedelta(microseconds=n) for n in range(count)}
 
 
-def test_a_taken_id_is_not_given_again() -> None:
+def test_an_id_in_use_is_not_given_again() -> None:
     first = new_ids([new("0")], times(1), "p", ())["0"]
     second = new_ids([new("0")], times(1), "p", [first])["0"]
     assert second != first

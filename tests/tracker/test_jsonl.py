@@ -29,13 +29,13 @@ def file_of(directory: Path, text: str | bytes) -> IssueFile:
 
 
 @given(JSON)
-def test_what_is_encoded_is_one_line_of_the_same_value(value: Any) -> None:
+def test_an_encoded_value_is_one_line_of_the_same_value(value: Any) -> None:
     text = encode(value)
     assert json.loads(text) == value
     assert not any(sign in text for sign in "\n<>&\u2028\u2029")
 
 
-def test_the_spelling_is_that_of_go() -> None:
+def test_values_are_written_as_go_writes_them() -> None:
     # What bd 1.3.0 exports for this text.
     assert encode('<b>&\u2028\u2029 \x01\x08\x0c\t\x7f ü\U0001f980 "\\/') == (
         '"\\u003cb\\u003e\\u0026\\u2028\\u2029 \\u0001\\b\\f\\t\x7f ü\U0001f980 \\"\\\\/"'
@@ -43,7 +43,7 @@ def test_the_spelling_is_that_of_go() -> None:
 
 
 @given(OBJECTS, INDENTS, st.booleans())
-def test_a_record_keeps_every_value_as_it_is_spelled(
+def test_a_record_keeps_the_text_of_every_value(
     values: dict[str, Any], indent: int | None, ascii: bool
 ) -> None:
     text = json.dumps(values, indent=indent, ensure_ascii=ascii)
@@ -66,7 +66,7 @@ def test_changing_one_field_changes_no_other(values: dict[str, Any], name: str, 
     assert others == [key for key in values if key != name]
 
 
-def test_a_number_that_python_would_spell_differently_survives() -> None:
+def test_a_number_that_python_writes_differently_survives() -> None:
     record = Record.parse(
         '{"a": 2.50, "b": 1e400, "c": 12345678901234567890123, "status":"open", "d":  "\\u00fc" }'
     )
@@ -115,7 +115,7 @@ def test_an_item_is_appended(before: str, after: str) -> None:
     assert str(record) == '{"comments":' + after + "}"
 
 
-def test_lines_that_are_no_issues_survive(tmp_path: Path) -> None:
+def test_lines_that_are_not_issues_survive(tmp_path: Path) -> None:
     header = '{"_schema": "beads-jsonl/1",  "_sort":"stable-v1"}'
     memory = '{"_type":"memory","key":"k","value":"<v>"}'
     unknown = '{"_type": "wish", "id": "not an issue"}'
@@ -149,7 +149,7 @@ def test_lines_that_are_no_issues_survive(tmp_path: Path) -> None:
         (b"[" * 100_000, "recursion"),
     ],
 )
-def test_a_damaged_line_is_named_and_nothing_is_changed(
+def test_a_damaged_line_is_reported_and_nothing_is_changed(
     tmp_path: Path, damage: bytes, complaint: str
 ) -> None:
     text = lines([issue("proj-a")]).encode() + b"\n" + damage + b"\n" + lines([issue("proj-b")]).encode()
@@ -162,7 +162,7 @@ def test_a_damaged_line_is_named_and_nothing_is_changed(
     assert file.path.read_bytes() == text
 
 
-def test_null_is_as_good_as_absent(tmp_path: Path) -> None:
+def test_null_means_absent(tmp_path: Path) -> None:
     file = file_of(
         tmp_path, '{"id":"proj-a","assignee":null,"labels":null,"dependencies":null,"metadata":null}'
     )
@@ -178,7 +178,7 @@ def test_null_is_as_good_as_absent(tmp_path: Path) -> None:
     )
 
 
-def test_a_change_by_others_is_seen(tmp_path: Path) -> None:
+def test_a_change_by_another_program_is_noticed(tmp_path: Path) -> None:
     file = file_of(tmp_path, lines([issue("proj-a")]))
     assert list(file.issues()) == ["proj-a"]
     file.path.write_text(lines([issue("proj-a"), issue("proj-b")]))
@@ -208,7 +208,7 @@ def test_the_mode_of_the_file_is_kept(tmp_path: Path) -> None:
     assert file.path.stat().st_mode & 0o777 == 0o640
 
 
-def test_only_what_changed_is_parsed_again(tmp_path: Path) -> None:
+def test_only_changed_lines_are_parsed_again(tmp_path: Path) -> None:
     file = file_of(tmp_path, lines(issue(f"proj-{name}") for name in "abc"))
     before = dict(file.issues())
     file.write([Record(issue("proj-b", status="deferred"))])
@@ -216,7 +216,7 @@ def test_only_what_changed_is_parsed_again(tmp_path: Path) -> None:
     assert [name for name in after if after[name] is not before[name]] == ["proj-b"]
 
 
-def test_writing_some_lines_is_writing_them_all(tmp_path: Path) -> None:
+def test_writing_some_lines_gives_the_same_file_as_writing_all(tmp_path: Path) -> None:
     quoting = json.dumps({"_type": "wish", "of": issue("proj-b")}, separators=(",", ":"))
     file = file_of(tmp_path, lines(issue(f"proj-{name}") for name in "cab") + quoting + "\n")
     file.issues()

@@ -76,7 +76,7 @@ def lane(tracker: Recorder) -> Iterator[TrackerLane]:
     lane.close(20)
 
 
-def test_calls_are_made_in_order_by_one_thread(lane: TrackerLane, tracker: Recorder) -> None:
+def test_one_thread_makes_the_calls_in_order(lane: TrackerLane, tracker: Recorder) -> None:
     tracker.gate.clear()
     futures: list[Future[None]] = [lane.comment("a", "x")]
     assert tracker.entered.wait(20)
@@ -90,7 +90,7 @@ def test_calls_are_made_in_order_by_one_thread(lane: TrackerLane, tracker: Recor
     assert lane.failures == ()
 
 
-def test_what_somebody_waits_for_goes_first(lane: TrackerLane, tracker: Recorder) -> None:
+def test_calls_with_a_waiting_caller_take_precedence(lane: TrackerLane, tracker: Recorder) -> None:
     tracker.gate.clear()
     lane.comment("a", "x")
     assert tracker.entered.wait(20)
@@ -104,12 +104,12 @@ def test_what_somebody_waits_for_goes_first(lane: TrackerLane, tracker: Recorder
     assert tracker.calls == ["comment a x", "create", "claim k", "close a done"]
 
 
-def test_nobody_waits_for_a_record(lane: TrackerLane, tracker: Recorder) -> None:
+def test_no_thread_waits_for_a_record(lane: TrackerLane, tracker: Recorder) -> None:
     tracker.gate.clear()
     assert not lane.close_task("a", "done").done()
 
 
-def test_closing_finishes_what_is_queued(lane: TrackerLane, tracker: Recorder) -> None:
+def test_closing_finishes_the_queued_calls(lane: TrackerLane, tracker: Recorder) -> None:
     tracker.gate.clear()
     for name in "abc":
         lane.close_task(name, "done")
@@ -119,7 +119,7 @@ def test_closing_finishes_what_is_queued(lane: TrackerLane, tracker: Recorder) -
     assert lane.close(20)
 
 
-def test_what_closing_cannot_finish_in_time_is_a_failure(lane: TrackerLane, tracker: Recorder) -> None:
+def test_a_call_that_closing_cannot_finish_in_time_is_a_failure(lane: TrackerLane, tracker: Recorder) -> None:
     tracker.gate.clear()
     lane.close_task("a", "done")
     assert tracker.entered.wait(20)
@@ -127,7 +127,7 @@ def test_what_closing_cannot_finish_in_time_is_a_failure(lane: TrackerLane, trac
     assert not lane.close(0.1)
     assert [failure.call for failure in lane.failures] == ["comment on b", "close d"]
     for future in queued:
-        with pytest.raises(TrackerError, match="not done when the time for it was over"):
+        with pytest.raises(TrackerError, match="not done within the time limit"):
             future.result(20)
     tracker.gate.set()
     assert lane.close(20)
@@ -136,7 +136,7 @@ def test_what_closing_cannot_finish_in_time_is_a_failure(lane: TrackerLane, trac
 
 def test_a_call_after_closing_is_a_failure(lane: TrackerLane, tracker: Recorder) -> None:
     lane.close(20)
-    with pytest.raises(TrackerError, match="close a: the tracker is closed already"):
+    with pytest.raises(TrackerError, match="close a: the tracker is already closed"):
         lane.close_task("a", "done").result(20)
     assert [failure.call for failure in lane.failures] == ["close a"]
     assert tracker.calls == []

@@ -56,7 +56,7 @@ def store(project: Project, bd_program: Path, bd_template: Path) -> BdStore:
     return BdStore(project.path, bd_program, bd_template)
 
 
-def test_of_a_team_s_issues_only_the_tasks_that_are_free_are_done(project: Project, store: BdStore) -> None:
+def test_only_the_free_tasks_of_a_team_are_done(project: Project, store: BdStore) -> None:
     store.bd("config", "set", "status.custom", "review")
     store.bd("config", "set", "types.custom", "experiment")
     store.seed(*TASKS, *OTHERS)
@@ -78,7 +78,7 @@ def test_of_a_team_s_issues_only_the_tasks_that_are_free_are_done(project: Proje
 
 
 @pytest.mark.parametrize("kind", ["embedded", "bd"])
-def test_issues_in_git_are_changed_on_the_host_alone(
+def test_issues_tracked_by_git_are_changed_only_on_the_host(
     project: Project, kind: str, request: pytest.FixtureRequest
 ) -> None:
     issues = ".beads/issues.jsonl"
@@ -118,7 +118,7 @@ def in_git(project: Project, bd_template: Path, bd_program: Path) -> None:
     found.bd("import", str(issues))
 
 
-def test_a_directory_of_another_name_is_as_little_for_agents(project: Project) -> None:
+def test_a_tracker_directory_of_another_name_is_hidden_from_agents_too(project: Project) -> None:
     project.write({"issues/issues.jsonl": lines([issue("proj-a")])})
     project.configure(beads_dir="issues", max_attempts=1)
     project.agent.task("proj-a").appends("issues/issues.jsonl", "\n")
@@ -130,13 +130,13 @@ def test_a_directory_of_another_name_is_as_little_for_agents(project: Project) -
 @pytest.mark.parametrize(
     ("version", "said"),
     [
-        ("", "there is no bd on PATH"),
+        ("", "bd is not on PATH"),
         ("0.49.6", "bd 0.49.6 is too old: 1.0.5 or later is needed"),
         ("1.2.1", "bd 1.2.1 was retracted by its makers"),
         ("1.3.0", "bd did not list the tasks: Error: database schema is newer than this bd"),
     ],
 )
-def test_a_bd_that_will_not_do_ends_the_run_before_anything_starts(
+def test_an_unusable_bd_ends_the_run_before_it_starts(
     project: Project, tmp_path: Path, version: str, said: str
 ) -> None:
     (project.path / ".beads" / "embeddeddolt" / "proj" / ".dolt").mkdir(parents=True)

@@ -54,7 +54,7 @@ def test_an_image_without_go_is_named_before_anything_is_spent(made: Made) -> No
         preflight_gate(made(), Go())
     assert caught.value.cause == "the gate cannot run: build failed (exit 127) on an empty directory"
     assert caught.value.remedy.startswith("Add its tools to podman_image")
-    assert "there is no go where the gate runs" in caught.value.evidence
+    assert "go is not installed where the gate runs" in caught.value.evidence
 
 
 @pytest.fixture
