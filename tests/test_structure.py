@@ -1,0 +1,120 @@
+"""The sizes that keep the package readable, and the table of its rooms."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "pytest_cobbler"
+
+LONGEST_MODULE = 450
+LONGEST_FUNCTION = 60
+BIGGEST_ROOM = 0.16
+"""Of all lines of the package."""
+
+
+def modules(package: Path) -> dict[str, str]:
+    """The text of each module by its path in the package."""
+    return {str(path.relative_to(package)): path.read_text("utf-8") for path in package.rglob("*.py")}
+
+
+def long_modules(package: Path) -> Iterator[str]:
+    for path, text in modules(package).items():
+        lines = len(text.splitlines())
+        if lines > LONGEST_MODULE:
+            yield f"{path} has {lines} lines"
+
+
+def long_functions(package: Path) -> Iterator[str]:
+    for path, text in modules(package).items():
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            begin = min(part.lineno for part in (node, *node.decorator_list))
+            lines = (node.end_lineno or 0) - begin + 1
+            if lines > LONGEST_FUNCTION:
+                yield f"{path}: {node.name} has {lines} lines"
+
+
+def big_rooms(package: Path) -> Iterator[str]:
+    lines: Counter[str] = Counter()
+    for path, text in modules(package).items():
+        lines[path.partition("/")[0]] += len(text.splitlines())
+    total = lines.total()
+    for room, count in lines.items():
+        if count > BIGGEST_ROOM * total:
+            yield f"{room} has {count} of {total} lines"
+
+
+def rooms_without_a_row(package: Path, page: str) -> Iterator[str]:
+    """The rooms, and the modules beside them, that the table of rooms does not list."""
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    firsts = " ".join(row.split("|")[1] for row in rows)
+    rooms = {path.partition("/")[0] + "/" for path in modules(package) if "/" in path}
+    alone = {path for path in modules(package) if "/" not in path and path != "__init__.py"}
+    for name in sorted(rooms | alone):
+        if f"`{name}`" not in firsts:
+            yield f"{name} has no row"
+
+
+def architecture() -> str:
+    return (ROOT / "docs" / "architecture.md").read_text("utf-8")
+
+
+def test_no_module_is_longer_than_450_lines() -> None:
+    assert list(long_modules(PACKAGE)) == []
+
+
+def test_no_function_is_longer_than_60_lines() -> None:
+    assert list(long_functions(PACKAGE)) == []
+
+
+def test_no_room_has_more_than_16_percent_of_the_lines() -> None:
+    assert list(big_rooms(PACKAGE)) == []
+
+
+def test_every_room_is_in_the_table_of_rooms() -> None:
+    assert list(rooms_without_a_row(PACKAGE, architecture())) == []
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """Ten rooms of one small module each, and a module beside them."""
+    for number in range(10):
+        (tmp_path / f"room{number}").mkdir()
+        (tmp_path / f"room{number}" / "module.py").write_text("x = 1\n" * 50)
+    (tmp_path / "alone.py").write_text("x = 1\n")
+    assert [*long_modules(tmp_path), *long_functions(tmp_path), *big_rooms(tmp_path)] == []
+    return tmp_path
+
+
+def test_a_long_module_is_found(package: Path) -> None:
+    for number in range(10):  # the rooms stay of one size
+        (package / f"room{number}" / "module.py").write_text("x = 1\n" * 450)
+    assert list(long_modules(package)) == []
+    (package / "room0" / "module.py").write_text("x = 1\n" * 451)
+    assert list(long_modules(package)) == ["room0/module.py has 451 lines"]
+
+
+def test_a_long_function_is_found_and_its_decorators_count(package: Path) -> None:
+    body = "    x = 1\n" * 58
+    (package / "alone.py").write_text(f"@property\ndef f():\n{body}")
+    assert list(long_functions(package)) == []
+    (package / "alone.py").write_text(f"@property\n@cached\nasync def f():\n{body}")
+    assert list(long_functions(package)) == ["alone.py: f has 61 lines"]
+
+
+def test_a_big_room_is_found(package: Path) -> None:
+    (package / "room0" / "more.py").write_text("x = 1\n" * 50)
+    assert list(big_rooms(package)) == ["room0 has 100 of 551 lines"]
+
+
+def test_a_room_without_a_row_is_found(package: Path) -> None:
+    rows = "\n".join(f"| `room{number}/` | things |" for number in range(9))
+    page = f"{rows}\n\nroom9/ and `alone.py` are only named here.\n"
+    assert list(rooms_without_a_row(package, page)) == ["alone.py has no row", "room9/ has no row"]
