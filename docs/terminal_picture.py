@@ -26,6 +26,7 @@ UNWRAPPED = 500
 """Columns of the emulated terminal: more than the program is told, so that no long line is wrapped."""
 LEFT_OUT = (
     "platform ",
+    "sandbox: ",
     "cachedir: ",
     "hypothesis ",
     "rootdir: ",

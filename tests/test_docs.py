@@ -131,7 +131,12 @@ def shown_in(picture: Path) -> list[str]:
     texts = ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}text")
     lines = ["".join(text.itertext()) for text in texts]
     different = (
-        *(r"generation-[-\d]+", r"\b[0-9a-f]{7,12}\b", r"(?<=units-)\w+", r"\d+\.\d+\s?s\b"),
+        *(
+            r"generation-[-\d]+",
+            r"\b[0-9a-f]{7,12}\b",
+            r"(?<=units-)\w+",
+            r"\d+\.\d+\s?s\b(\s\(\d+:\d\d:\d\d\))?",
+        ),
         r"\s+|=+|-+",
     )
     return [re.sub("|".join(different), " ", line).strip() for line in lines]
