@@ -1,4 +1,4 @@
-"""How an agent reaches the model's API: what its program is told, and what stays on the host."""
+"""How an agent reaches the model's API: what its program gets, and what stays on the host."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ __all__ = ["Access"]
 
 
 PORT: Final = 8377
-"""Of the proxy, on the loopback of each job."""
+"""The port of the proxy, on the loopback of each job."""
 
 _USELESS: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
-"""Variables that would send the program to a proxy which it cannot reach, past the one that it can."""
+"""Variables that would send the program to a proxy that it cannot reach, instead of to ours."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """What an agent's program gets to reach the API with.
+    """What an agent's program needs to reach the API.
 
     Args:
-        credential: the real one, if there is any.
-        base_url: of the API, if it is another than Anthropic's.
+        credential: the real credential, if there is one.
+        base_url: the address of the API, if it is not Anthropic's.
         proxied: the program gets a stand-in for the credential and the address of a proxy on its own
-            loopback, its only network; the proxy runs here and adds the credential. Else it is handed both.
+            loopback, its only network; the proxy runs on the host and adds the credential. Otherwise the
+            program gets both.
     """
 
     credential: Credential | None = None
@@ -41,33 +42,33 @@ class Access:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Values that must appear in no transcript, log, report or commit."""
+        """Values that must not appear in any transcript, log, report or commit."""
         return self.credential.secrets() if self.credential else ()
 
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:
-        """``given`` variables of the program, with where the API is."""
+        """The ``given`` variables of the program, with the address of the API."""
         if self.proxied:
             kept = {name: value for name, value in given.items() if name.lower() not in _USELESS}
             return kept | {"ANTHROPIC_BASE_URL": f"http://127.0.0.1:{PORT}"}
         return {**({"ANTHROPIC_BASE_URL": self.base_url} if self.base_url else {}), **given}
 
     def variables(self) -> dict[str, str]:
-        """The variables that hold what it logs in with."""
+        """The variables that hold the credential."""
         if self.credential is None:
             return {}
         return (self.credential.stand_in() if self.proxied else self.credential).environment()
 
     def preflight(self, sandbox: Sandbox) -> None:
-        """Prove that the API can be served to ``sandbox``.
+        """Check that the API can be served to ``sandbox``.
 
         Raises:
-            UsageProblem: it cannot; or the variables that say where it is are wrong.
+            UsageProblem: the API cannot be served, or its address is invalid.
         """
         if self.base_url:
             check_address("ANTHROPIC_BASE_URL", self.base_url, "an API, such as https://api.anthropic.com")
         if self.proxied and Capability.LOOPBACK not in sandbox.capabilities:
             raise UsageProblem(
-                "agent_network: proxy needs containers on this machine, and podman runs them on another",
+                "agent_network: proxy needs containers on this machine, but podman runs them on another one",
                 "Set agent_network: open (agents then have a network, and can read the key).",
             )
 

@@ -43,9 +43,9 @@ class AgentRequest:
     system_prompt_file: str | None = None
     """A file inside, mounted by the caller, that is added to the agent's system prompt."""
     budget_usd: float | None = None
-    """What the run may cost, where the agent can hold to it; checked between turns, so it may be overshot."""
+    """Limit of the run's cost, if the agent supports one; checked between turns, so it may be exceeded."""
     command: Callable[[tuple[str, ...]], tuple[str, ...]] | None = None
-    """What an agent that is a program makes of its command line before it is launched."""
+    """Changes the command line of an agent that is a program before it is started."""
     on_step: Callable[[str], None] | None = None
     """Called with one line of text for each step the agent takes (a tool call, a message)."""
 
@@ -97,7 +97,7 @@ class Agent(Protocol):
         """Run the agent to its end.
 
         Raises:
-            SandboxError: it could not be run at all.
+            SandboxError: the job could not be run.
             AgentError: the agent did nothing, and a further attempt would fail in the same way.
         """
         ...

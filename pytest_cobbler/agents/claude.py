@@ -24,28 +24,27 @@ _ENVIRONMENT = {
     "DISABLE_AUTOUPDATER": "1",
 }
 
-# Without it the model is told to end its commit messages with an advertisement.
+# By default claude tells the model to end commit messages with an advertisement.
 _SETTINGS = json.dumps({"attribution": {"commit": "", "pr": ""}})
 
 _INSTALL = (
-    "The sandbox needs the claude program on its PATH: install it in the image with\n"
+    "The claude program must be on the PATH of the sandbox: install it in the image with\n"
     "  npm install -g @anthropic-ai/claude-code\n"
     "or mount the program itself: podman_args: [-v, /path/to/claude:/usr/local/bin/claude:ro]"
 )
 
 
 class ClaudeAgent:
-    """Runs claude without a terminal, the prompt on its stdin.
+    """Runs claude without a terminal, with the prompt on its stdin.
 
-    It loads no settings, hooks or MCP servers from the worktree: those are programs, and an agent may have
-    written them.
+    claude loads no settings, hooks or MCP servers from the worktree, because an agent may have written them.
 
     Args:
-        arguments: ``claude_args``; what the reader of its output needs is added if it is missing, and what
-            the user has given is not given again.
-        model: for ``--model``.
-        credential: what it logs in with.
-        base_url: of the API, if it is another than Anthropic's.
+        arguments: ``claude_args``. Options that are needed to read the output are added if they are
+            missing; an option that the user sets is not set again.
+        model: the value of ``--model``.
+        credential: the key or token that claude uses.
+        base_url: the address of the API, if it is not Anthropic's.
         proxied: credential and address stay on the host, see ``Access``.
         environment: more variables.
     """
@@ -91,7 +90,7 @@ class ClaudeAgent:
             environment=self._surroundings(sandbox),
         )
         launched = launch(program, self._access, request, sandbox, cancellation)
-        # An exit status of 0 proves nothing (an interrupted run has it too), nor does a result.
+        # An interrupted run exits with 0 too, and a result may be missing its end.
         return launched.result(launched.error() or launched.reader.doubt, session_id)
 
     def _surroundings(self, sandbox: Sandbox) -> dict[str, str]:
@@ -133,7 +132,7 @@ def _with_options_of(request: AgentRequest, given: Sequence[str], session_id: st
 
 
 def _prompt(prompt: str) -> str:
-    """``prompt``, so that the program takes no part of it for a command of its own."""
+    """``prompt``; one that begins with a slash would be taken for a command of claude."""
     return f"Your task:\n\n{prompt}" if prompt.lstrip().startswith("/") else prompt
 
 

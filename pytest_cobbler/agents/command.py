@@ -1,4 +1,4 @@
-"""Any program as the agent: the prompt on its stdin, exit status 0 when it is done."""
+"""Any program as the agent: it reads the prompt from stdin and exits with 0 when it is done."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["CommandAgent"]
 class CommandAgent:
     """Runs ``command`` in the worktree.
 
-    It finds ``COBBLER_PHASE``, ``COBBLER_TASK_ID``, ``COBBLER_TASK_TITLE``, ``COBBLER_ATTEMPT`` and, where
-    there is a file to write, ``COBBLER_OUTPUT`` in its environment. stream-json on its stdout is understood:
-    usage, steps, and a last result that says it failed. Anything else there is log.
+    Its environment has ``COBBLER_PHASE``, ``COBBLER_TASK_ID``, ``COBBLER_TASK_TITLE``, ``COBBLER_ATTEMPT``
+    and, in a measure, ``COBBLER_OUTPUT``, the file to write. From stream-json on its stdout, usage, steps and
+    the last result are read. All other output is log text.
 
     Args:
         environment: more variables.
-        credential: handed to it as claude would be, if it is to have one.
-        base_url: of the API, if it is another than Anthropic's.
+        credential: given to the program in the same variables as to claude.
+        base_url: the address of the API, if it is not Anthropic's.
         proxied: credential and address stay on the host, see ``Access``.
     """
 
@@ -69,8 +69,8 @@ class CommandAgent:
             sandbox,
             self._access,
             [program],
-            f"agent_command names {program}: it must be in the image (podman_image), "
-            "or on PATH where there is no sandbox.",
+            f"agent_command runs {program}: it must be in the image (podman_image), "
+            "or on PATH without a sandbox.",
             self._environment,
         )
 

@@ -1,4 +1,4 @@
-"""Finds what the agent logs in with."""
+"""Finds the credential of the agent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["RENEWAL", "VARIABLES", "Credential", "find_credential", "no_credenti
 Kind = Literal["api_key", "oauth"]
 
 VARIABLES: Mapping[str, Kind] = {"ANTHROPIC_API_KEY": "api_key", "CLAUDE_CODE_OAUTH_TOKEN": "oauth"}
-"""Environment variables that hold a credential, the first found counts."""
+"""Environment variables that hold a credential; the first that is set is used."""
 
 _VARIABLE_OF = {kind: name for name, kind in VARIABLES.items()}
 
@@ -35,10 +35,10 @@ _SHAPES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """An API key or an OAuth token; the kind matters, because the program behaves differently with each.
+    """An API key or an OAuth token; claude behaves differently with each.
 
-    ``source`` says where it was found; ``refresh_token`` came with it and is as secret; ``expires`` is when
-    it ends, if that is known.
+    ``source`` is the place where it was found; ``refresh_token`` belongs to it and is as secret; ``expires``
+    is the time when it expires, if known.
     """
 
     kind: Kind
@@ -48,26 +48,26 @@ class Credential:
     expires: datetime | None = None
 
     def environment(self) -> dict[str, str]:
-        """The variables that hand it to the program."""
+        """The variables that pass it to the program."""
         return {_VARIABLE_OF[self.kind]: self.value}
 
     def secrets(self) -> tuple[str, ...]:
-        """The values that must appear in no file and no message."""
+        """The values that must not appear in any file or message."""
         return tuple(value for value in (self.value, self.refresh_token) if value)
 
     @property
     def shown(self) -> str:
-        """Kind, place and end, for people; nothing of its value."""
+        """Kind, source and expiry for people, without the value."""
         kind = "an API key" if self.kind == "api_key" else "a login"
         end = f", until {self.expires:{_TIME}}" if self.expires else ""
         return f"{kind}, from {self.source}{end}"
 
     def ends_within(self, seconds: float) -> bool:
-        """Whether it is known to end in that time."""
+        """Whether it is known to expire within that time."""
         return self.expires is not None and self.expires <= datetime.now(UTC) + timedelta(seconds=seconds)
 
     def stand_in(self) -> Credential:
-        """A worthless credential of the same kind, for where the real one must not be."""
+        """A worthless credential of the same kind, to be used in place of the real one."""
         prefix = "sk-ant-oat01-" if self.kind == "oauth" else "sk-ant-api03-"
         return Credential(kind=self.kind, value=f"{prefix}stand-in-{'0' * 64}", source="stand-in")
 
@@ -78,12 +78,12 @@ def find_credential(
     """The credential, or ``None`` if there is none.
 
     Args:
-        environment: looked at first, for the names in ``VARIABLES``.
-        lifted: variables taken out of ``podman_args``; looked at next.
-        token_path: a JSON file with ``api_key`` or ``claudeAiOauth``; looked at last.
+        environment: searched first, for the names in ``VARIABLES``.
+        lifted: variables taken from ``podman_args``; searched next.
+        token_path: a JSON file with ``api_key`` or ``claudeAiOauth``; read last.
 
     Raises:
-        UsageProblem: the file is there but unusable, or its token has expired.
+        UsageProblem: the file exists but is unusable, or its token has expired.
     """
     for variables, where in ((environment, "the environment"), (lifted or {}, "podman_args")):
         for name, kind in VARIABLES.items():
@@ -93,7 +93,7 @@ def find_credential(
 
 
 def no_credential() -> UsageProblem:
-    """What is wrong where claude has nothing to log in with."""
+    """The error if claude has no credential."""
     return UsageProblem(
         "agent: claude has no credential",
         "Set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN (made by `claude setup-token`) in the\n"
@@ -109,7 +109,7 @@ def _from_file(path: Path) -> Credential | None:
     except OSError as error:
         raise UsageProblem(f"cannot read {path}: {error.strerror}", _SHAPES) from error
     except (ValueError, RecursionError):
-        # Not chained: the error holds the text of the file.
+        # Not chained: the error contains the text of the file.
         raise UsageProblem(f"{path} is not JSON", _SHAPES) from None
     content = content if isinstance(content, dict) else {}
     if key := _string(content, "api_key"):
@@ -118,7 +118,7 @@ def _from_file(path: Path) -> Credential | None:
     login = login if isinstance(login, dict) else {}
     token = _string(login, "accessToken")
     if not token:
-        raise UsageProblem(f"{path} holds no credential", _SHAPES)
+        raise UsageProblem(f"{path} contains no credential", _SHAPES)
     expires = _time(login.get("expiresAt"))
     if expires and expires <= datetime.now(UTC):
         raise UsageProblem(f"the login in {path} expired on {expires:{_TIME}}", RENEWAL)

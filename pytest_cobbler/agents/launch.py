@@ -1,4 +1,4 @@
-"""What every agent that is a program has in common: the job, its recordings, and how its end reads."""
+"""Runs the program of an agent as a job, keeps its output and explains how it ended."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TRY = f'command -v -- "$1" >/dev/null || exit {_NOT_FOUND}; [ $# = 1 ] || exec 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What to launch."""
+    """The program to launch."""
 
     argv: tuple[str, ...]
     stdin: bytes
@@ -41,10 +41,10 @@ class Program:
 
 @dataclass(frozen=True, kw_only=True)
 class Launched:
-    """A run that has ended, as seen from outside (``completed``) and by its own account (``reader``).
+    """A run that has ended: ``completed`` is reported by the sandbox, ``reader`` by the program's output.
 
-    By the account of the proxy, if there was one: ``metered`` is what it cost, ``limit_ends`` when a limit of
-    the API is over.
+    The proxy, if there was one, reports ``metered``, the usage, and ``limit_ends``, when a limit of the API
+    ends.
     """
 
     completed: Completed
@@ -54,7 +54,7 @@ class Launched:
     limit_ends: datetime | None = None
 
     def error(self) -> str:
-        """What went wrong, by the limits, by what the program says and by its exit status; else empty."""
+        """The error by the limits, by the program's output or by its exit status; empty if there is none."""
         return _ending(self.completed, self.limits) or self.reader.failure or self._exit_error()
 
     def result(self, error: str, session_id: str = "") -> AgentResult:
@@ -71,37 +71,37 @@ class Launched:
         )
 
     def _usage(self) -> Usage:
-        """By its own account; what that does not tell, as of a killed run, by the proxy's."""
-        own, metered = self.reader.usage, self.metered
-        if metered is None or (self.reader.has_result and own.tokens_output):
-            return own
+        """The usage that the program reports; what is missing, as of a killed run, comes from the proxy."""
+        reported, metered = self.reader.usage, self.metered
+        if metered is None or (self.reader.has_result and reported.tokens_output):
+            return reported
         return replace(
             metered,
-            turns=own.turns or metered.turns,
-            cost_usd=metered.cost_usd if own.cost_usd is None else own.cost_usd,
-            seconds=own.seconds,
-            model=own.model or metered.model,
+            turns=reported.turns or metered.turns,
+            cost_usd=metered.cost_usd if reported.cost_usd is None else reported.cost_usd,
+            seconds=reported.seconds,
+            model=reported.model or metered.model,
         )
 
     def _exit_error(self) -> str:
-        """The exit status and the last thing the program said; empty if it ended well."""
+        """The exit status and the program's last message; empty if the program succeeded."""
         if self.completed.ok:
             return ""
         lines = [line for line in self.completed.stderr.splitlines() if line.strip()]
-        said = one_line(lines[-1]) if lines else self.reader.last_log
+        message = one_line(lines[-1]) if lines else self.reader.last_log
         status = _status(self.completed.status)
-        return f"{status}: {said}" if said else status
+        return f"{status}: {message}" if message else status
 
 
 def launch(
     program: Program, access: Access, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation
 ) -> Launched:
-    """Run ``program`` to its end; what it prints goes, scrubbed, to the request's files and the reader.
+    """Run ``program`` to its end; its output goes, without secrets, to the request's files and the reader.
 
-    Where ``access`` is by a proxy, the request's network is none but that.
+    With a proxied ``access``, the proxy is the only network of the job.
 
     Raises:
-        SandboxError: it could not be run at all.
+        SandboxError: the job could not be run.
     """
     reader = StreamReader(request.on_step)
     secrets = Secrets(access.secrets)
@@ -114,7 +114,7 @@ def launch(
             transcript.write(line)
             reader.feed(line)
 
-        # The sandbox's own end of stderr may begin in the middle of a secret, where no form of it matches.
+        # The end of stderr that the sandbox keeps may begin within a secret, where no form of it matches.
         error_tail = ErrorTail(errors.write)
         take_line = stack.enter_context(LineScrubber(secrets, keep_line))
         take_error_line = stack.enter_context(LineScrubber(secrets, error_tail))
@@ -149,15 +149,15 @@ def try_out(
     remedy: str,
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Look for the program ``argv[0]`` and, if there are more words, run it with them, without network.
+    """Check that the program ``argv[0]`` exists and, if there are arguments, run it without network.
 
-    If ``access`` is by a proxy, check that one can be started; no request is sent.
+    With a proxied ``access``, check that a proxy can be started; no request is sent.
 
     Args:
-        environment: what it will have when it is launched.
+        environment: the environment of the program in a run.
 
     Raises:
-        CobblerError: it is not there or does not work.
+        CobblerError: the program does not exist or does not work.
     """
     access.preflight(sandbox)
     network: Network | Loopback = access.proxy().network if access.proxied else Network.NONE
@@ -179,7 +179,7 @@ def try_out(
 
 
 def _ending(completed: Completed, limits: Limits) -> str:
-    """Who ended the job, in the user's words; empty if it exited by itself."""
+    """Why the job was ended from outside; empty if it exited by itself."""
     match completed.cause:
         case Ending.TIMEOUT:
             return f"timeout after {shown_duration(limits.wall)}" if limits.wall else "timeout"

@@ -1,6 +1,6 @@
-"""What a run cost, read from the answers of the Messages API as they pass by.
+"""The usage of a run, read from the responses of the Messages API as they pass the proxy.
 
-An answer that streams has its tokens in two places: ``message_start`` holds those of the input,
+A streamed response has its tokens in two places: ``message_start`` holds those of the input,
 ``message_delta`` the whole of the output so far. An answer that was cut, or whose reader was killed, is
 counted as far as it came.
 """
@@ -22,11 +22,11 @@ __all__ = ["Answer", "Meter"]
 
 _TOO_MANY_REQUESTS = 429
 _LONGEST = 1024 * 1024
-"""Bytes of a line; the events that tell of tokens are far shorter."""
+"""Bytes of a line; the events that report tokens are far shorter."""
 
 
 class Answer:
-    """One answer of the API; holds the tokens that it has reported so far."""
+    """One response of the API, with the tokens that it has reported so far."""
 
     def __init__(self) -> None:
         self._model = ""
@@ -34,7 +34,7 @@ class Answer:
 
     @property
     def usage(self) -> Usage:
-        """The usage of this answer, as a part of a run."""
+        """The usage of this response, as a part of a run."""
         if not self._reported:
             return NOTHING
         return Usage(
@@ -60,7 +60,7 @@ class Answer:
                 pass
 
     def take_body(self, body: bytes) -> None:
-        """Take an answer that came in one piece."""
+        """Take a response that is not a stream."""
         self._take(event_of(body))
 
     def _take(self, message: Mapping[str, object], without: tuple[str, ...] = ()) -> None:
@@ -74,9 +74,9 @@ class Answer:
 
 
 class Meter:
-    """Adds up the answers of one run.
+    """Adds up the responses of one run.
 
-    ``limit_ends``: when the limit that the last answer told of is over, if it told of one.
+    ``limit_ends``: when the limit that the last response reported ends, if it reported one.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class Meter:
         self.limit_ends: datetime | None = None
 
     def answer(self, status: int, headers: Mapping[str, str]) -> Answer:
-        """An answer that begins."""
+        """A new response."""
         self.limit_ends = _end_of_limit(headers) if status == _TOO_MANY_REQUESTS else None
         self._answers.append(Answer())
         return self._answers[-1]
@@ -93,7 +93,7 @@ class Meter:
     def usage(self) -> Usage:
         """The usage of the run. Its cost is known only if every model has a price.
 
-        Each answer is a turn. The model is the one with the most answers.
+        Each response is a turn. The model is the one with the most responses.
         """
         answers = [answer.usage for answer in self._answers]
         total = sum(answers, NOTHING)
@@ -108,7 +108,7 @@ class Meter:
 
 
 def _end_of_limit(headers: Mapping[str, str]) -> datetime | None:
-    """By the moment at which a usage limit is lifted, else by the seconds after which to ask again."""
+    """When a usage limit ends: the time that the API names, else now and its seconds to wait."""
     with contextlib.suppress(ValueError, OverflowError, OSError):
         if moment := headers.get("anthropic-ratelimit-unified-reset"):
             return datetime.fromtimestamp(int(moment), UTC)

@@ -1,4 +1,4 @@
-"""What tokens cost, for runs that did not live to say it themselves: an estimate, as theirs is."""
+"""Prices of tokens, to estimate the cost of runs that ended before they reported it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["PRICES", "cost_of"]
 
 
 class Price(NamedTuple):
-    """US dollars for a million tokens."""
+    """US dollars per million tokens."""
 
     input: float
     output: float
@@ -21,7 +21,7 @@ class Price(NamedTuple):
 
     @property
     def long_cache_write(self) -> float:
-        """Of what is kept for an hour instead of five minutes."""
+        """The price of tokens that are cached for an hour instead of five minutes."""
         return 2 * self.input
 
 

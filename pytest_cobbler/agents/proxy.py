@@ -1,9 +1,9 @@
 """A reverse proxy that serves the Messages API to one job, and keeps the credential on the host.
 
-The client is the agent, and may be hostile. So a request is never passed on as it came: its method, path,
-query and headers are held against lists, its body is read whole, and a new request is made for the one place
-it may go to. What comes back is passed on as it comes, errors, limits and broken streams included, but for
-the credential, should anybody echo it.
+The client is the agent, and may be hostile. So a request is never passed on as it is: its method, path,
+query and headers are checked against lists, its body is read completely, and a new request is made to the one
+allowed address. The response is passed on unchanged, with errors, limits and broken streams, except for the
+credential, if the API echoes it.
 """
 
 from __future__ import annotations
@@ -41,40 +41,40 @@ __all__ = ["ApiProxy"]
 
 MESSAGES: Final = "/v1/messages"
 PATHS: Final = (MESSAGES, f"{MESSAGES}/count_tokens")
-"""What is served. Not the batches: they outlive the run, and nobody would know what they cost."""
+"""The paths that are served. Batches are not: they outlive the run, and their cost would be unknown."""
 
 LARGEST_BODY: Final = 32 * 1024 * 1024
-"""Bytes of a request, as the API itself allows, and of an answer that does not stream."""
+"""Bytes of a request, as the API allows, and of a response that is not a stream."""
 
 _ROOM: Final = 2 * LARGEST_BODY
-"""Bytes of all requests that are on their way to the API at once."""
+"""Bytes of all requests that are being sent to the API at the same time."""
 
 _LONGEST_LINE: Final = 8 * 1024 * 1024
 """Bytes of a line of an event stream."""
 
 _MOST_CONNECTIONS: Final = 64
 _CONNECT: Final = 30.0
-"""Seconds to reach the API; how long it may then take to answer is for the agent's program to say."""
+"""Seconds to reach the API; the agent's program limits the time of the response."""
 
 _PATIENCE: Final = 5.0
-"""Seconds that the end is waited for."""
+"""Seconds to wait for the end."""
 
 _LINGERING: Final = 2.0
-"""Seconds that the rest of a refused request is taken in, else a client that sends sees no answer."""
+"""Seconds to read the rest of a refused request; otherwise a client that is sending misses the response."""
 
 _QUERY: Final = re.compile(r"[A-Za-z0-9_=&.-]{0,256}")
 _PASSED: Final = re.compile(
     r"accept|accept-language|content-type|user-agent|anthropic-[a-z0-9-]+"
     r"|x-app|x-stainless-[a-z0-9-]+|x-claude-[a-z0-9-]+|x-client-[a-z0-9-]+"
 )
-"""Headers of a request that reach the API: what its clients send, and nothing that a gateway before it
-might take for an order to go elsewhere."""
+"""Headers of a request that reach the API: those that its clients send, and none that would redirect the
+request at a gateway."""
 
 _HELD_BACK: Final = frozenset(
     {"connection", "keep-alive", "proxy-authenticate", "proxy-connection", "trailer", "transfer-encoding"}
     | {"upgrade", "content-length", "content-encoding", "set-cookie", "date", "server"}
 )
-"""Headers of an answer that are about its way, or that would make the agent's program a browser."""
+"""Headers of a response that concern the connection, or that only browsers use."""
 
 _QUIET: Final = logging.getLogger("pytest_cobbler.agents.proxy")
 _QUIET.addHandler(logging.NullHandler())
@@ -82,7 +82,7 @@ _QUIET.propagate = False  # errors of a hostile client are not worth a line
 
 
 class _Refused(Exception):
-    """A request that is not passed on; ``kind`` is one of the API's types of errors."""
+    """A request that is not passed on; ``kind`` is an error type of the API."""
 
     def __init__(self, status: int, kind: str, why: str) -> None:
         super().__init__(why)
@@ -116,12 +116,12 @@ class ApiProxy:
 
     @property
     def usage(self) -> Usage:
-        """What the job has cost so far."""
+        """The usage of the job so far."""
         return self._meter.usage
 
     @property
     def limit_ends(self) -> datetime | None:
-        """When the limit that the API told of last is over."""
+        """When the last limit that the API reported ends."""
         return self._meter.limit_ends
 
     @contextlib.contextmanager
@@ -166,12 +166,12 @@ class ApiProxy:
             try:
                 return await self._pass_on(request, upstream)
             except (aiohttp.ClientError, OSError):
-                # What the API breaks off is broken off here: the agent's program knows what to do then.
+                # A response that the API breaks off is broken off here too; the agent's program handles that.
                 _break_off(request)
                 raise
 
     async def _ask(self, session: aiohttp.ClientSession, request: web.BaseRequest) -> aiohttp.ClientResponse:
-        """Put the request, as far as it is one, to the API."""
+        """Send the request to the API, if it is valid."""
         url = URL(self._base + self._target(request), encoded=True)
         length = _length(request)
         async with self._reserve(length):
@@ -187,16 +187,18 @@ class ApiProxy:
                 )
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 why = getattr(error, "strerror", None) or type(error).__name__
-                is_there = isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError)
-                said = "broke off before it answered" if is_there else f"cannot be reached: {why}"
-                raise _Refused(502, "api_error", f"{url.host} {said}") from None
+                is_reached = isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError)
+                outcome = (
+                    "closed the connection without a response" if is_reached else f"cannot be reached: {why}"
+                )
+                raise _Refused(502, "api_error", f"{url.host} {outcome}") from None
 
     def _target(self, request: web.BaseRequest) -> str:
-        """Path and query to ask for, the very ones of the request line."""
+        """Path and query of the request, as they are in its first line."""
         path, _, query = request.raw_path.partition("?")
-        own = {f"{host}:{self._port}" for host in ("127.0.0.1", "localhost")}
-        if request.headers.getall("Host", []) not in [[host] for host in own]:
-            raise _Refused(403, "permission_error", f"only {min(own)} is served here, no other host")
+        hosts = {f"{host}:{self._port}" for host in ("127.0.0.1", "localhost")}
+        if request.headers.getall("Host", []) not in [[host] for host in hosts]:
+            raise _Refused(403, "permission_error", f"only the host {min(hosts)} is served here")
         if path not in PATHS or not _QUERY.fullmatch(query):
             raise _Refused(403, "permission_error", f"only {' and '.join(PATHS)} are served here")
         if request.method != "POST":
@@ -205,7 +207,7 @@ class ApiProxy:
 
     @contextlib.asynccontextmanager
     async def _reserve(self, length: int) -> AsyncIterator[None]:
-        """Memory for bodies; the bodies of concurrent requests of a job are bounded."""
+        """Reserve memory for a body; the total for concurrent requests of a job is limited."""
         if length > self._room:
             raise _Refused(529, "overloaded_error", "too many large requests in parallel")
         self._room -= length
@@ -218,10 +220,10 @@ class ApiProxy:
         kept = {name: value for name, value in request.headers.items() if _PASSED.fullmatch(name.lower())}
         value = self._credential.value
         if self._credential.kind == "oauth":
-            own = {"Authorization": f"Bearer {value}"}
+            login = {"Authorization": f"Bearer {value}"}
         else:
-            own = {"x-api-key": value}
-        return {**kept, **own, "Accept-Encoding": "identity"}
+            login = {"x-api-key": value}
+        return {**kept, **login, "Accept-Encoding": "identity"}
 
     async def _pass_on(
         self, request: web.BaseRequest, upstream: aiohttp.ClientResponse
@@ -247,7 +249,7 @@ class ApiProxy:
 
 
 class _Server(web.Server):
-    """Takes connections from a listener, a bounded number concurrently."""
+    """Accepts connections from a listener, a limited number at a time."""
 
     def __init__(self, handler: Any) -> None:
         super().__init__(
@@ -267,7 +269,7 @@ class _Server(web.Server):
             try:
                 connection, _ = await loop.sock_accept(listener)
                 await loop.connect_accepted_socket(self, connection)
-            except OSError:  # too many files are open, perhaps
+            except OSError:  # perhaps too many files are open
                 self._free.release()
                 await asyncio.sleep(0.1)
 
@@ -278,7 +280,7 @@ class _Server(web.Server):
     async def end(self) -> None:
         for connection in self.connections:
             if connection.transport is not None:
-                connection.transport.abort()  # which cancels what it was about
+                connection.transport.abort()  # which cancels its request
         await self.shutdown(_PATIENCE)
 
 
@@ -287,15 +289,15 @@ def _checked(base_url: str) -> str:
     url = URL(base_url)
     if url.user or url.password or url.query_string or url.fragment:
         raise UsageProblem(
-            "ANTHROPIC_BASE_URL holds more than a host, a port and a path",
-            "agent_network: proxy logs in by the agent's credential alone.",
+            "ANTHROPIC_BASE_URL has more than a host, a port and a path",
+            "agent_network: proxy uses only the credential of the agent.",
         )
     return str(url).rstrip("/")
 
 
 def _length(request: web.BaseRequest) -> int:
     if "Transfer-Encoding" in request.headers or "Content-Encoding" in request.headers:
-        raise _Refused(400, "invalid_request_error", "send the body as it is, with a Content-Length")
+        raise _Refused(400, "invalid_request_error", "send the body unencoded, with a Content-Length")
     length = request.content_length
     if length is None:
         raise _Refused(411, "invalid_request_error", "send a Content-Length")
@@ -307,7 +309,7 @@ def _length(request: web.BaseRequest) -> int:
 
 
 def _invite(request: web.BaseRequest) -> None:
-    """Tell a client that waits for it that its body is wanted."""
+    """Tell a client that waits for 100 Continue to send its body."""
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -320,7 +322,7 @@ def _check_proxy(url: URL) -> None:
 
 
 def _proxy_for(url: URL) -> str | None:
-    """The proxy that the environment names for ``url``."""
+    """The proxy for ``url`` from the environment."""
     if urllib.request.proxy_bypass(f"{url.host}:{url.port}"):
         return None
     return urllib.request.getproxies().get(url.scheme)
@@ -336,7 +338,7 @@ async def _whole(upstream: aiohttp.ClientResponse) -> bytes:
 
 
 async def _lines_of(upstream: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """What has arrived, in whole lines, so that nothing in one is overlooked."""
+    """The response in complete lines, so that the credential is found in each."""
     rest = b""
     async for chunk in upstream.content.iter_any():
         complete, newline, rest = (rest + chunk).rpartition(b"\n")
@@ -350,11 +352,11 @@ async def _lines_of(upstream: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 
 def _break_off(request: web.BaseRequest) -> None:
     if request.transport is not None:
-        request.transport.close()  # after what has been written
+        request.transport.close()  # after the data that has been written
 
 
 def _error(status: int, kind: str, why: str) -> web.Response:
-    said = {"type": "error", "error": {"type": kind, "message": f"pytest-cobbler's proxy: {why}"}}
-    response = web.json_response(said, status=status)
+    body = {"type": "error", "error": {"type": kind, "message": f"pytest-cobbler's proxy: {why}"}}
+    response = web.json_response(body, status=status)
     response.force_close()
     return response

@@ -1,10 +1,10 @@
-"""Reads what claude prints with ``--output-format stream-json``: one event a line, as JSON.
+"""Reads the output of claude with ``--output-format stream-json``: one event per line, as JSON.
 
-What a reader must know of that format:
+Notes on the format:
 
 * a run may have several ``result`` events (one for each wake-up by a background task): the last one counts;
   its cost and ``modelUsage`` are totals, its turns, tokens and time are its own;
-* ``"subtype": "success"`` does not mean success: failures of the API say it too, with ``is_error``;
+* ``"subtype": "success"`` does not mean success: failures of the API have it too, with ``is_error``;
 * a killed run has no result, and a run killed while it writes ends with half a line;
 * ``output_tokens`` of ``assistant`` events are a placeholder.
 
@@ -51,7 +51,7 @@ _RESET_IN_TEXT = re.compile(r"limit reached\|(\d{10})\b")
 _API_ERROR_PREFIX = re.compile(r"^API Error:?\s*(\d{3}\b)?:?\s*", re.IGNORECASE)
 
 _TELLING = ("file_path", "notebook_path", "command", "pattern", "path", "url", "query", "description")
-"""Arguments that say most about a tool call, the best first."""
+"""Arguments that describe a tool call best, in this order."""
 
 _FAILURES = {
     "error_max_turns": "max turns reached",
@@ -105,7 +105,7 @@ class StreamReader:
 
     @property
     def has_result(self) -> bool:
-        """Whether the run came to tell what it cost."""
+        """Whether the run reported its result and cost."""
         return self._result is not None
 
     @property
@@ -121,12 +121,12 @@ class StreamReader:
 
     @property
     def failure(self) -> str:
-        """What the last result says went wrong, in one line; empty if it says nothing of the kind."""
+        """The error of the last result, in one line; empty if it has none."""
         return one_line(_failure(self._result)) if self._result is not None else ""
 
     @property
     def doubt(self) -> str:
-        """Why it cannot be taken that a model worked to its end, though nothing says it failed."""
+        """Why the run may be incomplete although it reported no failure; empty if it is complete."""
         if self._result is None:
             return "no result"
         if not self._message_usage and "terminal_reason" not in self._result:
@@ -135,7 +135,7 @@ class StreamReader:
 
     @property
     def limited(self) -> bool:
-        """Whether a usage or rate limit, or spent credit, is what stopped the run."""
+        """Whether a usage or rate limit, or a lack of credit, stopped the run."""
         if self._result is None:
             return self._retrying_on in _LIMIT_STATUS
         if not self.failure:
@@ -157,7 +157,7 @@ class StreamReader:
 
     @property
     def usage(self) -> Usage:
-        """What the run cost; without a result, the least that it can have cost."""
+        """The usage of the run; without a result, its minimum."""
         if self._result is None:
             return Usage(
                 turns=len(self._message_usage),
@@ -209,9 +209,9 @@ class StreamReader:
     def _tool_step(self, block: Mapping[str, object]) -> str:
         name = text_of(block, "name")
         arguments = object_of(block.get("input"))
-        said = next((text for key in _TELLING if (text := text_of(arguments, key))), "")
+        argument = next((text for key in _TELLING if (text := text_of(arguments, key))), "")
         worktree = text_of(self._init, "cwd")
-        return one_line(f"{name} {said.replace(worktree + '/', '') if worktree else said}")
+        return one_line(f"{name} {argument.replace(worktree + '/', '') if worktree else argument}")
 
     def _take_result(self, event: Mapping[str, object]) -> None:
         self._result = event
@@ -260,8 +260,8 @@ def _failure(result: Mapping[str, object]) -> str:
 
 def _explanation(result: Mapping[str, object]) -> str:
     errors = result.get("errors")
-    said = [error for error in errors if isinstance(error, str)] if isinstance(errors, list) else []
-    return text_of(result, "result") or "; ".join(said) or text_of(result, "api_error")
+    messages = [error for error in errors if isinstance(error, str)] if isinstance(errors, list) else []
+    return text_of(result, "result") or "; ".join(messages) or text_of(result, "api_error")
 
 
 def _joined(cause: str, detail: str) -> str:
@@ -269,7 +269,7 @@ def _joined(cause: str, detail: str) -> str:
 
 
 def _moment(seconds: object) -> datetime | None:
-    """The time that is ``seconds`` after 1970, if it is one."""
+    """The time that is ``seconds`` after 1970; ``None`` if the value is invalid."""
     try:
         return datetime.fromtimestamp(float(seconds), UTC)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""The files that keep what an agent prints: written as it comes, and of bounded size."""
+"""The files that keep an agent's output: written line by line, with a limited size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MEGABYTE = 1024 * 1024
 
 
 class Recording:
-    """A file that takes lines as they come, so that a killed run leaves what it printed.
+    """A file that is written line by line, so that a killed run leaves its output.
 
     Args:
         limit: bytes after which a note ends the file; further lines are dropped.

@@ -1,4 +1,4 @@
-"""Takes values out of untrusted JSON: a value of the wrong type counts as missing."""
+"""Reads values from untrusted JSON: a value of the wrong type counts as missing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LARGEST = 1e15
 
 
 def event_of(line: bytes) -> Mapping[str, object]:
-    """The JSON object that ``line`` is; empty if it is none."""
+    """The JSON object in ``line``; empty if the line is not a JSON object."""
     if not line.lstrip().startswith(b"{"):
         return {}
     try:

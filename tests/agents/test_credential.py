@@ -87,10 +87,10 @@ def test_the_environment_comes_before_podman_args_and_those_before_the_file(toke
         ("{", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ("\udcff", "is not JSON"),
-        ("[]", "holds no credential"),
-        ('{"api_key": 5}', "holds no credential"),
-        ('{"claudeAiOauth": {"accessToken": ""}}', "holds no credential"),
-        ('{"claudeAiOauth": "the-secret"}', "holds no credential"),
+        ("[]", "contains no credential"),
+        ('{"api_key": 5}', "contains no credential"),
+        ('{"claudeAiOauth": {"accessToken": ""}}', "contains no credential"),
+        ('{"claudeAiOauth": "the-secret"}', "contains no credential"),
     ],
 )
 def test_an_unusable_file_is_an_error_that_says_what_is_wanted(
