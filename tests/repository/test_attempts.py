@@ -67,7 +67,7 @@ def only(repository: Repository, generation: Generation) -> KeptAttempt:
     return kept
 
 
-def test_the_work_is_on_its_parent_by_the_user(
+def test_a_kept_attempt_has_the_parent_of_the_work_and_the_users_name(
     repository: Repository, generation: Generation, work: str, keep: Keep
 ) -> None:
     ref = keep()
@@ -78,7 +78,9 @@ def test_the_work_is_on_its_parent_by_the_user(
     assert identity_of(repository, kept.commit) == "Ada <ada@example.invalid>"
 
 
-def test_they_come_by_number(repository: Repository, generation: Generation, keep: Keep) -> None:
+def test_kept_attempts_are_sorted_by_number(
+    repository: Repository, generation: Generation, keep: Keep
+) -> None:
     for number, cause in ((10, Cause.GATE), (2, Cause.IDLE), (1, Cause.CONFLICT)):
         keep(number, cause=cause)
     kept = kept_attempts(repository, generation.name, "t-1")
@@ -90,13 +92,17 @@ def test_they_come_by_number(repository: Repository, generation: Generation, kee
     assert last_numbers(repository, generation.name) == {"t-1": 10}
 
 
-def test_none_is_an_empty_list(repository: Repository, generation: Generation) -> None:
+def test_a_task_without_kept_attempts_has_an_empty_list(
+    repository: Repository, generation: Generation
+) -> None:
     assert kept_attempts(repository, generation.name, "t-1") == []
     assert last_numbers(repository, generation.name) == {}
     drop_attempts(repository, generation.name, "t-1")
 
 
-def test_dropped_ones_are_gone(repository: Repository, generation: Generation, keep: Keep) -> None:
+def test_dropped_attempts_of_a_task_are_deleted(
+    repository: Repository, generation: Generation, keep: Keep
+) -> None:
     keep(1)
     keep(2)
     other = keep(1, task="t-2")
@@ -104,7 +110,7 @@ def test_dropped_ones_are_gone(repository: Repository, generation: Generation, k
     assert list(repository.list_refs("refs/cobbler")) == [other]
 
 
-def test_refs_of_others_below_are_not_taken_for_attempts(
+def test_other_refs_below_a_task_are_not_attempts(
     repository: Repository, generation: Generation, keep: Keep, work: str
 ) -> None:
     keep(1)
@@ -113,7 +119,9 @@ def test_refs_of_others_below_are_not_taken_for_attempts(
     assert last_numbers(repository, generation.name) == {"t-1": 1}
 
 
-def test_an_attempt_is_no_landed_task(repository: Repository, generation: Generation, keep: Keep) -> None:
+def test_a_kept_attempt_is_not_a_landed_task(
+    repository: Repository, generation: Generation, keep: Keep
+) -> None:
     keep(details=f"{trailers.TASK}: t-1", title=f"{trailers.TASK}: t-1")
     kept = only(repository, generation)
     assert trailers.landed_tasks(repository, kept.commit) == {}
@@ -133,7 +141,7 @@ class TestEvidence:
             "日本語 ü — 👩\u200d💻",
         ],
     )
-    def test_comes_back_as_it_was(
+    def test_evidence_is_read_as_it_was_written(
         self, repository: Repository, generation: Generation, keep: Keep, evidence: str
     ) -> None:
         keep(details=evidence)
@@ -155,7 +163,7 @@ class TestEvidence:
         ],
         ids=range(8),
     )
-    def test_odd_text_misleads_nobody(
+    def test_odd_evidence_does_not_change_number_or_cause(
         self, repository: Repository, generation: Generation, keep: Keep, evidence: str
     ) -> None:
         keep(3, cause=Cause.CONFLICT, details=evidence)
@@ -165,7 +173,7 @@ class TestEvidence:
 
     @given(st.text(max_size=80))
     @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    def test_any_text_misleads_nobody(
+    def test_any_evidence_does_not_change_the_cause(
         self, repository: Repository, generation: Generation, keep: Keep, evidence: str
     ) -> None:
         keep(details=evidence, title=evidence)

@@ -29,7 +29,9 @@ def place(repository: Repository) -> list[str]:
     return sorted(path.name for path in (repository.work_dir / "checkouts").iterdir())
 
 
-def test_a_checkout_is_what_was_committed_and_goes(repository: Repository, user: UserRepository) -> None:
+def test_a_checkout_holds_the_committed_files_and_is_removed_at_the_end(
+    repository: Repository, user: UserRepository
+) -> None:
     user.write({"untracked": "x", "src/app.py": "changed"})
     before = (user.git("worktree", "list"), user.git("status", "--porcelain"))
     with checkouts(repository, None) as made:
@@ -43,7 +45,7 @@ def test_a_checkout_is_what_was_committed_and_goes(repository: Repository, user:
     assert place(repository) == []
 
 
-def test_they_go_when_something_fails(repository: Repository) -> None:
+def test_checkouts_are_removed_after_an_error(repository: Repository) -> None:
     def fail_with_a_checkout() -> None:
         with checkouts(repository, None) as made:
             made.create(resolve(repository, "HEAD"))
@@ -62,7 +64,9 @@ def test_no_filter_of_the_user_runs(repository: Repository, user: UserRepository
     assert not (tmp_path / "ran").exists()
 
 
-def test_what_a_killed_process_left_goes_with_the_next(repository: Repository, user: UserRepository) -> None:
+def test_checkouts_of_a_killed_process_are_removed_by_the_next(
+    repository: Repository, user: UserRepository
+) -> None:
     killed = multiprocessing.get_context("spawn").Process(target=_die, args=(user.path, user.work_dir))
     killed.start()
     killed.join(60)
@@ -79,7 +83,7 @@ def _die(path: Path, work_dir: Path) -> None:
         os._exit(1)
 
 
-def test_those_of_a_living_process_stay(repository: Repository) -> None:
+def test_checkouts_of_a_living_process_stay(repository: Repository) -> None:
     with checkouts(repository, None) as first:
         one = first.create(resolve(repository, "HEAD"))
         with checkouts(repository, None) as second:
@@ -88,14 +92,14 @@ def test_those_of_a_living_process_stay(repository: Repository) -> None:
 
 
 @pytest.mark.parametrize("revision", ["main", "HEAD", "v1", "HEAD~0", "refs/heads/main"])
-def test_a_revision_is_what_git_takes_for_one(
+def test_a_revision_is_any_expression_that_git_accepts(
     repository: Repository, user: UserRepository, revision: str
 ) -> None:
     user.git("tag", "--annotate", "--message=1", "v1")
     assert resolve(repository, revision) == user.git("rev-parse", "HEAD")
 
 
-def test_head_is_that_of_this_checkout(user: UserRepository, tmp_path: Path) -> None:
+def test_head_is_the_head_of_this_checkout(user: UserRepository, tmp_path: Path) -> None:
     first = user.git("rev-parse", "HEAD")
     user.commit({"more": "x"})
     user.git("worktree", "add", "-q", "--detach", str(tmp_path / "linked"), first)
@@ -103,6 +107,6 @@ def test_head_is_that_of_this_checkout(user: UserRepository, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("revision", ["nothing", "HEAD~99", "--all", "", "HEAD:README.md"])
-def test_what_is_no_revision_is_said(repository: Repository, revision: str) -> None:
+def test_an_unknown_revision_is_an_error(repository: Repository, revision: str) -> None:
     with pytest.raises(RepositoryError, match="there is no revision"):
         resolve(repository, revision)

@@ -48,7 +48,7 @@ def check(user: UserRepository, repository: Repository) -> Checks:
 
 
 class TestReadChange:
-    def test_lists_what_differs(self, check: Checks) -> None:
+    def test_a_change_lists_the_differing_paths(self, check: Checks) -> None:
         files = {"new": "x", "src/app.py": "y", "src/util.py": None, "README.md": "docs"}
         commit = commit_files(check.repository, check.base, files, modes={"README.md": "120000"})
         change = read_change(check.repository.objects, check.base, commit)
@@ -60,11 +60,11 @@ class TestReadChange:
         ]
         assert change.paths == ("README.md", "new", "src/app.py", "src/util.py")
 
-    def test_sees_a_move_as_two(self, check: Checks) -> None:
+    def test_a_moved_file_is_two_entries_of_a_change(self, check: Checks) -> None:
         commit = commit_files(check.repository, check.base, {"src/util.py": None, "moved.py": "x = 1\n"})
         assert read_change(check.repository.objects, check.base, commit).paths == ("moved.py", "src/util.py")
 
-    def test_of_nothing_is_false(self, check: Checks) -> None:
+    def test_an_empty_change_is_false(self, check: Checks) -> None:
         assert not read_change(check.repository.objects, check.base, check.base)
         assert not Change()
 
@@ -78,7 +78,7 @@ class TestReadChange:
             ("\u202egpj.exe".encode(), r"\u202egpj.exe"),
         ],
     )
-    def test_paths_are_shown_in_printable_characters(self, path: bytes, expected: str) -> None:
+    def test_paths_of_a_change_are_shown_in_printable_characters(self, path: bytes, expected: str) -> None:
         assert shown_path(path) == expected
 
 
@@ -139,37 +139,37 @@ FREE_PATHS = [
 
 
 class TestProtectedPaths:
-    def test_are_refused(self, check: Checks) -> None:
+    def test_a_protected_path_is_refused(self, check: Checks) -> None:
         refusals = check.of(dict.fromkeys(PROTECTED_PATHS, "x\n"))
         assert sorted(refusal.path for refusal in refusals) == sorted(
             shown_path(path.encode()) for path in PROTECTED_PATHS
         )
 
-    def test_others_are_not(self, check: Checks) -> None:
+    def test_an_unprotected_path_is_not_refused(self, check: Checks) -> None:
         assert check.of(dict.fromkeys(FREE_PATHS, "x\n")) == ()
 
     @pytest.mark.parametrize("path", [".github", "conftest.py", "x.dist-info", ".claude", "sitecustomize"])
-    def test_a_link_of_that_name_is_refused(self, check: Checks, path: str) -> None:
+    def test_a_link_at_a_protected_path_is_refused(self, check: Checks, path: str) -> None:
         assert check.refused(path, "src", modes={path: "120000"})
 
-    def test_a_removed_one_is_refused_too(self, check: Checks) -> None:
+    def test_removing_a_protected_path_is_refused(self, check: Checks) -> None:
         check.base_with({".github/ci.yml": "x", "conftest.py": "x"})
         refusals = check.of({".github/ci.yml": None, "conftest.py": None})
         assert [refusal.path for refusal in refusals] == [".github/ci.yml", "conftest.py"]
 
-    def test_one_that_is_allowed_by_name_passes(self, check: Checks) -> None:
+    def test_an_allowed_protected_path_passes(self, check: Checks) -> None:
         policy = Policy(allowed=("conftest.py", ".github/workflows/*.yml", "json.py"))
         assert check.of({"conftest.py": "", ".github/workflows/ci.yml": "", "json.py": ""}, policy) == ()
         assert check.refused(".github/dependabot.yml", policy=policy)
 
-    def test_the_user_s_own_are_held_too(self, check: Checks) -> None:
+    def test_the_users_protected_paths_are_refused(self, check: Checks) -> None:
         policy = Policy(protected=(*PROTECTED, "./secrets/", "docs/*.md", "a?.txt", "**/deep/**"))
         for path in ("secrets/x", "secrets", "docs/x.md", "ab.txt", "x/deep/y/z", "deep/y"):
             assert check.refused(path, policy=policy)
         for path in ("docs/x/y.md", "a/b.txt", "secrets.txt", "deeper"):
             assert check.of({path: ""}, policy) == ()
 
-    def test_a_class_of_characters_protects_what_it_matches(self, check: Checks) -> None:
+    def test_a_class_of_characters_protects_the_paths_that_it_matches(self, check: Checks) -> None:
         policy = Policy(protected=("tests/[ab].py",))
         assert check.refused("tests/a.py", policy=policy)
         assert check.refused("tests/B.py", policy=policy)
@@ -178,14 +178,18 @@ class TestProtectedPaths:
     @pytest.mark.parametrize(
         "path", ["json.py", "json/__init__.py", "json.pyc", "json.cpython-311-x86_64-linux-gnu.so", "re/x.py"]
     )
-    def test_modules_named_like_the_standard_library_s_are_refused(self, check: Checks, path: str) -> None:
+    def test_a_module_named_like_one_of_the_standard_library_is_refused(
+        self, check: Checks, path: str
+    ) -> None:
         assert check.refused(path)
 
     @pytest.mark.parametrize("path", ["json.txt", "json/data.json", "calendar", "src/json.py", "jsonx.py"])
-    def test_what_python_would_not_import_in_their_place_is_not(self, check: Checks, path: str) -> None:
+    def test_a_file_that_does_not_replace_a_library_module_is_not_refused(
+        self, check: Checks, path: str
+    ) -> None:
         assert check.of({path: ""}) == ()
 
-    def test_a_link_that_could_be_such_a_package_is_refused(self, check: Checks) -> None:
+    def test_a_link_that_could_replace_a_library_package_is_refused(self, check: Checks) -> None:
         assert check.refused("json", "src", modes={"json": "120000"})
 
 
@@ -208,29 +212,29 @@ class TestPytestsTable:
         ],
         ids=range(8),
     )
-    def test_a_change_of_it_is_refused(self, check: Checks, content: Content) -> None:
+    def test_a_change_of_pytests_table_is_refused(self, check: Checks, content: Content) -> None:
         check.base_with({"pyproject.toml": self.BASE})
         assert check.refused("pyproject.toml", content)
 
     @pytest.mark.parametrize("path", ["pyproject.toml", "PyProject.TOML", "sub/pyproject.toml"])
-    def test_a_new_one_is_refused(self, check: Checks, path: str) -> None:
+    def test_a_new_pytest_table_is_refused(self, check: Checks, path: str) -> None:
         assert check.refused(path, self.BASE)
         assert check.of({path: "[project]\nname = 'x'\n"}) == ()
 
-    def test_a_change_of_the_rest_is_not(self, check: Checks) -> None:
+    def test_a_change_of_other_tables_is_not_refused(self, check: Checks) -> None:
         check.base_with({"pyproject.toml": self.BASE})
         other_words = "[tool]\npytest = { ini_options = { addopts = '-q' } }\n[tool.ruff]\nline-length = 1\n"
         assert check.of({"pyproject.toml": other_words}) == ()
 
-    def test_to_remove_it_is_refused(self, check: Checks) -> None:
+    def test_removing_pytests_table_is_refused(self, check: Checks) -> None:
         check.base_with({"pyproject.toml": self.BASE})
         assert [refusal.path for refusal in check.of({"pyproject.toml": None})] == ["pyproject.toml"]
 
-    def test_a_link_to_another_file_is_refused(self, check: Checks) -> None:
+    def test_a_pyproject_that_becomes_a_link_is_refused(self, check: Checks) -> None:
         # The link's own text is valid TOML without any table.
         assert check.refused("pyproject.toml", "#evil", modes={"pyproject.toml": "120000"})
 
-    def test_it_can_be_allowed(self, check: Checks) -> None:
+    def test_a_change_of_pytests_table_can_be_allowed(self, check: Checks) -> None:
         assert check.of({"pyproject.toml": self.BASE}, Policy(allowed=("pyproject.toml",))) == ()
 
 
@@ -252,7 +256,7 @@ class TestLinks:
             ("link", "//"),
         ],
     )
-    def test_that_may_lead_out_are_refused(self, check: Checks, path: str, target: str) -> None:
+    def test_a_link_that_may_lead_out_is_refused(self, check: Checks, path: str, target: str) -> None:
         refusals = check.of({path: target}, modes={path: "120000"})
         assert [(refusal.path, target in refusal.reason) for refusal in refusals] == [(path, True)]
 
@@ -266,36 +270,36 @@ class TestLinks:
             ("link", "."),
         ],
     )
-    def test_within_the_repository_are_not(self, check: Checks, path: str, target: str) -> None:
+    def test_a_link_within_the_repository_is_not_refused(self, check: Checks, path: str, target: str) -> None:
         assert check.of({path: target}, modes={path: "120000"}) == ()
 
-    def test_that_are_as_they_were_are_not(self, check: Checks) -> None:
+    def test_an_unchanged_link_is_not_refused(self, check: Checks) -> None:
         check.base = commit_files(check.repository, check.base, {"link": "/etc"}, modes={"link": "120000"})
         assert check.of({"other": ""}) == ()
         assert check.of({"link": None}) == ()
 
-    def test_a_target_is_shown_in_printable_characters(self, check: Checks) -> None:
+    def test_the_target_of_a_link_is_shown_in_printable_characters(self, check: Checks) -> None:
         refusal = check.of({"link": b"/\x1b[2J\xff\n"}, modes={"link": "120000"})[0]
         assert refusal.reason == r"a link out of the repository, to /\x1b[2J\xff\n"
 
 
 class TestSubmodules:
-    def test_a_new_one_is_refused(self, check: Checks) -> None:
+    def test_a_new_submodule_is_refused(self, check: Checks) -> None:
         refusals = check.of({"sub": "1" * 40}, modes={"sub": "160000"})
         assert [(refusal.path, refusal.reason) for refusal in refusals] == [
             ("sub", "a nested repository (submodule)")
         ]
 
-    def test_another_commit_of_one_is_refused(self, check: Checks) -> None:
+    def test_another_commit_of_a_submodule_is_refused(self, check: Checks) -> None:
         check.base = commit_files(check.repository, check.base, {"sub": "1" * 40}, modes={"sub": "160000"})
         assert check.refused("sub", "2" * 40, modes={"sub": "160000"})
 
     @pytest.mark.parametrize("content", [None, "a file"])
-    def test_one_that_goes_is_refused(self, check: Checks, content: str | None) -> None:
+    def test_removing_a_submodule_is_refused(self, check: Checks, content: str | None) -> None:
         check.base = commit_files(check.repository, check.base, {"sub": "1" * 40}, modes={"sub": "160000"})
         assert [refusal.path for refusal in check.of({"sub": content})] == ["sub"]
 
-    def test_one_that_stays_is_not(self, check: Checks) -> None:
+    def test_an_unchanged_submodule_is_not_refused(self, check: Checks) -> None:
         check.base = commit_files(check.repository, check.base, {"sub": "1" * 40}, modes={"sub": "160000"})
         assert check.of({"other": ""}) == ()
 
@@ -306,12 +310,12 @@ class TestSizes:
         assert [(refusal.path, refusal.poisonous) for refusal in refusals] == [("big", True)]
         assert refusals[0].reason == "2 MiB; at most 1 MiB"
 
-    def test_each_path_of_one_content_is_named(self, check: Checks) -> None:
+    def test_each_path_of_the_same_large_content_is_listed(self, check: Checks) -> None:
         same = bytes(2 << 20)
         refusals = check.of({"one": same, "two": same}, Policy(largest_file=1 << 20))
         assert [refusal.path for refusal in refusals] == ["one", "two"]
 
-    def test_much_in_all_is_refused_and_never_imported(
+    def test_a_large_change_is_refused_and_never_imported(
         self, check: Checks, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(module, "LARGEST_CHANGE", 1 << 20)
@@ -355,27 +359,29 @@ class TestSecrets:
         ],
         ids=range(9),
     )
-    def test_in_a_file_are_refused_and_never_imported(self, check: Checks, content: Content) -> None:
+    def test_a_secret_in_a_file_is_refused_and_never_imported(self, check: Checks, content: Content) -> None:
         refusals = check.of({"a": "x", "leak": content, "z": "y"}, self.POLICY)
         assert [(refusal.path, refusal.poisonous) for refusal in refusals] == [("leak", True)]
 
-    def test_in_a_link_are_refused(self, check: Checks) -> None:
+    def test_a_secret_in_a_link_is_refused(self, check: Checks) -> None:
         refusals = check.of({"link": SECRET}, self.POLICY, modes={"link": "120000"})
         assert [refusal.path for refusal in refusals] == ["link"]
 
-    def test_in_a_name_are_refused_without_being_shown(self, check: Checks) -> None:
+    def test_a_secret_in_a_name_is_refused_without_being_shown(self, check: Checks) -> None:
         refusals = check.of({f"docs/{SECRET}": ""}, self.POLICY)
         assert [refusal.poisonous for refusal in refusals] == [True]
         assert SECRET not in str(refusals[0])
 
-    def test_short_ones_are_not_looked_for(self, check: Checks) -> None:
+    def test_short_secrets_are_not_searched(self, check: Checks) -> None:
         assert check.of({"file": "a short text"}, self.POLICY) == ()
 
-    def test_that_go_are_not_refused(self, check: Checks) -> None:
+    def test_removing_a_secret_is_not_refused(self, check: Checks) -> None:
         check.base_with({"leak": SECRET})
         assert check.of({"leak": "gone"}, self.POLICY) == ()
 
-    def test_are_found_in_any_of_many_files(self, check: Checks, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_secret_is_found_in_any_of_many_files(
+        self, check: Checks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(module, "_SCANNED_AT_ONCE", 1000)
         files: dict[str, Content | None] = {f"{number:02}": bytes([number]) * 400 for number in range(20)}
         for place in ("00", "07", "19"):
@@ -398,23 +404,23 @@ class TestMarkers:
         ],
         ids=range(5),
     )
-    def test_that_we_left_are_refused(self, check: Checks, content: str) -> None:
+    def test_conflict_markers_in_a_marked_file_are_refused(self, check: Checks, content: str) -> None:
         refusals = check.of({"file": content}, Policy(marked=("file",)))
         assert [(refusal.path, refusal.reason) for refusal in refusals] == [
             ("file", "still has conflict markers")
         ]
 
-    def test_in_a_file_without_any_of_ours_are_not(self, check: Checks) -> None:
+    def test_conflict_markers_in_another_file_are_not_refused(self, check: Checks) -> None:
         assert check.of({"file": self.MARKED}, Policy(marked=("other",))) == ()
 
-    def test_that_are_resolved_are_not(self, check: Checks) -> None:
+    def test_a_marked_file_without_markers_is_not_refused(self, check: Checks) -> None:
         assert check.of({"file": "a\nb\nc\nd\n"}, Policy(marked=("file",))) == ()
 
-    def test_a_heading_is_none(self, check: Checks) -> None:
+    def test_an_underlined_heading_is_not_a_conflict_marker(self, check: Checks) -> None:
         text = "Heading\n=======\n\nText, a << b, >>>>>>>>>> 8\n"
         assert check.of({"file": text}, Policy(marked=("file",))) == ()
 
-    def test_at_the_end_of_a_long_file_are_refused(self, check: Checks) -> None:
+    def test_conflict_markers_at_the_end_of_a_long_file_are_refused(self, check: Checks) -> None:
         content = "x\n" * 3_000_000 + self.MARKED
         assert len(check.of({"file": content}, Policy(marked=("file",)))) == 1
 
@@ -454,17 +460,17 @@ class TestLargeFileStorage:
     def attributes(self, check: Checks) -> None:
         check.base_with({"data/.gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"})
 
-    def test_content_in_the_place_of_a_pointer_is_refused(self, check: Checks) -> None:
+    def test_content_in_the_place_of_an_lfs_pointer_is_refused(self, check: Checks) -> None:
         assert check.refused("data/ö model.bin", b"\0\1\2")
         assert check.of({"data/model.bin": "content"})[0].reason == "content where git-lfs keeps a pointer"
 
-    def test_pointers_and_other_files_are_not(self, check: Checks) -> None:
+    def test_lfs_pointers_and_other_files_are_not_refused(self, check: Checks) -> None:
         assert not check.of({"data/model.bin": self.POINTER, "data/notes.txt": "x", "model.bin": "x"})
 
-    def test_a_user_may_allow_it(self, check: Checks) -> None:
+    def test_content_in_the_place_of_an_lfs_pointer_can_be_allowed(self, check: Checks) -> None:
         assert not check.of({"data/model.bin": "content"}, Policy(allowed=("data/*.bin",)))
 
-    def test_it_may_be_deleted(self, check: Checks) -> None:
+    def test_a_file_of_lfs_may_be_deleted(self, check: Checks) -> None:
         check.base_with({"data/model.bin": self.POINTER})
         assert not check.of({"data/model.bin": None})
 
@@ -477,13 +483,13 @@ class TestReservedModules:
     @pytest.mark.parametrize(
         "path", ["platformdirs.py", "platformdirs/__init__.py", "platformdirs/deep/x.py"]
     )
-    def test_is_refused(self, check: Checks, path: str) -> None:
+    def test_a_module_with_a_reserved_name_is_refused(self, check: Checks, path: str) -> None:
         (refusal,) = check.of({path: "import os; os._exit(0)"}, self.POLICY)
         assert str(refusal) == f"{path}: takes the place of platformdirs, which pytest loads"
 
-    def test_below_the_top_it_takes_nobodys_place(self, check: Checks) -> None:
+    def test_a_reserved_name_below_the_top_is_not_refused(self, check: Checks) -> None:
         assert not check.of({"src/platformdirs.py": "x", "platformdirs.txt": "x"}, self.POLICY)
 
-    def test_a_project_that_is_a_plugin_itself_is_worked_on(self, check: Checks) -> None:
+    def test_a_project_may_change_its_own_module_with_a_reserved_name(self, check: Checks) -> None:
         check.base_with({"calc/__init__.py": "", "calc/plugin.py": ""})
         assert not check.of({"calc/plugin.py": "x", "calc/more.py": "y"}, self.POLICY)

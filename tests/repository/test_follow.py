@@ -54,7 +54,7 @@ def move(user: UserRepository) -> Move:
     return Move(user)
 
 
-def test_there_and_back(move: Move) -> None:
+def test_a_checkout_moves_to_the_new_commit_and_back(move: Move) -> None:
     move.following.advance()
     assert move.user.git("write-tree") == move.user.git("rev-parse", f"{move.new}^{{tree}}")
     assert move.user.git("diff-files", "--name-only") == ""
@@ -62,7 +62,7 @@ def test_there_and_back(move: Move) -> None:
     assert move.is_at_old()
 
 
-def test_what_git_left_half_way_is_taken_back(move: Move) -> None:
+def test_a_move_that_git_left_half_way_is_taken_back(move: Move) -> None:
     """Files gone, new ones there, one of them not whole, the index as before, and its lock."""
     (move.user.path / "gone.txt").unlink()
     (move.user.path / "link").unlink()
@@ -73,7 +73,7 @@ def test_what_git_left_half_way_is_taken_back(move: Move) -> None:
     assert not (move.user.path / ".git" / "index.lock").exists()
 
 
-def test_it_may_itself_end_half_way(move: Move) -> None:
+def test_taking_back_may_itself_end_half_way(move: Move) -> None:
     """The index is back, of the files some are not whole."""
     move.following.advance()
     move.index_of(move.old)
@@ -82,13 +82,13 @@ def test_it_may_itself_end_half_way(move: Move) -> None:
     assert move.is_at_old()
 
 
-def test_it_changes_nothing_that_has_not_moved(move: Move) -> None:
+def test_taking_back_changes_no_file_that_has_not_moved(move: Move) -> None:
     move.following.take_back()
     assert move.is_at_old()
 
 
 @pytest.mark.parametrize("at", ["old", "new"])
-def test_what_the_user_has_changed_since_is_named_and_stays(move: Move, at: str) -> None:
+def test_files_that_the_user_changed_since_are_listed_and_stay(move: Move, at: str) -> None:
     move.following.advance()
     if at == "old":
         move.index_of(move.old)
@@ -100,7 +100,7 @@ def test_what_the_user_has_changed_since_is_named_and_stays(move: Move, at: str)
     assert move.files() == before
 
 
-def test_a_file_that_no_commit_of_the_move_changes_is_not_looked_at(move: Move) -> None:
+def test_a_file_that_neither_commit_changes_is_ignored(move: Move) -> None:
     move.following.advance()
     move.user.write({"kept.txt": "edited\n"})
     move.following.take_back()
@@ -120,7 +120,7 @@ def test_nothing_is_written_through_a_link(move: Move, tmp_path: Path) -> None:
     assert (outside / "x.txt").read_text() == "mine\n"
 
 
-def test_line_ends_are_no_change(user: UserRepository) -> None:
+def test_line_ends_are_not_a_change_of_the_checkout(user: UserRepository) -> None:
     user.commit({".gitattributes": "*.txt text eol=crlf\n", "a.txt": "1\n2\n"})
     old = user.git("rev-parse", "HEAD")
     new = user.commit({"a.txt": "1\n2\n3\n"})
@@ -143,8 +143,8 @@ def test_a_lock_that_a_living_git_holds_is_left(move: Move) -> None:
     assert lock.exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root works in somebody else's repository")
-def test_nothing_that_is_written_is_left_to_root(move: Move) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root works in another user's repository")
+def test_written_files_do_not_belong_to_root(move: Move) -> None:
     for path in [move.user.path, *move.user.path.rglob("*")]:
         os.chown(path, 1234, 1234, follow_symlinks=False)
     move.following.advance()

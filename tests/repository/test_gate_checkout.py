@@ -46,7 +46,7 @@ CHANGES: list[tuple[str, Tree, Tree]] = [
 
 
 def commit_of(repository: Repository, tree: Tree) -> str:
-    """A commit of a tree, whatever the trees before it were."""
+    """A commit of a tree on the checked-out commit."""
     head = repository.head_commit()
     assert head is not None
     contents: dict[str, str | bytes | None] = dict.fromkeys(repository.files(head))
@@ -77,7 +77,7 @@ def fresh(repository: Repository, tree: str) -> dict[str, tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize(("old", "new"), [c[1:] for c in CHANGES], ids=[c[0] for c in CHANGES])
-def test_a_change_of(repository: Repository, old: Tree, new: Tree) -> None:
+def test_a_gate_checkout_follows_a_change_of(repository: Repository, old: Tree, new: Tree) -> None:
     checkout = GateCheckout(repository, "g", OWNER)
     for tree in (old, new, old):
         commit = commit_of(repository, tree)
@@ -87,7 +87,7 @@ def test_a_change_of(repository: Repository, old: Tree, new: Tree) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
-def test_nothing_is_given_away_through_a_link(repository: Repository, tmp_path: Path) -> None:
+def test_the_owner_of_a_file_behind_a_link_does_not_change(repository: Repository, tmp_path: Path) -> None:
     (tmp_path / "victim").mkdir()
     (tmp_path / "victim" / "file").touch()
     checkout = GateCheckout(repository, "g", NOBODY)
@@ -98,7 +98,7 @@ def test_nothing_is_given_away_through_a_link(repository: Repository, tmp_path: 
     assert (tmp_path / "victim" / "file").stat().st_uid == 0
 
 
-def test_a_fresh_one_holds_the_tree(repository: Repository) -> None:
+def test_a_new_gate_checkout_holds_the_tree(repository: Repository) -> None:
     tree: Tree = {
         "a/b": ("100755", "x"),
         "link": ("120000", "a/b"),
@@ -123,14 +123,14 @@ def _possible(tree: Tree) -> bool:
 
 @given(st.lists(st.dictionaries(_NAMES, _ENTRIES, max_size=4).filter(_possible), min_size=2, max_size=5))
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_walk_through_trees(repository: Repository, trees: list[Tree]) -> None:
+def test_a_gate_checkout_follows_any_sequence_of_trees(repository: Repository, trees: list[Tree]) -> None:
     checkout = GateCheckout(repository, "g", OWNER)
     for tree in trees:
         found = found_in(checkout.move(repository.tree_of(commit_of(repository, tree))))
         assert found == {path: (mode, content.encode()) for path, (mode, content) in tree.items()}
 
 
-def test_a_move_that_failed_leaves_nothing_to_the_next(repository: Repository) -> None:
+def test_a_failed_move_leaves_no_file_for_the_next(repository: Repository) -> None:
     one = repository.tree_of(commit_of(repository, {"a": ("100644", "1"), "b": ("100644", "1")}))
     two = repository.tree_of(commit_of(repository, {"a": ("100644", "2"), "c": ("100644", "2")}))
     checkout = GateCheckout(repository, "g", None)
@@ -152,7 +152,7 @@ def test_the_user_s_files_and_index_take_no_part(user: UserRepository, repositor
     assert (user.path / ".git" / "index").read_bytes() == before
 
 
-def test_what_a_dead_run_left_is_not_built_on(repository: Repository) -> None:
+def test_files_of_a_dead_run_are_removed_from_a_gate_checkout(repository: Repository) -> None:
     tree = repository.tree_of(commit_of(repository, {"a": ("100644", "1")}))
     dead = GateCheckout(repository, "g", None)
     dead.move(tree)

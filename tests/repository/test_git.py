@@ -1,4 +1,4 @@
-"""The one door for git: nobody's configuration, nobody's programs."""
+"""The door for git: without the user's configuration, without configured programs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def git(repository: Repository) -> Git:
     return Git(repository.common_dir)
 
 
-def test_it_works_on_the_directory_it_is_given_whatever_the_caller_has_set(
+def test_git_works_on_the_given_directory_whatever_the_callers_variables_are(
     git: Git, user: UserRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = UserRepository.create(tmp_path, name="other")
@@ -35,7 +35,7 @@ def test_it_works_on_the_directory_it_is_given_whatever_the_caller_has_set(
     assert git.text("rev-parse", "HEAD") == user.git("rev-parse", "HEAD")
 
 
-def test_it_reads_no_configuration_but_the_directorys_own(
+def test_git_reads_the_configuration_of_the_given_directory_only(
     git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configuration = "[test]\n\tvalue = leaked\n"
@@ -56,7 +56,7 @@ def test_it_reads_no_configuration_but_the_directorys_own(
     assert git.text("config", "user.name") == ADA.author.name
 
 
-def test_replacements_take_no_part(git: Git, user: UserRepository) -> None:
+def test_replaced_objects_are_read_as_they_were(git: Git, user: UserRepository) -> None:
     first, second = user.git("rev-parse", "HEAD"), user.commit({"new": "x"})
     user.git("replace", second, first)
     assert user.git("rev-parse", f"{second}:") == user.git("rev-parse", f"{first}:")
@@ -93,7 +93,7 @@ def test_no_hook_runs_when_a_ref_moves(user: UserRepository, repository: Reposit
     ],
     ids=lambda settings: next(iter(settings)),
 )
-def test_no_program_of_the_configuration_runs(
+def test_no_configured_program_runs(
     user: UserRepository, tmp_path: Path, settings: Mapping[str, str]
 ) -> None:
     attributes = "* merge=evil filter=evil diff=evil\n"
@@ -115,18 +115,18 @@ def test_no_program_of_the_configuration_runs(
     assert not (tmp_path / "canary").exists()
 
 
-def test_an_error_says_what_failed_and_git_s_own_words(git: Git) -> None:
+def test_an_error_names_the_command_and_holds_the_output_of_git(git: Git) -> None:
     with pytest.raises(RepositoryError) as caught:
         git.run("cat-file", "-p", "nothing")
     assert caught.value.cause == "git cat-file failed (exit 128)"
     assert "Not a valid object name nothing" in caught.value.evidence
 
 
-def test_accepted_statuses_are_no_error(git: Git) -> None:
+def test_accepted_statuses_are_not_an_error(git: Git) -> None:
     assert git.run("cat-file", "-e", "nothing", accepted=(0, 128)).status == 128
 
 
-def test_fields_are_bytes(git: Git, user: UserRepository) -> None:
+def test_the_fields_of_an_output_are_bytes(git: Git, user: UserRepository) -> None:
     user.commit({os.fsdecode(b"odd \xff\n\"name'\\"): ""})
     assert git.fields("ls-tree", "-z", "--name-only", "HEAD") == [
         b"README.md",
@@ -135,19 +135,19 @@ def test_fields_are_bytes(git: Git, user: UserRepository) -> None:
     ]
 
 
-def test_resolve_knows_what_there_is_and_what_there_is_not(git: Git, user: UserRepository) -> None:
+def test_resolve_returns_none_for_a_missing_revision(git: Git, user: UserRepository) -> None:
     assert git.resolve("refs/heads/main") == user.git("rev-parse", "HEAD")
     assert git.resolve("refs/heads/other") is None
     assert git.resolve("--all") is None
 
 
 class TestInitBare:
-    def test_it_has_no_hooks_and_the_settings_it_is_given(self, tmp_path: Path) -> None:
+    def test_a_new_git_directory_has_no_hooks_and_the_given_settings(self, tmp_path: Path) -> None:
         init_bare(tmp_path / "g", object_format="sha1", alternates=(), settings={"gc.auto": "0"})
         assert not (tmp_path / "g" / "hooks").exists()
         assert Git(tmp_path / "g").text("config", "--get", "gc.auto") == "0"
 
-    def test_it_reads_other_stores(
+    def test_a_new_git_directory_reads_other_object_stores(
         self, repository: Repository, user: UserRepository, tmp_path: Path
     ) -> None:
         init_bare(tmp_path / "g", object_format="sha1", alternates=repository.object_stores)

@@ -1,4 +1,4 @@
-"""What lies in a worktree is the change, whatever its git says, and nothing is lost in silence."""
+"""The files of a worktree are the change, whatever its git did, and every loss is reported."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ WORK = "echo new >new; echo changed >src/app.py; rm src/util.py"
 DONE = {"README.md": b"# Project\n", "new": b"new\n", "src/app.py": b"changed\n"}
 
 
-def result(bench: Bench, found: Harvest) -> dict[str, bytes]:
+def result(bench: Bench, harvested: Harvest) -> dict[str, bytes]:
     """The files of a harvest that is in the repository."""
-    assert found.importable
-    return files_in(bench.repository, found.tree)
+    assert harvested.importable
+    return files_in(bench.repository, harvested.tree)
 
 
 class TestWhateverTheAgentsGitSays:
@@ -51,44 +51,46 @@ class TestWhateverTheAgentsGitSays:
             "touch $(git rev-parse --git-dir)/index.lock $(git rev-parse --git-dir)/HEAD.lock",
         ],
     )
-    def test_the_change_is_what_lies_there(self, host_bench: Bench, afterwards: str) -> None:
-        found = host_bench.harvested(f"mkdir -p $(git rev-parse --git-dir)/info; {WORK}\n{afterwards}")
-        assert result(host_bench, found) == DONE
-        assert found.parent == host_bench.tip
-        assert found.change.paths == ("new", "src/app.py", "src/util.py")
+    def test_the_change_is_in_the_files_whatever_the_agents_git_did(
+        self, host_bench: Bench, afterwards: str
+    ) -> None:
+        harvested = host_bench.harvested(f"mkdir -p $(git rev-parse --git-dir)/info; {WORK}\n{afterwards}")
+        assert result(host_bench, harvested) == DONE
+        assert harvested.parent == host_bench.tip
+        assert harvested.change.paths == ("new", "src/app.py", "src/util.py")
 
-    def test_also_in_each_sandbox(self, bench: Bench) -> None:
-        found = bench.harvested(f"{WORK}\ngit add new && git commit -qm one")
-        assert result(bench, found) == DONE
-        assert found.refusals == ()
+    def test_the_change_is_in_the_files_in_each_sandbox(self, bench: Bench) -> None:
+        harvested = bench.harvested(f"{WORK}\ngit add new && git commit -qm one")
+        assert result(bench, harvested) == DONE
+        assert harvested.refusals == ()
 
-    def test_also_after_a_rebase(self, host_bench: Bench) -> None:
+    def test_the_change_is_in_the_files_after_a_rebase(self, host_bench: Bench) -> None:
         script = f"""{WORK}
             git add --all; git commit -qm one; echo two >two; git add --all; git commit -qm two
             git reset -q --soft HEAD~2; git commit -qm both; git rebase -q --root 2>/dev/null
         """
         assert result(host_bench, host_bench.harvested(script)) == DONE | {"two": b"two\n"}
 
-    def test_also_when_git_is_a_directory_of_its_own(self, host_bench: Bench) -> None:
-        found = host_bench.harvested(
+    def test_the_change_is_in_the_files_if_the_agent_made_a_new_repository(self, host_bench: Bench) -> None:
+        harvested = host_bench.harvested(
             f"{WORK}\nrm .git; git init -q; git add --all; git -c user.name=a -c user.email=a commit -qm x"
         )
-        assert result(host_bench, found) == DONE
+        assert result(host_bench, harvested) == DONE
 
-    def test_also_when_git_is_gone(self, host_bench: Bench) -> None:
+    def test_the_change_is_in_the_files_if_the_gitfile_was_removed(self, host_bench: Bench) -> None:
         assert result(host_bench, host_bench.harvested(f"{WORK}\nrm .git")) == DONE
 
 
 class TestWhatIsFound:
-    def test_nothing(self, host_bench: Bench) -> None:
-        found = host_bench.harvested("touch src/app.py; chmod g+w README.md")
-        assert not found.change
-        assert found.tree == host_bench.repository.tree_of(host_bench.tip)
+    def test_touched_files_are_not_a_change(self, host_bench: Bench) -> None:
+        harvested = host_bench.harvested("touch src/app.py; chmod g+w README.md")
+        assert not harvested.change
+        assert harvested.tree == host_bench.repository.tree_of(host_bench.tip)
 
-    def test_modes_links_and_deletions(self, bench: Bench) -> None:
+    def test_modes_links_and_deletions_are_harvested(self, bench: Bench) -> None:
         script = "chmod +x src/app.py; ln -s src/app.py link; rm README.md; mkdir empty; mv src/util.py u.py"
-        found = bench.harvested(script)
-        facts = {entry.shown: (entry.status, entry.new_mode) for entry in found.change.entries}
+        harvested = bench.harvested(script)
+        facts = {entry.shown: (entry.status, entry.new_mode) for entry in harvested.change.entries}
         assert facts == {
             "README.md": ("D", "000000"),
             "link": ("A", "120000"),
@@ -96,12 +98,14 @@ class TestWhatIsFound:
             "src/util.py": ("D", "000000"),
             "u.py": ("A", "100644"),
         }
-        assert files_in(bench.repository, found.tree)["link"] == b"src/app.py"
+        assert files_in(bench.repository, harvested.tree)["link"] == b"src/app.py"
 
-    def test_everything_removed(self, host_bench: Bench) -> None:
+    def test_the_removal_of_every_file_is_harvested(self, host_bench: Bench) -> None:
         assert result(host_bench, host_bench.harvested("rm -r src README.md")) == {}
 
-    def test_a_change_of_the_same_size_in_the_second_of_the_checkout(self, host_bench: Bench) -> None:
+    def test_a_change_of_the_same_size_in_the_second_of_the_checkout_is_harvested(
+        self, host_bench: Bench
+    ) -> None:
         worktree = host_bench.worktree()
         file = worktree.tree / "src" / "util.py"
         before = file.stat()
@@ -111,19 +115,19 @@ class TestWhatIsFound:
         assert host_bench.work(worktree, "git status --porcelain") == " M src/util.py\n"
         assert host_bench.take(worktree).change.paths == ("src/util.py",)
 
-    def test_a_change_of_the_same_size_and_time(self, host_bench: Bench) -> None:
+    def test_a_change_of_the_same_size_and_time_is_harvested(self, host_bench: Bench) -> None:
         script = "cp -p src/util.py ../output/t; echo 'x = 2' >src/util.py; touch -r ../output/t src/util.py"
         assert host_bench.harvested(script).change.paths == ("src/util.py",)
 
-    def test_any_name(self, bench: Bench) -> None:
-        found = bench.harvested(
+    def test_files_of_any_name_are_harvested(self, bench: Bench) -> None:
+        harvested = bench.harvested(
             r"""
             printf x >$'new\nline'; printf x >$'\xff\xfe'; printf x >"qu'ote\"s"; printf x >'back\slash'
             printf x >$'\x1b[31m'; printf x >./-rf; mkdir -- './ü' './--output=x'; printf x >'./ü/日本 '
             printf x >./--output=x/y; printf x >'*'; printf x >' lead'
             """
         )
-        names = {os.fsencode(path) for path in files_in(bench.repository, found.tree)}
+        names = {os.fsencode(path) for path in files_in(bench.repository, harvested.tree)}
         assert names >= {
             b"new\nline",
             b"\xff\xfe",
@@ -136,65 +140,69 @@ class TestWhatIsFound:
             b"*",
             b" lead",
         }
-        for path in found.change.paths:
+        for path in harvested.change.paths:
             assert path.isprintable()
-        assert {r"new\nline", r"\xff\xfe", r"\x1b[31m"} <= set(found.change.paths)
+        assert {r"new\nline", r"\xff\xfe", r"\x1b[31m"} <= set(harvested.change.paths)
 
-    def test_what_the_agent_may_not_read(self, bench: Bench) -> None:
+    def test_files_that_the_agent_cannot_read_are_harvested(self, bench: Bench) -> None:
         script = "mkdir -p d/e; echo x >d/e/f; echo y >g; chmod 000 d/e/f d/e d g src/app.py; chmod 000 ."
         files = result(bench, bench.harvested(script))
         assert (files["d/e/f"], files["g"]) == (b"x\n", b"y\n")
         assert "src/app.py" in files
 
-    def test_more_than_a_few_objects(self, host_bench: Bench) -> None:
-        found = host_bench.harvested("mkdir many; for i in $(seq 300); do echo $i >many/$i; done")
-        assert len(found.change.entries) == 300
-        assert result(host_bench, found)["many/300"] == b"300\n"
+    def test_many_files_are_harvested(self, host_bench: Bench) -> None:
+        harvested = host_bench.harvested("mkdir many; for i in $(seq 300); do echo $i >many/$i; done")
+        assert len(harvested.change.entries) == 300
+        assert result(host_bench, harvested)["many/300"] == b"300\n"
 
 
 class TestWhatGitWouldIgnore:
-    def test_is_left_out_and_reported(self, bench: Bench) -> None:
-        found = bench.harvested(r"printf '*.log\nout/\n' >.gitignore; mkdir out; touch out/x $'a\n.log' keep")
-        assert found.change.paths == (".gitignore", "keep")
-        assert found.ignored == (r"a\n.log", "out/")
+    def test_ignored_files_are_left_out_and_reported(self, bench: Bench) -> None:
+        harvested = bench.harvested(
+            r"printf '*.log\nout/\n' >.gitignore; mkdir out; touch out/x $'a\n.log' keep"
+        )
+        assert harvested.change.paths == (".gitignore", "keep")
+        assert harvested.ignored == (r"a\n.log", "out/")
 
-    def test_everything(self, host_bench: Bench) -> None:
-        found = host_bench.harvested("echo '*' >.gitignore; echo work >work")
-        assert set(found.ignored) == {".gitignore", "work"}
+    def test_a_gitignore_that_ignores_everything_is_reported(self, host_bench: Bench) -> None:
+        harvested = host_bench.harvested("echo '*' >.gitignore; echo work >work")
+        assert set(harvested.ignored) == {".gitignore", "work"}
 
-    def test_very_much(self, host_bench: Bench) -> None:
+    def test_very_many_ignored_files_are_reported_in_part(self, host_bench: Bench) -> None:
         script = "echo '*.o' >.gitignore; printf '%0200d.o\\n' $(seq 10000) | xargs touch"
-        found = host_bench.harvested(script)
-        assert found.change.paths == (".gitignore",)
-        assert len(found.ignored) == 1000
+        harvested = host_bench.harvested(script)
+        assert harvested.change.paths == (".gitignore",)
+        assert len(harvested.ignored) == 1000
 
-    def test_may_be_as_large_as_it_likes(self, host_bench: Bench) -> None:
-        found = host_bench.harvested("echo target/ >.gitignore; mkdir target; truncate -s 1T target/huge")
-        assert found.change.paths == (".gitignore",)
+    def test_ignored_files_have_no_limit_of_size(self, host_bench: Bench) -> None:
+        harvested = host_bench.harvested("echo target/ >.gitignore; mkdir target; truncate -s 1T target/huge")
+        assert harvested.change.paths == (".gitignore",)
 
 
 class TestWhatIsTooLarge:
-    def test_is_an_error_that_names_it(self, bench: Bench) -> None:
+    def test_a_file_that_is_too_large_is_an_error_that_names_it(self, bench: Bench) -> None:
         worktree = bench.worktree()
         bench.work(worktree, r"echo work >work; mkdir d; truncate -s 1T $'d/hu\nge'")
         with pytest.raises(HarvestError, match=r"larger than 50 MiB: d/hu\\nge"):
             bench.take(worktree)
         assert (worktree.tree / "work").exists()
 
-    def test_is_an_error_where_a_file_was_before(self, host_bench: Bench) -> None:
+    def test_a_tracked_file_that_became_too_large_is_an_error(self, host_bench: Bench) -> None:
         worktree = host_bench.worktree()
         host_bench.work(worktree, "truncate -s 1T src/app.py")
         with pytest.raises(HarvestError, match=r"larger than 50 MiB: src/app\.py"):
             host_bench.take(worktree)
 
-    def test_is_none_if_it_was_there_before(self, host_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_large_file_without_a_change_is_not_an_error(
+        self, host_bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(module, "LARGEST_FILE", 1 << 20)
         tip = commit_files(host_bench.repository, host_bench.tip, {"huge": bytes(2 << 20)})
         worktree = host_bench.worktree(parent=tip)
         host_bench.work(worktree, "echo x >new")
         assert host_bench.take(worktree).change.paths == ("new",)
 
-    def test_in_all_never_reaches_the_repository(
+    def test_a_change_that_is_too_large_never_reaches_the_repository(
         self, host_bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(module, "LARGEST_PACK", 100_000)
@@ -216,22 +224,22 @@ class TestWhatGitCannotTake:
         ],
     )
     def test_nested_repositories_become_plain_directories(self, host_bench: Bench, nested: str) -> None:
-        found = host_bench.harvested(f"({nested}); echo work >sub/work")
-        assert result(host_bench, found)["sub/work"] == b"work\n"
-        assert [name.lower() for name in found.removed] == ["sub/.git"]
-        assert {entry.new_mode for entry in found.change.entries} == {"100644"}
+        harvested = host_bench.harvested(f"({nested}); echo work >sub/work")
+        assert result(host_bench, harvested)["sub/work"] == b"work\n"
+        assert [name.lower() for name in harvested.removed] == ["sub/.git"]
+        assert {entry.new_mode for entry in harvested.change.entries} == {"100644"}
 
-    def test_something_beside_git_in_other_letters(self, host_bench: Bench) -> None:
-        found = host_bench.harvested("mkdir .GIT; echo x >.GIT/config; echo work >work")
-        assert found.change.paths == ("work",)
-        assert found.removed == (".GIT",)
+    def test_a_git_directory_in_other_letters_is_removed(self, host_bench: Bench) -> None:
+        harvested = host_bench.harvested("mkdir .GIT; echo x >.GIT/config; echo work >work")
+        assert harvested.change.paths == ("work",)
+        assert harvested.removed == (".GIT",)
 
     def test_special_files_are_removed_and_reported(self, bench: Bench) -> None:
-        found = bench.harvested(
+        harvested = bench.harvested(
             "mkfifo .gitignore src/.gitattributes pipe; rm src/app.py; mkfifo src/app.py; echo work >work"
         )
-        assert found.change.paths == ("src/app.py", "work")
-        assert set(found.removed) == {".gitignore", "src/.gitattributes", "pipe", "src/app.py"}
+        assert harvested.change.paths == ("src/app.py", "work")
+        assert set(harvested.removed) == {".gitignore", "src/.gitattributes", "pipe", "src/app.py"}
 
     def test_a_path_that_is_too_long_is_an_error(self, host_bench: Bench) -> None:
         worktree = host_bench.worktree()
@@ -249,7 +257,7 @@ class TestWhatGitCannotTake:
 
 
 class TestAttributes:
-    def test_line_ends_are_the_repository_s(self, host_bench: Bench) -> None:
+    def test_line_ends_are_converted_as_the_attributes_ask(self, host_bench: Bench) -> None:
         tip = commit_files(
             host_bench.repository,
             host_bench.tip,
@@ -260,7 +268,7 @@ class TestAttributes:
         assert files_in(host_bench.repository, host_bench.take(worktree).tree)["a.txt"] == b"1\n2\n3\n"
 
     @pytest.mark.parametrize("script", ["true", "touch dos.txt", "cp dos.txt x; cat x >dos.txt; rm x"])
-    def test_a_file_that_does_not_have_them_is_no_change(self, bench: Bench, script: str) -> None:
+    def test_a_file_with_committed_other_line_ends_is_not_a_change(self, bench: Bench, script: str) -> None:
         odd = os.fsdecode(b'd\xff\n "os.txt')
         tip = commit_files(
             bench.repository,
@@ -272,7 +280,7 @@ class TestAttributes:
         bench.work(worktree, f'{script}; for f in *; do touch "$f"; done')
         assert bench.take(worktree).change.paths == ()
 
-    def test_a_change_of_such_a_file_is_one(self, host_bench: Bench) -> None:
+    def test_a_change_of_a_file_with_other_line_ends_is_harvested(self, host_bench: Bench) -> None:
         tip = commit_files(
             host_bench.repository, host_bench.tip, {".gitattributes": "*.txt text\n", "dos.txt": "1\r\n2\r\n"}
         )
@@ -280,11 +288,11 @@ class TestAttributes:
         host_bench.work(worktree, r"printf '3\r\n' >>dos.txt; chmod +x src/app.py")
         assert host_bench.take(worktree).change.paths == ("dos.txt", "src/app.py")
 
-    def test_no_filter_runs(self, host_bench: Bench, tmp_path: Path) -> None:
+    def test_no_filter_runs_in_a_harvest(self, host_bench: Bench, tmp_path: Path) -> None:
         host_bench.user.configure({"filter.x.clean": f"touch {tmp_path}/canary; cat"})
         (tmp_path / ".gitconfig").write_text(f'[filter "x"]\n\tclean = "touch {tmp_path}/canary; cat"\n')
-        found = host_bench.harvested("echo '* filter=x' >.gitattributes; echo work >work")
-        assert result(host_bench, found)["work"] == b"work\n"
+        harvested = host_bench.harvested("echo '* filter=x' >.gitattributes; echo work >work")
+        assert result(host_bench, harvested)["work"] == b"work\n"
         assert not (tmp_path / "canary").exists()
 
 
@@ -309,26 +317,28 @@ class TestSubmodules:
     @pytest.mark.parametrize(
         "script", ["true", "rmdir libs/one", "rm -r libs/one libs/two", "git clean -ffdxq"]
     )
-    def test_stay_as_they_are(self, host_bench: Bench, tip: str, script: str) -> None:
-        found = self.take(host_bench, tip, f"{script}; echo work >work")
-        assert found.change.paths == ("work",)
-        assert found.refusals == ()
+    def test_submodules_stay_without_their_empty_directories(
+        self, host_bench: Bench, tip: str, script: str
+    ) -> None:
+        harvested = self.take(host_bench, tip, f"{script}; echo work >work")
+        assert harvested.change.paths == ("work",)
+        assert harvested.refusals == ()
 
-    def test_stay_when_all_around_them_goes(self, host_bench: Bench, tip: str) -> None:
+    def test_submodules_stay_when_the_directory_above_is_removed(self, host_bench: Bench, tip: str) -> None:
         assert self.take(host_bench, tip, "rm -r libs").change.paths == ("libs/f",)
 
-    def test_what_is_put_into_one_is_refused(self, host_bench: Bench, tip: str) -> None:
-        found = self.take(host_bench, tip, "git init -q libs/one; mkdir libs/one/d; echo x >libs/one/d/f")
-        assert [refusal.path for refusal in found.refusals] == ["libs/one/d"]
-        assert "inside a submodule" in found.refusals[0].reason
+    def test_files_inside_a_submodule_are_refused(self, host_bench: Bench, tip: str) -> None:
+        harvested = self.take(host_bench, tip, "git init -q libs/one; mkdir libs/one/d; echo x >libs/one/d/f")
+        assert [refusal.path for refusal in harvested.refusals] == ["libs/one/d"]
+        assert "inside a submodule" in harvested.refusals[0].reason
 
     @pytest.mark.parametrize(
         "script",
         ["rmdir libs/one; echo x >libs/one", "rmdir libs/one; ln -s f libs/one", "rm -r libs; echo x >libs"],
     )
-    def test_one_that_is_replaced_is_refused(self, host_bench: Bench, tip: str, script: str) -> None:
-        found = self.take(host_bench, tip, script)
-        assert "libs/one" in [refusal.path for refusal in found.refusals]
+    def test_replacing_a_submodule_is_refused(self, host_bench: Bench, tip: str, script: str) -> None:
+        harvested = self.take(host_bench, tip, script)
+        assert "libs/one" in [refusal.path for refusal in harvested.refusals]
 
 
 class TestSubmodulesAtOddPaths:
@@ -347,20 +357,20 @@ class TestSubmodulesAtOddPaths:
         tip = commit_files(host_bench.repository, host_bench.tip, {link: "1" * 40}, modes={link: "160000"})
         return host_bench.worktree(parent=tip)
 
-    def test_removing_the_empty_directory_of_a_submodule_is_no_change(
+    def test_removing_the_empty_directory_of_a_submodule_at_an_odd_path_is_not_a_change(
         self, host_bench: Bench, worktree: Worktree, directory: str
     ) -> None:
         (worktree.tree / directory / "one").rmdir()
         assert not host_bench.take(worktree).change
 
-    def test_removing_the_directory_above_a_submodule_is_no_change(
+    def test_removing_the_directory_above_a_submodule_at_an_odd_path_is_not_a_change(
         self, host_bench: Bench, worktree: Worktree, directory: str
     ) -> None:
         (worktree.tree / directory / "one").rmdir()
         (worktree.tree / directory).rmdir()
         assert not host_bench.take(worktree).change
 
-    def test_a_file_inside_a_submodule_is_refused(
+    def test_a_file_inside_a_submodule_at_an_odd_path_is_refused(
         self, host_bench: Bench, worktree: Worktree, directory: str
     ) -> None:
         (worktree.tree / directory / "one" / "file").write_text("work")
@@ -369,7 +379,7 @@ class TestSubmodulesAtOddPaths:
         assert "inside a submodule" in refusals[0].reason
 
     @pytest.mark.parametrize("is_link", [False, True], ids=["file", "link"])
-    def test_replacing_the_directory_above_a_submodule_is_refused(
+    def test_replacing_the_directory_above_a_submodule_at_an_odd_path_is_refused(
         self, host_bench: Bench, worktree: Worktree, directory: str, is_link: bool
     ) -> None:
         place = worktree.tree / directory
@@ -429,28 +439,28 @@ def test_a_harvest_by_the_tools_of_busybox_handles_odd_paths(host_bench: Bench) 
 
 
 class TestQuarantine:
-    def test_what_is_refused_for_good_never_reaches_the_repository(self, bench: Bench) -> None:
-        found = bench.harvested("echo the-secret-value >leak", Policy(secrets=("the-secret-value",)))
-        assert not found.importable
+    def test_a_poisonous_change_never_reaches_the_repository(self, bench: Bench) -> None:
+        harvested = bench.harvested("echo the-secret-value >leak", Policy(secrets=("the-secret-value",)))
+        assert not harvested.importable
         blob = bench.repository.objects.text("hash-object", "--stdin", stdin=b"the-secret-value\n")
         assert bench.repository.objects.run("cat-file", "-e", blob, accepted=(0, 1)).status == 1
 
-    def test_what_is_refused_otherwise_does(self, host_bench: Bench) -> None:
-        found = host_bench.harvested("echo 'assert True' >conftest.py")
-        assert found.importable
-        assert [refusal.path for refusal in found.refusals] == ["conftest.py"]
-        assert files_in(host_bench.repository, found.tree)["conftest.py"] == b"assert True\n"
+    def test_a_refused_change_that_is_not_poisonous_reaches_the_repository(self, host_bench: Bench) -> None:
+        harvested = host_bench.harvested("echo 'assert True' >conftest.py")
+        assert harvested.importable
+        assert [refusal.path for refusal in harvested.refusals] == ["conftest.py"]
+        assert files_in(host_bench.repository, harvested.tree)["conftest.py"] == b"assert True\n"
 
-    def test_the_store_is_whole_afterwards(self, host_bench: Bench) -> None:
+    def test_the_object_store_is_valid_after_a_harvest(self, host_bench: Bench) -> None:
         host_bench.harvested(WORK)
         host_bench.user.git("fsck", "--strict", "--no-dangling")
 
-    def test_the_checkout_is_not_touched(self, host_bench: Bench) -> None:
+    def test_a_harvest_does_not_change_the_users_checkout(self, host_bench: Bench) -> None:
         before = snapshot(host_bench.user)
         host_bench.harvested(WORK)
         assert snapshot(host_bench.user) == before
 
-    def test_nothing_is_left_beside_the_worktree(self, host_bench: Bench) -> None:
+    def test_a_harvest_leaves_no_file_beside_the_worktree(self, host_bench: Bench) -> None:
         worktree = host_bench.worktree()
         before = sorted(worktree.directory.iterdir())
         host_bench.work(worktree, WORK)
@@ -462,31 +472,35 @@ class TestKindsOfRepositories:
     def there(self, bench: Bench, user: UserRepository) -> Bench:
         return Bench(user, user.open(), user.start(), bench.sandbox)
 
-    def test_shallow(self, bench: Bench, user: UserRepository, tmp_path: Path) -> None:
+    def test_a_worktree_of_a_shallow_clone_is_harvested(
+        self, bench: Bench, user: UserRepository, tmp_path: Path
+    ) -> None:
         user.commit({"more": ""})
         there = self.there(bench, user.clone(tmp_path / "clone", "--depth=1"))
         assert there.harvested("echo x >new").change.paths == ("new",)
 
-    def test_with_alternates(self, host_bench: Bench, user: UserRepository, tmp_path: Path) -> None:
+    def test_a_worktree_of_a_repository_with_alternates_is_harvested(
+        self, host_bench: Bench, user: UserRepository, tmp_path: Path
+    ) -> None:
         there = self.there(host_bench, user.clone(tmp_path / "clone", "--shared"))
         assert there.harvested("echo x >new").change.paths == ("new",)
 
-    def test_sha256(self, bench: Bench, tmp_path: Path) -> None:
+    def test_a_worktree_of_a_repository_with_sha256_is_harvested(self, bench: Bench, tmp_path: Path) -> None:
         user = UserRepository.create(tmp_path, "--object-format=sha256", name="sha256")
         user.commit({"dos.txt": "1\r\n", ".gitattributes": "* text\n"})
         there = self.there(bench, user)
-        found = there.harvested("touch dos.txt; echo x >new")
-        assert found.change.paths == ("new",)
-        assert files_in(there.repository, found.tree)["new"] == b"x\n"
+        harvested = there.harvested("touch dos.txt; echo x >new")
+        assert harvested.change.paths == ("new",)
+        assert files_in(there.repository, harvested.tree)["new"] == b"x\n"
 
-    def test_from_a_work_tree_made_by_git_worktree_add(
+    def test_a_worktree_of_a_linked_git_worktree_is_harvested(
         self, host_bench: Bench, user: UserRepository, tmp_path: Path
     ) -> None:
         user.git("worktree", "add", "--quiet", "-b", "other", str(tmp_path / "other"))
         there = self.there(host_bench, UserRepository(tmp_path / "other", user.work_dir))
         assert there.harvested("echo x >new").change.paths == ("new",)
 
-    def test_empty(self, host_bench: Bench, tmp_path: Path) -> None:
+    def test_a_worktree_of_an_empty_tree_is_harvested(self, host_bench: Bench, tmp_path: Path) -> None:
         user = UserRepository.create(tmp_path, name="empty")
         user.commit()
         there = self.there(host_bench, user)
@@ -573,7 +587,7 @@ class TestAFailureIsNeverNoChange:
             (b"removed x\0" * 100 + b"pack\0", {}, "harvest: git refuses the objects"),
         ],
     )
-    def test_of_the_job(
+    def test_a_failed_job_is_an_error_of_the_harvest(
         self, host_bench: Bench, answer: bytes, completed: dict[str, object], cause: str
     ) -> None:
         worktree = host_bench.worktree()
@@ -584,26 +598,28 @@ class TestAFailureIsNeverNoChange:
         assert worktree.tree.exists()
 
     @pytest.mark.parametrize("tree", [b"", b"HEAD", b"--all", b"1" * 41, b"1" * 39 + b"g"])
-    def test_of_a_job_that_names_no_tree(self, host_bench: Bench, tree: bytes) -> None:
+    def test_a_job_without_a_tree_is_an_error_of_the_harvest(self, host_bench: Bench, tree: bytes) -> None:
         pack = host_bench.repository.objects.run("pack-objects", "--stdout", "-q").stdout
         broken = Broken(host_bench.sandbox, b"tree " + tree + b"\0pack\0" + pack)
         with pytest.raises(HarvestError, match="named no tree"):
             harvest(host_bench.worktree(), host_bench.repository, broken, Policy(), None)  # type: ignore[arg-type]
 
-    def test_of_git_in_the_job(self, bench: Bench) -> None:
+    def test_a_failure_of_git_in_the_job_is_an_error_of_the_harvest(self, bench: Bench) -> None:
         worktree = bench.worktree()
         worktree.index.write_bytes(b"no index")
         with pytest.raises(HarvestError, match=r"harvest failed \(exit") as caught:
             bench.take(worktree)
         assert "index" in caught.value.evidence
 
-    def test_too_many_records(self, host_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_too_many_records_are_an_error_of_the_harvest(
+        self, host_bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(module, "_LARGEST_HEADER", 1000)
         broken = Broken(host_bench.sandbox, b"ignored x\0" * 1000)
         with pytest.raises(HarvestError, match="too many"):
             harvest(host_bench.worktree(), host_bench.repository, broken, Policy(), None)  # type: ignore[arg-type]
 
-    def test_cancelled(self, host_bench: Bench) -> None:
+    def test_a_cancelled_job_is_an_error_of_the_harvest(self, host_bench: Bench) -> None:
         cancellation = Cancellation()
         cancellation.cancel()
         with pytest.raises(HarvestError, match="cancelled"):
@@ -623,44 +639,48 @@ class TestWhatIsLeftOut:
     POLICY = Policy(protected=("bin/**",), left_out=("bin",))
     BUILDS = "mkdir -p bin/deep src/bin; echo x >bin/tool; echo x >bin/deep/x; echo new >src/bin/new"
 
-    def test_what_is_new_in_it(self, bench: Bench) -> None:
-        found = bench.harvested(self.BUILDS, self.POLICY)
-        assert (found.change.paths, found.refusals) == (("src/bin/new",), ())
-        assert found.ignored == ("bin/",)
+    def test_new_files_in_a_left_out_directory_are_not_taken(self, bench: Bench) -> None:
+        harvested = bench.harvested(self.BUILDS, self.POLICY)
+        assert (harvested.change.paths, harvested.refusals) == (("src/bin/new",), ())
+        assert harvested.ignored == ("bin/",)
 
-    def test_also_what_was_added_by_the_agents_git(self, host_bench: Bench) -> None:
-        found = host_bench.harvested(f"{self.BUILDS}; git add --force --all; git commit -qm all", self.POLICY)
-        assert (found.change.paths, found.refusals) == (("src/bin/new",), ())
+    def test_files_that_the_agents_git_added_in_a_left_out_directory_are_not_taken(
+        self, host_bench: Bench
+    ) -> None:
+        harvested = host_bench.harvested(
+            f"{self.BUILDS}; git add --force --all; git commit -qm all", self.POLICY
+        )
+        assert (harvested.change.paths, harvested.refusals) == (("src/bin/new",), ())
 
-    def test_and_what_gets_in_by_force_is_refused(self, host_bench: Bench) -> None:
-        found = host_bench.harvested(f"{self.BUILDS}; echo '!/bin/' >.gitignore", self.POLICY)
-        assert [str(refusal) for refusal in found.refusals] == [
+    def test_a_forced_file_in_a_left_out_directory_is_refused(self, host_bench: Bench) -> None:
+        harvested = host_bench.harvested(f"{self.BUILDS}; echo '!/bin/' >.gitignore", self.POLICY)
+        assert [str(refusal) for refusal in harvested.refusals] == [
             "bin/deep/x: a protected path",
             "bin/tool: a protected path",
         ]
 
-    def test_a_name_is_only_a_name(self, host_bench: Bench) -> None:
-        found = host_bench.harvested(
+    def test_a_left_out_directory_is_not_a_pattern(self, host_bench: Bench) -> None:
+        harvested = host_bench.harvested(
             "mkdir 'o*t [x]' out; echo x >'o*t [x]/x'; echo x >out/x", Policy(left_out=("o*t [x]",))
         )
-        assert found.change.paths == ("out/x",)
+        assert harvested.change.paths == ("out/x",)
 
 
 class TestBytecode:
-    """Whoever runs the tests of a Python project leaves it behind."""
+    """Every run of the tests of a Python project leaves it behind."""
 
     RUNS = (
         "mkdir -p src/__pycache__; echo x >src/__pycache__/app.cpython-311.pyc; echo x >old.pyc; "
         "echo new >new.py"
     )
 
-    def test_is_never_committed(self, bench: Bench) -> None:
-        found = bench.harvested(self.RUNS)
-        assert (found.change.paths, found.ignored, found.refusals) == (("new.py",), (), ())
+    def test_bytecode_is_never_committed(self, bench: Bench) -> None:
+        harvested = bench.harvested(self.RUNS)
+        assert (harvested.change.paths, harvested.ignored, harvested.refusals) == (("new.py",), (), ())
 
-    def test_and_is_refused_when_it_gets_in_by_force(self, host_bench: Bench) -> None:
-        found = host_bench.harvested(f"{self.RUNS}; printf '!*.pyc\\n!__pycache__/\\n' >.gitignore")
-        assert [str(refusal) for refusal in found.refusals] == [
+    def test_forced_bytecode_is_refused(self, host_bench: Bench) -> None:
+        harvested = host_bench.harvested(f"{self.RUNS}; printf '!*.pyc\\n!__pycache__/\\n' >.gitignore")
+        assert [str(refusal) for refusal in harvested.refusals] == [
             "old.pyc: a protected path",
             "src/__pycache__/app.cpython-311.pyc: a protected path",
         ]

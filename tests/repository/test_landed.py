@@ -13,11 +13,11 @@ GENERATION = "generation-2026-02-10-15-23-11"
 
 def land(user: UserRepository, files: dict[str, str | bytes], *more: str, task: str = "p-a") -> str:
     """A commit like one that a run makes; ``more`` are further trailers, or others in place of these."""
-    said = [f"Cobbler-Task: {task}", f"Cobbler-Generation: {GENERATION}", *more]
-    return user.commit(files, "Add it\n\nAs was asked.\n\n" + "\n".join(said))
+    lines = [f"Cobbler-Task: {task}", f"Cobbler-Generation: {GENERATION}", *more]
+    return user.commit(files, "Add it\n\nAs was asked.\n\n" + "\n".join(lines))
 
 
-def test_what_a_landing_says(user: UserRepository) -> None:
+def test_a_landing_has_the_values_of_its_trailers(user: UserRepository) -> None:
     tokens = ("Input: 1", "Output: 2", "Cache-Read: 3", "Cache-Write: 4")
     trailers = [f"Cobbler-Tokens-{kind}" for kind in tokens]
     commit = land(
@@ -29,31 +29,31 @@ def test_what_a_landing_says(user: UserRepository) -> None:
     assert (work.usage.cost_usd, work.size) == (0.25, Size(files=3, insertions=2, deletions=1))
 
 
-def test_landings_come_oldest_first_and_other_commits_not_at_all(user: UserRepository) -> None:
+def test_landings_are_listed_oldest_first_without_other_commits(user: UserRepository) -> None:
     commits = [land(user, {name: "x\n"}, task=f"p-{name}") for name in "ab"]
     user.commit({"c": "x\n"}, "Mine\n\nCobbler-Task: in the middle\n\nof a text")
     last = land(user, {"d": "x\n"}, task="p-d")
     assert [work.commit for work in landed_work(user.open(), [last, *commits])] == [*commits, last]
 
 
-def test_a_copy_is_the_same_landing_and_another_run_is_another(user: UserRepository) -> None:
-    said = ("Cobbler-Attempt: 1", "Cobbler-Run: aaaa")
-    first = land(user, {"a": "1\n"}, *said)
-    copy = land(user, {"a": "2\n"}, *said)
+def test_a_copied_landing_counts_once_and_another_run_counts_again(user: UserRepository) -> None:
+    lines = ("Cobbler-Attempt: 1", "Cobbler-Run: aaaa")
+    first = land(user, {"a": "1\n"}, *lines)
+    copy = land(user, {"a": "2\n"}, *lines)
     again = land(user, {"a": "3\n"}, "Cobbler-Attempt: 1", "Cobbler-Run: bbbb")
     assert copy not in {first, again}
     assert [work.commit for work in landed_work(user.open(), [again])] == [first, again]
 
 
 @pytest.mark.parametrize("written", ["-1", "NaN", "inf", "1e999", "many", "9" * 400, "٣"])
-def test_what_is_no_figure_is_not_counted(user: UserRepository, written: str) -> None:
+def test_invalid_tokens_are_not_counted(user: UserRepository, written: str) -> None:
     commit = land(user, {"a": "x\n"}, f"Cobbler-Tokens-Input: {written}", f"Cobbler-Cost-USD: {written}x")
     [work] = landed_work(user.open(), [commit])
     assert (work.usage.tokens["input"], work.usage.cost_usd) == (0, None)
 
 
 @pytest.mark.parametrize("written", ["-1", "NaN", "inf", "1e999", "many"])
-def test_what_is_no_sum_of_money_is_unknown(user: UserRepository, written: str) -> None:
+def test_an_invalid_cost_is_unknown(user: UserRepository, written: str) -> None:
     commit = land(user, {"a": "x\n"}, f"Cobbler-Cost-USD: {written}")
     assert [work.usage.cost_usd for work in landed_work(user.open(), [commit])] == [None]
 
@@ -63,7 +63,7 @@ def test_a_repository_without_landings_has_none(user: UserRepository) -> None:
     assert landed_work(user.open(), []) == []
 
 
-def test_tags_may_be_of_every_kind(user: UserRepository) -> None:
+def test_landings_are_read_from_every_kind_of_tag(user: UserRepository) -> None:
     commit = land(user, {"a": "x\n"})
     user.git("tag", "--annotate", "--message=words", "annotated")
     user.git("tag", "of-a-file", "HEAD:a")

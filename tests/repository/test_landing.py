@@ -61,27 +61,27 @@ def lane(user: UserRepository) -> Lane:
 
 
 class TestMerge:
-    def test_with_the_tip_it_began_at_is_its_own_tree(self, lane: Lane) -> None:
+    def test_a_merge_with_the_parent_is_the_tree_of_the_commit(self, lane: Lane) -> None:
         work = lane.work({"new": "x"})
         merged = merge(lane.repository, lane.tip, work)
         assert (merged.tip, merged.tree) == (lane.tip, lane.repository.tree_of(work))
         assert (merged.conflicts, merged.messages) == ((), "")
 
-    def test_with_a_later_tip_has_both(self, lane: Lane) -> None:
+    def test_a_merge_with_a_later_tip_has_both_changes(self, lane: Lane) -> None:
         one, two = lane.work({"one": "1"}), lane.work({"two": "2", "src/util.py": None})
         lane.land(one)
         merged = merge(lane.repository, lane.tip, two)
         assert merged.conflicts == ()
         assert set(files_in(lane.repository, merged.tree)) == {"README.md", "src/app.py", "one", "two"}
 
-    def test_moves_nothing(self, lane: Lane) -> None:
+    def test_a_merge_moves_no_ref(self, lane: Lane) -> None:
         one, two = lane.work({"one": "1"}), lane.work({"two": "2"})
         tip = lane.land(one)
         before = lane.repository.list_refs()
         merge(lane.repository, tip, two)
         assert lane.repository.list_refs() == before
 
-    def test_of_two_changes_of_a_line_is_a_conflict_with_markers(self, lane: Lane) -> None:
+    def test_a_merge_of_two_changes_of_a_line_is_a_conflict_with_markers(self, lane: Lane) -> None:
         one, two = lane.work({"src/app.py": "one\n"}), lane.work({"src/app.py": "two\n", "new": "x"})
         tip = lane.land(one)
         merged = merge(lane.repository, tip, two)
@@ -101,7 +101,7 @@ class TestMerge:
         ],
         ids=["deleted", "both added", "file and directory", "binary"],
     )
-    def test_of_what_cannot_be_merged_is_a_conflict(
+    def test_a_merge_of_changes_without_a_common_result_is_a_conflict(
         self, lane: Lane, one: dict[str, Content | None], two: dict[str, Content | None]
     ) -> None:
         first, second = lane.work(one), lane.work(two)
@@ -109,14 +109,14 @@ class TestMerge:
         assert merged.conflicts
         assert "CONFLICT" in merged.messages
 
-    def test_conflicts_are_shown_in_printable_characters(self, lane: Lane) -> None:
+    def test_conflicts_of_a_merge_are_shown_in_printable_characters(self, lane: Lane) -> None:
         odd = os.fsdecode(b"odd \xff\n\x1b[1m")
         one, two = lane.work({odd: "1"}), lane.work({odd: "2"})
         merged = merge(lane.repository, lane.land(one), two)
         assert merged.conflicts == (r"odd \xff\n\x1b[1m",)
         assert all(line.isprintable() for line in merged.messages.split("\n"))
 
-    def test_of_line_ends_against_their_attributes_is_none(self, lane: Lane) -> None:
+    def test_line_ends_against_their_attributes_are_not_a_conflict(self, lane: Lane) -> None:
         base = {".gitattributes": "*.txt text\n", "dos.txt": "1\r\n2\r\n3\r\n4\r\n5\r\n"}
         lane.land(lane.work({**base}))
         one = lane.work({"dos.txt": "one\r\n2\r\n3\r\n4\r\n5\r\n"})
@@ -124,7 +124,7 @@ class TestMerge:
         lane.land(one)
         assert files_in(lane.repository, lane.land(two))["dos.txt"] == b"one\r\n2\r\n3\r\n4\r\ntwo\r\n"
 
-    def test_keeps_submodules_links_and_modes(self, lane: Lane) -> None:
+    def test_a_merge_keeps_submodules_links_and_modes(self, lane: Lane) -> None:
         lane.land(
             lane.work(
                 {"sub": "1" * 40, "link": "src", "run": "#!"}, sub="160000", link="120000", run="100755"
@@ -139,14 +139,14 @@ class TestMerge:
             "160000",
         ]
 
-    def test_works_in_a_shallow_clone(self, user: UserRepository, tmp_path: Path) -> None:
+    def test_a_merge_works_in_a_shallow_clone(self, user: UserRepository, tmp_path: Path) -> None:
         user.commit({"more": ""})
         lane = Lane(user.clone(tmp_path / "clone", "--depth=1"))
         one, two = lane.work({"one": "1"}), lane.work({"two": "2"})
         lane.land(one)
         assert {"one", "two"} <= set(files_in(lane.repository, lane.land(two)))
 
-    def test_works_with_sha256(self, tmp_path: Path) -> None:
+    def test_a_merge_works_with_sha256(self, tmp_path: Path) -> None:
         user = UserRepository.create(tmp_path, "--object-format=sha256", name="sha256")
         user.commit({"file": "x"})
         lane = Lane(user)
@@ -156,7 +156,7 @@ class TestMerge:
 
 
 class TestLanding:
-    def test_is_one_commit_on_the_tip_by_the_user(self, lane: Lane) -> None:
+    def test_a_landing_is_one_commit_on_the_tip_by_the_user(self, lane: Lane) -> None:
         tip = lane.tip
         commit = lane.land(lane.work({"new": "x"}))
         assert lane.tip == commit
@@ -164,7 +164,7 @@ class TestLanding:
         assert identity_of(lane.repository, commit, "a") == "Ada <ada@example.invalid>"
         assert identity_of(lane.repository, commit, "c") == "Ada <ada@example.invalid>"
 
-    def test_is_by_the_user_whoever_made_the_work(self, lane: Lane) -> None:
+    def test_a_landing_is_by_the_user_whatever_author_the_work_has(self, lane: Lane) -> None:
         forged = lane.user.git(
             "commit-tree",
             f"{lane.work({'new': 'x'})}^{{tree}}",
@@ -178,7 +178,7 @@ class TestLanding:
         assert identity_of(lane.repository, commit) == "Ada <ada@example.invalid>"
         assert list(trailers.landed_tasks(lane.repository, f"{lane.generation.first}..{commit}")) == ["Mine"]
 
-    def test_after_landing_keeps_the_history_a_line(self, lane: Lane) -> None:
+    def test_landings_make_a_linear_history(self, lane: Lane) -> None:
         works = [lane.work({f"file{number}": "x"}) for number in range(4)]
         for number, work in enumerate(works):
             lane.land(work, f"Task {number}")
@@ -187,19 +187,19 @@ class TestLanding:
         assert lane.user.git("rev-list", "--merges", lane.ref) == ""
         assert lane.user.git("fsck", "--strict", "--no-dangling") == ""
 
-    def test_of_a_tip_that_moved_meanwhile_is_none(self, lane: Lane) -> None:
+    def test_a_landing_on_a_tip_that_moved_meanwhile_returns_none(self, lane: Lane) -> None:
         one, two = lane.work({"one": "1"}), lane.work({"two": "2"})
         late = merge(lane.repository, lane.tip, two)
         tip = lane.land(one)
         assert land(lane.repository, lane.ref, late, "Late\n", ADA) is None
         assert lane.tip == tip
 
-    def test_of_a_branch_that_was_deleted_is_none(self, lane: Lane) -> None:
+    def test_a_landing_on_a_deleted_branch_returns_none(self, lane: Lane) -> None:
         merged = merge(lane.repository, lane.tip, lane.work({"new": "x"}))
         lane.user.git("branch", "--quiet", "-D", lane.generation.name)
         assert land(lane.repository, lane.ref, merged, "Late\n", ADA) is None
 
-    def test_of_many_at_once_loses_none(self, lane: Lane) -> None:
+    def test_concurrent_landings_all_land(self, lane: Lane) -> None:
         works = [lane.work({f"file{number}": "x"}) for number in range(6)]
 
         def until_landed(work: str) -> None:
@@ -211,7 +211,7 @@ class TestLanding:
         assert {f"file{number}" for number in range(6)} <= set(files_in(lane.repository, lane.tip))
         assert lane.user.git("rev-list", "--count", f"{lane.generation.first}..{lane.ref}") == "6"
 
-    def test_leaves_the_checkout_as_it_is(self, lane: Lane) -> None:
+    def test_a_landing_does_not_change_the_checkout(self, lane: Lane) -> None:
         lane.user.write({"staged": "x", "untracked": "y"})
         lane.user.git("add", "staged")
         ours = (f".git/refs/heads/{lane.generation.name}",)
@@ -219,20 +219,20 @@ class TestLanding:
         lane.land(lane.work({"src/app.py": "changed\n", "README.md": None}))
         assert snapshot(lane.user, but=ours) == before
 
-    def test_on_a_packed_branch(self, lane: Lane) -> None:
+    def test_a_landing_works_on_a_packed_branch(self, lane: Lane) -> None:
         lane.user.git("pack-refs", "--all", "--prune")
         commit = lane.land(lane.work({"new": "x"}))
         assert lane.user.git("rev-parse", lane.ref) == commit
 
     @pytest.mark.parametrize("title", ["a\0b", "\ud800", "", "x" * 20_000, "-m", "a\nb\n\nc"])
-    def test_under_any_title(self, lane: Lane, title: str) -> None:
+    def test_a_landing_works_with_any_title(self, lane: Lane, title: str) -> None:
         merged = merge(lane.repository, lane.tip, lane.work({"new": "x"}))
         message = trailers.message(lane.repository, title, title, {trailers.TASK: "t"})
         commit = land(lane.repository, lane.ref, merged, message, ADA)
         assert commit == lane.tip
         assert list(trailers.landed_tasks(lane.repository, f"{lane.generation.first}..{commit}")) == ["t"]
 
-    def test_with_a_dead_lock_in_the_way_is_an_error_that_names_it(self, lane: Lane) -> None:
+    def test_a_dead_lock_on_the_branch_is_an_error_that_names_it(self, lane: Lane) -> None:
         merged = merge(lane.repository, lane.tip, lane.work({"new": "x"}))
         lock = lane.user.path / ".git" / f"{lane.ref}.lock"
         lock.touch()
@@ -242,7 +242,7 @@ class TestLanding:
             land(impatient, lane.ref, merged, "T\n", ADA)
         assert str(lock) in caught.value.remedy
 
-    def test_killed_at_any_moment_the_tip_is_the_old_or_the_new(self, lane: Lane) -> None:
+    def test_a_landing_killed_at_any_moment_leaves_the_old_or_the_new_tip(self, lane: Lane) -> None:
         """A landing is one compare-and-swap."""
         script = (
             "import sys; from pathlib import Path;"
@@ -270,15 +270,15 @@ class TestLanding:
 
 
 class TestSizeAndPatch:
-    def test_of_a_change(self, lane: Lane) -> None:
+    def test_the_size_of_a_change_counts_files_and_lines(self, lane: Lane) -> None:
         work = lane.work({"src/app.py": "a\nb\n", "README.md": None, "odd\tname\n": "x\n", "bin": b"\0\1"})
         assert size_of(lane.repository, lane.tip, work) == Size(files=4, insertions=3, deletions=2)
 
-    def test_of_nothing(self, lane: Lane) -> None:
+    def test_the_size_of_an_empty_change_is_zero(self, lane: Lane) -> None:
         assert size_of(lane.repository, lane.tip, lane.tip) == Size()
         assert patch_of(lane.repository, lane.tip, lane.tip) == b""
 
-    def test_a_patch_can_be_applied(self, lane: Lane) -> None:
+    def test_the_patch_of_a_change_can_be_applied(self, lane: Lane) -> None:
         work = lane.work({"src/app.py": "a\nb\n", "README.md": None})
         lane.user.git("apply", "--index", stdin=patch_of(lane.repository, lane.tip, work))
         assert lane.user.git("write-tree") == lane.repository.tree_of(work)

@@ -38,27 +38,27 @@ def end(holder: subprocess.Popen[str], number: signal.Signals) -> None:
         holder.send_signal(number)
 
 
-def test_a_second_run_is_told_who_has_it(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_the_error_of_a_second_run_names_the_first(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     with pytest.raises(RepositoryError) as caught, run_lock(tmp_path, "another"):
         pass
     assert f"in use: pytest --cobbler-generate, process {holder.pid} on " in caught.value.cause
     end(holder, signal.SIGTERM)
 
 
-def test_a_killed_run_holds_nothing(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_a_killed_run_holds_no_lock(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     end(holder, signal.SIGKILL)
     with run_lock(tmp_path, "next"):
         pass
 
 
-def test_it_is_free_again_after_an_error(tmp_path: Path) -> None:
+def test_the_lock_is_free_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(KeyError), run_lock(tmp_path, "one"):
         raise KeyError
     with run_lock(tmp_path, "two"):
         pass
 
 
-def test_children_do_not_hold_it(tmp_path: Path) -> None:
+def test_children_do_not_hold_the_lock(tmp_path: Path) -> None:
     with run_lock(tmp_path, "one"):
         child = subprocess.Popen(["sleep", "60"], close_fds=False)
     try:

@@ -18,7 +18,7 @@ def commit(project: Project, files: dict[str, str | bytes]) -> str:
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_of_a_merge_with_conflicts(cobbler_project: Project, newline: str) -> None:
+def test_the_markers_of_a_merge_with_conflicts_are_found(cobbler_project: Project, newline: str) -> None:
     lines = [f"{number}{newline}" for number in range(20)]
     base = commit(cobbler_project, {"a ü.txt": "".join(lines), "moved.txt": "".join(lines), "clean.txt": ""})
     ours = commit(
@@ -51,13 +51,13 @@ def test_of_a_merge_with_conflicts(cobbler_project: Project, newline: str) -> No
         "heading\n=======\n",
     ],
 )
-def test_other_rows_of_signs_are_none(cobbler_project: Project, content: str) -> None:
+def test_other_rows_of_signs_are_not_markers(cobbler_project: Project, content: str) -> None:
     before = commit(cobbler_project, {"file": ""})
     after = commit(cobbler_project, {"file": content})
     assert marked_files(Repository(cobbler_project.path).objects, before, after) == ()
 
 
-def test_only_what_changed_and_is_still_there(cobbler_project: Project) -> None:
+def test_only_changed_and_existing_files_are_searched_for_markers(cobbler_project: Project) -> None:
     marked = f"<<<<<<< {ID}\n"
     before = commit(cobbler_project, {"old": marked, "gone": marked, ":(top)new*": ""})
     (cobbler_project.path / "gone").unlink()
@@ -69,7 +69,7 @@ def test_only_what_changed_and_is_still_there(cobbler_project: Project) -> None:
     assert marked_files(objects, after, after) == ()
 
 
-def test_more_files_than_fit_on_a_command_line(cobbler_project: Project) -> None:
+def test_more_files_than_fit_on_a_command_line_are_searched_for_markers(cobbler_project: Project) -> None:
     before = commit(cobbler_project, {"old": f"<<<<<<< {ID}\n"})
     files: dict[str, str | bytes] = {f"{number:04}": "clean\n" for number in range(600)}
     after = commit(cobbler_project, files | {"0300": f"1\n>>>>>>> {ID}:path\n2\n"})

@@ -25,7 +25,7 @@ def test_a_taken_second_gives_way_to_the_next_free_one() -> None:
 
 
 @pytest.mark.parametrize("task_id", ["a", "proj-1a2", "A_b.c-1", "x" * 100, "1.2.3"])
-def test_ids_of_trackers_are_usable(task_id: str) -> None:
+def test_task_ids_of_trackers_are_usable(task_id: str) -> None:
     assert names.is_usable_task_id(task_id)
 
 
@@ -33,12 +33,12 @@ def test_ids_of_trackers_are_usable(task_id: str) -> None:
     "task_id",
     ["", "-a", ".a", "a.", "a..b", "a/b", "../a", "a b", "a\n", "a~1", "a^", "a:b", "a.lock", "ä", "x" * 101],
 )
-def test_what_git_or_a_directory_could_not_be_called_is_not_usable(task_id: str) -> None:
+def test_a_task_id_that_git_or_a_directory_cannot_have_is_not_usable(task_id: str) -> None:
     assert not names.is_usable_task_id(task_id)
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=30))
-def test_a_usable_id_is_one_part_of_a_ref(task_id: str) -> None:
+def test_a_usable_task_id_is_one_part_of_a_ref(task_id: str) -> None:
     if names.is_usable_task_id(task_id):
         assert "/" not in task_id
         assert not task_id.startswith(("-", "."))
@@ -64,21 +64,27 @@ class TestOneGenerationIsNotAnother:
             identity=ADA,
         )
 
-    def test_in_what_is_kept_of_a_task(self, repository: Repository, work: str) -> None:
+    def test_kept_attempts_of_generations_with_similar_names_are_apart(
+        self, repository: Repository, work: str
+    ) -> None:
         mine = self.keep(repository, "generation-a", "t-1", 1, work)
         self.keep(repository, "generation-a-b", "t-1", 2, work)
         self.keep(repository, "generation-a", "t-1.2", 3, work)
         self.keep(repository, "generation-a", "t-10", 4, work)
         assert [kept.ref for kept in kept_attempts(repository, "generation-a", "t-1")] == [mine]
 
-    def test_in_the_numbers_of_attempts(self, repository: Repository, work: str) -> None:
+    def test_numbers_of_attempts_of_generations_with_similar_names_are_apart(
+        self, repository: Repository, work: str
+    ) -> None:
         self.keep(repository, "generation-a", "t-1", 2, work)
         self.keep(repository, "generation-a", "t-1", 10, work)
         self.keep(repository, "generation-a-b", "t-1", 30, work)
         self.keep(repository, "generation-a", "t-10", 4, work)
         assert last_numbers(repository, "generation-a") == {"t-1": 10, "t-10": 4}
 
-    def test_in_what_a_landing_drops(self, repository: Repository, work: str) -> None:
+    def test_a_landing_drops_no_attempt_of_a_generation_with_a_similar_name(
+        self, repository: Repository, work: str
+    ) -> None:
         self.keep(repository, "generation-a", "t-1", 1, work)
         others = [
             self.keep(repository, "generation-a-b", "t-1", 1, work),
@@ -88,7 +94,9 @@ class TestOneGenerationIsNotAnother:
         drop_attempts(repository, "generation-a", "t-1")
         assert sorted(repository.list_refs("refs/cobbler")) == sorted(others)
 
-    def test_in_reading_a_ref(self, user: UserRepository, repository: Repository) -> None:
+    def test_reading_a_ref_ignores_refs_with_similar_names(
+        self, user: UserRepository, repository: Repository
+    ) -> None:
         user.git("branch", "generation-a-b")
         user.git("branch", "refs/heads/generation-a")
         assert repository.read_ref("refs/heads/generation-a") is None

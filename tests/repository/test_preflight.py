@@ -23,7 +23,7 @@ def test_an_ordinary_repository_passes(repository: Repository) -> None:
     check_repository(repository, OTHER)
 
 
-def test_a_branch_that_is_in_the_way_of_the_tasks_branches(
+def test_a_branch_that_prevents_task_branches_is_an_error(
     user: UserRepository, repository: Repository
 ) -> None:
     user.git("branch", "task")
@@ -32,7 +32,7 @@ def test_a_branch_that_is_in_the_way_of_the_tasks_branches(
     assert "git branch --move task" in caught.value.remedy
 
 
-def test_a_partial_clone(user: UserRepository, tmp_path: Path) -> None:
+def test_a_partial_clone_is_an_error(user: UserRepository, tmp_path: Path) -> None:
     user.configure({"uploadpack.allowFilter": "true"})
     clone = user.clone(tmp_path / "clone", "--filter=blob:none")
     with pytest.raises(RepositoryError, match="partial clone"):
@@ -41,7 +41,7 @@ def test_a_partial_clone(user: UserRepository, tmp_path: Path) -> None:
 
 @pytest.fixture
 def read_only(user: UserRepository) -> Iterator[UserRepository]:
-    """Its git directory cannot be written, whoever asks."""
+    """A repository whose git directory cannot be written, not even by root."""
     git_dir = str(user.path / ".git")
     if os.geteuid() != 0:
         subprocess.run(["chmod", "-R", "a-w", git_dir], check=True)
@@ -58,7 +58,7 @@ def read_only(user: UserRepository) -> Iterator[UserRepository]:
         subprocess.run(["umount", "--lazy", git_dir], check=True)
 
 
-def test_a_git_directory_that_cannot_be_written(read_only: UserRepository) -> None:
+def test_a_git_directory_that_cannot_be_written_is_an_error(read_only: UserRepository) -> None:
     with pytest.raises(RepositoryError, match="the repository cannot be written: ") as caught:
         check_repository(read_only.open(), None)
     assert caught.value.remedy in (
@@ -80,17 +80,19 @@ class TestObjectsThatJobsCannotRead:
             os.umask(before)
         return user
 
-    def test_are_refused_with_the_remedy(self, private: UserRepository) -> None:
+    def test_objects_that_jobs_cannot_read_are_an_error_with_a_remedy(self, private: UserRepository) -> None:
         with pytest.raises(RepositoryError, match=r"uid 60989, which cannot read .*objects") as caught:
             check_repository(private.open(), OTHER)
         assert f"chmod -R a+rX {private.path}/.git/objects" in caught.value.remedy
 
-    def test_are_no_matter_when_jobs_run_as_the_same_user(self, private: UserRepository) -> None:
+    def test_closed_objects_are_accepted_if_jobs_run_as_the_same_user(self, private: UserRepository) -> None:
         check_repository(private.open(), None)
         check_repository(private.open(), MINE)
 
     @pytest.mark.parametrize("pack", [False, True])
-    def test_are_found_among_others(self, user: UserRepository, pack: bool) -> None:
+    def test_an_object_that_jobs_cannot_read_is_found_among_others(
+        self, user: UserRepository, pack: bool
+    ) -> None:
         if pack:
             user.git("repack", "-a", "-d", "--quiet")
         objects = user.path / ".git" / "objects"
@@ -99,7 +101,7 @@ class TestObjectsThatJobsCannotRead:
         with pytest.raises(RepositoryError, match=str(file)):
             check_repository(user.open(), OTHER)
 
-    def test_would_be_written_by_this_very_run(self, repository: Repository) -> None:
+    def test_a_umask_that_closes_new_objects_to_jobs_is_an_error(self, repository: Repository) -> None:
         before = os.umask(0o077)
         try:
             with pytest.raises(RepositoryError, match="umask 0077"):
@@ -108,7 +110,7 @@ class TestObjectsThatJobsCannotRead:
         finally:
             os.umask(before)
 
-    def test_are_not_written_where_the_repository_is_shared(self, user: UserRepository) -> None:
+    def test_a_shared_repository_needs_no_other_umask(self, user: UserRepository) -> None:
         user.configure({"core.sharedRepository": "0644"})
         before = os.umask(0o077)
         try:

@@ -22,12 +22,12 @@ from tests.support.repositories import ADA, UserRepository, commit_files, identi
 
 
 class TestFinding:
-    def test_from_any_directory_of_the_checkout(self, user: UserRepository) -> None:
-        found = Repository(user.path / "src", user.work_dir)
-        assert (found.root, found.git_dir) == (user.path, user.path / ".git")
-        assert found.common_dir == found.git_dir
+    def test_a_repository_is_found_from_any_directory_of_the_checkout(self, user: UserRepository) -> None:
+        repository = Repository(user.path / "src", user.work_dir)
+        assert (repository.root, repository.git_dir) == (user.path, user.path / ".git")
+        assert repository.common_dir == repository.git_dir
 
-    def test_from_a_work_tree_made_by_git_worktree_add(self, user: UserRepository, tmp_path: Path) -> None:
+    def test_a_repository_is_found_from_a_linked_worktree(self, user: UserRepository, tmp_path: Path) -> None:
         user.git("worktree", "add", "--quiet", "-b", "other", str(tmp_path / "other"))
         main, other = user.open(), Repository(tmp_path / "other", user.work_dir)
         assert other.root == tmp_path / "other"
@@ -39,35 +39,37 @@ class TestFinding:
         assert other.move_ref("refs/heads/moved", commit_in_other, ZERO, "test")
         assert main.read_ref("refs/heads/moved") == commit_in_other
 
-    def test_from_a_work_tree_of_a_bare_repository(self, user: UserRepository, tmp_path: Path) -> None:
+    def test_a_repository_is_found_from_a_worktree_of_a_bare_repository(
+        self, user: UserRepository, tmp_path: Path
+    ) -> None:
         bare = tmp_path / "bare.git"
         user.git("clone", "--quiet", "--bare", ".", str(bare))
         user.git(f"--git-dir={bare}", "worktree", "add", "--quiet", str(tmp_path / "tree"), "main")
-        found = Repository(tmp_path / "tree", user.work_dir)
-        assert found.common_dir == bare
-        assert found.head_branch() == "main"
+        repository = Repository(tmp_path / "tree", user.work_dir)
+        assert repository.common_dir == bare
+        assert repository.head_branch() == "main"
 
-    def test_whatever_git_s_variables_say(
+    def test_a_repository_is_found_whatever_gits_variables_are(
         self, user: UserRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         other = UserRepository.create(tmp_path, name="other")
         monkeypatch.setenv("GIT_DIR", str(other.path / ".git"))
         monkeypatch.setenv("GIT_WORK_TREE", str(other.path))
-        found = user.open()
-        assert found.root == user.path
-        assert found.head_commit() is not None
+        repository = user.open()
+        assert repository.root == user.path
+        assert repository.head_commit() is not None
 
-    def test_no_repository_is_an_error_with_a_remedy(self, tmp_path: Path) -> None:
+    def test_a_missing_repository_is_an_error_with_a_remedy(self, tmp_path: Path) -> None:
         with pytest.raises(RepositoryError, match="is not in a git repository") as caught:
             Repository(tmp_path)
         assert "git init" in caught.value.remedy
 
-    def test_a_bare_one_is_an_error(self, tmp_path: Path) -> None:
+    def test_a_bare_repository_is_an_error(self, tmp_path: Path) -> None:
         subprocess.run(["git", "init", "--quiet", "--bare", tmp_path / "b"], check=True)
         with pytest.raises(RepositoryError, match="is a bare repository"):
             Repository(tmp_path / "b")
 
-    def test_a_configuration_that_cannot_be_read_is_an_error(self, user: UserRepository) -> None:
+    def test_a_broken_configuration_of_git_is_an_error(self, user: UserRepository) -> None:
         (user.path / ".git" / "config").write_text("no section = here\n")
         with pytest.raises(RepositoryError) as caught:
             user.open()
@@ -81,7 +83,7 @@ class TestFinding:
         with pytest.raises(RepositoryError, match=r"git version .* is too old"):
             user.open()
 
-    def test_the_key_is_safe_for_labels_and_differs_by_place(self, tmp_path: Path) -> None:
+    def test_the_key_of_a_repository_is_safe_for_labels_and_differs_by_place(self, tmp_path: Path) -> None:
         one = UserRepository.create(tmp_path / "1", name="-ä b/ü:c").open()
         two = UserRepository.create(tmp_path / "2", name="-ä b/ü:c").open()
         assert one.key != two.key
@@ -90,22 +92,22 @@ class TestFinding:
 
 
 class TestHead:
-    def test_on_a_branch(self, user: UserRepository, repository: Repository) -> None:
+    def test_head_on_a_branch(self, user: UserRepository, repository: Repository) -> None:
         user.git("switch", "--quiet", "-c", "feature/ü")
         assert repository.head_branch() == "feature/ü"
         assert repository.head_commit() == user.git("rev-parse", "HEAD")
 
-    def test_detached(self, user: UserRepository, repository: Repository) -> None:
+    def test_a_detached_head_has_no_branch(self, user: UserRepository, repository: Repository) -> None:
         user.git("switch", "--quiet", "--detach")
         assert repository.head_branch() is None
         assert repository.head_commit() == user.git("rev-parse", "HEAD")
 
-    def test_before_the_first_commit(self, empty_user: UserRepository) -> None:
+    def test_head_before_the_first_commit_has_no_commit(self, empty_user: UserRepository) -> None:
         repository = empty_user.open()
         assert repository.head_branch() == "main"
         assert repository.head_commit() is None
 
-    def test_branches_that_are_checked_out_are_known_with_their_place(
+    def test_checked_out_branches_are_listed_with_their_worktrees(
         self, user: UserRepository, repository: Repository, tmp_path: Path
     ) -> None:
         user.git("worktree", "add", "--quiet", "-b", "other", str(tmp_path / "a\nb"))
@@ -114,7 +116,7 @@ class TestHead:
             "refs/heads/other": tmp_path / "a\nb",
         }
 
-    def test_a_branch_that_is_rebased_counts_wherever_one_asks(
+    def test_a_branch_in_a_rebase_is_listed_from_every_worktree(
         self, user: UserRepository, tmp_path: Path
     ) -> None:
         user.git("branch", "side")
@@ -129,10 +131,10 @@ class TestHead:
 
 
 class TestIdentity:
-    def test_is_the_repository_s_own(self, repository: Repository) -> None:
+    def test_the_identity_is_the_one_of_the_repository(self, repository: Repository) -> None:
         assert repository.identity() == ADA
 
-    def test_is_the_user_s_where_the_repository_has_none(
+    def test_the_identity_is_the_users_if_the_repository_has_none(
         self, user: UserRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         user.git("config", "--remove-section", "user")
@@ -143,7 +145,7 @@ class TestIdentity:
         bond = Person(name="007", email="bond@example.invalid")
         assert user.open().identity() == Identity.of(bond)
 
-    def test_follows_git_s_own_order(
+    def test_the_identity_follows_gits_order_of_places(
         self, user: UserRepository, repository: Repository, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         user.configure({"author.name": "Author", "user.name": "User"})
@@ -174,7 +176,7 @@ class TestIdentity:
         author, committer = Person(name="a", email="a@x"), Person(name="c", email="c@x")
         assert user.open().identity() == Identity(author=author, committer=committer)
 
-    def test_the_variable_EMAIL_is_the_last_resort(
+    def test_the_variable_email_is_the_last_resort(
         self, user: UserRepository, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("EMAIL", "last@x")
@@ -185,7 +187,7 @@ class TestIdentity:
         identity = user.open().identity()
         assert (identity.author.email, identity.committer.email) == ("last@x", "c@x")
 
-    def test_a_name_without_any_usable_character_is_an_error_in_git_s_words(
+    def test_a_name_without_any_usable_character_is_an_error_in_gits_words(
         self, user: UserRepository
     ) -> None:
         user.configure({"user.name": "<>"})
@@ -203,14 +205,16 @@ class TestIdentity:
         assert identity_of(repository, commit, "c") == "Ada <c@x>"
 
     @pytest.mark.parametrize("part", ["name", "email"])
-    def test_none_is_an_error_with_a_remedy(self, user: UserRepository, part: str) -> None:
+    def test_a_missing_identity_is_an_error_with_a_remedy(self, user: UserRepository, part: str) -> None:
         user.git("config", "--unset", f"user.{part}")
         with pytest.raises(RepositoryError, match=rf"git user\.{part} is not set") as caught:
             user.open().identity()
         assert f"git config --global user.{part}" in caught.value.remedy
 
     @pytest.mark.parametrize("part", ["name", "email"])
-    def test_a_part_that_only_the_committer_has_is_an_error(self, user: UserRepository, part: str) -> None:
+    def test_an_identity_that_only_the_committer_has_is_an_error(
+        self, user: UserRepository, part: str
+    ) -> None:
         user.git("config", "--unset", f"user.{part}")
         user.configure({f"committer.{part}": "c@x"})
         with pytest.raises(RepositoryError, match=rf"git user\.{part} is not set"):
@@ -222,7 +226,7 @@ class TestRefs:
     def commits(self, user: UserRepository) -> tuple[str, str]:
         return user.git("rev-parse", "HEAD"), user.commit({"new": ""})
 
-    def test_one_that_must_not_exist_is_made_once(
+    def test_a_ref_that_must_not_exist_is_made_once(
         self, repository: Repository, commits: tuple[str, str]
     ) -> None:
         old, new = commits
@@ -230,7 +234,7 @@ class TestRefs:
         assert not repository.move_ref("refs/heads/g", new, ZERO, "make")
         assert repository.read_ref("refs/heads/g") == old
 
-    def test_one_moves_only_from_where_it_is_thought_to_be(
+    def test_a_ref_moves_only_from_the_expected_value(
         self, repository: Repository, commits: tuple[str, str]
     ) -> None:
         old, new = commits
@@ -239,7 +243,7 @@ class TestRefs:
         assert repository.move_ref("refs/heads/g", old, new, "move")
         assert repository.read_ref("refs/heads/g") == old
 
-    def test_packed_ones_are_read_moved_and_deleted(
+    def test_packed_refs_are_read_moved_and_deleted(
         self, user: UserRepository, repository: Repository, commits: tuple[str, str]
     ) -> None:
         old, new = commits
@@ -311,7 +315,7 @@ class TestRefs:
         user.git("branch", odd)
         assert f"refs/heads/{odd}" in repository.list_refs("refs/heads/generation-*")
 
-    def test_a_lock_in_the_way_is_an_error_that_names_it(
+    def test_a_lock_on_a_ref_to_move_is_an_error_that_names_it(
         self, repository: Repository, commits: tuple[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(SETTINGS, "core.filesRefLockTimeout", "50")
@@ -323,7 +327,9 @@ class TestRefs:
             repository.move_ref("refs/heads/g", new, old, "move")
         assert str(lock) in caught.value.remedy
 
-    def test_a_dead_process_s_lock_is_removed(self, repository: Repository, commits: tuple[str, str]) -> None:
+    def test_the_lock_of_a_dead_process_is_removed(
+        self, repository: Repository, commits: tuple[str, str]
+    ) -> None:
         old, new = commits
         repository.set_ref("refs/heads/g", old)
         lock = repository.common_dir / "refs/heads/g.lock"
@@ -332,7 +338,7 @@ class TestRefs:
         repository.remove_stale_lock("refs/heads/g")
         assert repository.move_ref("refs/heads/g", new, old, "move")
 
-    def test_a_live_process_s_lock_is_left_alone(
+    def test_the_lock_of_a_living_process_stays(
         self, repository: Repository, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         lock = repository.common_dir / "refs/heads/g.lock"
@@ -349,7 +355,9 @@ class TestRefs:
 
 
 class TestObjects:
-    def test_are_those_of_the_repository(self, user: UserRepository, repository: Repository) -> None:
+    def test_trees_and_files_of_the_repository_are_read(
+        self, user: UserRepository, repository: Repository
+    ) -> None:
         head = user.git("rev-parse", "HEAD")
         assert repository.tree_of(head) == user.git("rev-parse", "HEAD^{tree}")
         assert repository.files(head) == ["README.md", "src/app.py", "src/util.py"]
@@ -357,13 +365,11 @@ class TestObjects:
         assert repository.read_file(head, "src") is None
         assert repository.read_file(head, "none") is None
 
-    def test_new_ones_are_there_for_the_user_s_git(
-        self, user: UserRepository, repository: Repository
-    ) -> None:
+    def test_the_users_git_reads_new_objects(self, user: UserRepository, repository: Repository) -> None:
         commit = commit_files(repository, user.git("rev-parse", "HEAD"), {"new": "x"})
         assert user.git("cat-file", "-p", f"{commit}:new") == "x"
 
-    def test_a_link_is_no_file_to_read(self, user: UserRepository, repository: Repository) -> None:
+    def test_a_link_is_not_read_as_a_file(self, user: UserRepository, repository: Repository) -> None:
         (user.path / "link").symlink_to("README.md")
         assert repository.read_file(user.commit(), "link") is None
 
@@ -384,7 +390,7 @@ class TestObjects:
             _ = Repository(user.path, tmp_path / "file").objects
         assert "work_dir" in caught.value.remedy
 
-    def test_of_a_shared_repository_are_shared(self, user: UserRepository) -> None:
+    def test_new_objects_of_a_shared_repository_are_shared(self, user: UserRepository) -> None:
         user.configure({"core.sharedRepository": "0664"})
         repository = user.open()
         blob = repository.objects.text("hash-object", "-w", "--stdin", stdin=b"new")
@@ -420,7 +426,7 @@ class TestKindsOfRepositories:
         clone.git("fetch", "--quiet", "--unshallow")
         assert len(repository.objects.text("log", "--format=%H", head).splitlines()) == 2
 
-    def test_sha256(self, tmp_path: Path) -> None:
+    def test_refs_of_a_repository_with_sha256_are_moved(self, tmp_path: Path) -> None:
         user = UserRepository.create(tmp_path, "--object-format=sha256")
         head = user.commit({"file": "x"})
         repository = user.open()
@@ -432,7 +438,7 @@ class TestKindsOfRepositories:
         assert repository.move_ref("refs/heads/g", commit, head, "move")
         assert user.git("cat-file", "-p", "g:new") == "y"
 
-    def test_one_that_was_made_anew_in_another_format(self, tmp_path: Path) -> None:
+    def test_a_repository_that_was_made_again_in_another_format_is_read(self, tmp_path: Path) -> None:
         user = UserRepository.create(tmp_path)
         user.commit({"file": "x"})
         assert user.open().files(user.git("rev-parse", "HEAD")) == ["file"]

@@ -1,4 +1,4 @@
-"""What a commit says of itself survives whatever a title and a description say."""
+"""The trailers of a commit, unaffected by any title and description."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_title_adds_no_trailer_and_hides_none(repository: Repository, parent: 
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_what_is_composed_holds_though_nothing_was_made_harmless(
+def test_a_message_is_checked_even_if_no_line_was_quoted(
     repository: Repository, parent: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """git itself is asked how it reads a message, since no list of what misleads it is complete."""
@@ -86,7 +86,7 @@ def test_what_is_composed_holds_though_nothing_was_made_harmless(
         (f"Text\n{SCISSORS}\nmore", f"Text\n> {SCISSORS}\nmore"),
     ],
 )
-def test_what_would_mislead_is_quoted_not_dropped(
+def test_lines_like_trailers_are_quoted_and_not_dropped(
     repository: Repository, parent: str, text: str, kept: str
 ) -> None:
     assert trailers.read_body(repository, landed(repository, parent, "Title", text)) == kept
@@ -99,7 +99,7 @@ def test_what_would_mislead_is_quoted_not_dropped(
     | st.text(max_size=60)
 )
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_text_at_all_does(repository: Repository, parent: str, text: str) -> None:
+def test_no_text_adds_or_hides_a_trailer(repository: Repository, parent: str, text: str) -> None:
     commit = landed(repository, parent, text, text)
     assert trailers.read_trailers(repository, commit) == READ
     assert list(trailers.landed_tasks(repository, f"{parent}..{commit}")) == ["t-1"]
@@ -132,15 +132,15 @@ def test_a_commit_without_a_title_gets_one(repository: Repository) -> None:
 
 
 class TestLandedTasks:
-    def test_are_those_of_the_range_with_the_newest_commit_of_each(
+    def test_landed_tasks_are_those_of_the_range_with_their_newest_commits(
         self, repository: Repository, user: UserRepository
     ) -> None:
         base = user.git("rev-parse", "HEAD")
         before = landed(repository, base, "Before")
         first = landed(repository, before, "First")
-        said = {trailers.TASK: "t-2"}
+        values = {trailers.TASK: "t-2"}
         other = repository.commit(
-            repository.tree_of(base), [first], trailers.message(repository, "Other", "", said), ADA
+            repository.tree_of(base), [first], trailers.message(repository, "Other", "", values), ADA
         )
         again = landed(repository, other, "Again")
         found = trailers.landed_tasks(repository, f"{before}..{again}")
@@ -149,12 +149,14 @@ class TestLandedTasks:
             "t-2": (other, "Other"),
         }
 
-    def test_a_text_that_only_speaks_of_a_task_is_none(
+    def test_a_text_that_mentions_a_task_is_not_a_landed_task(
         self, repository: Repository, user: UserRepository
     ) -> None:
         user.commit(message="Say more\n\nCobbler-Task: t-9\nis what it would say.\n\nNothing else.")
         assert trailers.landed_tasks(repository, user.git("rev-parse", "HEAD")) == {}
 
-    def test_several_in_one_commit_all_count(self, repository: Repository, user: UserRepository) -> None:
+    def test_several_tasks_in_one_commit_all_landed(
+        self, repository: Repository, user: UserRepository
+    ) -> None:
         user.commit(message="Squashed\n\nCobbler-Task: t-1\nCobbler-Task: t-2")
         assert list(trailers.landed_tasks(repository, user.git("rev-parse", "HEAD"))) == ["t-1", "t-2"]

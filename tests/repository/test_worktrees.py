@@ -24,7 +24,7 @@ def in_container(bench: Bench, worktree: Worktree, script: str) -> str:
 
 
 class TestTheAgentsGit:
-    def test_works(self, bench: Bench) -> None:
+    def test_the_agents_git_works(self, bench: Bench) -> None:
         worktree = bench.worktree()
         script = """
             set -e
@@ -52,20 +52,24 @@ class TestTheAgentsGit:
             "work",
         ]
 
-    def test_shows_what_came_from_an_earlier_attempt(self, bench: Bench) -> None:
+    def test_the_agents_git_shows_the_work_of_an_earlier_attempt(self, bench: Bench) -> None:
         earlier = commit_files(bench.repository, bench.tip, {"src/app.py": "earlier\n"})
         worktree = bench.worktree(tree=bench.repository.tree_of(earlier))
         assert in_container(bench, worktree, "git status --porcelain") == "M  src/app.py"
 
-    def test_knows_nothing_of_the_repository_but_its_objects(self, bench: Bench) -> None:
+    def test_the_agents_git_sees_only_the_objects_of_the_repository(self, bench: Bench) -> None:
         bench.user.configure({"http.extraHeader": "AUTHORIZATION: basic SECRET"})
         bench.user.git("branch", "private")
         worktree = bench.worktree()
-        said = in_container(bench, worktree, "git config --list --show-origin; git for-each-ref; git remote")
-        assert "SECRET" not in said
-        assert [line.split("\t")[1] for line in said.splitlines() if "\trefs/" in line] == ["refs/heads/work"]
+        output = in_container(
+            bench, worktree, "git config --list --show-origin; git for-each-ref; git remote"
+        )
+        assert "SECRET" not in output
+        assert [line.split("\t")[1] for line in output.splitlines() if "\trefs/" in line] == [
+            "refs/heads/work"
+        ]
 
-    def test_works_in_a_shallow_clone_with_alternates(
+    def test_the_agents_git_works_in_a_shallow_clone_with_alternates(
         self, user: UserRepository, tmp_path: Path, bench: Bench
     ) -> None:
         user.commit({"new": ""})
@@ -78,7 +82,7 @@ class TestTheAgentsGit:
             f"Start generation: {there.generation.name}\nChange"
         )
 
-    def test_works_with_sha256(self, tmp_path: Path, bench: Bench) -> None:
+    def test_the_agents_git_works_with_sha256(self, tmp_path: Path, bench: Bench) -> None:
         user = UserRepository.create(tmp_path, "--object-format=sha256", name="sha256")
         user.commit({"file": "x"})
         there = Bench(user, user.open(), user.start(), bench.sandbox)
@@ -87,7 +91,9 @@ class TestTheAgentsGit:
 
 
 class TestTheCheckout:
-    def test_holds_the_tree_and_leaves_the_user_s_alone(self, host_bench: Bench) -> None:
+    def test_a_worktree_holds_the_tree_and_does_not_change_the_users_checkout(
+        self, host_bench: Bench
+    ) -> None:
         before = snapshot(host_bench.user)
         worktree = host_bench.worktree()
         assert (worktree.tree / "src" / "app.py").read_text() == "print('app')\n"
@@ -95,7 +101,7 @@ class TestTheCheckout:
         assert not worktree.directory.exists()
         assert snapshot(host_bench.user) == before
 
-    def test_has_links_modes_and_any_name(self, host_bench: Bench) -> None:
+    def test_a_worktree_has_links_modes_and_any_name(self, host_bench: Bench) -> None:
         odd = os.fsdecode(b"odd \xff\n'\"\\")
         tip = commit_files(
             host_bench.repository,
@@ -110,7 +116,7 @@ class TestTheCheckout:
         assert {os.fsencode(odd), "ü".encode(), b"-rf", b"-x"} <= names
         assert host_bench.work(worktree, "git status --porcelain") == ""
 
-    def test_of_an_empty_tree_is_empty(self, host_bench: Bench) -> None:
+    def test_a_worktree_of_an_empty_tree_is_empty(self, host_bench: Bench) -> None:
         tip = commit_files(
             host_bench.repository,
             host_bench.tip,
@@ -119,7 +125,7 @@ class TestTheCheckout:
         worktree = host_bench.worktree(parent=tip)
         assert [path.name for path in worktree.tree.iterdir()] == [".git"]
 
-    def test_has_line_ends_as_the_attributes_ask(self, host_bench: Bench) -> None:
+    def test_a_worktree_has_line_ends_as_the_attributes_ask(self, host_bench: Bench) -> None:
         tip = commit_files(
             host_bench.repository,
             host_bench.tip,
@@ -131,7 +137,7 @@ class TestTheCheckout:
         assert (worktree.tree / "sub" / "raw").read_bytes() == b"a\n"
         assert host_bench.work(worktree, "git status --porcelain") == ""
 
-    def test_has_an_empty_directory_for_a_submodule(self, host_bench: Bench) -> None:
+    def test_a_worktree_has_an_empty_directory_for_a_submodule(self, host_bench: Bench) -> None:
         tip = commit_files(
             host_bench.repository, host_bench.tip, {"libs/sub": "1" * 40}, modes={"libs/sub": "160000"}
         )
@@ -140,7 +146,9 @@ class TestTheCheckout:
         assert host_bench.work(worktree, "git status --porcelain") == ""
 
     @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
-    def test_belongs_to_the_jobs_user_and_git_has_nothing_to_refresh(self, user: UserRepository) -> None:
+    def test_a_worktree_belongs_to_the_user_of_jobs_and_its_index_is_fresh(
+        self, user: UserRepository
+    ) -> None:
         repository, generation = user.open(), user.start()
         made = module.Worktrees(repository, generation.name, NOBODY)
         worktree = made.create(
@@ -161,11 +169,11 @@ class TestTheCheckout:
 
 
 class TestLeftovers:
-    def test_are_what_agents_may_have_worked_in(self, host_bench: Bench) -> None:
+    def test_leftovers_are_complete_worktrees(self, host_bench: Bench) -> None:
         worktree = host_bench.worktree()
         assert host_bench.worktrees.leftovers() == [worktree]
 
-    def test_one_that_never_was_whole_is_removed(
+    def test_an_incomplete_worktree_is_removed(
         self, host_bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Harvested, it would look like a change that deletes half of the project."""
@@ -182,25 +190,25 @@ class TestLeftovers:
         assert host_bench.worktrees.leftovers() == []
         host_bench.worktree()
 
-    def test_one_that_failed_is_removed_at_once(self, host_bench: Bench) -> None:
+    def test_a_worktree_that_could_not_be_made_is_removed_immediately(self, host_bench: Bench) -> None:
         with pytest.raises(RepositoryError, match="read-tree failed"):
             host_bench.worktree(tree="1" * 40)
         host_bench.worktrees.remove_all()
         assert list(host_bench.repository.work_dir.glob("generation-*")) == []
 
-    def test_one_that_is_there_is_not_made_again(self, host_bench: Bench) -> None:
+    def test_an_existing_worktree_is_not_made_again(self, host_bench: Bench) -> None:
         worktree = host_bench.worktree()
         (worktree.tree / "work").touch()
         with pytest.raises(RepositoryError, match="cannot make worktree"):
             host_bench.worktree()
         assert (worktree.tree / "work").exists()
 
-    def test_of_another_generation_are_its_own(self, host_bench: Bench) -> None:
+    def test_leftovers_of_another_generation_are_not_listed(self, host_bench: Bench) -> None:
         host_bench.worktree()
         other = module.Worktrees(host_bench.repository, f"{host_bench.generation.name}-b", None)
         assert other.leftovers() == []
 
-    def test_what_is_kept_lies_aside_for_its_owner_alone(self, host_bench: Bench) -> None:
+    def test_a_kept_worktree_is_readable_by_its_owner_only(self, host_bench: Bench) -> None:
         worktrees = host_bench.worktrees
         places = []
         for content in ("one", "two"):
@@ -238,43 +246,43 @@ class TestRemoveTree:
                 os._exit(1)
         assert os.waitpid(child, 0)[1] == 0
 
-    def test_three_thousand_directories_deep(self, tree: Path) -> None:
+    def test_a_tree_of_three_thousand_levels_is_removed(self, tree: Path) -> None:
         subprocess.run(["mkdir", "-p", "d/" * 3000], cwd=tree, check=True)
         remove_tree(tree)
         assert not tree.exists()
 
     @pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
-    def test_of_modes_that_close_it_to_its_owner(self, tree: Path) -> None:
+    def test_a_tree_that_is_closed_to_its_owner_is_removed(self, tree: Path) -> None:
         self.as_nobody(tree, "mkdir -p a/b/c; echo x >a/b/c/f; chmod 000 a/b/c a/b a; chmod 555 .")
         self.removed_by_nobody(tree)
         assert not tree.exists()
 
-    def test_with_special_files_and_any_name(self, tree: Path) -> None:
+    def test_a_tree_with_special_files_and_any_name_is_removed(self, tree: Path) -> None:
         os.mkfifo(tree / "fifo")
         for name in (b"-rf", b"\xff\n", b"*"):
             (tree / os.fsdecode(name)).mkdir()
         remove_tree(tree)
         assert not tree.exists()
 
-    def test_not_what_links_in_it_point_at(self, tree: Path, tmp_path: Path) -> None:
+    def test_targets_of_links_in_a_removed_tree_stay(self, tree: Path, tmp_path: Path) -> None:
         (tmp_path / "canary").mkdir()
         (tmp_path / "canary" / "file").touch()
         (tree / "link").symlink_to(tmp_path / "canary")
         remove_tree(tree)
         assert (tmp_path / "canary" / "file").exists()
 
-    def test_that_is_a_link_itself(self, tmp_path: Path) -> None:
+    def test_the_target_of_a_removed_link_stays(self, tmp_path: Path) -> None:
         (tmp_path / "canary").mkdir()
         (tmp_path / "link").symlink_to(tmp_path / "canary")
         remove_tree(tmp_path / "link")
         assert (tmp_path / "canary").exists()
         assert not (tmp_path / "link").is_symlink()
 
-    def test_that_is_not_there(self, tmp_path: Path) -> None:
+    def test_removing_a_missing_tree_is_not_an_error(self, tmp_path: Path) -> None:
         remove_tree(tmp_path / "none")
 
     @pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
-    def test_what_cannot_be_removed_is_an_error_with_a_remedy(self, tree: Path) -> None:
+    def test_a_tree_that_cannot_be_removed_is_an_error_with_a_remedy(self, tree: Path) -> None:
         (tree / "d").mkdir()
         (tree / "d" / "f").touch()
         child = os.fork()
