@@ -1,0 +1,147 @@
+"""An attempt starts from the tip of its moment, with the work that is to be gone on with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_cobbler.causes import Cause
+from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.starts import Start, Starts
+from pytest_cobbler.lifecycle.joining import LABEL
+from pytest_cobbler.repository.attempts import keep_attempt
+from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.wiring.project import Project
+from tests.support.repositories import UserRepository, commit_files, files_in
+from tests.support.repository_fixtures import no_git_of_ours, template, tmp_path, user
+
+__all__ = ["no_git_of_ours", "template", "tmp_path", "user"]
+
+TASK = Task(id="t-1", title="Write it")
+README = "README.md"
+
+
+class Bench:
+    """A generation, and the starts of one task."""
+
+    def __init__(self, user: UserRepository) -> None:
+        self.user = user
+        self.repository = user.open()
+        self.generation = user.start()
+        config = Config.model_construct(root=user.path)
+        self.project = Project.of(config, self.repository, self.generation)
+        self.starts = Starts(self.project, TASK)
+
+    def commit(self, files: dict[str, str], parent: str = "") -> str:
+        return commit_files(self.repository, parent or self.project.tip(), files)
+
+    def land(self, files: dict[str, str]) -> str:
+        """Move the tip to a commit with these files."""
+        tip = self.project.tip()
+        commit = self.commit(files)
+        assert self.repository.move_ref(self.generation.ref, commit, tip, "land")
+        return commit
+
+    def keep(self, files: dict[str, str], cause: str) -> str:
+        """Keep an earlier attempt of another run."""
+        commit = self.commit(files)
+        keep_attempt(
+            self.repository,
+            self.generation.name,
+            TASK.id,
+            1,
+            commit=commit,
+            title=TASK.title,
+            cause=Cause.parse(cause),
+            details="test failed",
+            identity=self.project.identity,
+        )
+        return commit
+
+    def files(self, start: Start) -> dict[str, bytes]:
+        return files_in(self.repository, start.tree)
+
+    def after(self, commit: str, base: str = "", cause: str = "gate") -> Start:
+        return self.starts.after(
+            commit, base, cause=Cause.parse(cause), summary="gate: test failed", details="1 failed"
+        )
+
+
+@pytest.fixture
+def bench(user: UserRepository) -> Bench:
+    return Bench(user)
+
+
+def test_the_first_attempt_starts_from_the_tip(bench: Bench) -> None:
+    tip = bench.land({"landed": "landed\n"})
+    start = bench.starts.first()
+    assert (start.parent, start.tree) == (tip, bench.repository.tree_of(tip))
+    assert (start.feedback, start.marked, start.base) == (None, (), "")
+
+
+def test_work_that_failed_the_gate_in_an_earlier_run_is_gone_on_with(bench: Bench) -> None:
+    bench.keep({"work": "half\n"}, "gate")
+    tip = bench.land({"landed": "landed\n"})
+    start = bench.starts.first()
+    assert start.parent == tip
+    assert {"work", "landed"} <= bench.files(start).keys()
+    assert start.feedback is not None
+    assert (start.feedback.kind, start.feedback.continues) == ("gate", True)
+    assert "test failed" in start.feedback.details
+
+
+def test_work_that_was_refused_in_an_earlier_run_is_not_gone_on_with(bench: Bench) -> None:
+    bench.keep({"work": "half\n"}, "refused")
+    start = bench.starts.first()
+    assert "work" not in bench.files(start)
+    assert start.feedback is None
+
+
+def test_a_further_attempt_starts_from_the_failed_work_on_the_tip_of_its_moment(bench: Bench) -> None:
+    work = bench.commit({"work": "half\n"})
+    bench.land({"landed": "landed\n"})
+    start = bench.after(work)
+    assert {"work", "landed"} <= bench.files(start).keys()
+    assert start.feedback is not None
+    assert start.feedback.summary == "gate: test failed"
+
+
+def test_a_further_attempt_without_work_starts_afresh_and_is_told_why(bench: Bench) -> None:
+    start = bench.after("", cause="harvest")
+    assert start.tree == bench.repository.tree_of(bench.project.tip())
+    assert start.feedback is not None
+    assert (start.feedback.kind, start.feedback.continues) == ("harvest", False)
+
+
+def test_work_that_conflicts_with_what_landed_has_markers_and_the_titles_of_the_others(bench: Bench) -> None:
+    work = bench.commit({README: "ours\n"})
+    bench.land({README: "theirs\n"})
+    start = bench.after(work)
+    assert start.marked == (README,)
+    assert b"<<<<<<<" in bench.files(start)[README]
+    assert start.feedback is not None
+    assert start.feedback.kind == "conflict"
+    assert start.feedback.files == (README,)
+    assert start.feedback.summary.startswith("gate: test failed; since then")
+
+
+def test_the_merge_of_the_base_starts_from_a_commit_that_holds_it(bench: Bench) -> None:
+    base = bench.user.commit({"base": "base\n"})
+    tip = bench.land({"landed": "landed\n"})
+    starts = Starts(bench.project, replace(TASK, labels=(LABEL,)))
+    start = starts.first()
+    assert start.base == base
+    parents = bench.repository.objects.text("rev-parse", f"{start.parent}^@").split()
+    assert parents == [tip, base]
+    assert {"base", "landed"} <= bench.files(start).keys()
+
+
+def test_a_merge_of_the_base_that_left_nothing_starts_from_the_base_again(bench: Bench) -> None:
+    bench.user.commit({"base": "base\n"})
+    starts = Starts(bench.project, replace(TASK, labels=(LABEL,)))
+    first = starts.first()
+    newer = bench.user.commit({"newer": "newer\n"})
+    start = starts.after("", first.base, cause=Cause.HARVEST, summary="harvest failed", details="")
+    assert start.base == newer
+    assert "newer" in bench.files(start)

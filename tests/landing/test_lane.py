@@ -1,0 +1,205 @@
+"""The lane lands a change on the tip exactly when the merged tree has passed the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.errors import SandboxError
+from pytest_cobbler.landing.gate import Gate
+from pytest_cobbler.landing.lane import Candidate, Landing, LandingLane
+from pytest_cobbler.languages.base import Step
+from pytest_cobbler.listeners import RunListener
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.landing import Merge
+from pytest_cobbler.repository.worktrees import GateCheckout
+from pytest_cobbler.sandbox.base import Network
+from pytest_cobbler.sandbox.host import HostSandbox
+from tests.support.repositories import UserRepository, commit_files, files_in
+
+README, APP = "README.md", "src/app.py"
+
+
+class Steps(RunListener):
+    """Notes the steps of the lane, by name."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def merged(self, task_id: str, merge: Merge) -> None:
+        self.names.append(f"merged {task_id} {len(merge.conflicts)}")
+
+    def gated(self, task_id: str, tree: str, *, passed: bool, summary: str, seconds: float) -> None:
+        assert len(tree) == 40
+        assert seconds >= 0
+        self.names.append(f"gated {task_id} {'green' if passed else summary}")
+
+    def landed(self, task_id: str, commit: str) -> None:
+        assert len(commit) == 40
+        self.names.append(f"landed {task_id}")
+
+
+class Bench:
+    """A generation, and a lane on it."""
+
+    def __init__(self, user: UserRepository, directory: Path) -> None:
+        self.directory = directory
+        self.repository = user.open()
+        self.generation = user.start()
+        self.sandbox = HostSandbox(repository="lane", run_id=directory.name)
+        self.listener = Steps()
+        self.cancellation = Cancellation()
+        self.noted: list[str] = []
+        self.lane = self.make("true")
+
+    def make(self, script: str, **changes: Any) -> LandingLane:
+        """A lane with another gate."""
+        facts: dict[str, Any] = {"network": Network.NONE, "image": None, "timeout": 60.0, "environment": {}}
+        step = Step(name="test", argv=("sh", "-c", script), shown=script)
+        self.lane = LandingLane(
+            self.repository,
+            self.generation,
+            self.repository.identity(),
+            Gate(steps=[step], sandbox=self.sandbox, **facts | changes),
+            GateCheckout(self.repository, self.generation.name, None),
+            self.listener,
+            self.cancellation,
+        )
+        return self.lane
+
+    @property
+    def tip(self) -> str:
+        tip = self.repository.read_ref(self.generation.ref)
+        assert tip is not None
+        return tip
+
+    def commit(self, files: dict[str, str | None], parent: str = "") -> str:
+        return commit_files(self.repository, parent or self.tip, files)
+
+    def land(self, commit: str, **changes: Any) -> Landing:
+        facts: dict[str, Any] = {
+            "task_id": "t-1",
+            "commit": commit,
+            "policy": Policy(),
+            "log": self.directory / "gate.log",
+            "message": lambda: "The task\n",
+            "on_landed": lambda landed: self.noted.append(landed),
+        }
+        return self.lane.land(Candidate(**facts | changes))
+
+
+@pytest.fixture
+def bench(user: UserRepository, tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(user, tmp_path)
+    yield bench
+    bench.lane.close()
+
+
+def test_a_change_that_passes_the_gate_lands(bench: Bench) -> None:
+    tip = bench.tip
+    landing = bench.land(bench.commit({"new": "new\n"}))
+    assert bench.tip == landing.commit
+    assert bench.noted == [landing.commit]
+    assert bench.repository.objects.text("rev-parse", f"{landing.commit}^") == tip
+    assert bench.listener.names == ["merged t-1 0", "gated t-1 green", "landed t-1"]
+    assert landing.seconds >= landing.gate_seconds
+
+
+def test_the_gate_sees_the_merged_tree(bench: Bench) -> None:
+    first = bench.commit({"a": "a\n"})
+    second = bench.commit({"b": "b\n"})
+    bench.land(first)
+    bench.make("test -f a && test -f b")
+    landing = bench.land(second)
+    assert {"a", "b"} <= files_in(bench.repository, landing.commit).keys()
+
+
+def test_a_change_that_fails_the_gate_does_not_land(bench: Bench) -> None:
+    tip = bench.tip
+    bench.make("echo broken; exit 3")
+    landing = bench.land(bench.commit({"new": "new\n"}))
+    assert (landing.commit, landing.cause, bench.tip, bench.noted) == ("", "gate", tip, [])
+    assert landing.gate is not None
+    assert "broken" in landing.gate.output
+    assert "broken" in (bench.directory / "gate.log").read_text()
+
+
+def test_a_conflict_with_the_tip_does_not_reach_the_gate(bench: Bench) -> None:
+    theirs = bench.commit({README: "theirs\n"})
+    bench.land(bench.commit({README: "ours\n"}))
+    landing = bench.land(theirs)
+    assert landing.cause == "conflict"
+    assert landing.merged is not None
+    assert landing.merged.conflicts == (README,)
+    assert bench.listener.names[-1] == "merged t-1 1"
+
+
+def test_a_change_that_the_tip_has_already_does_not_land(bench: Bench) -> None:
+    commits = [bench.commit({"new": "new\n"}) for _ in range(2)]
+    bench.land(commits[0])
+    assert bench.land(commits[1]).cause == "no-change"
+
+
+def test_a_merge_that_takes_a_change_to_a_protected_path_is_refused(bench: Bench) -> None:
+    text = "".join(f"line {number}\n" for number in range(50))
+    bench.land(bench.commit({"src/code.py": text}))
+    edited = bench.commit({"src/code.py": text + "more\n"})
+    bench.land(bench.commit({"src/code.py": None, "kept/code.py": text}))
+    landing = bench.land(edited, policy=Policy(protected=("kept/**",)))
+    assert landing.cause == "refused"
+    assert [refusal.path for refusal in landing.refusals] == ["kept/code.py"]
+
+
+def test_a_tip_that_moved_during_the_gate_is_merged_again(bench: Bench) -> None:
+    other = bench.commit({"other": "other\n"})
+    moved = bench.directory / "moved"
+    git_dir = bench.repository.common_dir
+    bench.make(
+        f"test -f {moved} || {{ touch {moved}; "
+        f"git --git-dir={git_dir} update-ref {bench.generation.ref} {other}; }}"
+    )
+    landing = bench.land(bench.commit({"new": "new\n"}))
+    assert bench.tip == landing.commit
+    assert {"new", "other"} <= files_in(bench.repository, landing.commit).keys()
+    assert bench.listener.names.count("gated t-1 green") == 2
+
+
+def test_a_failure_of_the_sandbox_is_no_fault_of_the_change(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise SandboxError("podman is gone")
+
+    monkeypatch.setattr(Gate, "run", fail)
+    landing = bench.land(bench.commit({"new": "new\n"}))
+    assert landing.cause == "landing"
+    assert str(landing.error) == "podman is gone"
+
+
+def test_nothing_is_merged_after_a_cancellation(bench: Bench) -> None:
+    commit = bench.commit({"new": "new\n"})
+    bench.cancellation.cancel()
+    assert bench.land(commit).cause == "cancelled"
+    assert bench.listener.names == []
+
+
+@pytest.mark.parametrize("script", ["true", "false"])
+def test_every_candidate_is_decided_once(bench: Bench, script: str) -> None:
+    decided: list[str] = []
+    bench.make(script)
+    bench.land(bench.commit({"new": "new\n"}), decided=lambda: decided.append("decided"))
+    assert decided == ["decided"]
+
+
+def test_a_merge_of_the_base_lands_with_two_parents(bench: Bench) -> None:
+    base = bench.commit({"base": "base\n"})
+    start = bench.repository.commit(
+        bench.repository.tree_of(base), [bench.tip, base], "Merge\n", bench.repository.identity()
+    )
+    landing = bench.land(bench.commit({}, start), base=base)
+    parents = bench.repository.objects.text("rev-parse", f"{landing.commit}^@").split()
+    assert parents[1:] == [base]
