@@ -52,11 +52,11 @@ class Task:
     @property
     def claim(self) -> Claim | None:
         """The run of cobbler that works on it, if there is one."""
-        found = self.metadata.get(METADATA)
-        if self.status != "in_progress" or self.assignee != ACTOR or not isinstance(found, Mapping):
+        record = self.metadata.get(METADATA)
+        if self.status != "in_progress" or self.assignee != ACTOR or not isinstance(record, Mapping):
             return None
         try:
-            return Claim(**{name: str(found[name]) for name in ("host", "repository", "run", "generation")})
+            return Claim(**{name: str(record[name]) for name in ("host", "repository", "run", "generation")})
         except KeyError:
             return None
 

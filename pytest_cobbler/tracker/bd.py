@@ -237,9 +237,9 @@ class BdTracker:
             new = Path(aside) / self._beads_dir.name
             env = self._environment() | {"BEADS_DIR": str(new), "HOME": home, "GIT_CEILING_DIRECTORIES": home}
             options = ("--quiet", "--stealth", "--skip-hooks", "--skip-agents", "--non-interactive")
-            done = self._run(("init", "--prefix", self._prefix, *options), env=env, cwd=Path(home))
+            completion = self._run(("init", "--prefix", self._prefix, *options), env=env, cwd=Path(home))
             if not bd_owns(new):
-                raise _Answer(done).failure("bd init made no store")
+                raise _Answer(completion).failure("bd init made no store")
             with (new / ".gitignore").open("a") as ignored:
                 ignored.write("\n# Added by pytest-cobbler: git ignores this directory.\n*\n")
             new.rename(self._beads_dir)
@@ -250,11 +250,11 @@ class BdTracker:
     def _version(self) -> Version:
         """bd's version, read once; fails for a version that cannot be used."""
         if self._known_version is None:
-            done = self._run(("version", "--json"), env=self._environment(), cwd=self._root)
-            text = _version_text(done)
+            completion = self._run(("version", "--json"), env=self._environment(), cwd=self._root)
+            text = _version_text(completion)
             version = find_version(text)
             if version is None:
-                raise _Answer(done).failure(f"{self._program} does not print its version")
+                raise _Answer(completion).failure(f"{self._program} does not print its version")
             if version < OLDEST:
                 raise TrackerError(f"bd {text} is too old: {OLDEST} or later is needed", INSTALL)
             if version in _RETRACTED:
@@ -267,14 +267,14 @@ class BdTracker:
         if not self._exists():
             raise TrackerError(f"{self._beads_dir} has no tasks yet")
         with self._without_gate_file():
-            done = self._run(
+            completion = self._run(
                 (*map(str, words), "--actor", ACTOR, "--json"), env=self._environment(), cwd=self._root
             )
-        return _Answer(done)
+        return _Answer(completion)
 
     def _run(self, words: Sequence[str], *, env: dict[str, str], cwd: Path) -> Completion:
         try:
-            done = run(
+            completion = run(
                 [self._program, *words],
                 env=env,
                 cwd=cwd,
@@ -283,15 +283,15 @@ class BdTracker:
             )
         except CobblerError as error:
             raise TrackerError(f"the tracker is bd, but bd cannot be run: {error.cause}", INSTALL) from error
-        if done.end == Ending.CANCELLED:
+        if completion.end == Ending.CANCELLED:
             raise TrackerError(f"bd {words[0]} was stopped")
-        if done.end != Ending.EXITED:
+        if completion.end != Ending.EXITED:
             raise TrackerError(
                 f"bd {words[0]} did not answer within {self._timeout:g} s and was ended",
                 f"another process may have locked the store: see which has files in {self._beads_dir} open",
-                _output(done),
+                _output(completion),
             )
-        return done
+        return completion
 
     def _environment(self) -> dict[str, str]:
         # A store on a Dolt server is reached by what these say; no other variable of beads may reach bd.
@@ -327,10 +327,10 @@ class BdTracker:
 class _Answer:
     """The output of bd; the printed JSON is decisive, not the exit status."""
 
-    def __init__(self, done: Completion) -> None:
-        self._done = done
-        self.status = done.status
-        self.data = _data(done.text)
+    def __init__(self, completion: Completion) -> None:
+        self._completion = completion
+        self.status = completion.status
+        self.data = _data(completion.text)
 
     def issues(self) -> list[Issue] | None:
         """The issues that bd printed; None if it printed something else."""
@@ -342,7 +342,7 @@ class _Answer:
     def lines(self) -> list[Issue] | None:
         """The issues that bd printed one a line; None if it printed something else."""
         try:
-            return [Issue.model_validate_json(line) for line in self._done.text.split("\n") if line]
+            return [Issue.model_validate_json(line) for line in self._completion.text.split("\n") if line]
         except ValidationError:
             return None
 
@@ -352,15 +352,15 @@ class _Answer:
         return issues[0].task() if len(issues) == 1 else None
 
     def failure(self, what: str, remedy: str = "") -> TrackerError:
-        call = " ".join(self._done.argv[:3])
+        call = " ".join(self._completion.argv[:3])
         return TrackerError(
-            f"{what}: {self._reason()}", remedy, f"`{call}`, exit {self.status}\n{_output(self._done)}"
+            f"{what}: {self._reason()}", remedy, f"`{call}`, exit {self.status}\n{_output(self._completion)}"
         )
 
     def _reason(self) -> str:
         if isinstance(self.data, dict) and "error" in self.data:
             return str(self.data["error"])
-        lines = [line.strip() for line in _output(self._done).splitlines()]
+        lines = [line.strip() for line in _output(self._completion).splitlines()]
         errors = [line for line in lines if line.startswith("Error:")]
         reasons = errors or [line for line in lines if line and not line.lower().startswith("warning:")]
         return reasons[0][:200] if reasons else "bd printed nothing"
@@ -381,13 +381,13 @@ def _data(text: str) -> Any:
     return data
 
 
-def _version_text(done: Completion) -> str:
-    data = _data(done.text)
+def _version_text(completion: Completion) -> str:
+    data = _data(completion.text)
     return str(data.get("version", "")) if isinstance(data, dict) else ""
 
 
-def _output(done: Completion) -> str:
-    text = _ROLE_WARNING.sub("", done.errors) + done.text
+def _output(completion: Completion) -> str:
+    text = _ROLE_WARNING.sub("", completion.errors) + completion.text
     return text[-4000:]
 
 

@@ -34,12 +34,12 @@ def new_ids(
     tasks: Sequence[NewTask], times: Mapping[str, datetime], prefix: str, taken: Collection[str]
 ) -> dict[str, str]:
     """A new id for each task by its key; ``times[key]`` is when the task was created."""
-    known = set(taken)
-    count = sum(name.startswith(f"{prefix}-") and "." not in name for name in known)
+    used = set(taken)
+    count = sum(name.startswith(f"{prefix}-") and "." not in name for name in used)
     ids: dict[str, str] = {}
     for task in tasks:
-        ids[task.key] = _new_id(task, times[task.key], prefix, known, id_length(count + len(ids)))
-        known.add(ids[task.key])
+        ids[task.key] = _new_id(task, times[task.key], prefix, used, id_length(count + len(ids)))
+        used.add(ids[task.key])
     return ids
 
 

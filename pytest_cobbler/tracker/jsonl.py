@@ -118,8 +118,8 @@ class Record:
 
 
 def _past(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
+    space = _SPACE.match(text, at)
+    return space.end() if space else at
 
 
 def _from(names: Iterable[str], first: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a task waits for beyond the edges of its own, as bd has it."""
+"""All needs of a task, as bd computes them: also those of the issues above it."""
 
 from __future__ import annotations
 
@@ -12,31 +12,32 @@ __all__ = ["with_all_needs"]
 
 
 def with_all_needs(tasks: Iterable[Task]) -> list[Task]:
-    """``tasks``, where each also needs what blocks the issues above it, and the parts it waits for.
+    """The tasks with all their needs.
 
-    What blocks an epic blocks its children, at any depth; to wait for an epic is to need each of these.
+    A need of an epic is a need of its children, at any depth. A task that waits for an epic needs each of the
+    epic's children.
     """
     by_id = {task.id: task for task in tasks}
     children: defaultdict[str, list[str]] = defaultdict(list)
     for task in by_id.values():
         if task.parent:
             children[task.parent].append(task.id)
-    own = {
+    direct_needs = {
         task.id: (*task.needs, *(child for end in task.waits_for for child in children[end]))
         for task in by_id.values()
     }
-    found = []
+    complete = []
     for task in by_id.values():
-        needs = list(own[task.id])
+        needs = list(direct_needs[task.id])
         for above in _above(task.id, by_id):
-            # An old bd lets an epic wait for its own child, which must not wait for itself then.
-            needs += [need for need in own.get(above, ()) if above not in _above(need, by_id)]
-        found.append(replace(task, needs=tuple(dict.fromkeys(needs))))
-    return found
+            # An old bd lets an epic wait for its own child; the child must not wait for itself then.
+            needs += [need for need in direct_needs.get(above, ()) if above not in _above(need, by_id)]
+        complete.append(replace(task, needs=tuple(dict.fromkeys(needs))))
+    return complete
 
 
 def _above(task_id: str, by_id: Mapping[str, Task]) -> Iterator[str]:
-    """What a task is part of, from the inside out; a circle ends where it closes."""
+    """The issues that a task is part of, from the inside out; a circle ends where it closes."""
     seen = {task_id}
     task = by_id.get(task_id)
     while task and task.parent and task.parent not in seen:
