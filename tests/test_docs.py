@@ -122,7 +122,7 @@ def test_every_junit_property_is_described() -> None:
 def test_the_picture_shows_what_the_demo_prints(tmp_path: Path) -> None:
     docs = ROOT / "docs"
     drawn = tmp_path / "demo.svg"
-    subprocess.run([sys.executable, docs / "terminal_picture.py", drawn], check=True, timeout=120)
+    subprocess.run([sys.executable, docs / "terminal_picture.py", drawn], check=True, timeout=300)
     assert shown_in(drawn) == shown_in(docs / "demo.svg"), "renew it: python docs/terminal_picture.py"
 
 
