@@ -48,10 +48,10 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Landing:
-    """What became of a candidate: ``commit`` is set exactly when the tip was moved to it.
+    """The result of a candidate: ``commit`` is set exactly when the tip was moved to it.
 
     Otherwise ``cause`` is the reason: a conflict, no change, a refusal, the gate, a cancellation, or
-    ``Cause.LANDING`` with the ``error`` of git, podman or the disk, which is no fault of the change.
+    ``Cause.LANDING`` with the ``error`` of git, podman or the disk, which the change did not cause.
     Seconds are wall time in the lane; ``gate_seconds`` are a part of ``seconds``.
     """
 
