@@ -27,6 +27,15 @@ from pytest_cobbler.tracker.base import Task
 __all__ = ["Case", "LandedCommit", "Process", "Project", "RunResult", "Running", "Starter", "start_afresh"]
 
 _NOT_INHERITED = ("PYTEST_", "COBBLER_", "GIT_", "ANTHROPIC_", "CLAUDE", "BEADS_", "BD_")
+_GIT_CONFIGURATION = """\
+[user]
+\tname = Test
+\temail = test@example.invalid
+[commit]
+\tgpgsign = false
+[gc]
+\tauto = 0
+"""
 _WIDTH = "160"
 """Columns of the terminal: lines that a test looks for are not cut."""
 
@@ -170,13 +179,8 @@ class Project:
     def _create(self) -> None:
         self.path.mkdir(parents=True)
         self.git("init", "--quiet", "--template=", "--initial-branch=main")
-        for name, value in (
-            ("user.name", "Test"),
-            ("user.email", "test@example.invalid"),
-            ("commit.gpgsign", "false"),
-            ("gc.auto", "0"),
-        ):
-            self.git("config", name, value)
+        with (self.path / ".git" / "config").open("a") as file:  # git itself would be started for each value
+            file.write(_GIT_CONFIGURATION)
         self.write({"README.md": "# A project\n"})
         self._write_configuration()
         self.commit("First commit")
