@@ -1,4 +1,4 @@
-"""The steps of a run, for all that keep a record of them: journal, recording, live views."""
+"""The steps of a run, for every part that records them: journal, recording, live views."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["AttemptEnd", "JournalListener", "Listeners", "MeasureEnd", "RunListe
 class AttemptEnd:
     """The end of an attempt at a task, before its landing.
 
-    ``commit`` holds the work, if it could be imported; ``tree`` is what the attempt started from, ``marked``
-    the files in which we had left conflict markers. ``cause`` and ``summary`` are empty if the work may land.
+    ``commit`` holds the work, if it could be imported. The attempt started from ``tree``; ``marked`` are the
+    files in which we had left conflict markers. ``cause`` and ``summary`` are empty if the work may land.
     """
 
     request: AgentRequest
@@ -32,7 +32,7 @@ class AttemptEnd:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureEnd:
-    """The end of an agent that was asked for tasks: its answer, or why one that it wrote is not kept."""
+    """The end of an agent that was asked for tasks: its answer, or why its answer is not kept."""
 
     request: AgentRequest
     number: int
@@ -42,36 +42,36 @@ class MeasureEnd:
 
 
 class RunListener:
-    """Told of each step of a run, by the thread that took it; by itself it does nothing.
+    """Called at each step of a run, by the thread that took the step. The methods here do nothing.
 
-    A listener must not raise: what it cannot write down is in its ``failures``. Numbers of attempts count
-    over all runs of a generation.
+    A listener must not raise: it reports what it cannot write in ``failures``. Attempts are numbered over all
+    runs of a generation.
     """
 
     def failures(self) -> list[str]:
-        """What could not be written down, a line each."""
+        """What could not be written, one line for each failure."""
         return []
 
     def claimed(self, task_id: str) -> None:
         """The run has taken a task."""
 
     def attempt_begins(self, request: AgentRequest) -> None:
-        """An attempt is about to take its number; nothing of it is on the disk yet."""
+        """An attempt is about to use its number; none of its files exist yet."""
 
     def agent_starts(self, request: AgentRequest, number: int, parent: str) -> None:
-        """The prompt is on the disk, and the agent starts; ``parent`` is what its worktree was made from."""
+        """The prompt is on the disk, and the agent starts. Its worktree was made from ``parent``."""
 
     def agent_ended(self, request: AgentRequest, number: int, result: AgentResult) -> None:
-        """An agent has ended, however it did; its work was not looked at yet."""
+        """An agent has ended, successfully or not; its work has not been read yet."""
 
     def harvested(self, task_id: str, number: int, files: int, notes: Sequence[str]) -> None:
         """The work on a task was taken out of its worktree."""
 
     def attempt_ended(self, end: AttemptEnd) -> None:
-        """It is decided whether the work on a task may land."""
+        """The attempt has ended: its work may land or not."""
 
     def merged(self, task_id: str, merge: Merge) -> None:
-        """The work was merged with the tip, on objects alone."""
+        """The work was merged with the tip, as git objects only."""
 
     def gated(self, task_id: str, tree: str, *, passed: bool, summary: str, seconds: float) -> None:
         """The gate has run on a merged tree."""
@@ -86,7 +86,7 @@ class RunListener:
         """Work that did not land was kept."""
 
     def ref_moved(self, task_id: str, ref: str) -> None:
-        """A ref of ours was not deleted, because another process has moved it."""
+        """One of our refs was not deleted, because another process has moved it."""
 
     def closed(self, task_id: str, commit: str) -> None:
         """The close of a landed task was handed to the tracker."""
@@ -102,7 +102,7 @@ class RunListener:
 
 
 class Listeners(RunListener):
-    """Several listeners as one; each is told in turn."""
+    """Several listeners as one; each is called in turn."""
 
     def __init__(self, listeners: Iterable[RunListener]) -> None:
         self._listeners = tuple(listeners)

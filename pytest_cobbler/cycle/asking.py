@@ -18,10 +18,10 @@ from pytest_cobbler.wiring.policy import agent_limits, agent_network
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What an agent is asked.
+    """The work that an agent is asked to do.
 
-    ``name`` is a task's id or a measure's name; ``directory`` takes prompt, transcript and errors;
-    ``output`` is the file that a measure must write, as the agent sees it.
+    ``name`` is a task's id or a measure's name. Prompt, transcript and errors are written to ``directory``.
+    ``output`` is the path of the file that a measure must write, as the agent sees it.
     """
 
     phase: Literal["measure", "stitch"]
@@ -37,7 +37,7 @@ class Question:
 def request_of(
     run: Run, question: Question, worktree: Worktree, on_step: Callable[[str], None]
 ) -> AgentRequest:
-    """The question as the agent gets it in ``worktree``."""
+    """The request to an agent that works in ``worktree``."""
     mounts, instructions = instructions_in(worktree, run.view.instructions)
     config = run.project.config
     command = functools.partial(run.parts.hooks.command, question.phase, question.task, question.attempt)
@@ -61,7 +61,7 @@ def request_of(
 
 
 def instructions_in(worktree: Worktree, content: bytes | None) -> tuple[tuple[Mount, ...], str | None]:
-    """The mount and the path inside of the base's instructions for agents, if there are any.
+    """The base's instructions for agents, if there are any: their mount and their path in the sandbox.
 
     Agents do not read the file in their worktree, which may be another agent's.
     """
@@ -73,6 +73,6 @@ def instructions_in(worktree: Worktree, content: bytes | None) -> tuple[tuple[Mo
 
 
 def prepare(directory: Path, prompt: str) -> None:
-    """Write the prompt where people look for it, before anything is spent on it."""
+    """Write the prompt to ``directory``, before the agent costs anything."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "prompt.md").write_text(prompt, encoding="utf-8")

@@ -29,10 +29,10 @@ from pytest_cobbler.tracker.base import Task
 class Attempt:
     """The end of one agent run.
 
-    ``commit`` holds the work, on ``task/<generation>-<id>``; it is empty if there is no work or it cannot be
-    imported, and then ``kept_at`` says where it lies. ``cause`` is why it failed, ``summary`` the
-    same in a line, ``details`` the evidence; all are empty if the change may land. ``is_last``: a further
-    attempt would fail in the same way. ``base`` as that of its start.
+    ``commit`` holds the work, on ``task/<generation>-<id>``. It is empty if there is no work, or if the work
+    cannot be imported; ``kept_at`` is then the path of the work. ``cause`` is why the attempt failed,
+    ``summary`` the same in one line, ``details`` the evidence; all are empty if the change may land.
+    ``is_last``: a further attempt would fail in the same way. ``base`` is that of the start.
     """
 
     number: int
@@ -59,11 +59,11 @@ def run_attempt(
 ) -> Attempt:
     """Let the agent work on ``task`` and take the work out of its worktree.
 
-    ``on_result`` gets the result as soon as the agent has ended: whatever comes then, its cost is spent.
+    ``on_result`` gets the result as soon as the agent has ended, because its cost is spent whatever follows.
 
     Raises:
         SandboxError: the agent could not be run at all.
-        HookProblem: a hook of the project failed before the agent was run; or the agent of one did.
+        HookProblem: a hook of the project failed before the agent was run, or the agent of a hook failed.
     """
     directory = run.ledger.numbers.directory(task.id, number)
     prompt = run.parts.hooks.prompt("stitch", task, number, _prompt(run, task, number, start))
@@ -82,15 +82,15 @@ def run_attempt(
         task=task,
     )
     request = request_of(run, question, worktree, on_step)
-    run.listener.attempt_begins(request)  # before the directory takes the number
+    run.listener.attempt_begins(request)  # before the directory uses up the number
     prepare(directory, prompt)
     run.listener.agent_starts(request, number, start.parent)
     try:
         result = run.parts.agent.run(request, run.parts.sandbox, run.cancellation)
     except OutsideProblem:
-        raise  # what it did lies in the worktree, where the next run finds it
+        raise  # the next run finds the work in the worktree
     except HookProblem:
-        run.worktrees.remove(worktree)  # which no agent has seen
+        run.worktrees.remove(worktree)  # no agent has used it
         raise
     except AgentError as error:
         run.worktrees.remove(worktree)
@@ -135,7 +135,7 @@ def _tell_end(run: Run, request: AgentRequest, start: Start, attempt: Attempt) -
 
 
 def scrubbed(run: Run, attempt: Attempt) -> Attempt:
-    """An attempt whose texts are fit for reports, commits and prompts."""
+    """The attempt, with credentials removed from its texts."""
     scrub = run.ledger.scrub
     return replace(
         attempt,
@@ -171,11 +171,11 @@ def _prompt(run: Run, task: Task, number: int, start: Start) -> str:
 def _take(
     run: Run, task: Task, number: int, start: Start, worktree: Worktree, result: AgentResult
 ) -> Attempt:
-    """Harvest a worktree, however its agent ended, and decide what may become of the work."""
+    """Harvest a worktree, however its agent ended, and decide whether the work may land."""
     repository, sandbox = run.project.repository, run.parts.sandbox
     attempt = Attempt(number=number, result=result, base=start.base)
     try:
-        # Not cancelled with the run: what an agent made so far is worth a second.
+        # Not cancelled with the run: it takes a second, and saves the agent's work.
         policy = run.parts.protection.policy(start.marked)
         harvested = harvest(worktree, repository, sandbox, policy, sandbox.owner)
         aside = set_aside(worktree, repository, sandbox, sandbox.owner) if not harvested.change else ()
@@ -199,7 +199,7 @@ def _take(
             details="\n".join(map(str, harvested.refusals)),
             kept_at=str(run.worktrees.keep(worktree)),
         )
-    if (harvested.ignored or aside) and not harvested.change:  # all of the work is where no harvest looks
+    if (harvested.ignored or aside) and not harvested.change:  # all work is in ignored files
         kept = run.worktrees.keep(worktree)
         note = f"left aside in the agent's own git, {kept.with_name('git')}: {named(aside)}"
         notes = (*attempt.notes, note) if aside else attempt.notes
@@ -239,7 +239,7 @@ def _notes(harvested: Harvest) -> tuple[str, ...]:
 
 
 def _commit(run: Run, task: Task, number: int, harvested: Harvest) -> str:
-    """Commit the work on the task branch: from here on it cannot be lost.
+    """Commit the work on the task branch. From then on the work cannot be lost.
 
     Raises:
         RepositoryError: the branch exists already, with another user's commit.

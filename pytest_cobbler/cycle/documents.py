@@ -14,11 +14,11 @@ _ROOT_DOCUMENTS = frozenset(
     {"readme", "vision", "architecture", "design", "requirements", "roadmap", "spec", "specification"}
 )
 PYTHON_FILES = frozenset({"requirements.txt", "Pipfile", "poetry.lock", "uv.lock", "environment.yml"})
-"""They say that it is to become Python, even where there is none yet."""
+"""Files that mark a Python project, even before it has any Python sources."""
 
 
 def documents(files: list[PurePosixPath]) -> dict[str, str]:
-    """Label -> glob of what says what is to be built."""
+    """Label -> glob of the documents that specify the project."""
     return dict(_documents(files))
 
 
@@ -42,5 +42,5 @@ def _is_document(path: PurePosixPath) -> bool:
     top = path.parts[0].lower()
     if path.suffix in _PROSE:
         return top in _DOCUMENTS | _SPECIFICATIONS
-    # Beside the prose they are the documentation tool's own; below it, they specify.
+    # Beside prose they configure the documentation tool; in directories below, they specify.
     return path.suffix in _DATA and (top in _SPECIFICATIONS or (top in _DOCUMENTS and len(path.parts) > 2))

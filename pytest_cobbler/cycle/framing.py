@@ -1,4 +1,4 @@
-"""How texts of others appear in a prompt: between tags, a line each where they are lists, of bounded size."""
+"""How other people's texts appear in a prompt: between tags, lists with one line for each entry, bounded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DOCUMENT_BUDGET = 200_000
 """Bytes of documents in one prompt."""
 
 LISTED_FILES = 1_500
-"""Names of files in one prompt; of more files only their directories are named."""
+"""Names of files in one prompt. If there are more files, the prompt names their directories instead."""
 
 LISTED_TASKS = 1_000
 """Tasks of one kind in a prompt; the latest ones."""
@@ -26,7 +26,7 @@ LISTED = 500
 """Lines of any other list in a prompt."""
 
 CHARACTERS = 70
-"""Of a line of a list, on average: fewer lines are listed if they are longer."""
+"""Average length of a line in a list. Fewer lines are listed if they are longer."""
 
 DESCRIPTION = 60_000
 """Characters of a task's description."""
@@ -34,9 +34,9 @@ DESCRIPTION = 60_000
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """A text of the repository that is given whole: a vision, a requirement, an interface.
+    """A file of the repository that is shown in full: a vision, a requirement, an interface.
 
-    A ``text`` of ``None`` has not been read: only the path is given.
+    ``None`` as ``text`` means that the file was not read; only its path is shown.
     """
 
     path: str
@@ -48,7 +48,7 @@ def line(text: str) -> str:
 
 
 def data(tag: str, text: str, **attributes: str) -> str:
-    """``text`` between tags that do not occur in it: it cannot end the data and go on as instructions."""
+    """``text`` between tags that do not occur in it, so that it cannot close its tag and add instructions."""
     text = CONTROL.sub("", text).strip("\n")
     taken = {
         (found[1] or "")[:end]
@@ -65,7 +65,7 @@ def _quoted(value: str) -> str:
 
 
 def lines(texts: Sequence[str], most: int = LISTED) -> str:
-    """One line each; of very many the first ones."""
+    """One line for each text; if there are too many, only the first."""
     shown = [line(text) for text in texts]
     fitting = _fitting(shown, most)
     more = len(shown) - fitting
@@ -73,7 +73,7 @@ def lines(texts: Sequence[str], most: int = LISTED) -> str:
 
 
 def latest(texts: Sequence[str]) -> str:
-    """One line each; of very many the last ones."""
+    """One line for each text; if there are too many, only the last."""
     shown = [line(text) for text in texts]
     fitting = _fitting(shown[::-1], LISTED_TASKS)
     more = len(shown) - fitting
@@ -91,13 +91,13 @@ def _fitting(texts: Sequence[str], most: int) -> int:
 
 
 def description(text: str) -> str:
-    """A task's description, cut if it is larger than any agent would read."""
+    """A task's description, cut if it is too long for an agent to read."""
     left_out = len(text) - DESCRIPTION
     return text if left_out <= 0 else f"{text[:DESCRIPTION]}\n[... {left_out} characters left out ...]"
 
 
 def documents(found: Sequence[Document], budget: int) -> str:
-    """The documents that fit, in their order, and the names of the others."""
+    """The documents that fit, in their order, and the names of the other documents."""
     shown: list[str] = []
     others: list[str] = []
     for document in found:
@@ -112,9 +112,9 @@ def documents(found: Sequence[Document], budget: int) -> str:
     return "\n\n".join(shown)
 
 
-@lru_cache(maxsize=2)  # every task of a cycle lists the same ones
+@lru_cache(maxsize=2)  # every task of a cycle lists the same files
 def files(found: tuple[str, ...]) -> str:
-    """The names of the files, or, of very many, their directories."""
+    """The names of the files; if there are too many, their directories."""
     names = sorted(found)
     if _fitting(names, LISTED_FILES) == len(names):
         return data("files", lines(names, LISTED_FILES))
@@ -133,7 +133,7 @@ def _directories(names: Sequence[str], depth: int) -> Counter[str]:
 
 
 def tasks(tag: str, found: Sequence[Task], notes: Mapping[str, str]) -> str:
-    """One line for each task, with what ``notes`` say of it by id; the oldest first."""
+    """One line for each task, the oldest first, with its entry in ``notes`` (id -> note)."""
     said = [
         f"{task.id}: {task.title}" + (f" ({notes[task.id]})" if task.id in notes else "")
         for task in _in_order(found)
@@ -142,9 +142,9 @@ def tasks(tag: str, found: Sequence[Task], notes: Mapping[str, str]) -> str:
 
 
 def issues(found: Sequence[Task]) -> str:
-    """What the ancestor's templates get as ``ExistingIssues``: JSON, an object on each line.
+    """The value of ``ExistingIssues`` in the ancestor's templates: JSON, an object on each line.
 
-    Of very many the latest, and descriptions as far as there is room for them.
+    If there are too many tasks, only the latest. Descriptions are left out when there is no room.
     """
     shown: list[dict[str, object]] = []
     room = LISTED_TASKS * 200

@@ -35,7 +35,7 @@ OUTPUT = "tasks.json"
 
 
 class NoAnswer(Exception):
-    """The agent left no file that could be read; the text says why. ``is_missing``: there was none."""
+    """The agent left no readable file; the text is the reason. ``is_missing``: there was no file."""
 
     def __init__(self, why: str, *, is_missing: bool = False) -> None:
         super().__init__(why)
@@ -44,7 +44,7 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What a measure came to: ``tasks`` were created, ``left`` are titles beyond the limit."""
+    """The result of a measure: ``tasks`` were created; ``left`` are the titles beyond the limit."""
 
     outcome: Outcome
     tasks: tuple[Task, ...] = ()
@@ -53,7 +53,7 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class _Failure:
-    """Why an attempt gave no tasks; ``errors`` and ``previous`` are for the prompt of the next one."""
+    """Why an attempt gave no tasks. ``errors`` and ``previous`` are for the next attempt's prompt."""
 
     cause: Cause = Cause.NONE
     summary: str = ""
@@ -73,7 +73,7 @@ class _Attempt:
 
 
 class Measuring:
-    """One measure on its way. Call it once, in a thread that holds a slot; afterwards give the slot back."""
+    """One measure. Call it once, in a thread that holds a slot; afterwards give the slot back."""
 
     def __init__(self, run: Run, cycle: int, on_step: Callable[[str], None] | None = None) -> None:
         self._run = run
@@ -115,7 +115,7 @@ class Measuring:
             if failure.summary:
                 earlier.append(f"attempt {len(earlier) + 1}: {failure.summary}")
             attempt = self._attempt(existing, failure)
-            if attempt.broken_off:  # the recording goes on with another run
+            if attempt.broken_off:  # the recording continues with another run
                 remaining, failure = self._config.max_attempts, replace(failure, errors=(), previous="")
                 continue
             remaining -= 1
@@ -135,7 +135,7 @@ class Measuring:
         return Measured(outcome=outcome)
 
     def _judge(self, attempt: _Attempt, existing: list[Task]) -> Measured | _Failure:
-        """The end of the measure, or why there has to be another attempt."""
+        """The end of the measure, or why another attempt is needed."""
         result, answer = attempt.result, attempt.answer
         if result.completed.cause == Ending.CANCELLED:
             return _cancelled()
@@ -168,7 +168,7 @@ class Measuring:
         return self._import(proposals)
 
     def _is_past(self, task: Task) -> bool:
-        """Whether a task was closed for sources that this generation began without."""
+        """Whether a task was closed for sources that this generation does not have."""
         generation = self._run.project.generation
         if not generation.reset or task.status != "closed":
             return False
@@ -187,7 +187,7 @@ class Measuring:
         )
         try:
             request = self._request(worktree, existing, failure, directory)
-            run.listener.attempt_begins(request)  # before the directory takes the number
+            run.listener.attempt_begins(request)  # before the directory uses up the number
             prepare(directory, request.prompt)
             run.listener.agent_starts(request, number, tip)
             try:
@@ -223,7 +223,7 @@ class Measuring:
         return request_of(self._run, question, worktree, self._step)
 
     def _scrubbed(self, answer: bytes, directory: Path) -> bytes | NoAnswer:
-        """Keep the answer for people; refuse it if it holds the credential."""
+        """Keep the answer for people to read. Refuse it if it contains the credential."""
         text = answer.decode("utf-8", "replace")
         clean = self._run.ledger.scrub(text)
         (directory / OUTPUT).write_text(clean, encoding="utf-8")
@@ -316,14 +316,14 @@ def _cancelled() -> Measured:
 
 
 def _not_run(error: AgentError) -> AgentResult:
-    """The result of an agent that did nothing."""
+    """The result of an agent that was not run."""
     completed = Completed(status=1, cause=Ending.EXITED, seconds=0.0, stderr="")
     text = "\n".join(part for part in (error.remedy, error.evidence) if part)
     return AgentResult(completed=completed, error=error.cause, text=text)
 
 
 def read_answer(worktree: Worktree) -> bytes | NoAnswer:
-    """The file an agent was asked for, read as what it is: something an agent wrote."""
+    """The content of the file that an agent was asked to write. It is not trusted."""
     path = worktree.output / OUTPUT
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

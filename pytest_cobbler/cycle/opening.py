@@ -1,4 +1,4 @@
-"""From a configuration to a run that is ready to begin, with every check before anything is spent."""
+"""From a configuration to a run that is ready to begin. Every check runs before anything is spent."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ from pytest_cobbler.wiring.project import Project, open_repository
 class Opened:
     """A run that may begin.
 
-    ``started``: its generation was made just now; ``recovered``: what a dead run left and was put in order, a
-    line each; ``warnings``: what may end the run early.
+    ``started``: its generation has just been created. ``recovered``: what was recovered from a dead run, one
+    line for each step. ``warnings``: conditions that may end the run early.
     """
 
     run: Run
@@ -73,9 +73,9 @@ class Opened:
 
 @dataclass(frozen=True, kw_only=True)
 class _Recordings:
-    """The recordings of a run: what is played, and what is made.
+    """The recordings of a run: the one that is played and the one that is made.
 
-    ``renews``: both are the same, and the played one takes the prompts of today over.
+    ``renews``: both are the same, and the current prompts replace the recorded ones.
     """
 
     config: Config
@@ -108,13 +108,13 @@ def open_run(
 
     Args:
         freed: called when a slot for an agent becomes free.
-        hooks: what the project changes.
+        hooks: the project's changes to a run.
         command: shown to other commands that wait for this run.
         start_new: start a generation if none is active.
         record: a directory in which to keep what agents do.
 
     Raises:
-        CobblerError: something is missing or wrong; nothing was spent, no generation was started.
+        CobblerError: something is missing or wrong. Nothing was spent, and no generation was started.
     """
     if os.environ.get(NESTED):
         raise UsageProblem("this is a run inside a run", f"Unset {NESTED} if that is meant.")
@@ -135,7 +135,7 @@ def open_run(
 
 
 class _Opening:
-    """The steps of ``open_run``, in their order; each needs those before it."""
+    """The steps of ``open_run``, in their order; each step needs the previous ones."""
 
     _parts: Parts
     _language: Language
@@ -248,7 +248,7 @@ class _Opening:
         )
 
     def open(self, project: Project, freed: Callable[[], None], cancellation: Cancellation) -> Opened:
-        """Wire the run, recover what a dead one left, choose the open tasks."""
+        """Wire the run, recover what a dead run left, choose the open tasks."""
         repository, generation = project.repository, project.generation
         tip = tip_of(repository, generation)
         finished = Finished(finished_tasks(repository, generation, tip))
@@ -299,7 +299,7 @@ class _Opening:
     ) -> Run:
         repository, generation, parts = project.repository, project.generation, self._parts
         owner = parts.sandbox.owner
-        # A recording is told first: an attempt is in it before anything else of the attempt exists.
+        # The recording comes first: it must know an attempt before anything else of the attempt exists.
         recording = [RecordingListener(recorder, repository)] if recorder else []
         listener = Listeners([*recording, JournalListener(ledger.journal)])
         checkout = GateCheckout(repository, generation.name, owner)
@@ -351,7 +351,7 @@ class _Opening:
 
 
 def not_for_recordings(config: Config, repository: Repository) -> list[Path]:
-    """Directories in which git, the tracker, runs and people with a key keep their own."""
+    """Directories that belong to git, the tracker, runs and the user's secrets."""
     work = config.work_dir or default_work_dir()
     ours = (config.cobbler_dir, config.beads_dir, config.secrets_dir, work)
     return [repository.root / ".git", repository.git_dir, repository.common_dir, *ours]
@@ -363,7 +363,7 @@ def _empty_submodules(repository: Repository, commit: str) -> str:
 
 
 def _below(root: Path, record: Path | None) -> tuple[Path, ...]:
-    """The part of the repository that a recording is in, if it is in the repository."""
+    """The top-level directory that contains the recording, if it is in the repository."""
     root = root.resolve()
     if record is None or record == root or not record.is_relative_to(root):
         return ()
@@ -371,7 +371,7 @@ def _below(root: Path, record: Path | None) -> tuple[Path, ...]:
 
 
 def _refuse_same_titles(tasks: list[Task]) -> None:
-    """Ids are others in every run, so a recording knows tasks by their titles."""
+    """Refuse tasks with the same title: a recording knows tasks by title, because ids differ in every run."""
     titles = Counter(task.title for task in tasks if task.type == "task" and task.status == "open")
     if same := [title for title, count in titles.items() if count > 1]:
         raise UsageProblem(

@@ -1,7 +1,7 @@
-"""The prompts of measure and stitch: templates, and the facts that they are filled with.
+"""The prompts of measure and stitch: templates, and the facts that fill them.
 
-What others wrote (tasks, documents, output of programs) stands between tags that do not occur in it.
-Whatever is the same for every task of a cycle comes first, so that the API's prompt cache pays for it.
+Texts that others wrote (tasks, documents, output of programs) are between tags that do not occur in them.
+The part that is the same for every task of a cycle comes first, so that the API's prompt cache applies to it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureFacts:
-    """What the agent that proposes tasks is told.
+    """The facts for the agent that proposes tasks.
 
-    ``other_tasks`` are the rejected and deferred ones; ``documents`` are in the order of their importance,
-    and what exceeds ``document_budget`` bytes is only named; ``gate`` are the commands as they are shown;
-    ``gate_is_offline``: they have no network; ``tried``: how attempts at open tasks ended, by id;
-    ``user_input`` is the configuration's ``user_prompt``; ``errors`` say what was wrong with the last answer,
+    ``other_tasks`` are the rejected and deferred tasks. ``documents`` are in the order of their importance;
+    those beyond ``document_budget`` bytes are only named. ``gate`` are the commands as they are shown;
+    ``gate_is_offline``: they have no network. ``tried``: task id -> how the last attempt at it ended.
+    ``user_input`` is the configuration's ``user_prompt``. ``errors`` are the faults of the last answer,
     ``previous``.
     """
 
@@ -67,8 +67,8 @@ class NeedFacts:
 class Feedback:
     """Why the last attempt did not land.
 
-    ``files``: those with conflict markers, or those that were refused; ``theirs``: the titles of the landed
-    tasks on the other side of a conflict; ``details``: output, cut to its informative part when it is shown;
+    ``files`` have conflict markers, or were refused. ``theirs`` are the titles of the landed tasks on the
+    other side of a conflict. ``details`` is output, cut to its informative part when it is shown.
     ``continues``: the worktree holds the work of the last attempt, merged with the tip.
     """
 
@@ -82,10 +82,10 @@ class Feedback:
 
 @dataclass(frozen=True, kw_only=True)
 class StitchFacts:
-    """What the agent that does a task is told.
+    """The facts for the agent that does a task.
 
-    ``documents``, ``files`` and ``finished`` (titles) are best taken once for a cycle: they stand before the
-    task, and a prompt that begins like the one before it costs less. The gate is as in ``MeasureFacts``.
+    Read ``documents``, ``files`` and ``finished`` (titles) once for a cycle: they precede the task in the
+    prompt, and a prompt that begins like the previous one costs less. The gate is as in ``MeasureFacts``.
     """
 
     id: str
@@ -111,7 +111,7 @@ def measure_prompt(template: str | None, facts: MeasureFacts, *, source: str = "
         source: the template's file, for messages.
 
     Raises:
-        ConfigurationProblem: the template has something unknown in it, or lacks ``{{.OutputPath}}``.
+        ConfigurationProblem: the template contains something unknown, or lacks ``{{.OutputPath}}``.
     """
     if template is None:
         return _speakable(_built_in("measure.md").render(facts=facts))
@@ -135,7 +135,7 @@ def stitch_prompt(template: str | None, facts: StitchFacts, *, source: str = "st
         source: the template's file, for messages.
 
     Raises:
-        ConfigurationProblem: the template has something unknown in it, or lacks both ``{{.Title}}`` and
+        ConfigurationProblem: the template contains something unknown, or lacks both ``{{.Title}}`` and
             ``{{.Description}}``.
     """
     if template is None:
@@ -184,7 +184,7 @@ def _package_loader() -> Any:
 
 
 def _appendix(name: str, facts: MeasureFacts | StitchFacts) -> str:
-    """What a user's template, written for the ancestor, cannot know."""
+    """Rules that a user's template, written for the ancestor, does not contain."""
     return "\n\n" + _built_in(f"{name}.md").render(facts=facts)
 
 
@@ -200,6 +200,6 @@ def _users(template: str, phase: Phase, source: str) -> Template:
 
 
 def _speakable(prompt: str) -> str:
-    """An agent's program may take a prompt that begins with a slash for one of its own commands."""
+    """The prompt with a first line that is not a slash command of the agent's program."""
     text = prompt.strip().encode("utf-8", "replace").decode() + "\n"
     return f"Instructions:\n\n{text}" if text.startswith("/") else text

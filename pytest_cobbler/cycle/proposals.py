@@ -1,4 +1,4 @@
-"""What a measure proposes: read, checked as a whole, and turned into tasks."""
+"""The answer of a measure: read, checked as a whole, and turned into tasks."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ProposalProblem(Exception):
 
 
 class Proposal(BaseModel):
-    """One entry of the answer; keys that are not known are left alone."""
+    """One entry of the answer; unknown keys are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
@@ -64,7 +64,7 @@ class Proposal(BaseModel):
 
     @property
     def needs(self) -> tuple[int, ...]:
-        """The indexes that it depends on, each once; -1 stands for none."""
+        """The indexes that it depends on, each once; -1 means none."""
         first = () if self.dependency is None else (self.dependency,)
         return tuple(index for index in dict.fromkeys((*first, *self.dependencies)) if index != -1)
 
@@ -79,7 +79,7 @@ def parse(raw: bytes, existing: Iterable[Task] = (), limits: Limits = Limits()) 
         existing: tasks, of whatever status, that must not be proposed again.
 
     Raises:
-        ProposalProblem: with everything that is wrong.
+        ProposalProblem: with all errors.
     """
     proposals = _read(raw, limits)
     errors = [
@@ -94,9 +94,9 @@ def parse(raw: bytes, existing: Iterable[Task] = (), limits: Limits = Limits()) 
 
 
 def select(proposals: Sequence[Proposal], limit: int) -> tuple[Proposals, Proposals]:
-    """The first ``limit`` proposals at most, each with all that it needs; and those that are left.
+    """At most ``limit`` proposals, each with all of its needs; and the remaining proposals.
 
-    Both keep the order of the answer. One that does not fit with its needs makes room for later ones.
+    Both keep the order of the answer. A proposal that does not fit with its needs is skipped for later ones.
     """
     by_index = {proposal.index: proposal for proposal in proposals}
     taken: set[int] = set()
@@ -115,7 +115,7 @@ def to_new_tasks(
 ) -> list[NewTask]:
     """Tasks for the tracker; their keys are the indexes.
 
-    Expected files and acceptance criteria become a part of the description: it is all that an agent sees.
+    Expected files and acceptance criteria become part of the description, which is all that an agent sees.
     """
     labels = tuple(label for label in (generation, task_label) if label)
     return [
@@ -190,14 +190,14 @@ def _json(text: str) -> Any:
         raise ProposalProblem(
             [f"The file is not JSON: {error.msg} ({where}). Write one JSON array and nothing else."]
         ) from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits; thousands of brackets
+    except (ValueError, RecursionError) as error:  # thousands of digits, or of brackets
         raise ProposalProblem(
             ["The file is not JSON that can be read. Write one plain JSON array."]
         ) from error
 
 
 def _listed(value: Any) -> Any:
-    """Strict tuples take no list; ``null`` is none."""
+    """A list as a tuple, which strict validation requires; ``null`` is the empty tuple."""
     return () if value is None else tuple(value) if isinstance(value, list) else value
 
 
@@ -228,7 +228,7 @@ _EXPECTED = {
     "acceptance": "a list of strings",
 }
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, further ends of lines, what turns the direction of writing, halves of characters."""
+"""Control characters, other line separators, characters that change the text direction, lone surrogates."""
 _CONTROL_IN_TEXT = re.compile(_CONTROL.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b\x0c\x0e-\x1f"))
 
 
@@ -323,13 +323,13 @@ def _need_errors(proposals: Proposals) -> Iterator[str]:
 
 
 def _cycles(needs: Mapping[int, set[int]]) -> Iterator[list[int]]:
-    """Cycles until none is left; from each that was found, one need is taken out to find the next."""
+    """All cycles. From each cycle found, one need is removed to find the next."""
     graph = {index: set(needed) for index, needed in needs.items()}
     while True:
         try:
             graphlib.TopologicalSorter(graph).prepare()
         except graphlib.CycleError as error:
-            cycle: list[int] = error.args[1][::-1]  # from the one that needs to the one that is needed
+            cycle: list[int] = error.args[1][::-1]  # from the dependent to the dependency
             graph[cycle[0]].discard(cycle[1])
             yield cycle
         else:

@@ -1,4 +1,4 @@
-"""What every item of one run shares."""
+"""The values that all items of one run share."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pytest_cobbler.process import Cancellation
 class Slots:
     """A count of free places for agents. A further attempt of a task takes precedence over a new task.
 
-    ``freed`` is called, in whatever thread, when a place may have become free for a new task.
+    ``freed`` is called, in any thread, when a place may have become free for a new task.
     """
 
     def __init__(self, count: int, freed: Callable[[], None]) -> None:
@@ -21,7 +21,7 @@ class Slots:
         self._freed = freed
 
     def take(self) -> bool:
-        """A place for a new task, if there is one that no started task waits for."""
+        """Take a place for a new task, if one is free that no started task is waiting for."""
         with self._condition:
             if self._free <= self._waiting:
                 return False
@@ -29,7 +29,7 @@ class Slots:
             return True
 
     def wait(self, cancellation: Cancellation) -> bool:
-        """A place for a further attempt; False when the run is cancelled first."""
+        """Wait for a place for a further attempt; False when the run is cancelled first."""
         with self._condition:
             self._waiting += 1
             try:

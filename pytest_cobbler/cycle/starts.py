@@ -22,9 +22,9 @@ from pytest_cobbler.wiring.project import Project
 class Start:
     """What an attempt starts from.
 
-    ``tree`` is checked out, ``parent`` becomes the parent of the harvested commit; ``marked`` are the files
-    in which we left conflict markers; ``base`` is the commit of the base that is to be merged, if that is the
-    task; ``surroundings`` are those of the moment.
+    ``tree`` is checked out; ``parent`` becomes the parent of the harvested commit. ``marked`` are the files
+    in which we left conflict markers. ``base`` is the commit of the base to merge, if that is the task.
+    ``surroundings`` are the current ones.
     """
 
     parent: str
@@ -36,7 +36,7 @@ class Start:
 
 
 class Starts:
-    """Makes the starts of the attempts at one task, each from the tip of its moment."""
+    """Makes the starts of the attempts at one task, each from the current tip."""
 
     def __init__(self, project: Project, task: Task) -> None:
         self._project = project
@@ -44,7 +44,7 @@ class Starts:
         self._task = task
 
     def first(self) -> Start:
-        """The tip; merged with work that an earlier run kept, or with the base if that is the task."""
+        """The tip, merged with work that an earlier run kept, or with the base if that is the task."""
         if joins_base(self._task):
             return self._with_base()
         kept = kept_attempts(self._repository, self._project.generation.name, self._task.id)
@@ -60,8 +60,8 @@ class Starts:
         """The start after an attempt of this run that did not land.
 
         Args:
-            commit: its work; empty: there is none to go on from.
-            base: the commit of the base that it was to merge, if that is the task.
+            commit: its work; empty if there is no work to continue from.
+            base: the commit of the base to merge, if that is the task.
             cause, summary, details, paths: why it did not land.
         """
         feedback = _feedback(cause, summary, details, paths)
@@ -75,7 +75,7 @@ class Starts:
         return Start(parent=tip, tree=self._repository.tree_of(tip), feedback=feedback)
 
     def _with_base(self, feedback: Feedback | None = None) -> Start:
-        """The base of this moment, merged with the tip."""
+        """The current base, merged with the tip."""
         base = self._project.generation.base
         commit = self._repository.read_ref(names.branch_ref(base))
         if commit is None:
@@ -83,16 +83,16 @@ class Starts:
         return self._from(commit, feedback, commit)
 
     def _from(self, commit: str, feedback: Feedback | None, base: str = "") -> Start:
-        """Earlier work, or the base, merged with the tip of this moment, conflict markers and all."""
+        """Earlier work, or the base, merged with the current tip. Conflict markers stay in."""
         merged = merge(self._repository, self._project.tip(), commit)
         parent = merged.tip
-        if base:  # what an agent changes, and is refused for, is what differs from the merge
+        if base:  # the agent's change is the difference from the merge, and only that is checked
             message = "The merge that is to be resolved\n"
             identity = self._project.identity
             parent = self._repository.commit(merged.tree, [merged.tip, base], message, identity)
         if merged.conflicts and feedback:
             feedback = self._about_conflict(feedback, commit, merged)
-        # Not only of this merge: the work may have begun with markers and never cleared them.
+        # Not only this merge's markers: the work may still have markers from an earlier start.
         marked = {*merged.conflicts, *marked_files(self._repository.objects, merged.tip, merged.tree)}
         return Start(
             parent=parent, tree=merged.tree, marked=tuple(sorted(marked)), base=base, feedback=feedback

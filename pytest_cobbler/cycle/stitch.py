@@ -1,4 +1,4 @@
-"""The way of one task: claim, attempts, landing, record. Runs in a thread of its own; knows no pytest."""
+"""One task from claim to record: claim, attempts, landing, record. Runs in its own thread, without pytest."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from pytest_cobbler.repository.trailers import Landed
 from pytest_cobbler.tracker.base import AlreadyClaimed, Task
 
 STEPS_SHOWN = 40
-"""Steps of the agent in a report; the transcript has all."""
+"""The agent's last steps, for a report; the transcript has all steps."""
 
 
 class Stitching:
-    """One task on its way. Call it once, in a thread that holds a slot; afterwards give the slot back."""
+    """The work on one task. Call it once, in a thread that holds a slot; afterwards give the slot back."""
 
     def __init__(self, run: Run, task: Task, on_step: Callable[[str], None] | None = None) -> None:
         self._run = run
@@ -46,7 +46,7 @@ class Stitching:
         self._earlier: list[Attempt] = []
 
     def __call__(self) -> Outcome:
-        """The outcome; all that is left to do is to report it."""
+        """Do the task; return its outcome, which only has to be reported."""
         try:
             outcome = self._work()
         finally:
@@ -243,7 +243,7 @@ class Stitching:
         self._run.listener.kept(self._task.id, attempt.number, ref, attempt.cause)
 
     def _drop_task_branch(self, attempt: Attempt) -> tuple[str, ...]:
-        """Delete the task branch, whose commit is safe elsewhere; its ref if another process moved it."""
+        """Delete the task branch, whose commit is kept; return its ref if another process moved it."""
         project = self._run.project
         ref = names.branch_ref(names.task_branch(project.generation.name, self._task.id))
         moved = project.repository.delete_refs({ref: attempt.commit})
@@ -268,7 +268,7 @@ class Stitching:
         )
 
     def _where(self, attempt: Attempt) -> str:
-        """Where the work can be found."""
+        """A line that names the place of the work."""
         if attempt.kept_at:
             return f"The work is kept in {attempt.kept_at}"
         if attempt.commit:

@@ -1,4 +1,4 @@
-"""What prompts show of the repository: documents, files, finished tasks, the base's own instructions."""
+"""The repository as prompts show it: documents, files, finished tasks, the base's instructions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Surroundings:
 
 
 class RepositoryView:
-    """What prompts show of a repository.
+    """The repository as prompts show it.
 
     ``current`` are the surroundings of the current cycle; ``instructions`` the base's ``CLAUDE.md``, because
     agents do not read the one in their worktree, which may be another agent's.
@@ -48,7 +48,7 @@ class RepositoryView:
         self.instructions = project.repository.read_file(project.generation.start, INSTRUCTIONS)
 
     def refresh(self) -> None:
-        """Read the surroundings anew, for the cycle that begins."""
+        """Read the surroundings again, for a new cycle."""
         tip = self._project.tip()
         files = [name for name in self._project.repository.files(tip) if not name.startswith(self._hidden)]
         self.current = Surroundings(
@@ -67,7 +67,7 @@ class RepositoryView:
                 if name in taken or not matches_glob(name, pattern):
                     continue
                 taken.add(name)
-                is_read = room > 0 and bool(configured)  # others are only pointed to
+                is_read = room > 0 and bool(configured)  # other documents are only named
                 content = self._project.repository.read_file(tip, name) if is_read else None
                 text = content.decode("utf-8", "replace") if content is not None else None
                 room -= len(text or "")

@@ -1,4 +1,4 @@
-"""The gate: build and test exactly the tree that is about to land, in a job of its own without network."""
+"""The gate: builds and tests exactly the tree that is about to land, in its own job without a network."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _KEPT = 64_000
 
 @dataclass(frozen=True, kw_only=True)
 class GateResult:
-    """What the gate said.
+    """The result of the gate.
 
-    ``failed`` is the step that failed, empty when all passed; ``output`` the end of what was printed;
-    ``timeout`` the seconds that it was given.
+    ``failed`` is the step that failed; it is empty if all passed. ``output`` is the end of the output,
+    ``timeout`` the time limit in seconds.
     """
 
     failed: str
@@ -56,7 +56,7 @@ class GateResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """The commands of the trusted configuration, and where they run."""
+    """The commands of the trusted configuration, and the sandbox in which they run."""
 
     steps: Sequence[Step]
     sandbox: Sandbox
@@ -66,7 +66,7 @@ class Gate:
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str]
     credentials: tuple[str, ...] = ()
-    """Values that must not be in the log or in the result."""
+    """Values that must not appear in the log or in the result."""
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ class Gate:
         return self.network is Network.NONE
 
     def run(self, checkout: Path, log: Path, cancellation: Cancellation) -> GateResult:
-        """Run every step on ``checkout``, which stays as it is; all output goes to ``log``.
+        """Run every step on a copy of ``checkout``; all output goes to ``log``.
 
         Raises:
             SandboxError: the job could not be run at all.
@@ -86,7 +86,7 @@ class Gate:
         if not self.steps:
             log.touch()
             return GateResult(failed="", cause=Ending.EXITED, status=0, seconds=0.0, output="")
-        # Made up anew, so that no output of the tested code passes for it by accident.
+        # Random, so that the output of the tested code does not contain it by accident.
         mark = secrets.token_hex(16)
         with log.open("wb") as file:
             reader = _LogReader(file.write, mark.encode(), {step.name for step in self.steps})
@@ -124,7 +124,7 @@ def _script(steps: Sequence[Step], mark: str) -> str:
 
 
 class _LogReader:
-    """Writes lines to the log, keeps their end, and sees which step is running."""
+    """Writes lines to the log, keeps the last ones, and notes which step is running."""
 
     def __init__(self, write: Callable[[bytes], object], mark: bytes, steps: Collection[str]) -> None:
         self._write = write
@@ -136,7 +136,7 @@ class _LogReader:
         self.step = ""
 
     def __call__(self, line: bytes) -> None:
-        # Not always at the beginning of a line: the step before may have ended in the middle of one.
+        # Not always at the start of a line: the previous step may not have ended its last line.
         before, *begun = self._begins.split(line, 1)
         if not begun:
             self._take(line)

@@ -27,12 +27,12 @@ __all__ = ["Candidate", "Landing", "LandingLane"]
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A commit that is to be landed.
+    """A commit to land.
 
-    ``base`` is a commit of the base that it merges, if that is the task; ``message`` makes the text of the
-    landed commit, once the gate has passed; ``log`` takes the gate's output. ``on_landed`` is called with the
-    landed commit before anybody else is told. ``moving`` is held while the branch moves, ``decided`` called
-    when it is known whether the candidate lands; both in the lane's thread.
+    ``base`` is the commit of the base that it merges, if that is the task. ``message`` makes the message of
+    the landed commit, once the gate has passed. The gate's output goes to ``log``. ``on_landed`` is called
+    with the landed commit before any listener. ``moving`` is held while the branch moves; ``decided`` is
+    called when the candidate has landed or failed. Both run in the lane's thread.
     """
 
     task_id: str
@@ -66,10 +66,10 @@ class Landing:
 
 
 class LandingLane:
-    """Lands candidates in the order in which they come, in a thread of its own.
+    """Lands candidates in the order in which they arrive, in its own thread.
 
     Args:
-        generation: its branch is moved by this lane alone.
+        generation: only this lane moves its branch.
         identity: signs the landed commits.
         checkout: the directory in which the gate runs.
     """
@@ -106,9 +106,9 @@ class LandingLane:
         try:
             landing = self._try_to_land(candidate)
             return replace(landing, seconds=time.monotonic() - began)
-        except CobblerError as error:  # podman, git: not the work's fault, which is kept
+        except CobblerError as error:  # podman or git failed, not the work, which is kept
             return Landing(cause=Cause.LANDING, error=error)
-        except OSError as error:  # the disk
+        except OSError as error:  # the disk failed
             line = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
             return Landing(cause=Cause.LANDING, error=CobblerError(line))
         finally:
@@ -123,7 +123,7 @@ class LandingLane:
             landing = Landing(merged=merged, gate_seconds=gate_seconds)
             if merged.conflicts:
                 return replace(landing, cause=Cause.CONFLICT)
-            # A merge of the base is a change, even where nothing of it stays.
+            # A merge of the base is a change even if the tree stays the same: it has another parent.
             if not candidate.base and merged.tree == repository.tree_of(merged.tip):
                 return replace(landing, cause=Cause.NO_CHANGE)
             if refusals := self._merged_refusals(candidate, merged):
@@ -138,11 +138,11 @@ class LandingLane:
         return Landing(cause=Cause.CANCELLED, gate_seconds=gate_seconds)
 
     def _merged_refusals(self, candidate: Candidate, merged: Merge) -> tuple[Refusal, ...]:
-        """Check what the merge itself brings in: it follows renames, to paths where no check has looked."""
+        """Check what the merge brings in: it follows renames, to paths that were not checked before."""
         repository = self._repository
         if merged.tree == repository.tree_of(candidate.commit):
             return ()
-        # The base is trusted: what it has may be anything.
+        # The base is trusted, so its changes are not checked.
         parent = f"{candidate.commit}^"
         before = merge(repository, merged.tip, parent).tree if candidate.base else merged.tip
         return check_change(repository.objects, before, merged.tree, candidate.policy)[1]

@@ -1,4 +1,4 @@
-"""What a dead run left behind, found by comparing two truths: the repository and the tracker."""
+"""Recovers what a dead run left behind, by comparing the repository with the tracker."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from pytest_cobbler.wiring.project import Project
 
 @dataclass(frozen=True, kw_only=True)
 class Recovery:
-    """Brings repository and tracker to a state from which a run, a stop or a reset can begin.
+    """Brings repository and tracker into a state from which a run, a stop or a reset can begin.
 
-    Nothing an agent made is dropped: the content of a worktree becomes an attempt ref. ``policy`` decides
-    what may become an object. Needs the run lock.
+    No work of an agent is lost: the content of a worktree becomes an attempt ref. ``policy`` decides which
+    files may become git objects. Needs the run lock.
     """
 
     project: Project
@@ -44,7 +44,7 @@ class Recovery:
     policy: Policy
 
     def run(self) -> list[str]:
-        """Recover; one line for each thing that was done."""
+        """Recover; return one line for each step."""
         lines = [f"ended job {name}" for name in self.sandbox.sweep()]
         complete_start(self.project.repository, self.project.generation)
         lines += self._recover_worktrees()
@@ -66,7 +66,7 @@ class Recovery:
                 yield f"removed worktree {worktree.name}"
 
     def _salvage(self, worktree: Worktree, task_id: str) -> str:
-        """Take the work out of a dead run's worktree."""
+        """Keep the work in a dead run's worktree."""
         repository = self.project.repository
         try:
             harvested = harvest(worktree, repository, self.sandbox, self.policy, self.sandbox.owner)
@@ -80,7 +80,7 @@ class Recovery:
             commit = repository.commit(harvested.tree, [harvested.parent], message, self.project.identity)
             number, title = int(worktree.purpose["number"]), worktree.purpose.get("title", "")
             line = self._keep(task_id, number, commit, title)
-        self.worktrees.remove(worktree)  # only now: this run may be killed too
+        self.worktrees.remove(worktree)  # only after the work is kept: this run may be killed too
         return line
 
     def _keep(self, task_id: str, number: int, commit: str, title: str) -> str:
@@ -98,7 +98,7 @@ class Recovery:
         return f"kept the work on {task_id} as {ref}"
 
     def _recover_task_branches(self) -> Iterator[str]:
-        """Branches of tasks whose landing never ended; the commit says which task, the name does not."""
+        """Keep task branches whose landing did not end. The commit's trailers name the task."""
         repository, generation = self.project.repository, self.project.generation.name
         for ref, commit in repository.list_refs(f"refs/heads/task/{generation}-*").items():
             trailer = trailers.read_trailers(repository, commit)
@@ -116,10 +116,11 @@ class Recovery:
                 yield f"left branch {ref.removeprefix('refs/heads/')}, which another process moved"
 
     def _recover_claims(self) -> Iterator[str]:
-        """Tasks that a dead run held: closed where their commit is there, released where it is not.
+        """Close the tasks of dead runs if they landed, else release them.
 
-        In the order in which they landed: no task can be closed before those that it needs. Tasks of another
-        active generation are left to its own next run, which knows whether they landed.
+        They are closed in the order in which they landed, because a task cannot be closed before its
+        dependencies. Tasks of another active generation are left to its next run, which knows whether they
+        landed.
         """
         ledger, project = self.ledger, self.project
         places = {landed.task: place for place, landed in enumerate(ledger.finished.all())}
@@ -135,7 +136,7 @@ class Recovery:
                 continue
             try:
                 yield self._settle(task, claim)
-            except TrackerError as error:  # a person who reopened what it needs, for example
+            except TrackerError as error:  # a person reopened a dependency, for example
                 yield f"left {task.id} in progress: {error.cause}"
 
     def _settle(self, task: Task, claim: Claim) -> str:
@@ -178,7 +179,7 @@ def remove_stale_locks(repository: Repository) -> None:
 
 
 def _record(repository: Repository, landed: Landed) -> Record:
-    """The cost of a landed task, as its commit states it."""
+    """The cost of a landed task, from its commit's trailers."""
     size = size_of(repository, f"{landed.commit}^", landed.commit)
     return Record(
         usage=Usage.from_trailers(trailers.read_trailers(repository, landed.commit)),

@@ -1,4 +1,4 @@
-"""What agents did, as plain files that can be committed and played again (docs/recordings.md)."""
+"""The work of agents, as plain files that can be committed and played again (docs/recordings.md)."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ __all__ = [
 
 HEAD = "recording.json"
 ATTEMPTS = ("measure", "stitch")
-"""The directories of a recording; nothing else in it is ever touched."""
+"""The directories of a recording; nothing else in it is changed."""
 
 PROMPT, ANSWER, CHANGE, RESULT = "prompt.md", "tasks.json", "change.patch", "result.json"
 TRANSCRIPT, ERRORS = "transcript.jsonl", "stderr.txt"
 
 
 class RecordingError(CobblerError):
-    """A recording is not what it should be, or lacks what is asked of it."""
+    """A recording is damaged, or lacks something that is needed."""
 
 
 class _File(BaseModel):
@@ -89,8 +89,8 @@ def _once_each(order: tuple[str, ...]) -> tuple[str, ...]:
 class Head(_File):
     """The file ``recording.json``.
 
-    ``order`` is that in which attempts began and landings were decided: ``begin`` or ``land``, a blank, the
-    directory of the attempt; and ``run``, a blank, a number, where another run went on.
+    ``order`` is the order in which attempts began and landings ended: ``begin`` or ``land``, a space, the
+    directory of the attempt. Where another run continued, it has ``run``, a space, a number.
     """
 
     format: Literal["pytest-cobbler recording"] = "pytest-cobbler recording"
@@ -109,7 +109,7 @@ _USAGE = (
     "seconds",
     "model",
 )
-"""What a recording has of a ``Usage``."""
+"""The fields of a ``Usage`` that a recording has."""
 
 
 def _known_usage(value: object) -> object:
@@ -142,9 +142,9 @@ def _inside(path: str) -> str:
 class RecordedResult(_File):
     """The file ``result.json``: how one attempt of an agent ended.
 
-    ``broken_off`` says by what it was ended before its time. ``replaced`` are files that had conflict
-    markers: the change has them as new ones. ``withheld`` says why the change or the answer is not in the
-    recording though there was one.
+    ``broken_off`` is why it was interrupted, if it was. ``replaced`` are files that had conflict markers; the
+    change contains them as new files. ``withheld`` is why an existing change or answer is not in the
+    recording.
     """
 
     title: str
@@ -165,7 +165,7 @@ class RecordedResult(_File):
 
     @classmethod
     def of(cls, title: str, result: AgentResult) -> RecordedResult:
-        """What is kept of ``result``."""
+        """The part of ``result`` that is recorded."""
         completed = result.completed
         return cls(
             title=title,
@@ -182,7 +182,7 @@ class RecordedResult(_File):
         )
 
     def again(self, completed: Completed) -> AgentResult:
-        """The result once more, of a job that took ``completed.seconds`` this time."""
+        """The recorded result, with the duration of ``completed``."""
         played = Completed(
             status=self.status, cause=self.cause, seconds=completed.seconds, stderr=completed.stderr
         )
@@ -197,7 +197,7 @@ class RecordedResult(_File):
         )
 
 
-# Where things are
+# Places
 
 
 def place_of(request: AgentRequest) -> PurePosixPath:
@@ -209,7 +209,7 @@ def place_of(request: AgentRequest) -> PurePosixPath:
 
 
 def _number_of(request: AgentRequest) -> str:
-    """The number of the attempt over all runs: an attempt's directory is called so."""
+    """The number of the attempt over all runs; its directory has this name."""
     number = request.transcript.parent.name
     return number if number.isdigit() else str(request.attempt)
 
@@ -220,10 +220,10 @@ def place_of_measure(name: str) -> PurePosixPath:
 
 
 def place_of_task(title: str) -> PurePosixPath:
-    """The directory of a task, by its title: ids are others in every run.
+    """The directory of a task. It depends on the title, because ids differ in every run.
 
-    ``Add the store`` is ``add-the-store``; whatever loses more than that gets a hash, so that no two titles
-    share a directory.
+    ``Add the store`` becomes ``add-the-store``. If more than that is lost, a hash is added, so that no two
+    titles share a directory.
     """
     words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60].strip("-")
     if words.replace("-", " ").capitalize() != title:
@@ -238,9 +238,9 @@ def recorded_attempts(recording: Path) -> list[Path]:
 
 
 def broken_off_attempts(recording: Path) -> dict[str, Cause]:
-    """Directory of an attempt -> what ended the run in it, where the recording goes on with another run.
+    """Directory of an attempt -> why its run ended in it, if the recording continues with another run.
 
-    An attempt that cannot be read fails when it is played.
+    An unreadable attempt is left out here; it fails when it is played.
     """
     causes: dict[str, Cause] = {}
     attempts = recorded_attempts(recording)
@@ -257,7 +257,7 @@ def broken_off_attempts(recording: Path) -> dict[str, Cause]:
 
 
 def order_of(recording: Path) -> tuple[str, ...]:
-    """The order in which the attempts that are in a recording began and landed.
+    """The order in which the recorded attempts began and landed.
 
     Raises:
         UsageProblem: as ``read_head``.
@@ -270,7 +270,7 @@ def read_head(recording: Path) -> Head:
     """The head of the recording in a directory.
 
     Raises:
-        UsageProblem: there is none, or this version cannot read it.
+        UsageProblem: there is no recording, or this version cannot read it.
     """
     path = recording / HEAD
     links = [found for found in (recording, *recording.rglob("*")) if found.is_symlink()]
@@ -293,10 +293,10 @@ def read_result(attempt: Path, shown: str) -> RecordedResult:
     """How a recorded attempt ended.
 
     Args:
-        shown: its directory, in errors.
+        shown: its directory, for error messages.
 
     Raises:
-        RecordingError: there is no such attempt; names the file.
+        RecordingError: there is no such attempt. The message names the file.
     """
     try:
         return _read(attempt / RESULT, RecordedResult)
@@ -330,9 +330,9 @@ _TIMES = re.compile(r"\b\d+(?:\.\d+)? ?(?:ms|s|seconds)\b")
 
 
 def difference(recorded: str, prompt: str, name: str) -> str:
-    """A unified diff from what was recorded to ``prompt``, empty where they ask for the same.
+    """A unified diff from the recorded prompt to ``prompt``; empty if both ask for the same.
 
-    What programs printed (the gate's output, in a further attempt) is not compared, nor how long they took.
+    The output of programs (the gate's, in a further attempt) and their durations are not compared.
     """
     old, new = (_TIMES.sub("[time]", _OUTPUT.sub(r"\1[output]\3", text)) for text in (recorded, prompt))
     lines = difflib.unified_diff(

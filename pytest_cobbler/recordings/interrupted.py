@@ -1,4 +1,4 @@
-"""What a recording lacks of attempts whose run was killed: taken from the work that the next run found."""
+"""Completes a recording of attempts whose run was killed, from the work that the next run recovered."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def record_interrupted(
     tasks: Sequence[Task],
     trees: Mapping[str, str],
 ) -> None:
-    """Complete the recording, after ``recover`` has kept what there was.
+    """Complete the recording, after the recovery has kept the work.
 
     Args:
-        trees: what the dead run's worktrees were checked out from, by their names.
+        trees: name of a dead run's worktree -> the tree that was checked out there.
     """
     titles = {task.id: task.title for task in tasks}
     for task_id in last_numbers(repository, generation).keys() & titles.keys():
@@ -34,7 +34,7 @@ def record_interrupted(
             place = place_of_task(titles[task_id]) / str(kept.number)
             if kept.cause is not Cause.INTERRUPTED or not recorder.has(place):
                 continue
-            if recorder.has(place / CHANGE):  # its agent had ended: it was being landed
+            if recorder.has(place / CHANGE):  # its agent had ended, and its landing had begun
                 recorder.break_off(place, Cause.INTERRUPTED)
             elif tree := trees.get(f"{task_id}-{kept.number}"):
                 recorder.break_off(place, Cause.INTERRUPTED, change=_change(repository, kept, tree))

@@ -1,4 +1,4 @@
-"""Writes a recording of what agents do, as a listener of the run."""
+"""Records the work of agents, as a listener of the run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _WITHHELD = (Cause.HARVEST, Cause.REFUSED)
 """Causes of attempts whose work cannot be kept in a recording."""
 
 _BROKEN_OFF = (Cause.CANCELLED, Cause.LANDING)
-"""Causes of landings that failed through no fault of the work."""
+"""Causes of landings that failed for reasons other than the work."""
 
 
 class RecordingListener(RunListener):
-    """Hands attempts to a recorder."""
+    """Passes attempts to a recorder."""
 
     def __init__(self, recorder: Recorder, repository: Repository) -> None:
         self._recorder = recorder
@@ -37,7 +37,7 @@ class RecordingListener(RunListener):
         change, withheld = ExactPatch(), ""
         if end.commit:
             try:
-                # Markers name commits, which are others in every run.
+                # Conflict markers name commits, which differ in every run.
                 change = exact_patch_of(self._repository, end.tree, end.commit, replacing=end.marked)
             except CobblerError as error:
                 withheld = error.cause
@@ -49,7 +49,7 @@ class RecordingListener(RunListener):
         )
 
     def not_landed(self, title: str, number: int, cause: Cause) -> None:
-        # The recording has the end of the agent, and not that of its landing.
+        # The recording has the agent's end, but not its landing's.
         if cause in _BROKEN_OFF:
             self._recorder.break_off(place_of_task(title) / str(number), cause)
 

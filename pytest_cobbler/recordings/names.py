@@ -1,4 +1,4 @@
-"""What prompts and transcripts say differently in every run: paths, ids, the generation."""
+"""Names in prompts and transcripts that differ in every run: paths, ids, the generation."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["RunNames", "steady"]
 
 
 class RunNames:
-    """The names of one run, and the placeholders that recordings have in their place; thread-safe.
+    """The names of one run, and their placeholders in recordings; thread-safe.
 
     Args:
         repository: its top directory.
-        work_dir: where worktrees lie.
+        work_dir: the directory of worktrees.
     """
 
     def __init__(self, repository: Path | None = None, work_dir: Path | None = None) -> None:
@@ -29,11 +29,11 @@ class RunNames:
         self.generation = ""
 
     def learn(self, task_ids: Iterable[str]) -> None:
-        """Take ids of tasks up: of all that the tracker has."""
+        """Add the ids of all tasks in the tracker."""
         self._ids = self._ids.union(task_ids)
 
     def steady(self, request: AgentRequest, text: str) -> str:
-        """A text of an attempt (prompt, transcript) without the names of this run."""
+        """A text of an attempt (prompt, transcript), with placeholders for the names of this run."""
         names = {str(request.worktree.parent): "[worktree]", **self._places}
         if self.generation:
             names[self.generation] = "[generation]"
@@ -41,15 +41,15 @@ class RunNames:
 
 
 def steady(text: str, names: Mapping[str, str]) -> str:
-    """``text`` without what differs from run to run.
+    """``text``, with placeholders for the names that differ from run to run.
 
     Args:
-        names: names of this run (paths, ids) and the placeholders that a recording has for them.
+        names: names of this run (paths, ids) -> their placeholders.
     """
     if names:
         pattern = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
         text = re.sub(rf"(?:(?<!\w)|(?<=\\[nrt]))(?:{pattern})(?!\w)", lambda match: names[match[0]], text)
-    # Tasks of one measure are created in the same second: their order is that of their ids.
+    # Tasks of one measure are created in the same second, so their order depends on their ids.
     text = re.sub(
         r"(?:^\[task\]: .*\n)+", lambda match: _sorted(match[0].splitlines(keepends=True)), text, flags=re.M
     )

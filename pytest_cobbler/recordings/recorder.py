@@ -1,4 +1,4 @@
-"""Writes a recording while agents work (``--cobbler-record``): recordings/files.py has its form."""
+"""Writes a recording while agents work (``--cobbler-record``): recordings/files.py defines its files."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from pytest_cobbler.repository.landing import ExactPatch
 
 
 def refuse_places(directory: Path, taken: Iterable[Path]) -> None:
-    """See that a recording is not to lie where others keep their own.
+    """Check that a recording is not in a directory that belongs to another program.
 
     Args:
         taken: directories of git, the tracker and the like.
 
     Raises:
-        UsageProblem: it is one of them, or below.
+        UsageProblem: it is one of them, or inside one of them.
     """
     for place in taken:
         if directory.is_relative_to(place.resolve()):
@@ -51,14 +51,14 @@ def refuse_places(directory: Path, taken: Iterable[Path]) -> None:
 
 
 def check_place(directory: Path, generation: str | None, *, plays: bool = False) -> None:
-    """See that a recording can be written, before anything is spent; makes the directory.
+    """Make the directory of a recording, and check that it can be written, before anything is spent.
 
     Args:
-        generation: what is to be recorded; ``None``: one that is yet to be started.
-        plays: whether it is the recording that is played, of which prompts alone are written.
+        generation: the generation to record; ``None`` if it is not started yet.
+        plays: whether this recording is also the one that is played; then only its prompts are written.
 
     Raises:
-        UsageProblem: it is a file, cannot be written, or holds something else, such as another recording.
+        UsageProblem: it is a file, cannot be written, or contains something else, such as another recording.
     """
     option = f"--cobbler-record {directory}"
     try:
@@ -86,8 +86,8 @@ def check_place(directory: Path, generation: str | None, *, plays: bool = False)
 class Recorder:
     """The recording of one generation; thread-safe.
 
-    Runs that go on with the generation add to it. A failed write is not a reason to lose what an agent
-    did: it is among ``failures``.
+    Runs that continue the generation add to the recording. A failed write does not stop the run or lose
+    work: it is reported in ``failures``.
     """
 
     def __init__(
@@ -111,13 +111,13 @@ class Recorder:
         with self._lock:
             if point.verb == "land" and str(point) in self._head.order:
                 return
-            # A number whose attempt came to nothing is that of a later one.
+            # A later attempt reuses the number of one that was not run.
             before = tuple(text for text in self._head.order if text != str(point))
             self._head = self._head.model_copy(update={"order": (*before, str(point))})
             self._write(self._directory / HEAD, self._head.as_text().encode())
 
     def begin(self, request: AgentRequest) -> None:
-        """An agent is about to start: if the run is killed, that is all there is of the attempt."""
+        """Record that an agent is about to start: all that is recorded of it if the run is killed."""
         recorded = RecordedResult(title=request.title, broken_off=Cause.INTERRUPTED)
         self._keep(
             place_of(request),
@@ -137,9 +137,9 @@ class Recorder:
         """Keep the result of ``request``.
 
         Args:
-            change: a patch from what the attempt started from, without ``replaced``, to what it left.
+            change: a patch from the attempt's start, without ``replaced``, to its end.
             answer: the file that a measure wrote.
-            withheld: why there is neither, though something was made.
+            withheld: why there is neither, though the agent made something.
         """
 
         def plain(text: str) -> str:
@@ -175,11 +175,11 @@ class Recorder:
     def break_off(
         self, place: PurePosixPath, cause: Cause, *, change: ExactPatch | None = None, withheld: str = ""
     ) -> None:
-        """An attempt that is in the recording ended before its time.
+        """Mark a recorded attempt as broken off.
 
         Args:
-            change: what was found of it, where the recording has none.
-            withheld: why nothing was.
+            change: the change that was recovered, if the recording has none.
+            withheld: why no change was recovered.
         """
         directory = self._directory / place
         try:
@@ -214,7 +214,7 @@ class Recorder:
                 self._write(directory / name, content)
 
     def _write(self, path: Path, content: bytes) -> None:
-        """Whole or not at all."""
+        """Write a file atomically."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, content)

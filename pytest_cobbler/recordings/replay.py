@@ -39,14 +39,14 @@ _NOT_FITTING = "The files are not those that it was recorded from; record it aga
 class ReplayAgent:
     """Plays the recording in the directory ``recording``, without a network.
 
-    What cannot be played (nothing recorded, a change that does not fit, another prompt) is an error after
-    which no further attempt is made.
+    An attempt that cannot be played (not recorded, a change that does not apply, another prompt) ends with an
+    error, after which there is no further attempt.
 
     Args:
-        root: of the repository; messages name files from there.
-        names: what prompts say differently in this run.
-        prompts: whether a prompt that differs from the recorded one is an error, of no interest, or the one
-            that is to be recorded.
+        root: the top of the repository; messages name files relative to it.
+        names: names in prompts that differ in this run.
+        prompts: whether a prompt that differs from the recorded one is an error, is ignored, or replaces the
+            recorded one.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class ReplayAgent:
             sandbox,
             Access(),
             ("git", "--version"),
-            "A recording is played by sh and git: both must be in the image.",
+            "Check that the image has sh and git, which play a recording.",
         )
 
     def _shown(self, path: Path) -> str:
@@ -97,7 +97,7 @@ class ReplayAgent:
             raise AgentError(f"agent: {error.cause}", error.remedy, error.evidence) from error
 
     def _check_end(self, recorded: RecordedResult, attempt: Path) -> None:
-        """See that a later attempt is there where this one was broken off."""
+        """Check that a later attempt follows if this one was broken off."""
         same = [path for path in recorded_attempts(self._recording) if path.parent == attempt.parent]
         if recorded.broken_off and not any(int(path.name) > int(attempt.name) for path in same):
             raise RecordingError(

@@ -1,8 +1,8 @@
-"""The order in which attempts begin and land: noted while a recording is made, kept to while one is played.
+"""The order in which attempts begin and land: noted in a recording, and repeated when it is played.
 
-What an attempt starts from, and whether it conflicts, depends on what has landed by then. So a recording is
-played in the order in which it was made, however fast it goes this time. What prompts say of the repository
-depends on when the run began: so it is noted, too, where another run went on.
+The start of an attempt, and whether it conflicts, depend on the tasks that have landed by then. So a
+recording is played in the order in which it was made, even if attempts take more or less time. The prompts'
+view of the repository depends on when the run began, so the recording also notes where another run continued.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pytest_cobbler.causes import Cause
 from pytest_cobbler.process import Cancellation
 
 PATIENCE = 20.0
-"""Seconds that a task is waited for which the recording has next and nobody works on."""
+"""Seconds to wait for the recording's next task if no thread works on that task."""
 
 
 class Point(NamedTuple):
     """A moment of an attempt: ``task`` is its task's directory in a recording.
 
-    ``land`` is when it is decided whether the attempt lands.
+    ``land`` is the moment at which the attempt lands or fails to land.
     """
 
     verb: Literal["begin", "land"]
@@ -40,11 +40,11 @@ class Turns:
     """Lets attempts pass their points one by one; thread-safe.
 
     Args:
-        order: the points of a recording, as text; what is not in it never waits.
+        order: the points of a recording, as text; a point that is not in it never waits.
         note: called with each point that is passed, in their order.
-        broken_off: directory of a recorded attempt -> what ended the run in it, if another run went on.
+        broken_off: directory of a recorded attempt -> why its run ended in it, if another run continued.
 
-    ``on_new_run`` is called before the first attempt begins that another run made than those before it.
+    ``on_new_run`` is called before the first attempt of each further recorded run begins.
     """
 
     def __init__(
@@ -60,24 +60,24 @@ class Turns:
         self._note = note
         self._is_new_run = False
         self._tasks: set[str] = set()
-        """Those that somebody works on."""
+        """Tasks that a thread works on."""
         self._changed = time.monotonic()
         self._condition = threading.Condition(threading.RLock())
 
     def must_wait(self, point: Point) -> bool:
-        """Whether others come first; ``point``'s task is under way from now on."""
+        """Whether other points come first. From now on the task of ``point`` counts as under way."""
         with self._condition:
             if point.task not in self._tasks:
                 self._tasks.add(point.task)
                 self._change()
             if str(point) in self._order:
-                # What the recording has of this task before this point will not come any more.
+                # The recording's earlier points of this task will not be reached any more.
                 before = self._order[: self._order.index(str(point))]
                 self._drop([text for text in before if _task_of(text) == point.task])
             return str(point) in self._order[1:]
 
     def broken_off(self, place: PurePosixPath) -> Cause:
-        """What ended the recorded run in this attempt, if another run went on; else empty."""
+        """Why the recorded run ended in this attempt, if another run continued; else empty."""
         return self._broken_off.get(str(place), Cause.NONE)
 
     def is_resumed(self, task: str, number: int) -> bool:
@@ -87,7 +87,7 @@ class Turns:
         return this in begun and after in begun and begun.index(after) > begun.index(this) + 1
 
     def wait(self, point: Point, cancellation: Cancellation) -> None:
-        """Wait for the turn of ``point``, or for the end of the run."""
+        """Wait until it is the turn of ``point``, or the run ends."""
         with self._condition:
             while self.must_wait(point) and not cancellation.requested:
                 self._condition.wait(0.2)
@@ -97,7 +97,7 @@ class Turns:
 
     @contextlib.contextmanager
     def passing(self, point: Point) -> Iterator[None]:
-        """Hold all others up while ``point`` is passed: nothing begins while the tip moves."""
+        """Hold all other points while ``point`` is passed, so that no attempt begins while the tip moves."""
         with self._condition:
             if self._is_new_run and point.verb == "begin":
                 self._is_new_run = False
@@ -106,13 +106,13 @@ class Turns:
             self.passed(point)
 
     def passed(self, point: Point) -> None:
-        """It is done with; once is enough."""
+        """Note that ``point`` is passed; further calls have no effect."""
         with self._condition:
             self._drop([str(point)])
             self._note(point)
 
     def over(self, task: str) -> None:
-        """Nothing more will come of a task in this run."""
+        """Drop the remaining points of a task that is over in this run."""
         with self._condition:
             self._tasks.discard(task)
             self._drop([text for text in self._order if _task_of(text) == task])

@@ -1,4 +1,4 @@
-"""What a project changes in a run: plain callables, by default of no effect."""
+"""A project's changes to a run, as plain callables. The defaults change nothing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pytest_cobbler.tracker.base import Task, Tracker
 
 @dataclass(frozen=True, kw_only=True)
 class Hooks:
-    """The project's word where it has one; each may raise ``HookProblem``.
+    """The hooks of a project; each may raise ``HookProblem``.
 
-    ``tracker``, ``agent``: one from outside, or ``None``. ``gate``: the steps instead of those given, or
-    ``None``. ``takes``: whether a task may be taken on. ``prompt`` (phase, task, attempt, prompt) and
-    ``command`` (phase, task, attempt, arguments) give what is used instead; they are called by the threads
-    of the items, and a measure has no task.
+    ``tracker``, ``agent``: the project's own, or ``None``. ``gate``: replacements for the given steps, or
+    ``None``. ``takes``: whether a task may be worked on. ``prompt`` (phase, task, attempt, prompt) and
+    ``command`` (phase, task, attempt, arguments) return their replacements. The threads of the items call
+    them; a measure has no task.
     """
 
     tracker: Callable[[], Tracker | None] = lambda: None
@@ -31,7 +31,7 @@ class Hooks:
     )
 
     def left_out(self, tasks: Iterable[Task]) -> frozenset[str]:
-        """Ids of the open tasks that are not to be taken on."""
+        """Ids of the open tasks that the project leaves out."""
         asked = (task for task in tasks if task.type == "task" and task.status == "open")
         return frozenset(task.id for task in asked if not self.takes(task))
 

@@ -10,10 +10,10 @@ from pytest_cobbler.repository.repository import Repository
 
 
 def language_of(config: Config, repository: Repository) -> Language:
-    """The language that is configured, else the one that the base's files show.
+    """The configured language; without one, the language of the base's files.
 
     Raises:
-        UsageProblem: the files show Go, and the configuration lacks what Go needs.
+        UsageProblem: the files are a Go module, and the configuration lacks settings that Go needs.
     """
     language = _named(config, repository)
     if language.name != "go":

@@ -34,10 +34,10 @@ from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.wiring.policy import Protection
 
 NESTED = "COBBLER_SESSION"
-"""Set for every job: a run inside a run is refused."""
+"""Set for every job, so that a run inside a run can be refused."""
 
 STAND_IN = Credential(kind="api_key", value="", source="").stand_in()
-"""Worth nothing."""
+"""A worthless credential."""
 
 _IMAGES_TRIED = 5
 _OTHER_CREDENTIALS = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS")
@@ -50,7 +50,7 @@ for step; do sh -c "$step" || exit 1; done
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What the configuration and the project's hooks choose for a run, checked and ready to use."""
+    """The parts that the configuration and the project's hooks choose for a run, checked and ready to use."""
 
     sandbox: Sandbox
     agent: Agent
@@ -62,9 +62,9 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxSettings:
-    """Everything a sandbox is made from, in a form that another process can be given.
+    """The settings of a sandbox, in a form that can be passed to another process.
 
-    ``image`` is empty for jobs on the host itself; the fields are the arguments of ``PodmanSandbox``.
+    ``image`` is empty for jobs on the host. The fields are the arguments of ``PodmanSandbox``.
     """
 
     image: str
@@ -99,10 +99,10 @@ class SandboxSettings:
 
 
 def sandbox_settings(config: Config, repository: Repository, run_id: str, mark: str = "") -> SandboxSettings:
-    """What the sandbox of the configuration is made from.
+    """The settings of the configured sandbox.
 
     Args:
-        mark: the prefix of the repository's name on jobs, so that a run does not take them for a dead run's.
+        mark: a prefix for the repository's name on jobs, so that a run does not end them as a dead run's.
     """
     name = mark + repository.key.rpartition("-")[2]
     if config.sandbox == "none":
@@ -118,12 +118,12 @@ def sandbox_settings(config: Config, repository: Repository, run_id: str, mark: 
 
 
 def make_sandbox(config: Config, repository: Repository, run_id: str, mark: str = "") -> Sandbox:
-    """The sandbox of the configuration; ``mark`` as for :func:`sandbox_settings`."""
+    """The configured sandbox; ``mark`` as for :func:`sandbox_settings`."""
     return sandbox_settings(config, repository, run_id, mark).make()
 
 
 def find_image(repository: Repository, language: Language) -> str | None:
-    """The newest local image with claude, git and what the language's own gate needs, if there is one."""
+    """The newest local image with claude, git and the tools of the language's default gate, if any."""
     for image in local_images()[:_IMAGES_TRIED]:
         sandbox = PodmanSandbox(
             image, repository="survey", run_id=secrets.token_hex(4), owner=job_owner(repository.root)
@@ -139,14 +139,14 @@ def find_image(repository: Repository, language: Language) -> str | None:
             if sandbox.run(job).ok:
                 return image
         except SandboxError:
-            continue  # of another machine's kind, say, or without a shell
+            continue  # built for another architecture, for example, or without a shell
     return None
 
 
 def make_engine(config: Config | None, root: Path) -> Sandbox:
-    """What would run the jobs on the repository at ``root``; it has no image, so none is run with it.
+    """The engine for jobs on the repository at ``root``. It has no image, so it cannot run a job.
 
-    That is podman, unless the configuration says something else.
+    It is podman, unless the configuration chooses otherwise.
     """
     if config and config.sandbox == "none":
         return HostSandbox(repository="", run_id="")
@@ -154,16 +154,16 @@ def make_engine(config: Config | None, root: Path) -> Sandbox:
 
 
 def make_tracker(config: Config, hooks: Hooks = NO_HOOKS) -> Tracker:
-    """The tracker of a hook, else that of the repository.
+    """The tracker of a hook; without one, the repository's.
 
     Raises:
-        CobblerError: a hook failed, or what the repository has cannot be opened.
+        CobblerError: a hook failed, or the repository's tracker cannot be opened.
     """
     return hooks.tracker() or open_tracker(config.tracker, config.root, config.beads_dir)
 
 
 def credential_of(config: Config) -> Credential | None:
-    """What the configured agent logs in with; ``None``: there is nothing, or it needs nothing.
+    """The credential of the configured agent; ``None`` if there is none or the agent needs none.
 
     Raises:
         UsageProblem: it cannot be used.
@@ -174,9 +174,9 @@ def credential_of(config: Config) -> Credential | None:
 
 
 def access_of(config: Config, credential: Credential | None) -> Access:
-    """How the configured agent reaches the API; where it is proxied, its credential stays here.
+    """How the configured agent reaches the API. Behind the proxy, its credential stays on the host.
 
-    Without a credential there is nothing to serve, without a sandbox nothing to keep it from.
+    The proxy needs a credential to serve, and a sandbox to keep the credential out of.
     """
     given = config.container_environment.get("ANTHROPIC_BASE_URL")
     return Access(
@@ -195,12 +195,12 @@ def make_agent(
     stand_in: bool = False,
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Agent:
-    """The agent of the configuration.
+    """The configured agent.
 
     Args:
-        names: what prompts say differently in every run, for a replay.
-        renew_prompts: a replay takes the prompts of today over into its recording.
-        stand_in: it has a worthless credential, so that all but a run can be tried where there is none.
+        names: names in prompts that differ in every run, for a replay.
+        renew_prompts: a replay writes the current prompts into its recording.
+        stand_in: use a worthless credential, so that everything except a run can be tried without a real one.
         environment: more variables.
     """
     if config.agent == "replay":
@@ -243,12 +243,12 @@ def make_gate(
     *,
     credentials: Sequence[str] = (),
 ) -> Gate:
-    """The gate of the configuration, or the language's; ``change`` may give other steps instead.
+    """The configured gate, or the language's; ``change`` may return other steps instead.
 
-    ``credentials`` are kept out of what it prints.
+    ``credentials`` are removed from its output.
 
     Raises:
-        UsageProblem: the configuration names no gate, nor that there is none.
+        UsageProblem: the configuration neither names a gate nor turns the gate off.
     """
     steps = tuple(
         step

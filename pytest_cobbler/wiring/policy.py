@@ -1,4 +1,4 @@
-"""What the configuration lets an agent reach and a change touch: network, limits, protected paths."""
+"""The limits of agents and changes, from the configuration: network, limits, protected paths."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pytest_cobbler.sandbox.base import Limits, Network
 
 @dataclass(frozen=True, kw_only=True)
 class Protection:
-    """What no change may hold.
+    """Paths, values and modules that no change may contain.
 
-    ``patterns`` are those that prompts name, ``hidden`` those of directories with recordings, which prompts
-    do not name: they read the same with a recording and without. ``left_out`` are directories whose new files
-    a harvest does not take, ``reserved`` modules that the gate's tools load by name.
+    Prompts name ``patterns``. They do not name ``hidden``, the patterns of directories with recordings, so
+    that prompts are the same with and without a recording. A harvest ignores new files in the directories
+    ``left_out``. The gate's tools load the modules ``reserved`` by their names.
     """
 
     patterns: tuple[str, ...]
@@ -64,8 +64,8 @@ def protection_of(
 
     Args:
         secrets: values that must not be committed.
-        reserved: modules that the gate's tools load by name.
-        recordings: directories that agents may not change and do not hear of.
+        reserved: modules that the gate's tools load by their names.
+        recordings: directories that agents may not change and prompts do not name.
     """
     root = repository.root.resolve()
     inside = [path.resolve() for path in recordings]
@@ -80,7 +80,7 @@ def protection_of(
 
 
 def agent_network(config: Config) -> Network:
-    """What agents can reach beside the API, if that is served to them."""
+    """What agents can reach besides the API, if the proxy serves the API to them."""
     return Network.OPEN if config.agent_network == "open" else Network.NONE
 
 
@@ -96,7 +96,7 @@ def protected_paths(config: Config, repository: Repository, language: Language) 
 
 
 def never_committed(config: Config, language: Language) -> tuple[str, ...]:
-    """Directories whose new files a harvest does not take."""
+    """Directories whose new files a harvest ignores."""
     return (str(config.binary_dir),) if language.name == "go" else ()
 
 
@@ -107,7 +107,7 @@ def _own_directories(config: Config, language: Language) -> Iterable[str]:
 
 
 def _named_files(config: Config, repository: Repository) -> Iterable[str]:
-    """Files of the repository that the configuration takes its word from."""
+    """Files of the repository that the configuration reads."""
     root = repository.root.resolve()
     trusted = [config.path, config.measure_prompt, config.stitch_prompt]
     for path in (*trusted, *config.seed_files.values()):

@@ -1,4 +1,4 @@
-"""What is tried out before anything is spent, by a run and by ``--cobbler-doctor``."""
+"""Checks before anything is spent, for a run and for ``--cobbler-doctor``."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _PATIENCE = Limits(wall=120)
 
 NEEDED_ROOM = 50_000_000
 SCARCE_ROOM = 1_000_000_000
-"""Bytes of a disk below which a run does not begin, and below which it is said."""
+"""Free bytes on a disk: below the first a run does not begin, below the second it warns."""
 
 SOON = 3600.0
-"""Seconds from now, at least, for which a credential should last."""
+"""Seconds for which a credential should stay valid; below, a run warns."""
 
 
 def preflight_work_dir(repository: Repository, sandbox: Sandbox) -> None:
-    """See that a job can write where worktrees will lie.
+    """Check that a job can write in the directory of worktrees.
 
     Raises:
-        UsageProblem: it cannot, as when the image closes a directory above it.
+        UsageProblem: it cannot, for example because the image restricts a parent directory.
     """
     for path in (repository.work_dir, *repository.object_stores):
         if ":" in str(path) and Capability.CONTAINMENT in sandbox.capabilities:
@@ -48,7 +48,7 @@ def preflight_work_dir(repository: Repository, sandbox: Sandbox) -> None:
         completed = sandbox.run(
             Job(
                 name="preflight-worktree",
-                argv=("sh", "-c", 'echo >"$1/file"', "sh", name),  # by its whole path, as an agent would
+                argv=("sh", "-c", 'echo >"$1/file"', "sh", name),  # by its full path, as an agent does
                 workdir=name,
                 mounts=(Mount(source=Path(name), target=name, mode="rw"),),
                 limits=Limits(wall=120),
@@ -73,13 +73,13 @@ def preflight_work_dir(repository: Repository, sandbox: Sandbox) -> None:
 
 
 def preflight_room(repository: Repository, config: Config, *others: Path) -> str:
-    """See that the disks have room for worktrees, for what is kept of a run, and in ``others``.
+    """Check that there is room for worktrees, for the files of a run, and in the directories ``others``.
 
     Returns:
-        a warning where little is left.
+        a warning if little room is left.
 
     Raises:
-        UsageProblem: hardly anything is.
+        UsageProblem: almost no room is left.
     """
     scarce = []
     for directory in (repository.work_dir, config.cobbler_dir, *others):
@@ -98,7 +98,7 @@ def preflight_room(repository: Repository, config: Config, *others: Path) -> str
 
 
 def expiring(credential: Credential | None, config: Config) -> str:
-    """A warning where a credential may end before a run does."""
+    """A warning if a credential may expire before a run ends."""
     soon = max(config.task_timeout or 0.0, SOON)
     if credential is None or not credential.ends_within(soon):
         return ""
@@ -106,7 +106,7 @@ def expiring(credential: Credential | None, config: Config) -> str:
 
 
 def preflight_gate(gate: Gate, language: Language) -> None:
-    """The language's own commands pass on an empty directory wherever their tools are there."""
+    """Check the tools of the language's own commands: with them, the commands pass in an empty directory."""
     defaults = tuple(step for step in gate.steps if step in language.gate())
     if not defaults:
         return
@@ -126,15 +126,15 @@ def preflight_gate(gate: Gate, language: Language) -> None:
 
 
 def preflight_programs(gate: Gate, language: Language) -> None:
-    """The programs of the configuration's own commands are there; of what a shell is told, the first word.
+    """Check that the programs of the configured commands exist; for a shell script, its first word.
 
     Raises:
-        UsageProblem: one is not.
+        UsageProblem: a program is missing.
     """
     own = [_program(step.argv) for step in gate.steps if step not in language.gate()]
     asked = [
         program for program in own if program and "/" not in program
-    ]  # else it may be one of the checkout's
+    ]  # other programs may come from the checkout
     missing: list[bytes] = []
     if asked and not _run(gate, ("sh", "-c", _LOOKS, "sh", *asked), missing):
         raise UsageProblem(
@@ -144,7 +144,7 @@ def preflight_programs(gate: Gate, language: Language) -> None:
 
 
 def _program(argv: tuple[str, ...]) -> str:
-    """What a command runs first; empty if that is more than a plain word."""
+    """The program that a command runs first; empty if it is not a plain word."""
     if argv[:2] != ("sh", "-c") or len(argv) != 3:
         return argv[0]
     words = argv[2].split(None, 1)
@@ -152,7 +152,7 @@ def _program(argv: tuple[str, ...]) -> str:
 
 
 def reserved_modules(gate: Gate, language: Language) -> frozenset[str]:
-    """Modules that the gate's tools load by their names: none in the tree may take the place of one."""
+    """Modules that the gate's tools load by their names. No file of the tree may replace one."""
     lines: list[bytes] = []
     if not gate.steps or not language.lists_modules or not _run(gate, language.lists_modules, lines):
         return frozenset()

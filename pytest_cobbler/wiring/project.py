@@ -1,4 +1,4 @@
-"""A configuration, its repository and the generation that is worked on."""
+"""A configuration, its repository and the active generation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_cobbler.repository.repository import Repository
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """What a run, a stop or a reset works on. ``identity`` signs the commits that we make."""
+    """The project that a run, a stop or a reset works on. ``identity`` signs our commits."""
 
     config: Config
     repository: Repository
@@ -34,7 +34,7 @@ class Project:
 
     @property
     def directory(self) -> Path:
-        """Where journal, prompts, transcripts and logs of the generation lie."""
+        """The directory of the generation's journal, prompts, transcripts and logs."""
         return self.config.cobbler_dir / self.generation.name
 
     def tip(self) -> str:
@@ -50,10 +50,10 @@ def open_repository(config: Config, work_dir: Path | None = None) -> Repository:
     """The repository of a configuration.
 
     Args:
-        work_dir: instead of the configured one.
+        work_dir: replaces the configured directory.
 
     Raises:
-        UsageProblem: the configuration is not at its top, or nothing was ever committed.
+        UsageProblem: the configuration is not at the repository's top, or the repository has no commit.
     """
     repository = Repository(config.root, work_dir or config.work_dir)
     if repository.root.resolve() != config.root.resolve():
@@ -66,10 +66,10 @@ def open_repository(config: Config, work_dir: Path | None = None) -> Repository:
 
 
 def refuse_empty(repository: Repository) -> None:
-    """See that something was committed.
+    """Check that the repository has a commit.
 
     Raises:
-        UsageProblem: nothing was.
+        UsageProblem: it has none.
     """
     if repository.head_commit() is None and not repository.list_refs("refs/heads"):
         raise UsageProblem(
