@@ -53,8 +53,8 @@ def configuration_path(config: pytest.Config, option: str) -> Path:
         if (directory / ".git").exists():
             break
     raise UsageProblem(
-        f"{option}: there is no {FILE} here",
-        f"Have one written: pytest --cobbler-init (looked in {here} and above)",
+        f"{option}: no {FILE} was found",
+        f"Create one: pytest --cobbler-init (looked in {here} and its parent directories)",
     )
 
 
@@ -68,7 +68,7 @@ def refuse_idle_options(config: pytest.Config, action: str) -> None:
     """
     for option in _given(config):
         if action not in _MEANT_FOR[option]:
-            raise UsageProblem(f"{option} does not go with --cobbler-{action}", _whom(option))
+            raise UsageProblem(f"{option} does not apply to --cobbler-{action}", _whom(option))
 
 
 def refuse_lone_options(config: pytest.Config) -> None:
@@ -88,7 +88,7 @@ def _given(config: pytest.Config) -> list[str]:
 
 
 def _whom(option: str) -> str:
-    return f"It is for {' and '.join(f'--cobbler-{name}' for name in _MEANT_FOR[option])}."
+    return f"Use it with {' or '.join(f'--cobbler-{name}' for name in _MEANT_FOR[option])}."
 
 
 def refuse_arguments(config: pytest.Config, action: str) -> None:
@@ -103,7 +103,7 @@ def refuse_arguments(config: pytest.Config, action: str) -> None:
     if chosen:
         raise UsageProblem(
             f"--cobbler-{action} does not take {' '.join(chosen)}",
-            f"It takes {FILE} alone. Which generation it works on: pytest --cobbler-switch NAME",
+            f"It accepts only {FILE}. To choose a generation: pytest --cobbler-switch NAME",
         )
 
 
@@ -117,7 +117,9 @@ def record_directory(config: pytest.Config) -> Path | None:
     if given is None:
         return None
     if not given.strip():
-        raise UsageProblem("--cobbler-record: no directory is named", "Name a new or empty one.")
+        raise UsageProblem(
+            "--cobbler-record: the directory is empty", "Give the path of a new or empty directory."
+        )
     return (config.invocation_params.dir / given).resolve()
 
 

@@ -21,7 +21,9 @@ def run(config: pytest.Config, actions: Sequence[str]) -> int:
         names = " and ".join(f"--cobbler-{action}" for action in actions)
         raise pytest.UsageError(f"{names}: one action at a time")
     if config.getoption("collectonly", False):
-        raise pytest.UsageError(f"--collect-only does not go with --cobbler-{actions[0]}, which has no items")
+        raise pytest.UsageError(
+            f"--collect-only does not apply to --cobbler-{actions[0]}, which has no items"
+        )
     module = import_module(f"pytest_cobbler.actions.{actions[0]}")
     try:
         refuse_idle_options(config, actions[0])

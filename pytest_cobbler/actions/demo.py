@@ -249,8 +249,8 @@ def _project() -> dict[str, str]:
 
 def _opening(demo: Demo) -> list[str]:
     return [
-        "A sample project is built by recorded agents: no key, no podman, no network, no money.",
-        f"All of it lies in {demo.directory}.",
+        "Recorded agents build a sample project. This needs no key, podman or network, and costs nothing.",
+        f"Everything is in {demo.directory}.",
         "",
     ]
 
@@ -264,15 +264,15 @@ def _closing(demo: Demo, tasks: Sequence[DoneTask]) -> list[str]:
         "",
         f"repository: {demo.repository}",
         f"report:     {demo.junit}",
-        "(Playing a recording costs nothing; its tokens are estimated from the length of the texts.)",
+        "(Replaying a recording costs nothing; its tokens are estimated from the length of the texts.)",
         "",
         "Look at it:",
         f"  cd {demo.repository}",
         f"  git log --patch main..{demo.generation}",
-        "  less .cobbler/*/attempts/*/2/prompt.md   # what the second attempts were told",
+        "  less .cobbler/*/attempts/*/2/prompt.md   # the prompts of the second attempts",
         f"Remove it: rm -r {demo.directory}",
-        "Do it with a repository of your own:",
-        "  pytest --cobbler-init       # writes configuration.yaml, and says what is missing",
+        "Use it on your own repository:",
+        "  pytest --cobbler-init       # writes configuration.yaml and lists what to fill in",
         "  pytest --cobbler-generate",
     ]
 

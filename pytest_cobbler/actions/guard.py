@@ -1,4 +1,4 @@
-"""Before any conftest is imported: pytest is not to run where an agent's unmerged work is checked out."""
+"""Refuses to run pytest in a checkout of an agent's unmerged work, before any conftest is imported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def refuse_untrusted_checkout(config: pytest.Config) -> None:
     """Refuse to run where HEAD holds landed work that its base does not reach.
 
     Raises:
-        pytest.UsageError: it does; says how to get back.
+        pytest.UsageError: HEAD holds such work; the message says how to switch back.
     """
     for directory in _directories_of_conftests(config):
         # The configuration says where to work, and is not read yet.
@@ -29,22 +29,22 @@ def refuse_untrusted_checkout(config: pytest.Config) -> None:
             except RepositoryError:
                 continue  # an action that needs a repository fails with a message of its own
             try:
-                found = untrusted(repository)
+                reason = untrusted(repository)
             except CobblerError as error:
                 raise pytest.UsageError(str(error)) from error
-        if found:
-            raise pytest.UsageError(found)
+        if reason:
+            raise pytest.UsageError(reason)
 
 
 def _directories_of_conftests(config: pytest.Config) -> list[Path]:
-    """Where pytest is about to look: here, and at the files and directories it was given."""
+    """The directories whose conftests pytest will import: this one and those of its arguments."""
     here = config.invocation_params.dir
-    given = [here / argument.split("::")[0] for argument in config.known_args_namespace.file_or_dir]
-    return list(dict.fromkeys([here, *(path if path.is_dir() else path.parent for path in given)]))
+    paths = [here / argument.split("::")[0] for argument in config.known_args_namespace.file_or_dir]
+    return list(dict.fromkeys([here, *(path if path.is_dir() else path.parent for path in paths)]))
 
 
 def untrusted(repository: Repository) -> str:
-    """Why HEAD cannot be trusted, or nothing."""
+    """Why HEAD cannot be trusted; empty if it can."""
     head = repository.head_commit()
     if head is None:
         return ""
@@ -58,9 +58,9 @@ def untrusted(repository: Repository) -> str:
     bases = {name for body in fields[1::2] for name in _BASE.findall(body.decode("utf-8", "replace"))}
     branch = repository.head_branch()
     if branch and f"Start generation: {branch}" in subjects:
-        return _refusal(f"{branch} is checked out, which is a generation: an agent's code", bases)
+        return _refusal(f"{branch} is checked out; it is a generation branch, with an agent's code", bases)
     patterns = [pattern for base in bases for pattern in (f"refs/heads/{base}", f"refs/remotes/*/{base}")]
-    left = repository.objects.text(
+    unmerged = repository.objects.text(
         "log",
         "--max-count=1",
         f"--grep=^{trailers.TASK}: ",
@@ -69,11 +69,15 @@ def untrusted(repository: Repository) -> str:
         "--not",
         *repository.list_refs(*patterns).values(),
     )
-    if left:
-        return _refusal(f"HEAD holds {left[:12]}, an agent's commit that was not merged into its base", bases)
+    if unmerged:
+        return _refusal(
+            f"HEAD holds {unmerged[:12]}, an agent's commit that was not merged into its base", bases
+        )
     return ""
 
 
 def _refusal(cause: str, bases: set[str]) -> str:
     base = next(iter(sorted(bases)), "main")
-    return f"{cause}; pytest would import its conftest.py here\nGo back to code you trust: git switch {base}"
+    return (
+        f"{cause}; pytest would import its conftest.py here\nSwitch to code that you trust: git switch {base}"
+    )

@@ -1,4 +1,4 @@
-"""``--cobbler-init``: write ``configuration.yaml``, filled in from what the repository shows."""
+"""``--cobbler-init``: write ``configuration.yaml``, filled in from the files of the repository."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(config: pytest.Config) -> int:
     """Write the file at the top of the repository.
 
     Raises:
-        CobblerError: it is there already, or there is no commit whose files could be looked at.
+        CobblerError: the file already exists, or there is no commit to read.
     """
     with tempfile.TemporaryDirectory(prefix="cobbler-") as work_dir:
         # The configuration says where to work, and is not written yet.
@@ -36,26 +36,26 @@ def run(config: pytest.Config) -> int:
             raise _exists(path)
         if (other := path.with_suffix(".yml")).exists():
             raise UsageProblem(
-                f"{other} exists, which is not looked at; nothing was changed",
-                f"If it is this program's, rename it: git mv {other.name} {FILE}; else move it away first.",
+                f"{other} exists, but only {FILE} is read; nothing was changed",
+                f"Rename it (git mv {other.name} {FILE}), or move it away if it belongs to another program.",
             )
         commit = repository.head_commit()
         if commit is None:
             raise UsageProblem(
-                f"{repository.root} has no commit yet, so there is nothing to look at",
-                "Commit something, if only a README: git add -A && git commit",
+                f"{repository.root} has no commit yet, and --cobbler-init reads committed files",
+                "Commit at least one file, such as a README: git add -A && git commit",
             )
         seen = survey(repository, commit)
-        found = seen.found
+        values = seen.found
         if branch := repository.head_branch():
-            found["base_branch"] = branch
+            values["base_branch"] = branch
         required = [*seen.required]
         if image := find_image(repository, seen.language):
-            found["podman_image"] = image
+            values["podman_image"] = image
         else:
             required.append("podman_image")
         with given_back(repository.common_dir, [path]):
-            _write(path, configuration_text(found, required))
+            _write(path, configuration_text(values, required))
     sys.stdout.write("\n".join(_report(path, seen, required)) + "\n")
     return 0
 
@@ -72,7 +72,7 @@ def _write(path: Path, text: str) -> None:
 
 def _exists(path: Path) -> UsageProblem:
     return UsageProblem(
-        f"{path} exists already; nothing was changed", "To have it written anew, move it away first."
+        f"{path} already exists; nothing was changed", "To create a new one, move this one away first."
     )
 
 
@@ -80,25 +80,28 @@ def _report(path: Path, seen: Survey, required: list[str]) -> Iterator[str]:
     yield f"Wrote {path}"
     yield from (f"  {key}: {_shown(value)}" for key, value in seen.found.items())
     yield from (f"  {note}" for note in seen.notes)
-    left = list(_left_to_do(path, required))
-    if left:
-        yield "To be filled in before the first run:"
-        yield from (f"  {line}" for line in left)
+    remaining = list(_remaining(path, required))
+    if remaining:
+        yield "Fill in before the first run:"
+        yield from (f"  {line}" for line in remaining)
     yield f"Then: git add {FILE} && git commit, and pytest --cobbler-generate --collect-only"
 
 
-def _left_to_do(path: Path, required: list[str]) -> Iterator[str]:
+def _remaining(path: Path, required: list[str]) -> Iterator[str]:
     if "language" in required:
-        yield "language: go, python or none (with build_command and test_command); the files do not tell"
+        yield "language: go, python or none (with build_command and test_command); the files do not show it"
     if missing := [key for key in _GATE if key in required]:
-        yield f"{', '.join(missing)}: how this project is built and tested (false: not at all)"
+        yield f"{', '.join(missing)}: the commands that build and test this project (false: none)"
     if "podman_image" in required:
-        yield "podman_image: no image here has what agents and the gate need; the README says how to make one"
+        yield (
+            "podman_image: no image on this machine has what agents and the gate need; "
+            "the README shows how to make one"
+        )
     try:
         load(path)
     except ConfigurationProblem as error:
-        said = (error.remedy or error.cause).splitlines()
-        yield from (line for line in said if ": podman_image: required" not in line)
+        problems = (error.remedy or error.cause).splitlines()
+        yield from (line for line in problems if ": podman_image: required" not in line)
 
 
 def _shown(value: Any) -> str:

@@ -59,4 +59,4 @@ def _lines(done: Sequence[Abandoned]) -> Iterator[str]:
         if one.reopened:
             yield f"Open again: {', '.join(one.reopened)}."
         if one.left:
-            yield f"left {one.left}: a merge with {one.name} that a person has begun"
+            yield f"kept {one.left}: it holds a merge with {one.name} that a person has begun"

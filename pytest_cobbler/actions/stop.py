@@ -68,9 +68,9 @@ def _lines(done: Stopped | None) -> Iterator[str]:
     if done.is_new:
         yield f"Merged {done.name}, with {tasks}, into {done.base}: {done.merge[:12]}."
     else:
-        yield f"{done.base} has {done.name}, with {tasks}, already: {done.merge[:12]}."
+        yield f"{done.base} already has {done.name}, with {tasks}: {done.merge[:12]}."
     yield f"Tags: {', '.join(done.tagged.tags)}."
     yield from done.tagged.notes
     if done.open:
-        yield f"Not done, and left to the next generation: {', '.join(done.open)}."
+        yield f"Unfinished tasks, left for the next generation: {', '.join(done.open)}."
     yield from done.cleaned.lines()

@@ -53,7 +53,7 @@ def survey(repository: Repository, commit: str) -> Survey:
         "none": partial(_none, look),
     }[language.name]()
     if len(both := [name for name in ("go", "python") if any(map(get(name).is_source, files))]) > 1:
-        note = f"language: there is {' and '.join(both)}; the gate is that of {language.name} alone"
+        note = f"language: found {' and '.join(both)}; the gate builds and tests only {language.name}"
         found = replace(found, notes=(*found.notes, note))
     if globs := documents(files):
         found.found["spec_globs"] = globs
@@ -117,7 +117,7 @@ def _go(look: _Look) -> Survey:
         found["main_package"] = str(main)
         found["binary_name"] = main.name or PurePosixPath(path or "main").name
     elif programs:
-        notes.append(f"main_package: there are {len(programs)}: {named(map(str, programs), 5)}")
+        notes.append(f"main_package: found {len(programs)}: {named(map(str, programs), 5)}")
     return Survey(
         language=go,
         found={key: value for key, value in found.items() if value is not None},

@@ -20,7 +20,7 @@ def run(config: pytest.Config) -> int:
     """Choose it; without a name, list them. The user's checkout stays as it is.
 
     Raises:
-        CobblerError: there is no such generation, or the configuration names another, or a run is going on.
+        CobblerError: the generation does not exist, the configuration names another, or a run is active.
     """
     name = str(config.getoption("cobbler_switch"))
     if not name:
@@ -28,8 +28,8 @@ def run(config: pytest.Config) -> int:
     settings = load(configuration_path(config, "--cobbler-switch"))
     if settings.generation_branch and settings.generation_branch != name:
         raise UsageProblem(
-            f"{settings.path.name} sets generation_branch to {settings.generation_branch}, which comes first",
-            "Take that key out, or change it.",
+            f"generation_branch: {settings.generation_branch} in {settings.path.name} takes precedence",
+            "Remove or change that key.",
         )
     repository = open_repository(settings)
     with run_lock(repository.common_dir, "pytest --cobbler-switch"):

@@ -71,7 +71,7 @@ def _off(why: str) -> Seen:
     return Seen(detail=why, status="off")
 
 
-_NOT_CONTAINED = _off("sandbox: none holds nothing")
+_NOT_CONTAINED = _off("sandbox: none does not contain jobs")
 
 
 class Doctor:
@@ -192,7 +192,7 @@ class Doctor:
         config, repository = self._config, self._repository
         generation = find_generation(repository, config.gen_prefix, config.generation_branch)
         if generation:
-            refuse_checked_out(repository, [generation], ", where landings would pull the files away")
+            refuse_checked_out(repository, [generation], ", and landings would change its files")
             state = f"{generation.name} on {generation.base}, at {tip_of(repository, generation)[:12]}"
         else:
             base = find_base(config, repository)
@@ -205,21 +205,21 @@ class Doctor:
     def _check_credential(self) -> Seen | str:
         config = self._config
         if self._own_agent:
-            return _off(f"{self._own_agent.description} is a hook's, and sees to it itself")
+            return _off(f"{self._own_agent.description} comes from a hook, which handles credentials itself")
         if config.agent == "replay":
-            return _off("a recording needs none")
+            return _off("not needed to replay a recording")
         self._credential = credential_of(config)
         if self._credential is None:
             if config.agent == "claude":
                 raise no_credential()
-            return "none: the command is handed none, and nothing is served to it"
+            return "none: the command gets no credential, and no API is served to it"
         if ends := expiring(self._credential, config):
             return Seen(detail=ends, status="warning", remedy=RENEWAL)
         if committed := self._committed(self._credential):
             return Seen(
-                detail=f"{self._credential.shown}; it is in {committed} as committed: agents can read it",
+                detail=f"{self._credential.shown}; it is committed in {committed}, where agents can read it",
                 status="warning",
-                remedy=f"Take it out of git, and make a new one: git rm --cached {committed}",
+                remedy=f"Remove it from git and create a new one: git rm --cached {committed}",
             )
         return self._credential.shown
 
@@ -244,7 +244,7 @@ class Doctor:
         self._language = language_of(config, self._repository)
         self._sandbox.preflight()
         where = config.podman_image if self._contained else "this machine"
-        return f"a job runs in {where}, with sh and git"
+        return f"jobs run in {where}, with sh and git"
 
     @property
     def _contained(self) -> bool:
@@ -255,19 +255,19 @@ class Doctor:
             return _NOT_CONTAINED
         if Capability.LIMITS not in self._sandbox.capabilities:
             return Seen(
-                detail="memory and processes of a job are not limited: cgroup v1 leaves that to root",
+                detail="memory and processes of jobs are not limited: with cgroup v1 only root can",
                 status="warning",
-                remedy="Boot with cgroup v2: systemd.unified_cgroup_hierarchy=1 on the kernel's line.",
+                remedy="Boot the kernel with systemd.unified_cgroup_hierarchy=1, which enables cgroup v2.",
             )
         prove_limits(self._sandbox)
-        return "memory and processes are limited by the kernel as asked"
+        return "the kernel enforces the limits on memory and processes"
 
     def _files(self) -> str:
         place = self._config.work_dir or default_work_dir()
         self._scratch = self._stack.enter_context(scratch_below(place))
         preflight_work_dir(Repository(self._config.root, self._scratch), self._sandbox)
         uid = self._sandbox.owner[0] if self._sandbox.owner else os.geteuid()
-        return f"what jobs write in {place} belongs to uid {uid}"
+        return f"files that jobs write in {place} belong to uid {uid}"
 
     def _agent(self) -> str:
         agent = self._own_agent or make_agent(
@@ -281,20 +281,20 @@ class Doctor:
         if not self._contained:
             return _NOT_CONTAINED
         if self._own_agent:
-            return _off(f"{self._own_agent.description} is a hook's, and chooses its own")
+            return _off(f"{self._own_agent.description} comes from a hook, which chooses the network itself")
         if config.agent == "replay":
             prove_closed(self._sandbox, Network.NONE)
             return "closed: nothing can be reached"
         if config.agent_network == "open":
             prove_open(self._sandbox)
-            return "open: agents have a network, and are handed the credential"
+            return "open: agents have network access and get the credential"
         access = access_of(config, self._credential or (STAND_IN if config.agent == "claude" else None))
         if not access.proxied:
             prove_closed(self._sandbox, Network.NONE)
-            return "closed: nothing can be reached, nor the API"
+            return "closed: nothing can be reached, not even the API"
         access.preflight(self._sandbox)
         prove_closed(self._sandbox, access.proxy().network)
-        return "closed: nothing can be reached but what serves the API"
+        return "closed: only the API can be reached, through a proxy"
 
     def _lifeline(self) -> Seen | str:
         if not self._contained:
@@ -302,7 +302,7 @@ class Doctor:
         mark = secrets.token_hex(4)  # containers of this check only
         mortal, witness = (sandbox_settings(self._config, self._repository, name, mark) for name in "ab")
         prove_lifeline(mortal, witness.make())
-        return "a job ends when what started it is killed"
+        return "a job ends when the process that started it is killed"
 
     # -- a task's way
 
@@ -320,11 +320,11 @@ class Doctor:
         preflight_programs(gate, self._language)
         if not gate.steps:
             return Seen(
-                detail="none: what lands is neither built nor tested",
+                detail="none: landed changes are neither built nor tested",
                 status="warning",
                 remedy="Set test_command.",
             )
-        return f"{'; '.join(gate.shown)}: the programs are there"
+        return f"{'; '.join(gate.shown)}: the programs are installed"
 
     def _landing(self) -> str:
         self._worthless = scratch_repository(self._scratch, self._repository.shared)
@@ -337,14 +337,14 @@ class Doctor:
             environment={},
         )
         prove_landing(self._worthless, self._sandbox, gate)
-        return "worktree, harvest, merge, gate and landing work, on a scratch repository"
+        return "worktree, harvest, merge, gate and landing work on a scratch repository"
 
     def _disk(self) -> Seen | str:
         work = Repository(self._config.root, self._config.work_dir)
         storage = make_engine(self._config, work.root).storage
         if scarce := preflight_room(work, self._config, *([storage] if storage else [])):
-            return Seen(detail=scarce, status="warning", remedy="Make some room: podman image prune")
-        return "there is room for worktrees, for what is kept, and for containers"
+            return Seen(detail=scarce, status="warning", remedy="Free some space: podman image prune")
+        return "enough space for worktrees, kept files and containers"
 
     def _tracker(self) -> str:
         config = self._config
@@ -355,16 +355,16 @@ class Doctor:
             open_tasks = sum(task.status == "open" for task in own.tasks())
         seen = f"{own.description}: {open_tasks} open"
         if self._own_tracker:
-            return f"{seen} (of a hook; it was only read)"
+            return f"{seen} (from a hook; only read, not written)"
         with tempfile.TemporaryDirectory(prefix="cobbler-doctor-") as scratch:
             prove_tracker(open_scratch(config.tracker, config.beads_dir, Path(scratch), self._cancellation))
-        return f"{seen}; a scratch store keeps what is written to it"
+        return f"{seen}; a scratch store keeps written tasks"
 
     def _ask(self) -> Seen | str:
         if not self._live:
-            return _off("not asked: --cobbler-live asks the agent one question, for money")
+            return _off("not asked; --cobbler-live asks the agent one question, which may cost money")
         if self._config.agent == "replay" and not self._own_agent:
-            return _off("a recording has no answer")
+            return _off("a recording cannot answer")
         agent = self._own_agent or make_agent(
             self._config, secrets.token_hex(4), environment={"CLAUDE_CODE_MAX_RETRIES": "1"}
         )

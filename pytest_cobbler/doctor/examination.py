@@ -173,8 +173,8 @@ def _too_long(check: Check, seconds: float | None = None) -> Finding:
     return Finding(
         name=check.name,
         status="failed",
-        text=f"not done within {check.limit:g} s, and ended",
-        remedy=f"Something hangs: see it by hand: {check.by_hand}" if check.by_hand else "",
+        text=f"did not finish within {check.limit:g} s, and was stopped",
+        remedy=f"Something hangs. To see what, run: {check.by_hand}" if check.by_hand else "",
         seconds=check.limit if seconds is None else seconds,
     )
 

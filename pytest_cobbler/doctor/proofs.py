@@ -1,4 +1,4 @@
-"""What is proved by doing it on something worthless, for ``--cobbler-doctor``: nothing of it is left."""
+"""Proofs of ``--cobbler-doctor``: each tries something on a worthless copy and removes what it made."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _PIDS = 64
 _PATIENCE = 30.0
 """Seconds of a job that takes less than one."""
 
-_GOES_WITHIN = 10.0
-"""Seconds that a container has to go once nobody holds its lifeline."""
+_END_WITHIN = 10.0
+"""Seconds that a container has to end after its lifeline is closed."""
 
 _SHOW_LIMITS = """\
 for file in memory.max memory/memory.limit_in_bytes; do cat /sys/fs/cgroup/$file 2>/dev/null && break; done
@@ -43,7 +43,7 @@ for file in pids.max pids/pids.max; do cat /sys/fs/cgroup/$file 2>/dev/null && b
 """
 
 _ELSEWHERE = "192.0.2.1"
-"""An address that is nobody's (RFC 5737)."""
+"""An address reserved for documentation, which no machine has (RFC 5737)."""
 
 # git is the one program in every image that can open a connection.
 _CONNECT = 'cat /proc/net/dev; echo; for place; do LC_ALL=C git ls-remote "git://$place/x" 2>&1; echo; done'
@@ -55,7 +55,7 @@ run_a_job(sys.stdin.read())
 """
 
 _BRANCH = "doctor"
-_SOMEBODY = Identity.of(Person(name="Doctor", email="doctor@localhost"))
+_DOCTOR = Identity.of(Person(name="Doctor", email="doctor@localhost"))
 _QUESTION = (
     "This only tests that you can be reached. Change no file, use no tool, and answer with one word: ready."
 )
@@ -63,10 +63,10 @@ _QUESTION = (
 
 @contextlib.contextmanager
 def scratch_below(place: Path) -> Iterator[Path]:
-    """A directory in ``place``; removed again, and with it what of ``place`` was not there before.
+    """A directory in ``place``; it is removed at the end, with the directories that were created for it.
 
     Raises:
-        RepositoryError: ``place`` cannot be written.
+        RepositoryError: ``place`` is not writable.
     """
     missing = [path for path in (place, *place.parents) if not path.exists()]
     try:
@@ -75,7 +75,7 @@ def scratch_below(place: Path) -> Iterator[Path]:
             directory = Path(tempfile.mkdtemp(prefix="doctor-", dir=place))
         except OSError as error:
             raise RepositoryError(
-                f"cannot write {place}, where worktrees lie: {error.strerror}",
+                f"cannot write to {place}, the directory of the worktrees: {error.strerror}",
                 "Set work_dir to a directory that you can write.",
             ) from error
         try:
@@ -90,10 +90,10 @@ def scratch_below(place: Path) -> Iterator[Path]:
 
 
 def prove_limits(sandbox: Sandbox) -> None:
-    """Have the kernel hold a container to other limits than it would have.
+    """Check that the kernel enforces limits that a job sets for itself.
 
     Raises:
-        SandboxError: it does not.
+        SandboxError: the kernel has other limits.
     """
     lines: list[bytes] = []
     completed = sandbox.run(
@@ -107,19 +107,20 @@ def prove_limits(sandbox: Sandbox) -> None:
         )
     )
     if [line.strip() for line in lines] != [str(_MEMORY).encode(), str(_PIDS).encode()]:
-        said = b", ".join(lines).decode("utf-8", "replace") or "nothing"
+        reported = b", ".join(lines).decode("utf-8", "replace") or "nothing"
         raise SandboxError(
-            f"a job was to have {_MEMORY} bytes of memory and {_PIDS} processes; the kernel says {said}",
+            f"a job should be limited to {_MEMORY} bytes of memory and {_PIDS} processes; "
+            f"the kernel reports {reported}",
             "Set another cgroup manager or runtime: docs/containers.md on CONTAINERS_CONF.",
             completed.stderr,
         )
 
 
 def prove_closed(sandbox: Sandbox, network: Network | Loopback) -> None:
-    """See from within a container that nothing can be reached but what ``network`` serves.
+    """Check from within a container that it can reach only what ``network`` serves.
 
     Raises:
-        SandboxError: something can, or that cannot.
+        SandboxError: it reaches more, or not even that.
     """
     lines: list[bytes] = []
     places = [_ELSEWHERE, *([f"127.0.0.1:{network.port}"] if isinstance(network, Loopback) else [])]
@@ -133,33 +134,33 @@ def prove_closed(sandbox: Sandbox, network: Network | Loopback) -> None:
             on_line=lines.append,
         )
     )
-    said = b"\n".join(lines).decode("utf-8", "replace")
-    devices, *answers = said.split("\n\n")
-    found = [line.partition(":")[0].strip() for line in devices.splitlines() if ":" in line]
-    others = [name for name in found if name != "lo"]
+    output = b"\n".join(lines).decode("utf-8", "replace")
+    devices, *answers = output.split("\n\n")
+    names = [line.partition(":")[0].strip() for line in devices.splitlines() if ":" in line]
+    others = [name for name in names if name != "lo"]
     if others:
         raise SandboxError(
             f"a container that should have no network has {', '.join(others)}",
-            "Take out of podman_args, and of the file that CONTAINERS_CONF names, what gives it one.",
-            said,
+            "Remove the option that adds it from podman_args and from the file that CONTAINERS_CONF names.",
+            output,
         )
-    if not completed.ok or not answers or "unable to connect" not in said:
+    if not completed.ok or not answers or "unable to connect" not in output:
         raise SandboxError(
-            f"from within a container it cannot be seen that {_ELSEWHERE} is out of reach", "", said
+            f"cannot check from within a container that {_ELSEWHERE} is unreachable", "", output
         )
-    if isinstance(network, Loopback) and "HTTP" not in said:
+    if isinstance(network, Loopback) and "HTTP" not in output:
         raise SandboxError(
-            "what serves the API on the loopback of a container does not answer there",
-            "Do without: agent_network: open (agents then have a network, and can read the key).",
-            said,
+            "the proxy of the API does not answer on the loopback of a container",
+            "Set agent_network: open to do without it; agents can then use the network and read the key.",
+            output,
         )
 
 
 def prove_open(sandbox: Sandbox) -> None:
-    """See from within a container that there is a network.
+    """Check from within a container that it has a network.
 
     Raises:
-        SandboxError: there is none.
+        SandboxError: it has none.
     """
     lines: list[bytes] = []
     sandbox.run(
@@ -176,12 +177,12 @@ def prove_open(sandbox: Sandbox) -> None:
     if all(device == b"lo" for device in devices):
         raise SandboxError(
             "agent_network: open, but a container has no network here",
-            "See what podman says: podman run --rm --network=slirp4netns IMAGE cat /proc/net/dev",
+            "Read podman's own message: podman run --rm --network=slirp4netns IMAGE cat /proc/net/dev",
         )
 
 
 def run_a_job(settings: str) -> None:
-    """Run a job that lasts and prints when it runs, in the process that ``prove_lifeline`` kills."""
+    """Run a long job that prints a line when it starts, in the process that ``prove_lifeline`` kills."""
 
     def print_line(line: bytes) -> None:
         sys.stdout.buffer.write(line + b"\n")
@@ -199,14 +200,14 @@ def run_a_job(settings: str) -> None:
 
 
 def prove_lifeline(mortal: SandboxSettings, witness: Sandbox) -> None:
-    """Kill a process that runs a job, and see the job go.
+    """Kill a process that runs a job, and check that the job ends.
 
     Args:
         mortal: the sandbox of the job, made in the process that is killed.
-        witness: the same place, seen by another run.
+        witness: the same sandbox in another run.
 
     Raises:
-        SandboxError: the container outlived it; it has been removed.
+        SandboxError: the container outlived the process; the container has been removed.
     """
     killed = Cancellation()
     try:
@@ -221,16 +222,16 @@ def prove_lifeline(mortal: SandboxSettings, witness: Sandbox) -> None:
             timeout=_PATIENCE,
         )
         if ended.end != Ending.CANCELLED:
-            raise SandboxError("a process of its own cannot run a job", evidence=ended.errors)
-        deadline = time.monotonic() + _GOES_WITHIN
-        while (left := witness.left()) and time.monotonic() < deadline:
+            raise SandboxError("a separate process cannot run a job", evidence=ended.errors)
+        deadline = time.monotonic() + _END_WITHIN
+        while (running := witness.left()) and time.monotonic() < deadline:
             time.sleep(0.05)
     finally:
         remaining = witness.sweep()
-    if left and remaining:
+    if running and remaining:
         raise SandboxError(
             "a container outlived the process that started it",
-            f"Another sh in the image {mortal.image} may do better, or another podman: "
+            f"Try another sh in the image {mortal.image}, or another podman: "
             "dash and podman 4.3 work.\n"
             "After a crash: podman rm --force --time=0 $(podman ps --all --quiet --filter label=cobbler.run)",
             "\n".join(remaining),
@@ -241,7 +242,7 @@ def scratch_repository(directory: Path, shared: str) -> Repository:
     """A repository with one commit, on branch ``doctor``; its worktrees lie beside it.
 
     Args:
-        shared: ``core.sharedRepository`` of the user's own, or nothing.
+        shared: ``core.sharedRepository`` of the user's repository; may be empty.
     """
     root = directory / "repository"
     options = [f"--shared={shared}"] if shared else []
@@ -253,19 +254,19 @@ def scratch_repository(directory: Path, shared: str) -> Repository:
     if not made.ok:
         raise RepositoryError("git cannot make a repository", evidence=made.errors)
     repository = Repository(root, directory / "work")
-    first = repository.commit(repository.objects.text("mktree"), [], "First commit\n", _SOMEBODY)
+    first = repository.commit(repository.objects.text("mktree"), [], "First commit\n", _DOCTOR)
     repository.set_ref(branch_ref(_BRANCH), first)
     return repository
 
 
 def prove_landing(repository: Repository, sandbox: Sandbox, gate: Gate) -> None:
-    """Take a change the whole way to a commit: worktree, harvest, merge, a gate of one command, landing.
+    """Land a change: worktree, harvest, merge, a gate of one command, landing.
 
     Args:
-        gate: whose image, network and environment are taken, not its steps.
+        gate: its image, network and environment are used, but not its steps.
 
     Raises:
-        CobblerError: it got stuck.
+        CobblerError: a step failed.
     """
     ref = branch_ref(_BRANCH)
     with _worktree(repository, sandbox, "landing") as worktree:
@@ -280,18 +281,20 @@ def prove_landing(repository: Repository, sandbox: Sandbox, gate: Gate) -> None:
         )
         if not completed.ok:
             raise SandboxError("an agent could not work in its worktree", evidence=completed.stderr)
-        found = harvest(worktree, repository, sandbox, Policy(), sandbox.owner)
-        work = repository.commit(found.tree, [found.parent], "Work\n", _SOMEBODY)
-        merged = merge(repository, found.parent, work)
+        harvested = harvest(worktree, repository, sandbox, Policy(), sandbox.owner)
+        work = repository.commit(harvested.tree, [harvested.parent], "Work\n", _DOCTOR)
+        merged = merge(repository, harvested.parent, work)
         checkout = GateCheckout(repository, _BRANCH, sandbox.owner)
-        looks = Step(name="build", argv=("test", "-f", "landed"), shown="test -f landed")
+        step = Step(name="build", argv=("test", "-f", "landed"), shown="test -f landed")
         log = repository.work_dir / "gate.log"
-        result = replace(gate, steps=(looks,)).run(checkout.move(merged.tree), log, Cancellation())
+        result = replace(gate, steps=(step,)).run(checkout.move(merged.tree), log, Cancellation())
         if not result.passed:
-            raise SandboxError(f"the gate does not see what is to land: {result.summary}", "", result.output)
-        landed = land(repository, ref, merged, "Land\n", _SOMEBODY)
+            raise SandboxError(
+                f"the gate does not see the change to land: {result.summary}", "", result.output
+            )
+        landed = land(repository, ref, merged, "Land\n", _DOCTOR)
     if landed is None or repository.read_ref(ref) != landed or repository.files(landed) != ["landed"]:
-        raise RepositoryError("a change was landed, and the branch does not hold it")
+        raise RepositoryError("a change was landed, but the branch does not contain it")
 
 
 def ask_once(
@@ -328,10 +331,10 @@ def _worktree(repository: Repository, sandbox: Sandbox, name: str) -> Iterator[W
 
 
 def prove_tracker(store: Tracker) -> None:
-    """Create, claim and close a task in a store that is thrown away.
+    """Create, claim and close a task in a temporary store.
 
     Raises:
-        TrackerError: it did not keep what was written to it.
+        TrackerError: the store did not keep the task.
     """
     title = "A task of --cobbler-doctor"
     new = NewTask(key="one", title=title, description="It is closed immediately.")
@@ -341,5 +344,5 @@ def prove_tracker(store: Tracker) -> None:
     kept = [(task.title, task.status) for task in store.tasks()]
     if kept != [(title, "closed")]:
         raise TrackerError(
-            "a task was created, claimed and closed, and the store does not show it", "", str(kept)
+            "a task was created, claimed and closed, but the store does not show it", "", str(kept)
         )

@@ -101,18 +101,20 @@ def test_a_python_project_needs_an_image_and_nothing_else(project: Project, init
             f"Wrote {project.path}/configuration.yaml",
             "  language: python",
             "  source_dirs: calculator, tests",
-            "To be filled in before the first run:",
-            "  podman_image: no image here has *; the README says how to make one",
+            "Fill in before the first run:",
+            "  podman_image: no image on this machine has *; the README shows how to make one",
             "Then: git add configuration.yaml*",
         ]
     )
 
 
-def test_something_else_needs_its_gate_too(project: Project, init: Init) -> None:
+def test_a_project_in_another_language_needs_its_gate_too(project: Project, init: Init) -> None:
     result = init({"main.c": "int main(void) { return 0; }\n"})
     assert marked(project) == {"podman_image", "build_command", "test_command"}
     assert complaints(project) == {"podman_image"}
-    result.stdout.fnmatch_lines(["  build_command, test_command: how this project is built and tested*"])
+    result.stdout.fnmatch_lines(
+        ["  build_command, test_command: the commands that build and test this project*"]
+    )
 
 
 def test_go_files_without_a_module_need_its_path(project: Project, init: Init) -> None:
@@ -120,7 +122,7 @@ def test_go_files_without_a_module_need_its_path(project: Project, init: Init) -
     assert complaints(project) == marked(project) == {"podman_image", "module_path"}
 
 
-def test_every_key_is_there_with_what_it_means_and_its_default(project: Project, init: Init) -> None:
+def test_the_file_has_every_key_with_its_meaning_and_default(project: Project, init: Init) -> None:
     init(go_sample())
     fill_in(project, "podman_image", "localhost/agent")
     text = written(project)
@@ -134,7 +136,7 @@ def test_every_key_is_there_with_what_it_means_and_its_default(project: Project,
     assert {key for key in same if getattr(config, key) != getattr(bare, key)} == set()
 
 
-def test_it_is_a_configuration_that_a_run_takes(project: Project, init: Init) -> None:
+def test_a_run_accepts_the_written_configuration(project: Project, init: Init) -> None:
     init(python_sample())
     fill_in(project, "podman_image", "localhost/agent")
     result = project.run("--cobbler-generate", "--collect-only")
@@ -142,7 +144,7 @@ def test_it_is_a_configuration_that_a_run_takes(project: Project, init: Init) ->
     assert result.ret == 0
 
 
-def test_names_of_every_kind_can_be_written_down(project: Project, init: Init) -> None:
+def test_names_of_every_kind_can_be_written(project: Project, init: Init) -> None:
     init(
         {"pkg: #1/__init__.py": "", "Ünï cödé/__init__.py": "", "tests/test_it.py": "", "~x/__init__.py": ""}
     )
@@ -151,7 +153,7 @@ def test_names_of_every_kind_can_be_written_down(project: Project, init: Init) -
     assert {path.name for path in config.sources} == {"pkg: #1", "Ünï cödé", "tests"}
 
 
-def test_it_lies_at_the_top_wherever_one_stands(project: Project, init: Init) -> None:
+def test_the_file_is_written_to_the_top_of_the_repository(project: Project, init: Init) -> None:
     project.write({"docs/deep/a.md": ""})
     project.commit("Docs")
     top = project.path
@@ -161,7 +163,7 @@ def test_it_lies_at_the_top_wherever_one_stands(project: Project, init: Init) ->
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
-def test_nothing_is_overwritten(project: Project, init: Init, kind: str) -> None:
+def test_an_existing_configuration_is_not_overwritten(project: Project, init: Init, kind: str) -> None:
     path = project.path / "configuration.yaml"
     if kind == "file":
         path.write_text("mine\n")
@@ -169,12 +171,12 @@ def test_nothing_is_overwritten(project: Project, init: Init, kind: str) -> None
         path.symlink_to("elsewhere.yaml")
     result = init()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: {path} exists already; nothing was changed", "*move it away*"])
+    result.stderr.fnmatch_lines([f"ERROR: {path} already exists; nothing was changed", "*move this*"])
     assert kind == "link" or path.read_text() == "mine\n"
     assert not (project.path / "elsewhere.yaml").exists()
 
 
-def test_a_file_of_the_other_name_is_not_passed_over(project: Project, init: Init) -> None:
+def test_a_configuration_with_the_other_suffix_is_reported(project: Project, init: Init) -> None:
     (project.path / "configuration.yml").write_text("podman_image: localhost/agent\n")
     for result in (init(), project.run("--cobbler-generate", "--collect-only")):
         assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -184,7 +186,7 @@ def test_a_file_of_the_other_name_is_not_passed_over(project: Project, init: Ini
     assert not (project.path / "configuration.yaml").exists()
 
 
-def test_nothing_else_is_changed(project: Project, init: Init) -> None:
+def test_init_changes_no_other_file(project: Project, init: Init) -> None:
     project.write(python_sample())
     project.commit("Sample")
     refs = project.git("for-each-ref")
@@ -194,38 +196,40 @@ def test_nothing_else_is_changed(project: Project, init: Init) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can write in somebody else's repository")
-def test_in_somebodys_repository_the_file_is_not_roots(project: Project, init: Init) -> None:
+def test_the_file_belongs_to_the_owner_of_the_repository(project: Project, init: Init) -> None:
     for path in (project.path, *project.path.rglob("*")):
         os.chown(path, SOMEBODY, SOMEBODY, follow_symlinks=False)
     assert init().ret == 0
     assert (project.path / "configuration.yaml").stat().st_uid == SOMEBODY
 
 
-def test_a_repository_without_a_file_is_told_what_is_missing(project: Project, init: Init) -> None:
+def test_a_repository_without_sources_lists_the_missing_keys(project: Project, init: Init) -> None:
     project.git("rm", "-rq", ".")
     project.commit("Nothing")
     result = init()
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["  language: go, python or none (with *); the files do not tell"])
+    result.stdout.fnmatch_lines(["  language: go, python or none (with *); the files do not show it"])
     assert marked(project) == {"language", "podman_image"}
 
 
-def test_a_repository_without_a_commit_is_told_to_make_one(project: Project, init: Init) -> None:
+def test_a_repository_without_a_commit_is_an_error_with_the_fix(project: Project, init: Init) -> None:
     project.git("update-ref", "-d", "refs/heads/main")
     result = init()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *project has no commit yet, so there is*", "Commit something*"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: *project has no commit yet, and --cobbler-init*", "Commit at least*"]
+    )
     assert not (project.path / "configuration.yaml").exists()
 
 
-def test_a_directory_without_a_repository_is_told_to_make_one(project: Project, init: Init) -> None:
+def test_a_directory_without_a_repository_is_an_error_with_the_fix(project: Project, init: Init) -> None:
     (project.path / ".git").rename(project.directory / "elsewhere")
     result = init()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: *project is not in a git repository", "Make one: git init*"])
 
 
-def test_a_detached_head_leaves_the_base_to_be_chosen(project: Project, init: Init) -> None:
+def test_a_detached_head_leaves_the_base_branch_unset(project: Project, init: Init) -> None:
     project.git("checkout", "--quiet", "--detach")
     assert init().ret == 0
     assert yaml.safe_load(written(project))["base_branch"] is None
@@ -246,7 +250,9 @@ def images(minimal_image: str, python_image: str) -> Iterator[tuple[str, str]]:
     podman("rmi", *made)
 
 
-def test_the_newest_image_that_has_what_is_needed_is_taken(project: Project, images: tuple[str, str]) -> None:
+def test_init_chooses_the_newest_image_with_the_needed_programs(
+    project: Project, images: tuple[str, str]
+) -> None:
     project.write(python_sample())
     project.commit("Sample")
     result = project.run("--cobbler-init")
