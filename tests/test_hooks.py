@@ -59,12 +59,12 @@ EVERY = ("tracker", "agent", "gate", "take_task", "prompt", "agent_command")
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_no_answer_changes_nothing(hooked: Hooked, name: str) -> None:
+def test_a_hook_without_an_answer_changes_nothing(hooked: Hooked, name: str) -> None:
     assert ask(hooked({name: lambda: None}), name) == ask(hooked(), name) == ask(NO_HOOKS, name)
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_what_a_hook_raises_is_said_as_its_own(hooked: Hooked, name: str) -> None:
+def test_an_error_in_a_hook_names_the_hook(hooked: Hooked, name: str) -> None:
     def not_today() -> None:
         raise RuntimeError("not today\nnor tomorrow")
 
@@ -76,7 +76,7 @@ def test_what_a_hook_raises_is_said_as_its_own(hooked: Hooked, name: str) -> Non
     assert f'File "{__file__}"' in caught.value.evidence
 
 
-def test_an_error_that_cannot_be_shown_is_named_by_its_kind(hooked: Hooked) -> None:
+def test_an_error_that_cannot_be_shown_is_named_by_its_type(hooked: Hooked) -> None:
     class Mute(Exception):
         def __str__(self) -> str:
             raise ValueError("no")
@@ -88,23 +88,23 @@ def test_an_error_that_cannot_be_shown_is_named_by_its_kind(hooked: Hooked) -> N
         ask(hooked({"gate": mute}), "gate")
 
 
-def test_a_prompt_is_text_that_can_be_written(hooked: Hooked) -> None:
+def test_a_prompt_from_a_hook_can_be_written_to_a_file(hooked: Hooked) -> None:
     assert ask(hooked({"prompt": lambda: "Do A.\udcff"}), "prompt") == "Do A.?"
 
 
 @pytest.mark.parametrize("way", [pytest.skip, pytest.fail])
-def test_an_outcome_of_pytest_is_no_answer(hooked: Hooked, way: Callable[[str], None]) -> None:
+def test_an_outcome_of_pytest_in_a_hook_is_an_error(hooked: Hooked, way: Callable[[str], None]) -> None:
     with pytest.raises(HookProblem, match=r"hook pytest_cobbler_gate: .*: not today"):
         ask(hooked({"gate": lambda: way("not today")}), "gate")
 
 
-def test_the_end_of_the_session_is_no_failure_of_the_hook(hooked: Hooked) -> None:
+def test_a_hook_may_end_the_session(hooked: Hooked) -> None:
     with pytest.raises(pytest.exit.Exception):
         ask(hooked({"gate": lambda: pytest.exit("enough")}), "gate")
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_sys_exit_is_a_failure_of_the_hook_that_names_its_file(hooked: Hooked, name: str) -> None:
+def test_sys_exit_in_a_hook_is_an_error_that_names_its_file(hooked: Hooked, name: str) -> None:
     with pytest.raises(HookProblem, match=rf"^hook pytest_cobbler_{name}: sys\.exit\(3\)") as caught:
         ask(hooked({name: lambda: sys.exit(3)}), name)
     assert f"The hook is in {__file__}:" in caught.value.remedy
@@ -145,7 +145,7 @@ def raises(*_: object) -> None:
         (worker(secrets=property(raises)), "secrets of Changed: ValueError: not today"),
     ],
 )
-def test_an_agent_that_cannot_be_one_is_refused_before_it_is_asked(
+def test_an_agent_without_the_protocol_is_refused_before_it_is_used(
     hooked: Hooked, given: object, said: str
 ) -> None:
     with pytest.raises(HookProblem, match=f"hook pytest_cobbler_agent:? .*{said}"):
@@ -161,7 +161,7 @@ def test_an_agent_that_cannot_be_one_is_refused_before_it_is_asked(
         (lambda *_: sys.exit(), "run of Changed: sys.exit"),
     ],
 )
-def test_an_agent_that_gives_no_result_is_named(
+def test_an_agent_that_returns_no_result_is_named(
     hooked: Hooked, run: Callable[..., object], said: str
 ) -> None:
     agent = ask(hooked({"agent": lambda: worker(run=run)}), "agent")
@@ -169,7 +169,7 @@ def test_an_agent_that_gives_no_result_is_named(
         agent.run(None, None, None)
 
 
-def test_what_an_agent_says_of_the_sandbox_stays_what_it_is(hooked: Hooked) -> None:
+def test_a_sandbox_error_from_an_agent_is_passed_on(hooked: Hooked) -> None:
     def fails(*_: object) -> None:
         raise SandboxError("podman is gone")
 
@@ -208,7 +208,7 @@ def test_a_tracker_from_a_hook_is_used_like_any_other(hooked: Hooked, tmp_path: 
 
 
 @pytest.mark.parametrize("tasks", [None, ["a"]])
-def test_a_tracker_that_gives_no_tasks_is_named(hooked: Hooked, tmp_path: Path, tasks: object) -> None:
+def test_a_tracker_that_returns_no_tasks_is_named(hooked: Hooked, tmp_path: Path, tasks: object) -> None:
     class Empty(EmbeddedTracker):
         def tasks(self) -> Any:
             return tasks
@@ -239,12 +239,12 @@ def test_a_tracker_that_gives_no_tasks_is_named(hooked: Hooked, tmp_path: Path, 
         ("agent_command", ["sh", "\0"], "gave .*, not a program"),
     ],
 )
-def test_an_impossible_answer_is_refused(hooked: Hooked, name: str, given: object, said: str) -> None:
+def test_a_wrong_answer_of_a_hook_is_refused(hooked: Hooked, name: str, given: object, said: str) -> None:
     with pytest.raises(HookProblem, match=f"^hook pytest_cobbler_{name} {said}"):
         ask(hooked({name: lambda: given}), name)
 
 
-def test_a_step_that_a_hook_leaves_alone_stays_what_it_was(hooked: Hooked) -> None:
+def test_a_step_that_a_hook_returns_unchanged_stays_the_same(hooked: Hooked) -> None:
     def gate(steps: dict[str, Any]) -> dict[str, Any]:
         return {"style": "ruff check", **steps, "test": ["pytest", "-x"]}
 
@@ -255,7 +255,7 @@ def test_a_step_that_a_hook_leaves_alone_stays_what_it_was(hooked: Hooked) -> No
     )
 
 
-def test_a_gate_may_be_empty(hooked: Hooked) -> None:
+def test_a_gate_from_a_hook_may_be_empty(hooked: Hooked) -> None:
     def no_steps() -> dict[str, str]:
         return {}
 
@@ -265,24 +265,24 @@ def test_a_gate_may_be_empty(hooked: Hooked) -> None:
 @pytest.mark.parametrize(
     ("answers", "taken"), [([True, False], False), ([None, True], True), ([False, None], False), ([], True)]
 )
-def test_one_no_leaves_a_task_out(hooked: Hooked, answers: list[bool | None], taken: bool) -> None:
+def test_a_single_false_leaves_a_task_out(hooked: Hooked, answers: list[bool | None], taken: bool) -> None:
     plugins = [{"take_task": lambda answer=answer: answer} for answer in answers]
     assert ask(hooked(*plugins), "take_task") is taken
 
 
-def test_of_several_prompts_the_first_counts(hooked: Hooked) -> None:
+def test_the_first_of_several_prompts_is_used(hooked: Hooked) -> None:
     plugins = [{"prompt": lambda: "second"}, {"prompt": lambda: "first"}, {"prompt": lambda: None}]
     assert ask(hooked(*plugins), "prompt") == "first"
 
 
-def test_a_prompt_hook_is_told_what_it_is_for(hooked: Hooked) -> None:
+def test_a_prompt_hook_gets_phase_task_and_attempt(hooked: Hooked) -> None:
     def prompt(settings: Any, phase: str, task: Task, attempt: int, prompt: str) -> str:
         return f"{settings.agent} {phase} {task.id} {attempt} {prompt}"
 
     assert ask(hooked({"prompt": prompt}), "prompt") == "command stitch a 1 Do A."
 
 
-def test_only_open_tasks_are_asked_for(hooked: Hooked) -> None:
+def test_hooks_are_asked_only_for_open_tasks(hooked: Hooked) -> None:
     asked = []
 
     def take(task: Task) -> bool:

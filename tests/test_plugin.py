@@ -36,7 +36,7 @@ def test_an_ordinary_run_loads_the_plugin_and_its_hooks_only(cobbler_project: Pr
     result.assert_outcomes(passed=1, failed=1)
 
 
-def test_an_ordinary_run_prints_and_writes_what_it_would_without_the_plugin(cobbler_project: Project) -> None:
+def test_an_ordinary_run_prints_and_writes_the_same_without_the_plugin(cobbler_project: Project) -> None:
     cobbler_project.write({"test_it.py": ORDINARY.replace("LOADED", repr(LOADED))})
     options = ("-v", "-rA", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-k", "two")
     without = cobbler_project.run(*options, "-p", "no:cobbler")
@@ -83,7 +83,7 @@ def test_the_help_shows_the_options_in_a_group_of_their_own(cobbler_project: Pro
     assert all(name.startswith("--cobbler-") for name in named)
 
 
-def test_a_conftest_may_hold_our_hooks_and_markers_in_any_run(cobbler_project: Project) -> None:
+def test_a_conftest_may_have_cobbler_hooks_and_markers_in_any_run(cobbler_project: Project) -> None:
     cobbler_project.write(
         {
             "conftest.py": "def pytest_cobbler_outcome(item, outcome): ...\n",
@@ -94,7 +94,7 @@ def test_a_conftest_may_hold_our_hooks_and_markers_in_any_run(cobbler_project: P
 
 
 @pytest.mark.parametrize("others", [["--cobbler-start"], ["--cobbler-demo"]])
-def test_two_actions_at_once_are_refused(cobbler_project: Project, others: list[str]) -> None:
+def test_two_actions_on_a_command_line_are_refused(cobbler_project: Project, others: list[str]) -> None:
     result = cobbler_project.run("--cobbler-generate", *others)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --cobbler-* and --cobbler-*: one action at a time"])
@@ -112,9 +112,7 @@ def test_two_actions_at_once_are_refused(cobbler_project: Project, others: list[
         ("--cobbler-generate", "--cache-show"),
     ],
 )
-def test_a_question_to_pytest_is_answered_and_nothing_done(
-    cobbler_project: Project, options: tuple[str, str]
-) -> None:
+def test_a_request_for_information_runs_no_action(cobbler_project: Project, options: tuple[str, str]) -> None:
     result = cobbler_project.run(*options)
     assert (result.ret, result.errlines) == (0, [])
     assert cobbler_project.generation is None
@@ -127,7 +125,7 @@ def test_an_action_needs_a_configuration(cobbler_project: Project) -> None:
         result = cobbler_project.run(action)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines(
-            [f"ERROR: {action}: there is no configuration.yaml here", "*pytest --cobbler-init *"]
+            [f"ERROR: {action}: no configuration.yaml was found", "*pytest --cobbler-init *"]
         )
 
 
@@ -146,7 +144,7 @@ def test_a_wrong_configuration_is_one_clear_error(cobbler_project: Project) -> N
     assert result.outlines == []
 
 
-def test_a_wrong_option_is_named_as_the_option_it_is(cobbler_project: Project) -> None:
+def test_a_wrong_value_names_its_option(cobbler_project: Project) -> None:
     result = cobbler_project.run("--cobbler-generate", "--cobbler-jobs=0")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: *--cobbler-jobs*"])
@@ -166,7 +164,7 @@ def test_a_wrong_option_is_named_as_the_option_it_is(cobbler_project: Project) -
         ("--cobbler-live", {"doctor"}),
     ],
 )
-def test_an_option_that_means_nothing_for_an_action_is_refused(
+def test_an_option_that_does_not_apply_to_the_action_is_refused(
     pytester: pytest.Pytester, action: str, option: str, meant: set[str]
 ) -> None:
     config = pytester.parseconfig(f"--cobbler-{action}", option)
@@ -174,11 +172,11 @@ def test_an_option_that_means_nothing_for_an_action_is_refused(
         refuse_idle_options(config, action)
         return
     name = option.partition("=")[0]
-    with pytest.raises(UsageProblem, match=f"^{name} does not go with --cobbler-{action}\n"):
+    with pytest.raises(UsageProblem, match=f"^{name} does not apply to --cobbler-{action}\n"):
         refuse_idle_options(config, action)
 
 
-def test_an_option_in_addopts_is_for_whom_it_means_something(pytester: pytest.Pytester) -> None:
+def test_an_option_in_addopts_is_ignored_by_actions_it_does_not_apply_to(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\naddopts = --cobbler-jobs=4 --cobbler-format=json")
     for action in ("generate", "list"):
         refuse_idle_options(pytester.parseconfig(f"--cobbler-{action}"), action)
@@ -192,10 +190,10 @@ def test_an_option_without_an_action_is_refused(pytester: pytest.Pytester, optio
     result = pytester.runpytest(option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     name = option.partition("=")[0]
-    result.stderr.fnmatch_lines([f"ERROR: {name} does nothing by itself", "It is for --cobbler-*"])
+    result.stderr.fnmatch_lines([f"ERROR: {name} does nothing by itself", "Use it with --cobbler-*"])
 
 
-def test_a_run_of_tests_may_be_live(pytester: pytest.Pytester) -> None:
+def test_an_ordinary_run_of_tests_accepts_cobbler_live(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_one(): pass")
     assert pytester.runpytest("--cobbler-live").ret == 0
 
@@ -204,7 +202,7 @@ def test_a_run_of_tests_may_be_live(pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize(
     "arguments", [("generation-a",), ("configuration.yaml::stitch::p-1",), ("-k", "one"), ("-m", "slow")]
 )
-def test_an_action_without_items_takes_no_choice_of_them(
+def test_an_action_without_items_refuses_a_selection_of_items(
     pytester: pytest.Pytester, action: str, arguments: tuple[str, ...]
 ) -> None:
     """Who names a generation must not have another one stopped."""
@@ -214,12 +212,14 @@ def test_an_action_without_items_takes_no_choice_of_them(
 
 
 @pytest.mark.parametrize("arguments", [(), ("configuration.yaml",), ("below/configuration.yaml",)])
-def test_an_action_takes_a_configuration(pytester: pytest.Pytester, arguments: tuple[str, ...]) -> None:
+def test_an_action_accepts_a_configuration_file(
+    pytester: pytest.Pytester, arguments: tuple[str, ...]
+) -> None:
     pytester.makeini("[pytest]\ntestpaths = tests")
     refuse_arguments(pytester.parseconfig("--cobbler-stop", *arguments), "stop")
 
 
-def test_nothing_is_stopped_where_a_generation_is_named(cobbler_project: Project) -> None:
+def test_a_stop_with_the_name_of_a_generation_changes_nothing(cobbler_project: Project) -> None:
     cobbler_project.run("--cobbler-start")
     name = str(cobbler_project.generation)
     for action in ("--cobbler-stop", "--cobbler-reset"):
@@ -233,10 +233,8 @@ def test_nothing_is_stopped_where_a_generation_is_named(cobbler_project: Project
     ("action", "option"),
     [("--cobbler-generate", "--cobbler-format=json"), ("--cobbler-start", "--cobbler-jobs=2")],
 )
-def test_nothing_is_done_with_an_option_that_is_refused(
-    cobbler_project: Project, action: str, option: str
-) -> None:
+def test_a_refused_option_changes_nothing(cobbler_project: Project, action: str, option: str) -> None:
     result = cobbler_project.run(action, option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: {option.partition('=')[0]} does not go with {action}"])
+    result.stderr.fnmatch_lines([f"ERROR: {option.partition('=')[0]} does not apply to {action}"])
     assert cobbler_project.generation is None

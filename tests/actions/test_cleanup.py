@@ -30,7 +30,7 @@ def clean(project: Project, action: str = "--cobbler-stop") -> list[str]:
 
 
 @ACTIONS
-def test_what_git_does_not_track_is_removed_and_listed(project: Project, action: str) -> None:
+def test_untracked_files_are_removed_and_listed(project: Project, action: str) -> None:
     project.write(
         {
             "build/a.o": "ignored\n",
@@ -61,13 +61,13 @@ def test_reset_leaves_tracked_files_as_they_are(project: Project) -> None:
     assert project.git("status", "--porcelain").split() == ["M", "build/kept.txt", "A", "build/staged.txt"]
 
 
-def test_what_comes_with_the_merge_is_tracked(project: Project) -> None:
+def test_files_that_the_merge_adds_are_not_removed(project: Project) -> None:
     generation(project, {"build/landed.txt": "landed\n"})
     assert stop(project).ret == 0
     assert (project.path / "build" / "landed.txt").exists()
 
 
-def test_links_are_never_followed(project: Project) -> None:
+def test_the_cleanup_never_follows_links(project: Project) -> None:
     outside = project.directory / "outside"
     outside.mkdir()
     (outside / "mine.txt").touch()
@@ -82,7 +82,7 @@ def test_links_are_never_followed(project: Project) -> None:
     assert (outside / "mine.txt").exists()
 
 
-def test_a_link_in_place_of_the_directory_stays(project: Project) -> None:
+def test_a_link_in_place_of_the_cleanup_directory_is_not_removed(project: Project) -> None:
     outside = project.directory / "outside"
     outside.mkdir()
     (outside / "mine.txt").touch()
@@ -92,7 +92,7 @@ def test_a_link_in_place_of_the_directory_stays(project: Project) -> None:
     assert (outside / "mine.txt").exists()
 
 
-def test_repositories_in_it_stay(project: Project) -> None:
+def test_repositories_in_a_cleanup_directory_are_not_removed(project: Project) -> None:
     project.git("init", "--quiet", "build/other")
     project.write({"build/other/file.txt": "", "out/tmp/.git/HEAD": "ref: refs/heads/x\n"})
     assert clean(project) == [
@@ -102,7 +102,7 @@ def test_repositories_in_it_stay(project: Project) -> None:
     assert (project.path / "build" / "other" / "file.txt").exists()
 
 
-def test_pipes_and_odd_names_go(project: Project) -> None:
+def test_pipes_and_files_with_odd_names_are_removed(project: Project) -> None:
     project.write({"build/new\nline": "", "build/ünï": ""})
     os.mkfifo(project.path / "build" / "pipe")
     (project.path / "build" / os.fsdecode(b"\xff")).touch()
@@ -114,11 +114,11 @@ def test_pipes_and_odd_names_go(project: Project) -> None:
     ]
 
 
-def test_directories_that_are_not_there_are_nothing_to_tell(project: Project) -> None:
+def test_missing_cleanup_directories_are_not_reported(project: Project) -> None:
     assert clean(project) == []
 
 
-def test_a_bare_repository_stays(project: Project) -> None:
+def test_a_bare_repository_is_not_removed(project: Project) -> None:
     project.write({"build/x.o": ""})
     project.git("init", "--quiet", "--bare", "build/bare")
     assert clean(project) == ["removed build/x.o", "left build/bare: a repository of its own"]

@@ -141,18 +141,18 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return Finished(place, completion)
 
 
-def test_everything_lands(demo: Finished) -> None:
+def test_every_task_of_the_demo_lands(demo: Finished) -> None:
     assert demo.completion.errors == ""
     assert demo.stitches.keys() == TITLES
     assert {case["cobbler_outcome"] for case in demo.stitches.values()} == {"landed"}
 
 
-def test_one_task_is_repaired_from_what_the_gate_said(demo: Finished) -> None:
+def test_one_task_is_repaired_from_the_output_of_the_gate(demo: Finished) -> None:
     assert demo.causes()["Convert temperatures"] == "gate"
     assert demo.stitches["Convert temperatures"]["cobbler_attempts"] == "2"
 
 
-def test_one_of_two_that_change_the_same_lines_is_resolved(demo: Finished) -> None:
+def test_a_conflict_of_two_tasks_is_resolved(demo: Finished) -> None:
     two = ("Convert lengths", "Convert weights")
     conflicts = [title for title, cause in demo.causes().items() if cause == "conflict"]
     assert len(conflicts) == 1
@@ -171,20 +171,20 @@ def test_one_task_waits_for_another(demo: Finished) -> None:
     assert claimed[-1] == command
 
 
-def test_what_landed_works(demo: Finished, tmp_path: Path) -> None:
+def test_the_landed_code_works(demo: Finished, tmp_path: Path) -> None:
     demo.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "tree"), demo.generation)
     command = [sys.executable, "-m", "units", "26.2", "mi", "km"]
     said = subprocess.run(command, cwd=tmp_path / "tree", check=True, capture_output=True, text=True)
     assert said.stdout == "42.1648\n"
 
 
-def test_the_checkout_of_the_sample_is_as_it_was(demo: Finished) -> None:
+def test_the_checkout_of_the_sample_is_unchanged(demo: Finished) -> None:
     assert demo.git("symbolic-ref", "--short", "HEAD") == "main"
     assert demo.git("log", "--format=%s", "HEAD") == "Convert times"
     assert demo.git("status", "--porcelain") == ""
 
 
-def test_it_says_what_landed_and_where_everything_is(demo: Finished) -> None:
+def test_the_demo_prints_what_landed_and_where_the_files_are(demo: Finished) -> None:
     log = demo.git("log", "--format=* %h %s", demo.generation).splitlines()
     shown = [line for line in demo.output.splitlines() if line.startswith("* ")]
     assert all(line.startswith(commit) for line, commit in zip(shown, log, strict=True))
@@ -194,21 +194,21 @@ def test_it_says_what_landed_and_where_everything_is(demo: Finished) -> None:
     assert demo.junit.is_file()
 
 
-def test_costs_are_those_of_a_recording(demo: Finished) -> None:
+def test_the_demo_reports_the_costs_of_its_recording(demo: Finished) -> None:
     for case in demo.stitches.values():
         assert case["cobbler_model"] == "recording"
         assert float(case["cobbler_cost_usd"]) == 0
         assert int(case["cobbler_tokens_input"]) > 0
 
 
-def test_nothing_is_left_elsewhere(demo: Finished) -> None:
+def test_the_demo_leaves_no_file_outside_its_directory(demo: Finished) -> None:
     place = demo.place
     assert list(place.here.iterdir()) == []
     assert list(place.home.iterdir()) == []
     assert list((place.directory / "tmp").iterdir()) == [demo.repository.parent]
 
 
-def test_running_it_again_by_hand_finds_nothing_left(demo: Finished) -> None:
+def test_running_the_demo_again_by_hand_finds_no_open_task(demo: Finished) -> None:
     completion = run(
         [sys.executable, "-m", "pytest", "--cobbler-generate"],
         env=demo.place.environment | {"PATH": os.environ["PATH"]},
@@ -229,14 +229,14 @@ def test_an_interrupted_demo_stops_in_order(place: Place) -> None:
     assert "rm -r " in output
 
 
-def test_without_git(place: Place) -> None:
+def test_the_demo_without_git_is_an_error(place: Place) -> None:
     (place.directory / "bin" / "git").unlink()
     completion = place.run()
     assert completion.status == pytest.ExitCode.USAGE_ERROR
     assert "git is not on PATH\nInstall git 2.38 or newer." in completion.errors
 
 
-def test_with_an_old_git(place: Place) -> None:
+def test_the_demo_with_an_old_git_is_an_error(place: Place) -> None:
     git = place.directory / "bin" / "git"
     git.unlink()
     git.write_text("#!/bin/sh\necho git version 2.30.2\n")

@@ -78,7 +78,7 @@ class TestWhereAllIsWell:
         assert re.fullmatch(r"14 ok, 4 off in \d+\.\d s", result.outlines[-1])
         assert everything(cobbler_project) == before
 
-    def test_what_it_says(self, cobbler_project: Project) -> None:
+    def test_the_doctor_reports_what_it_checked(self, cobbler_project: Project) -> None:
         seed(cobbler_project, task("p-a"))
         said = {name: check["text"] for name, check in doctor(cobbler_project, ret=0).items()}
         assert said["git"].startswith("git version ")
@@ -86,11 +86,11 @@ class TestWhereAllIsWell:
         assert said["identity"] == "Test <test@example.invalid>"
         assert said["generation"].startswith("none is active; the next one starts from main (")
         assert "can do whatever" in said["sandbox"]
-        assert said["gate"] == "true; true: the programs are there"
-        assert said["tracker"].endswith("issues.jsonl: 1 open; a scratch store keeps what is written to it")
+        assert said["gate"] == "true; true: the programs are installed"
+        assert said["tracker"].endswith("issues.jsonl: 1 open; a scratch store keeps written tasks")
 
     @pytest.mark.bd
-    def test_with_podman_bd_claude_and_one_real_turn(
+    def test_every_check_passes_with_podman_bd_claude_and_one_real_turn(
         self, cobbler_project: Project, minimal_image: str, claude_volume: tuple[str, str]
     ) -> None:
         need("bd")
@@ -110,7 +110,7 @@ class TestWhereAllIsWell:
             assert not api.failures
         assert set(statuses(found)) <= {"limits"}
         assert found["credential"]["text"] == "an API key, from ANTHROPIC_API_KEY in the environment"
-        assert found["network"]["text"] == "closed: nothing can be reached but what serves the API"
+        assert found["network"]["text"] == "closed: only the API can be reached, through a proxy"
         assert re.match(r"agent: claude answered in .* s, 0\.0\d+ USD", found["live"]["text"])
         assert found["tracker"]["text"].startswith("bd ")
         assert API_KEY not in json.dumps(found)
@@ -126,12 +126,12 @@ class TestWhereAllIsWell:
         found = doctor(cobbler_project, "--cobbler-live", ret=0)
         assert statuses(found) == NOT_HERE | {"credential": "off"}
 
-    def test_an_agent_and_a_tracker_of_hooks(self, cobbler_project: Project) -> None:
+    def test_the_doctor_checks_an_agent_and_a_tracker_of_hooks(self, cobbler_project: Project) -> None:
         cobbler_project.write({"conftest.py": HOOKS})
         found = doctor(cobbler_project, ret=0)
         assert statuses(found) == NOT_HERE | {"credential": "off"}
         assert found["agent"]["text"] == "an agent of mine: starts"
-        assert found["tracker"]["text"] == "a tracker of mine: 0 open (of a hook; it was only read)"
+        assert found["tracker"]["text"] == "a tracker of mine: 0 open (from a hook; only read, not written)"
 
 
 HOOKS = """
@@ -166,17 +166,19 @@ def containers_of(project: Project) -> list[str]:
 
 
 class TestSurroundings:
-    def test_outside_of_git_and_without_a_configuration(self, cobbler_project: Project) -> None:
+    def test_the_doctor_runs_outside_of_git_and_without_a_configuration(
+        self, cobbler_project: Project
+    ) -> None:
         shutil.rmtree(cobbler_project.path / ".git")
         (cobbler_project.path / "configuration.yaml").unlink()
         found = doctor(cobbler_project)
-        assert found["configuration"]["remedy"].startswith("Have one written: pytest --cobbler-init")
+        assert found["configuration"]["remedy"].startswith("Create one: pytest --cobbler-init")
         assert found["repository"]["text"].endswith("is not in a git repository")
         assert found["git"]["status"] == "ok"
         assert found["tracker"]["text"] == "needs configuration, repository"
 
     @pytest.mark.usefixtures("alone")
-    def test_a_configuration_is_written_by_what_it_says(self, cobbler_project: Project) -> None:
+    def test_the_remedy_for_a_missing_configuration_creates_one(self, cobbler_project: Project) -> None:
         (cobbler_project.path / "configuration.yaml").unlink()
         remedy = doctor(cobbler_project)["configuration"]["remedy"]
         command = re.search(r"pytest (--cobbler-\w+)", remedy)
@@ -184,7 +186,7 @@ class TestSurroundings:
         assert cobbler_project.run(command[1]).ret == 0
         assert "podman_image: required" in doctor(cobbler_project)["configuration"]["text"]
 
-    def test_every_fault_of_a_configuration(self, cobbler_project: Project) -> None:
+    def test_the_doctor_lists_every_fault_of_a_configuration(self, cobbler_project: Project) -> None:
         cobbler_project.write({"configuration.yaml": "podmn_image: x\njobs: many\nsandbox: none\n"})
         result = cobbler_project.run("--cobbler-doctor")
         assert result.ret == 1
@@ -199,7 +201,7 @@ class TestSurroundings:
             ]
         )
 
-    def test_without_git(self, cobbler_project: Project, alone: Path) -> None:
+    def test_the_doctor_runs_without_git(self, cobbler_project: Project, alone: Path) -> None:
         (alone / "git").unlink()
         found = doctor(cobbler_project)
         assert found["git"]["text"] == "git is not on PATH"
@@ -207,11 +209,11 @@ class TestSurroundings:
         assert found["configuration"]["status"] == "ok"
         assert found["repository"]["text"] == "needs git"
 
-    def test_one_action_at_a_time(self, cobbler_project: Project) -> None:
+    def test_the_doctor_refuses_a_second_action(self, cobbler_project: Project) -> None:
         assert cobbler_project.run("--cobbler-doctor", "--cobbler-start").ret == pytest.ExitCode.USAGE_ERROR
 
 
-def test_bd_that_hangs_is_ended_by_an_interrupt(cobbler_project: Project, tmp_path: Path) -> None:
+def test_an_interrupt_ends_a_hanging_bd(cobbler_project: Project, tmp_path: Path) -> None:
     cobbler_project.configure(tracker="bd")
     before = everything(cobbler_project)
     running = cobbler_project.start("--cobbler-doctor", env=hanging("bd", tmp_path))
@@ -237,7 +239,7 @@ def assert_dead(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_podman_that_hangs_is_ended_by_a_signal(
+def test_a_signal_ends_a_hanging_podman(
     cobbler_project: Project, tmp_path: Path, number: signal.Signals
 ) -> None:
     cobbler_project.configure(sandbox="podman", podman_image="image")
@@ -255,13 +257,13 @@ def test_podman_that_hangs_is_ended_by_a_signal(
 class TestPage:
     PAGE = PAGE.read_text("utf-8") if PAGE.exists() else ""
 
-    def test_it_explains_every_line(self, tmp_path: Path) -> None:
+    def test_the_page_explains_every_line(self, tmp_path: Path) -> None:
         doctor = Doctor(tmp_path, lambda: pytest.fail("asked"), lambda _: pytest.fail("asked"), live=False)
         checks = doctor.checks()
         rows = re.findall(r"^\| `(\w+)` \|", self.PAGE.partition("## JSON")[0], re.MULTILINE)
         assert rows == [check.name for check in checks]
 
-    def test_it_describes_every_key_of_the_json(self, cobbler_project: Project) -> None:
+    def test_the_page_describes_every_key_of_the_json(self, cobbler_project: Project) -> None:
         result: RunResult = cobbler_project.run("--cobbler-doctor", "--cobbler-format=json")
         found = json.loads("\n".join(result.outlines))
         keys = {*found, *(f"checks[].{key}" for check in found["checks"] for key in check)}

@@ -61,7 +61,7 @@ def test_a_detached_head_that_holds_unmerged_work_is_refused(project: Project) -
     )
 
 
-def test_a_work_tree_elsewhere_of_which_a_file_is_named_is_refused(project: Project) -> None:
+def test_a_file_argument_in_another_work_tree_with_unmerged_work_is_refused(project: Project) -> None:
     project.git("worktree", "add", "--quiet", "../elsewhere", project.generation or "")
     (project.directory / "elsewhere" / "conftest.py").write_text(CONFTEST)
     for argument in ("../elsewhere/configuration.yaml::stitch", "../elsewhere"):
@@ -71,7 +71,7 @@ def test_a_work_tree_elsewhere_of_which_a_file_is_named_is_refused(project: Proj
         result.stderr.no_fnmatch_line("*it was imported*")
 
 
-def test_an_ordinary_run_of_pytest_is_not_hindered(project: Project) -> None:
+def test_an_ordinary_run_of_pytest_is_allowed(project: Project) -> None:
     project.git("switch", "--quiet", project.generation or "")
     project.write({"test_it.py": "def test_it(): ...\n"})
     project.run("test_it.py").assert_outcomes(passed=1)
@@ -89,7 +89,7 @@ def test_work_that_a_forge_squashed_into_the_base_is_trusted(project: Project) -
     assert project.run("--cobbler-start").ret == 0
 
 
-def test_merged_work_is_trusted_where_the_base_has_no_branch_of_its_own(project: Project) -> None:
+def test_merged_work_is_trusted_if_the_base_has_only_a_remote_branch(project: Project) -> None:
     project.git("merge", "--quiet", project.generation or "")
     project.git("update-ref", "refs/remotes/origin/main", "main")
     project.git("switch", "--quiet", "--detach", "main")
@@ -98,7 +98,7 @@ def test_merged_work_is_trusted_where_the_base_has_no_branch_of_its_own(project:
     result.stderr.no_fnmatch_line("*HEAD holds*")
 
 
-def test_nothing_is_left_in_the_home_directory(project: Project, tmp_path: Path) -> None:
+def test_the_guard_leaves_no_file_in_the_home_directory(project: Project, tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
     assert project.run("--cobbler-generate", env=home).ret == 0
     assert list(tmp_path.iterdir()) == []

@@ -38,14 +38,14 @@ def as_json(project: Project) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("option", ["--cobbler-list", "--cobbler-switch"])
-def test_without_a_generation(project: Project, option: str) -> None:
+def test_the_list_without_a_generation_is_empty(project: Project, option: str) -> None:
     result = project.run(option)
     assert (result.ret, result.outlines) == (0, ["No generations found."])
     assert as_json(project) == []
 
 
 @pytest.mark.quick
-def test_a_line_says_state_tasks_age_and_money(project: Project, cobbler_agent: StandInAgent) -> None:
+def test_a_line_shows_state_tasks_age_and_cost(project: Project, cobbler_agent: StandInAgent) -> None:
     cobbler_agent.otherwise().runs(WRITES_A_FILE).reports(cost_usd=0.25)
     seed(project, task("p-a"), task("p-b"), task("p-c", "p-b"), task("p-d", status="closed"))
     project.run("--cobbler-generate", "configuration.yaml::stitch::p-a")
@@ -67,7 +67,7 @@ def test_a_line_says_state_tasks_age_and_money(project: Project, cobbler_agent: 
     assert check(project, before=before) == []
 
 
-def test_generations_that_ended_are_listed_with_how(project: Project) -> None:
+def test_ended_generations_are_listed_with_how_they_ended(project: Project) -> None:
     merged, abandoned, halfway, gone = (started(project) for _ in range(4))
     for name, *kinds in ((merged, "finished", "merged"), (abandoned, "abandoned"), (halfway, "finished")):
         for kind in kinds:
@@ -91,7 +91,7 @@ def test_generations_that_ended_are_listed_with_how(project: Project) -> None:
 
 
 @pytest.mark.quick
-def test_one_is_chosen_and_then_worked_on(
+def test_commands_work_on_the_chosen_generation(
     project: Project, two: tuple[str, str], cobbler_agent: StandInAgent
 ) -> None:
     first, second = two
@@ -109,12 +109,12 @@ def test_one_is_chosen_and_then_worked_on(
     assert (project.git("status", "--porcelain"), project.git("symbolic-ref", "HEAD")) == before
 
 
-def test_switching_without_a_name_lists_them(project: Project, two: tuple[str, str]) -> None:
+def test_switching_without_a_name_lists_the_generations(project: Project, two: tuple[str, str]) -> None:
     result = project.run("--cobbler-switch")
     assert [line.split()[0] for line in result.outlines] == list(two)
 
 
-def test_a_generation_that_is_not_there_is_an_error_that_lists_those_that_are(
+def test_switching_to_an_unknown_generation_is_an_error_that_lists_the_others(
     project: Project, two: tuple[str, str]
 ) -> None:
     for name in ("generation-1999-01-01-00-00-00", "main"):
@@ -126,15 +126,17 @@ def test_a_generation_that_is_not_there_is_an_error_that_lists_those_that_are(
     assert project.git("for-each-ref", "refs/cobbler") == ""
 
 
-def test_the_configuration_goes_before(project: Project, two: tuple[str, str]) -> None:
+def test_the_configuration_takes_precedence_over_a_switch(project: Project, two: tuple[str, str]) -> None:
     project.configure(generation_branch=two[1])
     assert [one["active"] for one in as_json(project)] == [False, True]
     result = project.run("--cobbler-switch", two[0])
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: configuration.yaml sets generation_branch to {two[1]}*"])
+    result.stderr.fnmatch_lines(
+        [f"ERROR: generation_branch: {two[1]} in configuration.yaml takes precedence"]
+    )
 
 
-def test_a_choice_that_is_gone_is_none(project: Project, two: tuple[str, str]) -> None:
+def test_the_choice_of_a_deleted_generation_is_ignored(project: Project, two: tuple[str, str]) -> None:
     project.run("--cobbler-switch", two[0])
     project.git("branch", "--quiet", "-D", two[0])
     assert [(one["name"], one["active"]) for one in as_json(project)] == [(two[0], False), (two[1], True)]

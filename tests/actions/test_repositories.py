@@ -292,7 +292,7 @@ mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" "$1" && shift && exec "$
 """Of no file system is root kept from writing by the modes of files."""
 
 
-def test_in_a_git_directory_that_cannot_be_written_there_is_only_reading(
+def test_actions_only_read_in_a_git_directory_that_is_not_writable(
     project: Project, subtests: pytest.Subtests
 ) -> None:
     assert project.run("--cobbler-start").ret == 0

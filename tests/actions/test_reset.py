@@ -44,12 +44,12 @@ def branches(project: Project) -> list[str]:
     return [ref for ref in refs(project) if ref.startswith("refs/heads/")]
 
 
-def test_without_a_generation_there_is_nothing_to_do(project: Project) -> None:
+def test_a_reset_without_a_generation_changes_nothing(project: Project) -> None:
     result = project.run("--cobbler-reset")
     assert (result.ret, result.outlines) == (0, ["No generation is active."])
 
 
-def test_the_last_commit_is_tagged_attempts_are_kept_and_tasks_open_again(project: Project) -> None:
+def test_a_reset_tags_the_last_commit_keeps_attempts_and_reopens_tasks(project: Project) -> None:
     name = generate(project)
     tip, before = refs(project)[f"refs/heads/{name}"], refs(project)
     project.run("--cobbler-switch", name)
@@ -76,7 +76,7 @@ def test_the_last_commit_is_tagged_attempts_are_kept_and_tasks_open_again(projec
     assert project.run("--cobbler-list").outlines[0].split()[:2] == [name, "abandoned"]
 
 
-def test_the_next_generation_has_the_tasks(project: Project) -> None:
+def test_the_next_generation_does_the_reopened_tasks(project: Project) -> None:
     first = generate(project)
     project.run("--cobbler-reset")
     result = project.run("--cobbler-generate", "configuration.yaml::stitch::p-a")
@@ -94,7 +94,7 @@ def test_every_active_generation_is_abandoned(project: Project) -> None:
     assert len([ref for ref in refs(project) if ref.endswith("-abandoned")]) == 2
 
 
-def test_what_a_dead_run_left_is_kept(project: Project, cobbler_agent: StandInAgent) -> None:
+def test_a_reset_keeps_the_work_of_a_dead_run(project: Project, cobbler_agent: StandInAgent) -> None:
     begun = project.directory / "begun"
     cobbler_agent.task("p-c").writes("begun.txt", "1\n").runs(f"touch {begun}").sleeps(300)
     seed(project, task("p-c"))
@@ -114,7 +114,7 @@ def test_what_a_dead_run_left_is_kept(project: Project, cobbler_agent: StandInAg
     assert check(project) == []
 
 
-def test_what_the_base_has_is_not_abandoned(project: Project) -> None:
+def test_a_generation_that_is_merged_into_its_base_is_not_abandoned(project: Project) -> None:
     name = generate(project)
     project.git("merge", "--quiet", name)
     result = project.run("--cobbler-reset")
@@ -125,7 +125,7 @@ def test_what_the_base_has_is_not_abandoned(project: Project) -> None:
     assert statuses(project)["p-a"] == "closed"
 
 
-def test_a_branch_that_is_checked_out_elsewhere_is_named_and_nothing_changed(project: Project) -> None:
+def test_a_reset_names_a_branch_that_is_checked_out_elsewhere_and_changes_nothing(project: Project) -> None:
     name = generate(project)
     project.git("worktree", "add", "--quiet", "../elsewhere", name)
     before = refs(project), statuses(project)
@@ -137,7 +137,7 @@ def test_a_branch_that_is_checked_out_elsewhere_is_named_and_nothing_changed(pro
     assert (refs(project), statuses(project)) == before
 
 
-def test_a_worktree_that_is_gone_is_named_with_what_makes_git_forget_it(project: Project) -> None:
+def test_a_reset_names_a_missing_worktree_and_the_command_that_prunes_it(project: Project) -> None:
     name = generate(project)
     project.git("worktree", "add", "--quiet", "../elsewhere", name)
     shutil.rmtree(project.path.parent / "elsewhere")
@@ -147,7 +147,7 @@ def test_a_worktree_that_is_gone_is_named_with_what_makes_git_forget_it(project:
     assert project.run("--cobbler-reset").ret == 0
 
 
-def test_a_tag_that_holds_something_else_is_left_alone(project: Project) -> None:
+def test_a_reset_does_not_move_a_tag_of_another_commit(project: Project) -> None:
     project.run("--cobbler-start")
     other = project.commit("Something else")
     project.git("tag", f"{project.generation}-abandoned", other)
@@ -160,7 +160,7 @@ def test_a_tag_that_holds_something_else_is_left_alone(project: Project) -> None
     assert refs(project) == before
 
 
-def test_the_tag_of_a_reset_that_was_killed_is_overtaken_by_what_landed_since(project: Project) -> None:
+def test_a_reset_moves_the_tag_of_a_killed_reset_to_the_newest_landing(project: Project) -> None:
     project.run("--cobbler-start")
     project.git("tag", f"{project.generation}-abandoned", project.generation or "")
     name = generate(project)
@@ -169,7 +169,7 @@ def test_the_tag_of_a_reset_that_was_killed_is_overtaken_by_what_landed_since(pr
     assert refs(project)[f"refs/tags/{name}-abandoned"] == tip
 
 
-def test_a_branch_that_only_has_such_a_name_is_left_alone(project: Project) -> None:
+def test_a_reset_leaves_a_branch_that_only_looks_like_a_generation(project: Project) -> None:
     project.run("--cobbler-start")
     project.git("branch", "generation-of-mine")
     before = refs(project)
@@ -179,7 +179,7 @@ def test_a_branch_that_only_has_such_a_name_is_left_alone(project: Project) -> N
     assert refs(project) == before
 
 
-def test_killed_before_any_change_by_git_the_same_command_completes_it(
+def test_a_reset_that_was_killed_is_completed_by_the_same_command(
     project: Project, subtests: pytest.Subtests
 ) -> None:
     name = generate(project)
@@ -204,7 +204,7 @@ def test_killed_before_any_change_by_git_the_same_command_completes_it(
 
 
 @pytest.mark.bd
-def test_with_bd_and_podman(cobbler_project: Project, minimal_image: str) -> None:
+def test_a_reset_works_with_bd_and_podman(cobbler_project: Project, minimal_image: str) -> None:
     """Tasks that need each other are reopened in bd, too."""
     need("bd")
     agent = cobbler_project.agent

@@ -16,7 +16,7 @@ BOTH = pytest.mark.parametrize("action", ["--cobbler-start", "--cobbler-generate
 
 
 @BOTH
-def test_the_checkout_stays_as_it_is(project: Project, action: str) -> None:
+def test_a_start_does_not_change_the_checkout(project: Project, action: str) -> None:
     """With changes of every kind in it, and hooks that would tell if git ran them."""
     told = project.directory / "told"
     for hook in ("post-checkout", "pre-commit", "post-commit", "reference-transaction", "post-index-change"):
@@ -38,7 +38,7 @@ def project(cobbler_project: Project) -> Project:
 
 
 @pytest.mark.quick
-def test_it_makes_a_branch_with_one_commit_and_a_tag(project: Project) -> None:
+def test_a_start_makes_a_branch_with_one_commit_and_a_tag(project: Project) -> None:
     base = project.git("rev-parse", "main").strip()
     result = project.run("--cobbler-start")
     assert result.ret == 0
@@ -63,7 +63,7 @@ def test_it_makes_a_branch_with_one_commit_and_a_tag(project: Project) -> None:
     assert project.git("diff", "--stat", "main", name) == ""
 
 
-def test_generate_takes_up_what_was_started(project: Project) -> None:
+def test_generate_continues_the_started_generation(project: Project) -> None:
     project.run("--cobbler-start")
     name = project.generation
     result = project.run("--cobbler-generate")
@@ -73,7 +73,7 @@ def test_generate_takes_up_what_was_started(project: Project) -> None:
 
 
 @BOTH
-def test_it_starts_from_the_base_branch_that_is_configured(project: Project, action: str) -> None:
+def test_a_generation_starts_from_the_configured_base_branch(project: Project, action: str) -> None:
     project.configure(base_branch="release")
     project.git("branch", "release")
     project.write({"later.txt": ""})
@@ -122,7 +122,7 @@ def test_seed_files_are_written_with_their_placeholders_filled_in(project: Proje
     assert not (project.path / "src").exists()
 
 
-def test_what_is_not_committed_is_named_since_agents_do_not_see_it(project: Project) -> None:
+def test_a_start_names_uncommitted_files_which_agents_do_not_see(project: Project) -> None:
     project.write({".gitignore": "*.log\n", "old name.txt": "", "gone.txt": ""})
     project.commit("More files")
     project.git("mv", "old name.txt", "new name.txt")
@@ -138,7 +138,7 @@ def test_what_is_not_committed_is_named_since_agents_do_not_see_it(project: Proj
     assert project.run("--cobbler-start").outlines[1].endswith(" and 4 more")
 
 
-def test_sources_are_reset_only_if_asked_for_and_then_within_the_source_directories(project: Project) -> None:
+def test_sources_are_reset_only_if_configured_and_only_in_the_source_directories(project: Project) -> None:
     project.python_sample()
     project.write({"tools/release.py": "", "calculator/data.txt": "data\n", "tests/data.json": "{}\n"})
     project.commit("More files")
@@ -156,7 +156,7 @@ def test_sources_are_reset_only_if_asked_for_and_then_within_the_source_director
     assert (project.path / "calculator" / "__init__.py").exists()
 
 
-def test_what_the_base_did_counts_as_done_unless_sources_are_reset(
+def test_tasks_of_the_base_count_as_finished_unless_sources_are_reset(
     project: Project, cobbler_agent: StandInAgent
 ) -> None:
     cobbler_agent.otherwise().runs(WRITES_A_FILE)
@@ -169,7 +169,7 @@ def test_what_the_base_did_counts_as_done_unless_sources_are_reset(
     assert came_to(result) == {"stitch::p-b": "landed"}
 
 
-def test_a_linked_work_tree_is_as_good_as_the_first(project: Project, cobbler_agent: StandInAgent) -> None:
+def test_a_generation_can_start_in_a_linked_work_tree(project: Project, cobbler_agent: StandInAgent) -> None:
     project.git("worktree", "add", "--quiet", "-b", "mine", "../linked")
     before = everything(project)
     project.path = project.directory / "linked"
@@ -183,7 +183,7 @@ def test_a_linked_work_tree_is_as_good_as_the_first(project: Project, cobbler_ag
     assert everything(project) == before
 
 
-def test_two_generations_and_none_chosen_is_an_error_that_names_both(project: Project) -> None:
+def test_two_generations_without_a_choice_are_an_error_that_names_both(project: Project) -> None:
     assert project.run("--cobbler-start").ret == 0
     first = project.generation or ""
     result = project.run("--cobbler-start")
@@ -215,19 +215,19 @@ def test_two_generations_and_none_chosen_is_an_error_that_names_both(project: Pr
 class TestWhereThereIsNothingToStartFrom:
     """The first line says what is wrong and the second what to do."""
 
-    def test_a_directory_without_a_repository(self, project: Project) -> None:
+    def test_a_directory_without_a_repository_is_an_error(self, project: Project) -> None:
         (project.path / ".git").rename(project.directory / "elsewhere")
         self.assert_refused(
             project, "--cobbler-start", "*project is not in a git repository", "Make one: git init*"
         )
 
-    def test_a_repository_without_a_commit(self, project: Project) -> None:
+    def test_a_repository_without_a_commit_is_an_error(self, project: Project) -> None:
         project.git("update-ref", "-d", "refs/heads/main")
         self.assert_refused(
             project, "--cobbler-generate", "*project has no commit yet", "Commit something: git add*"
         )
 
-    def test_a_configuration_that_is_not_at_the_top(self, project: Project) -> None:
+    def test_a_configuration_below_the_top_is_an_error(self, project: Project) -> None:
         project.write({"sub/configuration.yaml": (project.path / "configuration.yaml").read_bytes()})
         result = project.run("--cobbler-start", "--rootdir=sub", "sub/configuration.yaml")
         assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -238,7 +238,7 @@ class TestWhereThereIsNothingToStartFrom:
             ]
         )
 
-    def test_a_user_without_a_name(self, project: Project, tmp_path: Path) -> None:
+    def test_a_user_without_a_name_is_an_error(self, project: Project, tmp_path: Path) -> None:
         project.git("config", "--unset", "user.email")
         result = project.run(
             "--cobbler-generate", env={"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
@@ -255,7 +255,7 @@ class TestWhereThereIsNothingToStartFrom:
         result.stderr.fnmatch_lines([f"ERROR: {cause}", remedy])
 
 
-def test_one_run_at_a_time(project: Project, cobbler_agent: StandInAgent) -> None:
+def test_a_start_during_a_run_is_refused(project: Project, cobbler_agent: StandInAgent) -> None:
     at_work = cobbler_agent.directory / "at-work"
     cobbler_agent.task("p-a").runs(f"touch {at_work}; sleep 60")
     seed(project, task("p-a"))

@@ -29,7 +29,7 @@ def started(project: Project, action: str = "--cobbler-start") -> list[str]:
 
 
 @BOTH
-def test_go_begins_without_its_sources(project: Project, action: str) -> None:
+def test_a_go_generation_starts_without_sources(project: Project, action: str) -> None:
     """Except for magefiles_dir, vendored packages, submodules, and whatever is no source."""
     project.write(
         {
@@ -76,13 +76,13 @@ def test_go_begins_without_its_sources(project: Project, action: str) -> None:
     assert (project.path / "pkg" / "calc" / "calc.go").exists()
 
 
-def test_go_without_a_module_file_gets_one(project: Project) -> None:
+def test_a_go_generation_without_a_module_file_gets_one(project: Project) -> None:
     project.configure(language="go", module_path="example.com/calc", source_dirs=["."])
     assert started(project) == ["A\tgo.mod"]
     assert project.files()["go.mod"] == "module example.com/calc\n\ngo 1.24\n"
 
 
-def test_a_seed_takes_the_place_of_the_module_file_and_of_a_source(project: Project) -> None:
+def test_a_seed_file_replaces_the_module_file_and_a_source(project: Project) -> None:
     project.go_sample()
     project.write({"seeds/go.mod": "module {{.ModulePath}}\n", "seeds/main": "package main\n"})
     seeds = {"go.mod": "seeds/go.mod", "cmd/calculator/main.go": "seeds/main"}
@@ -92,12 +92,12 @@ def test_a_seed_takes_the_place_of_the_module_file_and_of_a_source(project: Proj
     assert project.files()["cmd/calculator/main.go"] == "package main\n"
 
 
-def test_go_keeps_its_sources_if_told_so(project: Project) -> None:
+def test_a_go_generation_keeps_its_sources_if_configured(project: Project) -> None:
     project.go_sample()
     assert started(project) == []
 
 
-def test_a_go_module_that_the_configuration_does_not_know_is_an_error(project: Project) -> None:
+def test_a_go_module_that_differs_from_the_configuration_is_an_error(project: Project) -> None:
     project.go_sample()
     project.configure(language=None, source_dirs=None, main_package=None)
     for action in ("--cobbler-start", "--cobbler-generate"):
@@ -111,7 +111,7 @@ def test_a_go_module_that_the_configuration_does_not_know_is_an_error(project: P
     assert project.generation is None
 
 
-def test_a_module_file_that_cannot_be_read_is_an_error_and_nothing_is_started(project: Project) -> None:
+def test_an_unreadable_module_file_is_an_error_and_nothing_is_started(project: Project) -> None:
     project.go_sample()
     project.configure(reset_sources=True)
     project.write({"go.mod": "\ufeffmodule example.com/calculator\n"})
@@ -128,7 +128,7 @@ def test_a_module_file_that_cannot_be_read_is_an_error_and_nothing_is_started(pr
 # What is finished
 
 
-def test_what_earlier_generations_did_is_to_be_done_again_where_sources_were_reset(
+def test_tasks_of_earlier_generations_are_proposed_again_after_a_reset_of_sources(
     project: Project, cobbler_agent: StandInAgent
 ) -> None:
     project.python_sample()
@@ -164,7 +164,7 @@ def test_what_earlier_generations_did_is_to_be_done_again_where_sources_were_res
         (None, "more.py", ({"production": 0, "test": 0}, {"production": 0, "test": 0})),
     ],
 )
-def test_records_tell_the_lines_of_the_sources(
+def test_records_have_the_line_counts_of_the_sources(
     project: Project, cobbler_agent: StandInAgent, sample: str | None, source: str, lines: object
 ) -> None:
     if sample:

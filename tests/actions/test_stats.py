@@ -72,7 +72,7 @@ def by_title(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {task["title"]: task for task in generation["tasks"]}
 
 
-def test_lines_by_language_and_words_by_label_on_the_base_and_on_the_generation(
+def test_the_statistics_count_lines_by_language_and_words_by_label(
     generated: Project, found: dict[str, Any]
 ) -> None:
     base, generation = found["code"]
@@ -86,7 +86,7 @@ def test_lines_by_language_and_words_by_label_on_the_base_and_on_the_generation(
     assert base["words"] == generation["words"] == {"vision": vision, "all": vision + 5}
 
 
-def test_what_a_landing_took_apart_from_the_attempts_that_were_wasted_on_it(found: dict[str, Any]) -> None:
+def test_the_usage_of_a_landing_is_apart_from_that_of_wasted_attempts(found: dict[str, Any]) -> None:
     once, twice = (by_title(found)[title] for title in ("Once", "Twice"))
     assert without_time(once["landed"]) == spent(1, 0.25, input=10, output=20)
     assert without_time(once["wasted"]) == spent(0, None)
@@ -97,14 +97,14 @@ def test_what_a_landing_took_apart_from_the_attempts_that_were_wasted_on_it(foun
     assert once["wasted"]["seconds"] is None
 
 
-def test_a_task_that_did_not_land_is_all_waste(found: dict[str, Any]) -> None:
+def test_all_usage_of_a_task_that_did_not_land_is_wasted(found: dict[str, Any]) -> None:
     never = by_title(found)["Never"]
     assert never["commit"] is None
     assert without_time(never["landed"]) == spent(0, None)
     assert without_time(never["wasted"]) == spent(2, 8.0, output=2)
 
 
-def test_the_sums_of_a_generation(generated: Project, found: dict[str, Any]) -> None:
+def test_the_usage_of_a_generation_is_the_sum_of_its_tasks(generated: Project, found: dict[str, Any]) -> None:
     [generation] = found["generations"]
     assert (generation["name"], generation["active"]) == (generated.generation, True)
     assert without_time(generation["landed"]) == spent(2, 2.25, input=10, output=20, cache_write=9)
@@ -113,7 +113,7 @@ def test_the_sums_of_a_generation(generated: Project, found: dict[str, Any]) -> 
     assert generation["diff"] == {"files": 2, "insertions": 4, "deletions": 0}
 
 
-def test_the_table_says_the_same(generated: Project) -> None:
+def test_the_table_has_the_same_numbers_as_the_json(generated: Project) -> None:
     result = generated.run("--cobbler-stats")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
@@ -132,7 +132,7 @@ def test_the_table_says_the_same(generated: Project) -> None:
     )
 
 
-def test_reading_changes_nothing(generated: Project) -> None:
+def test_reading_the_statistics_changes_nothing(generated: Project) -> None:
     def everything() -> dict[str, bytes]:
         files = [path for path in generated.path.rglob("*") if path.is_file()]
         return {str(path): path.read_bytes() for path in files if ".pytest_cache" not in path.parts}
@@ -149,7 +149,7 @@ def copy_of(project: Project, directory: Path) -> Project:
     return copy
 
 
-def test_they_survive_the_history_in_cobbler_dir(
+def test_the_statistics_do_not_need_the_history_in_cobbler_dir(
     generated: Project, found: dict[str, Any], tmp_path: Path
 ) -> None:
     copy = copy_of(generated, tmp_path)
@@ -157,7 +157,7 @@ def test_they_survive_the_history_in_cobbler_dir(
     assert stats(copy) == found
 
 
-def test_without_the_trackers_records_commits_still_say_what_landed(
+def test_landed_tasks_are_counted_without_the_records_in_the_tracker(
     generated: Project, tmp_path: Path
 ) -> None:
     copy = copy_of(generated, tmp_path)
@@ -184,7 +184,7 @@ def test_a_merged_generation_is_found_in_its_base_though_a_forge_has_rebased_it(
     assert (merged["active"], merged["landed"]) == (False, before[0]["landed"])
 
 
-def test_what_others_write_into_the_tracker_is_not_counted(cobbler_project: Project) -> None:
+def test_comments_of_other_users_are_not_counted(cobbler_project: Project) -> None:
     record = {"caller": "stitch", "generation": "generation-1", "attempts": 1, "cost_usd": 9.0}
     texts = [("jane", json.dumps(record)), ("cobbler", "[1]"), ("cobbler", '{"caller": "stitch"}')]
     comments = [
@@ -195,13 +195,13 @@ def test_what_others_write_into_the_tracker_is_not_counted(cobbler_project: Proj
     assert stats(cobbler_project)["generations"] == []
 
 
-def test_a_project_without_a_generation(cobbler_project: Project) -> None:
+def test_the_statistics_of_a_project_without_a_generation(cobbler_project: Project) -> None:
     result = cobbler_project.run("--cobbler-stats")
     assert result.ret == 0
     assert result.outlines[-1] == "No generations found."
 
 
-def test_a_tracker_that_fails_is_no_empty_one(cobbler_project: Project) -> None:
+def test_a_failing_tracker_is_not_read_as_an_empty_one(cobbler_project: Project) -> None:
     store = EmbeddedStore(cobbler_project.path)
     seed(cobbler_project, task("p-a"))
     store.file.write_text("{broken\n")

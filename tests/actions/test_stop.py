@@ -67,13 +67,13 @@ def refused(project: Project, *lines: str) -> pytest.RunResult:
 # -- what it does
 
 
-def test_without_a_generation_there_is_nothing_to_do(project: Project) -> None:
+def test_a_stop_without_a_generation_changes_nothing(project: Project) -> None:
     result = project.run("--cobbler-stop")
     assert (result.ret, result.outlines) == (0, ["No generation is active."])
 
 
 @pytest.mark.quick
-def test_it_merges_tags_and_deletes_the_branch(project: Project, began: date) -> None:
+def test_a_stop_merges_tags_and_deletes_the_branch(project: Project, began: date) -> None:
     start = project.git("rev-parse", "main").strip()
     name = generation(project, {"a.txt": "a\n", "d/b.txt": "b\n"}, {"README.md": None})
     tip = refs(project)[f"refs/heads/{name}"]
@@ -118,7 +118,7 @@ def test_the_merge_is_one_commit_of_the_base_that_can_be_reverted(project: Proje
 
 
 @pytest.mark.quick
-def test_the_checkout_of_the_base_follows(project: Project) -> None:
+def test_a_checkout_of_the_base_is_updated(project: Project) -> None:
     project.write({"d/old.txt": "old\n", "kept.txt": "kept\n", "tool.sh": "#!/bin/sh\n"})
     project.commit("Files")
     generation(project, {"d/old.txt": None, "new/file.txt": "new\n", "README.md": "changed\n"})
@@ -133,7 +133,7 @@ def test_the_checkout_of_the_base_follows(project: Project) -> None:
 
 
 @pytest.mark.parametrize("how", [["--create", "mine"], ["--detach"]])
-def test_a_checkout_of_something_else_stays_as_it_is(project: Project, how: list[str]) -> None:
+def test_a_checkout_of_another_branch_is_not_changed(project: Project, how: list[str]) -> None:
     generation(project, {"a.txt": "a\n"})
     project.git("switch", "--quiet", *how)
     project.write({"README.md": "edited\n", "staged.txt": ""})
@@ -144,7 +144,7 @@ def test_a_checkout_of_something_else_stays_as_it_is(project: Project, how: list
     assert project.files("main")["a.txt"] == "a\n"
 
 
-def test_no_hook_of_the_repository_runs(project: Project) -> None:
+def test_a_stop_runs_no_git_hook_of_the_repository(project: Project) -> None:
     generation(project, {"a.txt": "a\n"})
     told = project.directory / "told"
     hooks = ("post-checkout", "post-merge", "pre-merge-commit", "reference-transaction", "post-index-change")
@@ -155,7 +155,7 @@ def test_no_hook_of_the_repository_runs(project: Project) -> None:
     assert not told.exists()
 
 
-def test_files_are_converted_as_the_user_has_it(project: Project) -> None:
+def test_files_are_converted_as_the_user_configured_git(project: Project) -> None:
     """As ``git merge`` by hand would: line ends here, large files (LFS) elsewhere."""
     project.write({".gitattributes": "*.txt text eol=crlf\n*.up filter=up\n"})
     project.commit("Attributes")
@@ -168,7 +168,7 @@ def test_files_are_converted_as_the_user_has_it(project: Project) -> None:
     assert status(project) == ""
 
 
-def test_paths_of_every_kind(project: Project) -> None:
+def test_a_stop_merges_paths_of_every_kind(project: Project) -> None:
     names = ["with blank.txt", "ünïcode.txt", "*.txt", ":(top)x", "-dash", "new\nline", 'quo"te']
     generation(project, dict.fromkeys(names, "x\n"))
     assert stop(project).ret == 0
@@ -176,7 +176,7 @@ def test_paths_of_every_kind(project: Project) -> None:
     assert status(project) == ""
 
 
-def test_in_a_linked_worktree_of_the_base(project: Project) -> None:
+def test_a_stop_in_a_linked_worktree_of_the_base_updates_it(project: Project) -> None:
     generation(project, {"a.txt": "a\n"})
     project.git("switch", "--quiet", "--create", "mine")
     project.git("worktree", "add", "--quiet", "../linked", "main")
@@ -192,7 +192,7 @@ def test_in_a_linked_worktree_of_the_base(project: Project) -> None:
 # -- the ancestor's mistakes
 
 
-def test_files_that_were_made_again_survive_whether_the_same_or_not(project: Project) -> None:
+def test_recreated_files_survive_whether_equal_or_not(project: Project) -> None:
     """The ancestor conflicted on files that the generation had changed, and deleted those that it had not."""
     project.write({"same.go": "same\n", "other.go": "before\n", "gone.go": "gone\n"})
     project.commit("Sources")
@@ -205,7 +205,7 @@ def test_files_that_were_made_again_survive_whether_the_same_or_not(project: Pro
     assert (project.path / "same.go").read_text() == "same\n"
 
 
-def test_a_file_that_the_base_has_got_too_survives(project: Project) -> None:
+def test_a_file_that_was_added_to_the_base_too_survives(project: Project) -> None:
     generation(project, {"both.txt": "both\n"})
     project.write({"both.txt": "both\n"})
     project.commit("The same")
@@ -261,20 +261,20 @@ def test_the_gate_runs_on_exactly_the_merge(project: Project) -> None:
     assert not list((project.directory / "work").glob("*/gate/*"))
 
 
-def test_the_gate_does_not_run_again_on_the_tree_that_has_passed_it(project: Project) -> None:
+def test_the_gate_does_not_run_again_on_a_tree_that_passed_it(project: Project) -> None:
     project.configure(build_command="false")
     generation(project, {"a.txt": "a\n"})
     assert stop(project).ret == 0
 
 
-def test_the_gate_runs_on_what_somebody_committed_by_hand(project: Project) -> None:
+def test_the_gate_runs_on_commits_made_by_hand(project: Project) -> None:
     project.configure(build_command="false")
     name = generation(project, {"a.txt": "a\n"})
     commit_on(project, name, {"b.txt": "b\n"}, "By hand")
     assert stop(project).ret == pytest.ExitCode.TESTS_FAILED
 
 
-def test_where_the_gate_fails_nothing_is_changed(project: Project) -> None:
+def test_a_failing_gate_changes_nothing(project: Project) -> None:
     project.configure(test_command="echo it does not work; false")
     name = generation(project, {"a.txt": "a\n"})
     project.write({"b.txt": "b\n"})
@@ -330,7 +330,7 @@ def in_conflict(project: Project) -> str:
     return name
 
 
-def test_markers_that_somebody_commits_are_not_merged(project: Project) -> None:
+def test_committed_conflict_markers_are_not_merged(project: Project) -> None:
     generation(project, {"a.txt": "theirs\n"})
     project.write({"a.txt": "mine\n"})
     project.commit("Meanwhile")
@@ -344,7 +344,7 @@ def test_markers_that_somebody_commits_are_not_merged(project: Project) -> None:
     assert refs(project) == before
 
 
-def test_a_prepared_worktree_that_somebody_removed_is_prepared_again(project: Project) -> None:
+def test_a_prepared_worktree_that_was_removed_is_prepared_again(project: Project) -> None:
     generation(project, {"a.txt": "theirs\n"})
     project.write({"a.txt": "mine\n"})
     project.commit("Meanwhile")
@@ -354,7 +354,7 @@ def test_a_prepared_worktree_that_somebody_removed_is_prepared_again(project: Pr
     assert "<<<<<<<" in (resolution(project) / "a.txt").read_text()
 
 
-def test_a_merge_is_prepared_for_somebody_and_their_commit_is_taken(project: Project) -> None:
+def test_a_merge_is_prepared_for_the_user_and_their_commit_is_used(project: Project) -> None:
     seen = project.directory / "seen"
     project.configure(build_command=f"cat a.txt b.txt >{seen}", test_command=False)
     name = generation(project, {"a.txt": "theirs\n", "b.txt": "b\n"})
@@ -390,7 +390,7 @@ def test_a_merge_is_prepared_for_somebody_and_their_commit_is_taken(project: Pro
     assert len(project.git("worktree", "list").splitlines()) == 1
 
 
-def test_what_somebody_resolved_has_to_pass_the_gate(project: Project) -> None:
+def test_a_merge_resolved_by_hand_has_to_pass_the_gate(project: Project) -> None:
     project.configure(test_command="! grep both a.txt")
     in_conflict(project)
     (resolution(project) / "a.txt").write_text("both\n")
@@ -402,7 +402,7 @@ def test_what_somebody_resolved_has_to_pass_the_gate(project: Project) -> None:
 
 
 @pytest.mark.parametrize("moved", ["generation", "base", "base in conflict"])
-def test_what_has_moved_since_is_merged_too(project: Project, moved: str) -> None:
+def test_branches_that_moved_during_a_resolution_are_merged_too(project: Project, moved: str) -> None:
     name = in_conflict(project)
     place = resolution(project)
     (place / "a.txt").write_text("both\n")
@@ -426,7 +426,7 @@ def test_what_has_moved_since_is_merged_too(project: Project, moved: str) -> Non
         assert project.files("main")["c.txt"] == "c\n"
 
 
-def test_a_merge_that_is_given_up_can_be_begun_again(project: Project) -> None:
+def test_an_aborted_merge_can_be_started_again(project: Project) -> None:
     in_conflict(project)
     place = resolution(project)
     project.git("-C", str(place), "merge", "--abort")
@@ -434,13 +434,13 @@ def test_a_merge_that_is_given_up_can_be_begun_again(project: Project) -> None:
     assert "<<<<<<<" in (place / "a.txt").read_text()
 
 
-def test_reset_leaves_what_somebody_resolves(project: Project) -> None:
+def test_a_reset_keeps_a_merge_that_is_resolved_by_hand(project: Project) -> None:
     name = in_conflict(project)
     place = resolution(project)
     (place / "a.txt").write_text("half resolved\n")
     result = project.run("--cobbler-reset")
     assert result.ret == 0
-    assert f"left {place}: a merge with {name} that a person has begun" in result.outlines
+    assert f"kept {place}: it holds a merge with {name} that a person has begun" in result.outlines
     assert (place / "a.txt").read_text() == "half resolved\n"
 
 
@@ -471,7 +471,7 @@ def test_the_trackers_files_never_conflict(project: Project) -> None:
 
 
 @pytest.mark.parametrize("change", ["edited", "staged", "deleted", "added"])
-def test_a_checkout_with_changes_is_left_alone(project: Project, change: str) -> None:
+def test_a_stop_refuses_a_checkout_with_changes(project: Project, change: str) -> None:
     generation(project, {"a.txt": "a\n"})
     if change == "added":
         project.write({"new.txt": "new\n"})
@@ -502,20 +502,20 @@ def test_files_that_would_be_overwritten_are_named(project: Project, ignored: bo
 
 
 @pytest.mark.parametrize("name", ["MERGE_HEAD", "rebase-merge", "CHERRY_PICK_HEAD"])
-def test_an_operation_of_git_that_is_going_on_comes_first(project: Project, name: str) -> None:
+def test_a_stop_refuses_during_another_operation_of_git(project: Project, name: str) -> None:
     generation(project, {"a.txt": "a\n"})
     (project.path / ".git" / name).touch()
     refused(project, "ERROR: a * is going on in *", "Finish it, or *")
 
 
-def test_a_lock_on_the_index_is_not_taken_for_ours(project: Project) -> None:
+def test_a_stop_refuses_while_the_index_is_locked(project: Project) -> None:
     generation(project, {"a.txt": "a\n"})
     (project.path / ".git" / "index.lock").touch()
     refused(project, "ERROR: git is running in *index.lock exists", "*remove that file.")
 
 
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
-def test_a_file_that_git_is_told_not_to_look_at_is_not_written_over(project: Project, flag: str) -> None:
+def test_a_file_that_git_is_told_to_ignore_is_not_overwritten(project: Project, flag: str) -> None:
     project.write({"a.txt": "before\n"})
     project.commit("A file")
     generation(project, {"a.txt": "theirs\n"})
@@ -525,7 +525,7 @@ def test_a_file_that_git_is_told_not_to_look_at_is_not_written_over(project: Pro
     assert (project.path / "a.txt").read_text() == "mine alone\n"
 
 
-def test_a_rebase_of_the_base_comes_first(project: Project) -> None:
+def test_a_stop_refuses_during_a_rebase_of_the_base(project: Project) -> None:
     project.write({"a.txt": "before\n"})
     start = project.commit("A file")
     generation(project, {"b.txt": "b\n"})
@@ -542,14 +542,14 @@ def test_a_rebase_of_the_base_comes_first(project: Project) -> None:
 
 @pytest.mark.parametrize("kind", ["finished", "merged"])
 @pytest.mark.parametrize("annotated", [False, True])
-def test_a_tag_of_somebody_elses_is_not_moved(project: Project, kind: str, annotated: bool) -> None:
+def test_a_tag_of_another_user_is_not_moved(project: Project, kind: str, annotated: bool) -> None:
     name = generation(project, {"a.txt": "a\n"})
     options = ("--annotate", "--message", "Mine") if annotated else ()
     project.git("tag", *options, f"{name}-{kind}", name if annotated else "main")
     refused(project, f"ERROR: the tag {name}-{kind} exists, and was not made for {name}", "*git tag NAME *")
 
 
-def test_what_a_killed_stop_had_staged_is_not_left_on_another_branch(project: Project) -> None:
+def test_files_staged_by_a_killed_stop_do_not_stay_on_another_branch(project: Project) -> None:
     name = generation(project, {"a.txt": "a\n"})
     tree = project.git("rev-parse", f"{name}^{{tree}}").strip()
     parents = ("-p", "main", "-p", name)
@@ -575,7 +575,7 @@ def test_branches_that_are_checked_out_elsewhere_are_all_named(project: Project)
     assert {Path(place) for place in re.findall(r"checked out in ([^;]+)", line)} == places
 
 
-def test_a_base_that_is_gone_is_named(project: Project) -> None:
+def test_a_stop_names_a_missing_base(project: Project) -> None:
     name = generation(project, {"a.txt": "a\n"})
     project.git("branch", "--move", "main", "trunk")
     refused(
@@ -585,7 +585,7 @@ def test_a_base_that_is_gone_is_named(project: Project) -> None:
     )
 
 
-def test_tasks_that_are_not_done_need_force(project: Project) -> None:
+def test_a_stop_with_unfinished_tasks_needs_force(project: Project) -> None:
     """Those that the generation proposed, or tried, or would do; not those that wait for somebody else."""
     name = generation(project, {"a.txt": "a\n"})
     project.git("update-ref", f"refs/cobbler/attempts/{name}/p-tried/1", "main")
@@ -608,13 +608,15 @@ def test_tasks_that_are_not_done_need_force(project: Project) -> None:
     )
     result = stop(project, force=True)
     assert result.ret == 0
-    assert result.outlines[-1] == "Not done, and left to the next generation: p-anybody, p-mine, p-tried."
+    assert (
+        result.outlines[-1] == "Unfinished tasks, left for the next generation: p-anybody, p-mine, p-tried."
+    )
     open_ones = dict.fromkeys(("p-mine", "p-tried", "p-anybody"), "open")
     assert statuses(project) == {**open_ones, "p-done": "closed", "p-later": "deferred"}
     assert f"refs/cobbler/attempts/{name}/p-tried/1" in refs(project)
 
 
-def test_what_a_dead_run_left_is_kept_and_released(project: Project) -> None:
+def test_a_stop_keeps_the_work_of_a_dead_run_and_releases_its_claims(project: Project) -> None:
     agent, begun = project.agent, project.directory / "begun"
     agent.task("p-a").runs(WRITES_A_FILE)
     agent.task("p-b").writes("begun.txt", "1\n").runs(f"touch {begun}").sleeps(300)
@@ -638,7 +640,7 @@ def test_what_a_dead_run_left_is_kept_and_released(project: Project) -> None:
 
 
 @pytest.mark.parametrize("how", ["--ff-only", "--no-ff"])
-def test_what_was_merged_elsewhere_is_only_tagged_and_cleaned_up(
+def test_a_generation_that_was_merged_elsewhere_is_only_tagged_and_cleaned_up(
     project: Project, began: date, how: str
 ) -> None:
     project.configure(build_command="false")
@@ -651,7 +653,7 @@ def test_what_was_merged_elsewhere_is_only_tagged_and_cleaned_up(
     project.write({"README.md": "edited\n"})
     result = stop(project)
     assert result.ret == 0
-    assert result.outlines[0] == f"main has {name}, with 1 task, already: {merge[:12]}."
+    assert result.outlines[0] == f"main already has {name}, with 1 task: {merge[:12]}."
     assert refs(project)["refs/heads/main"] == after
     assert refs(project)[f"refs/tags/{name}-merged"] == merge
     assert refs(project)[f"refs/tags/{name}-finished"] == tip
@@ -699,7 +701,7 @@ def test_the_version_is_tagged(project: Project, path: str, content: str, tag: s
         ('version = "-rf x"\n', "No version tag: VERSION has no version that can be a tag name."),
     ],
 )
-def test_a_version_that_cannot_be_tagged_is_told(project: Project, content: str, said: str) -> None:
+def test_a_version_that_cannot_be_tagged_is_reported(project: Project, content: str, said: str) -> None:
     project.configure(version_file="VERSION")
     project.write({"VERSION": content})
     there = project.commit("Version")
@@ -715,7 +717,7 @@ def test_a_version_that_cannot_be_tagged_is_told(project: Project, content: str,
 
 
 @pytest.mark.bd
-def test_with_bd_and_podman(cobbler_project: Project, minimal_image: str) -> None:
+def test_a_stop_works_with_bd_and_podman(cobbler_project: Project, minimal_image: str) -> None:
     """The store is tracked, so that bd writes in the checkout; the base moves, so that there is a gate."""
     need("bd")
     project, agent = cobbler_project, cobbler_project.agent

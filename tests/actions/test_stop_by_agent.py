@@ -43,7 +43,7 @@ def resume(project: Project) -> dict[str, str]:
     return came_to(project.run("--cobbler-resume", stitch(the_task(project).id)))
 
 
-def test_there_is_one_task_for_it(project: Project) -> None:
+def test_a_conflict_creates_one_task_for_an_agent(project: Project) -> None:
     made = the_task(project)
     name = str(project.generation)
     assert made.title == f"Merge main into {name}"
@@ -60,7 +60,7 @@ def test_there_is_one_task_for_it(project: Project) -> None:
     assert the_task(project) == made
 
 
-def test_it_lands_as_a_merge_and_the_next_stop_has_no_conflict(project: Project) -> None:
+def test_a_resolution_lands_as_a_merge_and_the_next_stop_has_no_conflict(project: Project) -> None:
     name, base = str(project.generation), refs(project)["refs/heads/main"]
     tip = refs(project)[f"refs/heads/{name}"]
     assert resume(project) == {f"stitch::{the_task(project).id}": "landed"}
@@ -78,7 +78,7 @@ def test_it_lands_as_a_merge_and_the_next_stop_has_no_conflict(project: Project)
     assert project.git("status", "--porcelain") == ""
 
 
-def test_markers_that_are_left_are_refused_and_the_next_attempt_lands_as_a_merge(
+def test_remaining_markers_are_refused_and_the_next_attempt_lands_as_a_merge(
     project: Project,
 ) -> None:
     base = refs(project)["refs/heads/main"]
@@ -90,7 +90,7 @@ def test_markers_that_are_left_are_refused_and_the_next_attempt_lands_as_a_merge
     assert project.files(str(project.generation))["a.txt"] == "both\n"
 
 
-def test_protected_paths_are_the_bases_and_no_agents(project: Project) -> None:
+def test_protected_paths_come_from_the_base_and_not_from_an_agent(project: Project) -> None:
     project.agent.task(the_task(project).title).runs(f"{RESOLVES}; echo x >>conftest.py")
     tip = refs(project)[f"refs/heads/{project.generation}"]
     result = project.run("--cobbler-resume", stitch(the_task(project).id))
@@ -99,7 +99,7 @@ def test_protected_paths_are_the_bases_and_no_agents(project: Project) -> None:
     assert refs(project)[f"refs/heads/{project.generation}"] == tip
 
 
-def test_a_resolution_in_which_nothing_of_the_base_stays_lands_too(cobbler_project: Project) -> None:
+def test_a_resolution_that_keeps_nothing_of_the_base_lands_too(cobbler_project: Project) -> None:
     project = cobbler_project
     seed(project)
     project.write({"a.txt": "before\n"})
@@ -116,7 +116,7 @@ def test_a_resolution_in_which_nothing_of_the_base_stays_lands_too(cobbler_proje
     assert project.files("main")["a.txt"] == "theirs\n"
 
 
-def test_what_lands_meanwhile_is_merged_with_it(project: Project) -> None:
+def test_tasks_that_land_meanwhile_are_merged_with_the_resolution(project: Project) -> None:
     """With what the base has changed of what is protected."""
     other = task("p-other", labels=[project.generation])
     merge = the_task(project)
@@ -133,19 +133,19 @@ def test_what_lands_meanwhile_is_merged_with_it(project: Project) -> None:
     assert len(project.git("rev-parse", f"{project.generation}^@").split()) == 2
 
 
-def test_a_reset_ends_it(project: Project) -> None:
+def test_a_reset_closes_the_task_of_a_resolution(project: Project) -> None:
     assert project.run("--cobbler-reset").ret == 0
     assert the_task(project).status == "closed"
 
 
-def test_a_reset_does_not_have_it_done_again(project: Project) -> None:
+def test_a_reset_does_not_reopen_the_task_of_a_landed_resolution(project: Project) -> None:
     resume(project)
     result = project.run("--cobbler-reset")
     assert (result.ret, result.outlines[1:]) == (0, ["Open again: p-1."])
     assert statuses(project) == {"p-1": "open", the_task(project).id: "closed"}
 
 
-def test_a_stop_that_needs_it_no_more_ends_it(project: Project) -> None:
+def test_a_stop_that_needs_no_resolution_closes_its_task(project: Project) -> None:
     project.write({"a.txt": "theirs\n"})
     project.commit("As the generation has it")
     assert stop(project).ret == 0
@@ -153,7 +153,9 @@ def test_a_stop_that_needs_it_no_more_ends_it(project: Project) -> None:
 
 
 @pytest.mark.bd
-def test_with_bd_and_podman(cobbler_project: Project, minimal_image: str) -> None:
+def test_an_agent_resolves_a_conflict_with_bd_and_podman(
+    cobbler_project: Project, minimal_image: str
+) -> None:
     need("bd")
     project, agent = cobbler_project, cobbler_project.agent
     project.write({"a.txt": "before\n"})

@@ -25,7 +25,7 @@ def surveyed(tmp_path: Path) -> Surveyed:
     return surveyed
 
 
-def test_a_go_project(surveyed: Surveyed) -> None:
+def test_the_survey_of_a_go_project(surveyed: Surveyed) -> None:
     seen = surveyed(go_sample() | {"internal/version.go": "package internal\n"})
     assert seen.found == {
         "language": "go",
@@ -40,7 +40,7 @@ def test_a_go_project(surveyed: Surveyed) -> None:
     assert (seen.required, seen.notes) == ((), ())
 
 
-def test_a_python_project(surveyed: Surveyed) -> None:
+def test_the_survey_of_a_python_project(surveyed: Surveyed) -> None:
     seen = surveyed(
         python_sample() | {"calculator/_version.py": "", "tools/release.py": "", "conftest.py": ""}
     )
@@ -101,7 +101,7 @@ def test_a_python_project(surveyed: Surveyed) -> None:
         ({"docs/\x07.md": "", "~/x.py": ""}, "spec_globs", None),
     ],
 )
-def test_a_key_is_found_or_left_alone(
+def test_the_survey_finds_a_key_or_leaves_it_out(
     surveyed: Surveyed, files: dict[str, str], key: str, value: Any
 ) -> None:
     assert surveyed(files).found.get(key) == value
@@ -117,20 +117,20 @@ def test_a_key_is_found_or_left_alone(
         ({"requirements.txt": "requests\n"}, ()),
     ],
 )
-def test_what_no_file_tells_is_required(
+def test_a_key_that_no_file_shows_is_required(
     surveyed: Surveyed, files: dict[str, str], required: tuple[str, ...]
 ) -> None:
     assert surveyed(files).required == required
 
 
-def test_of_several_programs_none_is_chosen(surveyed: Surveyed) -> None:
+def test_the_survey_chooses_none_of_several_programs(surveyed: Surveyed) -> None:
     main = "package main\n"
     seen = surveyed({"go.mod": "module example.com/x\n", "cmd/a/a.go": main, "cmd/b/b.go": main})
     assert "main_package" not in seen.found
-    assert seen.notes == ("main_package: there are 2: cmd/a, cmd/b",)
+    assert seen.notes == ("main_package: found 2: cmd/a, cmd/b",)
 
 
-def test_of_two_languages_it_says_whose_gate_it_is(surveyed: Surveyed) -> None:
+def test_the_survey_names_the_language_of_the_gate_if_there_are_two(surveyed: Surveyed) -> None:
     seen = surveyed({"go.mod": "module example.com/x\n", "x.go": "package x\n", "tools/x.py": ""})
     assert seen.found["language"] == "go"
-    assert seen.notes == ("language: there is go and python; the gate is that of go alone",)
+    assert seen.notes == ("language: found go and python; the gate builds and tests only go",)

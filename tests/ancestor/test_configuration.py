@@ -50,7 +50,9 @@ def project(cobbler_project: Project, cobbler_agent: StandInAgent, go_cache: obj
     return cobbler_project
 
 
-def test_generate_works_with_it(project: Project, cobbler_agent: StandInAgent) -> None:
+def test_generate_works_with_a_configuration_of_the_ancestor(
+    project: Project, cobbler_agent: StandInAgent
+) -> None:
     cobbler_agent.measure().writes_tasks(
         [
             {"index": 0, "title": "The program", "description": "d", "dependency": -1},
@@ -82,7 +84,7 @@ def test_generate_works_with_it(project: Project, cobbler_agent: StandInAgent) -
     assert log.read_text().splitlines() == ["== build ==", "== test ==", "tests: none yet"]
 
 
-def test_it_loads_unchanged(project: Project) -> None:
+def test_a_configuration_of_the_ancestor_loads_unchanged(project: Project) -> None:
     project.write({"configuration.yaml": CONFIGURATION})
     project.commit("As it was")
     result = project.run("--cobbler-generate", "--collect-only")

@@ -14,7 +14,7 @@ from tests.support.ancestor import CONFIGURATION
 from tests.support.sessions import ids_landed, seed, task
 
 
-def test_it_writes_every_key_of_the_ancestor_with_its_default(project: Project) -> None:
+def test_init_writes_every_key_of_the_ancestor_with_its_default(project: Project) -> None:
     (project.path / "configuration.yaml").unlink()
     project.commit("No configuration")
     assert project.run("--cobbler-init").ret == 0
@@ -25,7 +25,7 @@ def test_it_writes_every_key_of_the_ancestor_with_its_default(project: Project) 
         assert written[key] == theirs[key]
 
 
-def test_what_is_missing_has_the_defaults_and_what_is_written_stays(project: Project) -> None:
+def test_missing_keys_have_defaults_and_written_keys_are_kept(project: Project) -> None:
     project.write({"configuration.yaml": "podman_image: image\nlanguage: python\n"})
     defaults = load(project.path / "configuration.yaml")
     assert (defaults.gen_prefix, defaults.max_issues, defaults.cycles) == ("generation-", 10, 1)
@@ -36,15 +36,15 @@ def test_what_is_missing_has_the_defaults_and_what_is_written_stays(project: Pro
     assert {key: getattr(config, key) for key in written} == written
 
 
-def test_what_is_there_is_not_written_again(project: Project) -> None:
+def test_an_existing_configuration_is_not_written_again(project: Project) -> None:
     before = CheckoutState.of(project)
     result = project.run("--cobbler-init")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *configuration.yaml exists already; nothing was changed"])
+    result.stderr.fnmatch_lines(["ERROR: *configuration.yaml already exists; nothing was changed"])
     assert check(project, before=before) == []
 
 
-def test_without_its_own_directory_only_history_is_lost(project: Project) -> None:
+def test_without_the_cobbler_directory_only_history_is_lost(project: Project) -> None:
     seed(project, task("p-a"), task("p-b", "p-a"))
     assert project.run("--cobbler-generate", "configuration.yaml::stitch::p-a").ret == 0
     shutil.rmtree(project.path / ".cobbler")

@@ -27,7 +27,7 @@ def test_a_start_makes_a_branch_and_a_tag_of_its_name(project: Project) -> None:
     assert project.git("log", "--format=%s", f"main..{name}") == f"Start generation: {name}\n"
 
 
-def test_changes_that_are_not_committed_are_named_and_kept_out(project: Project) -> None:
+def test_uncommitted_changes_are_named_and_left_out(project: Project) -> None:
     """The ancestor's later versions refused to start; here nothing is checked out that they could spoil."""
     project.write({"README.md": "changed\n"})
     before = CheckoutState.of(project)
@@ -46,11 +46,11 @@ def test_a_start_from_another_branch_remembers_it_as_the_base(project: Project) 
     assert project.git("symbolic-ref", "HEAD") == "refs/heads/feature\n"
 
 
-def test_without_a_generation_the_list_says_so(project: Project) -> None:
+def test_the_list_without_a_generation_is_empty(project: Project) -> None:
     assert project.run("--cobbler-list").outlines == ["No generations found."]
 
 
-def test_one_after_the_other_they_have_names_of_their_own_and_are_listed_with_their_ends(
+def test_generations_have_different_names_and_are_listed_with_how_they_ended(
     project: Project,
 ) -> None:
     names = []
@@ -87,7 +87,7 @@ def test_without_a_generation_a_stop_has_nothing_to_do(project: Project) -> None
     assert check(project, before=before) == []
 
 
-def test_a_stop_merges_into_the_branch_that_the_start_was_from(project: Project) -> None:
+def test_a_stop_merges_into_the_branch_that_the_generation_started_from(project: Project) -> None:
     main = project.git("rev-parse", "main")
     project.git("switch", "--quiet", "--create", "feature")
     seed(project, task("p-a"))
@@ -98,7 +98,7 @@ def test_a_stop_merges_into_the_branch_that_the_start_was_from(project: Project)
     assert project.git("symbolic-ref", "HEAD") == "refs/heads/feature\n"
 
 
-def test_a_stop_keeps_what_earlier_generations_made(project: Project) -> None:
+def test_a_stop_keeps_the_files_of_earlier_generations(project: Project) -> None:
     for number in (1, 2):
         seed(project, task(f"p-{number}"))
         project.run("--cobbler-generate", "--cobbler-cycles=0")
@@ -106,7 +106,7 @@ def test_a_stop_keeps_what_earlier_generations_made(project: Project) -> None:
     assert {"p-1.txt", "p-2.txt"} <= project.files("main").keys()
 
 
-def test_switching_chooses_and_moves_no_checkout(project: Project) -> None:
+def test_a_switch_chooses_a_generation_and_moves_no_checkout(project: Project) -> None:
     """The ancestor saved the checkout in a commit and checked the generation out."""
     first, second = started(project), started(project)
     project.write({"README.md": "changed\n"})
@@ -117,7 +117,7 @@ def test_switching_chooses_and_moves_no_checkout(project: Project) -> None:
     assert check(project, before=before) == []
 
 
-def test_nothing_is_done_in_a_checkout_of_a_generation(project: Project) -> None:
+def test_actions_are_refused_in_a_checkout_of_a_generation(project: Project) -> None:
     """The ancestor was called there; here it would import what an agent wrote."""
     name = started(project)
     project.git("switch", "--quiet", name)

@@ -33,7 +33,7 @@ def test_no_failing_task_ends_the_run_or_is_picked_again_in_it(project: Project,
     assert (agent.directory / "tries").read_text() == "x\n"
 
 
-def test_nothing_runs_for_ever(project: Project, agent: StandInAgent) -> None:
+def test_no_command_runs_for_ever(project: Project, agent: StandInAgent) -> None:
     """Nothing had a limit of time: agent, build, git or bd."""
     project.configure(
         task_timeout="3s", gate_timeout="4s", test_command="! grep -l slow *.txt || sleep 60", jobs=3
@@ -52,7 +52,7 @@ def test_nothing_runs_for_ever(project: Project, agent: StandInAgent) -> None:
     assert result.duration < 45
 
 
-def test_nothing_lands_that_does_not_pass_or_that_its_agent_calls_a_failure(
+def test_no_work_lands_that_fails_the_gate_or_that_its_agent_calls_a_failure(
     project: Project, agent: StandInAgent
 ) -> None:
     """Nothing was built or tested before it was merged, and what the agent said of itself was not read."""
@@ -73,7 +73,7 @@ def test_nothing_lands_that_does_not_pass_or_that_its_agent_calls_a_failure(
     assert project.files() == project.files("main")
 
 
-def test_no_failing_tracker_is_taken_for_an_empty_one(project: Project, tmp_path: Path) -> None:
+def test_no_failing_tracker_is_read_as_an_empty_one(project: Project, tmp_path: Path) -> None:
     """Any error of bd was read as "no tasks": a green run that had done nothing."""
     bd = tmp_path / "bd"
     version = '{"schema_version": 1, "version": "1.3.0"}'
@@ -93,7 +93,7 @@ def test_no_failing_tracker_is_taken_for_an_empty_one(project: Project, tmp_path
     assert project.generation is None
 
 
-def test_no_run_is_green_whose_tracker_failed_on_the_way(project: Project, agent: StandInAgent) -> None:
+def test_no_run_passes_if_its_tracker_failed(project: Project, agent: StandInAgent) -> None:
     """Its errors were warnings there."""
     store = project.path / ".beads" / "issues.jsonl"
     agent.task("p-a").runs(f"echo broken >>{store}; {WRITES_A_FILE}")
@@ -142,7 +142,7 @@ def test_no_start_is_left_half_done(project: Project) -> None:
     assert check(project, before=checkout) == []
 
 
-def test_no_stop_passes_over_open_tasks(project: Project) -> None:
+def test_no_stop_ignores_open_tasks(project: Project) -> None:
     """Tasks that were still open were not looked at."""
     assert project.run("--cobbler-start").ret == 0
     seed(project, *(task(name, labels=[str(project.generation)]) for name in ("p-a", "p-b")))
@@ -156,7 +156,7 @@ def test_no_stop_passes_over_open_tasks(project: Project) -> None:
     assert (statuses(project), project.files("main")["p-a.txt"]) == ({"p-a": "closed", "p-b": "open"}, "1\n")
 
 
-def test_no_cycle_runs_when_there_is_nothing_left_to_do(project: Project, agent: StandInAgent) -> None:
+def test_no_cycle_runs_after_one_without_tasks(project: Project, agent: StandInAgent) -> None:
     """The number of cycles was fixed: nothing ended them when all was done."""
     agent.measure().writes_tasks([{"title": "The only one"}])
     agent.measure().runs(f"echo x >>{agent.directory}/measures").writes_output("[]")

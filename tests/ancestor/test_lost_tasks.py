@@ -39,7 +39,7 @@ def test_no_recovered_task_disappears(
     assert (ready["id"], ready["status"]) == ("proj-a", "open")
 
 
-def test_no_second_resume_is_needed_to_clear_up(project: Project, agent: StandInAgent) -> None:
+def test_no_second_resume_is_needed_to_clean_up(project: Project, agent: StandInAgent) -> None:
     """Directories went before git forgot that they had branches checked out, and these stayed."""
     once = f"[ -e {agent.directory}/begun ] || {{ touch {agent.directory}/begun; sleep 300; }}"
     project.configure(test_command=once)
@@ -51,7 +51,7 @@ def test_no_second_resume_is_needed_to_clear_up(project: Project, agent: StandIn
     assert check(project, result) == []
 
 
-def test_no_generation_takes_the_tasks_of_one_whose_name_begins_like_its_own(project: Project) -> None:
+def test_no_generation_takes_the_tasks_of_another_with_the_same_prefix(project: Project) -> None:
     """All of ``task/generation-a-*`` were tasks of ``generation-a``, also those of ``generation-a-b``."""
     assert project.run("--cobbler-start").ret == 0
     name = project.generation or ""
@@ -70,7 +70,7 @@ def test_no_generation_takes_the_tasks_of_one_whose_name_begins_like_its_own(pro
     assert ids_landed(project) == ["p-a"]
 
 
-def test_no_second_run_recovers_what_a_living_one_is_doing(project: Project, agent: StandInAgent) -> None:
+def test_no_second_run_recovers_the_work_of_a_living_one(project: Project, agent: StandInAgent) -> None:
     """There was no lock: the tasks of the first run were taken for a dead one's, and its work was removed."""
     begun, go = agent.directory / "begun", agent.directory / "go"
     agent.task("p-a").runs(f"touch {begun}; until [ -e {go} ]; do sleep 0.1; done").writes("a.txt", "1\n")

@@ -41,7 +41,7 @@ LANDS_NOTHING = {
 
 
 @pytest.mark.parametrize("where", ["project", "in_podman"])
-def test_no_task_is_done_whose_work_did_not_land(
+def test_no_task_is_closed_whose_work_did_not_land(
     request: pytest.FixtureRequest, agent: StandInAgent, where: str
 ) -> None:
     """Two mistakes. The worktree was mounted alone, its ``.git`` named a place outside, and so no agent could
@@ -97,9 +97,7 @@ def test_no_conflict_is_left_half_done_nor_committed_with_its_markers(
     assert "<<<<<<<" in project.files(f"refs/cobbler/attempts/{project.generation}/p-2/2")["README.md"]
 
 
-def test_no_stop_conflicts_on_files_that_were_made_again_or_loses_them(
-    project: Project, agent: StandInAgent
-) -> None:
+def test_no_stop_conflicts_on_recreated_files_or_loses_them(project: Project, agent: StandInAgent) -> None:
     """The base's sources were deleted before the merge. What the generation had made again but for a change
     was a conflict, also of the module file, and no stop after that could be run again; what it had made again
     to the byte was deleted by the merge, and nobody was told.
@@ -120,7 +118,7 @@ def test_no_stop_conflicts_on_files_that_were_made_again_or_loses_them(
         assert (project.path / "same.go").read_text() == "package a\n"
 
 
-def test_a_reset_makes_no_commit_unreachable(project: Project) -> None:
+def test_no_reset_makes_a_commit_unreachable(project: Project) -> None:
     """An unmerged generation lost its branch, and its only tag was on the commit that it began at."""
     seed(project, task("p-a"), task("p-b"))
     project.run("--cobbler-generate", "configuration.yaml::stitch")
@@ -132,7 +130,7 @@ def test_a_reset_makes_no_commit_unreachable(project: Project) -> None:
         assert project.git("tag", "--contains", done.commit).split() == [f"{name}-abandoned"]
 
 
-def test_a_reset_removes_no_file_of_the_users(project: Project) -> None:
+def test_no_reset_removes_a_file_of_the_user(project: Project) -> None:
     """Source and other directories of the configuration were removed with whatever untracked was in them."""
     project.configure(language="go", module_path="example.com/m", go_source_dirs=["src"], binary_dir="out")
     files = {"src/mine.txt": "mine", "src/mine.go": "package mine", "out/program": "built"}
@@ -169,7 +167,7 @@ def test_no_link_leads_the_cleanup_out_of_the_repository(project: Project) -> No
     assert (project.directory / "mine" / "file.txt").read_text() == "mine\n"
 
 
-def test_no_action_commits_what_lies_in_the_checkout(project: Project) -> None:
+def test_no_action_commits_files_of_the_checkout(project: Project) -> None:
     """Each of them added everything, secrets and unrelated files too, and committed it."""
     project.write(
         {
@@ -195,7 +193,7 @@ def test_no_action_commits_what_lies_in_the_checkout(project: Project) -> None:
 
 
 @pytest.mark.parametrize("end", ["failed", "was killed"])
-def test_no_work_is_lost_because_its_agent(project: Project, agent: StandInAgent, end: str) -> None:
+def test_no_work_is_lost_however_its_agent_ends(project: Project, agent: StandInAgent, end: str) -> None:
     """What an agent had made was removed by the next recovery, and nothing kept it."""
     steps = agent.task("p-a").writes("half.txt", "half\n")
     seed(project, task("p-a"))

@@ -18,7 +18,7 @@ Write to {{.OutputPath}}
 """
 
 
-def test_what_is_proposed_is_open_in_the_tracker(project: Project, agent: StandInAgent) -> None:
+def test_proposed_tasks_are_open_in_the_tracker(project: Project, agent: StandInAgent) -> None:
     agent.measure().writes_tasks(
         [
             {"index": 0, "title": "First", "description": "The one.", "dependency": -1},
@@ -44,7 +44,7 @@ def test_a_measure_is_recorded(project: Project, agent: StandInAgent) -> None:
     assert datetime.fromisoformat(str(found["started_at"])).utcoffset() == timedelta()
 
 
-def test_no_more_is_taken_than_the_limit_allows(project: Project, agent: StandInAgent) -> None:
+def test_a_measure_proposes_no_more_tasks_than_the_limit(project: Project, agent: StandInAgent) -> None:
     """The ancestor only asked for it."""
     project.configure(max_issues=2)
     agent.measure().writes_tasks([{"title": title} for title in ("One", "Two", "Three")])
@@ -52,12 +52,12 @@ def test_no_more_is_taken_than_the_limit_allows(project: Project, agent: StandIn
     assert {found.title for found in project.tasks()} == {"One", "Two"}
 
 
-def test_where_all_is_done_nothing_is_proposed_and_that_is_success(project: Project) -> None:
+def test_a_measure_without_proposals_is_a_success(project: Project) -> None:
     result = project.run("--cobbler-generate", MEASURE)
     assert (result.ret, came_to(result), project.tasks()) == (0, {"measure::cycle-1": "proposed"}, [])
 
 
-def test_a_template_of_the_ancestor_is_filled_in(project: Project, agent: StandInAgent) -> None:
+def test_a_measure_template_of_the_ancestor_is_filled_in(project: Project, agent: StandInAgent) -> None:
     project.write({"measure.tmpl": TEMPLATE})
     project.configure(measure_prompt="measure.tmpl", user_prompt="be brief", max_issues=4)
     seed(project, task("p-a", title="Is there"))

@@ -93,7 +93,7 @@ def shell(project: Project, script: str) -> str:
     return done.stdout
 
 
-def test_the_steps_lead_from_the_older_tools_middle_to_work_that_landed(
+def test_the_steps_lead_from_a_generation_of_the_older_tool_to_landed_work(
     project: Project, cobbler_agent: StandInAgent
 ) -> None:
     for number in (2, 3, 4):
@@ -124,12 +124,12 @@ def test_the_steps_lead_from_the_older_tools_middle_to_work_that_landed(
     assert project.git("rev-parse", "--abbrev-ref", "HEAD") == "main\n"
 
 
-def test_it_says_what_became_of_every_key() -> None:
+def test_the_page_describes_the_change_of_every_key() -> None:
     said = [key for row in rows(section("## Keys", PAGE)) for key in quoted(row[0])]
     assert sorted(said) == sorted(ANCESTOR)
 
 
-def test_it_says_what_became_of_every_command() -> None:
+def test_the_page_describes_the_change_of_every_command() -> None:
     said = {target for row in rows(section("## Commands", PAGE)) for target in quoted(row[0])}
     words = ("init", "start", "run", "resume", "stop", "reset", "list", "switch")
     generator = {f"generator:{word}" for word in words}

@@ -12,13 +12,13 @@ from pytest_cobbler.testing.project import Project
 from tests.support.sessions import came_to, ids_landed, seed, statuses, task
 
 
-def test_without_a_generation_it_fails(project: Project) -> None:
+def test_a_resume_without_a_generation_fails(project: Project) -> None:
     result = project.run("--cobbler-resume")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: no generation is active", "Start one: *"])
 
 
-def test_of_several_generations_it_fails_until_one_is_named(project: Project) -> None:
+def test_a_resume_of_several_generations_fails_until_one_is_chosen(project: Project) -> None:
     seed(project, task("p-a"))
     project.run("--cobbler-start")
     first = project.generation
@@ -41,7 +41,7 @@ def test_open_tasks_come_before_new_ones(project: Project, agent: StandInAgent) 
     assert ids_landed(project) == ["p-a", project.task("New").id]
 
 
-def test_what_a_dead_run_left_is_cleared_up(project: Project, agent: StandInAgent) -> None:
+def test_a_resume_cleans_up_after_a_dead_run(project: Project, agent: StandInAgent) -> None:
     """Its worktree, its claim, and a task branch of an earlier one; another generation's is left alone."""
     begun = agent.directory / "begun"
     agent.task("p-a").writes("half.txt", "half\n").runs(f"touch {begun}").sleeps(300)

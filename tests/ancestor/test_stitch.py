@@ -12,14 +12,14 @@ from tests.support.sessions import came_to, ids_landed, records, seed, statuses,
 STITCH = "configuration.yaml::stitch"
 
 
-def test_without_an_open_task_there_is_nothing_to_do(project: Project) -> None:
+def test_a_run_without_an_open_task_has_nothing_to_do(project: Project) -> None:
     """The ancestor's exit status was 0; pytest has one of its own for that."""
     seed(project, task("p-a", status="closed"))
     result = project.run("--cobbler-generate", STITCH)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
-def test_a_task_is_done_on_a_branch_of_its_own_that_is_merged_and_goes(project: Project) -> None:
+def test_a_task_leaves_a_commit_and_no_branch(project: Project) -> None:
     assert project.run("--cobbler-start").ret == 0
     name = str(project.generation)
     first = project.git("rev-parse", name)
@@ -35,7 +35,7 @@ def test_a_task_is_done_on_a_branch_of_its_own_that_is_merged_and_goes(project: 
     assert check(project, result) == []
 
 
-def test_tasks_come_after_what_they_need(project: Project) -> None:
+def test_tasks_run_after_their_dependencies(project: Project) -> None:
     seed(project, task("p-c", "p-b", priority=0), task("p-b", "p-a", priority=1), task("p-a", priority=2))
     assert project.run("--cobbler-generate", STITCH).ret == 0
     assert ids_landed(project) == ["p-a", "p-b", "p-c"]
@@ -51,7 +51,7 @@ def test_a_stitch_is_recorded(project: Project, agent: StandInAgent) -> None:
     assert found["commit"] == project.landed()[0].commit
 
 
-def test_a_second_run_finds_nothing_left(project: Project, agent: StandInAgent) -> None:
+def test_a_second_run_finds_no_open_task(project: Project, agent: StandInAgent) -> None:
     agent.measure().writes_tasks([{"title": "The only one"}])
     assert project.run("--cobbler-generate").ret == 0
     landed = ids_landed(project)
@@ -60,7 +60,7 @@ def test_a_second_run_finds_nothing_left(project: Project, agent: StandInAgent) 
     assert ids_landed(project) == landed
 
 
-def test_a_template_of_the_ancestor_is_filled_in(project: Project) -> None:
+def test_a_stitch_template_of_the_ancestor_is_filled_in(project: Project) -> None:
     project.write({"stitch.tmpl": "{{.ID}}|{{.Title}}|{{.IssueType}}|{{.Description}}|\n"})
     project.configure(stitch_prompt="stitch.tmpl")
     seed(project, task("p-a", title="Add it", description="A file."))

@@ -45,7 +45,7 @@ def files_that_hold(directory: Path, text: str) -> Iterator[Path]:
     return (file for file in directory.rglob("*") if file.is_file() and text.encode() in file.read_bytes())
 
 
-def test_no_failed_run_leaves_its_user_in_the_dark(project: Project, agent: StandInAgent) -> None:
+def test_no_failed_run_hides_its_reason(project: Project, agent: StandInAgent) -> None:
     """What the agent complained of was discarded, and neither prompt nor transcript was kept."""
     agent.task("p-a").prints("I am lost.").runs("echo complaint >&2").fails()
     seed(project, task("p-a", description="Find the way."))

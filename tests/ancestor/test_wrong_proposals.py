@@ -13,7 +13,9 @@ from tests.support.sessions import came_to, measure, records, seed, task
 from tests.support.stores import BdStore
 
 
-def test_no_proposal_needs_the_first_one_because_it_names_none(project: Project, agent: StandInAgent) -> None:
+def test_no_proposal_without_a_dependency_depends_on_the_first_one(
+    project: Project, agent: StandInAgent
+) -> None:
     """A ``dependency`` that was missing was read as 0: all tasks needed task 0, and that needed itself."""
     agent.measure().writes_tasks([{"title": "A"}, {"title": "B"}, {"title": "C", "dependency": 1}])
     assert project.run("--cobbler-generate").ret == 0
@@ -30,7 +32,7 @@ def test_no_proposal_needs_the_first_one_because_it_names_none(project: Project,
     ],
     ids=["circle", "itself", "one index twice"],
 )
-def test_no_tasks_are_made_that_can_never_start(
+def test_no_tasks_are_created_that_can_never_start(
     project: Project, agent: StandInAgent, proposals: list[dict[str, int]], complaint: str
 ) -> None:
     """Circles were not noticed, and of proposals with one index only the last was known."""

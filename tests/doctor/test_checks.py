@@ -77,7 +77,7 @@ def mend(project: Project, command: str) -> None:
 
 
 class TestRepository:
-    def test_outside_of_git(self, cobbler_project: Project) -> None:
+    def test_a_directory_outside_of_git_fails(self, cobbler_project: Project) -> None:
         shutil.rmtree(cobbler_project.path / ".git")
         found = failed(cobbler_project, "repository")
         assert found.text.endswith("is not in a git repository")
@@ -92,19 +92,21 @@ class TestRepository:
             mend(cobbler_project, f"{command} --message=First" if "commit" in command else command)
         assert_well(cobbler_project, "repository")
 
-    def test_a_branch_in_the_way(self, cobbler_project: Project) -> None:
+    def test_a_branch_that_blocks_the_names_of_generations_fails(self, cobbler_project: Project) -> None:
         cobbler_project.git("branch", "task")
         found = failed(cobbler_project, "repository")
         assert found.text == "the branch task prevents the branches task/... of tasks"
         mend(cobbler_project, found.remedy.partition(": ")[2])
         assert_well(cobbler_project, "repository")
 
-    def test_kept_attempts_are_named_because_a_mirror_publishes_them(self, cobbler_project: Project) -> None:
+    def test_kept_attempts_are_counted_because_a_mirror_publishes_them(
+        self, cobbler_project: Project
+    ) -> None:
         cobbler_project.git("update-ref", "refs/cobbler/attempts/generation-1/p-a/1", "HEAD")
         found = assert_well(cobbler_project, "repository")
         assert "1 kept attempts in refs/cobbler/attempts/ (git push --mirror publishes them)" in found.text
 
-    def test_without_an_identity(self, cobbler_project: Project) -> None:
+    def test_a_missing_identity_fails(self, cobbler_project: Project) -> None:
         cobbler_project.git("config", "--unset", "user.name")
         found = failed(cobbler_project, "identity")
         assert found.text == "git user.name is not set (needed to create commits)"
@@ -114,7 +116,7 @@ class TestRepository:
 
 
 class TestGeneration:
-    def test_several(self, cobbler_project: Project) -> None:
+    def test_several_generations_without_a_choice_fail(self, cobbler_project: Project) -> None:
         for _ in range(2):
             assert cobbler_project.run("--cobbler-start").ret == 0
         found = failed(cobbler_project, "generation")
@@ -124,7 +126,7 @@ class TestGeneration:
         assert cobbler_project.run("--cobbler-switch", name).ret == 0
         assert assert_well(cobbler_project, "generation").text.startswith(f"{name} on main, at ")
 
-    def test_one_that_is_checked_out_elsewhere(self, cobbler_project: Project) -> None:
+    def test_a_generation_that_is_checked_out_elsewhere_fails(self, cobbler_project: Project) -> None:
         assert cobbler_project.run("--cobbler-start").ret == 0
         linked = cobbler_project.directory / "linked"
         cobbler_project.git("worktree", "add", "--quiet", str(linked), cobbler_project.generation or "")
@@ -134,7 +136,7 @@ class TestGeneration:
         mend(cobbler_project, found.remedy.partition(": ")[2])
         assert_well(cobbler_project, "generation")
 
-    def test_a_detached_head(self, cobbler_project: Project) -> None:
+    def test_a_detached_head_without_a_base_branch_fails(self, cobbler_project: Project) -> None:
         cobbler_project.git("checkout", "--quiet", "--detach")
         found = failed(cobbler_project, "generation")
         assert "HEAD is detached" in found.text
@@ -142,7 +144,9 @@ class TestGeneration:
         cobbler_project.configure(base_branch="main")
         assert_well(cobbler_project, "generation")
 
-    def test_edits_that_agents_do_not_see(self, cobbler_project: Project) -> None:
+    def test_uncommitted_edits_are_named_because_agents_do_not_see_them(
+        self, cobbler_project: Project
+    ) -> None:
         cobbler_project.write({"README.md": "changed\n"})
         found = assert_well(cobbler_project, "generation").text
         assert found.endswith("Not committed, so agents do not see it: README.md")
@@ -160,14 +164,14 @@ class TestCredential:
         login = {"claudeAiOauth": {"accessToken": LOGIN, "refreshToken": "sk-refresh", "expiresAt": end}}
         project.write({".secrets/claude.json": json.dumps(login)})
 
-    def test_none(self, project: Project) -> None:
+    def test_a_missing_credential_fails(self, project: Project) -> None:
         found = failed(project, "credential")
         assert found.text == "agent: claude has no credential"
         assert "or put the credential into the file that secrets_dir and token_file name" in found.remedy
         project.write({".secrets/claude.json": json.dumps({"api_key": API_KEY})})
         assert assert_well(project, "credential").text.startswith("an API key, from ")
 
-    def test_a_login_that_has_expired(self, project: Project) -> None:
+    def test_an_expired_login_fails(self, project: Project) -> None:
         self.log_in(project, minutes=-1)
         found = failed(project, "credential")
         assert re.search(r"claude\.json expired on \d{4}-\d\d-\d\d at \d\d:\d\d UTC", found.text)
@@ -177,7 +181,7 @@ class TestCredential:
         ("task_timeout", "minutes", "status"),
         [("30m", 50, "warning"), ("30m", 90, "ok"), ("2h", 90, "warning"), ("0", 50, "warning")],
     )
-    def test_a_login_that_may_end_within_the_run(
+    def test_a_login_that_may_expire_during_the_run_is_a_warning(
         self, project: Project, task_timeout: str, minutes: float, status: str
     ) -> None:
         project.configure(task_timeout=task_timeout)
@@ -187,26 +191,26 @@ class TestCredential:
         assert found.text.startswith(f"a login, from {project.path}/.secrets/claude.json, until 2")
         assert ("claude setup-token" in found.remedy) == (status == "warning")
 
-    def test_one_in_podman_args_says_so(self, project: Project) -> None:
+    def test_a_credential_in_podman_args_is_shown_as_such(self, project: Project) -> None:
         arguments = ["-e", f"ANTHROPIC_API_KEY={API_KEY}"]
         configuration = {**project.configuration, "podman_args": arguments}
         project.write({"configuration.yaml": json.dumps(configuration)})
         assert assert_well(project, "credential").text == "an API key, from ANTHROPIC_API_KEY in podman_args"
 
-    def test_one_that_was_committed(self, project: Project) -> None:
+    def test_a_committed_credential_is_a_warning(self, project: Project) -> None:
         project.write({"mine/key.json": json.dumps({"api_key": API_KEY})})
         project.configure(secrets_dir="mine", token_file="key.json")
         found = examine_one(project, "credential")  # of a repository that is not looked at
         assert found.status == "ok"
         found = examined(project, "repository", "credential")[-1]
         assert found.status == "warning"
-        assert "it is in mine/key.json as committed: agents can read it" in found.text
+        assert "it is committed in mine/key.json, where agents can read it" in found.text
         mend(project, found.remedy.rpartition(": ")[2])
         project.git("commit", "--quiet", "--message=Take it out")
         assert examined(project, "repository", "credential")[-1].status == "ok"
 
     @pytest.mark.claude
-    def test_a_key_that_the_api_does_not_take(
+    def test_a_key_that_the_api_rejects_fails(
         self, project: Project, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PATH", f"{need('claude').parent}:{os.environ['PATH']}")
@@ -227,7 +231,7 @@ class TestSandbox:
         )
         return cobbler_project
 
-    def test_without_podman(
+    def test_a_missing_podman_fails(
         self, cobbler_project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         git = shutil.which("git") or ""
@@ -245,23 +249,23 @@ class TestSandbox:
         assert found["disk"].status == "ok"
         assert found["live"].text == "needs sandbox"
 
-    def test_an_image_that_is_not_there(self, project: Project) -> None:
+    def test_a_missing_image_fails(self, project: Project) -> None:
         project.configure(podman_image="localhost/no/such-image")
         found = failed(project, "image")
         assert found.text == "podman has no image localhost/no/such-image"
         assert found.remedy.startswith("Get it with `podman pull localhost/no/such-image`")
 
-    def test_an_image_without_git(self, project: Project, busybox_image: str) -> None:
+    def test_an_image_without_git_fails(self, project: Project, busybox_image: str) -> None:
         project.configure(podman_image=busybox_image)
         assert f"the image {busybox_image} has no program git" in failed(project, "image").text
 
-    def test_an_image_without_the_agent(self, project: Project) -> None:
+    def test_an_image_without_the_agent_fails(self, project: Project) -> None:
         project.configure(agent="claude", agent_command=None)
         found = failed(project, "agent")  # also where there is no credential
         assert found.text == "agent: cannot use claude: it is not in the sandbox"
         assert "npm install -g @anthropic-ai/claude-code" in found.remedy
 
-    def test_an_image_without_the_tools_of_the_gate(self, project: Project) -> None:
+    def test_an_image_without_the_tools_of_the_gate_fails(self, project: Project) -> None:
         project.configure(test_command=["pytest-of-mine"])
         found = failed(project, "gate")
         assert found.text == "the gate cannot run: there is no pytest-of-mine where it runs"
@@ -269,12 +273,12 @@ class TestSandbox:
         project.configure(test_command=["git", "--version"])
         assert_well(project, "gate")
 
-    def test_a_gate_of_nothing_is_worth_a_word(self, cobbler_project: Project) -> None:
+    def test_a_gate_without_steps_is_a_warning(self, cobbler_project: Project) -> None:
         cobbler_project.configure(build_command=False, test_command=False)
         found = examine_one(cobbler_project, "gate")
         assert (found.status, found.remedy) == ("warning", "Set test_command.")
 
-    def test_no_gate(self, cobbler_project: Project) -> None:
+    def test_a_missing_gate_is_a_warning(self, cobbler_project: Project) -> None:
         cobbler_project.configure(build_command=None, test_command=None)
         found = failed(cobbler_project, "gate")
         assert "Set build_command and test_command" in found.remedy
@@ -282,12 +286,12 @@ class TestSandbox:
     @pytest.mark.parametrize(
         ("network", "command", "said"),
         [
-            ("none", ["cat"], "closed: nothing can be reached, nor the API"),
-            ("proxy", ["cat"], "closed: nothing can be reached, nor the API"),
-            ("open", ["cat"], "open: agents have a network, and are handed the credential"),
+            ("none", ["cat"], "closed: nothing can be reached, not even the API"),
+            ("proxy", ["cat"], "closed: nothing can be reached, not even the API"),
+            ("open", ["cat"], "open: agents have network access and get the credential"),
         ],
     )
-    def test_the_network_that_is_configured(
+    def test_the_configured_network_is_checked(
         self, project: Project, network: str, command: list[str], said: str
     ) -> None:
         project.configure(agent_network=network, agent_command=command)
@@ -295,7 +299,7 @@ class TestSandbox:
 
 
 @pytest.mark.parametrize("language", ["go", "python"])
-def test_of_other_languages_the_gate_is_tried(
+def test_the_gate_of_each_other_language_is_tried(
     cobbler_project: Project, language: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if language == "go":
@@ -308,12 +312,12 @@ def test_of_other_languages_the_gate_is_tried(
 
 
 class TestTracker:
-    def test_a_store_that_cannot_be_read(self, cobbler_project: Project) -> None:
+    def test_an_unreadable_store_fails(self, cobbler_project: Project) -> None:
         cobbler_project.write({".beads/issues.jsonl": "{broken\n"})
         assert "issues.jsonl" in failed(cobbler_project, "tracker").text
 
     @pytest.mark.bd
-    def test_bd_that_lost_its_database(self, cobbler_project: Project) -> None:
+    def test_bd_without_its_database_fails(self, cobbler_project: Project) -> None:
         need("bd")
         cobbler_project.configure(tracker="auto")
         cobbler_project.write({".beads/metadata.json": '{"database": "dolt", "backend": "dolt"}'})
@@ -340,7 +344,7 @@ class TestDisk:
         finally:
             subprocess.run(["umount", "--lazy", place], check=True)
 
-    def test_without_room(self, cobbler_project: Project, small: Path) -> None:
+    def test_a_full_disk_fails(self, cobbler_project: Project, small: Path) -> None:
         cobbler_project.configure(work_dir=str(small))
         found = {finding.name: finding for finding in examined(cobbler_project)}
         assert "there is hardly room left for " in found["disk"].text
@@ -349,8 +353,10 @@ class TestDisk:
         assert found["files"].remedy == "Set work_dir to a directory that has room."
         assert [path.name for path in small.iterdir()] == ["filler"]
 
-    def test_with_little_room(self, cobbler_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_nearly_full_disk_is_a_warning(
+        self, cobbler_project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("pytest_cobbler.wiring.preflight.SCARCE_ROOM", 1 << 60)
         found = examine_one(cobbler_project, "disk")
-        assert (found.status, found.remedy) == ("warning", "Make some room: podman image prune")
+        assert (found.status, found.remedy) == ("warning", "Free some space: podman image prune")
         assert re.match(r"\d+ MiB left for ", found.text)

@@ -37,7 +37,7 @@ def statuses(*checks: Check) -> dict[str, str]:
     return {name: finding.status for name, finding in told(*checks).items()}
 
 
-def test_what_a_check_saw() -> None:
+def test_a_finding_has_what_its_check_saw() -> None:
     found = told(
         Check(name="a", run=lambda: "seen"),
         Check(name="b", run=lambda: Seen(detail="hm", status="warning", remedy="look")),
@@ -49,7 +49,7 @@ def test_what_a_check_saw() -> None:
     assert found["a"].seconds is not None
 
 
-def test_an_error_is_a_failure_with_its_cause_remedy_and_evidence() -> None:
+def test_an_error_of_a_check_is_a_failure_with_cause_remedy_and_evidence() -> None:
     found = told(Check(name="a", run=fails))["a"]
     assert (found.status, found.text, found.remedy, found.evidence) == (
         "failed",
@@ -59,13 +59,13 @@ def test_an_error_is_a_failure_with_its_cause_remedy_and_evidence() -> None:
     )
 
 
-def test_an_error_of_the_system_is_one_too(tmp_path: Path) -> None:
+def test_an_error_of_the_system_is_a_failure(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     found = told(Check(name="a", run=lambda: missing.read_text()))["a"]
     assert (found.status, found.text) == ("failed", f"{missing}: No such file or directory")
 
 
-def test_what_needs_a_failed_one_is_not_tried_and_names_it_and_the_rest_goes_on() -> None:
+def test_a_check_that_needs_a_failed_one_is_not_tried_and_the_others_run() -> None:
     found = told(
         Check(name="a", run=fails),
         Check(name="b", run=fails, needs=("a",)),
@@ -78,22 +78,22 @@ def test_what_needs_a_failed_one_is_not_tried_and_names_it_and_the_rest_goes_on(
 
 
 @pytest.mark.parametrize("status", ["warning", "off"])
-def test_what_did_not_fail_is_in_nobodys_way(status: str) -> None:
+def test_a_check_that_did_not_fail_does_not_block_others(status: str) -> None:
     seen: Callable[[], Seen] = lambda: Seen(detail="", status=status)  # type: ignore[arg-type]  # noqa: E731
     assert statuses(Check(name="a", run=seen), Check(name="b", run=lambda: "", needs=("a",)))["b"] == "ok"
 
 
-def test_one_that_hangs_is_ended_and_says_how_to_look() -> None:
+def test_a_hanging_check_is_ended_with_a_command_to_look_at_it() -> None:
     found = told(
         Check(name="a", run=waits, limit=0.2, by_hand="sleep 60"), Check(name="b", run=lambda: "fine")
     )
-    assert (found["a"].status, found["a"].text) == ("failed", "not done within 0.2 s, and ended")
+    assert (found["a"].status, found["a"].text) == ("failed", "did not finish within 0.2 s, and was stopped")
     assert found["a"].remedy.endswith("sleep 60")
     assert found["b"].status == "ok"
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
-def test_one_that_hangs_when_it_tidies_up_is_ended_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_hangs_while_cleaning_up_is_ended_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examination, "_TIDYING", 0.2)
 
     def stubborn() -> str:
@@ -106,7 +106,7 @@ def test_one_that_hangs_when_it_tidies_up_is_ended_too(monkeypatch: pytest.Monke
 
 
 class TestAside:
-    def test_it_runs_beside_the_others_and_is_told_in_its_place(self) -> None:
+    def test_a_check_aside_runs_beside_the_others_and_is_reported_in_order(self) -> None:
         begun, done = threading.Event(), threading.Event()
 
         def aside() -> str:
@@ -127,13 +127,13 @@ class TestAside:
         )
         assert {finding.status for finding in found.values()} == {"ok"}
 
-    def test_it_is_not_tried_if_what_it_needs_has_failed(self) -> None:
+    def test_a_check_aside_that_needs_a_failed_one_is_not_tried(self) -> None:
         found = statuses(
             Check(name="a", run=fails), Check(name="b", run=fails, needs=("a",), aside=Cancellation())
         )
         assert found == {"a": "failed", "b": "not tried"}
 
-    def test_one_that_hangs_is_ended(self) -> None:
+    def test_a_hanging_check_aside_is_ended(self) -> None:
         cancellation = Cancellation()
 
         def hangs() -> str:
@@ -141,9 +141,9 @@ class TestAside:
             return ""
 
         found = told(Check(name="a", run=hangs, limit=0.2, aside=cancellation))["a"]
-        assert (found.status, found.text) == ("failed", "not done within 0.2 s, and ended")
+        assert (found.status, found.text) == ("failed", "did not finish within 0.2 s, and was stopped")
 
-    def test_an_interrupt_ends_all(self) -> None:
+    def test_an_interrupt_ends_all_checks(self) -> None:
         cancellation = Cancellation()
         begun = threading.Event()
 

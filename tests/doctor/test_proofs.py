@@ -99,32 +99,32 @@ def settings_of(podman: Podman, image: str, repository: str, run_id: str) -> San
 
 
 class TestLimits:
-    def test_the_kernel_holds_a_job_to_them(self, sandbox: Sandbox) -> None:
+    def test_the_kernel_enforces_the_limits_of_a_job(self, sandbox: Sandbox) -> None:
         if Capability.LIMITS not in sandbox.capabilities:
             pytest.skip("not claimed: without root this takes cgroup v2")
         prove_limits(sandbox)
 
     @pytest.mark.parametrize("limit", ["--memory=*", "--pids-limit=*"])
-    def test_a_podman_that_sets_none(self, broken: Broken, limit: str) -> None:
+    def test_a_podman_that_sets_no_limits_fails(self, broken: Broken, limit: str) -> None:
         with pytest.raises(SandboxError, match=r"67108864 bytes of memory and 64 processes") as caught:
             prove_limits(broken.dropping(limit))
         assert "CONTAINERS_CONF" in caught.value.remedy
 
 
 class TestNetwork:
-    def test_nothing_can_be_reached(self, sandbox: Sandbox) -> None:
+    def test_a_closed_network_reaches_nothing(self, sandbox: Sandbox) -> None:
         prove_closed(sandbox, Network.NONE)
 
-    def test_but_what_serves_the_api(self, sandbox: Sandbox) -> None:
+    def test_a_loopback_reaches_only_the_api(self, sandbox: Sandbox) -> None:
         prove_closed(sandbox, API.proxy().network)
 
-    def test_a_podman_that_leaves_it_open(self, broken: Broken) -> None:
+    def test_a_podman_that_leaves_the_network_open_fails(self, broken: Broken) -> None:
         sandbox = broken.dropping("--network=none")
         prove_open(sandbox)
         with pytest.raises(SandboxError, match="a container that should have no network has "):
             prove_closed(sandbox, Network.NONE)
 
-    def test_an_api_that_does_not_answer(self, own_podman: Podman, minimal_image: str) -> None:
+    def test_an_api_that_does_not_answer_fails(self, own_podman: Podman, minimal_image: str) -> None:
         @contextlib.contextmanager
         def hangs_up(listener: socket.socket) -> Iterator[None]:
             listener.close()
@@ -135,7 +135,7 @@ class TestNetwork:
             prove_closed(sandbox, Loopback(port=8377, serve=hangs_up))
         assert "agent_network: open" in caught.value.remedy
 
-    def test_a_closed_one_that_should_be_open(self, broken: Broken) -> None:
+    def test_a_closed_network_that_should_be_open_fails(self, broken: Broken) -> None:
         none = f'verb=$1; shift; exec {shutil.which("podman")} "$verb" '
         none += '$([ "$verb" = run ] && echo --network=none) "$@"'
         with pytest.raises(SandboxError, match="a container has no network here"):
@@ -143,14 +143,14 @@ class TestNetwork:
 
 
 class TestLifeline:
-    def test_a_job_goes_with_the_process_that_started_it(self, podman: Podman, minimal_image: str) -> None:
+    def test_a_job_ends_with_the_process_that_started_it(self, podman: Podman, minimal_image: str) -> None:
         repository = uuid.uuid4().hex[:8]
         one, other = (settings_of(podman, minimal_image, repository, run_id) for run_id in "ab")
         witness = other.make()
         prove_lifeline(one, witness)
         assert witness.left() == []
 
-    def test_a_podman_that_keeps_a_jobs_stdin_open(
+    def test_a_podman_that_keeps_the_stdin_of_jobs_open_fails(
         self, broken: Broken, own_podman: Podman, minimal_image: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(proofs, "_GOES_WITHIN", 0.5)
@@ -166,7 +166,7 @@ class TestLifeline:
 
 
 class TestFiles:
-    def test_what_jobs_write_must_be_theirs(
+    def test_files_of_jobs_must_belong_to_the_owner_of_the_sandbox(
         self, broken: Broken, own_podman: Podman, minimal_image: str, repository: Repository, tmp_path: Path
     ) -> None:
         if own_podman.owner is None:
@@ -176,15 +176,17 @@ class TestFiles:
         with pytest.raises(UsageProblem, match=rf"belongs to uid 0 .*, not to {own_podman.owner[0]}"):
             preflight_work_dir(repository, broken.dropping("--user=*", "--cap-drop=all"))
 
-    def test_a_scratch_directory_leaves_nothing(self, tmp_path: Path) -> None:
+    def test_a_scratch_directory_is_removed_with_its_parents(self, tmp_path: Path) -> None:
         with scratch_below(tmp_path / "a" / "b") as scratch:
             (scratch / "file").touch()
             assert scratch.parent == tmp_path / "a" / "b"
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_place_that_cannot_be_written(self, tmp_path: Path) -> None:
+    def test_a_work_dir_that_is_not_writable_fails(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises(RepositoryError, match=r"cannot write .*, where worktrees lie") as caught:
+        with pytest.raises(
+            RepositoryError, match=r"cannot write to .*, the directory of the worktrees"
+        ) as caught:
             scratch_below(tmp_path / "file" / "work").__enter__()
         assert "work_dir" in caught.value.remedy
 
@@ -199,27 +201,25 @@ class TestLanding:
     def gate(sandbox: Sandbox) -> Gate:
         return Gate(steps=(), sandbox=sandbox, network=Network.NONE, image=None, timeout=None, environment={})
 
-    def test_a_change_goes_the_whole_way(self, repository: Repository) -> None:
+    def test_a_change_lands(self, repository: Repository) -> None:
         sandbox = HostSandbox(repository="r", run_id="here")
         prove_landing(repository, sandbox, self.gate(sandbox))
         log = repository.refs.text("log", "--format=%s", "refs/heads/doctor")
         assert log.splitlines() == ["Land", "First commit"]
 
-    def test_it_gets_stuck_where_nothing_can_be_harvested(
-        self, repository: Repository, broken: Broken
-    ) -> None:
+    def test_a_change_that_cannot_be_harvested_fails(self, repository: Repository, broken: Broken) -> None:
         sandbox = broken.dropping("*:/cobbler/worktree:*")
         with pytest.raises(HarvestError):
             prove_landing(repository, sandbox, self.gate(sandbox))
 
 
 class TestTracker:
-    def test_a_store_that_keeps_what_it_is_told(self, tmp_path: Path) -> None:
+    def test_a_store_that_keeps_tasks_passes(self, tmp_path: Path) -> None:
         store = EmbeddedTracker(tmp_path, tmp_path / ".beads")
         prove_tracker(store)
         assert [task.status for task in store.tasks()] == ["closed"]
 
-    def test_one_that_forgets(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_store_that_loses_tasks_fails(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(EmbeddedTracker, "close", lambda *_: None)
         store = EmbeddedTracker(tmp_path, tmp_path / ".beads")
         with pytest.raises(TrackerError, match="the store does not show it"):

@@ -96,7 +96,7 @@ def projects(directory: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Pro
 # After every line of the journal
 
 
-def test_after_every_line_of_the_journal(
+def test_a_run_recovers_from_a_kill_after_any_line_of_the_journal(
     tmp_path: Path, subtests: pytest.Subtests, points: Callable[[int], Iterable[int]]
 ) -> None:
     for number, project in projects(tmp_path, points(15)):
@@ -111,7 +111,9 @@ def test_after_every_line_of_the_journal(
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_with_several_agents_at_work(cobbler_project: Project, tmp_path: Path, step: str) -> None:
+def test_a_run_recovers_from_a_kill_while_several_agents_work(
+    cobbler_project: Project, tmp_path: Path, step: str
+) -> None:
     plant(cobbler_project, several(), jobs=4)
     before = CheckoutState.of(cobbler_project)
     assert run_killed_after(cobbler_project, f"{step}:2") == KILLED
@@ -119,7 +121,7 @@ def test_with_several_agents_at_work(cobbler_project: Project, tmp_path: Path, s
     assert gate_of_every_commit(cobbler_project, tmp_path) == {}
 
 
-def test_again_and_again(cobbler_project: Project) -> None:
+def test_a_run_recovers_from_many_kills(cobbler_project: Project) -> None:
     plant(cobbler_project, several(), jobs=4)
     before = CheckoutState.of(cobbler_project)
     for step in STEPS:
@@ -142,7 +144,7 @@ def environments() -> Iterator[bytes]:
 
 
 @pytest.mark.bd
-def test_in_podman_with_bd(cobbler_project: Project, minimal_image: str) -> None:
+def test_a_run_in_podman_with_bd_recovers_from_a_kill(cobbler_project: Project, minimal_image: str) -> None:
     need("bd")
     tasks = planned(("plain", ()), ("appends", ()), ("breaks the gate", (0,)), seconds=0.1)
     plant(
@@ -166,7 +168,7 @@ def test_in_podman_with_bd(cobbler_project: Project, minimal_image: str) -> None
 # What was on its way
 
 
-def test_what_an_agent_has_made_is_kept_and_gone_on_with(cobbler_project: Project) -> None:
+def test_the_work_of_a_killed_agent_is_kept_and_continued(cobbler_project: Project) -> None:
     agent = cobbler_project.agent
     agent.measure().writes_tasks([{"title": "Add both"}])
     begun = cobbler_project.directory / "begun"
@@ -212,7 +214,7 @@ def test_recovery_may_be_killed_too(cobbler_project: Project) -> None:
     assert {"first.txt", "second.txt"} <= set(cobbler_project.files())
 
 
-def test_half_of_a_worktree_is_no_work(cobbler_project: Project) -> None:
+def test_an_incomplete_worktree_is_not_kept_as_work(cobbler_project: Project) -> None:
     agent = cobbler_project.agent
     agent.measure().writes_tasks([{"title": "Add it"}])
     agent.task("Add it")  # changes nothing
@@ -231,7 +233,7 @@ def test_half_of_a_worktree_is_no_work(cobbler_project: Project) -> None:
 # At every command of git that changes something
 
 
-def test_before_every_change_by_git(
+def test_a_run_recovers_from_a_kill_before_any_change_by_git(
     tmp_path: Path, subtests: pytest.Subtests, points: Callable[[int], Iterable[int]]
 ) -> None:
     """Also before a worktree is whole: what is half checked out is not the work of an agent."""

@@ -71,7 +71,7 @@ def attempts(cobbler_project: Project) -> Attempts:
     return Attempts(cobbler_project)
 
 
-def test_before_any_change_by_git(
+def test_a_stop_recovers_from_a_kill_before_any_change_by_git(
     attempts: Attempts, subtests: pytest.Subtests, points: Callable[[int], Iterable[int]]
 ) -> None:
     directory = attempts.project.directory
@@ -83,7 +83,7 @@ def test_before_any_change_by_git(
             attempts.completes()
 
 
-def test_while_git_writes_files(
+def test_a_stop_recovers_from_a_kill_while_git_writes_files(
     attempts: Attempts, subtests: pytest.Subtests, points: Callable[[int], Iterable[int]]
 ) -> None:
     """git and pytest are killed with some files written, others not."""
@@ -101,7 +101,7 @@ def test_while_git_writes_files(
             attempts.completes()
 
 
-def test_a_reset_takes_back_what_git_has_written(attempts: Attempts) -> None:
+def test_a_reset_removes_the_files_that_a_killed_stop_wrote(attempts: Attempts) -> None:
     project = attempts.project
     project.git("config", "filter.up.smudge", filter_that_kills(project.directory / "filter", 3))
     assert attempts.stop() == KILLED
@@ -111,7 +111,7 @@ def test_a_reset_takes_back_what_git_has_written(attempts: Attempts) -> None:
     assert refs(project)[f"refs/tags/{attempts.name}-abandoned"] == attempts.tip
 
 
-def test_git_alone_is_killed_and_the_files_are_taken_back(
+def test_the_files_are_removed_again_if_git_alone_is_killed(
     attempts: Attempts, subtests: pytest.Subtests, points: Callable[[int], Iterable[int]]
 ) -> None:
     project = attempts.project
@@ -131,7 +131,7 @@ def test_git_alone_is_killed_and_the_files_are_taken_back(
             assert refs(project) == before
 
 
-def test_pytest_alone_is_killed_and_git_goes_on(attempts: Attempts) -> None:
+def test_the_stop_is_completed_if_pytest_alone_is_killed(attempts: Attempts) -> None:
     project = attempts.project
     project.git("config", "filter.up.smudge", filter_that_kills(project.directory / "filter", 2, git=False))
     assert attempts.stop() == KILLED

@@ -19,7 +19,9 @@ MOST_RUNS = 15
 """Each lands something, or takes a task past the attempts at which it fails."""
 
 
-def test_on_the_host(cobbler_project: Project, tmp_path: Path) -> None:
+def test_a_random_generation_on_the_host_keeps_the_invariants(
+    cobbler_project: Project, tmp_path: Path
+) -> None:
     tasks = grow(seed=5, count=60)
     assert {task.kind for task in tasks} == set(KINDS)
     plant(cobbler_project, tasks, jobs=8)
@@ -27,7 +29,9 @@ def test_on_the_host(cobbler_project: Project, tmp_path: Path) -> None:
 
 
 @pytest.mark.bd
-def test_in_podman_with_bd(cobbler_project: Project, tmp_path: Path, minimal_image: str) -> None:
+def test_a_random_generation_in_podman_with_bd_keeps_the_invariants(
+    cobbler_project: Project, tmp_path: Path, minimal_image: str
+) -> None:
     need("bd")
     tasks = grow(seed=3, count=24)
     plant(

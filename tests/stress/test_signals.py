@@ -72,7 +72,9 @@ def kept(project: Project) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_all_is_ended_kept_released_and_reported(cobbler_project: Project, number: signal.Signals) -> None:
+def test_a_signal_ends_the_run_in_order_and_keeps_its_work(
+    cobbler_project: Project, number: signal.Signals
+) -> None:
     before = CheckoutState.of(cobbler_project)
     running = start_busy(cobbler_project)
     running.send_signal(number)
@@ -93,7 +95,7 @@ def test_all_is_ended_kept_released_and_reported(cobbler_project: Project, numbe
         assert {f"{title} 1.txt", f"{title} 2.txt"} <= landed
 
 
-def test_an_agent_that_does_not_obey_is_killed(cobbler_project: Project) -> None:
+def test_an_agent_that_ignores_signals_is_killed(cobbler_project: Project) -> None:
     begun = cobbler_project.directory / "begun"
     cobbler_project.agent.measure().writes_tasks([{"title": "Stays"}])
     cobbler_project.agent.task("Stays").writes("it.txt", "1\n").runs(stubborn(begun))
@@ -112,7 +114,7 @@ def stubborn(begun: Path) -> str:
     return f"trap '' TERM INT HUP; touch {begun}; while :; do sleep 1; done"
 
 
-def test_a_second_interrupt_leaves_no_agent_and_loses_nothing(cobbler_project: Project) -> None:
+def test_a_second_interrupt_leaves_no_agent_and_loses_no_work(cobbler_project: Project) -> None:
     before = CheckoutState.of(cobbler_project)
     begun = cobbler_project.directory / "begun"
     agent = cobbler_project.agent
@@ -140,7 +142,7 @@ def has_been_asked_to_end(begun: Path) -> bool:
     return time.time() > begun.stat().st_mtime + 1
 
 
-def test_while_the_gate_runs(cobbler_project: Project) -> None:
+def test_a_signal_while_the_gate_runs_ends_the_run_in_order(cobbler_project: Project) -> None:
     begun = cobbler_project.directory / "begun"
     cobbler_project.configure(test_command=f"[ -e {begun} ] || {{ touch {begun}; sleep 300; }}")
     cobbler_project.agent.measure().writes_tasks([{"title": "Add it"}])
@@ -159,7 +161,7 @@ def test_while_the_gate_runs(cobbler_project: Project) -> None:
     assert cobbler_project.files()["it.txt"] == "1\n"
 
 
-def test_while_measure_runs(cobbler_project: Project) -> None:
+def test_a_signal_during_a_measure_ends_the_run_in_order(cobbler_project: Project) -> None:
     begun = cobbler_project.directory / "begun"
     cobbler_project.agent.measure().runs(f"touch {begun}").sleeps(300)
     running = cobbler_project.start("--cobbler-generate", "--cobbler-cycles", "2")
@@ -174,7 +176,9 @@ def test_while_measure_runs(cobbler_project: Project) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("call", [1, 3, 5])
-def test_before_the_first_item(cobbler_project: Project, number: signal.Signals, call: int) -> None:
+def test_a_signal_before_the_first_item_ends_the_run_in_order(
+    cobbler_project: Project, number: signal.Signals, call: int
+) -> None:
     before = CheckoutState.of(cobbler_project)
     cobbler_project.agent.measure().writes_tasks([{"title": "Add it"}])
     cobbler_project.agent.task("Add it").writes("it.txt", "1\n")

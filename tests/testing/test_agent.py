@@ -105,7 +105,7 @@ def test_edits_replaces_the_first_occurrence(
     assert (worktree / "f").read_text() == result
 
 
-def test_edits_fails_where_there_is_nothing_to_replace(agent: StandInAgent, worktree: Path) -> None:
+def test_edits_fails_if_the_text_is_not_found(agent: StandInAgent, worktree: Path) -> None:
     (worktree / "f").write_text("text")
     agent.task("t").edits("f", "absent", "x").writes("after", "")
     completion = stitch(agent, worktree, "t")
@@ -131,7 +131,7 @@ def test_a_file_that_cannot_be_written_ends_the_agent(agent: StandInAgent, workt
     assert not (worktree / "after").exists()
 
 
-def test_deletes_and_prints(agent: StandInAgent, worktree: Path) -> None:
+def test_the_agent_deletes_files_and_prints_text(agent: StandInAgent, worktree: Path) -> None:
     (worktree / "d").mkdir()
     agent.task("t").deletes("d").prints("it's %s \\n").sleeps(0.01)
     assert stitch(agent, worktree, "t").text == "it's %s \\n\n"
@@ -144,7 +144,7 @@ def test_a_command_reads_the_prompt(agent: StandInAgent, worktree: Path) -> None
     assert (worktree / "prompt").read_text() == "Do 'it' %s \\n.\n"
 
 
-def test_a_later_attempt_takes_the_last_steps_defined_for_it(agent: StandInAgent, worktree: Path) -> None:
+def test_a_later_attempt_uses_the_last_steps_defined_before_it(agent: StandInAgent, worktree: Path) -> None:
     agent.task("t").writes("n", "first")
     agent.task("t", attempt=3).writes("n", "third")
     seen = []
@@ -154,7 +154,7 @@ def test_a_later_attempt_takes_the_last_steps_defined_for_it(agent: StandInAgent
     assert seen == ["first", "first", "third", "third", "third"]
 
 
-def test_attempts_before_the_first_defined_one_do_what_any_other_task_does(
+def test_attempts_before_the_first_defined_one_use_the_default_steps(
     agent: StandInAgent, worktree: Path
 ) -> None:
     agent.task("t", attempt=2).writes("n", "second")
@@ -175,7 +175,7 @@ def test_steps_for_the_same_task_add_up(agent: StandInAgent, worktree: Path) -> 
     assert sorted(path.name for path in worktree.iterdir()) == ["a", "b"]
 
 
-def test_commits_needs_no_identity(agent: StandInAgent, worktree: Path) -> None:
+def test_the_agent_commits_without_an_identity_in_git(agent: StandInAgent, worktree: Path) -> None:
     git = ["git", "-C", str(worktree)]
     subprocess.run([*git, "init", "-q"], check=True)
     agent.task("t").writes("a", "").commits("it's done")
@@ -202,7 +202,7 @@ def test_measures_answer_in_the_order_of_their_cycles(agent: StandInAgent, workt
 
 @pytest.mark.parametrize("template", [None, "{{.ExistingIssues}} {{.OutputPath}}"])
 @pytest.mark.parametrize("title", ['Add it\'s "parser"', "Größe * [a]"])
-def test_a_measure_does_not_repeat_itself(
+def test_a_measure_does_not_propose_its_tasks_twice(
     agent: StandInAgent, worktree: Path, title: str, template: str | None
 ) -> None:
     agent.measure().writes_tasks([{"title": "Other"}, {"title": title}])
@@ -263,7 +263,7 @@ def forget(project: Project) -> None:
         project.git("update-ref", "-d", line.removeprefix("delete "))
 
 
-def test_a_recording_is_played(recording: Path, cobbler_project: Project, tmp_path: Path) -> None:
+def test_the_agent_replays_a_recording(recording: Path, cobbler_project: Project, tmp_path: Path) -> None:
     cobbler_project.configure(agent_command=StandInAgent(tmp_path).replays(recording).command)
 
     result = cobbler_project.run("--cobbler-generate")
@@ -277,7 +277,7 @@ def test_a_recording_is_played(recording: Path, cobbler_project: Project, tmp_pa
     assert "too hard" in cases["Give up"].message
 
 
-def test_what_was_not_recorded_fails_and_is_named(
+def test_an_attempt_that_was_not_recorded_fails_and_names_the_file(
     recording: Path, cobbler_project: Project, tmp_path: Path
 ) -> None:
     shutil.rmtree(recording / "stitch" / "repair-it" / "2")
@@ -288,6 +288,6 @@ def test_what_was_not_recorded_fails_and_is_named(
     assert f"there is no {recording}/stitch/repair-it/2/result.json" in "\n".join(result.outlines)
 
 
-def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
+def test_a_directory_without_a_recording_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CobblerError, match="there is no recording"):
         StandInAgent(tmp_path / "agent").replays(tmp_path)

@@ -48,7 +48,9 @@ def test_every_hook_is_described_with_its_arguments() -> None:
         assert hook_example(name).count(f"def {name}(") == 1
 
 
-def test_the_examples_of_hooks_do_what_is_said(cobbler_project: Project, cobbler_agent: StandInAgent) -> None:
+def test_the_examples_of_hooks_do_what_their_page_says(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
     together = ["prompt", "agent_command", "gate", "take_task", "tracker", "begin", "outcome", "reported"]
     conftest = "\n\n".join(hook_example(f"pytest_cobbler_{name}") for name in together)
     cobbler_project.write({"conftest.py": conftest, "power.txt": "mains"})
@@ -90,7 +92,7 @@ def test_the_examples_of_hooks_do_what_is_said(cobbler_project: Project, cobbler
     result.stdout.fnmatch_lines(["*the machine runs on its battery*"])
 
 
-def test_the_example_of_an_agent_does_what_is_said(cobbler_project: Project) -> None:
+def test_the_example_of_an_agent_does_what_its_page_says(cobbler_project: Project) -> None:
     cobbler_project.write({"conftest.py": hook_example("pytest_cobbler_agent"), "a.md": "colour\n"})
     cobbler_project.commit("Spell it as the British do")
     seed(cobbler_project, task("rename"))

@@ -34,7 +34,7 @@ def example(tmp_path: Path) -> Iterator[Project]:
         yield project
 
 
-def test_it_uses_every_fixture() -> None:
+def test_the_example_uses_every_fixture() -> None:
     used = {
         name
         for line in re.findall(r"^def test_\w+\((.*)\):", TESTS, re.MULTILINE)
@@ -43,7 +43,7 @@ def test_it_uses_every_fixture() -> None:
     assert used == {f"cobbler_{name}" for name in PUBLIC}
 
 
-def test_its_tests_pass_before_and_after_a_generation(example: Project, tmp_path: Path) -> None:
+def test_the_example_passes_before_and_after_a_generation(example: Project, tmp_path: Path) -> None:
     example.write(
         {"configuration.yaml": (EXAMPLE / "configuration.yaml").read_text() + f"work_dir: {tmp_path}/work\n"}
     )
@@ -61,7 +61,7 @@ def test_its_tests_pass_before_and_after_a_generation(example: Project, tmp_path
     assert list((tmp_path / "work").glob("*/checkouts/*")) == []
 
 
-def test_its_tests_pass_in_containers(example: Project, tmp_path: Path, minimal_image: str) -> None:
+def test_the_example_passes_in_containers(example: Project, tmp_path: Path, minimal_image: str) -> None:
     text = (
         (EXAMPLE / "configuration.yaml")
         .read_text()

@@ -34,7 +34,7 @@ def project(cobbler_project: Project) -> Project:
 # -- nothing to look at
 
 
-def test_without_a_configuration_they_skip(project: Project) -> None:
+def test_fixtures_skip_without_a_configuration(project: Project) -> None:
     (project.path / "configuration.yaml").unlink()
     project.write({"test_it.py": EACH})
     result = project.run()
@@ -42,7 +42,7 @@ def test_without_a_configuration_they_skip(project: Project) -> None:
     result.stdout.fnmatch_lines([f"SKIPPED * there is no {project.path}/configuration.yaml"])
 
 
-def test_outside_of_a_git_repository_they_skip(project: Project) -> None:
+def test_fixtures_skip_outside_of_a_git_repository(project: Project) -> None:
     (project.path / ".git").rename(project.directory / "not-git")
     project.write({"test_it.py": EACH})
     result = project.run()
@@ -50,7 +50,7 @@ def test_outside_of_a_git_repository_they_skip(project: Project) -> None:
     result.stdout.fnmatch_lines([f"SKIPPED * {project.path} is not in a git repository"])
 
 
-def test_in_a_job_of_a_run_they_skip(project: Project) -> None:
+def test_fixtures_skip_in_a_job_of_a_run(project: Project) -> None:
     project.write({"test_it.py": EACH})
     result = project.run(env={"COBBLER_SESSION": "1"})
     result.assert_outcomes(skipped=len(LOOKING))
@@ -60,7 +60,7 @@ def test_in_a_job_of_a_run_they_skip(project: Project) -> None:
 # -- something wrong
 
 
-def test_a_wrong_configuration_fails_by_its_text(project: Project) -> None:
+def test_a_wrong_configuration_fails_with_its_message(project: Project) -> None:
     project.write({"configuration.yaml": "jobz: 2\n", "test_it.py": EACH})
     result = project.run()
     result.assert_outcomes(errors=len(LOOKING))
@@ -150,7 +150,7 @@ def test_failure(cobbler_runner, cobbler_worktree):
 """
 
 
-def test_what_an_agent_leaves_is_taken_for_what_it_is(
+def test_an_agent_run_reports_odd_files_as_they_are(
     project: Project, minimal_image: str, tmp_path: Path
 ) -> None:
     agent = project.agent
@@ -179,7 +179,7 @@ def test_it(cobbler_runner, cobbler_worktree):
 """
 
 
-def test_what_a_run_would_refuse_for_the_sake_of_its_gate_is_refused(project: Project) -> None:
+def test_an_agent_run_refuses_modules_that_the_gate_imports(project: Project) -> None:
     project.python_sample()
     project.agent.otherwise().writes("pytest_cobbler.py", "")
     project.write({"test_it.py": RESERVED})
@@ -207,7 +207,7 @@ def api() -> Iterator[ScriptedApi]:
     assert not server.failures
 
 
-def test_claude_is_run_when_it_may_spend(
+def test_claude_runs_only_if_it_may_cost_money(
     project: Project, minimal_image: str, claude_volume: tuple[str, str], api: ScriptedApi
 ) -> None:
     command = "printf hello >greeting.txt"
@@ -228,7 +228,7 @@ def test_claude_is_run_when_it_may_spend(
     project.run("--cobbler-live", env=api.environment).assert_outcomes(passed=2)
 
 
-def test_a_run_that_begins_leaves_the_jobs_of_tests_alone(project: Project, tmp_path: Path) -> None:
+def test_a_starting_run_does_not_end_the_jobs_of_tests(project: Project, tmp_path: Path) -> None:
     config = load(project.path / "configuration.yaml")
     repository = open_repository(config)
     swept: list[str] = []
@@ -243,7 +243,7 @@ def test_a_run_that_begins_leaves_the_jobs_of_tests_alone(project: Project, tmp_
     assert swept == []
 
 
-def test_an_agent_of_a_hook_may_spend(project: Project) -> None:
+def test_an_agent_of_a_hook_runs_only_if_it_may_cost_money(project: Project) -> None:
     hook = """
 class Mine:
     description, secrets, proxied = "agent: mine", (), False

@@ -127,35 +127,35 @@ def says(good: Good, *patterns: str) -> None:
         assert any(re.search(pattern, fault) for fault in faults), f"{pattern!r} is not among {faults}"
 
 
-def test_a_good_result_has_no_fault(good: Good) -> None:
+def test_a_good_run_has_no_fault(good: Good) -> None:
     assert good.faults() == []
     assert check(good.project.path) == []
 
 
-def test_before_a_generation_there_is_no_fault(cobbler_project: Project) -> None:
+def test_a_project_without_a_generation_has_no_fault(cobbler_project: Project) -> None:
     assert check(cobbler_project, before=CheckoutState.of(cobbler_project)) == []
 
 
 # The branch
 
 
-def test_a_merge_on_the_branch(good: Good) -> None:
+def test_a_merge_on_the_branch_is_a_fault(good: Good) -> None:
     good.move(good.commit("Merge", good.generation, f"{good.generation}-start"))
     says(good, r"\(Merge\) has the parents \w+ \w+, not the tip before it")
 
 
-def test_a_commit_without_a_gate(good: Good) -> None:
+def test_a_commit_without_a_gate_is_a_fault(good: Good) -> None:
     good.journal(lambda event: event if event["event"] != "gate" else None)
     says(good, rf"\({FIRST}\): the journal knows of no gate", rf"\({SECOND}\): the journal knows of no gate")
 
 
-def test_a_commit_whose_gate_failed(good: Good) -> None:
+def test_a_commit_whose_gate_failed_is_a_fault(good: Good) -> None:
     task = good.task(SECOND)
     good.journal(lambda e: {**e, "passed": False} if (e["event"], e.get("task")) == ("gate", task) else e)
     says(good, rf"\({SECOND}\): the journal knows of no gate that its tree \w+ passed")
 
 
-def test_a_task_that_landed_twice(good: Good) -> None:
+def test_a_task_that_landed_twice_is_a_fault(good: Good) -> None:
     commit = good.commit(f"{FIRST}\n\nCobbler-Task: {good.task(FIRST)}")
     good.move(commit)
     says(
@@ -167,7 +167,7 @@ def test_a_task_that_landed_twice(good: Good) -> None:
     )
 
 
-def test_a_commit_of_two_tasks(good: Good) -> None:
+def test_a_commit_of_two_tasks_is_a_fault(good: Good) -> None:
     first, second, fails = (good.task(title) for title in (FIRST, SECOND, FAILS))
     good.move(good.commit(f"Both\n\nCobbler-Task: {first}\nCobbler-Task: {second}", f"{good.generation}~2"))
     found = good.faults()
@@ -176,7 +176,7 @@ def test_a_commit_of_two_tasks(good: Good) -> None:
 
 
 @pytest.mark.parametrize("how", ["gone", "elsewhere"])
-def test_the_start_tag(good: Good, how: str) -> None:
+def test_a_moved_or_missing_start_tag_is_a_fault(good: Good, how: str) -> None:
     tag = f"refs/tags/{good.generation}-start"
     good.project.git(*(["update-ref", "-d", tag] if how == "gone" else ["update-ref", tag, good.generation]))
     says(good, f"{tag} is (missing|[0-9a-f]+), not the start")
@@ -185,39 +185,39 @@ def test_the_start_tag(good: Good, how: str) -> None:
 # The tracker
 
 
-def test_a_landed_task_that_is_open(good: Good) -> None:
+def test_a_landed_task_that_is_open_is_a_fault(good: Good) -> None:
     good.issue(SECOND, status="open", assignee="", metadata={})
     says(good, f"task {good.task(SECOND)} landed in [0-9a-f]+, but is open")
 
 
-def test_a_landed_task_that_is_unknown(good: Good) -> None:
+def test_a_landed_task_that_the_tracker_does_not_have_is_a_fault(good: Good) -> None:
     task = good.task(SECOND)
     good.issue(SECOND, id="")
     says(good, f"task {task} landed in [0-9a-f]+, but the tracker has no such issue")
 
 
-def test_a_landed_task_closed_for_another_commit(good: Good) -> None:
+def test_a_landed_task_closed_for_another_commit_is_a_fault(good: Good) -> None:
     good.issue(SECOND, close_reason=f"landed in {'0' * 40}")
     says(good, f"task {good.task(SECOND)} was closed as 'landed in 0{{40}}', but landed in")
 
 
-def test_a_landed_task_without_its_record(good: Good) -> None:
+def test_a_landed_task_without_its_record_is_a_fault(good: Good) -> None:
     good.issue(SECOND, comments=[{"id": 1, "text": "[]"}, {"id": 2, "text": "done"}])
     says(good, f"task {good.task(SECOND)} has no comment with the record of")
 
 
-def test_a_task_closed_that_did_not_land(good: Good) -> None:
+def test_a_closed_task_that_did_not_land_is_a_fault(good: Good) -> None:
     good.issue(FAILS, status="closed", close_reason="done")
     says(good, f"task {good.task(FAILS)} is closed as 'done', but did not land")
 
 
-def test_a_task_in_progress(good: Good) -> None:
+def test_a_task_in_progress_is_a_fault(good: Good) -> None:
     good.issue(FAILS, status="in_progress", assignee="cobbler")
     says(good, f"task {good.task(FAILS)} is still in progress, held by cobbler")
 
 
 @pytest.mark.parametrize("claim", [{"assignee": "cobbler"}, {"metadata": {"cobbler": {"run": "1"}}}])
-def test_an_open_task_with_a_claim(good: Good, claim: dict[str, Any]) -> None:
+def test_an_open_task_with_a_claim_is_a_fault(good: Good, claim: dict[str, Any]) -> None:
     good.issue(FAILS, **claim)
     says(good, f"task {good.task(FAILS)} is open, but still has a claim")
 
@@ -225,12 +225,12 @@ def test_an_open_task_with_a_claim(good: Good, claim: dict[str, Any]) -> None:
 # Work that did not land
 
 
-def test_work_that_is_lost(good: Good) -> None:
+def test_lost_work_is_a_fault(good: Good) -> None:
     good.project.git("update-ref", "-d", good.attempt)
     says(good, f"what attempt 2 at {good.task(FAILS)} made is neither landed nor kept")
 
 
-def test_work_that_is_kept_as_files_is_not_lost(good: Good) -> None:
+def test_work_that_is_kept_as_files_is_not_a_fault(good: Good) -> None:
     good.project.git("update-ref", "-d", good.attempt)
     (good.work / "kept" / good.generation / f"{good.task(FAILS)}-2.1").mkdir(parents=True)
     assert good.faults() == []
@@ -252,13 +252,13 @@ def test_work_that_is_kept_as_files_is_not_lost(good: Good) -> None:
         ),
     ],
 )
-def test_a_kept_attempt_that_says_something_else(good: Good, trailers: str, fault: str) -> None:
+def test_a_kept_attempt_with_wrong_trailers_is_a_fault(good: Good, trailers: str, fault: str) -> None:
     said = trailers.format(task=good.task(FAILS), generation=good.generation)
     good.project.git("update-ref", good.attempt, good.commit(f"Kept\n\n{said}"))
     says(good, f"{good.attempt} .*{fault}")
 
 
-def test_a_kept_attempt_of_a_task_that_landed(good: Good) -> None:
+def test_a_kept_attempt_of_a_landed_task_is_a_fault(good: Good) -> None:
     task = good.task(FIRST)
     said = f"Cobbler-Attempt: {task} 7\nCobbler-Generation: {good.generation}\nCobbler-Cause: agent"
     ref = f"refs/cobbler/attempts/{good.generation}/{task}/7"
@@ -266,7 +266,7 @@ def test_a_kept_attempt_of_a_task_that_landed(good: Good) -> None:
     says(good, f"{ref} is kept, but {task} landed in")
 
 
-def test_a_kept_attempt_of_an_unknown_task(good: Good) -> None:
+def test_a_kept_attempt_of_an_unknown_task_is_a_fault(good: Good) -> None:
     said = f"Cobbler-Attempt: gone 1\nCobbler-Generation: {good.generation}\nCobbler-Cause: agent"
     ref = f"refs/cobbler/attempts/{good.generation}/gone/1"
     good.project.git("update-ref", ref, good.commit(f"Kept\n\n{said}"))
@@ -276,7 +276,7 @@ def test_a_kept_attempt_of_an_unknown_task(good: Good) -> None:
 # The report
 
 
-def test_a_report_of_something_that_did_not_land(good: Good) -> None:
+def test_a_report_of_a_landing_that_did_not_happen_is_a_fault(good: Good) -> None:
     good.case(FAILS, outcome="passed", outcome_="", commit="0" * 40)
     says(
         good,
@@ -285,7 +285,7 @@ def test_a_report_of_something_that_did_not_land(good: Good) -> None:
     )
 
 
-def test_a_report_that_denies_what_landed(good: Good) -> None:
+def test_a_report_without_a_landing_that_happened_is_a_fault(good: Good) -> None:
     good.junit = {
         name: replace(case, properties={**case.properties, "cobbler_outcome": "failed"})
         if case.properties.get("cobbler_title") == FIRST
@@ -295,12 +295,12 @@ def test_a_report_that_denies_what_landed(good: Good) -> None:
     says(good, f"the report has {good.task(FIRST)} as failed", "as passed, but its outcome is failed")
 
 
-def test_a_report_with_another_commit(good: Good) -> None:
+def test_a_report_with_another_commit_is_a_fault(good: Good) -> None:
     good.case(FIRST, commit="0" * 40)
     says(good, f"the report has {good.task(FIRST)} as landed 0{{40}}, the branch has [0-9a-f]{{40}}")
 
 
-def test_a_report_without_a_case(good: Good) -> None:
+def test_a_report_without_the_case_of_a_claimed_task_is_a_fault(good: Good) -> None:
     task = good.task(FAILS)
     del good.junit[f"configuration.yaml::stitch::{task}"]
     says(good, f"the last run claimed {task}, but its report has no case of it")
@@ -309,18 +309,18 @@ def test_a_report_without_a_case(good: Good) -> None:
 # What is left behind
 
 
-def test_a_task_branch(good: Good) -> None:
+def test_a_remaining_task_branch_is_a_fault(good: Good) -> None:
     branch = f"task/{good.generation}-{good.task(FAILS)}"
     good.project.git("branch", branch, good.generation)
     says(good, f"branch {branch} is left")
 
 
-def test_a_worktree(good: Good) -> None:
+def test_a_remaining_worktree_is_a_fault(good: Good) -> None:
     (good.work / good.generation / "task-1").mkdir(parents=True)
     says(good, f"{good.work / good.generation} is left, with task-1")
 
 
-def test_a_gate_checkout(good: Good) -> None:
+def test_a_remaining_gate_checkout_is_a_fault(good: Good) -> None:
     (good.work / "gate" / good.generation).mkdir(parents=True)
     says(good, f"{good.work / 'gate'} is left, with {good.generation}")
 
@@ -328,14 +328,14 @@ def test_a_gate_checkout(good: Good) -> None:
 @pytest.mark.parametrize(
     "name", ["index.lock", "packed-refs.lock", "refs/heads/x.lock", "refs/cobbler/x.lock"]
 )
-def test_a_lock_file_of_git(good: Good, name: str) -> None:
+def test_a_remaining_lock_file_of_git_is_a_fault(good: Good, name: str) -> None:
     path = good.project.path / ".git" / name
     path.parent.mkdir(exist_ok=True)
     path.touch()
     says(good, f"git's lock file {re.escape(str(path))} is left")
 
 
-def test_a_repository_that_is_held(good: Good) -> None:
+def test_a_repository_that_is_still_locked_is_a_fault(good: Good) -> None:
     with run_lock(good.project.path / ".git", "pytest of yesterday"):
         says(good, f"the repository is still held: pytest of yesterday, process {os.getpid()}")
 
@@ -359,7 +359,7 @@ def faults_while_a_job_runs(project: Project, sandbox: Sandbox) -> list[str]:
     return faults
 
 
-def test_a_process_of_a_job(good: Good) -> None:
+def test_a_remaining_process_of_a_job_is_a_fault(good: Good) -> None:
     sandbox = HostSandbox(repository=key_of(good.project), run_id="killed")
     process, directory = faults_while_a_job_runs(good.project, sandbox)
     assert re.fullmatch(r"process \d+ of a job is left: sleep 60 ", process)
@@ -367,7 +367,7 @@ def test_a_process_of_a_job(good: Good) -> None:
     assert check(good.project) == []
 
 
-def test_a_container_of_a_job(good: Good, minimal_image: str) -> None:
+def test_a_remaining_container_of_a_job_is_a_fault(good: Good, minimal_image: str) -> None:
     good.project.configure(sandbox="podman", podman_image=minimal_image)
     sandbox = PodmanSandbox(
         minimal_image,
@@ -381,7 +381,7 @@ def test_a_container_of_a_job(good: Good, minimal_image: str) -> None:
     assert check(good.project) == []
 
 
-def test_a_container_that_podman_lists_by_the_label_of_jobs(
+def test_a_container_that_podman_lists_by_the_label_of_jobs_is_a_fault(
     good: Good, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without podman: what lists containers is asked for the label that jobs are given."""
@@ -394,7 +394,7 @@ def test_a_container_that_podman_lists_by_the_label_of_jobs(
     assert check(good.project) == ["container left-1 is left"]
 
 
-def test_a_temporary_directory_of_a_job(good: Good) -> None:
+def test_a_remaining_temporary_directory_of_a_job_is_a_fault(good: Good) -> None:
     with tempfile.TemporaryDirectory(prefix=f"cobbler-{key_of(good.project)}-") as directory:
         says(good, f"{directory} is left")
 
@@ -402,41 +402,41 @@ def test_a_temporary_directory_of_a_job(good: Good) -> None:
 # The checkout
 
 
-def test_a_changed_file(good: Good) -> None:
+def test_a_changed_file_of_the_checkout_is_a_fault(good: Good) -> None:
     good.project.write({"README.md": "changed\n"})
     says(good, "the checkout's status was '', and is .*README.md")
 
 
-def test_a_new_file(good: Good) -> None:
+def test_a_new_file_in_the_checkout_is_a_fault(good: Good) -> None:
     good.project.write({"new": ""})
     says(good, r"the checkout's status was '', and is '\? new")
 
 
-def test_a_changed_index(good: Good) -> None:
+def test_a_changed_index_is_a_fault(good: Good) -> None:
     good.project.git("update-index", "--assume-unchanged", "README.md")
     says(good, "the checkout's index was")
 
 
-def test_another_head(good: Good) -> None:
+def test_a_changed_head_is_a_fault(good: Good) -> None:
     good.project.git("checkout", "-q", "--detach")
     says(good, "HEAD is not as before")
 
 
-def test_a_commit_on_the_users_branch(good: Good) -> None:
+def test_a_commit_on_the_users_branch_is_a_fault(good: Good) -> None:
     good.project.git("commit", "-q", "--allow-empty", "-m", "Theirs")
     says(good, "the checkout's head was", "refs/heads/main is not as before")
 
 
-def test_another_branch(good: Good) -> None:
+def test_a_new_branch_of_the_user_is_a_fault(good: Good) -> None:
     good.project.git("branch", "new")
     says(good, "refs/heads/new is not as before")
 
 
-def test_the_users_configuration_of_git(good: Good) -> None:
+def test_a_changed_configuration_of_git_is_a_fault(good: Good) -> None:
     good.project.git("config", "core.hooksPath", "elsewhere")
     says(good, "config is not as before")
 
 
-def test_a_hook(good: Good) -> None:
+def test_a_changed_git_hook_is_a_fault(good: Good) -> None:
     good.project.write({".git/hooks/post-checkout": "#!/bin/sh\n"})
     says(good, "hooks/post-checkout is not as before")

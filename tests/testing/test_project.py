@@ -20,7 +20,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
         yield project
 
 
-def test_it_is_a_clean_repository_with_a_valid_configuration(project: Project) -> None:
+def test_a_project_is_a_clean_repository_with_a_valid_configuration(project: Project) -> None:
     assert project.git("status", "--porcelain") == ""
     assert project.git("branch", "--show-current") == "main\n"
     assert project.git("log", "--format=%s %an") == "First commit Test\n"
@@ -31,7 +31,7 @@ def test_it_is_a_clean_repository_with_a_valid_configuration(project: Project) -
     assert not config.work_dir.is_relative_to(project.path)
 
 
-def test_configure_sets_and_takes_out_keys(project: Project) -> None:
+def test_configure_sets_and_removes_keys(project: Project) -> None:
     project.configure(jobs=7, language=None, user_prompt="ü: #")
     config = load(project.path / "configuration.yaml")
     assert (config.jobs, config.user_prompt) == (7, "ü: #")
@@ -39,7 +39,7 @@ def test_configure_sets_and_takes_out_keys(project: Project) -> None:
     assert project.git("status", "--porcelain") == ""
 
 
-def test_write_and_commit(project: Project) -> None:
+def test_files_are_written_and_committed(project: Project) -> None:
     project.write({"src/ü.txt": "text\n", "raw": b"\xff"})
     commit = project.commit("Add")
     assert project.git("rev-parse", "HEAD").strip() == commit
@@ -49,7 +49,7 @@ def test_write_and_commit(project: Project) -> None:
     assert "README.md" in project.files("HEAD~")
 
 
-def test_git_that_fails_says_why(project: Project) -> None:
+def test_a_failing_git_is_an_error_with_its_output(project: Project) -> None:
     with pytest.raises(CobblerError, match="unknown revision"):
         project.git("log", "nowhere")
 
@@ -97,12 +97,12 @@ def test_errs(no_such_fixture): ...
     assert "assert 1 == 2" in result.junit["test_it::test_fails"].message
 
 
-def test_a_run_that_is_no_session_has_no_report(project: Project) -> None:
+def test_an_action_without_items_has_no_report(project: Project) -> None:
     result = project.run("-p", "no:cobbler", "--version")
     assert (result.ret, result.junit, result.outcomes()) == (0, {}, {})
 
 
-def test_nothing_of_this_pytest_is_inherited(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_inherits_nothing_of_this_pytest(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_ADDOPTS", "--nonsense")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
     project.write(
@@ -122,7 +122,7 @@ def test_it():
 SLEEPS = "import pathlib, time\n\ndef test_it():\n    pathlib.Path('begun').touch()\n    time.sleep(60)\n"
 
 
-def test_a_started_run_takes_signals(project: Project) -> None:
+def test_a_started_run_receives_signals(project: Project) -> None:
     project.write({"test_it.py": SLEEPS})
     running = project.start("-p", "no:cobbler")
     running.wait_until((project.path / "begun").exists)
@@ -133,7 +133,7 @@ def test_a_started_run_takes_signals(project: Project) -> None:
     result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
 
 
-def test_what_does_not_end_is_killed(project: Project) -> None:
+def test_a_run_that_does_not_end_is_killed(project: Project) -> None:
     project.write({"test_it.py": SLEEPS})
     running = project.start("-p", "no:cobbler")
     running.wait_until((project.path / "begun").exists)
@@ -144,7 +144,7 @@ def test_what_does_not_end_is_killed(project: Project) -> None:
         running.wait_until(lambda: False)
 
 
-def test_before_a_generation_there_is_nothing(project: Project) -> None:
+def test_a_project_without_a_generation_has_no_landed_commits(project: Project) -> None:
     assert project.generation is None
     assert project.landed() == []
     assert project.tasks() == []
