@@ -39,7 +39,7 @@ def test_an_ordinary_user_generates_keeps_the_key_and_owns_everything(ordinary_u
 
 DOCTORS = (
     "actions/test_doctor.py::TestWhereAllIsWell::test_every_check_passes_with_podman_bd_claude_and_one_real_turn",
-    "repository/test_preflight.py::test_a_git_directory_that_cannot_be_written",
+    "repository/test_preflight.py::test_a_git_directory_that_cannot_be_written_is_an_error",
 )
 
 

@@ -194,7 +194,7 @@ def test_the_header_lists_options_that_are_turned_off_or_weaken_the_sandbox(cobb
     assert result.ret == 0
     result.stdout.fnmatch_lines(
         [
-            "gate: none: landed changes are neither built nor tested",
+            "gate: none: what lands is neither built nor tested",
             "gate: build is turned off",
             "gate: test is turned off",
         ]
