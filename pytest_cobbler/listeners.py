@@ -97,8 +97,8 @@ class RunListener:
     def measure_ended(self, end: MeasureEnd) -> None:
         """The agent of a measure has ended."""
 
-    def proposed(self, name: str, task_ids: Sequence[str], left: Sequence[str]) -> None:
-        """A measure has created tasks; ``left`` are titles beyond the limit."""
+    def proposed(self, name: str, task_ids: Sequence[str], omitted: Sequence[str]) -> None:
+        """A measure has created tasks; ``omitted`` are titles beyond the limit."""
 
 
 class Listeners(RunListener):
@@ -170,9 +170,9 @@ class Listeners(RunListener):
         for listener in self._listeners:
             listener.measure_ended(end)
 
-    def proposed(self, name: str, task_ids: Sequence[str], left: Sequence[str]) -> None:
+    def proposed(self, name: str, task_ids: Sequence[str], omitted: Sequence[str]) -> None:
         for listener in self._listeners:
-            listener.proposed(name, task_ids, left)
+            listener.proposed(name, task_ids, omitted)
 
 
 class JournalListener(RunListener):
@@ -230,5 +230,5 @@ class JournalListener(RunListener):
     def measure_ended(self, end: MeasureEnd) -> None:
         self._write("measured", item=end.request.task_id, attempt=end.number, error=end.result.error)
 
-    def proposed(self, name: str, task_ids: Sequence[str], left: Sequence[str]) -> None:
-        self._write("proposed", item=name, tasks=task_ids, left=left)
+    def proposed(self, name: str, task_ids: Sequence[str], omitted: Sequence[str]) -> None:
+        self._write("proposed", item=name, tasks=task_ids, left=omitted)

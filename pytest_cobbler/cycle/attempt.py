@@ -200,10 +200,10 @@ def _take(
             kept_at=str(run.worktrees.keep(worktree)),
         )
     if (harvested.ignored or aside) and not harvested.change:  # all work is in ignored files
-        kept = run.worktrees.keep(worktree)
-        note = f"left aside in the agent's own git, {kept.with_name('git')}: {named(aside)}"
+        kept_tree = run.worktrees.keep(worktree)
+        note = f"left aside in the agent's own git, {kept_tree.with_name('git')}: {named(aside)}"
         notes = (*attempt.notes, note) if aside else attempt.notes
-        attempt = replace(attempt, kept_at=str(kept), notes=notes)
+        attempt = replace(attempt, kept_at=str(kept_tree), notes=notes)
     else:
         run.worktrees.remove(worktree)
     broken_off = run.turns.broken_off(place_of_task(task.title) / str(number))

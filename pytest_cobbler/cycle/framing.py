@@ -50,12 +50,12 @@ def line(text: str) -> str:
 def data(tag: str, text: str, **attributes: str) -> str:
     """``text`` between tags that do not occur in it, so that it cannot close its tag and add instructions."""
     text = CONTROL.sub("", text).strip("\n")
-    taken = {
-        (found[1] or "")[:end]
-        for found in re.finditer(rf"<\s*/?\s*{re.escape(tag)}(?:-([0-9]{{1,9}}))?", text, re.IGNORECASE)
+    suffixes = {
+        (match[1] or "")[:end]
+        for match in re.finditer(rf"<\s*/?\s*{re.escape(tag)}(?:-([0-9]{{1,9}}))?", text, re.IGNORECASE)
         for end in range(10)
     }
-    name = tag if not taken else next(f"{tag}-{n}" for n in count(2) if str(n) not in taken)
+    name = tag if not suffixes else next(f"{tag}-{n}" for n in count(2) if str(n) not in suffixes)
     words = "".join(f" {key}={_quoted(value)}" for key, value in attributes.items())
     return f"<{name}{words}>\n{text}\n</{name}>"
 
@@ -66,18 +66,17 @@ def _quoted(value: str) -> str:
 
 def lines(texts: Sequence[str], most: int = LISTED) -> str:
     """One line for each text; if there are too many, only the first."""
-    shown = [line(text) for text in texts]
-    fitting = _fitting(shown, most)
-    more = len(shown) - fitting
-    return "\n".join([*shown[:fitting], *([f"... and {more} more"] if more else [])])
+    entries = [line(text) for text in texts]
+    fitting = _fitting(entries, most)
+    omitted = len(entries) - fitting
+    return "\n".join([*entries[:fitting], *([f"... and {omitted} more"] if omitted else [])])
 
 
 def latest(texts: Sequence[str]) -> str:
     """One line for each text; if there are too many, only the last."""
-    shown = [line(text) for text in texts]
-    fitting = _fitting(shown[::-1], LISTED_TASKS)
-    more = len(shown) - fitting
-    return "\n".join([*([f"({more} earlier ones are not listed)"] if more else []), *shown[more:]])
+    entries = [line(text) for text in texts]
+    omitted = len(entries) - _fitting(entries[::-1], LISTED_TASKS)
+    return "\n".join([*([f"({omitted} earlier ones are not listed)"] if omitted else []), *entries[omitted:]])
 
 
 def _fitting(texts: Sequence[str], most: int) -> int:
@@ -96,60 +95,60 @@ def description(text: str) -> str:
     return text if left_out <= 0 else f"{text[:DESCRIPTION]}\n[... {left_out} characters left out ...]"
 
 
-def documents(found: Sequence[Document], budget: int) -> str:
+def documents(candidates: Sequence[Document], budget: int) -> str:
     """The documents that fit, in their order, and the names of the other documents."""
-    shown: list[str] = []
-    others: list[str] = []
-    for document in found:
+    blocks: list[str] = []
+    omitted: list[str] = []
+    for document in candidates:
         size = 0 if document.text is None else len(document.text.encode("utf-8", "surrogatepass"))
         if document.text is None or size > budget:
-            others.append(document.path)
+            omitted.append(document.path)
         else:
             budget -= size
-            shown.append(data("document", document.text, path=document.path))
-    if others:
-        shown.append("Not shown here; read them where they matter:\n\n" + data("paths", lines(others)))
-    return "\n\n".join(shown)
+            blocks.append(data("document", document.text, path=document.path))
+    if omitted:
+        blocks.append("Not shown here; read them where they matter:\n\n" + data("paths", lines(omitted)))
+    return "\n\n".join(blocks)
 
 
 @lru_cache(maxsize=2)  # every task of a cycle lists the same files
-def files(found: tuple[str, ...]) -> str:
+def files(paths: tuple[str, ...]) -> str:
     """The names of the files; if there are too many, their directories."""
-    names = sorted(found)
+    names = sorted(paths)
     if _fitting(names, LISTED_FILES) == len(names):
         return data("files", lines(names, LISTED_FILES))
     depth = max(name.count("/") for name in names)
     while depth > 1 and len(_directories(names, depth)) > LISTED_FILES:
         depth -= 1
     directories = sorted(_directories(names, depth).items())
-    shown = [line(f"{name}/ ({number} files)") for name, number in directories]
-    fitting = _fitting(shown, LISTED_FILES)
-    more = [f"... and {len(shown) - fitting} more directories"] if fitting < len(shown) else []
-    return data("directories", "\n".join([*shown[:fitting], *more]))
+    entries = [line(f"{name}/ ({number} files)") for name, number in directories]
+    fitting = _fitting(entries, LISTED_FILES)
+    rest = [f"... and {len(entries) - fitting} more directories"] if fitting < len(entries) else []
+    return data("directories", "\n".join([*entries[:fitting], *rest]))
 
 
 def _directories(names: Sequence[str], depth: int) -> Counter[str]:
     return Counter("/".join(name.split("/")[:-1][:depth]) or "." for name in names)
 
 
-def tasks(tag: str, found: Sequence[Task], notes: Mapping[str, str]) -> str:
+def tasks(tag: str, listed: Sequence[Task], notes: Mapping[str, str]) -> str:
     """One line for each task, the oldest first, with its entry in ``notes`` (id -> note)."""
-    said = [
+    entries = [
         f"{task.id}: {task.title}" + (f" ({notes[task.id]})" if task.id in notes else "")
-        for task in _in_order(found)
+        for task in _in_order(listed)
     ]
-    return data(tag, latest(said))
+    return data(tag, latest(entries))
 
 
-def issues(found: Sequence[Task]) -> str:
+def issues(listed: Sequence[Task]) -> str:
     """The value of ``ExistingIssues`` in the ancestor's templates: JSON, an object on each line.
 
     If there are too many tasks, only the latest. Descriptions are left out when there is no room.
     """
-    shown: list[dict[str, object]] = []
+    entries: list[dict[str, object]] = []
     room = LISTED_TASKS * 200
     room_for_descriptions = LISTED_TASKS * 100
-    for task in _in_order(found)[::-1][:LISTED_TASKS]:
+    for task in _in_order(listed)[::-1][:LISTED_TASKS]:
         entry: dict[str, object] = {
             "id": task.id,
             "title": task.title,
@@ -163,9 +162,9 @@ def issues(found: Sequence[Task]) -> str:
             room_for_descriptions -= len(task.description)
         if room < 0:
             break
-        shown.insert(0, entry)
-    return "[" + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in shown) + "]"
+        entries.insert(0, entry)
+    return "[" + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries) + "]"
 
 
-def _in_order(found: Sequence[Task]) -> list[Task]:
-    return sorted(found, key=lambda task: (task.created_at, task.id))
+def _in_order(listed: Sequence[Task]) -> list[Task]:
+    return sorted(listed, key=lambda task: (task.created_at, task.id))

@@ -44,11 +44,11 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """The result of a measure: ``tasks`` were created; ``left`` are the titles beyond the limit."""
+    """The result of a measure: ``tasks`` were created; ``omitted`` are the titles beyond the limit."""
 
     outcome: Outcome
     tasks: tuple[Task, ...] = ()
-    left: tuple[str, ...] = ()
+    omitted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,33 +281,33 @@ class Measuring:
         """Create the tasks, all or none."""
         run = self._run
         generation, tracker = run.project.generation.name, run.ledger.tracker
-        began = time.monotonic()
+        started = time.monotonic()
         lines = run.lines.at(run.project.tip())
         self._record = replace(self._record, lines_before=lines, lines_after=lines)
-        taken, left = select(proposals, self._config.max_issues)
+        selected, omitted = select(proposals, self._config.max_issues)
         tasks: tuple[Task, ...] = ()
-        if taken:
-            new = to_new_tasks(taken, generation, self._config.task_label)
+        if selected:
+            new = to_new_tasks(selected, generation, self._config.task_label)
             ids = tracker.create(new).result()
             created = {task.id: task for task in tracker.tasks().result()}
             run.names.learn(created)
-            tasks = tuple(created[ids[one.key]] for one in new)
-        self._count_import(began)
+            tasks = tuple(created[ids[task.key]] for task in new)
+        self._count_import(started)
         task_ids = [task.id for task in tasks]
         if tasks:
             record = self._record.as_json("measure", tasks=task_ids, generation=generation)
             tracker.comment(task_ids[0], record)
-        titles = tuple(proposal.title for proposal in left)
+        titles = tuple(proposal.title for proposal in omitted)
         run.listener.proposed(self._name, task_ids, titles)
         summary = f"{counted(len(tasks), 'task')} proposed" if tasks else "nothing left to propose"
         return Measured(
             outcome=Outcome(verdict=Verdict.PROPOSED, summary=summary, details="\n".join(titles)),
             tasks=tasks,
-            left=titles,
+            omitted=titles,
         )
 
-    def _count_import(self, began: float) -> None:
-        seconds = self._record.landing_seconds + time.monotonic() - began
+    def _count_import(self, started: float) -> None:
+        seconds = self._record.landing_seconds + time.monotonic() - started
         self._record = replace(self._record, landing_seconds=seconds)
 
 

@@ -373,8 +373,8 @@ def _below(root: Path, record: Path | None) -> tuple[Path, ...]:
 def _refuse_same_titles(tasks: list[Task]) -> None:
     """Refuse tasks with the same title: a recording knows tasks by title, because ids differ in every run."""
     titles = Counter(task.title for task in tasks if task.type == "task" and task.status == "open")
-    if same := [title for title, count in titles.items() if count > 1]:
+    if repeated := [title for title, count in titles.items() if count > 1]:
         raise UsageProblem(
-            f"several open tasks are called {same[0]!r}, and recordings know tasks by their titles",
+            f"several open tasks are called {repeated[0]!r}, and recordings know tasks by their titles",
             "Rename or close all but one of them.",
         )

@@ -99,14 +99,14 @@ def select(proposals: Sequence[Proposal], limit: int) -> tuple[Proposals, Propos
     Both keep the order of the answer. A proposal that does not fit with its needs is skipped for later ones.
     """
     by_index = {proposal.index: proposal for proposal in proposals}
-    taken: set[int] = set()
+    selected: set[int] = set()
     for proposal in proposals:
-        wanted = taken | _closure(proposal.index, by_index)
-        if len(wanted) <= limit:
-            taken = wanted
+        extended = selected | _closure(proposal.index, by_index)
+        if len(extended) <= limit:
+            selected = extended
     return (
-        tuple(proposal for proposal in proposals if proposal.index in taken),
-        tuple(proposal for proposal in proposals if proposal.index not in taken),
+        tuple(proposal for proposal in proposals if proposal.index in selected),
+        tuple(proposal for proposal in proposals if proposal.index not in selected),
     )
 
 
@@ -172,14 +172,16 @@ def _entries(raw: bytes, limits: Limits) -> list[Any]:
     if not text.strip():
         raise ProposalProblem(["The file is empty. Write a JSON array; `[]` if there is nothing to propose."])
     fenced = _FENCE.match(text)
-    found = _json(fenced[1] if fenced else text)
-    if not isinstance(found, list):
+    entries = _json(fenced[1] if fenced else text)
+    if not isinstance(entries, list):
         raise ProposalProblem(
-            [f"The file holds {_kind(found)}. Write a JSON array of objects, one for each task."]
+            [f"The file holds {_kind(entries)}. Write a JSON array of objects, one for each task."]
         )
-    if len(found) > limits.tasks:
-        raise ProposalProblem([f"The array has {len(found)} tasks, more than {limits.tasks}. Propose fewer."])
-    return found
+    if len(entries) > limits.tasks:
+        raise ProposalProblem(
+            [f"The array has {len(entries)} tasks, more than {limits.tasks}. Propose fewer."]
+        )
+    return entries
 
 
 def _json(text: str) -> Any:
@@ -236,8 +238,8 @@ def _name_of(entry: object, position: int) -> str:
     if not isinstance(entry, Mapping):
         return f"Entry {position + 1} of the array"
     index, title = entry.get("index"), entry.get("title")
-    known = type(index) is int and 0 <= index <= 1_000_000
-    name = f"Task {index}" if known else f"Entry {position + 1} of the array"
+    is_valid = type(index) is int and 0 <= index <= 1_000_000
+    name = f"Task {index}" if is_valid else f"Entry {position + 1} of the array"
     return f'{name} ("{_shown(title)}")' if isinstance(title, str) and title.strip() else name
 
 
@@ -251,28 +253,28 @@ def _shown(text: str) -> str:
 
 
 def _type_errors(error: ValidationError, name: str) -> Iterator[str]:
-    seen = set()
+    reported = set()
     for problem in error.errors(include_url=False, include_context=False):
         where = problem["loc"]
         if not where:
             yield f"{name} is {_kind(problem['input'])}. Write an object with index, title and description."
             continue
         key = str(where[0])
-        if key in seen:
+        if key in reported:
             continue
-        seen.add(key)
-        wrong = f'has no "{key}"' if problem["type"] == "missing" else f'has a wrong "{key}"'
-        yield f"{name} {wrong}. Give {_EXPECTED[key]}."
+        reported.add(key)
+        fault = f'has no "{key}"' if problem["type"] == "missing" else f'has a wrong "{key}"'
+        yield f"{name} {fault}. Give {_EXPECTED[key]}."
 
 
 def _index_errors(proposals: Proposals) -> Iterator[str]:
     by_index: dict[int, list[Proposal]] = {}
     for proposal in proposals:
         by_index.setdefault(proposal.index, []).append(proposal)
-    for index, same in by_index.items():
-        if len(same) > 1:
-            titles = ", ".join(f'"{_shown(proposal.title)}"' for proposal in same)
-            yield f"The index {index} belongs to {len(same)} tasks: {titles}. Give each an index of its own."
+    for index, sharing in by_index.items():
+        if len(sharing) > 1:
+            titles = ", ".join(f'"{_shown(proposal.title)}"' for proposal in sharing)
+            yield f"The index {index} belongs to {len(sharing)} tasks: {titles}. Give each an index of its own."
 
 
 def _text_errors(proposal: Proposal, limits: Limits) -> Iterator[str]:
@@ -306,20 +308,20 @@ def _need_errors(proposals: Proposals) -> Iterator[str]:
     names = {proposal.index: _named(proposal) for proposal in proposals}
     needs: dict[int, set[int]] = {}
     for proposal in proposals:
-        known = needs.setdefault(proposal.index, set())
+        valid_needs = needs.setdefault(proposal.index, set())
         for index in proposal.needs:
             if index == proposal.index:
                 yield f"{names[index]} depends on itself. Leave that out."
             elif index in names:
-                known.add(index)
+                valid_needs.add(index)
             else:
                 yield (
                     f"{names[proposal.index]} depends on {index}, which is the index of no other task. "
                     "Depend on tasks of this answer only, or leave it out."
                 )
     for cycle in _cycles(needs):
-        way = " needs ".join(names[index] for index in cycle)
-        yield f"These tasks wait for each other: {way}. Leave out at least one of these dependencies."
+        chain = " needs ".join(names[index] for index in cycle)
+        yield f"These tasks wait for each other: {chain}. Leave out at least one of these dependencies."
 
 
 def _cycles(needs: Mapping[int, set[int]]) -> Iterator[list[int]]:
@@ -337,12 +339,12 @@ def _cycles(needs: Mapping[int, set[int]]) -> Iterator[list[int]]:
 
 
 def _duplicate_errors(proposals: Proposals, existing: Iterable[Task]) -> Iterator[str]:
-    known = {normalised(task.title): task for task in existing}
+    existing_tasks = {normalised(task.title): task for task in existing}
     first: dict[str, Proposal] = {}
     for proposal in proposals:
         title = normalised(proposal.title)
-        if title in known:
-            task = known[title]
+        if title in existing_tasks:
+            task = existing_tasks[title]
             yield (
                 f'{_named(proposal)} is there already: {task.id} ("{_shown(task.title)}", {task.status}). '
                 "Leave it out, or say in the title what is new."
@@ -357,14 +359,14 @@ def _duplicate_errors(proposals: Proposals, existing: Iterable[Task]) -> Iterato
 
 
 def _closure(index: int, by_index: Mapping[int, Proposal]) -> set[int]:
-    found: set[int] = set()
+    closure: set[int] = set()
     waiting = [index]
     while waiting:
         current = waiting.pop()
-        if current not in found:
-            found.add(current)
+        if current not in closure:
+            closure.add(current)
             waiting += by_index[current].needs
-    return found
+    return closure
 
 
 def _whole_description(proposal: Proposal) -> str:

@@ -47,9 +47,9 @@ class Starts:
         """The tip, merged with work that an earlier run kept, or with the base if that is the task."""
         if joins_base(self._task):
             return self._with_base()
-        kept = kept_attempts(self._repository, self._project.generation.name, self._task.id)
-        if kept and kept[-1].cause.continues:
-            last = kept[-1]
+        earlier = kept_attempts(self._repository, self._project.generation.name, self._task.id)
+        if earlier and earlier[-1].cause.continues:
+            last = earlier[-1]
             feedback = _feedback(last.cause, f"an earlier attempt ended: {last.cause}", last.details)
             return self._from(last.commit, feedback)
         return self._from_tip()
@@ -100,7 +100,7 @@ class Starts:
 
     def _about_conflict(self, feedback: Feedback, commit: str, merged: Merge) -> Feedback:
         landed = trailers.landed_tasks(self._repository, f"{commit}^..{merged.tip}")
-        theirs = tuple(one.title for one in landed.values())
+        theirs = tuple(task.title for task in landed.values())
         feedback = replace(feedback, files=merged.conflicts, theirs=theirs)
         if feedback.kind is Cause.CONFLICT:
             return feedback

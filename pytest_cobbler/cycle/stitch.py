@@ -162,13 +162,13 @@ class Stitching:
             moving=partial(run.turns.passing, point),
             decided=partial(run.turns.passed, point),
         )
-        asked = time.monotonic()
+        queued = time.monotonic()
         run.turns.wait(point, run.cancellation)
         landing = run.landing.land(candidate)
         self._count(
             gate_seconds=landing.gate_seconds,
             landing_seconds=landing.seconds - landing.gate_seconds,
-            queue_seconds=max(0.0, time.monotonic() - asked - landing.seconds),
+            queue_seconds=max(0.0, time.monotonic() - queued - landing.seconds),
         )
         return landing
 
@@ -252,11 +252,11 @@ class Stitching:
         return moved
 
     def _failed(self, attempt: Attempt) -> Outcome:
-        earlier = [f"attempt {one.number}: {one.summary}" for one in self._earlier]
+        earlier = [f"attempt {failed.number}: {failed.summary}" for failed in self._earlier]
         parts = (informative(attempt.details), *earlier, *attempt.notes, self._where(attempt))
         verdicts = {Cause.CANCELLED: Verdict.CANCELLED, Cause.LIMITED: Verdict.LIMITED}
         summary = attempt.summary
-        if all(one.cause == Cause.NO_CHANGE for one in (*self._earlier, attempt)):
+        if all(failed.cause == Cause.NO_CHANGE for failed in (*self._earlier, attempt)):
             hint = self._run.ledger.close_hint.format(self._task.id)
             summary = f"{summary}; if it is done already: {hint}"
         return Outcome(
@@ -302,8 +302,8 @@ class Stitching:
 
     def _count(self, **seconds: float) -> None:
         record = self._record
-        more = {name: getattr(record, name) + value for name, value in seconds.items()}
-        self._record = replace(record, **more)
+        sums = {name: getattr(record, name) + value for name, value in seconds.items()}
+        self._record = replace(record, **sums)
 
 
 def _cancelled() -> Outcome:

@@ -59,14 +59,14 @@ class RepositoryView:
 
     def _documents(self, tip: str, files: Sequence[str]) -> Iterable[Document]:
         room = DOCUMENT_BUDGET
-        taken: set[str] = set()
+        listed: set[str] = set()
         configured = self._project.config.spec_globs
         globs = configured or documents([PurePosixPath(name) for name in files])
         for pattern in globs.values():
             for name in files:
-                if name in taken or not matches_glob(name, pattern):
+                if name in listed or not matches_glob(name, pattern):
                     continue
-                taken.add(name)
+                listed.add(name)
                 is_read = room > 0 and bool(configured)  # other documents are only named
                 content = self._project.repository.read_file(tip, name) if is_read else None
                 text = content.decode("utf-8", "replace") if content is not None else None

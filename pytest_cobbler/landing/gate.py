@@ -148,9 +148,9 @@ class _LogReader:
 
     def _take(self, line: bytes) -> None:
         if self._room > 0:
-            whole = (line + b"\n")[: self._room]
-            self._write(whole)
-            self._room -= len(whole)
+            written = (line + b"\n")[: self._room]
+            self._write(written)
+            self._room -= len(written)
         self._last.add(line[:LONGEST_SHOWN] + b"\n")
 
     def tail(self) -> str:

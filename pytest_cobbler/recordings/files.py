@@ -181,7 +181,7 @@ class RecordedResult(_File):
             usage=result.usage,
         )
 
-    def again(self, completed: Completed) -> AgentResult:
+    def repeated(self, completed: Completed) -> AgentResult:
         """The recorded result, with the duration of ``completed``."""
         played = Completed(
             status=self.status, cause=self.cause, seconds=completed.seconds, stderr=completed.stderr
@@ -233,8 +233,8 @@ def place_of_task(title: str) -> PurePosixPath:
 
 def recorded_attempts(recording: Path) -> list[Path]:
     """The directories of all attempts."""
-    found = [path for kind in ATTEMPTS for path in recording.glob(f"{kind}/*/*") if path.name.isdigit()]
-    return sorted(found, key=lambda path: (path.parent, int(path.name)))
+    attempts = [path for kind in ATTEMPTS for path in recording.glob(f"{kind}/*/*") if path.name.isdigit()]
+    return sorted(attempts, key=lambda path: (path.parent, int(path.name)))
 
 
 def broken_off_attempts(recording: Path) -> dict[str, Cause]:
@@ -273,7 +273,7 @@ def read_head(recording: Path) -> Head:
         UsageProblem: there is no recording, or this version cannot read it.
     """
     path = recording / HEAD
-    links = [found for found in (recording, *recording.rglob("*")) if found.is_symlink()]
+    links = [entry for entry in (recording, *recording.rglob("*")) if entry.is_symlink()]
     if links:
         raise UsageProblem(f"a recording holds no links: {links[0]}", "Remove it, or record again.")
     try:

@@ -33,16 +33,16 @@ from pytest_cobbler.recordings.turns import Point
 from pytest_cobbler.repository.landing import ExactPatch
 
 
-def refuse_places(directory: Path, taken: Iterable[Path]) -> None:
+def refuse_places(directory: Path, forbidden: Iterable[Path]) -> None:
     """Check that a recording is not in a directory that belongs to another program.
 
     Args:
-        taken: directories of git, the tracker and the like.
+        forbidden: directories of git, the tracker and the like.
 
     Raises:
         UsageProblem: it is one of them, or inside one of them.
     """
-    for place in taken:
+    for place in forbidden:
         if directory.is_relative_to(place.resolve()):
             raise UsageProblem(
                 f"--cobbler-record {directory}: {place} is not a place for recordings",
@@ -65,17 +65,17 @@ def check_place(directory: Path, generation: str | None, *, plays: bool = False)
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".cobbler-", dir=directory):
             pass
-        others = sorted(path.name for path in directory.iterdir())
+        entries = sorted(path.name for path in directory.iterdir())
     except (FileExistsError, NotADirectoryError):
         raise UsageProblem(f"{option}: there is a file in the way", "Name a directory.") from None
     except OSError as error:
         raise UsageProblem(f"{option}: {error.strerror}", "Name a directory that you can write.") from None
-    if others and HEAD not in others:
+    if entries and HEAD not in entries:
         raise UsageProblem(
-            f"{option}: it holds something else: {named(others, 5)}",
+            f"{option}: it holds something else: {named(entries, 5)}",
             "Name a new or empty directory, or one with a recording of this generation.",
         )
-    head = read_head(directory) if others else None
+    head = read_head(directory) if entries else None
     if head and not plays and head.generation != generation and recorded_attempts(directory):
         raise UsageProblem(
             f"{option}: it holds the recording of another generation, {head.generation}",
@@ -98,10 +98,10 @@ class Recorder:
         self._scrub = scrub
         self._names = names or RunNames()
         self._lock = threading.Lock()
-        found = read_head(directory) if (directory / HEAD).exists() else None
-        if found and found.generation == generation:
-            runs = 1 + sum(text.startswith("run ") for text in found.order)
-            self._head = found.model_copy(update={"order": (*found.order, f"run {runs + 1}")})
+        head = read_head(directory) if (directory / HEAD).exists() else None
+        if head and head.generation == generation:
+            runs = 1 + sum(text.startswith("run ") for text in head.order)
+            self._head = head.model_copy(update={"order": (*head.order, f"run {runs + 1}")})
         else:
             self._head = Head(generation=generation)
         self._write(directory / HEAD, self._head.as_text().encode())
@@ -150,7 +150,7 @@ class Recorder:
             return self._names.steady(request, text).encode("utf-8", "surrogateescape")
 
         recorded = RecordedResult.of(request.title, result)
-        said = {
+        texts = {
             "error": plain(recorded.error),
             "text": plain(recorded.text),
             "replaced": tuple(replaced),
@@ -158,7 +158,7 @@ class Recorder:
         }
         files = {
             PROMPT: self._prompt(request),
-            RESULT: recorded.model_copy(update=said).as_text().encode("utf-8", "replace"),
+            RESULT: recorded.model_copy(update=texts).as_text().encode("utf-8", "replace"),
         }
         if change:
             files[CHANGE] = change
@@ -187,16 +187,16 @@ class Recorder:
         except CobblerError as error:
             self.failures.append(f"{place}: {error.cause}")
             return
-        more: dict[str, object] = {"broken_off": cause}
+        changes: dict[str, object] = {"broken_off": cause}
         if withheld:
-            more["withheld"] = withheld
+            changes["withheld"] = withheld
         if change:
-            more["replaced"] = change.replaced
+            changes["replaced"] = change.replaced
         with self._lock:
             if change and change.content:
                 self._write(directory / CHANGE, change.content)
             self._write(
-                directory / RESULT, recorded.model_copy(update=more).as_text().encode("utf-8", "replace")
+                directory / RESULT, recorded.model_copy(update=changes).as_text().encode("utf-8", "replace")
             )
 
     def has(self, place: PurePosixPath) -> bool:

@@ -98,8 +98,8 @@ class ReplayAgent:
 
     def _check_end(self, recorded: RecordedResult, attempt: Path) -> None:
         """Check that a later attempt follows if this one was broken off."""
-        same = [path for path in recorded_attempts(self._recording) if path.parent == attempt.parent]
-        if recorded.broken_off and not any(int(path.name) > int(attempt.name) for path in same):
+        attempts = [path for path in recorded_attempts(self._recording) if path.parent == attempt.parent]
+        if recorded.broken_off and not any(int(path.name) > int(attempt.name) for path in attempts):
             raise RecordingError(
                 f"the recording ends in this attempt, which was broken off ({recorded.broken_off})",
                 "Continue the recorded generation with --cobbler-record to record what follows.",
@@ -151,4 +151,4 @@ class ReplayAgent:
             raise RecordingError(
                 f"{self._shown(attempt)} does not fit what is there", _NOT_FITTING, completed.stderr
             )
-        return recorded.again(completed)
+        return recorded.repeated(completed)

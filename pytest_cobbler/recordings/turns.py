@@ -55,7 +55,7 @@ class Turns:
     ) -> None:
         self.on_new_run: Callable[[], None] = lambda: None
         self._broken_off = broken_off
-        self._whole = tuple(order)
+        self._recorded = tuple(order)
         self._order = list(order)
         self._note = note
         self._is_new_run = False
@@ -82,7 +82,7 @@ class Turns:
 
     def is_resumed(self, task: str, number: int) -> bool:
         """Whether another run made the attempt after this one."""
-        begun = [text for text in self._whole if text.startswith(("run ", f"begin {task}/"))]
+        begun = [text for text in self._recorded if text.startswith(("run ", f"begin {task}/"))]
         this, after = str(Point("begin", task, number)), str(Point("begin", task, number + 1))
         return this in begun and after in begun and begun.index(after) > begun.index(this) + 1
 
@@ -118,10 +118,10 @@ class Turns:
             self._drop([text for text in self._order if _task_of(text) == task])
 
     def _drop(self, texts: Sequence[str]) -> None:
-        gone = set(texts)
-        kept = [text for text in self._order if text not in gone]
-        if len(kept) != len(self._order):
-            self._order = kept
+        dropped = set(texts)
+        remaining = [text for text in self._order if text not in dropped]
+        if len(remaining) != len(self._order):
+            self._order = remaining
             while self._order and self._order[0].startswith("run "):
                 self._order.pop(0)
                 self._is_new_run = True

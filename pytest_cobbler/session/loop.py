@@ -296,7 +296,7 @@ class Loop:
             )
         if isinstance(result, Measured):
             assert isinstance(item, MeasureItem)
-            item.tasks, item.left = result.tasks, result.left
+            item.tasks, item.omitted = result.tasks, result.omitted
             self._run.open_tasks |= {task.id for task in result.tasks}
             if result.outcome.verdict is Verdict.PROPOSED and not result.tasks:
                 self.skip_measures("nothing left to propose")

@@ -194,7 +194,7 @@ class MeasureItem(AgentItem):
     def __init__(self, **kw: Any) -> None:
         super().__init__(**kw)
         self.tasks: tuple[Task, ...] = ()
-        self.left: tuple[str, ...] = ()
+        self.omitted: tuple[str, ...] = ()
         self.add_marker("cobbler_measure")
 
     def passed(self) -> None:

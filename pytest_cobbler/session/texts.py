@@ -83,8 +83,10 @@ def summary(
         if one.commit in landed
     ]
     for item in items:
-        if isinstance(item, MeasureItem) and item.left:
-            lines.append(f"{item.name} proposed more (max_issues): {named(map(escaped, item.left), _MOST)}")
+        if isinstance(item, MeasureItem) and item.omitted:
+            lines.append(
+                f"{item.name} proposed more (max_issues): {named(map(escaped, item.omitted), _MOST)}"
+            )
     lines += _recovered(opened)
     lines += _not_taken(selection)
     lines += failures

@@ -32,8 +32,8 @@ class Hooks:
 
     def left_out(self, tasks: Iterable[Task]) -> frozenset[str]:
         """Ids of the open tasks that the project leaves out."""
-        asked = (task for task in tasks if task.type == "task" and task.status == "open")
-        return frozenset(task.id for task in asked if not self.takes(task))
+        open_tasks = (task for task in tasks if task.type == "task" and task.status == "open")
+        return frozenset(task.id for task in open_tasks if not self.takes(task))
 
 
 NO_HOOKS = Hooks()

@@ -178,10 +178,10 @@ def access_of(config: Config, credential: Credential | None) -> Access:
 
     The proxy needs a credential to serve, and a sandbox to keep the credential out of.
     """
-    given = config.container_environment.get("ANTHROPIC_BASE_URL")
+    configured = config.container_environment.get("ANTHROPIC_BASE_URL")
     return Access(
         credential=credential,
-        base_url=given or os.environ.get("ANTHROPIC_BASE_URL"),
+        base_url=configured or os.environ.get("ANTHROPIC_BASE_URL"),
         proxied=config.agent_network == "proxy" and config.sandbox == "podman" and credential is not None,
     )
 

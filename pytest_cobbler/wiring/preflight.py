@@ -54,10 +54,10 @@ def preflight_work_dir(repository: Repository, sandbox: Sandbox) -> None:
                 limits=Limits(wall=120),
             )
         )
-        written = Path(name, "file").stat().st_uid if completed.ok else owner
-    if written != owner:
+        file_owner = Path(name, "file").stat().st_uid if completed.ok else owner
+    if file_owner != owner:
         raise UsageProblem(
-            f"what jobs write belongs to uid {written} on this machine, not to {owner}",
+            f"what jobs write belongs to uid {file_owner} on this machine, not to {owner}",
             "Let podman map users as usual: take out of podman_args, and of the file that CONTAINERS_CONF\n"
             "names, what changes users (--user, --userns).",
         )
@@ -83,13 +83,13 @@ def preflight_room(repository: Repository, config: Config, *others: Path) -> str
     """
     scarce = []
     for directory in (repository.work_dir, config.cobbler_dir, *others):
-        there = next(path for path in (directory, *directory.parents) if path.exists())
-        facts = os.statvfs(there)
+        existing = next(path for path in (directory, *directory.parents) if path.exists())
+        facts = os.statvfs(existing)
         room = facts.f_bavail * facts.f_frsize
         if room < NEEDED_ROOM or (facts.f_files and not facts.f_favail):
-            left = "no more files" if room >= NEEDED_ROOM else shown_size(room)
+            room_left = "no more files" if room >= NEEDED_ROOM else shown_size(room)
             raise UsageProblem(
-                f"there is hardly room left for {directory}: {left}",
+                f"there is hardly room left for {directory}: {room_left}",
                 "Make some, or set work_dir or cobbler_dir to where there is room.",
             )
         if room < SCARCE_ROOM:
@@ -131,12 +131,11 @@ def preflight_programs(gate: Gate, language: Language) -> None:
     Raises:
         UsageProblem: a program is missing.
     """
-    own = [_program(step.argv) for step in gate.steps if step not in language.gate()]
-    asked = [
-        program for program in own if program and "/" not in program
-    ]  # other programs may come from the checkout
+    configured = [_program(step.argv) for step in gate.steps if step not in language.gate()]
+    # A program with a path may come from the checkout.
+    programs = [program for program in configured if program and "/" not in program]
     missing: list[bytes] = []
-    if asked and not _run(gate, ("sh", "-c", _LOOKS, "sh", *asked), missing):
+    if programs and not _run(gate, ("sh", "-c", _LOOKS, "sh", *programs), missing):
         raise UsageProblem(
             f"the gate cannot run: there is no {b' '.join(missing).decode('utf-8', 'replace')} where it runs",
             "Add it to podman_image (or gate_image), or set build_command and test_command.",
