@@ -201,7 +201,7 @@ def _take(
         )
     if (harvested.ignored or aside) and not harvested.change:  # all work is in ignored files
         kept_tree = run.worktrees.keep(worktree)
-        note = f"left aside in the agent's own git, {kept_tree.with_name('git')}: {named(aside)}"
+        note = f"also left in the agent's own git, {kept_tree.with_name('git')}: {named(aside)}"
         notes = (*attempt.notes, note) if aside else attempt.notes
         attempt = replace(attempt, kept_at=str(kept_tree), notes=notes)
     else:
@@ -234,7 +234,7 @@ def _notes(harvested: Harvest) -> tuple[str, ...]:
     if harvested.removed:
         notes.append(f"removed before harvest: {named(harvested.removed)}")
     if harvested.ignored:
-        notes.append(f"not taken (ignored): {named(harvested.ignored)}")
+        notes.append(f"not harvested (ignored): {named(harvested.ignored)}")
     return tuple(notes)
 
 

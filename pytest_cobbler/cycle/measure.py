@@ -328,14 +328,14 @@ def read_answer(worktree: Worktree) -> bytes | NoAnswer:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        return NoAnswer("the agent wrote no file of tasks", is_missing=True)
+        return NoAnswer("the agent wrote no task file", is_missing=True)
     except OSError as error:
-        return NoAnswer(f"the file of tasks cannot be read: {error.strerror}")
+        return NoAnswer(f"the task file cannot be read: {error.strerror}")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        return NoAnswer("the file of tasks is not a regular file")
+        return NoAnswer("the task file is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
         content = file.read(LARGEST_ANSWER + 1)
     if len(content) > LARGEST_ANSWER:
-        return NoAnswer(f"the file of tasks is larger than {shown_size(LARGEST_ANSWER)}")
+        return NoAnswer(f"the task file is larger than {shown_size(LARGEST_ANSWER)}")
     return content

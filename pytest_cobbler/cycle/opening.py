@@ -117,7 +117,7 @@ def open_run(
         CobblerError: something is missing or wrong. Nothing was spent, and no generation was started.
     """
     if os.environ.get(NESTED):
-        raise UsageProblem("this is a run inside a run", f"Unset {NESTED} if that is meant.")
+        raise UsageProblem("this run was started inside another run", f"Unset {NESTED} if that is intended.")
     repository = open_repository(config)
     with contextlib.ExitStack() as stack:
         if record:
@@ -175,7 +175,7 @@ class _Opening:
         self._identity = repository.identity()
         self._base: Base | None = None
         if generation:
-            refuse_checked_out(repository, [generation], ", where landings would pull the files away")
+            refuse_checked_out(repository, [generation], ", and landings would change its files")
             begins = tip_of(repository, generation)
         else:
             self._base = find_base(config, repository)
@@ -375,6 +375,6 @@ def _refuse_same_titles(tasks: list[Task]) -> None:
     titles = Counter(task.title for task in tasks if task.type == "task" and task.status == "open")
     if repeated := [title for title, count in titles.items() if count > 1]:
         raise UsageProblem(
-            f"several open tasks are called {repeated[0]!r}, and recordings know tasks by their titles",
+            f"several open tasks have the title {repeated[0]!r}, and recordings identify tasks by title",
             "Rename or close all but one of them.",
         )

@@ -193,9 +193,7 @@ def _json(text: str) -> Any:
             [f"The file is not JSON: {error.msg} ({where}). Write one JSON array and nothing else."]
         ) from error
     except (ValueError, RecursionError) as error:  # thousands of digits, or of brackets
-        raise ProposalProblem(
-            ["The file is not JSON that can be read. Write one plain JSON array."]
-        ) from error
+        raise ProposalProblem(["The file is not readable JSON. Write one plain JSON array."]) from error
 
 
 def _listed(value: Any) -> Any:
@@ -271,10 +269,10 @@ def _index_errors(proposals: Proposals) -> Iterator[str]:
     by_index: dict[int, list[Proposal]] = {}
     for proposal in proposals:
         by_index.setdefault(proposal.index, []).append(proposal)
-    for index, sharing in by_index.items():
-        if len(sharing) > 1:
-            titles = ", ".join(f'"{_shown(proposal.title)}"' for proposal in sharing)
-            yield f"The index {index} belongs to {len(sharing)} tasks: {titles}. Give each an index of its own."
+    for index, group in by_index.items():
+        if len(group) > 1:
+            titles = ", ".join(f'"{_shown(proposal.title)}"' for proposal in group)
+            yield f"The index {index} belongs to {len(group)} tasks: {titles}. Give each an index of its own."
 
 
 def _text_errors(proposal: Proposal, limits: Limits) -> Iterator[str]:
@@ -346,7 +344,7 @@ def _duplicate_errors(proposals: Proposals, existing: Iterable[Task]) -> Iterato
         if title in existing_tasks:
             task = existing_tasks[title]
             yield (
-                f'{_named(proposal)} is there already: {task.id} ("{_shown(task.title)}", {task.status}). '
+                f'{_named(proposal)} exists already: {task.id} ("{_shown(task.title)}", {task.status}). '
                 "Leave it out, or say in the title what is new."
             )
         elif title in first:

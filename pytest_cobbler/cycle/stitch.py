@@ -258,7 +258,7 @@ class Stitching:
         summary = attempt.summary
         if all(failed.cause == Cause.NO_CHANGE for failed in (*self._earlier, attempt)):
             hint = self._run.ledger.close_hint.format(self._task.id)
-            summary = f"{summary}; if it is done already: {hint}"
+            summary = f"{summary}; if the task is already done: {hint}"
         return Outcome(
             verdict=verdicts.get(attempt.cause, Verdict.FAILED),
             cause=attempt.cause,
@@ -336,5 +336,5 @@ def _not_landed(attempt: Attempt, landing: Landing) -> Attempt:
         summary = f"landing: {landing.error.cause}"
         return replace(attempt, cause=Cause.LANDING, summary=summary, details=str(landing.error))
     if landing.cause == Cause.NO_CHANGE:
-        return replace(attempt, cause=Cause.NO_CHANGE, summary="no change: the tip has all of it already")
+        return replace(attempt, cause=Cause.NO_CHANGE, summary="no change: the tip already has this change")
     return replace(attempt, cause=Cause.CANCELLED, summary="cancelled")

@@ -92,7 +92,7 @@ class Recovery:
             commit=commit,
             title=title,
             cause=Cause.INTERRUPTED,
-            details="The run that made it ended before it could be landed.",
+            details="Its run ended before the work could land.",
             identity=self.project.identity,
         )
         return f"kept the work on {task_id} as {ref}"
@@ -144,7 +144,7 @@ class Recovery:
         tracker, repository = self.ledger.tracker, self.project.repository
         landed = self.ledger.finished.landed_by(claim.run, task.id)
         if landed is None:
-            tracker.release(task.id, "released: the run that had it ended").result()
+            tracker.release(task.id, "released: its run has ended").result()
             return f"released {task.id}"
         record = _record(repository, landed).as_json(
             "recovery", commit=landed.commit, generation=self.project.generation.name

@@ -114,7 +114,7 @@ _USAGE = (
 
 def _known_usage(value: object) -> object:
     if isinstance(value, Mapping) and (unknown := sorted(value.keys() - set(_USAGE))):
-        raise ValueError(f"{unknown[0]!r} is not a part of a usage")
+        raise ValueError(f"{unknown[0]!r} is not a field of a usage")
     return value
 
 
@@ -275,7 +275,7 @@ def read_head(recording: Path) -> Head:
     path = recording / HEAD
     links = [entry for entry in (recording, *recording.rglob("*")) if entry.is_symlink()]
     if links:
-        raise UsageProblem(f"a recording holds no links: {links[0]}", "Remove it, or record again.")
+        raise UsageProblem(f"a recording must not contain links: {links[0]}", "Remove it, or record again.")
     try:
         return _read(path, Head)
     except FileNotFoundError:

@@ -13,7 +13,7 @@ from pytest_cobbler.repository.markers import marked_files
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.tracker.base import Task
 
-_MISSED = "its run was killed while its work was taken in"
+_MISSED = "its run was killed during the harvest"
 
 
 def record_interrupted(

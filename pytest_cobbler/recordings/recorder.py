@@ -45,8 +45,8 @@ def refuse_places(directory: Path, forbidden: Iterable[Path]) -> None:
     for place in forbidden:
         if directory.is_relative_to(place.resolve()):
             raise UsageProblem(
-                f"--cobbler-record {directory}: {place} is not a place for recordings",
-                "Name a directory that is not in it, such as recordings/first.",
+                f"--cobbler-record {directory}: recordings cannot be kept in {place}",
+                "Name a directory outside it, such as recordings/first.",
             )
 
 
@@ -67,19 +67,19 @@ def check_place(directory: Path, generation: str | None, *, plays: bool = False)
             pass
         entries = sorted(path.name for path in directory.iterdir())
     except (FileExistsError, NotADirectoryError):
-        raise UsageProblem(f"{option}: there is a file in the way", "Name a directory.") from None
+        raise UsageProblem(f"{option}: a file is in the way", "Name a directory.") from None
     except OSError as error:
-        raise UsageProblem(f"{option}: {error.strerror}", "Name a directory that you can write.") from None
+        raise UsageProblem(f"{option}: {error.strerror}", "Name a writable directory.") from None
     if entries and HEAD not in entries:
         raise UsageProblem(
-            f"{option}: it holds something else: {named(entries, 5)}",
+            f"{option}: it contains other files: {named(entries, 5)}",
             "Name a new or empty directory, or one with a recording of this generation.",
         )
     head = read_head(directory) if entries else None
     if head and not plays and head.generation != generation and recorded_attempts(directory):
         raise UsageProblem(
-            f"{option}: it holds the recording of another generation, {head.generation}",
-            "Nothing is recorded over it: name a new directory, or remove that recording first.",
+            f"{option}: it contains the recording of another generation, {head.generation}",
+            "Name a new directory, or remove that recording first.",
         )
 
 

@@ -28,12 +28,12 @@ from pytest_cobbler.sandbox.base import Mount, Network, Sandbox
 __all__ = ["ReplayAgent"]
 
 _REMEDY = (
-    "If the new prompt is meant: add --cobbler-record {recording} to take it over, "
+    "If the new prompt is intended, add --cobbler-record {recording} to record it, "
     "or set recording_prompts: ignore."
 )
 
 
-_NOT_FITTING = "The files are not those that it was recorded from; record it again."
+_NOT_FITTING = "The files differ from those in the recording; record it again."
 
 
 class ReplayAgent:
@@ -149,6 +149,6 @@ class ReplayAgent:
             return launched.result("cancelled")
         if not completed.ok:
             raise RecordingError(
-                f"{self._shown(attempt)} does not fit what is there", _NOT_FITTING, completed.stderr
+                f"{self._shown(attempt)} does not apply to the files", _NOT_FITTING, completed.stderr
             )
         return recorded.repeated(completed)

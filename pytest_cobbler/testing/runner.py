@@ -45,7 +45,7 @@ class AgentRun:
     ``error`` is empty exactly when the agent says it is done; ``text`` is its last message, ``usage`` what it
     cost by its own account, ``seconds`` wall time, ``transcript`` a file. ``changed`` are the paths that
     differ from the checkout's commit, ``files`` what those hold that are not gone; ``refusals`` say why it
-    could not land. ``answer``: the file of tasks that a measure has written.
+    could not land. ``answer``: the task file that a measure has written.
     """
 
     error: str

@@ -20,9 +20,9 @@ def language_of(config: Config, repository: Repository) -> Language:
         return language
     if faults := list(faults_for_go(config)):
         raise UsageProblem(
-            f"go.mod: this is a Go module, and {config.path.name} does not go with it",
+            f"go.mod: this is a Go module, but {config.path.name} is not set up for Go",
             "\n".join(f"{fault.where}: {fault.message}" for fault in faults)
-            + "\nOr write which language it is: `language: python`, or `none` with a gate of your own.",
+            + "\nOr set another language: `language: python`, or `none` with your own gate.",
         )
     return Go(
         main=config.main_directory,

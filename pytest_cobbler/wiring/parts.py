@@ -212,8 +212,8 @@ def make_agent(
     handed = [name for name in _OTHER_CREDENTIALS if name in variables]
     if access.proxied and handed:
         raise UsageProblem(
-            f"podman_args: {handed[0]} would be handed to the agent, and the proxy passes nothing of it on",
-            "Take it out and set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN; or set agent_network: open.",
+            f"podman_args: {handed[0]} would be visible to the agent, and the proxy does not forward it",
+            "Remove it and set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN; or set agent_network: open.",
         )
     if config.agent == "command":
         assert config.agent_command is not None
@@ -263,7 +263,7 @@ def make_gate(
         steps = changed
     elif not steps and config.build_command is None and config.test_command is None:
         raise UsageProblem(
-            f"there is no gate: language {language.name} has no commands of its own",
+            f"there is no gate: language {language.name} has no default commands",
             "Set build_command and test_command in configuration.yaml (false: land without that step).",
         )
     return Gate(

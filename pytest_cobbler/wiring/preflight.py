@@ -38,7 +38,7 @@ def preflight_work_dir(repository: Repository, sandbox: Sandbox) -> None:
     for path in (repository.work_dir, *repository.object_stores):
         if ":" in str(path) and Capability.CONTAINMENT in sandbox.capabilities:
             raise UsageProblem(
-                f"podman cannot mount {path}: there is a colon in it", "Move it, or set another work_dir."
+                f"podman cannot mount {path}: the path contains a colon", "Move it, or set another work_dir."
             )
     repository.work_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
     with tempfile.TemporaryDirectory(prefix="probe-", dir=repository.work_dir) as name:
@@ -57,16 +57,16 @@ def preflight_work_dir(repository: Repository, sandbox: Sandbox) -> None:
         file_owner = Path(name, "file").stat().st_uid if completed.ok else owner
     if file_owner != owner:
         raise UsageProblem(
-            f"what jobs write belongs to uid {file_owner} on this machine, not to {owner}",
-            "Let podman map users as usual: take out of podman_args, and of the file that CONTAINERS_CONF\n"
-            "names, what changes users (--user, --userns).",
+            f"files that jobs write belong to uid {file_owner} on this machine, not to {owner}",
+            "Let podman map users as usual: remove options that change users (--user, --userns)\n"
+            "from podman_args and from the file that CONTAINERS_CONF names.",
         )
     if not completed.ok:
         is_full = not os.statvfs(repository.work_dir).f_bavail
-        closed = "that the image does not close to others (it does so with /root)"
-        lacks = "that has room" if is_full else closed
+        closed = "that other users can enter in the image (not one in /root)"
+        lacks = "with free space" if is_full else closed
         raise UsageProblem(
-            f"jobs cannot work in {repository.work_dir}, where worktrees lie",
+            f"jobs cannot work in {repository.work_dir}, the directory of worktrees",
             f"Set work_dir to a directory {lacks}.",
             completed.stderr,
         )
@@ -89,8 +89,8 @@ def preflight_room(repository: Repository, config: Config, *others: Path) -> str
         if room < NEEDED_ROOM or (facts.f_files and not facts.f_favail):
             room_left = "no more files" if room >= NEEDED_ROOM else shown_size(room)
             raise UsageProblem(
-                f"there is hardly room left for {directory}: {room_left}",
-                "Make some, or set work_dir or cobbler_dir to where there is room.",
+                f"almost no space is left for {directory}: {room_left}",
+                "Free some space, or set work_dir or cobbler_dir to another disk.",
             )
         if room < SCARCE_ROOM:
             scarce.append(f"{shown_size(room)} left for {directory}")
@@ -119,7 +119,7 @@ def preflight_gate(gate: Gate, language: Language) -> None:
         result = replace(gate, steps=defaults).run(empty, directory / "gate.log", Cancellation())
     if not result.passed:
         raise UsageProblem(
-            f"the gate cannot run: {result.summary} on an empty directory",
+            f"the gate cannot run: {result.summary} in an empty directory",
             "Add its tools to podman_image (or gate_image), or set build_command and test_command.",
             result.output,
         )
@@ -137,7 +137,7 @@ def preflight_programs(gate: Gate, language: Language) -> None:
     missing: list[bytes] = []
     if programs and not _run(gate, ("sh", "-c", _LOOKS, "sh", *programs), missing):
         raise UsageProblem(
-            f"the gate cannot run: there is no {b' '.join(missing).decode('utf-8', 'replace')} where it runs",
+            f"the gate cannot run: its sandbox does not have {b' '.join(missing).decode('utf-8', 'replace')}",
             "Add it to podman_image (or gate_image), or set build_command and test_command.",
         )
 

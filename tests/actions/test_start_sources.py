@@ -104,9 +104,9 @@ def test_a_go_module_that_differs_from_the_configuration_is_an_error(project: Pr
         result = project.run(action)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         assert [line for line in result.errlines if line] == [
-            "ERROR: go.mod: this is a Go module, and configuration.yaml does not go with it",
+            "ERROR: go.mod: this is a Go module, but configuration.yaml is not set up for Go",
             'source_dirs: required for Go: the directories of its sources (".": all)',
-            "Or write which language it is: `language: python`, or `none` with a gate of your own.",
+            "Or set another language: `language: python`, or `none` with your own gate.",
         ]
     assert project.generation is None
 

@@ -57,7 +57,7 @@ def test_no_finished_work_is_proposed_again(
     result = project.run("--cobbler-generate", "configuration.yaml::measure")
     assert came_to(result) == {"measure::cycle-1": "failed"}
     for name in ("proj-03", "proj-59"):
-        result.stdout.fnmatch_lines([f"*is there already: {name} *closed*"])
+        result.stdout.fnmatch_lines([f"*exists already: {name} *closed*"])
     (prompt,) = project.path.glob(".cobbler/*/attempts/cycle-1/1/prompt.md")
     assert all(f'"proj-{n:02}"' in prompt.read_text() for n in range(60))
     assert len(project.tasks()) == 60
@@ -78,7 +78,7 @@ def test_no_measure_without_an_answer_is_a_success(project: Project, agent: Stan
     agent.measure().prints("I forgot.")
     result = project.run("--cobbler-generate")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert result.junit[measure()].message.startswith("the agent wrote no file of tasks")
+    assert result.junit[measure()].message.startswith("the agent wrote no task file")
 
 
 def test_no_answer_of_an_earlier_measure_is_read_again(project: Project, agent: StandInAgent) -> None:
@@ -89,7 +89,7 @@ def test_no_answer_of_an_earlier_measure_is_read_again(project: Project, agent: 
     agent.measure(cycle=1).runs('rm "$COBBLER_OUTPUT"')
     project.configure(max_attempts=1)
     result = project.run("--cobbler-generate")
-    assert result.junit[measure()].message.startswith("the agent wrote no file of tasks")
+    assert result.junit[measure()].message.startswith("the agent wrote no task file")
     assert [found.title for found in project.tasks()] == ["A"]
 
 

@@ -105,8 +105,8 @@ def test_a_fence_or_a_byte_order_mark_is_tolerated(fence: str) -> None:
             "Write one JSON array and nothing else.",
         ),
         (b"[\xff]", "The file is not UTF-8 (byte 1). Write it as UTF-8."),
-        (b"[" + b"9" * 5000 + b"]", "The file is not JSON that can be read. Write one plain JSON array."),
-        (b"[" * 100_000, "The file is not JSON that can be read. Write one plain JSON array."),
+        (b"[" + b"9" * 5000 + b"]", "The file is not readable JSON. Write one plain JSON array."),
+        (b"[" * 100_000, "The file is not readable JSON. Write one plain JSON array."),
         (
             b"[" + b" " * 1_000_000 + b"]",
             "The file has 1,000,002 bytes, more than 1,000,000. "
@@ -221,7 +221,7 @@ def test_each_cycle_is_shown() -> None:
 def test_what_is_there_is_not_proposed_again(title: str, status: str) -> None:
     existing = [Task(id="x-7", title="Add the parser", status=status)]
     [error] = errors(entry(3, title), existing=existing)
-    assert f'is there already: x-7 ("Add the parser", {status}). Leave it out' in error
+    assert f'exists already: x-7 ("Add the parser", {status}). Leave it out' in error
 
 
 def test_titles_of_an_answer_differ() -> None:

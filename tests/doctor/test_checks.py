@@ -268,7 +268,7 @@ class TestSandbox:
     def test_an_image_without_the_tools_of_the_gate_fails(self, project: Project) -> None:
         project.configure(test_command=["pytest-of-mine"])
         found = failed(project, "gate")
-        assert found.text == "the gate cannot run: there is no pytest-of-mine where it runs"
+        assert found.text == "the gate cannot run: its sandbox does not have pytest-of-mine"
         assert found.remedy.startswith("Add it to podman_image (or gate_image)")
         project.configure(test_command=["git", "--version"])
         assert_well(project, "gate")
@@ -347,10 +347,10 @@ class TestDisk:
     def test_a_full_disk_fails(self, cobbler_project: Project, small: Path) -> None:
         cobbler_project.configure(work_dir=str(small))
         found = {finding.name: finding for finding in examined(cobbler_project)}
-        assert "there is hardly room left for " in found["disk"].text
-        assert found["disk"].remedy == "Make some, or set work_dir or cobbler_dir to where there is room."
+        assert "almost no space is left for " in found["disk"].text
+        assert found["disk"].remedy == "Free some space, or set work_dir or cobbler_dir to another disk."
         assert found["files"].text.startswith(f"jobs cannot work in {small}/")
-        assert found["files"].remedy == "Set work_dir to a directory that has room."
+        assert found["files"].remedy == "Set work_dir to a directory with free space."
         assert [path.name for path in small.iterdir()] == ["filler"]
 
     def test_a_nearly_full_disk_is_a_warning(

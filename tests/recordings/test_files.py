@@ -48,7 +48,7 @@ def test_links_are_refused(tmp_path: Path, place: str) -> None:
     (recording / HEAD).write_text(json.dumps({"generation": "g"}))
     assert read_head(recording).generation == "g"
     (recording / place).symlink_to(tmp_path)
-    with pytest.raises(UsageProblem, match="a recording holds no links"):
+    with pytest.raises(UsageProblem, match="a recording must not contain links"):
         read_head(recording)
 
 

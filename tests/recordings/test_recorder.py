@@ -60,7 +60,7 @@ def test_a_recording_of_nothing_may_be_replaced(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [".git", ".git/x", ".cobbler/a/b"])
 def test_the_places_of_others_will_not_do(tmp_path: Path, name: str) -> None:
     taken = [tmp_path / ".git", tmp_path / ".cobbler"]
-    with pytest.raises(UsageProblem, match="is not a place for recordings"):
+    with pytest.raises(UsageProblem, match="recordings cannot be kept in"):
         refuse_places(tmp_path / name, taken)
     refuse_places(tmp_path / ".github", taken)
 
@@ -68,13 +68,13 @@ def test_the_places_of_others_will_not_do(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["file", "file/below"])
 def test_a_file_will_not_do(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageProblem, match="there is a file in the way"):
+    with pytest.raises(UsageProblem, match="a file is in the way"):
         check_place(tmp_path / name, None)
 
 
 def test_something_else_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(UsageProblem, match=r"it holds something else: notes\.txt"):
+    with pytest.raises(UsageProblem, match=r"it contains other files: notes\.txt"):
         check_place(tmp_path, None)
 
 

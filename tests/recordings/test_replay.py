@@ -260,7 +260,7 @@ def test_a_change_that_does_not_fit(played: Played) -> None:
     played.record(change=patch)
     with pytest.raises(AgentError) as caught:
         played.place.run(played.agent)
-    assert "does not fit what is there" in caught.value.cause
+    assert "does not apply to the files" in caught.value.cause
     assert "x: No such file or directory" in str(caught.value)
 
 

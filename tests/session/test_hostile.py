@@ -62,7 +62,7 @@ def test_a_directory_is_not_accepted_as_an_answer(
     result = cobbler_project.run("--cobbler-generate")
     assert result.ret == 1
     (case,) = result.junit.values()
-    assert "the file of tasks is not a regular file" in case.message
+    assert "the task file is not a regular file" in case.message
     assert case.properties["cobbler_attempts"] == "2"
 
 
@@ -100,7 +100,7 @@ def test_work_that_an_agent_stashed_in_its_own_git_is_kept(
     (case,) = [case for case in result.junit.values() if "cobbler_task" in case.properties]
     assert case.message.startswith("no change;")
     (line,) = [
-        line for line in case.message.splitlines() if line.startswith("left aside in the agent's own git")
+        line for line in case.message.splitlines() if line.startswith("also left in the agent's own git")
     ]
     directory, _, named = line.rpartition(", ")[2].partition(": ")
     assert named == name

@@ -51,7 +51,7 @@ def test_each_failure_has_its_cause_in_the_first_line(project: Project, agent: S
     short = {line for line in result.outlines if line.startswith(("FAILED", "BLOCKED"))}
     assert short == {
         f"FAILED {stitch('broken')} - agent: exited with 3: it went badly",
-        f"FAILED {stitch('idle')} - no change; if it is done already: "
+        f"FAILED {stitch('idle')} - no change; if the task is already done: "
         "set the status of idle to closed in .beads/issues.jsonl",
         f"FAILED {stitch('red')} - gate: test failed (exit 1)",
         f"FAILED {stitch('greedy')} - refused: conftest.py: a protected path",
@@ -129,7 +129,7 @@ def test_an_unusable_proposal_is_kept_and_its_errors_go_back(project: Project, a
 
 @pytest.mark.parametrize(
     ("answer", "complaint"),
-    [("[1, 2", "unusable answer: *"), (None, "the agent wrote no file of tasks")],
+    [("[1, 2", "unusable answer: *"), (None, "the agent wrote no task file")],
 )
 def test_a_measure_without_a_usable_answer_fails(
     project: Project, agent: StandInAgent, answer: str | None, complaint: str

@@ -209,7 +209,7 @@ def test_the_recording_of_another_generation_is_never_overwritten(clone: Project
     work(clone)
     result = generate(clone, "--cobbler-record", "recordings/one")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "it holds the recording of another generation" in "\n".join(result.errlines)
+    assert "it contains the recording of another generation" in "\n".join(result.errlines)
     assert clone.generation is None
     assert clone.git("status", "--porcelain", "recordings") == ""
 
@@ -289,7 +289,7 @@ def test_a_directory_that_cannot_be_written_is_rejected(cobbler_project: Project
     cobbler_project.write({"notes/notes.txt": ""})
     result = cobbler_project.run("--cobbler-generate", "--cobbler-record=notes")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "it holds something else: notes.txt" in "\n".join(result.errlines)
+    assert "it contains other files: notes.txt" in "\n".join(result.errlines)
     assert cobbler_project.generation is None
 
 
@@ -297,7 +297,7 @@ def test_a_directory_that_cannot_be_written_is_rejected(cobbler_project: Project
 def test_a_directory_with_another_purpose_is_rejected(cobbler_project: Project, place: str) -> None:
     result = cobbler_project.run("--cobbler-generate", f"--cobbler-record={place}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "is not a place for recordings" in "\n".join(result.errlines)
+    assert "recordings cannot be kept in" in "\n".join(result.errlines)
     assert not (cobbler_project.path / place).exists()
     assert cobbler_project.generation is None
 
@@ -325,4 +325,4 @@ def test_tasks_with_the_same_title_are_rejected(clone: Project) -> None:
     store.write_text("".join(json.dumps(line | {"id": f"t-{n}"}) + "\n" for n in (1, 2)))
     result = generate(clone)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "several open tasks are called 'Twice'" in "\n".join(result.errlines)
+    assert "several open tasks have the title 'Twice'" in "\n".join(result.errlines)

@@ -178,7 +178,7 @@ def test_jobs_inherit_nothing_of_pytest(project: Project) -> None:
 def test_a_run_inside_a_run_is_refused(project: Project) -> None:
     result = project.run("--cobbler-generate", env={"COBBLER_SESSION": "1a2b3c"})
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: this is a run inside a run*"])
+    result.stderr.fnmatch_lines(["ERROR: this run was started inside another run*"])
     assert project.generation is None
 
 

@@ -58,7 +58,7 @@ class TestRoom:
         self, cobbler_project: Project, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(preflight, "NEEDED_ROOM", 1 << 60)
-        with pytest.raises(UsageProblem, match="there is hardly room left for ") as caught:
+        with pytest.raises(UsageProblem, match="almost no space is left for ") as caught:
             self.room(cobbler_project)
         assert "set work_dir" in caught.value.remedy
         assert not Path(cobbler_project.directory / "work").exists()

@@ -52,7 +52,7 @@ def test_the_gate_of_go_passes_on_an_empty_directory(made: Made, go_arguments: t
 def test_an_image_without_go_is_named_before_anything_is_spent(made: Made) -> None:
     with pytest.raises(UsageProblem) as caught:
         preflight_gate(made(), Go())
-    assert caught.value.cause == "the gate cannot run: build failed (exit 127) on an empty directory"
+    assert caught.value.cause == "the gate cannot run: build failed (exit 127) in an empty directory"
     assert caught.value.remedy.startswith("Add its tools to podman_image")
     assert "go is not installed where the gate runs" in caught.value.evidence
 
@@ -76,7 +76,7 @@ def test_a_program_of_the_gate_that_is_not_there_is_named(host_gate: Callable[[s
     for words in ("[no-such-program, -x]", "no-such-program -x | cat"):
         with pytest.raises(UsageProblem) as caught:
             preflight_programs(host_gate(words), Python())
-        assert caught.value.cause == "the gate cannot run: there is no no-such-program where it runs"
+        assert caught.value.cause == "the gate cannot run: its sandbox does not have no-such-program"
 
 
 def test_modules_of_pytests_plugins_are_reserved(host_gate: Callable[[str], Gate]) -> None:
@@ -111,7 +111,7 @@ def test_a_credential_that_the_proxy_cannot_keep_is_refused(
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-api03-0123456789")
     path = tmp_path / "configuration.yaml"
     path.write_text(f"podman_image: localhost/agent\npodman_args: [-e, '{name}=secret-value']\n")
-    with pytest.raises(UsageProblem, match=f"podman_args: {name} would be handed to the agent"):
+    with pytest.raises(UsageProblem, match=f"podman_args: {name} would be visible to the agent"):
         make_agent(load(path), "run")
     path.write_text(f"{path.read_text()}agent_network: open\n")
     make_agent(load(path), "run")
