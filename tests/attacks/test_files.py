@@ -16,7 +16,7 @@ from tests.support.ground import SECRET, Ground
 
 
 class TestLinks:
-    def test_out_of_the_worktree_are_refused(self, ground: Ground, tmp_path: Path) -> None:
+    def test_links_out_of_the_worktree_are_refused(self, ground: Ground, tmp_path: Path) -> None:
         secret = tmp_path / "secret"
         secret.write_text("HOST SECRET")
         script = """
@@ -31,7 +31,7 @@ class TestLinks:
         assert secret.read_text() == "HOST SECRET"
         assert not ground.has_object(b"HOST SECRET")
 
-    def test_are_not_followed_by_what_tidies_up(self, ground: Ground, tmp_path: Path) -> None:
+    def test_links_are_not_followed_by_the_cleanup(self, ground: Ground, tmp_path: Path) -> None:
         victim = tmp_path / "victim"
         (victim / ".git").mkdir(parents=True)
         (victim / "file").touch()
@@ -56,7 +56,9 @@ class TestAnswers:
         ],
         ids=["link", "pipe", "directory", "sparse", "directory replaced"],
     )
-    def test_that_are_none(self, ground: Ground, tmp_path: Path, script: str) -> None:
+    def test_answers_that_are_not_regular_files_are_not_read(
+        self, ground: Ground, tmp_path: Path, script: str
+    ) -> None:
         (tmp_path / "answer").write_text("HOST SECRET")
         script = script.replace("ANSWER", f"../output/{measure.OUTPUT}")
         outcome = ground.run_agent(script.replace("SECRET", str(tmp_path / "answer")))
@@ -64,7 +66,7 @@ class TestAnswers:
 
 
 class TestSpecialFiles:
-    def test_in_the_place_of_what_git_reads(self, ground: Ground) -> None:
+    def test_special_files_in_place_of_files_that_git_reads_are_removed(self, ground: Ground) -> None:
         script = """
             mkfifo .gitignore src/.gitattributes pipe; rm README.md; mkfifo README.md; echo work >work
             mkfifo .gitmodules; mkdir d; mkfifo d/.gitignore
@@ -75,13 +77,13 @@ class TestSpecialFiles:
         assert outcome.found is not None
         assert {".gitignore", "src/.gitattributes", "pipe", "README.md"} <= set(outcome.found.removed)
 
-    def test_in_the_place_of_git_s_directory(self, ground: Ground) -> None:
+    def test_a_directory_that_git_could_take_for_its_own_is_removed(self, ground: Ground) -> None:
         outcome = ground.attack("mkdir .GIT; echo x >.GIT/config; echo work >work")
         assert outcome.files["work"] == b"work\n"
         assert outcome.found is not None
         assert outcome.found.removed == (".GIT",)
 
-    def test_that_the_container_may_not_make(self, ground: Ground) -> None:
+    def test_special_files_and_owners_cannot_be_made_in_the_container(self, ground: Ground) -> None:
         script = """
             mknod device c 1 3; chown 0:0 src/app.py; chown 0 .; ln /bin/bash hard; chattr +i src/util.py
             cp /bin/bash suid; chmod 6755 suid
@@ -97,7 +99,7 @@ class TestSpecialFiles:
 
 
 class TestModesDepthsAndNames:
-    def test_are_all_taken_or_told_and_removed(self, ground: Ground) -> None:
+    def test_odd_modes_and_names_are_landed_and_removed(self, ground: Ground) -> None:
         script = r"""
             mkdir -p closed/inner; echo x >closed/inner/file; chmod 000 closed/inner/file closed/inner closed
             printf x >$'new\nline'; printf x >$'\xff\xfe'; printf x >$'\x1b]0;title\x07\x1b[2J'
@@ -115,7 +117,7 @@ class TestModesDepthsAndNames:
         ground.worktrees.remove(outcome.worktree)
         assert not outcome.worktree.directory.exists()
 
-    def test_too_deep_for_git_is_told_and_removed(self, ground: Ground) -> None:
+    def test_a_path_too_deep_for_git_is_reported_and_kept(self, ground: Ground) -> None:
         outcome = ground.attack("mkdir -p $(printf 'd/%.0s' $(seq 3000)); echo work >work")
         assert isinstance(outcome.error, HarvestError)
         assert outcome.error.cause == "harvest: a path is too long for git"
@@ -129,12 +131,12 @@ class TestSizes:
         "script",
         ["truncate -s 1T huge", "head -c 60000000 /dev/zero >README.md"],
     )
-    def test_of_one_file(self, ground: Ground, script: str) -> None:
+    def test_a_file_that_is_too_large_is_refused(self, ground: Ground, script: str) -> None:
         outcome = ground.attack(f"echo work >work; {script}")
         assert outcome.error is not None
         assert outcome.error.cause.startswith("harvest: larger than 50 MiB: ")
 
-    def test_of_what_it_says(self, ground: Ground) -> None:
+    def test_endless_output_does_not_lose_the_work(self, ground: Ground) -> None:
         outcome = ground.attack("echo work >work; yes 0123456789", limits=Limits(wall=2), limit=30)
         assert outcome.result.completed.cause == "timeout"
         assert outcome.files["work"] == b"work\n"
@@ -152,7 +154,7 @@ class TestSecrets:
         ],
         ids=["plain", "base64", "name"],
     )
-    def test_never_reach_the_repository(self, ground: Ground, script: str) -> None:
+    def test_secrets_never_reach_the_repository(self, ground: Ground, script: str) -> None:
         outcome = ground.attack(f"echo work >work; {script}")
         assert outcome.found is not None
         assert not outcome.found.importable
@@ -161,7 +163,7 @@ class TestSecrets:
 
 
 class TestProtectedPaths:
-    def test_what_would_run_on_the_host_or_in_the_next_gate(self, ground: Ground) -> None:
+    def test_files_that_would_run_on_the_host_or_in_the_next_gate_are_refused(self, ground: Ground) -> None:
         script = """
             payload='import pathlib; pathlib.Path("CANARY").touch()'
             mkdir -p .github/workflows .claude json x.dist-info sub
@@ -188,7 +190,7 @@ class TestProtectedPaths:
         assert outcome.found is not None
         assert outcome.found.importable, "the next attempt goes on from it"
 
-    def test_pytests_table_by_way_of_a_link(self, ground: Ground) -> None:
+    def test_pytests_table_behind_a_link_is_refused(self, ground: Ground) -> None:
         table = "[tool.pytest.ini_options]\\naddopts = '-p x'\\n"
         script = f"ln -s '#evil' pyproject.toml; printf \"{table}\" >'#evil'"
         assert ground.attack(script, policy=Policy()).refused == ["pyproject.toml"]

@@ -69,11 +69,11 @@ class TestItsOwnGit:
         ],
         ids=["programs", "attributes", "included", "worktree", "commondir"],
     )
-    def test_configuration(self, ground: Ground, script: str) -> None:
+    def test_git_configuration_of_the_agent_has_no_effect(self, ground: Ground, script: str) -> None:
         prelude = "gitdir=$(git rev-parse --absolute-git-dir); mkdir -p $gitdir/hooks $gitdir/info"
         assert_work_landed(ground, f"{prelude}\n{script.replace('HOOKS', ' '.join(HOOKS))}")
 
-    def test_another_one_in_its_place(self, ground: Ground) -> None:
+    def test_a_replaced_git_directory_has_no_effect(self, ground: Ground) -> None:
         script = """
             rm -rf .git; rm -f .git; mv .git x; : >.git; umount .git; ln -sf /tmp/evil .git
             git init -q /tmp/evil; git -C /tmp/evil config core.fsmonitor 'touch CANARY'
@@ -83,14 +83,14 @@ class TestItsOwnGit:
         assert outcome.lines[-1].startswith("gitdir: ")
         assert outcome.files["work"] == b"work\n"
 
-    def test_locks_and_ruins(self, ground: Ground) -> None:
+    def test_locks_and_a_deleted_git_directory_do_not_lose_the_work(self, ground: Ground) -> None:
         gitdir = "gitdir=$(git rev-parse --absolute-git-dir)"
         assert_work_landed(ground, f"{gitdir}; touch $gitdir/index.lock $gitdir/HEAD.lock")
         assert_work_landed(ground, f"{gitdir}; rm -rf $gitdir/*")
 
 
 class TestTheUsersGit:
-    def test_hooks_in_the_tree(self, ground: Ground) -> None:
+    def test_hooks_in_the_tree_do_not_run(self, ground: Ground) -> None:
         """As husky has them: core.hooksPath leads into the tree."""
         ground.user.configure({"core.hooksPath": str(ground.user.path / ".husky")})
         ground.user.write(
@@ -105,7 +105,7 @@ class TestTheUsersGit:
         assert_work_landed(ground, script, policy=Policy(allowed=(".husky/**",)), gate="test -d .husky")
 
     @pytest.mark.parametrize("place", ["global", "repository"])
-    def test_filters_that_the_user_has(
+    def test_filters_of_the_user_do_not_run(
         self, ground: Ground, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         proof = f"touch {ground.canary}/filter; cat"
@@ -118,7 +118,7 @@ class TestTheUsersGit:
         script = "echo '* filter=x' >src/.gitattributes; git add --all && git commit -qm x"
         assert_work_landed(ground, script, policy=Policy(allowed=("**/.gitattributes",)), gate="cat work")
 
-    def test_its_repository_cannot_be_reached(self, ground: Ground) -> None:
+    def test_the_users_repository_cannot_be_reached(self, ground: Ground) -> None:
         if ground.sandbox.owner:
             # As on a machine with a single user: nothing but the mount keeps the agent from the objects.
             chown_tree(ground.user.path / ".git" / "objects", ground.sandbox.owner)
@@ -161,7 +161,7 @@ class TestNestedRepositories:
         ],
         ids=["dirty", "gitlink", "gitfile", "letters"],
     )
-    def test_become_plain_files(self, ground: Ground, more: str) -> None:
+    def test_nested_repositories_become_plain_files(self, ground: Ground, more: str) -> None:
         outcome = ground.attack(f"{self.EVIL}\n{more}", gate="test -f sub/file && test ! -e sub/.git")
         assert outcome.landed
         assert outcome.files["sub/file"].startswith(b"x\n")
@@ -169,7 +169,7 @@ class TestNestedRepositories:
         assert [name.lower() for name in outcome.found.removed] == ["sub/.git"]
         assert "160000" not in ground.user.git("ls-tree", "-r", outcome.landed)
 
-    def test_a_bare_one_spread_out_in_a_directory(self, ground: Ground) -> None:
+    def test_a_bare_repository_in_a_directory_does_not_run_hooks(self, ground: Ground) -> None:
         script = """
             git init -q --bare sub; git -C sub config core.fsmonitor 'touch CANARY'
             git -C sub config core.worktree ..; git -C sub config --replace-all core.bare false
@@ -177,7 +177,7 @@ class TestNestedRepositories:
         """
         assert_work_landed(ground, script, gate="test -f sub/HEAD")
 
-    def test_submodules_with_commands(self, ground: Ground) -> None:
+    def test_submodules_with_commands_are_refused(self, ground: Ground) -> None:
         modules = '[submodule "s"]\n\tpath = s\n\turl = ext::sh -c "touch CANARY"\n\tupdate = !touch CANARY\n'
         outcome = ground.attack(f"cat >.gitmodules <<'END'\n{modules}END\n{WORK}; git init -q s; touch s/f")
         poisoned = modules.replace("CANARY", f"{ground.canary}/proof").encode()
@@ -213,7 +213,9 @@ class TestHistory:
         ],
         ids=["amended", "deleted", "rebased", "hidden"],
     )
-    def test_is_the_tools_not_the_agents(self, ground: Ground, script: str) -> None:
+    def test_the_landed_commit_is_made_by_the_host_not_by_the_agent(
+        self, ground: Ground, script: str
+    ) -> None:
         tip = ground.tip
         outcome = ground.attack(f"{WORK}\n{script}")
         assert outcome.landed
@@ -224,7 +226,7 @@ class TestHistory:
         assert "other" not in message
         assert outcome.files["work"] == b"work\n"
 
-    def test_what_the_agent_hides_from_git_is_not_lost_in_silence(self, ground: Ground) -> None:
+    def test_files_that_the_agent_hides_from_git_are_reported(self, ground: Ground) -> None:
         info = "$(git rev-parse --git-dir)/info"
         assert_work_landed(ground, f"mkdir -p {info}; echo '*' >{info}/exclude")
         outcome = ground.attack("echo '*' >.gitignore; echo hidden >hidden; echo seen >>README.md")
@@ -248,7 +250,7 @@ class TestHistory:
 
 
 class TestLineEnds:
-    def test_two_tasks_on_a_file_whose_attributes_ask_for_others(self, ground: Ground) -> None:
+    def test_two_tasks_land_on_a_file_with_other_line_ends_than_its_attributes(self, ground: Ground) -> None:
         lines = "".join(f"{number}\r\n" for number in range(9))
         ground.base_with({".gitattributes": "*.txt text\n", "dos.txt": lines})
         untouched = ground.attack("touch dos.txt; echo x >other").found
@@ -258,6 +260,6 @@ class TestLineEnds:
         landed = ground.attack("sed -i '9s/8/last/' dos.txt")
         assert landed.files["dos.txt"].split() == [b"first", *map(b"%d".__mod__, range(1, 8)), b"last"]
 
-    def test_attributes_are_protected(self, ground: Ground) -> None:
+    def test_git_attributes_are_protected(self, ground: Ground) -> None:
         assert "**/.gitattributes" in PROTECTED
         assert ground.attack("echo '* text' >.gitattributes").refused == [".gitattributes"]

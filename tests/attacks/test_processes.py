@@ -38,7 +38,7 @@ def until(condition: object, seconds: float = 20) -> None:
 
 
 class TestTheAgent:
-    def test_that_ignores_the_end_of_its_time(self, ground: Ground) -> None:
+    def test_an_agent_that_ignores_its_timeout_is_killed(self, ground: Ground) -> None:
         outcome = ground.attack(
             "trap '' TERM INT HUP; echo work >work; while :; do sleep 1; done",
             limits=Limits(wall=2),
@@ -48,7 +48,7 @@ class TestTheAgent:
         assert outcome.result.error == "agent: timeout after 2s"
         assert outcome.files["work"] == b"work\n", "what it made so far is not lost"
 
-    def test_that_leaves_somebody_writing(self, ground: Ground) -> None:
+    def test_background_processes_end_with_the_agent(self, ground: Ground) -> None:
         script = (
             "(trap '' TERM HUP; while :; do date +%N >>file; done) & setsid sleep 100 & sleep 0.5; exit 0"
         )
@@ -59,7 +59,7 @@ class TestTheAgent:
         time.sleep(0.3)
         assert (outcome.worktree.tree / "file").stat().st_size == size
 
-    def test_that_multiplies(self, ground: Ground) -> None:
+    def test_a_fork_bomb_is_stopped(self, ground: Ground) -> None:
         if Capability.LIMITS not in ground.sandbox.capabilities:
             pytest.skip("not claimed: without root this takes cgroup v2")
         outcome = ground.attack(
@@ -67,19 +67,19 @@ class TestTheAgent:
         )
         assert outcome.result.completed.seconds < 20
 
-    def test_that_takes_all_memory(self, ground: Ground) -> None:
+    def test_an_agent_that_takes_all_memory_is_stopped(self, ground: Ground) -> None:
         outcome = ground.attack("echo work >work; tail /dev/zero", limits=Limits(wall=20, memory=100 << 20))
         assert not outcome.result.completed.ok
         assert outcome.files["work"] == b"work\n"
 
     @pytest.mark.parametrize("status", [125, 137])
-    def test_that_ends_like_podman_itself(self, ground: Ground, status: int) -> None:
+    def test_exit_statuses_of_podman_are_reported_as_the_agents(self, ground: Ground, status: int) -> None:
         outcome = ground.attack(f"echo work >work; exit {status}")
         assert outcome.result.completed.cause == "exited" or status == 137
         assert outcome.result.error.startswith("agent: ")
         assert outcome.files["work"] == b"work\n"
 
-    def test_whose_prompt_nobody_else_may_see(self, ground: Ground) -> None:
+    def test_no_one_else_can_see_the_prompt(self, ground: Ground) -> None:
         seen: list[str] = []
 
         def look() -> None:
@@ -111,7 +111,9 @@ class TestTheNetwork:
             listener.settimeout(0.1)
             yield listener
 
-    def test_that_is_off_reaches_nobody(self, ground: Ground, listener: socket.socket) -> None:
+    def test_an_agent_without_a_network_reaches_nothing(
+        self, ground: Ground, listener: socket.socket
+    ) -> None:
         port = listener.getsockname()[1]
         script = f"""
             for to in 127.0.0.1/{port} 169.254.169.254/80 192.0.2.1/80; do
@@ -128,9 +130,7 @@ class TestTheNetwork:
 class TestTheGate:
     PAYLOAD = "import pathlib, os\ntry:\n    pathlib.Path('CANARY').touch()\nexcept OSError:\n    pass\n"
 
-    def test_runs_what_the_agent_wrote_and_nothing_of_it_remains(
-        self, ground: Ground, python_image: str
-    ) -> None:
+    def test_the_gate_runs_the_agents_code_without_a_trace(self, ground: Ground, python_image: str) -> None:
         payload = self.PAYLOAD.replace("CANARY", f"{ground.canary}/proof")
         files = {
             "tests/conftest.py": payload + "pathlib.Path('left').touch()\n",
@@ -143,14 +143,14 @@ class TestTheGate:
         assert result.passed, result.output
         assert list(ground.canary.iterdir()) == []
 
-    def test_finds_its_tree_fresh_and_no_network(self, ground: Ground) -> None:
+    def test_each_gate_has_a_fresh_tree_and_no_network(self, ground: Ground) -> None:
         gate = (
             "test ! -e left && touch left && test $(tail -n +3 /proc/net/dev | wc -l) = 1 && id -u && exit 0"
         )
         assert ground.attack("echo 1 >one", gate=gate).landed
         assert ground.attack("echo 2 >two", gate=gate).landed
 
-    def test_that_will_not_end(self, ground: Ground) -> None:
+    def test_processes_that_do_not_end_are_stopped_with_the_gate(self, ground: Ground) -> None:
         ground.base_with({"hang.sh": "trap '' TERM\nwhile :; do sleep 1; done\n"})
         tree = ground.repository.tree_of(ground.tip)
         began = time.monotonic()
@@ -171,7 +171,7 @@ sandbox = PodmanSandbox(sys.argv[3], repository=sys.argv[4], run_id="dead", owne
 Ground(user, sandbox).attack("echo work >work; trap '' TERM; sleep 100")
 """
 
-    def test_that_is_killed_leaves_no_container_and_loses_no_work(
+    def test_a_killed_run_leaves_no_container_and_loses_no_work(
         self, ground: Ground, minimal_image: str
     ) -> None:
         ground.canary.rmdir()
@@ -192,12 +192,12 @@ Ground(user, sandbox).attack("echo work >work; trap '' TERM; sleep 100")
         found = harvest(left, ground.repository, next_run, Policy(), next_run.owner)
         assert found.change.paths == ("work",)
 
-    def test_that_finds_no_image_says_so(self, ground: Ground) -> None:
+    def test_a_missing_image_is_reported(self, ground: Ground) -> None:
         ground.sandbox._image = "localhost/no-such-image"
         with pytest.raises(SandboxError, match="podman has no image localhost/no-such-image"):
             ground.attack("true")
 
-    def test_that_finds_its_container_s_name_taken_says_so(self, ground: Ground) -> None:
+    def test_a_container_name_that_is_in_use_is_reported(self, ground: Ground) -> None:
         first = ground.sandbox._container_name(Job(name="t", argv=(), workdir="/"))
         number = int(first.rpartition("-")[2]) + 1
         taken = first.rpartition("-")[0].removesuffix("-t") + f"-stitch-t-1-{number}"

@@ -81,7 +81,7 @@ def test_measure_lists_every_known_task_once_and_in_order() -> None:
     )
 
 
-def test_of_very_many_tasks_the_latest_are_listed() -> None:
+def test_only_the_latest_of_very_many_tasks_are_listed() -> None:
     tasks = [Task(id=f"x-{n}", title="T", created_at=f"{n:05}") for n in range(1_500)]
     listed = blocks(measure_prompt(None, dataclasses.replace(MEASURE, finished_tasks=tasks)))[
         "finished-tasks"
@@ -90,7 +90,7 @@ def test_of_very_many_tasks_the_latest_are_listed() -> None:
     assert listed.endswith("x-1499: T")
 
 
-def test_an_open_task_whose_attempts_did_not_land_says_so() -> None:
+def test_an_open_task_names_the_end_of_its_last_attempt() -> None:
     tasks = [Task(id="x-1", title="Tried"), Task(id="x-2", title="New")]
     facts = dataclasses.replace(MEASURE, open_tasks=tasks, tried={"x-1": "attempt 2 did not land: gate"})
     found = blocks(measure_prompt(None, facts))["open-tasks"]
@@ -98,7 +98,7 @@ def test_an_open_task_whose_attempts_did_not_land_says_so() -> None:
 
 
 @pytest.mark.parametrize("offline", [True, False])
-def test_the_gates_network_is_said_as_it_is(offline: bool) -> None:
+def test_the_prompt_states_whether_the_gate_has_a_network(offline: bool) -> None:
     measure = dataclasses.replace(MEASURE, gate=("make",), gate_is_offline=offline)
     stitch = dataclasses.replace(STITCH, gate=("make",), gate_is_offline=offline)
     for template in (None, "{{.OutputPath}}"):
@@ -133,7 +133,7 @@ def test_no_prompt_grows_without_bounds() -> None:
         assert len(stitch_prompt(template, stitch)) < 450_000
 
 
-def test_a_description_that_is_cut_says_so() -> None:
+def test_a_cut_description_is_marked_as_cut() -> None:
     found = blocks(stitch_prompt(None, dataclasses.replace(STITCH, description="D" * 60_005)))["description"]
     assert found == "D" * 60_000 + "\n[... 5 characters left out ...]"
 
@@ -144,7 +144,7 @@ def test_three_hundred_tasks_are_all_listed() -> None:
     assert len(blocks(prompt)["finished-tasks"].splitlines()) == 300
 
 
-def test_what_exceeds_the_budget_of_documents_is_named() -> None:
+def test_documents_beyond_the_budget_are_named() -> None:
     documents = [
         Document(path="a.md", text="a" * 60),
         Document(path="b.md", text="ü" * 60),
@@ -158,7 +158,7 @@ def test_what_exceeds_the_budget_of_documents_is_named() -> None:
     assert "ü" not in prompt
 
 
-def test_of_very_many_files_the_directories_are_named() -> None:
+def test_directories_are_named_if_there_are_very_many_files() -> None:
     files = [f"src/p{n % 70}/q{n % 700}/f{n}.py" for n in range(40_000)] + ["README.md"]
     listed = blocks(measure_prompt(None, dataclasses.replace(MEASURE, files=files)))["directories"]
     assert "./ (1 files)" in listed
@@ -171,14 +171,14 @@ def test_of_very_many_files_the_directories_are_named() -> None:
     assert listed.endswith("... and 500 more directories")
 
 
-def test_errors_of_the_last_answer_come_back_with_it() -> None:
+def test_errors_of_the_last_answer_are_shown_with_it() -> None:
     facts = dataclasses.replace(MEASURE, errors=["task 0 needs itself"], previous='[{"index": 0}]')
     found = blocks(measure_prompt(None, facts))
     assert found["errors"] == "task 0 needs itself"
     assert found["last-answer"] == '[{"index": 0}]'
 
 
-def test_what_does_not_change_within_a_run_comes_first() -> None:
+def test_the_constant_part_of_a_prompt_comes_first() -> None:
     facts = dataclasses.replace(
         MEASURE, documents=[Document(path="a", text="text")], user_input="Only the parser."
     )
@@ -198,7 +198,7 @@ def test_what_does_not_change_within_a_run_comes_first() -> None:
 # stitch
 
 
-def test_stitch_tells_all_there_is() -> None:
+def test_stitch_prompt_contains_all_facts() -> None:
     prompt = stitch_prompt(None, EVERYTHING)
     found = blocks(prompt)
     assert "task demo-1" in prompt
@@ -216,7 +216,7 @@ def test_stitch_tells_all_there_is() -> None:
     assert found["output"] == "CONFLICT in a"
 
 
-def test_stitch_says_nothing_of_what_there_is_not() -> None:
+def test_stitch_prompt_omits_missing_facts() -> None:
     prompt = stitch_prompt(None, dataclasses.replace(STITCH, description=""))
     assert set(blocks(prompt)) == {"title"}
     assert "attempt" not in prompt
@@ -225,7 +225,7 @@ def test_stitch_says_nothing_of_what_there_is_not() -> None:
 
 @pytest.mark.parametrize("kind", ["gate", "refused", "agent", "harvest"])
 @pytest.mark.parametrize("continues", [True, False])
-def test_feedback_says_what_happened_and_where_to_begin(kind: str, continues: bool) -> None:
+def test_feedback_states_the_failure_and_the_starting_point(kind: str, continues: bool) -> None:
     feedback = Feedback(kind=kind, summary="why", files=("x.py",), continues=continues)  # type: ignore[arg-type]
     prompt = stitch_prompt(None, dataclasses.replace(STITCH, attempt=3, feedback=feedback))
     assert blocks(prompt)["summary"] == "why"
@@ -252,7 +252,7 @@ def test_prompts_of_a_cycle_begin_alike_up_to_the_task() -> None:
     text=st.text()
     | st.text(alphabet="</document->2 \n\x00").map(lambda text: f"<document>{text}</document-2>")
 )
-def test_no_document_can_end_its_own_tag(text: str) -> None:
+def test_a_document_cannot_close_its_own_tag(text: str) -> None:
     prompt = measure_prompt(None, dataclasses.replace(MEASURE, documents=[Document(path="p", text=text)]))
     tag = re.search(r'^<(document[-\d]*) path="p">$', prompt, re.MULTILINE)
     assert tag
@@ -281,7 +281,7 @@ def test_templates_in_values_are_not_expanded() -> None:
 
 
 @given(title=st.text(), description=st.text(alphabet=st.characters()))
-def test_any_task_makes_a_prompt(title: str, description: str) -> None:
+def test_a_prompt_can_be_made_for_any_task(title: str, description: str) -> None:
     for template in (None, "{{.Title}}{{.Description}}"):
         prompt = stitch_prompt(template, dataclasses.replace(STITCH, title=title, description=description))
         assert not prompt.lstrip().startswith("/")
@@ -291,7 +291,7 @@ def test_any_task_makes_a_prompt(title: str, description: str) -> None:
 # users' templates
 
 
-def test_the_placeholders_of_the_ancestor() -> None:
+def test_placeholders_of_the_ancestor_are_replaced() -> None:
     template = "{{.ExistingIssues}}|{{.Limit}}|{{ .OutputPath }}|{{.UserInput}}|{{.LinesMin}}|{{.LinesMax}}"
     facts = dataclasses.replace(
         MEASURE,
@@ -324,7 +324,7 @@ def test_numbers_can_be_compared(condition: str, holds: bool) -> None:
     assert prompt.startswith("yes " if holds else "no ")
 
 
-def test_of_very_many_issues_the_latest_are_given_and_the_array_stays_whole() -> None:
+def test_only_the_latest_of_very_many_issues_are_given_as_a_whole_array() -> None:
     tasks = [
         Task(id=f"x-{n}", title="T", description="d" * 9_000, created_at=f"{n:05}") for n in range(3_000)
     ]
@@ -365,7 +365,7 @@ def test_no_issues_are_an_empty_list() -> None:
         ("{{- /* a {{.Note}}\n}} */ -}} {{.Title}}", "", "T"),
     ],
 )
-def test_conditions_and_trim_marks(template: str, description: str, expected: str) -> None:
+def test_conditions_and_trim_marks_of_templates_work(template: str, description: str, expected: str) -> None:
     facts = StitchFacts(id="i", title="T", description=description)
     assert stitch_prompt(template, facts).partition("\n\n# Further rules")[0] == expected
 
@@ -412,14 +412,14 @@ def test_conditions_and_trim_marks(template: str, description: str, expected: st
         ("only text", "t.md: the template lacks the placeholder {{.Title}} or {{.Description}}"),
     ],
 )
-def test_anything_else_is_an_error_with_its_line(template: str, where: str) -> None:
+def test_an_unknown_template_action_is_an_error_with_its_line(template: str, where: str) -> None:
     with pytest.raises(ConfigurationProblem) as raised:
         stitch_prompt(template, STITCH, source="t.md")
     assert raised.value.cause.startswith(where.removesuffix("..."))
     assert "{{.Description}}" in raised.value.remedy
 
 
-def test_a_measure_template_must_say_where_to_write() -> None:
+def test_a_measure_template_must_name_the_output_path() -> None:
     with pytest.raises(ConfigurationProblem, match=r"m\.md: .* lacks the placeholder \{\{\.OutputPath}}"):
         measure_prompt("{{.Limit}}", MEASURE, source="m.md")
 
@@ -438,12 +438,12 @@ def test_a_template_is_used_or_refused_as_configuration(text: str) -> None:
         lambda text: "{{" not in text
     )
 )
-def test_text_without_actions_stays_as_it_is(text: str) -> None:
+def test_template_text_without_actions_is_unchanged(text: str) -> None:
     prompt = stitch_prompt("{{.Title}}<" + text + ">", STITCH)
     assert prompt.startswith(f"Add the parser<{text}>")
 
 
-def test_a_users_template_learns_what_the_ancestor_did_not_know() -> None:
+def test_a_users_template_is_followed_by_further_rules() -> None:
     prompt = stitch_prompt("{{.Title}}", EVERYTHING)
     found = blocks(prompt)
     assert found["commands"] == "make build\nmake test"
@@ -466,7 +466,7 @@ def test_a_prompt_never_begins_with_a_slash() -> None:
     | st.lists(st.sampled_from(["ok", "error: x", "a" * 600, ""])).map("\n".join),
     st.integers(200, 3000),
 )
-def test_evidence_is_never_longer_than_asked(text: str, limit: int) -> None:
+def test_evidence_is_never_longer_than_its_limit(text: str, limit: int) -> None:
     assert len(informative(text, limit)) <= limit
 
 
@@ -493,19 +493,19 @@ def test_evidence_keeps_the_first_error_and_the_end() -> None:
     assert "error: the second" not in shown
 
 
-def test_evidence_whose_first_error_is_near_the_end_is_its_end() -> None:
+def test_evidence_with_its_first_error_near_the_end_is_the_end() -> None:
     shown = informative("\n".join([*["ok"] * 1000, "error: x", "bye"]), 300).splitlines()
     assert shown[0].startswith("[...")
     assert shown[-2:] == ["error: x", "bye"]
     assert len("\n".join(shown)) > 200
 
 
-def test_short_evidence_is_whole_and_plain() -> None:
+def test_short_evidence_is_complete_and_without_escapes() -> None:
     assert informative("\x1b[31mred\x1b[0m\r\n 10%\r 20%\rdone\n\x07bell\n") == "red\ndone\nbell"
 
 
 @pytest.mark.parametrize("line", ["0 errors", "no errors found", "errorless"])
-def test_what_only_looks_like_an_error_is_none(line: str) -> None:
+def test_text_that_only_resembles_an_error_is_not_one(line: str) -> None:
     noise = ["."] * 2000
     shown = informative("\n".join([line, *noise, "TypeError: x", *noise]), 400)
     assert "TypeError: x" in shown

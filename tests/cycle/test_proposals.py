@@ -77,11 +77,11 @@ def test_entries_are_read_in_their_order() -> None:
         {"dependencies": [-1]},
     ],
 )
-def test_no_dependency_is_written_in_many_ways(more: dict[str, Any]) -> None:
+def test_no_dependency_can_be_written_in_several_forms(more: dict[str, Any]) -> None:
     assert parsed(entry(0), entry(1, **more))[1].needs == ()
 
 
-def test_both_kinds_of_dependency_add_up() -> None:
+def test_both_dependency_keys_are_combined() -> None:
     assert parsed(entry(0), entry(1), entry(2, dependency=1, dependencies=[1, 0, 0]))[2].needs == (1, 0)
 
 
@@ -115,13 +115,13 @@ def test_a_fence_or_a_byte_order_mark_is_tolerated(fence: str) -> None:
         (b"[0" + b",0" * 200 + b"]", "The array has 201 tasks, more than 200. Propose fewer."),
     ],
 )
-def test_what_is_no_list_of_tasks(raw: bytes, expected: str) -> None:
+def test_an_answer_that_is_not_a_list_of_tasks_is_refused(raw: bytes, expected: str) -> None:
     [found] = errors_of(raw)
     # the wording of json's own messages differs between versions of Python
     assert found == expected or ("JSON:" in expected and found.startswith("The file is not JSON: "))
 
 
-def test_all_errors_are_told_at_once() -> None:
+def test_all_errors_are_reported_together() -> None:
     assert errors(
         {"title": "No index", "description": "d"},
         entry(1, "Wrong types", files="a.py", dependency="0", acceptance=[1, 2]),
@@ -139,13 +139,13 @@ def test_all_errors_are_told_at_once() -> None:
     ]
 
 
-def test_an_index_belongs_to_one_task() -> None:
+def test_an_index_used_twice_is_an_error() -> None:
     assert errors(entry(1, "One"), entry(1, "Two"), entry(3)) == [
         'The index 1 belongs to 2 tasks: "One", "Two". Give each an index of its own.'
     ]
 
 
-def test_texts_have_a_size() -> None:
+def test_empty_and_overlong_texts_are_refused() -> None:
     found = errors(
         entry(0, " "),
         entry(1, "x" * 201),
@@ -179,17 +179,17 @@ def test_control_characters_are_refused(character: str) -> None:
         assert "in its description" in error
 
 
-def test_descriptions_have_lines_and_tabs() -> None:
+def test_descriptions_may_have_lines_and_tabs() -> None:
     assert parsed(entry(0, description="a\n\tb\r\nc"))
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x"])
-def test_files_lie_in_the_repository(path: str) -> None:
+def test_files_outside_the_repository_are_refused(path: str) -> None:
     [error] = errors(entry(0, files=["ok.py", path]))
     assert error.startswith(f'Task 0 ("Task number 0") names the file "{path}". ')
 
 
-def test_needs_are_known_and_not_oneself() -> None:
+def test_unknown_needs_and_a_need_of_itself_are_refused() -> None:
     assert errors(entry(0, dependency=0), entry(1, dependencies=[7, -2])) == [
         'Task 0 ("Task number 0") depends on itself. Leave that out.',
         'Task 1 ("Task number 1") depends on 7, which is the index of no other task. '
@@ -199,7 +199,7 @@ def test_needs_are_known_and_not_oneself() -> None:
     ]
 
 
-def test_each_cycle_is_shown() -> None:
+def test_each_dependency_cycle_is_reported() -> None:
     first, second = errors(
         entry(0, "A", dependency=1),
         entry(1, "B", dependency=2),
@@ -218,13 +218,13 @@ def test_each_cycle_is_shown() -> None:
     "title", ["Add the parser", "  add THE  parser!", "Add: the-parser.", "\uff21dd the parser"]
 )
 @pytest.mark.parametrize("status", ["open", "closed", "deferred"])
-def test_what_is_there_is_not_proposed_again(title: str, status: str) -> None:
+def test_existing_tasks_cannot_be_proposed_again(title: str, status: str) -> None:
     existing = [Task(id="x-7", title="Add the parser", status=status)]
     [error] = errors(entry(3, title), existing=existing)
     assert f'exists already: x-7 ("Add the parser", {status}). Leave it out' in error
 
 
-def test_titles_of_an_answer_differ() -> None:
+def test_titles_used_twice_in_an_answer_are_refused() -> None:
     assert errors(entry(0, "Add it"), entry(1, "add it.")) == [
         'Task 1 ("add it.") has the title of Task 0 ("Add it"). Leave one out or rename it.'
     ]
@@ -236,7 +236,7 @@ def test_titles_without_letters_are_compared_as_they_are() -> None:
 
 
 @given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "replace")))
-def test_arbitrary_bytes_are_refused_in_words(raw: bytes) -> None:
+def test_arbitrary_bytes_are_refused_with_sentences(raw: bytes) -> None:
     _, errors = parsed_or_refused(raw)
     assert errors is None or (errors and all(errors))
 
@@ -271,7 +271,7 @@ LIKELY = st.fixed_dictionaries(
 
 
 @given(st.lists(ENTRY | LIKELY, max_size=6))
-def test_any_json_is_taken_whole_or_refused_in_words(entries: list[Any]) -> None:
+def test_any_json_is_accepted_whole_or_refused_with_sentences(entries: list[Any]) -> None:
     proposals, errors = parsed_or_refused(json.dumps(entries).encode())
     if proposals is None:
         assert errors
@@ -302,7 +302,7 @@ def acyclic(draw: st.DrawFn) -> Proposals:
 
 
 @given(acyclic(), st.integers(0, 14))
-def test_what_is_selected_has_all_it_needs_within_the_limit(proposals: Proposals, limit: int) -> None:
+def test_the_selection_contains_all_needs_within_the_limit(proposals: Proposals, limit: int) -> None:
     taken, left = select(proposals, limit)
     indexes = {proposal.index for proposal in taken}
     assert len(taken) <= limit
@@ -315,7 +315,7 @@ def test_what_is_selected_has_all_it_needs_within_the_limit(proposals: Proposals
         assert taken  # something without needs is always there
 
 
-def test_the_first_are_selected_with_what_they_need() -> None:
+def test_the_first_proposals_are_selected_with_their_needs() -> None:
     proposals = chain((3,), (), (), ())
     assert [proposal.index for proposal in select(proposals, 2)[0]] == [0, 3]
     assert [proposal.index for proposal in select(proposals, 3)[0]] == [0, 1, 3]
@@ -325,7 +325,7 @@ def test_the_first_are_selected_with_what_they_need() -> None:
 # tasks
 
 
-def test_a_task_says_all_that_its_agent_must_know() -> None:
+def test_the_description_of_a_task_contains_files_and_acceptance() -> None:
     first, second = to_new_tasks(
         parsed(
             entry(4, " One ", description=" Build\r\nit. ", files=["a.py", "b.py"], acceptance=["it runs"]),

@@ -40,14 +40,14 @@ def slots_with(count: int) -> Slots:
     return Slots(count, freed=lambda: None)
 
 
-def test_as_many_as_there_are_and_no_more() -> None:
+def test_every_place_can_be_taken_once() -> None:
     slots = slots_with(2)
     assert [slots.take() for _ in range(3)] == [True, True, False]
     slots.give()
     assert [slots.take() for _ in range(2)] == [True, False]
 
 
-def test_freed_is_told_of_every_place_that_is_given_back() -> None:
+def test_freed_is_called_for_every_place_that_is_given_back() -> None:
     freed: list[bool] = []
     slots = Slots(1, freed=lambda: freed.append(slots.take()))
     slots.take()
@@ -56,7 +56,7 @@ def test_freed_is_told_of_every_place_that_is_given_back() -> None:
     assert freed == [True, True], "it may take the place at once"
 
 
-def test_a_further_attempt_takes_a_free_place_at_once() -> None:
+def test_a_further_attempt_takes_a_free_place_immediately() -> None:
     slots = slots_with(1)
     assert slots.wait(Cancellation())
     assert not slots.take()
@@ -73,7 +73,7 @@ def test_a_further_attempt_waits_until_a_place_is_given_back() -> None:
     assert not slots.take()
 
 
-def test_a_further_attempt_goes_before_a_new_task() -> None:
+def test_a_further_attempt_takes_precedence_over_a_new_task() -> None:
     refused: list[bool] = []
     slots = Slots(1, freed=lambda: refused.append(not slots.take()))
     slots.take()
@@ -84,7 +84,7 @@ def test_a_further_attempt_goes_before_a_new_task() -> None:
     assert refused == [True]
 
 
-def test_with_more_places_than_waiting_tasks_new_ones_start_too() -> None:
+def test_new_tasks_start_if_there_are_more_places_than_waiting_tasks() -> None:
     slots = slots_with(2)
     slots.take()
     slots.take()
@@ -97,7 +97,7 @@ def test_with_more_places_than_waiting_tasks_new_ones_start_too() -> None:
     assert not slots.take()
 
 
-def test_who_waits_is_let_go_when_the_run_is_cancelled() -> None:
+def test_waiting_attempts_stop_when_the_run_is_cancelled() -> None:
     slots, cancellation = slots_with(1), Cancellation()
     slots.take()
     waiters = [Waiter(slots, cancellation) for _ in range(2)]
@@ -108,14 +108,14 @@ def test_who_waits_is_let_go_when_the_run_is_cancelled() -> None:
     assert slots.take(), "nobody waits any more"
 
 
-def test_a_cancelled_run_starts_no_further_attempt_even_where_there_is_a_place() -> None:
+def test_a_cancelled_run_starts_no_further_attempt_even_with_a_free_place() -> None:
     slots, cancellation = slots_with(1), Cancellation()
     cancellation.cancel()
     assert not slots.wait(cancellation)
     assert slots.take()
 
 
-def test_never_more_at_once_than_places() -> None:
+def test_no_more_tasks_than_places_run_concurrently() -> None:
     slots, cancellation = slots_with(3), Cancellation()
     at_once: list[int] = []
     busy, lock = 0, threading.Lock()

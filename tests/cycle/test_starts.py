@@ -80,7 +80,7 @@ def test_the_first_attempt_starts_from_the_tip(bench: Bench) -> None:
     assert (start.feedback, start.marked, start.base) == (None, (), "")
 
 
-def test_work_that_failed_the_gate_in_an_earlier_run_is_gone_on_with(bench: Bench) -> None:
+def test_work_that_failed_the_gate_in_an_earlier_run_is_continued(bench: Bench) -> None:
     bench.keep({"work": "half\n"}, "gate")
     tip = bench.land({"landed": "landed\n"})
     start = bench.starts.first()
@@ -91,14 +91,14 @@ def test_work_that_failed_the_gate_in_an_earlier_run_is_gone_on_with(bench: Benc
     assert "test failed" in start.feedback.details
 
 
-def test_work_that_was_refused_in_an_earlier_run_is_not_gone_on_with(bench: Bench) -> None:
+def test_work_that_was_refused_in_an_earlier_run_is_not_continued(bench: Bench) -> None:
     bench.keep({"work": "half\n"}, "refused")
     start = bench.starts.first()
     assert "work" not in bench.files(start)
     assert start.feedback is None
 
 
-def test_a_further_attempt_starts_from_the_failed_work_on_the_tip_of_its_moment(bench: Bench) -> None:
+def test_a_further_attempt_starts_from_the_failed_work_on_the_current_tip(bench: Bench) -> None:
     work = bench.commit({"work": "half\n"})
     bench.land({"landed": "landed\n"})
     start = bench.after(work)
@@ -107,14 +107,14 @@ def test_a_further_attempt_starts_from_the_failed_work_on_the_tip_of_its_moment(
     assert start.feedback.summary == "gate: test failed"
 
 
-def test_a_further_attempt_without_work_starts_afresh_and_is_told_why(bench: Bench) -> None:
+def test_a_further_attempt_without_work_starts_afresh_with_feedback(bench: Bench) -> None:
     start = bench.after("", cause="harvest")
     assert start.tree == bench.repository.tree_of(bench.project.tip())
     assert start.feedback is not None
     assert (start.feedback.kind, start.feedback.continues) == ("harvest", False)
 
 
-def test_work_that_conflicts_with_what_landed_has_markers_and_the_titles_of_the_others(bench: Bench) -> None:
+def test_conflicting_work_has_markers_and_the_titles_of_the_landed_tasks(bench: Bench) -> None:
     work = bench.commit({README: "ours\n"})
     bench.land({README: "theirs\n"})
     start = bench.after(work)
@@ -137,7 +137,7 @@ def test_the_merge_of_the_base_starts_from_a_commit_that_holds_it(bench: Bench) 
     assert {"base", "landed"} <= bench.files(start).keys()
 
 
-def test_a_merge_of_the_base_that_left_nothing_starts_from_the_base_again(bench: Bench) -> None:
+def test_a_merge_of_the_base_without_work_starts_from_the_base_again(bench: Bench) -> None:
     bench.user.commit({"base": "base\n"})
     starts = Starts(bench.project, replace(TASK, labels=(LABEL,)))
     first = starts.first()

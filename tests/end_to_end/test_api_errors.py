@@ -38,7 +38,7 @@ FAILURES: Mapping[str, tuple[Turn, str]] = {
 """What the API always answers; how the failure's first line begins."""
 
 
-def test_failures(project: Project, api: ScriptedApi) -> None:
+def test_errors_of_the_api_are_reported_as_failures(project: Project, api: ScriptedApi) -> None:
     project.configure(max_issues=len(FAILURES))
     seed(project, *(task(f"p-{place}", title=title) for place, title in enumerate(FAILURES)))
     for title, (answer, _) in FAILURES.items():
@@ -58,7 +58,7 @@ def test_failures(project: Project, api: ScriptedApi) -> None:
     assert {case.properties["cobbler_cause"] for case in cases.values()} == {"agent"}
 
 
-def test_what_passes_is_no_failure(project: Project, api: ScriptedApi) -> None:
+def test_temporary_errors_of_the_api_are_not_failures(project: Project, api: ScriptedApi) -> None:
     project.configure(podman_args=[*project.configuration["podman_args"][:-1], "CLAUDE_CODE_MAX_RETRIES=2"])
     write = tool("Bash", command="echo done > done.txt")
     seed(project, task("p-cut", title="cut"), task("p-busy", title="busy"))
@@ -70,7 +70,7 @@ def test_what_passes_is_no_failure(project: Project, api: ScriptedApi) -> None:
     assert came_to(result) == {"stitch::p-cut": "landed", "stitch::p-busy": "landed"}
 
 
-def test_silence(project: Project, api: ScriptedApi) -> None:
+def test_a_silent_api_is_a_timeout(project: Project, api: ScriptedApi) -> None:
     project.configure(idle_timeout="15s")
     seed(project, task("p-a", title="silent"), task("p-b", title="stalls"))
     api.script("<title>\nsilent", [hang()])
@@ -107,7 +107,9 @@ END = int(time.time()) + 24 * 3600
     ],
     ids=["rate limit", "usage limit", "credit"],
 )
-def test_limits(project: Project, api: ScriptedApi, answer: Turn, said: str, ends: bool) -> None:
+def test_limits_of_the_api_interrupt_the_run(
+    project: Project, api: ScriptedApi, answer: Turn, said: str, ends: bool
+) -> None:
     project.configure(
         jobs=1, podman_args=[*project.configuration["podman_args"][:-1], "CLAUDE_CODE_MAX_RETRIES=3"]
     )
@@ -128,7 +130,7 @@ def test_limits(project: Project, api: ScriptedApi, answer: Turn, said: str, end
         assert abs(told - END) <= 3600  # however long all this took
 
 
-def test_an_api_that_cannot_be_reached(project: Project, api: ScriptedApi) -> None:
+def test_an_unreachable_api_is_reported(project: Project, api: ScriptedApi) -> None:
     seed(project, task("p-a"))
     environment = api.environment | {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}
     result = project.run("--cobbler-generate", env=environment)

@@ -112,7 +112,7 @@ class Calculator:
     [(PYTHON, "bd"), (PYTHON, "embedded"), (GO, "bd")],
     ids=["python-bd", "python-embedded", "go-bd"],
 )
-def test_generation_with_the_real_claude(
+def test_a_generation_with_the_real_claude_lands_its_tasks(
     calculator: Project, api: ScriptedApi, sample: Sample, tracker: str
 ) -> None:
     if tracker == "bd":
@@ -143,7 +143,9 @@ def test_generation_with_the_real_claude(
     assert not [path for path in kept if api_key in path.read_bytes()]
 
 
-def test_an_open_network_takes_the_key_along_and_says_so(calculator: Project, api: ScriptedApi) -> None:
+def test_an_open_network_gives_the_agent_the_key_and_reports_it(
+    calculator: Project, api: ScriptedApi
+) -> None:
     calculator.configure(agent_network="open")
     show = tool("Bash", command="env | grep -c ^ANTHROPIC_API_KEY=sk-ant-api03-scripted", description="Look")
     api.script("tasks.json", [turn(show), turn(text("Done."))])
@@ -159,7 +161,7 @@ def test_an_open_network_takes_the_key_along_and_says_so(calculator: Project, ap
     )
 
 
-def test_a_key_in_proposed_tasks_goes_nowhere(calculator: Project, api: ScriptedApi) -> None:
+def test_a_key_in_proposed_tasks_is_not_written_anywhere(calculator: Project, api: ScriptedApi) -> None:
     key = api.environment["ANTHROPIC_API_KEY"]
 
     def propose(request: Request) -> Turn:
@@ -180,7 +182,7 @@ def test_a_key_in_proposed_tasks_goes_nowhere(calculator: Project, api: Scripted
     assert key not in "\n".join(result.outlines)
 
 
-def test_what_claude_did_comes_about_again_without_it(calculator: Project, api: ScriptedApi) -> None:
+def test_the_work_of_claude_is_replayed_without_it(calculator: Project, api: ScriptedApi) -> None:
     def propose(request: Request) -> Turn:
         path = re.search(r"(/\S+/output/tasks\.json)", request.prompt)
         assert path is not None

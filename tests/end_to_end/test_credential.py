@@ -117,9 +117,7 @@ SOURCES: Mapping[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_the_credential_is_used_and_nowhere_to_be_found(
-    project: Project, api: ScriptedApi, source: str
-) -> None:
+def test_the_credential_is_used_and_cannot_be_found(project: Project, api: ScriptedApi, source: str) -> None:
     secret, how = SOURCES[source]
     outside = Outside(project)
     if "args" in how:  # not committed: what is committed is in every checkout

@@ -83,7 +83,7 @@ def proposes(*titles: str) -> Line:
 
 @pytest.mark.bd
 @pytest.mark.parametrize("sample", [PYTHON, GO], ids=["python", "go"])
-def test_from_nothing_to_a_merged_generation_and_an_abandoned_one(
+def test_a_whole_life_from_no_generation_to_a_merged_and_an_abandoned_one(
     calculator: Project, sample: Sample, api: ScriptedApi, tmp_path: Path
 ) -> None:
     """One life, since each step goes on from the last; the functions below look at what each comes to."""

@@ -21,13 +21,13 @@ __all__ = [
 ]
 
 TESTS = (
-    "test_claude.py::test_generation_with_the_real_claude[python-bd]",
-    "test_credential.py::test_the_credential_is_used_and_nowhere_to_be_found[key in the environment]",
+    "test_claude.py::test_a_generation_with_the_real_claude_lands_its_tasks[python-bd]",
+    "test_credential.py::test_the_credential_is_used_and_cannot_be_found[key in the environment]",
 )
 """A generation with bd; an agent that looks for the key, and the embedded store."""
 
 
-def test_an_ordinary_user_generates_keeps_the_key_and_owns_everything(ordinary_user: OrdinaryUser) -> None:
+def test_an_ordinary_user_can_generate_keep_the_key_and_own_all_files(ordinary_user: OrdinaryUser) -> None:
     """One run, since it takes a while; what it left is looked at by the functions below."""
     result = ordinary_user.pytest(*(f"tests/end_to_end/{name}" for name in TESTS))
     assert result.returncode == 0, result.stdout
@@ -43,7 +43,7 @@ DOCTORS = (
 )
 
 
-def test_an_ordinary_users_doctor_proves_the_same(ordinary_user: OrdinaryUser) -> None:
+def test_the_doctor_of_an_ordinary_user_proves_the_same(ordinary_user: OrdinaryUser) -> None:
     result = ordinary_user.pytest(*(f"tests/{name}" for name in DOCTORS))
     assert result.returncode == 0, result.stdout
     assert f" {len(DOCTORS)} passed in " in result.stdout

@@ -72,30 +72,30 @@ def host_bench(tmp_path: Path) -> Bench:
 
 
 class TestVerdict:
-    def test_is_passed_when_every_step_is(self, bench: Bench) -> None:
+    def test_gate_passes_if_every_step_passes(self, bench: Bench) -> None:
         result = bench.run("cat file", "echo tested")
         assert result.passed
         assert result.failed == ""
         assert result.output.splitlines() == ["== build ==", "content", "== test ==", "tested"]
         assert bench.log.read_text().splitlines() == result.output.splitlines()
 
-    def test_names_the_step_that_failed_and_runs_no_more(self, bench: Bench) -> None:
+    def test_gate_names_the_failed_step_and_runs_no_further_step(self, bench: Bench) -> None:
         result = bench.run("echo built; echo why >&2; exit 7", "echo never")
         assert not result.passed
         assert (result.failed, result.status) == ("build", 7)
         assert result.summary == "build failed (exit 7)"
         assert result.output.splitlines() == ["== build ==", "built", "why"]
 
-    def test_is_the_second_step_s_too(self, host_bench: Bench) -> None:
+    def test_gate_names_the_second_step_if_it_fails(self, host_bench: Bench) -> None:
         result = host_bench.run("true", "exit 1")
         assert result.summary == "test failed (exit 1)"
 
-    def test_of_a_step_that_ends_in_the_middle_of_a_line(self, host_bench: Bench) -> None:
+    def test_gate_finds_a_step_after_output_without_a_newline(self, host_bench: Bench) -> None:
         result = host_bench.run("printf 'no newline'", "exit 3")
         assert result.summary == "test failed (exit 3)"
         assert result.output.splitlines() == ["== build ==", "no newline", "== test =="]
 
-    def test_of_a_program_that_is_not_there(self, host_bench: Bench) -> None:
+    def test_gate_fails_if_a_program_is_missing(self, host_bench: Bench) -> None:
         gate = Gate(
             steps=[Step(name="test", argv=("no-such-program",), shown="x")],
             sandbox=host_bench.sandbox,
@@ -108,7 +108,7 @@ class TestVerdict:
         assert result.summary == "test failed (exit 127)"
         assert "no-such-program" in result.output
 
-    def test_of_no_steps_is_passed_without_a_job(self, tmp_path: Path) -> None:
+    def test_gate_without_steps_passes_without_a_job(self, tmp_path: Path) -> None:
         nowhere = PodmanSandbox("no-image", repository="x", run_id="x", owner=None, program="no-podman")
         bench = Bench(tmp_path, nowhere)
         assert bench.run(None, None).passed
@@ -116,19 +116,19 @@ class TestVerdict:
         with pytest.raises(CobblerError):
             bench.run("true")
 
-    def test_of_one_that_takes_too_long(self, bench: Bench) -> None:
+    def test_gate_times_out(self, bench: Bench) -> None:
         result = bench.run("echo begun; sleep 60", timeout=1.0)
         assert not result.passed
         assert (result.cause, result.failed) == ("timeout", "build")
         assert result.summary == "build timed out after 1s"
         assert "begun" in result.output
 
-    def test_of_one_that_is_killed(self, host_bench: Bench) -> None:
+    def test_gate_reports_a_killed_step(self, host_bench: Bench) -> None:
         result = host_bench.run("kill -KILL $PPID", "true")
         assert not result.passed
         assert result.summary == "build was killed"
 
-    def test_of_one_that_is_cancelled(self, host_bench: Bench) -> None:
+    def test_gate_reports_a_cancellation(self, host_bench: Bench) -> None:
         cancellation = Cancellation()
         threading.Timer(0.5, cancellation.cancel).start()
         result = host_bench.gate("sleep 60", None).run(host_bench.checkout, host_bench.log, cancellation)
@@ -136,46 +136,46 @@ class TestVerdict:
 
 
 class TestTheTree:
-    def test_is_the_working_directory_and_may_be_written(self, bench: Bench) -> None:
+    def test_steps_run_in_the_tree_and_may_write_to_it(self, bench: Bench) -> None:
         assert bench.run("echo more >>file; mkdir made; rm file", "test -d made && test ! -e file").passed
 
-    def test_is_as_it_was_afterwards(self, bench: Bench) -> None:
+    def test_the_gate_leaves_the_tree_unchanged(self, bench: Bench) -> None:
         bench.run("echo more >>file; mkdir made; chmod 000 file", "exit 1")
         assert [path.name for path in bench.checkout.iterdir()] == ["file"]
         assert (bench.checkout / "file").read_text() == "content\n"
 
-    def test_is_fresh_for_the_next_gate(self, bench: Bench) -> None:
+    def test_each_gate_gets_a_fresh_tree(self, bench: Bench) -> None:
         bench.run("touch left")
         assert bench.run("test ! -e left").passed
 
-    def test_steps_read_nothing(self, bench: Bench) -> None:
+    def test_steps_have_an_empty_standard_input(self, bench: Bench) -> None:
         assert bench.run("cat", 'test -z "$(cat)"').passed
 
-    def test_environment_is_what_it_is_given(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_steps_have_only_the_given_environment(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
         assert bench.run('test "$A" = "b c" && test -z "$ANTHROPIC_API_KEY"', environment={"A": "b c"}).passed
 
 
 class TestOutput:
-    def test_that_looks_like_the_gate_s_own_words_is_output(self, host_bench: Bench) -> None:
+    def test_output_that_looks_like_a_heading_of_the_gate_is_output(self, host_bench: Bench) -> None:
         result = host_bench.run("echo '== test =='; exit 1", "true")
         assert result.failed == "build"
 
-    def test_of_tested_code_that_found_out_the_mark_is_still_judged_by_status(
-        self, host_bench: Bench
-    ) -> None:
+    def test_tested_code_that_finds_the_mark_cannot_change_the_verdict(self, host_bench: Bench) -> None:
         steal = r"tr '\0' '\n' </proc/$PPID/cmdline | grep -o '[0-9a-f]\{32\}' | head -1"
         forge = f'mark=$({steal}); test -n "$mark"; printf "$mark\\377\\n${{mark}}test\\n"; exit 1'
         result = host_bench.run(forge, "true")
         assert not result.passed
         assert result.status == 1
 
-    def test_of_any_bytes_is_kept_as_it_is_and_shown_as_text(self, host_bench: Bench) -> None:
+    def test_output_of_any_bytes_is_logged_as_bytes_and_shown_as_text(self, host_bench: Bench) -> None:
         result = host_bench.run(r"printf 'a\377b\000\033[1m\n'", "true")
         assert b"a\xffb\0\x1b[1m\n" in host_bench.log.read_bytes()
         assert "a\ufffdb" in result.output
 
-    def test_has_an_end_in_the_log_and_in_the_result(
+    def test_output_is_bounded_in_the_log_and_in_the_result(
         self, host_bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(module, "LARGEST_LOG", 100_000)
@@ -184,12 +184,12 @@ class TestOutput:
         assert len(result.output) <= 64_000
         assert result.output.endswith("\nlast")
 
-    def test_of_empty_lines_has_one_too(self, host_bench: Bench) -> None:
+    def test_output_of_empty_lines_is_bounded_too(self, host_bench: Bench) -> None:
         result = host_bench.run("yes '' | head -n 200000; echo last")
         assert len(result.output) <= 64_000
         assert result.output.endswith("\n\nlast")
 
-    def test_of_an_earlier_gate_is_overwritten(self, host_bench: Bench) -> None:
+    def test_the_log_of_an_earlier_gate_is_overwritten(self, host_bench: Bench) -> None:
         host_bench.run("echo first")
         host_bench.run("echo second")
         assert "first" not in host_bench.log.read_text()
@@ -209,7 +209,7 @@ KEY = "sk-ant-api03-" + "AbC0123456789_-xyz" * 5
     ],
     ids=["plain", "stderr", "base64", "hex", "lines"],
 )
-def test_a_credential_is_kept_out_of_the_log_and_the_result(bench: Bench, script: str) -> None:
+def test_a_credential_is_removed_from_the_log_and_the_result(bench: Bench, script: str) -> None:
     result = bench.run(script, credentials=(KEY,))
 
     assert "[credential]" in result.output
@@ -217,7 +217,7 @@ def test_a_credential_is_kept_out_of_the_log_and_the_result(bench: Bench, script
     assert not Secrets([KEY]).are_in(bench.log.read_bytes())
 
 
-def test_what_the_log_waits_with_is_there_at_the_end(host_bench: Bench) -> None:
+def test_a_held_back_last_line_is_written_at_the_end(host_bench: Bench) -> None:
     """The last line may be the beginning of a credential."""
     result = host_bench.run(f"printf %s {KEY[:20]}; exit 1", credentials=(KEY,))
 

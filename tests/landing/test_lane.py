@@ -138,13 +138,13 @@ def test_a_conflict_with_the_tip_does_not_reach_the_gate(bench: Bench) -> None:
     assert bench.listener.names[-1] == "merged t-1 1"
 
 
-def test_a_change_that_the_tip_has_already_does_not_land(bench: Bench) -> None:
+def test_a_change_that_the_tip_already_has_does_not_land(bench: Bench) -> None:
     commits = [bench.commit({"new": "new\n"}) for _ in range(2)]
     bench.land(commits[0])
     assert bench.land(commits[1]).cause == "no-change"
 
 
-def test_a_merge_that_takes_a_change_to_a_protected_path_is_refused(bench: Bench) -> None:
+def test_a_merge_that_moves_a_change_to_a_protected_path_is_refused(bench: Bench) -> None:
     text = "".join(f"line {number}\n" for number in range(50))
     bench.land(bench.commit({"src/code.py": text}))
     edited = bench.commit({"src/code.py": text + "more\n"})
@@ -168,7 +168,7 @@ def test_a_tip_that_moved_during_the_gate_is_merged_again(bench: Bench) -> None:
     assert bench.listener.names.count("gated t-1 green") == 2
 
 
-def test_a_failure_of_the_sandbox_is_no_fault_of_the_change(
+def test_a_failure_of_the_sandbox_is_not_blamed_on_the_change(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:

@@ -30,7 +30,7 @@ from pytest_cobbler.recordings.files import (
         {"usage": {"seconds": float("inf")}},
     ],
 )
-def test_a_result_that_cannot_be_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_an_invalid_result_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     (tmp_path / RESULT).write_text(json.dumps({"title": "t", "usage": {}} | changes))
     with pytest.raises(RecordingError, match=r"cannot be read: (replaced|usage)"):
         read_result(tmp_path, "x")
@@ -56,7 +56,7 @@ def test_links_are_refused(tmp_path: Path, place: str) -> None:
     "word",
     ["jump stitch/a/1", "begin stitch/a", "land", "begin stitch/../1", "land stitch/a/0", "run x"],
 )
-def test_an_order_of_unknown_words_is_refused(tmp_path: Path, word: str) -> None:
+def test_an_order_with_unknown_words_is_refused(tmp_path: Path, word: str) -> None:
     (tmp_path / HEAD).write_text(json.dumps({"generation": "g", "order": ["begin stitch/a/1", word]}))
     with pytest.raises(UsageProblem, match=r"recording\.json cannot be read: order\.1: .*is not 'begin'"):
         read_head(tmp_path)
@@ -69,7 +69,7 @@ def test_an_order_with_a_point_twice_is_refused(tmp_path: Path) -> None:
         read_head(tmp_path)
 
 
-def test_nobody_waits_for_a_task_of_which_nothing_is_there(tmp_path: Path) -> None:
+def test_the_order_omits_tasks_without_a_recorded_attempt(tmp_path: Path) -> None:
     (tmp_path / HEAD).write_text(
         json.dumps({"generation": "g", "order": ["begin stitch/a/1", "begin stitch/b/1"]})
     )

@@ -60,7 +60,7 @@ def test_the_change_is_kept_as_a_patch(bench: Bench) -> None:
     assert b"+Hello" in (bench.attempt / "change.patch").read_bytes()
 
 
-def test_a_change_that_cannot_be_read_is_withheld_and_a_failure(bench: Bench) -> None:
+def test_an_unreadable_change_is_withheld_and_reported_as_a_failure(bench: Bench) -> None:
     bench.end(commit="1" * 40)
     assert read_result(bench.attempt, "").withheld != ""
     assert len(bench.listener.failures()) == 1
@@ -76,7 +76,7 @@ def test_work_that_is_refused_is_withheld(bench: Bench, cause: str, withheld: st
 @pytest.mark.parametrize(
     ("cause", "broken_off"), [("cancelled", "cancelled"), ("landing", "landing"), ("gate", "")]
 )
-def test_a_landing_that_failed_through_no_fault_of_the_work_breaks_the_attempt_off(
+def test_a_landing_that_failed_for_other_reasons_breaks_the_attempt_off(
     bench: Bench, cause: str, broken_off: str
 ) -> None:
     bench.end(commit=commit_files(bench.repository, bench.base, {"hello.txt": "Hello\n"}))

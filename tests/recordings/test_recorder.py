@@ -28,20 +28,20 @@ def workplace(tmp_path: Path) -> Workplace:
 # -- where
 
 
-def test_a_new_and_an_empty_directory_will_do(tmp_path: Path) -> None:
+def test_a_new_or_empty_directory_is_accepted(tmp_path: Path) -> None:
     check_place(tmp_path, None)
     check_place(tmp_path / "a" / "b", None)
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
-def test_the_recording_of_the_same_generation_will_do(tmp_path: Path, workplace: Workplace) -> None:
+def test_a_recording_of_the_same_generation_is_accepted(tmp_path: Path, workplace: Workplace) -> None:
     Recorder(tmp_path, "generation-1", str).attempt(workplace.request(), DONE)
     (tmp_path / "README.md").touch()
     check_place(tmp_path, "generation-1")
 
 
 @pytest.mark.parametrize("generation", ["generation-2", None])
-def test_the_recording_of_another_generation_is_not_touched(
+def test_a_recording_of_another_generation_is_not_changed(
     tmp_path: Path, workplace: Workplace, generation: str | None
 ) -> None:
     Recorder(tmp_path, "generation-1", str).attempt(workplace.request(), DONE)
@@ -50,7 +50,7 @@ def test_the_recording_of_another_generation_is_not_touched(
     check_place(tmp_path, generation, plays=True)
 
 
-def test_a_recording_of_nothing_may_be_replaced(tmp_path: Path) -> None:
+def test_a_recording_without_attempts_may_be_replaced(tmp_path: Path) -> None:
     Recorder(tmp_path, "generation-1", str)
     check_place(tmp_path, None)
     Recorder(tmp_path, "generation-2", str)
@@ -58,7 +58,7 @@ def test_a_recording_of_nothing_may_be_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".git", ".git/x", ".cobbler/a/b"])
-def test_the_places_of_others_will_not_do(tmp_path: Path, name: str) -> None:
+def test_directories_of_other_programs_are_refused(tmp_path: Path, name: str) -> None:
     taken = [tmp_path / ".git", tmp_path / ".cobbler"]
     with pytest.raises(UsageProblem, match="recordings cannot be kept in"):
         refuse_places(tmp_path / name, taken)
@@ -66,31 +66,31 @@ def test_the_places_of_others_will_not_do(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["file", "file/below"])
-def test_a_file_will_not_do(tmp_path: Path, name: str) -> None:
+def test_a_file_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageProblem, match="a file is in the way"):
         check_place(tmp_path / name, None)
 
 
-def test_something_else_is_not_touched(tmp_path: Path) -> None:
+def test_a_directory_with_other_files_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(UsageProblem, match=r"it contains other files: notes\.txt"):
         check_place(tmp_path, None)
 
 
-def test_the_recording_of_another_version_is_not_touched(tmp_path: Path) -> None:
+def test_a_recording_of_another_version_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "recording.json").write_text('{"version": 2}')
     with pytest.raises(UsageProblem, match=r"recording\.json cannot be read"):
         check_place(tmp_path, None)
 
 
-def test_what_cannot_be_written_will_not_do() -> None:
+def test_a_path_that_cannot_be_created_is_refused() -> None:
     with pytest.raises(UsageProblem, match="--cobbler-record /proc/recording: "):
         check_place(Path("/proc/recording"), None)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
-def test_a_closed_directory_will_not_do(tmp_path: Path) -> None:
+def test_a_directory_without_permission_is_refused(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o500)
     with pytest.raises(UsageProblem, match="Permission denied"):
         check_place(tmp_path / "closed", None)
@@ -127,20 +127,20 @@ def test_an_attempt_that_was_cancelled_is_broken_off(tmp_path: Path, workplace: 
     assert (attempt / "change.patch").read_bytes() == b"half"
 
 
-def test_an_attempt_that_nobody_sees_the_end_of_is_broken_off(tmp_path: Path, workplace: Workplace) -> None:
+def test_an_attempt_whose_end_is_not_recorded_is_broken_off(tmp_path: Path, workplace: Workplace) -> None:
     Recorder(tmp_path / "r", "generation-1", str).begin(workplace.request("Write."))
     [attempt] = (tmp_path / "r" / "stitch").glob("*/1")
     assert read_result(attempt, "").broken_off == "interrupted"
     assert (attempt / "prompt.md").read_text() == "Write."
 
 
-def test_the_order_goes_on_where_the_generation_does(tmp_path: Path) -> None:
+def test_the_order_continues_with_the_generation(tmp_path: Path) -> None:
     Recorder(tmp_path, "generation-1", str).note(Point("begin", "stitch/a", 1))
     Recorder(tmp_path, "generation-1", str).note(Point("land", "stitch/a", 1))
     assert read_head(tmp_path).order == ("begin stitch/a/1", "run 2", "land stitch/a/1")
 
 
-def test_an_attempt_that_begins_anew_is_where_it_began_last(tmp_path: Path) -> None:
+def test_an_attempt_that_begins_again_is_ordered_by_its_last_beginning(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, "generation-1", str)
     for point in (
         Point("begin", "stitch/a", 1),

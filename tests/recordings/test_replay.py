@@ -164,14 +164,14 @@ def play_change(
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_change_is_made_again_exactly(
+def test_a_change_is_repeated_exactly(
     played: Played, repository: Repository, change: Callable[[Path], None]
 ) -> None:
     recorded, made = play_change(played, repository, played.place.sandbox, change)
     assert made == recorded
 
 
-def test_all_changes_at_once_in_an_image_with_git_and_sh_alone(
+def test_all_changes_together_are_repeated_in_an_image_with_only_git_and_sh(
     played: Played, repository: Repository, minimal_image: str
 ) -> None:
     sandbox = PodmanSandbox(
@@ -190,7 +190,7 @@ def test_all_changes_at_once_in_an_image_with_git_and_sh_alone(
 # -- what was said
 
 
-def test_output_steps_usage_and_result_are_those_of_the_recording(played: Played) -> None:
+def test_output_steps_usage_and_result_come_from_the_recording(played: Played) -> None:
     place = played.place
     message = {"role": "assistant", "content": [{"type": "text", "text": "I write."}]}
     place.transcript.parent.mkdir(parents=True)
@@ -219,7 +219,7 @@ def test_an_end_by_a_limit_is_played_without_waiting_for_it(played: Played, caus
     assert (again.completed.cause, again.error) == (cause, f"agent: {cause}")
 
 
-def test_an_answer_is_given_again(played: Played, tmp_path: Path) -> None:
+def test_an_answer_is_repeated(played: Played, tmp_path: Path) -> None:
     output = tmp_path / "output.json"
     transcript = tmp_path / "2" / "transcript.jsonl"
     transcript.parent.mkdir()
@@ -238,7 +238,7 @@ def test_an_answer_is_given_again(played: Played, tmp_path: Path) -> None:
 # -- what cannot be played
 
 
-def test_a_task_that_was_not_recorded(played: Played) -> None:
+def test_playing_a_task_that_was_not_recorded_fails(played: Played) -> None:
     played.record()
     with pytest.raises(AgentError) as caught:
         played.place.run(played.agent, title="Write more")
@@ -247,7 +247,7 @@ def test_a_task_that_was_not_recorded(played: Played) -> None:
     )
 
 
-def test_an_attempt_that_was_not_recorded(played: Played) -> None:
+def test_playing_an_attempt_that_was_not_recorded_fails(played: Played) -> None:
     played.record()
     with pytest.raises(AgentError) as caught:
         played.place.run(played.agent, attempt=2)
@@ -255,7 +255,7 @@ def test_an_attempt_that_was_not_recorded(played: Played) -> None:
     assert caught.value.cause.endswith("/2/result.json")
 
 
-def test_a_change_that_does_not_fit(played: Played) -> None:
+def test_playing_a_change_that_does_not_apply_fails(played: Played) -> None:
     patch = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
     played.record(change=patch)
     with pytest.raises(AgentError) as caught:
@@ -264,7 +264,7 @@ def test_a_change_that_does_not_fit(played: Played) -> None:
     assert "x: No such file or directory" in str(caught.value)
 
 
-def test_work_that_could_not_be_kept(played: Played) -> None:
+def test_playing_withheld_work_fails_with_the_reason(played: Played) -> None:
     played.record(withheld="refused: the credential is in it")
     with pytest.raises(AgentError) as caught:
         played.place.run(played.agent)
@@ -280,7 +280,7 @@ def test_a_damaged_file_is_named(played: Played) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "{}", '{"format": "pytest-cobbler recording", "version": 2}'])
-def test_a_directory_that_is_no_recording(played: Played, content: str | None) -> None:
+def test_a_directory_without_a_readable_recording_is_refused(played: Played, content: str | None) -> None:
     played.recording.mkdir()
     if content:
         (played.recording / "recording.json").write_text(content)
@@ -304,14 +304,14 @@ def test_another_prompt_is_an_error_that_shows_the_difference(played: Played) ->
     assert "--cobbler-record recording" in str(caught.value)
 
 
-def test_another_prompt_is_ignored_where_that_is_asked_for(played: Played) -> None:
+def test_another_prompt_is_ignored_if_configured(played: Played) -> None:
     played.record()
     agent = ReplayAgent(played.recording, root=played.recording, prompts="ignore")
     (played.attempt / "prompt.md").unlink()
     assert played.place.run(agent, "Write another file").error == ""
 
 
-def test_another_prompt_is_taken_over_where_that_is_asked_for(played: Played) -> None:
+def test_another_prompt_is_recorded_if_requested(played: Played) -> None:
     played.record()
     agent = ReplayAgent(played.recording, root=played.recording, prompts="accept")
     assert played.place.run(agent, "Write another file").error == ""
@@ -319,14 +319,14 @@ def test_another_prompt_is_taken_over_where_that_is_asked_for(played: Played) ->
     assert played.place.run(played.agent, "Write another file").error == ""
 
 
-def test_a_prompt_that_is_missing(played: Played) -> None:
+def test_a_missing_prompt_is_an_error(played: Played) -> None:
     played.record()
     (played.attempt / "prompt.md").unlink()
     with pytest.raises(AgentError, match="the prompt was not recorded"):
         played.place.run(played.agent)
 
 
-def test_what_differs_from_run_to_run_has_placeholders() -> None:
+def test_names_that_differ_between_runs_have_placeholders() -> None:
     names = {
         "/w/generation-1/t-1": "[worktree]",
         "generation-1": "[generation]",
@@ -339,14 +339,14 @@ def test_what_differs_from_run_to_run_has_placeholders() -> None:
     )
 
 
-def test_the_order_of_tasks_is_not_that_of_their_ids() -> None:
+def test_the_order_of_tasks_does_not_depend_on_their_ids() -> None:
     names = {"x-1": "[task]", "x-2": "[task]"}
     assert steady("x-1: B\nx-2: A\n", names) == steady("x-1: A\nx-2: B\n", names)
     issues = '[{"id": "x-1", "title": "%s"},\n{"id": "x-2", "title": "%s"}]'
     assert steady(issues % ("B", "A"), names) == steady(issues % ("A", "B"), names)
 
 
-def test_what_a_program_printed_is_not_compared() -> None:
+def test_output_of_programs_is_not_compared() -> None:
     prompt = (
         "<summary>\ngate: test: 1 failed in {}s\n</summary>\n<output-2>\nrootdir {}\n</output-2>\nGo on.\n"
     )
@@ -354,7 +354,7 @@ def test_what_a_program_printed_is_not_compared() -> None:
     assert difference(prompt.format("1", "/a"), prompt.format("1", "/a") + "Now.\n", "prompt.md") != ""
 
 
-def test_titles_have_directories_of_their_own() -> None:
+def test_each_title_has_its_own_directory() -> None:
     assert str(place_of_task("Add the store")) == "stitch/add-the-store"
     titles = [
         "Add the store",
@@ -374,6 +374,6 @@ def test_titles_have_directories_of_their_own() -> None:
     )
 
 
-def test_a_head_is_read_as_it_was_written() -> None:
+def test_a_head_survives_a_round_trip() -> None:
     head = Head(generation="generation-1", order=("begin stitch/a/1", "land stitch/a/1"))
     assert Head.model_validate_json(head.as_text()) == head

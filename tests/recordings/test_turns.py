@@ -43,7 +43,7 @@ class Walker(threading.Thread):
 @pytest.mark.parametrize(
     "recorded", [(A1, B1, LAND_B, LAND_A, A2), (B1, A1, LAND_A, A2, LAND_B), (A1, LAND_A, A2, B1, LAND_B)]
 )
-def test_the_order_is_that_of_the_recording(recorded: tuple[Point, ...]) -> None:
+def test_points_pass_in_the_order_of_the_recording(recorded: tuple[Point, ...]) -> None:
     passed: list[Point] = []
     turns = Turns(order(*recorded))
     walkers = [Walker(turns, passed, A1, LAND_A, A2), Walker(turns, passed, B1, LAND_B)]
@@ -51,7 +51,7 @@ def test_the_order_is_that_of_the_recording(recorded: tuple[Point, ...]) -> None
     assert tuple(passed) == recorded
 
 
-def test_without_a_recording_nobody_waits_and_the_order_is_noted() -> None:
+def test_without_a_recording_no_task_waits_and_the_order_is_noted() -> None:
     noted: list[Point] = []
     turns = Turns(note=noted.append)
     for point in (B1, A1, LAND_B):
@@ -61,30 +61,30 @@ def test_without_a_recording_nobody_waits_and_the_order_is_noted() -> None:
     assert noted == [B1, A1, LAND_B]
 
 
-def test_what_was_not_recorded_does_not_wait() -> None:
+def test_a_point_that_was_not_recorded_does_not_wait() -> None:
     assert not Turns(order(A1, B1)).must_wait(Point("begin", "stitch/c", 1))
 
 
-def test_a_task_that_is_over_holds_nobody_up() -> None:
+def test_a_task_that_is_over_does_not_delay_others() -> None:
     turns = Turns(order(A1, LAND_A, B1))
     assert turns.must_wait(B1)
     turns.over("stitch/a")
     assert not turns.must_wait(B1)
 
 
-def test_a_point_that_was_passed_over_holds_nobody_up() -> None:
+def test_a_skipped_point_does_not_delay_others() -> None:
     turns = Turns(order(A1, LAND_A, A2, B1))
     assert not turns.must_wait(A2)  # its attempt 1 never came to land
 
 
-def test_a_task_that_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_never_starts_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PATIENCE", 0.1)
     passed: list[Point] = []
     assert Walker(Turns(order(A1, LAND_A, B1)), passed, B1).ends()
     assert passed == [B1]
 
 
-def test_a_task_that_somebody_works_on_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_a_thread_works_on_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PATIENCE", 0.0)
     passed: list[Point] = []
     turns = Turns(order(A1, LAND_A, B1))

@@ -49,7 +49,7 @@ def test_the_gate_of_go_passes_on_an_empty_directory(made: Made, go_arguments: t
     preflight_gate(made(*go_arguments), Go())
 
 
-def test_an_image_without_go_is_named_before_anything_is_spent(made: Made) -> None:
+def test_an_image_without_go_is_reported_before_anything_is_spent(made: Made) -> None:
     with pytest.raises(UsageProblem) as caught:
         preflight_gate(made(), Go())
     assert caught.value.cause == "the gate cannot run: build failed (exit 127) in an empty directory"
@@ -68,7 +68,7 @@ def host_gate(tmp_path: Path) -> Callable[[str], Gate]:
     return host_gate
 
 
-def test_a_program_of_the_gate_that_is_not_there_is_named(host_gate: Callable[[str], Gate]) -> None:
+def test_a_missing_program_of_the_gate_is_named(host_gate: Callable[[str], Gate]) -> None:
     preflight_programs(host_gate("[git, --version]"), Python())
     preflight_programs(host_gate("[./build, all]"), Python())  # the checkout's own
     for words in ("X=1 no-such-program", "if true; then no-such-program; fi", "./no-such-program", "cd /"):
@@ -92,7 +92,7 @@ def test_an_image_whose_pytest_has_no_plugins_reserves_nothing(host_gate: Callab
 
 
 @pytest.mark.parametrize("owner", [None, (1000, 1001)])
-def test_the_settings_of_a_sandbox_survive_as_json(owner: tuple[int, int] | None) -> None:
+def test_sandbox_settings_survive_a_round_trip_through_json(owner: tuple[int, int] | None) -> None:
     settings = SandboxSettings(
         image="localhost/agent",
         repository="parts",
@@ -105,7 +105,7 @@ def test_the_settings_of_a_sandbox_survive_as_json(owner: tuple[int, int] | None
 
 
 @pytest.mark.parametrize("name", ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS"])
-def test_a_credential_that_the_proxy_cannot_keep_is_refused(
+def test_a_credential_that_the_proxy_cannot_keep_back_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-api03-0123456789")

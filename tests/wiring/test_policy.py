@@ -11,7 +11,7 @@ from pytest_cobbler.wiring.policy import protected_paths
 from tests.support.repositories import UserRepository
 
 
-def test_a_file_that_the_configuration_names_is_not_a_pattern(tmp_path: Path) -> None:
+def test_a_file_named_by_the_configuration_is_not_read_as_a_pattern(tmp_path: Path) -> None:
     user = UserRepository.create(tmp_path)
     path = user.path / "configuration.yaml"
     path.write_text("sandbox: none\nversion_file: 'src/[1]*.py'\nbeads_dir: 'b[x]'\n")
