@@ -24,8 +24,8 @@ class TestLinks:
             ln -s ../../../../../etc up; mkdir d; ln -s .. d/up; ln -s d/up/../../.. out
         """
         outcome = ground.attack(script.replace("SECRET", str(secret)))
-        assert outcome.found is not None
-        refused = {refusal.path: refusal.reason for refusal in outcome.found.refusals}
+        assert outcome.harvested is not None
+        refused = {refusal.path: refusal.reason for refusal in outcome.harvested.refusals}
         assert set(refused) == {"passwd", "src", "build.log", "config", "up", "out"}
         assert all(reason.startswith("a link out of the repository") for reason in refused.values())
         assert secret.read_text() == "HOST SECRET"
@@ -74,14 +74,14 @@ class TestSpecialFiles:
         outcome = ground.attack(script)
         assert outcome.landed
         assert outcome.files["work"] == b"work\n"
-        assert outcome.found is not None
-        assert {".gitignore", "src/.gitattributes", "pipe", "README.md"} <= set(outcome.found.removed)
+        assert outcome.harvested is not None
+        assert {".gitignore", "src/.gitattributes", "pipe", "README.md"} <= set(outcome.harvested.removed)
 
     def test_a_directory_that_git_could_take_for_its_own_is_removed(self, ground: Ground) -> None:
         outcome = ground.attack("mkdir .GIT; echo x >.GIT/config; echo work >work")
         assert outcome.files["work"] == b"work\n"
-        assert outcome.found is not None
-        assert outcome.found.removed == (".GIT",)
+        assert outcome.harvested is not None
+        assert outcome.harvested.removed == (".GIT",)
 
     def test_special_files_and_owners_cannot_be_made_in_the_container(self, ground: Ground) -> None:
         script = """
@@ -112,8 +112,8 @@ class TestModesDepthsAndNames:
         names = {os.fsencode(name) for name in outcome.files}
         assert {b"new\nline", b"\xff\xfe", b"\x1b]0;title\x07\x1b[2J", b"-rf/-i", b"%s%n"} <= names
         assert all(shown_path(name).isprintable() for name in names)
-        assert outcome.found is not None
-        assert all(path.isprintable() for path in outcome.found.change.paths)
+        assert outcome.harvested is not None
+        assert all(path.isprintable() for path in outcome.harvested.change.paths)
         ground.worktrees.remove(outcome.worktree)
         assert not outcome.worktree.directory.exists()
 
@@ -121,8 +121,8 @@ class TestModesDepthsAndNames:
         outcome = ground.attack("mkdir -p $(printf 'd/%.0s' $(seq 3000)); echo work >work")
         assert isinstance(outcome.error, HarvestError)
         assert outcome.error.cause == "harvest: a path is too long for git"
-        kept = ground.worktrees.keep(outcome.worktree)
-        assert (kept / "work").read_text() == "work\n"
+        kept_tree = ground.worktrees.keep(outcome.worktree)
+        assert (kept_tree / "work").read_text() == "work\n"
         ground.worktrees.remove_all()
 
 
@@ -156,9 +156,9 @@ class TestSecrets:
     )
     def test_secrets_never_reach_the_repository(self, ground: Ground, script: str) -> None:
         outcome = ground.attack(f"echo work >work; {script}")
-        assert outcome.found is not None
-        assert not outcome.found.importable
-        assert SECRET not in "\n".join(map(str, outcome.found.refusals))
+        assert outcome.harvested is not None
+        assert not outcome.harvested.importable
+        assert SECRET not in "\n".join(map(str, outcome.harvested.refusals))
         assert not ground.has_object(b"work\n"), "nothing of such a change is imported"
 
 
@@ -187,8 +187,8 @@ class TestProtectedPaths:
             "sitecustomize.py",
             "x.dist-info/entry_points.txt",
         }
-        assert outcome.found is not None
-        assert outcome.found.importable, "the next attempt goes on from it"
+        assert outcome.harvested is not None
+        assert outcome.harvested.importable, "the next attempt goes on from it"
 
     def test_pytests_table_behind_a_link_is_refused(self, ground: Ground) -> None:
         table = "[tool.pytest.ini_options]\\naddopts = '-p x'\\n"

@@ -133,8 +133,8 @@ class TestTheUsersGit:
             env; git config --list; git branch --all
         """
         outcome = ground.attack(f"{WORK}\n{script}")
-        said = outcome.transcript + outcome.stderr
-        assert b"PRIVATE" not in said
+        output = outcome.transcript + outcome.stderr
+        assert b"PRIVATE" not in output
         assert b"private" not in outcome.transcript
         assert outcome.files["work"] == b"work\n"
 
@@ -165,8 +165,8 @@ class TestNestedRepositories:
         outcome = ground.attack(f"{self.EVIL}\n{more}", gate="test -f sub/file && test ! -e sub/.git")
         assert outcome.landed
         assert outcome.files["sub/file"].startswith(b"x\n")
-        assert outcome.found is not None
-        assert [name.lower() for name in outcome.found.removed] == ["sub/.git"]
+        assert outcome.harvested is not None
+        assert [name.lower() for name in outcome.harvested.removed] == ["sub/.git"]
         assert "160000" not in ground.user.git("ls-tree", "-r", outcome.landed)
 
     def test_a_bare_repository_in_a_directory_does_not_run_hooks(self, ground: Ground) -> None:
@@ -230,8 +230,8 @@ class TestHistory:
         info = "$(git rev-parse --git-dir)/info"
         assert_work_landed(ground, f"mkdir -p {info}; echo '*' >{info}/exclude")
         outcome = ground.attack("echo '*' >.gitignore; echo hidden >hidden; echo seen >>README.md")
-        assert outcome.found is not None
-        assert set(outcome.found.ignored) == {".gitignore", "hidden"}
+        assert outcome.harvested is not None
+        assert set(outcome.harvested.ignored) == {".gitignore", "hidden"}
         assert outcome.files["README.md"].endswith(b"seen\n")
 
     def test_objects_of_another_repository_cannot_be_stolen(self, ground: Ground, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ class TestLineEnds:
     def test_two_tasks_land_on_a_file_with_other_line_ends_than_its_attributes(self, ground: Ground) -> None:
         lines = "".join(f"{number}\r\n" for number in range(9))
         ground.base_with({".gitattributes": "*.txt text\n", "dos.txt": lines})
-        untouched = ground.attack("touch dos.txt; echo x >other").found
+        untouched = ground.attack("touch dos.txt; echo x >other").harvested
         assert untouched is not None
         assert untouched.change.paths == ("other",)
         assert ground.attack("sed -i '1s/0/first/' dos.txt").landed

@@ -24,8 +24,10 @@ from tests.support.repositories import commit_files
 
 
 def podman(*arguments: str) -> str:
-    done = subprocess.run(["podman", *arguments], env=podman_environment(), capture_output=True, text=True)
-    return done.stdout
+    completed = subprocess.run(
+        ["podman", *arguments], env=podman_environment(), capture_output=True, text=True
+    )
+    return completed.stdout
 
 
 def until(condition: object, seconds: float = 20) -> None:
@@ -80,15 +82,15 @@ class TestTheAgent:
         assert outcome.files["work"] == b"work\n"
 
     def test_no_one_else_can_see_the_prompt(self, ground: Ground) -> None:
-        seen: list[str] = []
+        visible_texts: list[str] = []
 
         def look() -> None:
             until(lambda: podman("ps", "--quiet", f"--filter=label=cobbler.run={RUN}").strip())
             names = podman("ps", "--format={{.Names}}", f"--filter=label=cobbler.run={RUN}").split()
-            seen.append(podman("inspect", *names))
+            visible_texts.append(podman("inspect", *names))
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
-                    seen.append(path.read_bytes().decode("utf-8", "replace"))
+                    visible_texts.append(path.read_bytes().decode("utf-8", "replace"))
                 except OSError:
                     continue
 
@@ -97,8 +99,8 @@ class TestTheAgent:
         looker.start()
         ground.attack("cat >/tmp/prompt; sleep 1; grep -q PROMPT /tmp/prompt && echo read")
         looker.join()
-        assert "cobbler.run" in seen[0]
-        assert not any("PROMPT" in text and "grep" not in text for text in seen)
+        assert "cobbler.run" in visible_texts[0]
+        assert not any("PROMPT" in text and "grep" not in text for text in visible_texts)
 
 
 RUN = f"attack-{os.getpid()}"
@@ -153,10 +155,10 @@ class TestTheGate:
     def test_processes_that_do_not_end_are_stopped_with_the_gate(self, ground: Ground) -> None:
         ground.base_with({"hang.sh": "trap '' TERM\nwhile :; do sleep 1; done\n"})
         tree = ground.repository.tree_of(ground.tip)
-        began = time.monotonic()
+        started = time.monotonic()
         checkout_gate = ground.run_gate(tree, "timeout -s KILL 2 sh hang.sh; (sh hang.sh &) ; exit 0")
         assert checkout_gate.passed
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - started < 20
 
 
 class TestTheTool:
@@ -188,9 +190,9 @@ Ground(user, sandbox).attack("echo work >work; trap '' TERM; sleep 100")
         until(lambda: not podman(*ours).strip())
         next_run = PodmanSandbox(minimal_image, repository=name, run_id="next", owner=ground.sandbox.owner)
         assert next_run.sweep() == []
-        (left,) = ground.worktrees.leftovers()
-        found = harvest(left, ground.repository, next_run, Policy(), next_run.owner)
-        assert found.change.paths == ("work",)
+        (worktree,) = ground.worktrees.leftovers()
+        harvested = harvest(worktree, ground.repository, next_run, Policy(), next_run.owner)
+        assert harvested.change.paths == ("work",)
 
     def test_a_missing_image_is_reported(self, ground: Ground) -> None:
         ground.sandbox._image = "localhost/no-such-image"
@@ -200,10 +202,10 @@ Ground(user, sandbox).attack("echo work >work; trap '' TERM; sleep 100")
     def test_a_container_name_that_is_in_use_is_reported(self, ground: Ground) -> None:
         first = ground.sandbox._container_name(Job(name="t", argv=(), workdir="/"))
         number = int(first.rpartition("-")[2]) + 1
-        taken = first.rpartition("-")[0].removesuffix("-t") + f"-stitch-t-1-{number}"
-        podman("create", f"--name={taken}", "--pull=never", "--network=none", ground.sandbox._image, "true")
+        name = first.rpartition("-")[0].removesuffix("-t") + f"-stitch-t-1-{number}"
+        podman("create", f"--name={name}", "--pull=never", "--network=none", ground.sandbox._image, "true")
         try:
             with pytest.raises(SandboxError, match="already has a container with this name"):
                 ground.attack("true")
         finally:
-            podman("rm", "--force", taken)
+            podman("rm", "--force", name)

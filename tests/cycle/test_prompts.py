@@ -72,10 +72,10 @@ def test_measure_lists_every_known_task_once_and_in_order() -> None:
         open_tasks=[Task(id="x-3", title="Open\nin two lines")],
         other_tasks=[Task(id="x-4", title="Unwanted")],
     )
-    found = blocks(measure_prompt(None, facts))
-    assert found["finished-tasks"] == "x-9: First\nx-2: Second"
-    assert found["open-tasks"] == "x-3: Open in two lines"
-    assert found["rejected-tasks"] == "x-4: Unwanted"
+    shown_blocks = blocks(measure_prompt(None, facts))
+    assert shown_blocks["finished-tasks"] == "x-9: First\nx-2: Second"
+    assert shown_blocks["open-tasks"] == "x-3: Open in two lines"
+    assert shown_blocks["rejected-tasks"] == "x-4: Unwanted"
     assert measure_prompt(None, dataclasses.replace(facts, finished_tasks=finished[::-1])) == measure_prompt(
         None, facts
     )
@@ -93,8 +93,8 @@ def test_only_the_latest_of_very_many_tasks_are_listed() -> None:
 def test_an_open_task_names_the_end_of_its_last_attempt() -> None:
     tasks = [Task(id="x-1", title="Tried"), Task(id="x-2", title="New")]
     facts = dataclasses.replace(MEASURE, open_tasks=tasks, tried={"x-1": "attempt 2 did not land: gate"})
-    found = blocks(measure_prompt(None, facts))["open-tasks"]
-    assert found == "x-1: Tried (attempt 2 did not land: gate)\nx-2: New"
+    open_tasks = blocks(measure_prompt(None, facts))["open-tasks"]
+    assert open_tasks == "x-1: Tried (attempt 2 did not land: gate)\nx-2: New"
 
 
 @pytest.mark.parametrize("offline", [True, False])
@@ -134,8 +134,9 @@ def test_no_prompt_grows_without_bounds() -> None:
 
 
 def test_a_cut_description_is_marked_as_cut() -> None:
-    found = blocks(stitch_prompt(None, dataclasses.replace(STITCH, description="D" * 60_005)))["description"]
-    assert found == "D" * 60_000 + "\n[... 5 characters left out ...]"
+    facts = dataclasses.replace(STITCH, description="D" * 60_005)
+    description = blocks(stitch_prompt(None, facts))["description"]
+    assert description == "D" * 60_000 + "\n[... 5 characters left out ...]"
 
 
 def test_three_hundred_tasks_are_all_listed() -> None:
@@ -173,9 +174,9 @@ def test_directories_are_named_if_there_are_very_many_files() -> None:
 
 def test_errors_of_the_last_answer_are_shown_with_it() -> None:
     facts = dataclasses.replace(MEASURE, errors=["task 0 needs itself"], previous='[{"index": 0}]')
-    found = blocks(measure_prompt(None, facts))
-    assert found["errors"] == "task 0 needs itself"
-    assert found["last-answer"] == '[{"index": 0}]'
+    shown_blocks = blocks(measure_prompt(None, facts))
+    assert shown_blocks["errors"] == "task 0 needs itself"
+    assert shown_blocks["last-answer"] == '[{"index": 0}]'
 
 
 def test_the_constant_part_of_a_prompt_comes_first() -> None:
@@ -189,10 +190,10 @@ def test_the_constant_part_of_a_prompt_comes_first() -> None:
         errors=["e"],
         previous="[]",
     )
-    one, two = measure_prompt(None, facts), measure_prompt(None, later)
-    common = next(n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b)
-    assert "Only the parser." in one[:common]
-    assert "</document>" in one[:common]
+    first_prompt, second_prompt = measure_prompt(None, facts), measure_prompt(None, later)
+    common = next(n for n, (a, b) in enumerate(zip(first_prompt, second_prompt, strict=False)) if a != b)
+    assert "Only the parser." in first_prompt[:common]
+    assert "</document>" in first_prompt[:common]
 
 
 # stitch
@@ -200,20 +201,20 @@ def test_the_constant_part_of_a_prompt_comes_first() -> None:
 
 def test_stitch_prompt_contains_all_facts() -> None:
     prompt = stitch_prompt(None, EVERYTHING)
-    found = blocks(prompt)
+    shown_blocks = blocks(prompt)
     assert "task demo-1" in prompt
-    assert found["title"] == "Add the parser"
-    assert found["description"] == "It parses."
-    assert found["needed-task"] == "Define tokens\nsrc/tokens.py"
-    assert found["commands"] == "make build\nmake test"
-    assert found["protected-paths"] == ".beads/**"
-    assert found["finished-tasks"] == "Set up"
-    assert found["document"] == "A calculator."
-    assert found["files"] == "VISION.md\nsrc/tokens.py"
+    assert shown_blocks["title"] == "Add the parser"
+    assert shown_blocks["description"] == "It parses."
+    assert shown_blocks["needed-task"] == "Define tokens\nsrc/tokens.py"
+    assert shown_blocks["commands"] == "make build\nmake test"
+    assert shown_blocks["protected-paths"] == ".beads/**"
+    assert shown_blocks["finished-tasks"] == "Set up"
+    assert shown_blocks["document"] == "A calculator."
+    assert shown_blocks["files"] == "VISION.md\nsrc/tokens.py"
     assert "attempt 2" in prompt
-    assert found["conflicts"] == "a"
-    assert found["landed-tasks"] == "Other"
-    assert found["output"] == "CONFLICT in a"
+    assert shown_blocks["conflicts"] == "a"
+    assert shown_blocks["landed-tasks"] == "Other"
+    assert shown_blocks["output"] == "CONFLICT in a"
 
 
 def test_stitch_prompt_omits_missing_facts() -> None:
@@ -236,13 +237,13 @@ def test_feedback_states_the_failure_and_the_starting_point(kind: str, continues
 
 
 def test_prompts_of_a_cycle_begin_alike_up_to_the_task() -> None:
-    one = stitch_prompt(None, EVERYTHING)
+    first_prompt = stitch_prompt(None, EVERYTHING)
     two = stitch_prompt(
         None, dataclasses.replace(EVERYTHING, id="demo-2", title="Other", needs=(), feedback=None)
     )
-    common = one[: one.index("# The task")]
+    common = first_prompt[: first_prompt.index("# The task")]
     assert two.startswith(common)
-    assert len(common) > len(one) / 2
+    assert len(common) > len(first_prompt) / 2
 
 
 # data
@@ -445,12 +446,12 @@ def test_template_text_without_actions_is_unchanged(text: str) -> None:
 
 def test_a_users_template_is_followed_by_further_rules() -> None:
     prompt = stitch_prompt("{{.Title}}", EVERYTHING)
-    found = blocks(prompt)
-    assert found["commands"] == "make build\nmake test"
-    assert found["conflicts"] == "a"
+    shown_blocks = blocks(prompt)
+    assert shown_blocks["commands"] == "make build\nmake test"
+    assert shown_blocks["conflicts"] == "a"
     facts = dataclasses.replace(MEASURE, gate=("make",), protected=("x",), errors=["wrong"], previous="[")
-    found = blocks(measure_prompt("{{.OutputPath}}", facts))
-    assert found == {"commands": "make", "protected-paths": "x", "errors": "wrong", "last-answer": "["}
+    shown_blocks = blocks(measure_prompt("{{.OutputPath}}", facts))
+    assert shown_blocks == {"commands": "make", "protected-paths": "x", "errors": "wrong", "last-answer": "["}
 
 
 def test_a_prompt_never_begins_with_a_slash() -> None:
@@ -481,23 +482,23 @@ def test_evidence_keeps_the_first_error_and_the_end() -> None:
         *noise,
         "FAILED: 2 errors",
     ]
-    shown = informative("\n".join(lines), 1000).splitlines()
-    assert shown[:5] == [
+    evidence = informative("\n".join(lines), 1000).splitlines()
+    assert evidence[:5] == [
         "[... 998 lines left out ...]",
         "compiling 998",
         "compiling 999",
         "src/a.go:3: error: undefined x",
         "more",
     ]
-    assert shown[-1] == "FAILED: 2 errors"
-    assert "error: the second" not in shown
+    assert evidence[-1] == "FAILED: 2 errors"
+    assert "error: the second" not in evidence
 
 
 def test_evidence_with_its_first_error_near_the_end_is_the_end() -> None:
-    shown = informative("\n".join([*["ok"] * 1000, "error: x", "bye"]), 300).splitlines()
-    assert shown[0].startswith("[...")
-    assert shown[-2:] == ["error: x", "bye"]
-    assert len("\n".join(shown)) > 200
+    evidence = informative("\n".join([*["ok"] * 1000, "error: x", "bye"]), 300).splitlines()
+    assert evidence[0].startswith("[...")
+    assert evidence[-2:] == ["error: x", "bye"]
+    assert len("\n".join(evidence)) > 200
 
 
 def test_short_evidence_is_complete_and_without_escapes() -> None:
@@ -507,5 +508,5 @@ def test_short_evidence_is_complete_and_without_escapes() -> None:
 @pytest.mark.parametrize("line", ["0 errors", "no errors found", "errorless"])
 def test_text_that_only_resembles_an_error_is_not_one(line: str) -> None:
     noise = ["."] * 2000
-    shown = informative("\n".join([line, *noise, "TypeError: x", *noise]), 400)
-    assert "TypeError: x" in shown
+    evidence = informative("\n".join([line, *noise, "TypeError: x", *noise]), 400)
+    assert "TypeError: x" in evidence

@@ -116,9 +116,9 @@ def test_a_fence_or_a_byte_order_mark_is_tolerated(fence: str) -> None:
     ],
 )
 def test_an_answer_that_is_not_a_list_of_tasks_is_refused(raw: bytes, expected: str) -> None:
-    [found] = errors_of(raw)
+    [message] = errors_of(raw)
     # the wording of json's own messages differs between versions of Python
-    assert found == expected or ("JSON:" in expected and found.startswith("The file is not JSON: "))
+    assert message == expected or ("JSON:" in expected and message.startswith("The file is not JSON: "))
 
 
 def test_all_errors_are_reported_together() -> None:
@@ -146,7 +146,7 @@ def test_an_index_used_twice_is_an_error() -> None:
 
 
 def test_empty_and_overlong_texts_are_refused() -> None:
-    found = errors(
+    messages = errors(
         entry(0, " "),
         entry(1, "x" * 201),
         entry(2, description=" \n"),
@@ -154,7 +154,7 @@ def test_empty_and_overlong_texts_are_refused() -> None:
         entry(4, files=["f"] * 101),
         entry(5, acceptance=["", "z" * 1_001]),
     )
-    assert found == [
+    assert messages == [
         "Task 0 has an empty title. Give 1 to 200 characters.",
         f'Task 1 ("{"x" * 77}...") has a title of 201 characters, more than 200. Shorten it.',
         'Task 2 ("Task number 2") has an empty description. Give 1 to 20,000 characters.',
@@ -209,9 +209,9 @@ def test_each_dependency_cycle_is_reported() -> None:
         entry(5, "F", dependency=0),
     )
     for error, edges in ((first, ("AB", "BC", "CA")), (second, ("DE", "ED"))):
-        way = [part.split('"')[1] for part in error.split(" needs ")]
-        assert way[0] == way[-1]
-        assert {a + b for a, b in itertools.pairwise(way)} == set(edges)
+        titles = [part.split('"')[1] for part in error.split(" needs ")]
+        assert titles[0] == titles[-1]
+        assert {a + b for a, b in itertools.pairwise(titles)} == set(edges)
 
 
 @pytest.mark.parametrize(
@@ -303,16 +303,16 @@ def acyclic(draw: st.DrawFn) -> Proposals:
 
 @given(acyclic(), st.integers(0, 14))
 def test_the_selection_contains_all_needs_within_the_limit(proposals: Proposals, limit: int) -> None:
-    taken, left = select(proposals, limit)
-    indexes = {proposal.index for proposal in taken}
-    assert len(taken) <= limit
-    assert all(set(proposal.needs) <= indexes for proposal in taken)
-    assert sorted([*taken, *left], key=lambda proposal: proposal.index) == list(proposals)
-    assert list(taken) == [proposal for proposal in proposals if proposal in taken]
+    selected, remaining = select(proposals, limit)
+    indexes = {proposal.index for proposal in selected}
+    assert len(selected) <= limit
+    assert all(set(proposal.needs) <= indexes for proposal in selected)
+    assert sorted([*selected, *remaining], key=lambda proposal: proposal.index) == list(proposals)
+    assert list(selected) == [proposal for proposal in proposals if proposal in selected]
     if len(proposals) <= limit:
-        assert left == ()
+        assert remaining == ()
     if limit and proposals:
-        assert taken  # something without needs is always there
+        assert selected  # something without needs is always there
 
 
 def test_the_first_proposals_are_selected_with_their_needs() -> None:

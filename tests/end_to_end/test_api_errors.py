@@ -49,11 +49,13 @@ def test_errors_of_the_api_are_reported_as_failures(project: Project, api: Scrip
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert check(project, result) == []
     cases = by_title(result)
-    said = {title: case.message.splitlines()[0] for title, case in cases.items()}
-    wrong = {
-        title: said[title] for title, (_, begins) in FAILURES.items() if not said[title].startswith(begins)
+    messages = {title: case.message.splitlines()[0] for title, case in cases.items()}
+    unexpected = {
+        title: messages[title]
+        for title, (_, begins) in FAILURES.items()
+        if not messages[title].startswith(begins)
     }
-    assert wrong == {}
+    assert unexpected == {}
     assert {case.properties["cobbler_outcome"] for case in cases.values()} == {"failed"}
     assert {case.properties["cobbler_cause"] for case in cases.values()} == {"agent"}
 
@@ -108,7 +110,7 @@ END = int(time.time()) + 24 * 3600
     ids=["rate limit", "usage limit", "credit"],
 )
 def test_limits_of_the_api_interrupt_the_run(
-    project: Project, api: ScriptedApi, answer: Turn, said: str, ends: bool
+    project: Project, api: ScriptedApi, answer: Turn, message: str, ends: bool
 ) -> None:
     project.configure(
         jobs=1, podman_args=[*project.configuration["podman_args"][:-1], "CLAUDE_CODE_MAX_RETRIES=3"]
@@ -120,14 +122,14 @@ def test_limits_of_the_api_interrupt_the_run(
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert came_to(result) == {"stitch::p-a": "limited", "stitch::p-b": "cancelled"}
-    assert by_title(result)["limited"].message.startswith(said)
+    assert by_title(result)["limited"].message.startswith(message)
     assert statuses(project) == {"p-a": "open", "p-b": "open"}
     (line,) = [line for line in result.outlines if "!! Interrupted: limited" in line]
     until = re.search(r"until (\d{4}-\d\d-\d\d \d\d:\d\d)", line)
     assert bool(until) == ends
     if until:
-        told = time.mktime(time.strptime(until[1], "%Y-%m-%d %H:%M"))
-        assert abs(told - END) <= 3600  # however long all this took
+        limit_end = time.mktime(time.strptime(until[1], "%Y-%m-%d %H:%M"))
+        assert abs(limit_end - END) <= 3600  # however long all this took
 
 
 def test_an_unreachable_api_is_reported(project: Project, api: ScriptedApi) -> None:

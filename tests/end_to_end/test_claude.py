@@ -138,9 +138,9 @@ def test_a_generation_with_the_real_claude_lands_its_tasks(
     assert "credential: handed" not in "\n".join(result.outlines)
     api_key = api.environment["ANTHROPIC_API_KEY"].encode()
     assert {request.headers["x-api-key"] for request in api.requests} == {api_key.decode()}
-    kept = [path for path in (calculator.path / ".cobbler").rglob("*") if path.is_file()]
-    assert kept
-    assert not [path for path in kept if api_key in path.read_bytes()]
+    files = [path for path in (calculator.path / ".cobbler").rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if api_key in path.read_bytes()]
 
 
 def test_an_open_network_gives_the_agent_the_key_and_reports_it(
@@ -177,8 +177,8 @@ def test_a_key_in_proposed_tasks_is_not_written_anywhere(calculator: Project, ap
     result.assert_outcomes(failed=1)
     assert calculator.tasks() == []
     result.stdout.fnmatch_lines(["*the tasks hold the agent's credential*"])
-    written = [path for path in (calculator.path / ".cobbler").rglob("*") if path.is_file()]
-    assert not [path for path in written if key.encode() in path.read_bytes()]
+    files = [path for path in (calculator.path / ".cobbler").rglob("*") if path.is_file()]
+    assert not [path for path in files if key.encode() in path.read_bytes()]
     assert key not in "\n".join(result.outlines)
 
 
@@ -191,13 +191,15 @@ def test_the_work_of_claude_is_replayed_without_it(calculator: Project, api: Scr
 
     script = Calculator(calculator, PYTHON)
     api.script("tasks.json", [propose, turn(text("Proposed."))])
-    done = turn(text("Done."))
-    api.script(f"<title>\n{DIVIDE}", [script.divide_wrong, done], [script.repair, turn(text("Repaired."))])
+    last_turn = turn(text("Done."))
+    api.script(
+        f"<title>\n{DIVIDE}", [script.divide_wrong, last_turn], [script.repair, turn(text("Repaired."))]
+    )
     first = calculator.run(
         "--cobbler-generate", "--cobbler-record=recording", env=api.environment, timeout=300
     )
     first.assert_outcomes(passed=2)
-    tree, seen = calculator.files(), len(api.requests)
+    tree, request_count = calculator.files(), len(api.requests)
     recorded = [path.read_bytes() for path in (calculator.path / "recording").rglob("*") if path.is_file()]
     assert not [content for content in recorded if api.environment["ANTHROPIC_API_KEY"].encode() in content]
     calculator.git("update-ref", "-d", f"refs/heads/{calculator.generation}")
@@ -208,7 +210,7 @@ def test_the_work_of_claude_is_replayed_without_it(calculator: Project, api: Scr
     second = calculator.run("--cobbler-generate", timeout=300)
 
     second.assert_outcomes(passed=2)
-    assert len(api.requests) == seen
+    assert len(api.requests) == request_count
     ours = [name for name in tree if name != "configuration.yaml"]
     assert {name: calculator.files()[name] for name in ours} == {name: tree[name] for name in ours}
     assert attempts(second) == attempts(first) == {DIVIDE: 2}

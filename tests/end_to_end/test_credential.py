@@ -84,8 +84,10 @@ class Outside:
 
 
 def podman(*arguments: str) -> str:
-    done = subprocess.run(["podman", *arguments], env=podman_environment(), capture_output=True, check=True)
-    return done.stdout.decode()
+    completed = subprocess.run(
+        ["podman", *arguments], env=podman_environment(), capture_output=True, check=True
+    )
+    return completed.stdout.decode()
 
 
 def kept_by_podman(store: Path) -> Iterator[Path]:
@@ -139,18 +141,18 @@ def test_the_credential_is_used_and_cannot_be_found(project: Project, api: Scrip
     )
 
     result.assert_outcomes(passed=1)
-    own = {f"Bearer {TOKEN}"} if secret == TOKEN else {API_KEY}
+    expected_headers = {f"Bearer {TOKEN}"} if secret == TOKEN else {API_KEY}
     name = "Authorization" if secret == TOKEN else "x-api-key"
-    asked = [request for request in api.requests if request.turn]
-    assert len(asked) >= 2
-    assert {request.headers.get(name) for request in asked} == own
-    found = project.files()["found"].encode()
-    assert found.endswith(b"searched\n")
-    assert STAND_IN in found, "it did look"
-    assert b"HTTP/1.1 403" in found
-    assert b"reached" not in found
+    model_requests = [request for request in api.requests if request.turn]
+    assert len(model_requests) >= 2
+    assert {request.headers.get(name) for request in model_requests} == expected_headers
+    output = project.files()["found"].encode()
+    assert output.endswith(b"searched\n")
+    assert STAND_IN in output, "it did look"
+    assert b"HTTP/1.1 403" in output
+    assert b"reached" not in output
     assert b"cobbler.run" in outside.seen, "it did look outside"
-    assert not holds(secret, found)
+    assert not holds(secret, output)
     assert not holds(secret, outside.seen)
     assert not holds(secret, grep(project.path / ".cobbler", project.directory / "work"))
     assert secret not in "\n".join(result.outlines + result.errlines)
@@ -169,6 +171,6 @@ def test_a_command_without_a_credential_has_no_network(cobbler_project: Project,
 
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["agent: sh *, network none (no credential to reach the API with)"])
-    found = cobbler_project.files()["found"]
-    assert "ANTHROPIC" not in found
-    assert found.endswith("\n1\n"), "the line of the heading alone"
+    output = cobbler_project.files()["found"]
+    assert "ANTHROPIC" not in output
+    assert output.endswith("\n1\n"), "the line of the heading alone"

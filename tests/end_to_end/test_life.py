@@ -64,8 +64,8 @@ class Model:
 
     def _finishes(self, request: Request) -> Turn:
         path, content = self._sample.test_divide()
-        found = tool("Bash", command=f"grep -c 'a / b' {self._sample.division}", description="Look")
-        return turn(found, tool("Write", file_path=f"{worktree(request)}/{path}", content=content))
+        look = tool("Bash", command=f"grep -c 'a / b' {self._sample.division}", description="Look")
+        return turn(look, tool("Write", file_path=f"{worktree(request)}/{path}", content=content))
 
 
 def proposes(*titles: str) -> Line:
@@ -115,8 +115,8 @@ def writes_a_configuration(project: Project, sample: Sample, directory: Path) ->
     path.unlink()
     (directory / "git").symlink_to(need_git())
     assert project.run("--cobbler-init", env={"PATH": str(directory)}).ret == 0
-    written = yaml.safe_load(path.read_text())
-    assert (written["language"], written["base_branch"]) == (sample.language, "main")
+    configuration = yaml.safe_load(path.read_text())
+    assert (configuration["language"], configuration["base_branch"]) == (sample.language, "main")
     path.write_bytes(content)
     assert project.git("status", "--porcelain") == ""
 
@@ -128,9 +128,9 @@ def need_git() -> str:
 def starts(project: Project, start: str) -> str:
     assert project.run("--cobbler-start").ret == 0
     name = str(project.generation)
-    found = refs(project)
-    assert found.pop(f"refs/heads/{name}") == project.git("rev-parse", name).strip()
-    assert found == {"refs/heads/main": start, f"refs/tags/{name}-start": start}
+    references = refs(project)
+    assert references.pop(f"refs/heads/{name}") == project.git("rev-parse", name).strip()
+    assert references == {"refs/heads/main": start, f"refs/tags/{name}-start": start}
     return name
 
 
@@ -154,9 +154,9 @@ def resumes(project: Project, api: ScriptedApi, before: CheckoutState) -> str:
     divide = project.task(DIVIDE).id
     result = project.run("--cobbler-resume", "configuration.yaml::stitch", env=api.environment, timeout=300)
     assert (result.ret, came_to(result)) == (0, {f"stitch::{divide}": "landed"}), result.outlines
-    kept = f"refs/cobbler/attempts/{project.generation}/{divide}/1"
+    attempt_ref = f"refs/cobbler/attempts/{project.generation}/{divide}/1"
     result.stdout.fnmatch_lines(
-        [f"recovered: kept the work on {divide} as {kept}", f"recovered: released {divide}"]
+        [f"recovered: kept the work on {divide} as {attempt_ref}", f"recovered: released {divide}"]
     )
     assert statuses(project) == {SUBTRACT: "closed", DIVIDE: "closed"}
     assert [commit.title for commit in project.landed()] == [SUBTRACT, DIVIDE]
@@ -170,10 +170,12 @@ def stops(project: Project, name: str, tip: str, start: str) -> str:
     assert result.ret == 0, [*result.outlines, *result.errlines]
     merge = project.git("rev-parse", "main").strip()
     assert project.git("log", "-1", "--format=%P", merge).split() == [start, tip]
-    found = refs(project)
-    assert {ref: found[ref] for ref in found if ref.startswith("refs/heads/")} == {"refs/heads/main": merge}
+    references = refs(project)
+    assert {ref: references[ref] for ref in references if ref.startswith("refs/heads/")} == {
+        "refs/heads/main": merge
+    }
     kinds = {"start": start, "finished": tip, "merged": merge}
-    assert {kind: found[f"refs/tags/{name}-{kind}"] for kind in kinds} == kinds
+    assert {kind: references[f"refs/tags/{name}-{kind}"] for kind in kinds} == kinds
     assert project.git("symbolic-ref", "HEAD") == "refs/heads/main\n"
     assert project.git("status", "--porcelain") == ""
     assert check(project) == []
@@ -195,9 +197,11 @@ def resets(project: Project, name: str, merge: str) -> None:
     tip = project.git("rev-parse", name).strip()
     before = CheckoutState.of(project)
     assert project.run("--cobbler-reset").ret == 0
-    found = refs(project)
-    assert found[f"refs/tags/{name}-abandoned"] == tip
-    assert {ref: found[ref] for ref in found if ref.startswith("refs/heads/")} == {"refs/heads/main": merge}
+    references = refs(project)
+    assert references[f"refs/tags/{name}-abandoned"] == tip
+    assert {ref: references[ref] for ref in references if ref.startswith("refs/heads/")} == {
+        "refs/heads/main": merge
+    }
     assert check(project, before=before) == []
 
 

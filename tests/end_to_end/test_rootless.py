@@ -32,9 +32,9 @@ def test_an_ordinary_user_can_generate_keep_the_key_and_own_all_files(ordinary_u
     result = ordinary_user.pytest(*(f"tests/end_to_end/{name}" for name in TESTS))
     assert result.returncode == 0, result.stdout
     assert f" {len(TESTS)} passed in " in result.stdout
-    left = ordinary_user.directory / "tests"
-    everything_is_the_users(left, ordinary_user.account.pw_uid)
-    the_user_can_remove_everything(left, ordinary_user)
+    directory = ordinary_user.directory / "tests"
+    everything_is_the_users(directory, ordinary_user.account.pw_uid)
+    the_user_can_remove_everything(directory, ordinary_user)
 
 
 DOCTORS = (
@@ -49,14 +49,14 @@ def test_the_doctor_of_an_ordinary_user_proves_the_same(ordinary_user: OrdinaryU
     assert f" {len(DOCTORS)} passed in " in result.stdout
 
 
-def everything_is_the_users(left: Path, uid: int) -> None:
-    paths = list(left.rglob("*"))
+def everything_is_the_users(directory: Path, uid: int) -> None:
+    paths = list(directory.rglob("*"))
     names = {path.name for path in paths}
     assert {".git", ".beads", ".cobbler", "work", "issues.jsonl", "transcript.jsonl"} <= names
     assert {path for path in paths if path.lstat().st_uid != uid} == set()
 
 
-def the_user_can_remove_everything(left: Path, user: OrdinaryUser) -> None:
-    removed = user.run("rm", "-rf", str(left))
+def the_user_can_remove_everything(directory: Path, user: OrdinaryUser) -> None:
+    removed = user.run("rm", "-rf", str(directory))
     assert removed.returncode == 0, removed.stdout
-    assert not left.exists()
+    assert not directory.exists()

@@ -59,10 +59,10 @@ def test_a_recording_without_attempts_may_be_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [".git", ".git/x", ".cobbler/a/b"])
 def test_directories_of_other_programs_are_refused(tmp_path: Path, name: str) -> None:
-    taken = [tmp_path / ".git", tmp_path / ".cobbler"]
+    forbidden = [tmp_path / ".git", tmp_path / ".cobbler"]
     with pytest.raises(UsageProblem, match="recordings cannot be kept in"):
-        refuse_places(tmp_path / name, taken)
-    refuse_places(tmp_path / ".github", taken)
+        refuse_places(tmp_path / name, forbidden)
+    refuse_places(tmp_path / ".github", forbidden)
 
 
 @pytest.mark.parametrize("name", ["file", "file/below"])
@@ -107,10 +107,10 @@ def test_a_credential_and_names_of_this_run_are_not_written(tmp_path: Path, work
     )
     workplace.transcript.parent.mkdir(parents=True)
     workplace.transcript.write_bytes(b'"cwd": "/w/1", \xff\n')
-    said = AgentResult(completed=DONE.completed, error="sk-secret in /w/1", text="sk-secret")
+    result = AgentResult(completed=DONE.completed, error="sk-secret in /w/1", text="sk-secret")
     request = workplace.request("Use sk-secret for t-1 in /w/1")
 
-    recorder.attempt(request, said)
+    recorder.attempt(request, result)
 
     [attempt] = (tmp_path / "r" / "stitch").glob("*/1")
     assert (attempt / "prompt.md").read_text() == "Use [credential] for [task] in [work]"

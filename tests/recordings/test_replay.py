@@ -46,10 +46,10 @@ class Played:
         self.agent = ReplayAgent(self.recording, root=directory)
 
     def record(
-        self, result: AgentResult = DONE, prompt: str = "Write hello.txt", **kept: bytes | str
+        self, result: AgentResult = DONE, prompt: str = "Write hello.txt", **work: bytes | str
     ) -> None:
         request = self.place.request(prompt)
-        Recorder(self.recording, "generation-1", str).attempt(request, result, **kept)  # type: ignore[arg-type]
+        Recorder(self.recording, "generation-1", str).attempt(request, result, **work)  # type: ignore[arg-type]
 
     @property
     def attempt(self) -> Path:
@@ -134,8 +134,10 @@ def repository(tmp_path: Path) -> Repository:
 def commit(tree: Path) -> str:
     git = "git -c user.name=t -c user.email=t@example.invalid"
     _shell(f"git add -A && {git} commit -q --allow-empty -m x")(tree)
-    said = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tree, check=True, capture_output=True, text=True)
-    return said.stdout.strip()
+    completed = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=tree, check=True, capture_output=True, text=True
+    )
+    return completed.stdout.strip()
 
 
 def play_change(
@@ -144,8 +146,8 @@ def play_change(
     """The tree that the changes lead to, and the one that a replay of them leads to."""
     root = repository.root
     old = commit(root)
-    again = played.place.directory / "again"
-    _shell(f"git clone -q {root} {again}")(root)  # it has no object of what follows
+    clone = played.place.directory / "again"
+    _shell(f"git clone -q {root} {clone}")(root)  # it has no object of what follows
     for change in changes:
         change(root)
     new = commit(root)
@@ -153,22 +155,22 @@ def play_change(
     patch = exact_patch_of(repository, old, new)
     played.record(change=patch.content)
     if sandbox.owner:
-        _shell(f"chown -R {sandbox.owner[0]}:{sandbox.owner[1]} {again}")(root)
-    mounts = (Mount(source=again, target=str(again), mode="rw"),)
-    request = replace(played.place.request(), worktree=again, mounts=mounts)
+        _shell(f"chown -R {sandbox.owner[0]}:{sandbox.owner[1]} {clone}")(root)
+    mounts = (Mount(source=clone, target=str(clone), mode="rw"),)
+    request = replace(played.place.request(), worktree=clone, mounts=mounts)
     result = played.agent.run(request, sandbox, Cancellation())
     assert result.error == "", result.text
     if sandbox.owner:
-        _shell(f"chown -R {os.getuid()}:{os.getgid()} {again}")(root)
-    return repository.tree_of(new), Repository(again, root.parent / "work").tree_of(commit(again))
+        _shell(f"chown -R {os.getuid()}:{os.getgid()} {clone}")(root)
+    return repository.tree_of(new), Repository(clone, root.parent / "work").tree_of(commit(clone))
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_change_is_repeated_exactly(
     played: Played, repository: Repository, change: Callable[[Path], None]
 ) -> None:
-    recorded, made = play_change(played, repository, played.place.sandbox, change)
-    assert made == recorded
+    recorded, replayed = play_change(played, repository, played.place.sandbox, change)
+    assert replayed == recorded
 
 
 def test_all_changes_together_are_repeated_in_an_image_with_only_git_and_sh(
@@ -183,8 +185,8 @@ def test_all_changes_together_are_repeated_in_an_image_with_only_git_and_sh(
     )
     alone = ("instead", "places", "trailing", "deletion")
     kinds = [change for name, change in CHANGES.items() if not any(word in name for word in alone)]
-    recorded, made = play_change(played, repository, sandbox, *kinds, CHANGES["a deletion"])
-    assert made == recorded
+    recorded, replayed = play_change(played, repository, sandbox, *kinds, CHANGES["a deletion"])
+    assert replayed == recorded
 
 
 # -- what was said
@@ -201,9 +203,10 @@ def test_output_steps_usage_and_result_come_from_the_recording(played: Played) -
     place.transcript.unlink()
     place.errors.unlink()
 
-    again = place.run(played.agent)
+    replayed = place.run(played.agent)
 
-    assert (again.usage, again.text, again.session_id, again.error) == (result.usage, "Done.", "s", "")
+    assert replayed.usage == result.usage
+    assert (replayed.text, replayed.session_id, replayed.error) == ("Done.", "s", "")
     assert place.steps == ["I write."]
     assert "I write." in place.transcript.read_text()
     assert place.errors.read_text() == "a warning\n"
@@ -214,9 +217,9 @@ def test_an_end_by_a_limit_is_played_without_waiting_for_it(played: Played, caus
     completed = Completed(status=137, cause=cause, seconds=1800.0, stderr="")  # type: ignore[arg-type]
     played.record(replace(DONE, completed=completed, error=f"agent: {cause}"), change=b"")
 
-    again = played.place.run(played.agent)
+    replayed = played.place.run(played.agent)
 
-    assert (again.completed.cause, again.error) == (cause, f"agent: {cause}")
+    assert (replayed.completed.cause, replayed.error) == (cause, f"agent: {cause}")
 
 
 def test_an_answer_is_repeated(played: Played, tmp_path: Path) -> None:

@@ -77,8 +77,8 @@ GO = GoSample(
 
 def worktree(request: Request) -> str:
     """The directory the agent works in, as claude tells the model."""
-    said = re.search(
+    match = re.search(
         r"working directory: (/\S+)", json.dumps(request.body).replace("\\n", "\n"), re.IGNORECASE
     )
-    assert said is not None
-    return said[1]
+    assert match is not None
+    return match[1]

@@ -85,8 +85,8 @@ def _drawn(dice: random.Random, kinds: Sequence[str]) -> str:
 
 
 def _some_before(dice: random.Random, number: int) -> tuple[int, ...]:
-    wanted = dice.choices((0, 1, 2, 3), (5, 4, 2, 1))[0]
-    return tuple(sorted(dice.sample(range(number), min(number, wanted))))
+    count = dice.choices((0, 1, 2, 3), (5, 4, 2, 1))[0]
+    return tuple(sorted(dice.sample(range(number), min(number, count))))
 
 
 def plant(project: Project, tasks: Sequence[Planned], **configuration: object) -> None:
@@ -132,10 +132,10 @@ class _Steps:
             case "appends":
                 number, name = self.task.number, "shared/list.txt"
                 self._work(first).appends(name, f"{number:02}\n")
-                again = self._attempt(2).runs(
+                second = self._attempt(2).runs(
                     f"{_STRIP}\ngrep -qx {number:02} {name} || echo {number:02} >>{name}"
                 )
-                self._work(again)
+                self._work(second)
             case "fails once":
                 first.writes(f"{self.task.file}.half", "").fails()
                 self._work(self._attempt(2))

@@ -172,8 +172,8 @@ def become(request: dict[str, Any], server_path: list[str]) -> None:
 
 
 def main() -> None:
-    own = {str(Path(__file__).parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)}
-    server_path = [entry for entry in sys.path if entry not in own]
+    excluded = {str(Path(__file__).parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)}
+    server_path = [entry for entry in sys.path if entry not in excluded]
     with socket.socket(fileno=int(sys.argv.pop())) as requests:
         requests.set_inheritable(False)
         load()

@@ -72,8 +72,8 @@ class ForkServer:
         )
 
     def _new_entries(self, env: Mapping[str, str]) -> set[str]:
-        known = self._environment.get("PYTHONPATH", "").split(os.pathsep)
-        return set(env.get("PYTHONPATH", "").split(os.pathsep)).difference(known) - {""}
+        initial_path = self._environment.get("PYTHONPATH", "").split(os.pathsep)
+        return set(env.get("PYTHONPATH", "").split(os.pathsep)).difference(initial_path) - {""}
 
 
 class _Server:

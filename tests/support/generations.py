@@ -32,7 +32,7 @@ def generation(project: Project, *landed: Mapping[str, str | None], changes: Cha
     repository = Repository(project.path, project.directory / "work")
     start = repository.head_commit()
     assert start is not None
-    made = create_generation(
+    generation = create_generation(
         repository,
         prefix="generation-",
         base=repository.head_branch() or "",
@@ -42,9 +42,9 @@ def generation(project: Project, *landed: Mapping[str, str | None], changes: Cha
         changes=changes or Changes(),
     )
     for number, files in enumerate(landed, 1):
-        trailers = f"Cobbler-Task: p-{number}\nCobbler-Generation: {made.name}\nCobbler-Run: r"
-        commit_on(project, made.name, files, f"Task p-{number}\n\n{trailers}")
-    return made.name
+        trailers = f"Cobbler-Task: p-{number}\nCobbler-Generation: {generation.name}\nCobbler-Run: r"
+        commit_on(project, generation.name, files, f"Task p-{number}\n\n{trailers}")
+    return generation.name
 
 
 def commit_on(project: Project, branch: str, files: Mapping[str, str | None], message: str) -> str:
@@ -68,9 +68,9 @@ def commit_on(project: Project, branch: str, files: Mapping[str, str | None], me
 
 def stop(project: Project, *, force: bool = False, resolve: Resolve | None = None) -> pytest.RunResult:
     """What ``pytest --cobbler-stop`` does and says, in this process: many times as quick."""
-    said = io.StringIO()
+    output = io.StringIO()
     errors = ""
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
         patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         try:
@@ -78,7 +78,7 @@ def stop(project: Project, *, force: bool = False, resolve: Resolve | None = Non
             ret = carry_out(settings, NO_HOOKS, force=force, resolve=resolve)
         except CobblerError as error:
             ret, errors = int(pytest.ExitCode.USAGE_ERROR), f"ERROR: {error}"
-    return pytest.RunResult(ret, said.getvalue().splitlines(), errors.splitlines(), 0.0)
+    return pytest.RunResult(ret, output.getvalue().splitlines(), errors.splitlines(), 0.0)
 
 
 def everything(project: Project) -> dict[str, bytes]:

@@ -41,7 +41,7 @@ class Outcome:
 
     result: AgentResult
     worktree: Worktree
-    found: Harvest | None = None
+    harvested: Harvest | None = None
     error: CobblerError | None = None
     merged: Merge | None = None
     gate: GateResult | None = None
@@ -54,7 +54,9 @@ class Outcome:
     @property
     def refused(self) -> list[str]:
         """Paths of the refusals; their reasons where there is no path."""
-        return [refusal.path or refusal.reason for refusal in self.found.refusals] if self.found else []
+        return (
+            [refusal.path or refusal.reason for refusal in self.harvested.refusals] if self.harvested else []
+        )
 
     @property
     def lines(self) -> list[str]:
@@ -116,11 +118,11 @@ class Ground:
             limit: seconds for everything.
         """
         before = snapshot(self.user, but=self._ours)
-        others = self._refs_of_others()
-        began = time.monotonic()
+        other_refs = self._refs_of_others()
+        started = time.monotonic()
         outcome = self.run_agent(script.replace("CANARY", f"{self.canary}/proof"), limits)
         try:
-            outcome.found = harvest(
+            outcome.harvested = harvest(
                 outcome.worktree,
                 self.repository,
                 self.sandbox,
@@ -129,11 +131,16 @@ class Ground:
             )
         except CobblerError as error:
             outcome.error = error
-        if outcome.found and outcome.found.importable and outcome.found.change and not outcome.refused:
+        if (
+            outcome.harvested
+            and outcome.harvested.importable
+            and outcome.harvested.change
+            and not outcome.refused
+        ):
             self._land(outcome, gate.replace("CANARY", f"{self.canary}/proof"))
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started
         assert seconds < limit, f"took {seconds:.0f} s"
-        self.assert_unharmed(before, others)
+        self.assert_unharmed(before, other_refs)
         return outcome
 
     def run_agent(self, script: str, limits: Limits | None = None) -> Outcome:
@@ -173,9 +180,9 @@ class Ground:
         )
 
     def _land(self, outcome: Outcome, gate: str) -> None:
-        assert outcome.found is not None
-        found = outcome.found
-        commit = self.repository.commit(found.tree, [found.parent], "Work\n", ADA)
+        assert outcome.harvested is not None
+        harvested = outcome.harvested
+        commit = self.repository.commit(harvested.tree, [harvested.parent], "Work\n", ADA)
         outcome.merged = merge(self.repository, self.tip, commit)
         if outcome.merged.conflicts:
             return
@@ -183,8 +190,8 @@ class Ground:
             outcome.gate = self.run_gate(outcome.merged.tree, gate)
             if not outcome.gate.passed:
                 return
-        said = {trailers.TASK: f"t-{self._number}", trailers.GENERATION: self.generation.name}
-        message = trailers.message(self.repository, "Attack", "", said)
+        values = {trailers.TASK: f"t-{self._number}", trailers.GENERATION: self.generation.name}
+        message = trailers.message(self.repository, "Attack", "", values)
         outcome.landed = land(self.repository, self.generation.ref, outcome.merged, message, ADA) or ""
         outcome.files = files_in(self.repository, outcome.landed)
 
@@ -212,11 +219,11 @@ class Ground:
         refs = self.repository.list_refs()
         return {ref: commit for ref, commit in refs.items() if ref != self.generation.ref}
 
-    def assert_unharmed(self, before: dict[str, bytes], others: dict[str, str]) -> None:
+    def assert_unharmed(self, before: dict[str, bytes], other_refs: dict[str, str]) -> None:
         """The canary, the user's checkout, refs and objects, and that another task still lands."""
         assert list(self.canary.iterdir()) == [], "code of the agent ran on the host"
         assert snapshot(self.user, but=self._ours) == before
-        assert self._refs_of_others() == others
+        assert self._refs_of_others() == other_refs
         assert self.user.git("fsck", "--strict", "--no-dangling") == ""
         tip = self.tip
         commit = commit_files(self.repository, tip, {f"after-{self._number}": "x"})

@@ -30,11 +30,11 @@ DISTRIBUTIONS = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
 
 def podman(*arguments: str, stdin: bytes | None = None) -> str:
     """The output of one podman command."""
-    done = subprocess.run(
+    completed = subprocess.run(
         ["podman", *arguments], input=stdin, env=podman_environment(), capture_output=True, check=False
     )
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode().strip()
+    assert completed.returncode == 0, completed.stderr.decode()
+    return completed.stdout.decode().strip()
 
 
 @pytest.fixture(scope="session")

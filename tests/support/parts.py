@@ -30,9 +30,9 @@ def need(name: str) -> Path:
     if mark in ("podman", "bd", "claude") and mark not in marked:
         pytest.fail(f"needs {name} and is not marked so: put @pytest.mark.{mark} on it")
     program = os.environ.get("COBBLER_TEST_OLD_BD", "") if name == "old-bd" else name
-    found = shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/go/bin")
-    if found:
-        return Path(found).resolve()
+    path = shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/go/bin")
+    if path:
+        return Path(path).resolve()
     reason = f"needs {name}: {INSTALL[name]}"
     if name in os.environ.get("COBBLER_TEST_REQUIRE", "").split(","):
         pytest.fail(reason)
@@ -41,9 +41,9 @@ def need(name: str) -> Path:
 
 def surroundings() -> Path:
     """A directory with the plugins of users' suites, for ``PYTHONPATH``; else as above."""
-    found = os.environ.get("COBBLER_TEST_SURROUNDINGS", "")
-    if found and Path(found).is_dir():
-        return Path(found)
+    directory = os.environ.get("COBBLER_TEST_SURROUNDINGS", "")
+    if directory and Path(directory).is_dir():
+        return Path(directory)
     reason = "needs COBBLER_TEST_SURROUNDINGS: see tests/surroundings.txt"
     if "surroundings" in os.environ.get("COBBLER_TEST_REQUIRE", "").split(","):
         pytest.fail(reason)

@@ -26,9 +26,11 @@ class Podman:
     owner: tuple[int, int] | None
 
     def __call__(self, *arguments: str) -> str:
-        done = subprocess.run([self.program, *arguments], env=self.environment, cwd="/", capture_output=True)
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode().strip()
+        completed = subprocess.run(
+            [self.program, *arguments], env=self.environment, cwd="/", capture_output=True
+        )
+        assert completed.returncode == 0, completed.stderr.decode()
+        return completed.stdout.decode().strip()
 
     def sandbox(self, image: str, *, repository: str, run_id: str = "here") -> PodmanSandbox:
         return PodmanSandbox(

@@ -43,11 +43,11 @@ class UserRepository:
     @classmethod
     def create(cls, directory: Path, *arguments: str, name: str = "project") -> UserRepository:
         """A repository below ``directory`` with nothing in it; ``arguments`` of ``git init``."""
-        made = cls(directory / name, directory / "work")
-        made.path.mkdir(parents=True)
-        made.git("init", "--quiet", "--template=", "--initial-branch=main", *arguments)
-        made.configure({"user.name": ADA.author.name, "user.email": ADA.author.email, "gc.auto": "0"})
-        return made
+        repository = cls(directory / name, directory / "work")
+        repository.path.mkdir(parents=True)
+        repository.git("init", "--quiet", "--template=", "--initial-branch=main", *arguments)
+        repository.configure({"user.name": ADA.author.name, "user.email": ADA.author.email, "gc.auto": "0"})
+        return repository
 
     def copy(self, directory: Path) -> UserRepository:
         """The same repository below another ``directory``; quicker than to make it again."""
@@ -71,15 +71,15 @@ class UserRepository:
 
     def git(self, *arguments: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> str:
         """The output of git in the checkout, without its last newline."""
-        done = subprocess.run(
+        completed = subprocess.run(
             ["git", *arguments],
             cwd=self.path,
             env=_ENVIRONMENT | dict(env or {}),
             input=stdin,
             capture_output=True,
         )
-        assert done.returncode == 0, (arguments, done.stderr.decode("utf-8", "replace"))
-        return os.fsdecode(done.stdout).removesuffix("\n")
+        assert completed.returncode == 0, (arguments, completed.stderr.decode("utf-8", "replace"))
+        return os.fsdecode(completed.stdout).removesuffix("\n")
 
     def configure(self, settings: Mapping[str, str]) -> None:
         for name, value in settings.items():
@@ -119,23 +119,23 @@ class UserRepository:
 
 def snapshot(user: UserRepository, *, but: Sequence[str] = ()) -> dict[str, bytes]:
     """Every file of the checkout and its git directory but objects and what begins like one of ``but``."""
-    found = {}
+    files = {}
     for path in sorted(user.path.rglob("*")):
         name = os.fsencode(path.relative_to(user.path)).decode("utf-8", "backslashreplace")
         if path.is_file() and not name.startswith((".git/objects/", *but)):
-            found[name] = path.read_bytes()
-    return found
+            files[name] = path.read_bytes()
+    return files
 
 
 def files_in(repository: Repository, tree: str) -> dict[str, bytes]:
     """Path -> content of a tree or commit; of a link its target."""
-    found = {}
+    files = {}
     for line in repository.objects.fields("ls-tree", "-r", "-z", tree):
         facts, _, path = line.partition(b"\t")
         mode, _, blob = facts.decode().split(" ")
         content = b"" if mode == "160000" else repository.objects.run("cat-file", "blob", blob).stdout
-        found[os.fsdecode(path)] = content
-    return found
+        files[os.fsdecode(path)] = content
+    return files
 
 
 def commit_files(

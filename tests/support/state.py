@@ -47,9 +47,9 @@ class State:
     def users(self) -> State:
         """Without what is ours to change."""
         return State(
-            refs={ref: found for ref, found in self.refs.items() if not ref.startswith(_OUR_REFS)},
+            refs={ref: value for ref, value in self.refs.items() if not ref.startswith(_OUR_REFS)},
             git=self.git,
-            files={path: found for path, found in self.files.items() if not path.startswith(_OURS)},
+            files={path: value for path, value in self.files.items() if not path.startswith(_OURS)},
         )
 
 
@@ -68,8 +68,8 @@ def _below(path: Path) -> Iterator[Path]:
 
 
 def _look(path: Path) -> tuple[int, int, int]:
-    found = path.lstat()
-    return found.st_mode, found.st_size, found.st_mtime_ns
+    status = path.lstat()
+    return status.st_mode, status.st_size, status.st_mtime_ns
 
 
 def changed(before: State, after: State) -> list[str]:

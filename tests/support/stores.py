@@ -84,8 +84,8 @@ class EmbeddedStore:
         self.file.write_text(lines(records))
 
     def records(self) -> dict[str, Record]:
-        found = [json.loads(line) for line in self.file.read_text().split("\n") if line]
-        return {record["id"]: record for record in found}
+        records = [json.loads(line) for line in self.file.read_text().split("\n") if line]
+        return {record["id"]: record for record in records}
 
 
 class BdStore:
@@ -105,23 +105,23 @@ class BdStore:
         file.unlink()
 
     def records(self) -> dict[str, Record]:
-        found = [json.loads(line) for line in self.bd("export", "--all").split("\n") if line]
-        return {record["id"]: record for record in found if record["_type"] == "issue"}
+        records = [json.loads(line) for line in self.bd("export", "--all").split("\n") if line]
+        return {record["id"]: record for record in records if record["_type"] == "issue"}
 
     def bd(self, *words: str) -> str:
         env = host_environment(
             BEADS_DIR=str(self.root / ".beads"), BEADS_ACTOR="jane", BD_DISABLE_METRICS="1"
         )
         home = {"HOME": os.fspath(self.root), "BD_NON_INTERACTIVE": "1"}
-        done = subprocess.run(
+        completed = subprocess.run(
             [self.program, *words],
             env=env | home,
             cwd=self.root,
             stdin=subprocess.DEVNULL,
             capture_output=True,
         )
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode()
+        assert completed.returncode == 0, completed.stderr.decode()
+        return completed.stdout.decode()
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,8 @@ __all__ = ["go_arguments", "go_cache", "go_root"]
 @pytest.fixture(scope="session")
 def go_root() -> Path:
     """The directory of Go's toolchain."""
-    said = subprocess.run([need("go"), "env", "GOROOT"], capture_output=True, text=True, check=True)
-    return Path(said.stdout.strip())
+    completed = subprocess.run([need("go"), "env", "GOROOT"], capture_output=True, text=True, check=True)
+    return Path(completed.stdout.strip())
 
 
 @pytest.fixture(scope="session")

@@ -24,12 +24,12 @@ from tests.support.toolchain import go_arguments, go_cache, go_root
 
 __all__ = ["go_arguments", "go_cache", "go_root", "minimal_image"]
 
-Made = Callable[..., Gate]
+MakeGate = Callable[..., Gate]
 
 
 @pytest.fixture
-def made(minimal_image: str, tmp_path: Path) -> Made:
-    def made(*arguments: str) -> Gate:
+def gate_with(minimal_image: str, tmp_path: Path) -> MakeGate:
+    def gate_with(*arguments: str) -> Gate:
         path = tmp_path / "configuration.yaml"
         path.write_text(f"podman_image: {minimal_image}\npodman_args: {list(arguments)}\n")
         config: Config = load(path)
@@ -42,16 +42,18 @@ def made(minimal_image: str, tmp_path: Path) -> Made:
         )
         return make_gate(config, Go(), sandbox, "parts")
 
-    return made
+    return gate_with
 
 
-def test_the_gate_of_go_passes_on_an_empty_directory(made: Made, go_arguments: tuple[str, ...]) -> None:
-    preflight_gate(made(*go_arguments), Go())
+def test_the_gate_of_go_passes_on_an_empty_directory(
+    gate_with: MakeGate, go_arguments: tuple[str, ...]
+) -> None:
+    preflight_gate(gate_with(*go_arguments), Go())
 
 
-def test_an_image_without_go_is_reported_before_anything_is_spent(made: Made) -> None:
+def test_an_image_without_go_is_reported_before_anything_is_spent(gate_with: MakeGate) -> None:
     with pytest.raises(UsageProblem) as caught:
-        preflight_gate(made(), Go())
+        preflight_gate(gate_with(), Go())
     assert caught.value.cause == "the gate cannot run: build failed (exit 127) in an empty directory"
     assert caught.value.remedy.startswith("Add its tools to podman_image")
     assert "go is not installed where the gate runs" in caught.value.evidence
