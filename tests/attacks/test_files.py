@@ -1,4 +1,4 @@
-"""Attacks by what lies in the worktree: links, special files, sizes, names, secrets."""
+"""Attacks by files in the worktree: links, special files, sizes, names, secrets."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TestLinks:
 
 
 class TestAnswers:
-    """The one file of an agent's that the host reads: a measure's."""
+    """The only file of an agent that the host reads: a measure's."""
 
     @pytest.mark.parametrize(
         "script",
@@ -143,7 +143,7 @@ class TestSizes:
 
 
 class TestSecrets:
-    """The credential as the agent itself would have it."""
+    """The credential in forms in which an agent could have it."""
 
     @pytest.mark.parametrize(
         "script",
@@ -188,7 +188,7 @@ class TestProtectedPaths:
             "x.dist-info/entry_points.txt",
         }
         assert outcome.harvested is not None
-        assert outcome.harvested.importable, "the next attempt goes on from it"
+        assert outcome.harvested.importable, "the next attempt continues from it"
 
     def test_pytests_table_behind_a_link_is_refused(self, ground: Ground) -> None:
         table = "[tool.pytest.ini_options]\\naddopts = '-p x'\\n"

@@ -1,4 +1,4 @@
-"""Attacks by way of git: configuration, hooks, filters, nested repositories, history."""
+"""Attacks through git: configuration, hooks, filters, nested repositories, history."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class TestItsOwnGit:
 
 class TestTheUsersGit:
     def test_hooks_in_the_tree_do_not_run(self, ground: Ground) -> None:
-        """As husky has them: core.hooksPath leads into the tree."""
+        """Like husky's: core.hooksPath is a directory of the tree."""
         ground.user.configure({"core.hooksPath": str(ground.user.path / ".husky")})
         ground.user.write(
             {f".husky/{name}": text for name, text in host_programs(ground.canary, HOOKS).items()}
@@ -120,7 +120,7 @@ class TestTheUsersGit:
 
     def test_the_users_repository_cannot_be_reached(self, ground: Ground) -> None:
         if ground.sandbox.owner:
-            # As on a machine with a single user: nothing but the mount keeps the agent from the objects.
+            # As on a machine with a single user: only the mount protects the objects from the agent.
             chown_tree(ground.user.path / ".git" / "objects", ground.sandbox.owner)
         script = f"""
             ls -d {ground.user.path}/.git/config {ground.user.path}/src

@@ -1,4 +1,4 @@
-"""Attacks by processes: those that will not end, too many of them, the gate's own; and a killed tool."""
+"""Attacks by processes: endless, too many, in the gate; and a killed run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TestTheAgent:
         )
         assert outcome.result.completed.cause == "timeout"
         assert outcome.result.error == "agent: timeout after 2s"
-        assert outcome.files["work"] == b"work\n", "what it made so far is not lost"
+        assert outcome.files["work"] == b"work\n", "the work so far is not lost"
 
     def test_background_processes_end_with_the_agent(self, ground: Ground) -> None:
         script = (

@@ -1,4 +1,4 @@
-"""What the agents are told, and how users' templates are read."""
+"""Prompts contain the facts, and users' templates are read."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_the_prompt_states_whether_the_gate_has_a_network(offline: bool) -> None
 
 
 def test_no_prompt_grows_without_bounds() -> None:
-    """Whatever others wrote: 5,000 tasks of a kind, 20,000 files with long names, a description of 5 MB."""
+    """Other people's texts: 5,000 tasks of a kind, 20,000 files with long names, a description of 5 MB."""
     tasks = [
         Task(id=f"x-{n}", title="T" * 500, description="d" * 5_000, created_at=f"{n:05}")
         for n in range(5_000)

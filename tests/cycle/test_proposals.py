@@ -1,4 +1,4 @@
-"""What a measure may answer, and what becomes of it."""
+"""Answers of a measure are checked and become tasks."""
 
 from __future__ import annotations
 

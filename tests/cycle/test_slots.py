@@ -1,4 +1,4 @@
-"""How many agents run at once, and who gets a place that becomes free."""
+"""The number of concurrent agents, and the order in which they get free places."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.process import Cancellation
 
 PATIENCE = 10.0
-"""Seconds until a thread that should have done something is given up."""
+"""Seconds to wait for a thread."""
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -21,7 +21,7 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 class Waiter:
-    """A task that waits for a place for a further attempt, in a thread of its own."""
+    """A task that waits for a place for a further attempt, in its own thread."""
 
     def __init__(self, slots: Slots, cancellation: Cancellation | None = None) -> None:
         self.answers: list[bool] = []
@@ -53,7 +53,7 @@ def test_freed_is_called_for_every_place_that_is_given_back() -> None:
     slots.take()
     slots.give()
     slots.give()
-    assert freed == [True, True], "it may take the place at once"
+    assert freed == [True, True], "it may take the place immediately"
 
 
 def test_a_further_attempt_takes_a_free_place_immediately() -> None:
@@ -79,7 +79,7 @@ def test_a_further_attempt_takes_precedence_over_a_new_task() -> None:
     slots.take()
     waiter = Waiter(slots)
     eventually(lambda: slots._waiting == 1)
-    slots.give()  # at once a new task asks for it
+    slots.give()  # immediately a new task asks for it
     assert waiter.answer()
     assert refused == [True]
 
@@ -105,7 +105,7 @@ def test_waiting_attempts_stop_when_the_run_is_cancelled() -> None:
     cancellation.cancel()
     assert [waiter.answer() for waiter in waiters] == [False, False]
     slots.give()
-    assert slots.take(), "nobody waits any more"
+    assert slots.take(), "no task waits any more"
 
 
 def test_a_cancelled_run_starts_no_further_attempt_even_with_a_free_place() -> None:

@@ -1,4 +1,4 @@
-"""An attempt starts from the tip of its moment, with the work that is to be gone on with."""
+"""An attempt starts from the current tip, with the work to continue."""
 
 from __future__ import annotations
 

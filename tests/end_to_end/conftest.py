@@ -22,7 +22,7 @@ def api() -> Iterator[ScriptedApi]:
 
 @pytest.fixture
 def project(cobbler_project: Project, minimal_image: str, claude_volume: tuple[str, str]) -> Project:
-    """Open tasks are for the real claude in podman, which gets one attempt at each and does not ask twice."""
+    """A project for the real claude in podman, with one attempt at each task and no retries of requests."""
     cobbler_project.configure(
         sandbox="podman",
         podman_image=minimal_image,

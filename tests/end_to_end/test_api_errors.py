@@ -1,4 +1,4 @@
-"""Errors of the model's API, met by the real claude through the proxy: each is reported as what it is."""
+"""Errors of the model's API reach the real claude through the proxy, and are reported exactly."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FAILURES: Mapping[str, tuple[Turn, str]] = {
     "broken": (error(500), "agent: API error 500: "),
     "page of a gateway": (raw("<html>busy</html>"), "agent: API error"),
     "refusal": (turn(text("No."), stop_reason="refusal"), "agent: the model refused: "),
-    "nothing said": (turn(), "agent: the last message is empty"),
+    "empty answer": (turn(), "agent: the last message is empty"),
     "out of tokens": (
         always(turn(text("And then, and then"), stop_reason="max_tokens")),
         "agent: API error: Claude's response exceeded the ",
@@ -35,7 +35,7 @@ FAILURES: Mapping[str, tuple[Turn, str]] = {
     ),
     "too long": (error(400, "prompt is too long: 250000 tokens > 200000 maximum"), "agent: "),
 }
-"""What the API always answers; how the failure's first line begins."""
+"""Title -> the API's constant answer, and the beginning of the failure's first line."""
 
 
 def test_errors_of_the_api_are_reported_as_failures(project: Project, api: ScriptedApi) -> None:
@@ -90,7 +90,7 @@ END = int(time.time()) + 24 * 3600
 
 
 @pytest.mark.parametrize(
-    ("answer", "said", "ends"),
+    ("answer", "message", "ends"),
     [
         (error(429, headers={"retry-after": str(24 * 3600)}), "agent: API error 429: ", True),
         (
@@ -129,7 +129,7 @@ def test_limits_of_the_api_interrupt_the_run(
     assert bool(until) == ends
     if until:
         limit_end = time.mktime(time.strptime(until[1], "%Y-%m-%d %H:%M"))
-        assert abs(limit_end - END) <= 3600  # however long all this took
+        assert abs(limit_end - END) <= 3600  # allows for the duration of the run
 
 
 def test_an_unreachable_api_is_reported(project: Project, api: ScriptedApi) -> None:

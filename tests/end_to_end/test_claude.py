@@ -1,4 +1,4 @@
-"""The whole way with the real parts: git, podman, the claude program, bd; only the model is a script."""
+"""A whole generation with the real parts: git, podman, claude, bd; only the model is scripted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["claude_volume", "go_arguments", "go_cache", "go_root", "minimal_imag
 
 
 class Calculator:
-    """What the model says: three tasks, of which one conflicts and one is red at first."""
+    """The model's answers: three tasks, of which one conflicts and one fails its tests at first."""
 
     def __init__(self, project: Project, sample: Sample) -> None:
         self._project = project
@@ -86,7 +86,7 @@ class Calculator:
     def resolve(self, request: Request) -> Turn:
         source = self._sample.source
         assert source in request.prompt
-        assert SUBTRACT in request.prompt  # whose change is on the other side
+        assert SUBTRACT in request.prompt  # the other side of the conflict
         command = f"grep -c '<<<<<<<' {source} && sed -i '/^[<=>]\\{{7\\}}/d' {source}"
         return turn(tool("Bash", command=command, description="Resolve"))
 
@@ -99,7 +99,7 @@ class Calculator:
         )
 
     def repair(self, request: Request) -> Turn:
-        assert "divide" in request.prompt.partition("FAIL")[2].lower()  # what the gate printed
+        assert "divide" in request.prompt.partition("FAIL")[2].lower()  # the gate's output
         where = f"{worktree(request)}/{self._sample.division}"
         return turn(
             tool("Read", file_path=where),
@@ -222,7 +222,7 @@ def test_the_work_of_claude_is_replayed_without_it(calculator: Project, api: Scr
 
 
 def checkout(project: Project) -> tuple[str, ...]:
-    """What of the user's must not change."""
+    """The user's files and refs that must not change."""
     return (
         project.git("rev-parse", "HEAD"),
         project.git("symbolic-ref", "HEAD"),
@@ -234,7 +234,7 @@ def checkout(project: Project) -> tuple[str, ...]:
 
 
 def assert_all_agree(project: Project, result: RunResult) -> None:
-    """The branch, the tracker and the report say the same."""
+    """Check that the branch, the tracker and the report agree."""
     tasks = {task.id: task for task in project.tasks()}
     landed = {commit.task: commit for commit in project.landed()}
     cases = {name.rpartition("::")[2]: case for name, case in result.junit.items() if "::stitch::" in name}

@@ -1,4 +1,4 @@
-"""Attacks on the credential: an agent that looks for it, on the network that is the default."""
+"""Attacks on the credential by an agent that looks for it, on the default network."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ask 'POST /v1/messages'
 ask 'GET /v1/models'
 echo searched
 """
-"""What an agent can do to find it; it writes what it sees into its work."""
+"""An agent's search for the credential; it writes its findings to a file."""
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def add_task(project: Project, title: str) -> None:
 
 
 class Outside:
-    """What the host shows while the container runs."""
+    """The host's processes and files, as they are while the container runs."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -91,7 +91,7 @@ def podman(*arguments: str) -> str:
 
 
 def kept_by_podman(store: Path) -> Iterator[Path]:
-    """All but the layers of images, which are there before any key is."""
+    """All directories except the layers of images, which are older than any key."""
     return (path for path in store.glob("*") if path.name not in ("overlay", "overlay-images", "vfs"))
 
 
@@ -102,7 +102,7 @@ def grep(*paths: Path) -> bytes:
 
 
 def holds(secret: str, content: bytes) -> bool:
-    """Whether it is there as it is, escaped, as base64 or in hexadecimal."""
+    """Whether it occurs plain, escaped, as base64 or in hexadecimal."""
     return Secrets([secret]).are_in(content)
 
 
@@ -151,7 +151,7 @@ def test_the_credential_is_used_and_cannot_be_found(project: Project, api: Scrip
     assert STAND_IN in output, "it did look"
     assert b"HTTP/1.1 403" in output
     assert b"reached" not in output
-    assert b"cobbler.run" in outside.seen, "it did look outside"
+    assert b"cobbler.run" in outside.seen, "it searched outside"
     assert not holds(secret, output)
     assert not holds(secret, outside.seen)
     assert not holds(secret, grep(project.path / ".cobbler", project.directory / "work"))

@@ -1,4 +1,4 @@
-"""A whole life with the real parts: git, podman, the claude program and bd; only the model is a script."""
+"""A whole life with the real parts: git, podman, claude and bd; only the model is scripted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DONE = turn(text("Done."))
 
 
 class Model:
-    """Proposes two tasks, of which the second is never finished by the first agent, and then a third."""
+    """Proposes two tasks, then a third. The first agent never finishes the second task."""
 
     def __init__(self, sample: Sample) -> None:
         self._sample = sample
@@ -86,7 +86,7 @@ def proposes(*titles: str) -> Line:
 def test_a_whole_life_from_no_generation_to_a_merged_and_an_abandoned_one(
     calculator: Project, sample: Sample, api: ScriptedApi, tmp_path: Path
 ) -> None:
-    """One life, since each step goes on from the last; the functions below look at what each comes to."""
+    """One test, because each step continues from the last; the functions below check the steps."""
     need("bd")
     calculator.configure(tracker="bd", jobs=1)
     model = Model(sample)
@@ -145,12 +145,12 @@ def is_killed_with_one_task_landed_and_one_half_done(
     model.may_answer.set()
     assert statuses(project) == {SUBTRACT: "closed", DIVIDE: "in_progress"}
     assert [commit.title for commit in project.landed()] == [SUBTRACT]
-    # Of a bd that lost its pytest; from then on it is the user's for all that anybody knows.
+    # The bd of the killed pytest left it; from then on it counts as the user's.
     (project.path / ".beads.gate.lock").unlink(missing_ok=True)
 
 
 def resumes(project: Project, api: ScriptedApi, before: CheckoutState) -> str:
-    """The tip. What the dead agent had written is what the next one goes on with."""
+    """Return the tip. The next agent continues the work of the dead one."""
     divide = project.task(DIVIDE).id
     result = project.run("--cobbler-resume", "configuration.yaml::stitch", env=api.environment, timeout=300)
     assert (result.ret, came_to(result)) == (0, {f"stitch::{divide}": "landed"}), result.outlines
@@ -165,7 +165,7 @@ def resumes(project: Project, api: ScriptedApi, before: CheckoutState) -> str:
 
 
 def stops(project: Project, name: str, tip: str, start: str) -> str:
-    """The merge. The user's checkout has it."""
+    """Return the merge, which the user's checkout follows."""
     result = project.run("--cobbler-stop", timeout=300)
     assert result.ret == 0, [*result.outlines, *result.errlines]
     merge = project.git("rev-parse", "main").strip()
@@ -183,7 +183,7 @@ def stops(project: Project, name: str, tip: str, start: str) -> str:
 
 
 def generates_again(project: Project, api: ScriptedApi, before: CheckoutState) -> str:
-    """The second generation, which starts from the merge."""
+    """Return the second generation, which starts from the merge."""
     result = project.run("--cobbler-generate", env=api.environment, timeout=300)
     assert result.ret == 0, result.outlines
     assert sorted(came_to(result).values()) == ["landed", "proposed"]
@@ -206,7 +206,7 @@ def resets(project: Project, name: str, merge: str) -> None:
 
 
 def agrees(project: Project, result: RunResult, before: CheckoutState) -> None:
-    """Branch, tracker, report and kept work say the same; nothing is left behind, in podman neither."""
+    """Check that branch, tracker, report and kept work agree, and that nothing is left behind."""
     assert check(project, result, before=before) == []
 
 

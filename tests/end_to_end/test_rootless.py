@@ -1,6 +1,6 @@
-"""The whole way as an ordinary user with rootless podman.
+"""A whole generation as an ordinary user with rootless podman.
 
-Whoever runs the tests without being root has that in every test.
+If the tests do not run as root, every test covers this.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TESTS = (
 
 
 def test_an_ordinary_user_can_generate_keep_the_key_and_own_all_files(ordinary_user: OrdinaryUser) -> None:
-    """One run, since it takes a while; what it left is looked at by the functions below."""
+    """One run, because it takes a while; the functions below check its files."""
     result = ordinary_user.pytest(*(f"tests/end_to_end/{name}" for name in TESTS))
     assert result.returncode == 0, result.stdout
     assert f" {len(TESTS)} passed in " in result.stdout

@@ -1,4 +1,4 @@
-"""The gate builds and tests exactly the tree that is to land, and leaves nothing behind."""
+"""The gate builds and tests exactly the tree that is about to land, and leaves nothing behind."""
 
 from __future__ import annotations
 

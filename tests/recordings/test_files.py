@@ -1,4 +1,4 @@
-"""What a recording must not hold: it is data, and may come from anybody."""
+"""A recording is data that may come from anyone, so its files are checked."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_an_order_with_unknown_words_is_refused(tmp_path: Path, word: str) -> No
 
 
 def test_an_order_with_a_point_twice_is_refused(tmp_path: Path) -> None:
-    """Whoever played it would wait for the second one."""
+    """A replay would wait for the second point for ever."""
     (tmp_path / HEAD).write_text(json.dumps({"generation": "g", "order": ["begin stitch/a/1"] * 2}))
     with pytest.raises(UsageProblem, match=r"recording\.json cannot be read: order: .* appears twice"):
         read_head(tmp_path)

@@ -1,4 +1,4 @@
-"""A recording is told of a run like any other listener."""
+"""A recording follows a run like any other listener."""
 
 from __future__ import annotations
 

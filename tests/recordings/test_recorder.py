@@ -1,4 +1,4 @@
-"""What is written while agents work, and where it may be written."""
+"""A recorder writes the work of agents, only into allowed directories."""
 
 from __future__ import annotations
 

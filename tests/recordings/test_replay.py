@@ -1,4 +1,4 @@
-"""The agent that plays a recording: does exactly what was done, or says what is missing."""
+"""The agent that plays a recording repeats the work exactly, or reports the missing part."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def played(tmp_path: Path) -> Played:
     return Played(tmp_path)
 
 
-# -- exactly what was done
+# -- changes
 
 BINARY = bytes(range(256)) * 20
 LATE_NUL = b"line\n" * 3000 + b"\0\n"
@@ -143,11 +143,11 @@ def commit(tree: Path) -> str:
 def play_change(
     played: Played, repository: Repository, sandbox: Sandbox, *changes: Callable[[Path], None]
 ) -> tuple[str, str]:
-    """The tree that the changes lead to, and the one that a replay of them leads to."""
+    """The tree with the changes, and the tree after a replay of them."""
     root = repository.root
     old = commit(root)
     clone = played.place.directory / "again"
-    _shell(f"git clone -q {root} {clone}")(root)  # it has no object of what follows
+    _shell(f"git clone -q {root} {clone}")(root)  # it has none of the objects that follow
     for change in changes:
         change(root)
     new = commit(root)
@@ -189,7 +189,7 @@ def test_all_changes_together_are_repeated_in_an_image_with_only_git_and_sh(
     assert replayed == recorded
 
 
-# -- what was said
+# -- results
 
 
 def test_output_steps_usage_and_result_come_from_the_recording(played: Played) -> None:
@@ -238,7 +238,7 @@ def test_an_answer_is_repeated(played: Played, tmp_path: Path) -> None:
     assert (played.recording / "measure" / "cycle-1" / "2" / "tasks.json").exists()
 
 
-# -- what cannot be played
+# -- errors
 
 
 def test_playing_a_task_that_was_not_recorded_fails(played: Played) -> None:

@@ -1,4 +1,4 @@
-"""Attempts begin and land in the order of a recording, and nobody waits for what will not come."""
+"""Attempts begin and land in the order of a recording, and no attempt waits for ever."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_task_that_is_over_does_not_delay_others() -> None:
 
 def test_a_skipped_point_does_not_delay_others() -> None:
     turns = Turns(order(A1, LAND_A, A2, B1))
-    assert not turns.must_wait(A2)  # its attempt 1 never came to land
+    assert not turns.must_wait(A2)  # its attempt 1 did not reach its landing
 
 
 def test_a_task_that_never_starts_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

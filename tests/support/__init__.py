@@ -1,1 +1,1 @@
-"""What tests share: programs, images, repositories, a scripted API, a server that forks pytest."""
+"""Parts that tests share: programs, images, repositories, a scripted API, a server that forks pytest."""

@@ -1,4 +1,4 @@
-"""What agents write into the samples of each language, and what builds and tests them."""
+"""The work of agents in the samples of each language, and the commands that build and test it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUBTRACT, MULTIPLY, DIVIDE = "Subtract numbers", "Multiply numbers", "Divide num
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """The calculator in one language: what agents write, and what builds and tests it."""
+    """The calculator in one language: the work of agents, and the commands that build and test it."""
 
     language: str
     source: str
@@ -35,7 +35,7 @@ class Sample:
         )
 
     def divide(self, expression: str) -> str:
-        """The content of a file of its own."""
+        """The content of a separate file."""
         return self.function("divide", expression)
 
     def test_divide(self) -> tuple[str, str]:
@@ -44,7 +44,7 @@ class Sample:
 
 class GoSample(Sample):
     def function(self, name: str, expression: str) -> str:
-        # On one line: of two functions, git would take the last one for common to both.
+        # On one line: with several lines, git would treat the last one as common to both functions.
         return f"\nfunc {name.title()}(a, b int) int {{ return {expression} }}\n"
 
     def test(self, name: str, expected: int, _module: str = "") -> tuple[str, str]:
@@ -68,7 +68,7 @@ GO = GoSample(
     source="internal/arithmetic/arithmetic.go",
     add="// Add is the sum.\nfunc Add(a, b int) int {\n\treturn a + b\n}\n",
     division="internal/arithmetic/division.go",
-    # Not only the change: a program that has been built, too.
+    # Not only the change, but also a built program.
     commits="mkdir bin && cp /bin/true bin/calculator && git add -A && git commit -qm subtract",
     tested='export GOCACHE=$HOME/cache && mkdir $GOCACHE && cp -R -s "$COBBLER_GOCACHE/." $GOCACHE && '
     "go build -o /dev/null ./... && go vet ./... && go test ./...",
@@ -76,7 +76,7 @@ GO = GoSample(
 
 
 def worktree(request: Request) -> str:
-    """The directory the agent works in, as claude tells the model."""
+    """The agent's directory, as claude reports it to the model."""
     match = re.search(
         r"working directory: (/\S+)", json.dumps(request.body).replace("\\n", "\n"), re.IGNORECASE
     )

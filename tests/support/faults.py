@@ -11,9 +11,9 @@ CHANGES = ("init", "read-tree", "checkout-index", "index-pack", "unpack-objects"
 
 
 def git_that_sends(number: signal.Signals, directory: Path, call: int) -> dict[str, str]:
-    """An environment in which git signals who called it before its ``call``-th change of something.
+    """An environment in which git sends a signal to its caller before its ``call``-th change of something.
 
-    Calls by pytest itself count, not those by what it started. After SIGKILL nothing is changed.
+    Only calls by pytest itself count, not those by its child processes. After SIGKILL git changes nothing.
     """
     directory.mkdir()
     git, calls = shutil.which("git"), directory / "calls"
@@ -41,7 +41,7 @@ exec {git} "$@"
 
 
 def rm_that_stops_half_way(directory: Path) -> dict[str, str]:
-    """An environment in which whoever removes a task's worktree dies when a part of it is gone."""
+    """An environment in which a process that removes a task's worktree is killed halfway."""
     directory.mkdir()
     rm, script = shutil.which("rm"), directory / "rm"
     script.write_text(

@@ -1,4 +1,4 @@
-"""A random generation: tasks in a DAG, and a stand-in agent that does them well, badly, or not at all."""
+"""A random generation: tasks in a DAG, and a stand-in agent that succeeds, fails, or does nothing."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ for file in src/*.txt; do
     done <"$file"
 done
 """
-"""What every commit must pass: above all, that what a task needs is there."""
+"""The check that every commit must pass: above all, that the needs of each task have landed."""
 
 _STRIP = "sed -i -e '/^<<<<<<< /d' -e '/^=======$/d' -e '/^>>>>>>> /d' shared/*.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A task, what it needs (by number), and how its agent goes about it."""
+    """A task, its needs (by number), and how its agent behaves."""
 
     number: int
     kind: str
@@ -65,7 +65,7 @@ class Planned:
 def grow(seed: int, count: int, *, longest: float = 0.3) -> list[Planned]:
     """``count`` tasks, each needing at most three earlier ones; the same for the same seed.
 
-    What never lands comes in the last third only: it blocks what needs it.
+    Tasks that never land are in the last third only, because they block their dependents.
     """
     dice = random.Random(seed)
     able = [kind for kind, (_, lands_at) in KINDS.items() if lands_at]
@@ -90,7 +90,7 @@ def _some_before(dice: random.Random, number: int) -> tuple[int, ...]:
 
 
 def plant(project: Project, tasks: Sequence[Planned], **configuration: object) -> None:
-    """Make ``project`` one whose measure proposes ``tasks`` and whose agent does them."""
+    """Configure ``project`` so that its measure proposes ``tasks`` and its agent does them."""
     project.write(
         {
             "check.sh": GATE,
@@ -161,7 +161,7 @@ class _Steps:
 
 
 def titles_that_can_land(tasks: Iterable[Planned]) -> set[str]:
-    """Those for which some attempt does it, and so for all that they need."""
+    """The tasks that can land: some attempt succeeds, for the task and for all of its needs."""
     able: dict[int, str] = {}
     for task in tasks:
         if task.lands_at is not None and all(need in able for need in task.needs):
@@ -170,7 +170,7 @@ def titles_that_can_land(tasks: Iterable[Planned]) -> set[str]:
 
 
 def gate_of_every_commit(project: Project, directory: Path) -> dict[str, str]:
-    """Commit -> what its own gate says, run on a checkout of it; those that pass are left out."""
+    """Commit -> output of its gate on a checkout of the commit; commits that pass are left out."""
     from pytest_cobbler.process import host_environment, run
 
     failures = {}

@@ -1,10 +1,10 @@
 """A process that has imported pytest and all of pytest_cobbler, and forks whenever a test runs pytest.
 
-To start ``python -m pytest`` takes most of a second, nearly all of it for imports; a fork takes a tenth. The
-child is a process of its own: session, signals, environment, directory, output and exit status are as after
-a fresh start. :mod:`tests.support.forking` starts this program and says which starts it serves.
+Starting ``python -m pytest`` takes most of a second, nearly all of it for imports; a fork takes a tenth. The
+child is a separate process: session, signals, environment, directory, output and exit status are as after a
+fresh start. :mod:`tests.support.forking` starts this program and decides which starts it serves.
 
-It is run as a script, by its path, so that nothing of ``tests`` is in ``sys.modules`` of its children. Its
+It is run as a script, by its path, so that ``sys.modules`` of its children has no module of ``tests``. Its
 one argument is the file descriptor of a socket. Each request comes with three descriptors: standard output,
 standard error, and a connection for this child alone. The child writes its id to the connection. When it has
 ended, the server writes its exit status. When the caller closes its end, the server kills the child if it
@@ -62,7 +62,7 @@ class Server:
         self._selector.register(requests, selectors.EVENT_READ)
 
     def serve(self) -> dict[str, Any] | None:
-        """The request, in each child; ``None`` in the server when nobody can ask any more."""
+        """The request, in each child; ``None`` in the server when no more requests can come."""
         while True:
             for key, _ in self._selector.select():
                 child: Child | None = key.data
@@ -106,13 +106,13 @@ class Server:
         ended = os.waitid(os.P_PIDFD, child.ended, os.WEXITED | os.WNOWAIT)
         assert ended is not None
         status = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
-        with contextlib.suppress(BrokenPipeError):  # the caller is gone; that is seen next
+        with contextlib.suppress(BrokenPipeError):  # the caller is gone; the next event handles that
             child.connection.send(str(status).encode())
 
     def _release(self, child: Child) -> None:
         if child not in self._children:
             return  # both of its descriptors were ready
-        for kill in (os.killpg, os.kill):  # it may not have a group of its own yet
+        for kill in (os.killpg, os.kill):  # it may not have its own group yet
             with contextlib.suppress(ProcessLookupError):
                 kill(child.pid, signal.SIGKILL)
         self._report(child)
@@ -129,7 +129,7 @@ class Server:
             self._release(child)
 
     def _close(self) -> None:
-        """Let a child have none of the server's descriptors."""
+        """Close the server's descriptors in a child."""
         self._selector.close()
         self._requests.close()
         for child in self._children:
@@ -138,7 +138,7 @@ class Server:
 
 
 def load() -> None:
-    """Import by a run of pytest that finds nothing, so that plugins are loaded as pytest loads them."""
+    """Import by a run of pytest without tests, so that plugins are loaded as pytest loads them."""
     with tempfile.TemporaryDirectory() as empty:
         options = [
             "--rootdir",
@@ -158,7 +158,7 @@ def load() -> None:
 
 
 def become(request: dict[str, Any], server_path: list[str]) -> None:
-    """Make this process what ``python -m pytest`` would be after its start."""
+    """Make this process like ``python -m pytest`` after its start."""
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])

@@ -20,7 +20,7 @@ from pytest_cobbler.testing.project import Process, start_afresh
 _PYTEST = [sys.executable, "-m", "pytest"]
 _PROGRAM = Path(__file__).with_name("fork_server.py")
 _READ_AT_THE_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "COV_CORE_", "COVERAGE_")
-"""Variables that an interpreter reads when it starts, and never again."""
+"""Variables that an interpreter reads only when it starts."""
 _LONGEST = 16
 """Bytes of a message from the server: a number."""
 
@@ -34,7 +34,7 @@ class ForkServer:
         self._server: _Server | None = None
 
     def close(self) -> None:
-        """End the server, and whatever still runs of what it started."""
+        """End the server, and its children that still run."""
         if self._server:
             self._server.close()
 
@@ -56,7 +56,7 @@ class ForkServer:
         return self._server.ask(json.dumps(request).encode(), stdout, stderr)
 
     def serves(self, argv: Sequence[str], env: Mapping[str, str]) -> bool:
-        """Whether a fork behaves as a fresh start does.
+        """Whether a fork behaves like a fresh start.
 
         It does not in four cases. The caller ignores a signal that it did not ignore at first, and a child
         inherits that. The environment changes a variable that an interpreter reads only when it starts.
@@ -77,7 +77,7 @@ class ForkServer:
 
 
 class _Server:
-    """The program, started with the environment that this process began with."""
+    """The program, started with this process's first environment."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -114,7 +114,7 @@ class _Server:
 
 
 class Forked:
-    """A child of the server, as :class:`subprocess.Popen` shows one."""
+    """A child of the server, with the interface of :class:`subprocess.Popen`."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -140,7 +140,7 @@ class Forked:
         return self._status
 
     def send_signal(self, sig: int) -> None:
-        """Send a signal unless it has ended. Its id is its own until its status has been read."""
+        """Send a signal unless it has ended. Its id stays reserved until its status has been read."""
         if self.poll() is None:
             os.kill(self.pid, sig)
 
@@ -178,6 +178,6 @@ def _shadows(directory: Path) -> bool:
 
 
 def _status(name: str) -> str:
-    """What the kernel says of this process, as a number in its own notation."""
+    """A field of the kernel's status of this process, in the kernel's notation."""
     status = Path("/proc/self/status").read_text()
     return status.partition(f"\n{name}:")[2].split()[0]

@@ -1,4 +1,4 @@
-"""Generations with commits on them, made without an agent; and stopping them without a pytest around it."""
+"""Generations with commits, made without an agent; and stopping them without another pytest."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAME = r"generation-\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d"
 
 
 def generation(project: Project, *landed: Mapping[str, str | None], changes: Changes | None = None) -> str:
-    """A generation from what is checked out, with a landed commit for each of ``landed``; its name.
+    """Create a generation from the checkout, with a landed commit for each of ``landed``; return its name.
 
     Task ids are ``p-1``, ``p-2`` and so on.
     """
@@ -48,7 +48,7 @@ def generation(project: Project, *landed: Mapping[str, str | None], changes: Cha
 
 
 def commit_on(project: Project, branch: str, files: Mapping[str, str | None], message: str) -> str:
-    """Commit files (``None`` removes one) on a branch that is not checked out; the commit."""
+    """Commit files (``None`` removes one) on a branch that is not checked out; return the commit."""
     where = project.directory / "elsewhere"
     project.git("worktree", "add", "--quiet", "--detach", str(where), branch)
     for name, content in files.items():
@@ -67,7 +67,7 @@ def commit_on(project: Project, branch: str, files: Mapping[str, str | None], me
 
 
 def stop(project: Project, *, force: bool = False, resolve: Resolve | None = None) -> pytest.RunResult:
-    """What ``pytest --cobbler-stop`` does and says, in this process: many times as quick."""
+    """Run ``pytest --cobbler-stop`` in this process, which is many times faster."""
     output = io.StringIO()
     errors = ""
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
@@ -82,7 +82,7 @@ def stop(project: Project, *, force: bool = False, resolve: Resolve | None = Non
 
 
 def everything(project: Project) -> dict[str, bytes]:
-    """The checkout to the byte, with git's index, HEAD, configuration and hooks; not what is ours."""
+    """The checkout's exact content, with git's index, HEAD, configuration and hooks, without our files."""
     ours = {".cobbler", ".beads", ".pytest_cache"}
     parts = [path for path in project.path.iterdir() if path.name not in {".git", *ours}]
     git = [

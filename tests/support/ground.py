@@ -1,8 +1,7 @@
-"""Where attacks take place: a user's repository, a generation, and the whole way of a task through them.
+"""The ground for attacks: a user's repository, a generation, and a task from its worktree to its landing.
 
-The agent is a shell script in a container, on a worktree, as in a run; then what it left is harvested,
-checked, merged, gated and landed by the same functions as in a run. After each attack everything that it must
-not have touched is looked at.
+The agent is a shell script in a container, on a worktree, as in a run. The same functions as in a run then
+harvest, check, merge, gate and land its work. After each attack everything that it must not touch is checked.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ from tests.support.repositories import ADA, UserRepository, commit_files, files_
 
 SECRET = "sk-ant-api03-" + "0123456789abcdefghijklmnopqrstuvwxyz_-" * 2
 LIMIT = 60.0
-"""Seconds within which an attack and all that follows must be over."""
+"""Seconds for an attack and its landing."""
 
 
 @dataclass(kw_only=True)
 class Outcome:
-    """What came of an attack."""
+    """The result of an attack."""
 
     result: AgentResult
     worktree: Worktree
@@ -60,14 +59,14 @@ class Outcome:
 
     @property
     def lines(self) -> list[str]:
-        """What the agent said."""
+        """The lines of the agent's output."""
         return self.transcript.decode("utf-8", "replace").splitlines()
 
 
 class Ground:
     """One repository under attack.
 
-    ``canary`` is a directory outside of all mounts that anybody may write; nobody must.
+    ``canary`` is a directory outside all mounts. Every user may write there; no attack must succeed in it.
     """
 
     def __init__(self, user: UserRepository, sandbox: PodmanSandbox) -> None:
@@ -108,14 +107,14 @@ class Ground:
         limits: Limits | None = None,
         limit: float = LIMIT,
     ) -> Outcome:
-        """Let an agent run ``script`` and land its work.
+        """Run ``script`` as the agent and land its work.
 
         Args:
             script: for bash; CANARY in it is a file that only the host could make.
-            policy: what the change is held to.
-            gate: a shell script that is built on the merged tree; nothing is gated without one.
+            policy: the policy for the change.
+            gate: a shell script to run on the merged tree; without it there is no gate.
             limits: of the agent's job.
-            limit: seconds for everything.
+            limit: seconds for the attack and its landing.
         """
         before = snapshot(self.user, but=self._ours)
         other_refs = self._refs_of_others()
@@ -144,7 +143,7 @@ class Ground:
         return outcome
 
     def run_agent(self, script: str, limits: Limits | None = None) -> Outcome:
-        """Let an agent run ``script``; what it leaves stays where it lies."""
+        """Run ``script`` as the agent; leave its work in the worktree."""
         self._number += 1
         worktree = self.worktrees.create(
             f"t-{self._number}",
@@ -196,7 +195,7 @@ class Ground:
         outcome.files = files_in(self.repository, outcome.landed)
 
     def run_gate(self, tree: str, script: str, image: str | None = None) -> GateResult:
-        """Gate a tree, which stays as it is."""
+        """Run a gate on a tree, which stays unchanged."""
         checkout = GateCheckout(self.repository, self.generation.name, self.sandbox.owner)
         gate = Gate(
             steps=[Step(name="test", argv=("sh", "-c", script), shown=script)],
@@ -220,7 +219,7 @@ class Ground:
         return {ref: commit for ref, commit in refs.items() if ref != self.generation.ref}
 
     def assert_unharmed(self, before: dict[str, bytes], other_refs: dict[str, str]) -> None:
-        """The canary, the user's checkout, refs and objects, and that another task still lands."""
+        """Check the canary, the user's checkout, refs and objects, and that another task still lands."""
         assert list(self.canary.iterdir()) == [], "code of the agent ran on the host"
         assert snapshot(self.user, but=self._ours) == before
         assert self._refs_of_others() == other_refs

@@ -1,6 +1,6 @@
 """Images for the tests, made of Debian packages without a registry, once for each content of ``image.sh``.
 
-A machine on which podman cannot run containers counts as one without podman: see
+A machine on which podman cannot run containers is treated as one without podman: see
 :func:`tests.support.parts.need`.
 """
 
@@ -25,7 +25,7 @@ from tests.support.parts import need
 
 BUILDER = Path(__file__).with_name("image.sh")
 DISTRIBUTIONS = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
-"""What the Python image has beside Debian's own Python; pure Python, copied from where the tests run."""
+"""The packages of the Python image besides Debian's; pure Python, copied from the tests' environment."""
 
 
 def podman(*arguments: str, stdin: bytes | None = None) -> str:
@@ -102,7 +102,7 @@ def _content(kind: str) -> str:
 
 @contextlib.contextmanager
 def _alone(name: str) -> Iterator[None]:
-    """Two sessions that start at once build an image once."""
+    """Two sessions that start concurrently build an image once."""
     lock = Path(tempfile.gettempdir()) / f"{name.replace('/', '-')}-{os.getuid()}.lock"
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -15,7 +15,7 @@ def shell(script: str, *arguments: str, **more: Any) -> Job:
 
 
 def output(sandbox: Sandbox, script: str, *arguments: str, **more: Any) -> str:
-    """What a job that must succeed wrote to its stdout."""
+    """The standard output of a job that must succeed."""
     lines: list[bytes] = []
     completed = sandbox.run(shell(script, *arguments, on_line=lines.append, **more))
     assert completed.ok, completed

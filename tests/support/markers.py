@@ -1,4 +1,4 @@
-"""Marks that say what a test needs and how long it takes, and which cases of the long matrices run.
+"""Marks for the needs and the duration of tests, and the choice of cases of the long matrices.
 
 A test gets the marks ``podman``, ``bd`` and ``claude`` if its fixtures or parameters need that part. A test
 that needs one in its body marks itself. A test on a project, which runs pytest, gets ``slow`` unless it is
@@ -53,7 +53,7 @@ def seed() -> str:
 
 
 def mark(items: Iterable[pytest.Function]) -> None:
-    """Put on the marks that follow from fixtures, parameters, and other marks."""
+    """Add the marks that follow from fixtures, parameters, and other marks."""
     for item in items:
         fixtures = set(item.fixturenames)
         params = item.callspec.params.values() if hasattr(item, "callspec") else ()

@@ -1,6 +1,6 @@
 """An ordinary user's own pytest, when root runs the tests.
 
-They have their podman, their home, and copies of the programs where they can read them.
+The user has a podman, a home, and readable copies of the programs.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ NOT_INSTALLED = ("mypy*", "*mypyc*", "ruff*", "pip", "setuptools")
 
 @dataclass(frozen=True)
 class OrdinaryUser:
-    """Somebody who is not root.
+    """A user who is not root.
 
-    ``directory`` is theirs, and is removed at the end; ``python`` and ``checkout`` are copies.
+    ``directory`` belongs to the user, and is removed at the end; ``python`` and ``checkout`` are copies.
     """
 
     account: pwd.struct_passwd
@@ -61,7 +61,7 @@ class OrdinaryUser:
         )
 
     def pytest(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        """Run tests of this project; their temporary directories are below ``directory / "tests"``."""
+        """Run tests of this project, with temporary directories below ``directory / "tests"``."""
         options = ("-p", "no:cacheprovider", f"--basetemp={self.directory / 'tests'}")
         return self.run(str(self.python), "-m", "pytest", *options, *arguments, timeout=timeout)
 
@@ -77,7 +77,7 @@ def ordinary_user(
     account = rootless_user()
     for image in (busybox_image, python_image):
         hand_over(image, own_podman, rootless_podman)
-    # Not below pytest's own directory: every pytest that starts closes that to others.
+    # Not below pytest's own directory: pytest removes other users' access to it at each start.
     root = os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir()
     place = Path(tempfile.mkdtemp(prefix="cobbler-ordinary-user-", dir=root))
     try:
@@ -111,7 +111,7 @@ def _copy(source: Path, target: Path, *but: str) -> None:
 
 
 def _copy_python(target: Path) -> Path:
-    """The interpreter that runs this, and what it has installed: root's own may be for root alone."""
+    """This interpreter and its packages, copied because root's may be readable by root only."""
     library = target / "lib"
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     _copy(Path(sysconfig.get_path("stdlib")), library / version, *LEFT_OUT)

@@ -1,4 +1,4 @@
-"""The real programs that tests need, and what to do where they are missing.
+"""The real programs that tests need, and the handling of missing ones.
 
 ``COBBLER_TEST_REQUIRE=podman,bd,old-bd,claude,surroundings`` turns the skips into errors.
 """

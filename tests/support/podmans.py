@@ -1,4 +1,4 @@
-"""The podmans that tests can have: of whoever runs them, and of an ordinary user when that is root."""
+"""The podmans for tests: the current user's, and an ordinary user's if the current user is root."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Podman", "hand_over", "open_to_others", "own_podman", "rootless_podm
 
 @dataclass(frozen=True)
 class Podman:
-    """A podman to be had: how it is called, in what environment, and as whom its jobs run."""
+    """A podman: its command, its environment, and the user of its jobs."""
 
     program: str
     environment: dict[str, str]
@@ -66,7 +66,7 @@ def rootless_podman(
     """The podman of an ordinary user, called by root."""
     user = rootless_user()
     name = user.pw_name
-    # The same place in every session: what podman keeps there belongs to the user, not to the session.
+    # The same place in every session: podman's files there belong to the user, not to the session.
     runtime = Path(tempfile.gettempdir(), f"cobbler-rootless-{user.pw_uid}")
     runtime.mkdir(mode=0o700, exist_ok=True)
     program = tmp_path_factory.mktemp("rootless") / "podman"
@@ -88,14 +88,14 @@ def rootless_podman(
 
 
 def open_to_others(directory: Path) -> None:
-    """pytest keeps its temporary directories to their owner."""
+    """Let other users into pytest's temporary directories, which only their owner can enter."""
     for path in (directory, *directory.parents):
         if path.stat().st_uid == os.getuid():
             path.chmod(path.stat().st_mode | 0o011)
 
 
 def hand_over(image: str, giver: Podman, taker: Podman) -> None:
-    """Let ``taker``, a rootless podman, have an image of ``giver``."""
+    """Copy an image of ``giver`` to ``taker``, a rootless podman."""
     looked = subprocess.run([taker.program, "image", "exists", image], env=taker.environment, cwd="/")
     if looked.returncode != 0:
         archive = Path(taker.environment["XDG_RUNTIME_DIR"], "image.tar")

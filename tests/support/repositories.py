@@ -1,4 +1,4 @@
-"""Repositories and generations in three lines, and what a test asks of them."""
+"""Repositories and generations in three lines, and queries that tests need."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Content = str | bytes
 
 
 class UserRepository:
-    """A user's checkout, handled by the user's git."""
+    """A user's checkout, with the user's git."""
 
     def __init__(self, path: Path, work_dir: Path) -> None:
         self.path = path
@@ -50,7 +50,7 @@ class UserRepository:
         return repository
 
     def copy(self, directory: Path) -> UserRepository:
-        """The same repository below another ``directory``; quicker than to make it again."""
+        """The same repository below another ``directory``; faster than making it again."""
         copy = UserRepository(directory / self.path.name, directory / "work")
         shutil.copytree(self.path, copy.path, symlinks=True)
         copy.git("update-index", "-q", "--refresh")
@@ -92,7 +92,7 @@ class UserRepository:
             path.write_bytes(content.encode() if isinstance(content, str) else content)
 
     def commit(self, files: Mapping[str, Content] | None = None, message: str = "Change") -> str:
-        """Write ``files`` and commit everything there is; the commit."""
+        """Write ``files`` and commit everything; return the commit."""
         self.write(files or {})
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", message)
@@ -118,7 +118,7 @@ class UserRepository:
 
 
 def snapshot(user: UserRepository, *, but: Sequence[str] = ()) -> dict[str, bytes]:
-    """Every file of the checkout and its git directory but objects and what begins like one of ``but``."""
+    """Every file of the checkout and its git directory, except objects and paths that begin like ``but``."""
     files = {}
     for path in sorted(user.path.rglob("*")):
         name = os.fsencode(path.relative_to(user.path)).decode("utf-8", "backslashreplace")
@@ -146,7 +146,7 @@ def commit_files(
     *,
     modes: Mapping[str, str] | None = None,
 ) -> str:
-    """A commit on ``parent`` that differs from it by ``files`` (``None``: gone), made of objects alone.
+    """A commit on ``parent`` that differs from it by ``files`` (``None``: removed), made from objects only.
 
     ``modes``: path -> mode; the content of a link is its target, that of a submodule its commit.
     """
@@ -226,7 +226,7 @@ class Bench:
         return harvest(worktree, self.repository, self.sandbox, policy or Policy(), self.sandbox.owner)
 
     def harvested(self, script: str, policy: Policy | None = None) -> Harvest:
-        """What is found after ``script`` has worked on the tip."""
+        """Run ``script`` on a worktree of the tip and harvest it."""
         worktree = self.worktree()
         self.work(worktree, script)
         return self.take(worktree, policy)

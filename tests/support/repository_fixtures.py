@@ -1,4 +1,4 @@
-"""What the tests of the repository's side and the attacks have in common."""
+"""Fixtures that the tests of the repository and the attacks share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MEMORY = Path("/dev/shm")
 
 @contextlib.contextmanager
 def _directory() -> Iterator[Path]:
-    """In memory where there is some, open to the jobs' user, and removed whatever a test leaves in it."""
+    """A directory in memory if possible, open to the jobs' user, and always removed."""
     directory = Path(tempfile.mkdtemp(prefix="cobbler-test-", dir=_MEMORY if _MEMORY.is_dir() else None))
     directory.chmod(0o755)
     try:
@@ -31,7 +31,7 @@ def _directory() -> Iterator[Path]:
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """As pytest's, in memory."""
+    """Like pytest's ``tmp_path``, in memory."""
     with _directory() as directory:
         yield directory
 
@@ -49,7 +49,7 @@ def template() -> Iterator[UserRepository]:
 
 @pytest.fixture(autouse=True)
 def no_git_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The user of these tests has no configuration but the repository's own."""
+    """Give the tests' user no configuration except the repository's."""
     for name in list(os.environ):
         if name.startswith("GIT_"):
             monkeypatch.delenv(name)

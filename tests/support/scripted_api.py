@@ -1,4 +1,4 @@
-"""A Messages API on loopback that says what a test tells it to, for runs of the real claude program.
+"""A Messages API on loopback with scripted answers, for runs of the real claude program.
 
     with ScriptedApi() as api:
         api.script(
@@ -10,8 +10,8 @@
 
 The first conversation belongs to the first run of claude whose prompt contains ``Write the parser``, the
 second to the next such run (another attempt), and the last to all after that. So any number of agents can
-work at once, each with its own lines. Every request takes one turn of its conversation; when there is none
-left, or no script fits the prompt, claude gets an error that says so.
+work concurrently, each with its own lines. Every request takes one turn of its conversation; if none is
+left, or no script fits the prompt, claude gets an error.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 API_KEY = "sk-ant-api03-scripted-Zm9vYmFyYmF6cXV4"
-"""A credential that the scripted API accepts, as it accepts any."""
+"""A credential; the scripted API accepts any."""
 
 Block: TypeAlias = dict[str, Any]
 
@@ -107,7 +107,7 @@ class Request:
 
 
 Line: TypeAlias = Turn | Callable[[Request], Turn]
-"""A turn, or what makes one when its time has come; it may block until the test goes on."""
+"""A turn, or a function that makes one when it is due; the function may block until the test continues."""
 
 
 def text(words: str) -> Block:
@@ -165,7 +165,7 @@ def error(
 
 
 def raw(body: str, *, status: int = 200, content_type: str = "text/html") -> Turn:
-    """Anything at all, like the error page of some proxy."""
+    """Arbitrary content, such as the error page of a proxy."""
     return Turn(status=status, body=body.encode(), headers={"Content-Type": content_type})
 
 
@@ -214,7 +214,7 @@ class ScriptedApi:
     def __init__(self, host: str = "127.0.0.1") -> None:
         self.requests: list[Request] = []
         self.failures: list[BaseException] = []
-        """What went wrong in the server itself."""
+        """Errors in the server itself."""
         self.stopping = threading.Event()
         self._scripts: list[_Script] = []
         self._runs: dict[str, _Run] = {}
@@ -238,7 +238,7 @@ class ScriptedApi:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What claude needs to talk to this server, and to give up soon when it answers with errors."""
+        """The environment for claude to use this server, and to give up soon after errors."""
         return {
             "ANTHROPIC_BASE_URL": self.url,
             "ANTHROPIC_API_KEY": API_KEY,
@@ -246,15 +246,15 @@ class ScriptedApi:
         }
 
     def script(self, match: str, *conversations: Sequence[Line]) -> ScriptedApi:
-        """Say what the runs whose prompt contains ``match`` get; of several that fit, the first counts."""
+        """Set the answers for runs whose prompt contains ``match``; the first of several matches is used."""
         with self._lock:
             self._scripts.append(_Script(match, conversations or ([],)))
         return self
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> Turn:
-        """The turn that is due for a request of a message."""
+        """The next turn for a request of a message."""
         prompt = _prompt(body)
-        # Without the header (other clients) the prompt has to do.
+        # Without the header (other clients) the prompt identifies the run.
         session_id = headers.get("X-Claude-Code-Session-Id", prompt)
         with self._lock:
             run = self._run(session_id, prompt)
@@ -281,7 +281,7 @@ class ScriptedApi:
 
 
 def _prompt(body: Mapping[str, Any]) -> str:
-    """The user's own words: claude's reminders beside them name files and commits."""
+    """The user's own text, without claude's reminders, which name files and commits."""
     for message in body.get("messages") or ():
         if message.get("role") == "user":
             words = _REMINDER.sub("", _flat(message.get("content"))).strip()
@@ -364,7 +364,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif body.get("stream"):
             self._stream(line, _message(line, body))
         elif line.cut is not None or line.stall is not None:
-            self.close_connection = True  # the server that breaks streams breaks this too
+            self.close_connection = True  # a server that breaks streams breaks this too
         else:
             self._send_json(_message(line, body))
 
@@ -387,7 +387,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def _hold(self) -> None:
-        """Keep the connection open, and silent, until the other side has gone."""
+        """Keep the connection open and silent until the other side closes it."""
         self.close_connection = True
         while not self.api.stopping.is_set():
             if select.select([self.connection], [], [], 0.1)[0]:
@@ -435,7 +435,7 @@ def _events(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _pieces(block: Block) -> tuple[Block, list[dict[str, str]]]:
-    """A block as it is first announced, and what is then added to it."""
+    """The first event of a block, and the events that extend it."""
     match block["type"]:
         case "text":
             return block | {"text": ""}, [

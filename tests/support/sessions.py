@@ -16,12 +16,12 @@ WRITES_A_FILE = 'echo "$COBBLER_ATTEMPT" >"$COBBLER_TASK_ID.txt"'
 
 
 def task(name: str, *needs: str, **fields: Any) -> Record:
-    """An open task as the tracker keeps it; its id is its title unless one is given."""
+    """An open task as the tracker stores it; its id is its title unless one is given."""
     return issue(name, dependencies=[edge(name, need) for need in needs], **fields)
 
 
 def seed(project: Project, *records: Record) -> None:
-    """Let the tracker hold exactly these issues."""
+    """Make these issues the content of the tracker."""
     store = project.path / ".beads"
     store.mkdir(exist_ok=True)
     (store / ".gitignore").write_text("*\n")
@@ -67,7 +67,7 @@ def statuses(project: Project) -> dict[str, str]:
 
 
 def ids_landed(project: Project) -> list[str]:
-    """Tasks whose commits the generation branch holds, oldest first."""
+    """Tasks with commits on the generation branch, oldest first."""
     return [commit.task for commit in project.landed()]
 
 

@@ -1,4 +1,4 @@
-"""All that an action could change in a repository, to be compared before and after it."""
+"""Everything that an action could change in a repository, for a comparison before and after it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OURS = (".beads",)
 _OUR_REFS = ("refs/cobbler/", "refs/heads/task/", "refs/heads/generation-", "refs/tags/generation-")
 _OF_GIT = ("HEAD", "index", "config", "hooks", "info", "MERGE_HEAD", "ORIG_HEAD")
 _NO_CHANGE = (".pytest_cache", ".cobbler", ".git", "cobbler.lock", ".jsonl.lock")
-"""For people or for pytest, looked into apart, and files that a run locks and leaves."""
+"""Files for people or for pytest, which are tested elsewhere, and lock files that a run leaves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class State:
 
     @property
     def users(self) -> State:
-        """Without what is ours to change."""
+        """The state without the parts that we may change."""
         return State(
             refs={ref: value for ref, value in self.refs.items() if not ref.startswith(_OUR_REFS)},
             git=self.git,
@@ -73,7 +73,7 @@ def _look(path: Path) -> tuple[int, int, int]:
 
 
 def changed(before: State, after: State) -> list[str]:
-    """What differs: names of refs and paths."""
+    """The differences: names of refs and paths."""
     return sorted(
         name
         for old, new in ((before.refs, after.refs), (before.git, after.git), (before.files, after.files))
@@ -85,7 +85,7 @@ def changed(before: State, after: State) -> list[str]:
 def assert_refused(
     result: RunResult | pytest.RunResult, before: State, after: State, cause: str, remedy: str
 ) -> None:
-    """A clear error, and nothing has changed."""
+    """Check for a clear error, and that nothing has changed."""
     assert result.ret == pytest.ExitCode.USAGE_ERROR, result.outlines
     result.stderr.fnmatch_lines([f"ERROR: *{cause}*", f"*{remedy}*"])
     assert changed(before, after) == []

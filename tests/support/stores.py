@@ -1,4 +1,4 @@
-"""Stores to test on: what a tracker sees, and what lies below it."""
+"""Stores to test on, with direct access to their files."""
 
 from __future__ import annotations
 
@@ -56,18 +56,18 @@ def lines(records: Iterable[Mapping[str, Any]]) -> str:
 
 
 class Store(Protocol):
-    """A store in ``root``, which holds nothing else."""
+    """A store in ``root``, which contains nothing else."""
 
     root: Path
 
     def tracker(self) -> Tracker: ...
 
     def seed(self, *records: Record) -> None:
-        """Put issues into the store as they are."""
+        """Put issues into the store unchanged."""
         ...
 
     def records(self) -> dict[str, Record]:
-        """The issues as they lie in the store, by id."""
+        """The issues as they are stored, by id."""
         ...
 
 
@@ -126,7 +126,7 @@ class BdStore:
 
 @pytest.fixture(scope="session")
 def fast_directory() -> Iterator[Path]:
-    """Where many small writes cost little."""
+    """A directory in which many small writes are fast."""
     memory = Path("/dev/shm")
     path = Path(tempfile.mkdtemp(prefix="cobbler-tracker-", dir=memory if memory.is_dir() else None))
     yield path
@@ -140,7 +140,7 @@ def bd_program() -> Path:
 
 @pytest.fixture(scope="session")
 def bd_template(bd_program: Path, fast_directory: Path) -> Path:
-    """A directory with an empty bd store, to be copied: to make one takes seconds."""
+    """A directory with an empty bd store, for copies, because making one takes seconds."""
     root = fast_directory / "template"
     root.mkdir()
     BdStore(root, bd_program).tracker().init()

@@ -1,4 +1,4 @@
-"""The real Go, and what it has built before: a cold build of the standard library takes half a minute."""
+"""The real Go, with a build cache: a cold build of the standard library takes half a minute."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def go_root() -> Path:
 
 @pytest.fixture(scope="session")
 def go_cache(go_root: Path) -> Path:
-    """A build cache as an image would bring it: filled by the sample, once for each version of Go.
+    """A build cache like an image's: filled by the sample, once for each version of Go.
 
     It stays in the temporary directory; tests only read it.
     """
@@ -40,7 +40,7 @@ def go_cache(go_root: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def go_arguments(go_root: Path, go_cache: Path) -> tuple[str, ...]:
-    """Arguments of podman that put Go, and what it has built before, into any of the images."""
+    """Arguments of podman that put Go and its build cache into any of the images."""
     cache = "/usr/local/share/go-build"
     return (
         *("--volume", f"{go_root}:/usr/local/go:ro"),

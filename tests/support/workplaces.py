@@ -20,7 +20,7 @@ KEY = Credential(kind="api_key", value=API_KEY, source="the test")
 
 
 class Workplace:
-    """A repository in which agents work, on the host; remembers the steps that they took."""
+    """A repository in which agents work, on the host; records their steps."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

@@ -1,4 +1,4 @@
-"""What is tried before anything is spent."""
+"""Parts are checked before anything is spent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the configuration protects."""
+"""The configuration's paths are protected."""
 
 from __future__ import annotations
 
