@@ -34,7 +34,7 @@ _Guarded = TypeVar("_Guarded")
 
 
 def call(hook: Any, **arguments: Any) -> Any:
-    """What the implementations of a hook give; ``pytest.exit`` passes through.
+    """The answers of a hook's implementations; ``pytest.exit`` passes through.
 
     Raises:
         HookProblem: one of them raised, or called ``sys.exit``.
@@ -48,22 +48,22 @@ def call(hook: Any, **arguments: Any) -> Any:
 
 
 def _raised(hook: Any, where: str, error: BaseException, kind: type[HookProblem]) -> HookProblem:
-    said = error.cause if isinstance(error, CobblerError) else _said(error)
+    message = error.cause if isinstance(error, CobblerError) else _message(error)
     if isinstance(error, SystemExit):
-        said = f"sys.exit({error.code!r}), where pytest.exit('why') ends a session"
-    cause, _, rest = f"hook {hook.name}: {where}{said}".partition("\n")
+        message = f"sys.exit({error.code!r}) was called; pytest.exit('why') ends a session"
+    cause, _, rest = f"hook {hook.name}: {where}{message}".partition("\n")
     return kind(cause, _where(hook), f"{rest}\n{_frames(error)}")
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}"
-    except Exception:  # its own words are an implementation's, too
+    except Exception:  # its __str__ belongs to the hook too, and may fail
         return type(error).__name__
 
 
 def _where(hook: Any) -> str:
-    """The files that have the hook, or the names of plugins of which none is known."""
+    """The files that implement the hook, or the plugin's name where the file is unknown."""
     places = []
     for implementation in hook.get_hookimpls():
         code = getattr(implementation.function, "__code__", None)
@@ -72,14 +72,14 @@ def _where(hook: Any) -> str:
 
 
 def _frames(error: BaseException) -> str:
-    """The traceback from the hook on, without what called it."""
+    """The part of the traceback that is in the hook."""
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [f for f in frames if not _CALLERS.search(f.filename) and not f.filename.startswith(_HERE)]
     return "".join(traceback.format_list(theirs))
 
 
 def project_hooks(config: pytest.Config, settings: Config) -> Hooks:
-    """The hooks of the conftests and plugins of this run, for rooms that know no pytest."""
+    """The hooks of the conftests and plugins of this run, for rooms that do not import pytest."""
     return _ProjectHooks(config, settings).as_callables()
 
 
@@ -110,16 +110,16 @@ class _ProjectHooks:
         return None if given is None else _guarded(hook, given, Agent, _OutsideAgent)
 
     def gate(self, steps: tuple[Step, ...]) -> tuple[Step, ...] | None:
-        known = {step.name: list(step.argv) for step in steps}
+        commands = {step.name: list(step.argv) for step in steps}
         hook = self._hook.pytest_cobbler_gate
-        given = call(hook, **self._both, steps=dict(known))
+        given = call(hook, **self._both, steps=dict(commands))
         if given is None:
             return None
         if not isinstance(given, Mapping):
             raise _wrong(hook, given, "names of steps and their commands")
         same = {step.name: step for step in steps}
         return tuple(
-            same[name] if name in same and command == known[name] else _step(hook, name, command)
+            same[name] if name in same and command == commands[name] else _step(hook, name, command)
             for name, command in given.items()
         )
 
@@ -167,7 +167,7 @@ class _ProjectHooks:
 
 
 class _Outside:
-    """What a hook gave; an error of it becomes the hook's."""
+    """An object from a hook; its errors are reported as errors of the hook."""
 
     def __init__(self, hook: Any, given: object) -> None:
         self._hook = hook
@@ -177,7 +177,7 @@ class _Outside:
         return bool(self._guarded(name, lambda: hasattr(self._given, name)))
 
     def value(self, name: str, wanted: Callable[[object], str] = lambda _given: "") -> Any:
-        """An attribute; ``wanted`` returns in words what it had to be, or nothing if it is that."""
+        """An attribute; ``wanted`` returns what was expected, or an empty text if the value is right."""
         return self._checked(name, self._guarded(name, lambda: getattr(self._given, name)), wanted)
 
     def call(self, name: str, *values: object, wanted: Callable[[object], str] = lambda _given: "") -> Any:
@@ -201,7 +201,7 @@ class _Outside:
 
 
 class _OutsideAgent:
-    """The agent of a hook: what ``Agent`` has, and nothing else."""
+    """The agent of a hook, with the members of ``Agent`` only."""
 
     def __init__(self, outside: _Outside) -> None:
         self._outside = outside
@@ -227,7 +227,7 @@ class _OutsideAgent:
 
 
 class _OutsideTracker:
-    """The tracker of a hook: what ``Tracker`` has, and nothing else."""
+    """The tracker of a hook, with the members of ``Tracker`` only."""
 
     def __init__(self, outside: _Outside) -> None:
         self._outside = outside
@@ -283,7 +283,7 @@ def _are_texts(given: object) -> str:
 
 
 def _guarded(hook: Any, given: object, protocol: type, guard: Callable[[_Outside], _Guarded]) -> _Guarded:
-    """``given`` behind its ``guard``, if it has everything that ``protocol`` asks for."""
+    """``given`` behind its ``guard``, if it has every member of ``protocol``."""
     name = f"{protocol.__name__} of pytest-cobbler"
     if isinstance(given, type):
         raise _wrong(hook, given, f"{name}, but a class: give an instance, {given.__name__}(...)")
@@ -295,17 +295,17 @@ def _guarded(hook: Any, given: object, protocol: type, guard: Callable[[_Outside
     for word, kind in members.items():
         if not inspect.isfunction(kind):
             getattr(guarded, word)  # fails if the value is of another kind
-        elif why := _not_called_so(getattr(given, word), kind):
+        elif why := _signature_problem(getattr(given, word), kind):
             raise _wrong(hook, given, f"{name}: {word} {why}")
     return guarded
 
 
-def _not_called_so(method: object, asked: Callable[..., object]) -> str:
-    """Why ``method`` cannot be called with the arguments that ``asked`` has beside ``self``; or nothing."""
+def _signature_problem(method: object, asked: Callable[..., object]) -> str:
+    """Why ``method`` cannot take the arguments of ``asked`` after ``self``; empty if it can."""
     if not callable(method):
         return "is not a method"
     _, *parameters = inspect.signature(asked).parameters
-    with contextlib.suppress(ValueError):  # it has no signature that is known
+    with contextlib.suppress(ValueError):  # its signature is unknown
         try:
             inspect.signature(method).bind(*parameters)
         except TypeError:

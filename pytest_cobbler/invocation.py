@@ -59,27 +59,27 @@ def configuration_path(config: pytest.Config, option: str) -> Path:
 
 
 def refuse_idle_options(config: pytest.Config, action: str) -> None:
-    """See that no option on the command line means nothing for ``action``.
+    """Refuse options on the command line that do not apply to ``action``.
 
-    Those of ``addopts`` are for whatever they mean something for.
+    Options in ``addopts`` are ignored by actions that they do not apply to.
 
     Raises:
-        UsageProblem: names it, and what it is for.
+        UsageProblem: there is such an option.
     """
     for option in _given(config):
         if action not in _MEANT_FOR[option]:
-            raise UsageProblem(f"{option} does not apply to --cobbler-{action}", _whom(option))
+            raise UsageProblem(f"{option} does not apply to --cobbler-{action}", _actions_of(option))
 
 
 def refuse_lone_options(config: pytest.Config) -> None:
-    """See that none of them is on the command line of an ordinary run, whose fixtures may be live.
+    """Refuse cobbler options in an ordinary run, except ``--cobbler-live``, which fixtures use.
 
     Raises:
-        pytest.UsageError: names it, and what it is for.
+        pytest.UsageError: there is such an option.
     """
     for option in _given(config):
         if option != "--cobbler-live":
-            raise pytest.UsageError(f"{option} does nothing by itself\n{_whom(option)}")
+            raise pytest.UsageError(f"{option} does nothing by itself\n{_actions_of(option)}")
 
 
 def _given(config: pytest.Config) -> list[str]:
@@ -87,15 +87,15 @@ def _given(config: pytest.Config) -> list[str]:
     return [option for option in _MEANT_FOR if option in words]
 
 
-def _whom(option: str) -> str:
+def _actions_of(option: str) -> str:
     return f"Use it with {' or '.join(f'--cobbler-{name}' for name in _MEANT_FOR[option])}."
 
 
 def refuse_arguments(config: pytest.Config, action: str) -> None:
-    """See that nothing on the command line seems to choose what ``action``, which has no items, works on.
+    """Refuse arguments that select items, because ``action`` has no items.
 
     Raises:
-        UsageProblem: names it.
+        UsageProblem: there is such an argument.
     """
     given = list(config.args) if config.args_source is config.ArgsSource.ARGS else []
     chosen = [argument for argument in given if Path(argument).name != FILE]

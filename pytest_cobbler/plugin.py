@@ -116,7 +116,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     from pytest_cobbler import hookspecs
 
-    with wrong_hooks_told():
+    with wrong_hooks_reported():
         pluginmanager.add_hookspecs(hookspecs)
 
 
@@ -138,7 +138,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         from pytest_cobbler.session.surroundings import stop_coverage
 
         stop_coverage(early_config)
-    with wrong_hooks_told():
+    with wrong_hooks_reported():
         return (yield)
 
 
@@ -169,7 +169,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 @contextlib.contextmanager
-def wrong_hooks_told() -> Iterator[None]:
+def wrong_hooks_reported() -> Iterator[None]:
     """Report a cobbler hook with unknown arguments as a usage error instead of a traceback."""
     try:
         yield
@@ -182,8 +182,8 @@ def wrong_hooks_told() -> Iterator[None]:
         found = re.search(r"'(pytest_cobbler_\w+)'", str(error))
         if not found or not hasattr(hookspecs, found[1]):
             raise
-        known = ", ".join(inspect.signature(getattr(hookspecs, found[1])).parameters)
-        raise pytest.UsageError(f"{error}\nIts arguments are: {known}.") from None
+        arguments = ", ".join(inspect.signature(getattr(hookspecs, found[1])).parameters)
+        raise pytest.UsageError(f"{error}\nIts arguments are: {arguments}.") from None
 
 
 def chosen_actions(options: argparse.Namespace) -> list[str]:

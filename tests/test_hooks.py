@@ -1,4 +1,4 @@
-"""What the project's hooks may answer, and how it is said where they may not."""
+"""The answers that hooks of a project may return, and the errors for all other answers."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def raises(*_: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         (
             Worker,
@@ -146,14 +146,14 @@ def raises(*_: object) -> None:
     ],
 )
 def test_an_agent_without_the_protocol_is_refused_before_it_is_used(
-    hooked: Hooked, given: object, said: str
+    hooked: Hooked, given: object, message: str
 ) -> None:
-    with pytest.raises(HookProblem, match=f"hook pytest_cobbler_agent:? .*{said}"):
+    with pytest.raises(HookProblem, match=f"hook pytest_cobbler_agent:? .*{message}"):
         ask(hooked({"agent": lambda: given}), "agent")
 
 
 @pytest.mark.parametrize(
-    ("run", "said"),
+    ("run", "message"),
     [
         (lambda *_: None, "run of Changed gave None, not an AgentResult"),
         (lambda *_: "done", "run of Changed gave 'done', not an AgentResult"),
@@ -162,10 +162,10 @@ def test_an_agent_without_the_protocol_is_refused_before_it_is_used(
     ],
 )
 def test_an_agent_that_returns_no_result_is_named(
-    hooked: Hooked, run: Callable[..., object], said: str
+    hooked: Hooked, run: Callable[..., object], message: str
 ) -> None:
     agent = ask(hooked({"agent": lambda: worker(run=run)}), "agent")
-    with pytest.raises(OutsideProblem, match=said):
+    with pytest.raises(OutsideProblem, match=message):
         agent.run(None, None, None)
 
 
@@ -221,7 +221,7 @@ def test_a_tracker_that_returns_no_tasks_is_named(hooked: Hooked, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "said"),
+    ("name", "given", "message"),
     [
         ("tracker", "bd", r"gave 'bd', not Tracker .* has no .*tasks"),
         ("agent", print, r"gave <built-in .*>, not Agent .* has no .*run"),
@@ -239,8 +239,8 @@ def test_a_tracker_that_returns_no_tasks_is_named(hooked: Hooked, tmp_path: Path
         ("agent_command", ["sh", "\0"], "gave .*, not a program"),
     ],
 )
-def test_a_wrong_answer_of_a_hook_is_refused(hooked: Hooked, name: str, given: object, said: str) -> None:
-    with pytest.raises(HookProblem, match=f"^hook pytest_cobbler_{name} {said}"):
+def test_a_wrong_answer_of_a_hook_is_refused(hooked: Hooked, name: str, given: object, message: str) -> None:
+    with pytest.raises(HookProblem, match=f"^hook pytest_cobbler_{name} {message}"):
         ask(hooked({name: lambda: given}), name)
 
 

@@ -1,4 +1,4 @@
-"""What ``--cobbler-ACTION`` does when it is not a session of items; one module for each."""
+"""The actions of ``--cobbler-ACTION`` that run no items; one module for each."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pytest_cobbler.invocation import refuse_arguments, refuse_idle_options
 
 
 def run(config: pytest.Config, actions: Sequence[str]) -> int:
-    """Carry out the one action asked for; its exit code.
+    """Run the chosen action and return its exit code.
 
     Raises:
-        pytest.UsageError: several were asked for, or it cannot be done as things are.
+        pytest.UsageError: several actions were chosen, or the action failed.
     """
     if len(actions) > 1:
         names = " and ".join(f"--cobbler-{action}" for action in actions)

@@ -1,7 +1,7 @@
 """``--cobbler-demo``: a whole cycle on a sample project in a temporary directory.
 
-What runs is ``pytest --cobbler-generate`` in a process of its own. Two things differ from a run in earnest:
-a recording is replayed, and the sandbox is this machine. The current directory has no part in it.
+It runs ``pytest --cobbler-generate`` in a separate process. Two things differ from a real run:
+a recording is replayed, and the sandbox is this machine. The current directory is not used.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _STOP_GRACE = 30.0
 """Seconds that a stopped run has to put things in order."""
 
 _CONFIGURATION = """\
-# The demo's. In earnest, instead of sandbox, agent, recording, recording_prompts and work_dir:
+# For the demo. In a real project, instead of sandbox, agent, recording, recording_prompts and work_dir:
 #   podman_image: an image with claude, git, Python and pytest
 """
 
@@ -173,7 +173,7 @@ class Demo:
         return completion.status if ended else pytest.ExitCode.INTERRUPTED
 
     def _environment(self) -> dict[str, str]:
-        """Nothing of the caller's pytest, git or cobbler."""
+        """An environment without the caller's pytest, git and cobbler variables."""
         environment = host_environment("PYTHONUSERBASE", *_TERMINAL)
         path = (str(self._programs), str(Path(sys.executable).parent), environment.get("PATH", ""))
         return environment | {
@@ -190,7 +190,7 @@ class Demo:
         return self.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/generation-*").strip()
 
     def tasks(self) -> list[DoneTask]:
-        """What the report says of each task, in its order."""
+        """The tasks in the report, in its order."""
         cases = [
             {entry.get("name", ""): entry.get("value", "") for entry in case.iter("property")}
             for case in ElementTree.parse(self.junit).getroot().iter("testcase")
@@ -207,14 +207,14 @@ class Demo:
         ]
 
     def _failed_attempts(self) -> dict[str, list[str]]:
-        """Task id -> why its attempts did not land, as the journal has it."""
-        found: dict[str, list[str]] = {}
+        """Task id -> why its attempts did not land, according to the journal."""
+        causes: dict[str, list[str]] = {}
         journal = self.repository / ".cobbler" / self.generation / "journal.jsonl"
         for line in journal.read_text(encoding="utf-8").splitlines():
             event = json.loads(line)
             if event["event"] == "keep":
-                found.setdefault(event["task"], []).append(event["cause"])
-        return found
+                causes.setdefault(event["task"], []).append(event["cause"])
+        return causes
 
 
 @contextlib.contextmanager
@@ -231,7 +231,7 @@ def _outputs() -> Iterator[tuple[int, int]]:
 
 @contextlib.contextmanager
 def _cancelled_by_signals() -> Iterator[Cancellation]:
-    """Signals of this process end the run in order; it does not get the terminal's itself."""
+    """Signals of this process end the run in order; the run does not get the terminal's signals."""
     cancellation = Cancellation()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     with contextlib.ExitStack() as stack:
@@ -278,7 +278,7 @@ def _closing(demo: Demo, tasks: Sequence[DoneTask]) -> list[str]:
 
 
 def _log(demo: Demo, tasks: Sequence[DoneTask]) -> Iterator[str]:
-    """The commits of the generation, newest first, with what it took."""
+    """The commits of the generation, newest first, with the failed attempts before each."""
     by_commit = {task.commit: task for task in tasks}
     for line in demo.git("log", "--format=%H %h %s", demo.generation).splitlines():
         commit, _, shown = line.partition(" ")

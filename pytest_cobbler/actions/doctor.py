@@ -1,4 +1,4 @@
-"""``--cobbler-doctor``: what a run needs, proved by doing; a table, or JSON (docs/doctor.md)."""
+"""``--cobbler-doctor``: checks everything that a run needs; prints a table, or JSON (docs/doctor.md)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _INDENT = " " * (_STATUS + 2 + _NAME + 2 + _TIME + 2)
 
 
 def run(config: pytest.Config) -> int:
-    """Carry out every check that can be; 0 if none has failed, 1 if one has, 2 if it was interrupted."""
+    """Run every check whose needs are met; 0 if none failed, 1 if one failed, 2 if interrupted."""
     began = time.monotonic()
     as_table = not wants_json(config)
     findings: list[Finding] = []
@@ -41,7 +41,7 @@ def run(config: pytest.Config) -> int:
     with Doctor(
         config.invocation_params.dir,
         settings,
-        lambda found: project_hooks(config, found),
+        lambda loaded: project_hooks(config, loaded),
         live=bool(config.getoption("cobbler_live")),
     ) as doctor:
 
@@ -74,7 +74,7 @@ def _say(text: str) -> None:
 
 
 def _lines(finding: Finding, scrub: Callable[[str], str]) -> list[str]:
-    """What, how it went, how long it took and what was seen; below it the fix and the evidence."""
+    """A line with status, name, time and text; below it the fix and the evidence."""
     status = finding.status.upper() if finding.status == "failed" else finding.status
     seconds = "" if finding.seconds is None else f"{finding.seconds:.2f} s"
     first = f"{status:{_STATUS}}  {finding.name:{_NAME}}  {seconds:>{_TIME}}  {scrub(finding.text)}"
@@ -92,7 +92,7 @@ def _summary(findings: Sequence[Finding], seconds: float) -> str:
 
 
 def _as_json(findings: Sequence[Finding], seconds: float, scrub: Callable[[str], str]) -> dict[str, Any]:
-    """What docs/doctor.md describes."""
+    """The JSON that docs/doctor.md describes."""
     return {
         "version": VERSION,
         "ok": not _has_failed(findings),

@@ -26,48 +26,55 @@ def run(config: pytest.Config, option: str = "--cobbler-list") -> int:
     settings = load(configuration_path(config, option))
     repository = open_repository(settings)
     tracker = make_tracker(settings, project_hooks(config, settings))
-    found = list_generations(settings, repository, tracker.tasks())
-    text = json.dumps(_as_json(found), indent=2) if wants_json(config) else "\n".join(_lines(found))
+    generations = list_generations(settings, repository, tracker.tasks())
+    text = (
+        json.dumps(_as_json(generations), indent=2) if wants_json(config) else "\n".join(_lines(generations))
+    )
     sys.stdout.write(text + "\n")
     return 0
 
 
-def _as_json(found: Sequence[Listed]) -> dict[str, Any]:
-    """What docs/generations.md describes."""
+def _as_json(generations: Sequence[Listed]) -> dict[str, Any]:
+    """The JSON that docs/generations.md describes."""
     return {
         "version": 1,
         "generations": [
             {
-                "name": one.name,
-                "state": one.state,
-                "active": one.is_chosen,
-                "base": one.base or None,
-                "tip": one.tip or None,
-                "landed": one.landed,
-                "open": one.open,
-                "age_seconds": None if one.age is None else round(one.age),
-                "cost_usd": one.usage.cost_usd,
+                "name": generation.name,
+                "state": generation.state,
+                "active": generation.is_chosen,
+                "base": generation.base or None,
+                "tip": generation.tip or None,
+                "landed": generation.landed,
+                "open": generation.open,
+                "age_seconds": None if generation.age is None else round(generation.age),
+                "cost_usd": generation.usage.cost_usd,
             }
-            for one in found
+            for generation in generations
         ],
     }
 
 
-def _lines(found: Sequence[Listed]) -> Iterator[str]:
-    if not found:
+def _lines(generations: Sequence[Listed]) -> Iterator[str]:
+    if not generations:
         yield "No generations found."
         return
-    rows = [_cells(one) for one in found]
+    rows = [_cells(generation) for generation in generations]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _cells(one: Listed) -> tuple[str, ...]:
-    tasks = f"{one.landed} landed" + ("" if one.open is None else f", {one.open} open")
-    known = one.age is not None
-    mark = "*" if one.is_chosen else " "
-    return (f"{mark} {one.name}", one.state, tasks if known else "", _age(one.age), one.usage.cost_shown)
+def _cells(generation: Listed) -> tuple[str, ...]:
+    tasks = f"{generation.landed} landed" + ("" if generation.open is None else f", {generation.open} open")
+    mark = "*" if generation.is_chosen else " "
+    return (
+        f"{mark} {generation.name}",
+        generation.state,
+        "" if generation.age is None else tasks,
+        _age(generation.age),
+        generation.usage.cost_shown,
+    )
 
 
 def _age(seconds: float | None) -> str:

@@ -1,4 +1,4 @@
-"""``--cobbler-reset``: abandon the active generations; nothing is lost that a tag does not hold."""
+"""``--cobbler-reset``: abandon the active generations; a tag keeps the commits of each."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from pytest_cobbler.wiring.project import open_repository
 
 
 def run(config: pytest.Config) -> int:
-    """Abandon them; base and checkout stay as they are. 1 if the tracker could not be told something.
+    """Abandon them without changing base and checkout. 1 if the tracker failed.
 
     Raises:
-        CobblerError: something is in the way; nothing was changed, or the same command completes it.
+        CobblerError: a precondition failed and nothing was changed, or the same command completes it.
     """
     settings = load(configuration_path(config, "--cobbler-reset"))
     repository = open_repository(settings)
@@ -33,12 +33,12 @@ def run(config: pytest.Config) -> int:
     with run_lock(repository.common_dir, "pytest --cobbler-reset", ours):
         lane = TrackerLane(tracker)
         try:
-            done = abandon_all(settings, repository, lane, hooks)
+            abandoned = abandon_all(settings, repository, lane, hooks)
             cleaned = remove_untracked(repository, settings.cleanup_dirs)
         finally:
             lane.close(DRAIN)
     lines = [
-        *_lines(done),
+        *_lines(abandoned),
         *cleaned.lines(),
         *(f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures),
     ]
@@ -46,17 +46,17 @@ def run(config: pytest.Config) -> int:
     return int(pytest.ExitCode.TESTS_FAILED if lane.failures else pytest.ExitCode.OK)
 
 
-def _lines(done: Sequence[Abandoned]) -> Iterator[str]:
-    if not done:
+def _lines(abandoned: Sequence[Abandoned]) -> Iterator[str]:
+    if not abandoned:
         yield "No generation is active."
-    for one in done:
-        yield from (f"recovered: {line}" for line in one.recovered)
-        if one.is_merged:
-            yield f"{one.name} is in its base already; its last commit is tagged {one.tag}."
+    for generation in abandoned:
+        yield from (f"recovered: {line}" for line in generation.recovered)
+        if generation.is_merged:
+            yield f"{generation.name} is in its base already; its last commit is tagged {generation.tag}."
         else:
-            tasks = counted(one.landed, "task")
-            yield f"Abandoned {one.name}; its last commit, with {tasks}, is tagged {one.tag}."
-        if one.reopened:
-            yield f"Open again: {', '.join(one.reopened)}."
-        if one.left:
-            yield f"kept {one.left}: it holds a merge with {one.name} that a person has begun"
+            tasks = counted(generation.landed, "task")
+            yield f"Abandoned {generation.name}; its last commit, with {tasks}, is tagged {generation.tag}."
+        if generation.reopened:
+            yield f"Open again: {', '.join(generation.reopened)}."
+        if generation.left:
+            yield f"kept {generation.left}: it holds a merge with {generation.name} that a person has begun"

@@ -1,4 +1,4 @@
-"""``--cobbler-stop``: merge the generation into its base, tag both, take the branch away."""
+"""``--cobbler-stop``: merge the generation into its base, tag both, and delete its branch."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from pytest_cobbler.wiring.project import open_repository
 
 
 def run(config: pytest.Config) -> int:
-    """Stop it. 1 if it cannot be merged as it is, or the tracker could not be told something.
+    """Stop the generation. 1 if it cannot be merged, or if the tracker failed.
 
     Raises:
-        CobblerError: something is in the way; nothing was changed, or the same command completes it.
+        CobblerError: a precondition failed and nothing was changed, or the same command completes it.
     """
     settings = load(configuration_path(config, "--cobbler-stop"))
     return carry_out(
@@ -36,20 +36,23 @@ def run(config: pytest.Config) -> int:
 
 
 def carry_out(settings: Config, hooks: Hooks, *, force: bool, resolve: Resolve | None) -> int:
-    """The same, as the options say."""
+    """Stop the generation with the given options; see :func:`run`."""
     repository = open_repository(settings)
     tracker = make_tracker(settings, hooks)
     ours = (settings.cobbler_dir, settings.beads_dir)
     with run_lock(repository.common_dir, "pytest --cobbler-stop", ours):
         lane = TrackerLane(tracker)
         try:
-            done = stop(settings, repository, lane, hooks, force=force, resolve=resolve, say=_say)
+            stopped = stop(settings, repository, lane, hooks, force=force, resolve=resolve, say=_say)
         except NotMerged as error:
             _say(str(error))
             return int(pytest.ExitCode.TESTS_FAILED)
         finally:
             lane.close(DRAIN)
-    for line in (*_lines(done), *(f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures)):
+    for line in (
+        *_lines(stopped),
+        *(f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures),
+    ):
         _say(line)
     return int(pytest.ExitCode.TESTS_FAILED if lane.failures else pytest.ExitCode.OK)
 
@@ -59,18 +62,18 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _lines(done: Stopped | None) -> Iterator[str]:
-    if done is None:
+def _lines(stopped: Stopped | None) -> Iterator[str]:
+    if stopped is None:
         yield "No generation is active."
         return
-    yield from (f"recovered: {line}" for line in done.recovered)
-    tasks = counted(done.landed, "task")
-    if done.is_new:
-        yield f"Merged {done.name}, with {tasks}, into {done.base}: {done.merge[:12]}."
+    yield from (f"recovered: {line}" for line in stopped.recovered)
+    tasks = counted(stopped.landed, "task")
+    if stopped.is_new:
+        yield f"Merged {stopped.name}, with {tasks}, into {stopped.base}: {stopped.merge[:12]}."
     else:
-        yield f"{done.base} already has {done.name}, with {tasks}: {done.merge[:12]}."
-    yield f"Tags: {', '.join(done.tagged.tags)}."
-    yield from done.tagged.notes
-    if done.open:
-        yield f"Unfinished tasks, left for the next generation: {', '.join(done.open)}."
-    yield from done.cleaned.lines()
+        yield f"{stopped.base} already has {stopped.name}, with {tasks}: {stopped.merge[:12]}."
+    yield f"Tags: {', '.join(stopped.tagged.tags)}."
+    yield from stopped.tagged.notes
+    if stopped.open:
+        yield f"Unfinished tasks, left for the next generation: {', '.join(stopped.open)}."
+    yield from stopped.cleaned.lines()

@@ -1,4 +1,4 @@
-"""What a repository shows of itself, for a first configuration: read from a commit, not the checkout."""
+"""Finds values for a first configuration in a repository: in a commit, not in the checkout."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ class _Look:
     def having(self, pattern: str, glob: str) -> list[PurePosixPath]:
         """The files whose content an extended regular expression matches."""
         arguments = ("-z", "-l", "-I", "-E", "-e", pattern, self.commit, "--", glob)
-        said = self.repository.objects.run("grep", *arguments, accepted=(0, 1)).text
-        return [PurePosixPath(name.partition(":")[2]) for name in said.split("\0") if name]
+        output = self.repository.objects.run("grep", *arguments, accepted=(0, 1)).text
+        return [PurePosixPath(name.partition(":")[2]) for name in output.split("\0") if name]
 
 
 def _language(files: list[PurePosixPath]) -> Language:
@@ -145,7 +145,7 @@ def _python(look: _Look) -> Survey:
 
 
 def _distribution(look: _Look, names: set[str]) -> str:
-    """What the project calls itself; empty if nothing that can be read says it."""
+    """The name of the project in its metadata; empty if there is none."""
     name: object = ""
     try:
         project = tomllib.loads(look.text("pyproject.toml"))
@@ -163,7 +163,7 @@ def _distribution(look: _Look, names: set[str]) -> str:
 
 
 def _none(look: _Look) -> Survey:
-    """Something else: its gate is whatever it calls building and testing."""
+    """A project in another language: the gate is made of its own build and test commands."""
     gate = _gate(look)
     found: dict[str, Any] = {**gate, **_version_file([], look.files)}
     if look.files:
@@ -214,9 +214,9 @@ def _free_directory(files: list[PurePosixPath]) -> str:
 
 
 def _version_file(sources: list[PurePosixPath], files: list[PurePosixPath]) -> dict[str, str]:
-    """A file that is called after the version, has nothing else in it by its name, and is the only one."""
+    """The only file whose name says that it holds the version, if there is exactly one."""
     candidates = [path for path in files if path.name.lower() in _VERSION_FILES]
-    own = [path for path in candidates if path in set(sources)] or [
+    chosen = [path for path in candidates if path in set(sources)] or [
         path for path in candidates if len(path.parts) == 1
     ]
-    return {"version_file": str(own[0])} if len(own) == 1 else {}
+    return {"version_file": str(chosen[0])} if len(chosen) == 1 else {}

@@ -1,4 +1,4 @@
-"""The checks of ``--cobbler-doctor``: those of a run, and what takes doing on something worthless."""
+"""The checks of ``--cobbler-doctor``: those of a run, and proofs on worthless copies."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ _NOT_CONTAINED = _off("sandbox: none does not contain jobs")
 
 
 class Doctor:
-    """Everything that a run needs, as checks in the order of their needs; removes what they made when left.
+    """Everything that a run needs, as checks in the order of their needs; cleans up at the end.
 
     Args:
         here: where the repository is looked for if there is no configuration.
@@ -119,9 +119,9 @@ class Doctor:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown."""
-        own = self._own_agent.secrets if self._own_agent else ()
-        return (*own, *(self._credential.secrets() if self._credential else ()))
+        """The texts that must not be shown."""
+        of_agent = self._own_agent.secrets if self._own_agent else ()
+        return (*of_agent, *(self._credential.secrets() if self._credential else ()))
 
     def checks(self) -> list[Check]:
         podman = "podman version"
@@ -172,7 +172,7 @@ class Doctor:
         return str(config.path)
 
     def _open(self) -> str:
-        # Nothing of it is to lie in the real work_dir afterwards.
+        # The real work_dir must stay unchanged.
         elsewhere = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="cobbler-doctor-")))
         if self._read:
             repository = open_repository(self._read, elsewhere)
@@ -182,8 +182,10 @@ class Doctor:
         check_repository(repository, make_engine(self._read, repository.root).owner)
         self._repository = self._opened = repository
         kept = len(repository.list_refs(ATTEMPTS))
-        says = f", {kept} kept attempts in {ATTEMPTS} (git push --mirror publishes them)" if kept else ""
-        return f"{repository.root}{says}"
+        kept_shown = (
+            f", {kept} kept attempts in {ATTEMPTS} (git push --mirror publishes them)" if kept else ""
+        )
+        return f"{repository.root}{kept_shown}"
 
     def _identity(self) -> str:
         return str(self._repository.identity())
@@ -349,11 +351,11 @@ class Doctor:
     def _tracker(self) -> str:
         config = self._config
         with given_back(self._repository.common_dir, (config.beads_dir,)):
-            own = self._own_tracker or open_tracker(
+            tracker = self._own_tracker or open_tracker(
                 config.tracker, config.root, config.beads_dir, "", self._cancellation
             )
-            open_tasks = sum(task.status == "open" for task in own.tasks())
-        seen = f"{own.description}: {open_tasks} open"
+            open_tasks = sum(task.status == "open" for task in tracker.tasks())
+        seen = f"{tracker.description}: {open_tasks} open"
         if self._own_tracker:
             return f"{seen} (from a hook; only read, not written)"
         with tempfile.TemporaryDirectory(prefix="cobbler-doctor-") as scratch:

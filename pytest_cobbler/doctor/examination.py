@@ -67,13 +67,13 @@ class Finding:
     seconds: float | None = None
 
 
-def examine(checks: Sequence[Check], tell: Callable[[Finding], None]) -> list[Finding]:
-    """Carry out ``checks`` in their order, and tell each finding as soon as it is there.
+def examine(checks: Sequence[Check], report: Callable[[Finding], None]) -> list[Finding]:
+    """Run ``checks`` in their order, and pass each finding to ``report`` immediately.
 
     Those aside begin as soon as what they need is done; they are told in their place. Whatever ends this
     early, an interrupt for instance, ends them too.
     """
-    return _Examination(checks, tell).run()
+    return _Examination(checks, report).run()
 
 
 class _TimeIsUp(BaseException):
@@ -81,10 +81,10 @@ class _TimeIsUp(BaseException):
 
 
 class _Examination:
-    def __init__(self, checks: Sequence[Check], tell: Callable[[Finding], None]) -> None:
+    def __init__(self, checks: Sequence[Check], report: Callable[[Finding], None]) -> None:
         self._checks = checks
-        self._tell = tell
-        self._done: dict[str, Finding] = {}
+        self._report = report
+        self._findings: dict[str, Finding] = {}
         self._aside: dict[str, Future[Finding]] = {}
 
     def run(self) -> list[Finding]:
@@ -93,19 +93,19 @@ class _Examination:
                 for check in self._checks:
                     self._begin_aside(threads)
                     finding = self._aside_finding(check) if check.aside else self._finding(check)
-                    self._done[check.name] = finding
-                    self._tell(finding)
+                    self._findings[check.name] = finding
+                    self._report(finding)
             finally:
                 for check in self._checks:
                     if check.aside:
                         check.aside.cancel()
-        return list(self._done.values())
+        return list(self._findings.values())
 
     def _begin_aside(self, threads: ThreadPoolExecutor) -> None:
         for check in self._checks:
-            ready = all(need in self._done for need in check.needs)
+            ready = all(need in self._findings for need in check.needs)
             if check.aside and ready and check.name not in self._aside and not self._lacking(check):
-                self._aside[check.name] = threads.submit(_carried_out, check)
+                self._aside[check.name] = threads.submit(_run_check, check)
 
     def _aside_finding(self, check: Check) -> Finding:
         if check.name not in self._aside:
@@ -125,26 +125,26 @@ class _Examination:
         began = time.monotonic()
         try:
             with _time_limit(check.limit):
-                return _carried_out(check)
+                return _run_check(check)
         except _TimeIsUp:
             return _too_long(check, time.monotonic() - began)
 
     def _lacking(self, check: Check) -> list[str]:
-        return [need for need in check.needs if self._done[need].status in ("failed", "not tried")]
+        return [need for need in check.needs if self._findings[need].status in ("failed", "not tried")]
 
     def _not_tried(self, check: Check) -> Finding:
         return Finding(name=check.name, status="not tried", text=f"needs {', '.join(self._roots(check))}")
 
     def _roots(self, check: Check) -> list[str]:
         """Those that failed themselves, of what a check needs."""
-        by_name = {one.name: one for one in self._checks}
+        by_name = {check.name: check for check in self._checks}
         roots: list[str] = []
         for name in self._lacking(check):
-            roots += [name] if self._done[name].status == "failed" else self._roots(by_name[name])
+            roots += [name] if self._findings[name].status == "failed" else self._roots(by_name[name])
         return list(dict.fromkeys(roots))
 
 
-def _carried_out(check: Check) -> Finding:
+def _run_check(check: Check) -> Finding:
     began = time.monotonic()
     finding = _outcome(check)
     return finding if finding.status == "off" else replace(finding, seconds=time.monotonic() - began)

@@ -14,7 +14,7 @@ from pytest_cobbler.repository.checkouts import checkouts, resolve
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Owner, Worktree
 from pytest_cobbler.testing.facts import ActiveGeneration
-from pytest_cobbler.testing.steps import told
+from pytest_cobbler.testing.steps import failing_tests
 
 __all__ = ["Checkout", "factory"]
 
@@ -40,11 +40,11 @@ def factory(
 ) -> Iterator[Callable[[str], Checkout]]:
     """What makes a checkout of a revision, or of the tip of the generation; all are removed at the end."""
     with contextlib.ExitStack() as stack:
-        with told():
+        with failing_tests():
             made = stack.enter_context(checkouts(repository, owner))
 
         def make(revision: str) -> Checkout:
-            with told():
+            with failing_tests():
                 if revision == "generation":
                     generation: ActiveGeneration = request.getfixturevalue("cobbler_generation")
                     commit = generation.tip

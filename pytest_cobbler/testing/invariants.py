@@ -1,7 +1,7 @@
-"""What must hold of a repository after a run, however it ended: its truths are held against each other.
+"""Checks that a repository is consistent after a run, however the run ended.
 
 The branch, the tracker, the JUnit report, the kept attempts and the journal each say how a task ended.
-:func:`check` lists where they differ, and what a run left behind that it should not have::
+:func:`check` lists where they differ, and what a run should have removed::
 
     before = CheckoutState.of(cobbler_project)
     result = cobbler_project.run("--cobbler-generate")
@@ -37,7 +37,7 @@ _STITCH = "configuration.yaml::stitch::"
 
 @dataclass(frozen=True, kw_only=True)
 class CheckoutState:
-    """The user's own state, which a run must not touch: HEAD, index, files, hooks, other refs ..."""
+    """The state of the user's checkout, which a run must not change: HEAD, index, files, hooks and refs."""
 
     head: str
     index: str
@@ -67,26 +67,26 @@ def check(
     *,
     before: CheckoutState | None = None,
 ) -> list[str]:
-    """Where the truths about the active generation differ, a sentence each; nothing when all is well.
+    """The faults of the active generation, one sentence each; empty if there is none.
 
     Call it when no run is going on.
 
     Args:
         project: the project, or the directory of its configuration.yaml.
-        result: the last run, or its JUnit cases by node id: they are held against the branch too.
+        result: the last run, or its JUnit cases by node id; they are compared with the branch too.
         before: the checkout as it was before the run.
 
     Raises:
-        CobblerError: there is no repository, or several generations and none chosen.
+        CobblerError: there is no repository, or there are several generations and none is chosen.
     """
     cases = result.junit if isinstance(result, RunResult) else result
     state = _State.of(project, cases or {})
-    found = [fault for look in _ALWAYS for fault in look(state)]
+    faults = [fault for look in _ALWAYS for fault in look(state)]
     if state.generation:
-        found += [fault for look in _OF_A_GENERATION for fault in look(state)]
+        faults += [fault for look in _OF_A_GENERATION for fault in look(state)]
     if before is not None:
-        found += _differences(before, CheckoutState.of(project))
-    return found
+        faults += _differences(before, CheckoutState.of(project))
+    return faults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +160,7 @@ class _State:
 
     @cached_property
     def issues(self) -> dict[str, Mapping[str, Any]]:
-        """Every issue as the tracker's exchange format has it, comments and all."""
+        """Every issue in the tracker's exchange format, with its comments."""
         if bd_owns(self.config.beads_dir):
             exported = self._bd_export()
         else:
@@ -194,13 +194,13 @@ class _State:
 
     @cached_property
     def journal(self) -> list[Mapping[str, Any]]:
-        """Every event; a last line that was cut off is none."""
+        """Every event; a last line that was cut off is skipped."""
         path = self.config.cobbler_dir / self.name / "journal.jsonl"
-        found = []
+        events = []
         for line in path.read_text("utf-8").splitlines() if path.exists() else []:
             with contextlib.suppress(ValueError):
-                found.append(json.loads(line))
-        return found
+                events.append(json.loads(line))
+        return events
 
     def events(self, *kinds: str) -> list[Mapping[str, Any]]:
         return [event for event in self.journal if event["event"] in kinds]
@@ -244,7 +244,7 @@ def _commits_passed_the_gate(state: _State) -> Iterator[str]:
     passed = {event["tree"] for event in state.events("gate") if event.get("passed")}
     for commit in state.commits:
         if commit.id != state.generation.first and commit.tree not in passed:
-            yield f"{_of(commit)}: the journal knows of no gate that its tree {commit.tree} passed"
+            yield f"{_of(commit)}: the journal has no passed gate for its tree {commit.tree}"
 
 
 # The tracker
@@ -266,11 +266,11 @@ def _landed_tasks_are_closed(state: _State) -> Iterator[str]:
 
 def _recorded(issue: Mapping[str, Any]) -> set[str]:
     """The commits of which an issue has a record."""
-    found = set()
+    commits = set()
     for comment in issue.get("comments") or ():
         with contextlib.suppress(ValueError, AttributeError):
-            found.add(str(json.loads(comment["text"]).get("commit", "")))
-    return found
+            commits.add(str(json.loads(comment["text"]).get("commit", "")))
+    return commits
 
 
 def _closed_tasks_landed(state: _State) -> Iterator[str]:
@@ -283,7 +283,7 @@ def _nothing_is_claimed(state: _State) -> Iterator[str]:
     for task, issue in state.issues.items():
         held = issue.get("assignee") == ACTOR or METADATA in (issue.get("metadata") or {})
         if issue.get("status") == "in_progress" and (held or task in state.of_this_generation):
-            yield f"task {task} is still in progress, held by {issue.get('assignee') or 'nobody'}"
+            yield f"task {task} is still in progress, claimed by {issue.get('assignee') or 'no one'}"
         elif issue.get("status") != "closed" and held:
             yield f"task {task} is {issue.get('status')}, but still has a claim"
 
@@ -298,18 +298,19 @@ def _work_is_kept(state: _State) -> Iterator[str]:
         if not event.get("files") or task in state.landed or f"{task} {number}" in state.attempts:
             continue
         if not list(kept.glob(f"{task}-{number}.*")):
-            yield f"what attempt {number} at {task} made is neither landed nor kept"
+            yield f"the work of attempt {number} at {task} was neither landed nor kept"
 
 
 def _kept_attempts_say_what_they_are(state: _State) -> Iterator[str]:
     for attempt, ref in state.attempts.items():
-        said = trailers.read_trailers(state.repository, state.refs[ref])
+        fields = trailers.read_trailers(state.repository, state.refs[ref])
         task = attempt.partition(" ")[0]
-        if said.get(trailers.ATTEMPT) != attempt or said.get(trailers.GENERATION) != state.name:
-            yield f"{ref} says it is attempt {said.get(trailers.ATTEMPT)} of {said.get(trailers.GENERATION)}"
-        if not said.get(trailers.CAUSE):
+        if fields.get(trailers.ATTEMPT) != attempt or fields.get(trailers.GENERATION) != state.name:
+            attempt_shown, generation = fields.get(trailers.ATTEMPT), fields.get(trailers.GENERATION)
+            yield f"{ref} says it is attempt {attempt_shown} of {generation}"
+        if not fields.get(trailers.CAUSE):
             yield f"{ref} does not say why it did not land"
-        if trailers.TASK in said:
+        if trailers.TASK in fields:
             yield f"{ref} says that its task landed"
         if task in state.landed:
             yield f"{ref} is kept, but {task} landed in {state.landed[task]}"
@@ -325,12 +326,13 @@ def _report_agrees_with_the_branch(state: _State) -> Iterator[str]:
         task = case.properties.get("cobbler_task", "")
         if not name.startswith(_STITCH) or not task:
             continue
-        said, commit = case.properties.get("cobbler_outcome"), case.properties.get("cobbler_commit", "")
+        outcome, commit = case.properties.get("cobbler_outcome"), case.properties.get("cobbler_commit", "")
         landed = state.landed.get(task, "")
-        if (said == "landed") != bool(landed) or commit != landed:
-            yield f"the report has {task} as {said} {commit}, the branch has {landed or 'no commit of it'}"
-        if case.outcome == "passed" and said != "landed":
-            yield f"the report has {task} as passed, but its outcome is {said}"
+        if (outcome == "landed") != bool(landed) or commit != landed:
+            on_branch = landed or "no commit for it"
+            yield f"the report has {task} as {outcome} {commit}, the branch has {on_branch}"
+        if case.outcome == "passed" and outcome != "landed":
+            yield f"the report has {task} as passed, but its outcome is {outcome}"
 
 
 def _report_is_complete(state: _State) -> Iterator[str]:
@@ -339,7 +341,7 @@ def _report_is_complete(state: _State) -> Iterator[str]:
     reported = {case.properties.get("cobbler_task", "") for case in state.cases.values()}
     for task in dict.fromkeys(event["task"] for event in state.last_run if event["event"] == "claim"):
         if task not in reported:
-            yield f"the last run claimed {task}, but its report has no case of it"
+            yield f"the last run claimed {task}, but its report has no case for it"
 
 
 # Remains of a run
@@ -359,12 +361,12 @@ def _differences(before: CheckoutState, after: CheckoutState) -> Iterator[str]:
     for what in ("head", "index", "status"):
         old, new = getattr(before, what), getattr(after, what)
         if old != new:
-            yield f"the checkout's {what} was {_shown(old)}, and is {_shown(new)}"
+            yield f"the checkout's {what} was {_shown(old)}, but is {_shown(new)}"
     for what in ("files", "refs"):
         old, new = getattr(before, what), getattr(after, what)
         for name in sorted(old.keys() | new.keys()):
             if old.get(name) != new.get(name):
-                yield f"{name} is not as before"
+                yield f"{name} has changed"
 
 
 def _shown(text: str) -> str:

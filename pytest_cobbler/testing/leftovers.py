@@ -18,7 +18,7 @@ __all__ = ["leftovers"]
 
 
 def leftovers(config: Config, repository: Repository) -> Iterator[str]:
-    """A sentence for each thing that is left of a run; call it when no run is going on."""
+    """One sentence for each thing that a run left behind; call it while no run is active."""
     key = repository.key.rpartition("-")[2]  # the repository's name on containers and processes of jobs
     yield from _worktrees(repository)
     yield from _locks(repository)
@@ -49,7 +49,7 @@ def _locks(repository: Repository) -> Iterator[str]:
             try:
                 lock(file)
             except BlockingIOError:
-                yield f"the repository is still held: {file.read().decode('utf-8', 'replace').strip()}"
+                yield f"the repository is still locked: {file.read().decode('utf-8', 'replace').strip()}"
 
 
 def _processes(key: str) -> Iterator[str]:

@@ -27,7 +27,7 @@ from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Worktree, remove_tree
 from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.testing.checkouts import Checkout
-from pytest_cobbler.testing.steps import told
+from pytest_cobbler.testing.steps import failing_tests
 from pytest_cobbler.tracker.base import Task
 from pytest_cobbler.usage import Usage
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
@@ -40,7 +40,7 @@ __all__ = ["AgentRun", "Runner", "make_runner"]
 
 @dataclass(frozen=True, kw_only=True)
 class AgentRun:
-    """What an agent run came to.
+    """The result of an agent run.
 
     ``error`` is empty exactly when the agent says it is done; ``text`` is its last message, ``usage`` what it
     cost by its own account, ``seconds`` wall time, ``transcript`` a file. ``changed`` are the paths that
@@ -68,8 +68,8 @@ class Runner:
 
     Args:
         directory: for transcripts and logs.
-        hooks: of these only the one for the agent's command line.
-        refusal: why no agent may be run, if none may.
+        hooks: only the one for the agent's command line is used.
+        refusal: why no agent may run; empty if agents may run.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Runner:
         """
         if self._refusal:
             pytest.skip(self._refusal)
-        with told(), given_back(self._repository.common_dir, ()):
+        with failing_tests(), given_back(self._repository.common_dir, ()):
             self._check_sandbox()
             self._agent.preflight(self._sandbox)
             worktree = checkout.worktree
@@ -115,7 +115,9 @@ class Runner:
             directory = self._next_directory()
             request = self._request(worktree, prompt, title, phase, directory)
             result = self._agent.run(request, self._sandbox, Cancellation())
-            found = harvest(worktree, self._repository, self._sandbox, self._policy(), self._sandbox.owner)
+            harvested = harvest(
+                worktree, self._repository, self._sandbox, self._policy(), self._sandbox.owner
+            )
             remove_tree(worktree.tree / ".git")
             answer = read_answer(worktree)
         return AgentRun(
@@ -124,15 +126,15 @@ class Runner:
             usage=result.usage,
             seconds=result.completed.seconds,
             transcript=request.transcript,
-            changed=found.change.paths,
-            files=self._files(found),
-            refusals=tuple(map(str, found.refusals)),
+            changed=harvested.change.paths,
+            files=self._files(harvested),
+            refusals=tuple(map(str, harvested.refusals)),
             answer=answer.decode("utf-8", "replace") if isinstance(answer, bytes) else None,
         )
 
     def gate(self, checkout: Checkout) -> GateResult:
-        """Build and test what lies in a checkout, which stays as it is."""
-        with told():
+        """Build and test the files of a checkout without changing them."""
+        with failing_tests():
             self._check_sandbox()
             return self._gate.run(checkout.path, self._next_directory() / "gate.log", Cancellation())
 
@@ -149,7 +151,7 @@ class Runner:
         return directory
 
     def _prepare(self, worktree: Worktree) -> None:
-        """Give it its git again, and what a test has written to the agent."""
+        """Give the worktree its git again, and files that a test has written to the agent."""
         gitfile = worktree.tree / ".git"
         remove_tree(gitfile)
         remove_tree(worktree.output / OUTPUT)
@@ -168,8 +170,8 @@ class Runner:
         output = worktree.output / OUTPUT if phase == "measure" else None
         task = Task(id="test", title=title) if phase == "stitch" else None
         head = self._repository.head_commit()
-        said = self._repository.read_file(head, INSTRUCTIONS) if head else None
-        mounts, instructions = instructions_in(worktree, said)
+        content = self._repository.read_file(head, INSTRUCTIONS) if head else None
+        mounts, instructions = instructions_in(worktree, content)
         return AgentRequest(
             phase=phase,
             task_id="test",
@@ -203,12 +205,12 @@ class Runner:
             self._modules = reserved_modules(self._gate, language)
         return self._modules
 
-    def _files(self, found: Harvest) -> dict[str, str]:
-        if not found.importable:
+    def _files(self, harvested: Harvest) -> dict[str, str]:
+        if not harvested.importable:
             return {}
         contents = {
-            entry.shown: self._repository.read_file(found.tree, os.fsdecode(entry.path))
-            for entry in found.change.entries
+            entry.shown: self._repository.read_file(harvested.tree, os.fsdecode(entry.path))
+            for entry in harvested.change.entries
             if entry.status != "D"
         }
         return {
@@ -224,7 +226,7 @@ def make_runner(request: pytest.FixtureRequest, repository: Repository, director
     agent: Agent = request.getfixturevalue("cobbler_runner_agent")
     gate: Gate = request.getfixturevalue("cobbler_runner_gate")
     spends = request.getfixturevalue("cobbler_runner_spends")
-    refusal = f"{agent.description}: may cost money; allow it: --cobbler-live"
+    refusal = f"{agent.description} may cost money; allow it: --cobbler-live"
     return Runner(
         config,
         repository,

@@ -26,11 +26,11 @@ from pytest_cobbler.wiring.parts import NESTED, make_agent, make_gate, make_sand
 from pytest_cobbler.wiring.project import open_repository
 
 _MARK = "t"
-"""Tells the jobs of tests from those of runs, which take each other's for leavings."""
+"""Distinguishes the jobs of tests from those of runs, which would remove each other's jobs."""
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def failing_tests() -> Iterator[None]:
     """Let an error that a user can fix fail the test with its message, without a traceback."""
     try:
         yield
@@ -39,45 +39,45 @@ def told() -> Iterator[None]:
 
 
 def read_config(path: Path) -> Config:
-    with told():
+    with failing_tests():
         return load(path)
 
 
 def open_project(request: pytest.FixtureRequest, path: Path) -> Repository:
-    """The repository of the configuration at ``path``; skips where there is none to look at."""
+    """The repository of the configuration at ``path``; skips if there is none."""
     if os.environ.get(NESTED):
-        pytest.skip(f"this is a job of a run ({NESTED} is set): there is no repository to look at")
+        pytest.skip(f"this is a job of a run ({NESTED} is set): it has no repository to read")
     if not path.exists():
-        pytest.skip(f"there is no {path}")
+        pytest.skip(f"{path} does not exist")
     if not any((directory / ".git").exists() for directory in path.parents):
         pytest.skip(f"{path.parent} is not in a git repository")
     config: Config = request.getfixturevalue("cobbler_config")
-    with told():
+    with failing_tests():
         return open_repository(config)
 
 
 def read_tasks(request: pytest.FixtureRequest) -> Tasks:
     request.getfixturevalue("cobbler_repository")  # skips where there is no project
     config: Config = request.getfixturevalue("cobbler_config")
-    with told():
+    with failing_tests():
         tracker = make_tracker(config, project_hooks(request.config, config))
         return Tasks(tracker.description, tuple(tracker.tasks()))
 
 
 def read_active_generation(repository: Repository, config: Config, tasks: Tasks) -> ActiveGeneration:
-    with told():
-        found = find_generation(repository, config.gen_prefix, config.generation_branch)
-        if found is None:
+    with failing_tests():
+        generation = find_generation(repository, config.gen_prefix, config.generation_branch)
+        if generation is None:
             pytest.skip("no generation is active; start one: pytest --cobbler-start")
-        tip = tip_of(repository, found)
-        landed = landed_tasks(repository, f"{found.first}..{tip}")
-        others = set(active_generations(repository, config.gen_prefix)) - {found.name}
+        tip = tip_of(repository, generation)
+        landed = landed_tasks(repository, f"{generation.first}..{tip}")
+        others = set(active_generations(repository, config.gen_prefix)) - {generation.name}
         return ActiveGeneration(
-            name=found.name,
-            base=found.base,
-            start=found.start,
+            name=generation.name,
+            base=generation.base,
+            start=generation.start,
             tip=tip,
-            tasks=tuple(t for t in tasks if t.id in landed or _belongs(t, found, config, others)),
+            tasks=tuple(t for t in tasks if t.id in landed or _belongs(t, generation, config, others)),
             landed=tuple(landed.values()),
         )
 
@@ -90,18 +90,18 @@ def _belongs(task: Task, generation: Generation, config: Config, others: set[str
 
 
 def make_runner_sandbox(repository: Repository, config: Config) -> Sandbox:
-    with told():
+    with failing_tests():
         return make_sandbox(config, repository, secrets.token_hex(4), _MARK)
 
 
 def make_runner_agent(pytestconfig: pytest.Config, config: Config) -> Agent:
-    with told():
+    with failing_tests():
         return project_hooks(pytestconfig, config).agent() or make_agent(config, secrets.token_hex(4))
 
 
 def may_cost(pytestconfig: pytest.Config, config: Config) -> bool:
-    """claude; whatever a hook brings; and a command that is given a credential."""
-    with told():
+    """True for claude, for any agent from a hook, and for a command that gets a credential."""
+    with failing_tests():
         if config.agent == "claude" or project_hooks(pytestconfig, config).agent():
             return True
         return bool(make_agent(config, "").secrets)
@@ -110,6 +110,6 @@ def may_cost(pytestconfig: pytest.Config, config: Config) -> bool:
 def make_runner_gate(
     pytestconfig: pytest.Config, repository: Repository, config: Config, sandbox: Sandbox
 ) -> Gate:
-    with told():
+    with failing_tests():
         hooks = project_hooks(pytestconfig, config)
         return make_gate(config, language_of(config, repository), sandbox, secrets.token_hex(4), hooks.gate)

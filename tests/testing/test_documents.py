@@ -37,10 +37,10 @@ def hook_example(name: str) -> str:
 
 
 def test_every_hook_is_described_with_its_arguments() -> None:
-    said = re.findall(r"^\| `(pytest_cobbler_\w+)\(([\w, ]*)\)` \| (.*?) \|", HOOKS, re.MULTILINE)
+    rows = re.findall(r"^\| `(pytest_cobbler_\w+)\(([\w, ]*)\)` \| (.*?) \|", HOOKS, re.MULTILINE)
     specs = {name: spec for name, spec in vars(hookspecs).items() if name.startswith("pytest_cobbler_")}
-    assert [name for name, *_ in said] == list(specs)
-    for name, arguments, called in said:
+    assert [name for name, *_ in rows] == list(specs)
+    for name, arguments, called in rows:
         assert arguments.split(", ") == list(inspect.signature(specs[name]).parameters)
         first = getattr(specs[name], "pytest_spec", {"firstresult": False})["firstresult"]
         assert first == ("*first*" in called)

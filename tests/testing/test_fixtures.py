@@ -31,7 +31,7 @@ def project(cobbler_project: Project) -> Project:
     return cobbler_project
 
 
-# -- nothing to look at
+# -- without a project
 
 
 def test_fixtures_skip_without_a_configuration(project: Project) -> None:
@@ -39,7 +39,7 @@ def test_fixtures_skip_without_a_configuration(project: Project) -> None:
     project.write({"test_it.py": EACH})
     result = project.run()
     result.assert_outcomes(skipped=len(LOOKING))
-    result.stdout.fnmatch_lines([f"SKIPPED * there is no {project.path}/configuration.yaml"])
+    result.stdout.fnmatch_lines([f"SKIPPED * {project.path}/configuration.yaml does not exist"])
 
 
 def test_fixtures_skip_outside_of_a_git_repository(project: Project) -> None:
@@ -223,7 +223,7 @@ def test_claude_runs_only_if_it_may_cost_money(
     project.write({"test_it.py": LIVE})
     result = project.run(env=api.environment)
     result.assert_outcomes(passed=1, skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED * agent: claude: may cost money; allow it: --cobbler-live"])
+    result.stdout.fnmatch_lines(["SKIPPED * agent: claude may cost money; allow it: --cobbler-live"])
     assert api.requests == []
     project.run("--cobbler-live", env=api.environment).assert_outcomes(passed=2)
 
@@ -258,4 +258,4 @@ def pytest_cobbler_agent(): return Mine()
     project.write({"conftest.py": hook, "test_it.py": test})
     result = project.run()
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED * agent: mine: may cost money; allow it: --cobbler-live"])
+    result.stdout.fnmatch_lines(["SKIPPED * agent: mine may cost money; allow it: --cobbler-live"])

@@ -71,8 +71,8 @@ class Good:
         """Change a case of the report."""
         name = f"configuration.yaml::stitch::{self.task(title)}"
         case = self.junit[name]
-        said = {**case.properties, **{f"cobbler_{key}": value for key, value in properties.items()}}
-        self.junit[name] = replace(case, outcome=outcome or case.outcome, properties=said)
+        merged = {**case.properties, **{f"cobbler_{key}": value for key, value in properties.items()}}
+        self.junit[name] = replace(case, outcome=outcome or case.outcome, properties=merged)
 
     def commit(self, message: str, *parents: str) -> str:
         """A commit of the tip's tree; on the tip, unless ``parents`` are given."""
@@ -146,13 +146,17 @@ def test_a_merge_on_the_branch_is_a_fault(good: Good) -> None:
 
 def test_a_commit_without_a_gate_is_a_fault(good: Good) -> None:
     good.journal(lambda event: event if event["event"] != "gate" else None)
-    says(good, rf"\({FIRST}\): the journal knows of no gate", rf"\({SECOND}\): the journal knows of no gate")
+    says(
+        good,
+        rf"\({FIRST}\): the journal has no passed gate",
+        rf"\({SECOND}\): the journal has no passed gate",
+    )
 
 
 def test_a_commit_whose_gate_failed_is_a_fault(good: Good) -> None:
     task = good.task(SECOND)
     good.journal(lambda e: {**e, "passed": False} if (e["event"], e.get("task")) == ("gate", task) else e)
-    says(good, rf"\({SECOND}\): the journal knows of no gate that its tree \w+ passed")
+    says(good, rf"\({SECOND}\): the journal has no passed gate for its tree \w+")
 
 
 def test_a_task_that_landed_twice_is_a_fault(good: Good) -> None:
@@ -213,7 +217,7 @@ def test_a_closed_task_that_did_not_land_is_a_fault(good: Good) -> None:
 
 def test_a_task_in_progress_is_a_fault(good: Good) -> None:
     good.issue(FAILS, status="in_progress", assignee="cobbler")
-    says(good, f"task {good.task(FAILS)} is still in progress, held by cobbler")
+    says(good, f"task {good.task(FAILS)} is still in progress, claimed by cobbler")
 
 
 @pytest.mark.parametrize("claim", [{"assignee": "cobbler"}, {"metadata": {"cobbler": {"run": "1"}}}])
@@ -227,7 +231,7 @@ def test_an_open_task_with_a_claim_is_a_fault(good: Good, claim: dict[str, Any])
 
 def test_lost_work_is_a_fault(good: Good) -> None:
     good.project.git("update-ref", "-d", good.attempt)
-    says(good, f"what attempt 2 at {good.task(FAILS)} made is neither landed nor kept")
+    says(good, f"the work of attempt 2 at {good.task(FAILS)} was neither landed nor kept")
 
 
 def test_work_that_is_kept_as_files_is_not_a_fault(good: Good) -> None:
@@ -253,23 +257,23 @@ def test_work_that_is_kept_as_files_is_not_a_fault(good: Good) -> None:
     ],
 )
 def test_a_kept_attempt_with_wrong_trailers_is_a_fault(good: Good, trailers: str, fault: str) -> None:
-    said = trailers.format(task=good.task(FAILS), generation=good.generation)
-    good.project.git("update-ref", good.attempt, good.commit(f"Kept\n\n{said}"))
+    message = trailers.format(task=good.task(FAILS), generation=good.generation)
+    good.project.git("update-ref", good.attempt, good.commit(f"Kept\n\n{message}"))
     says(good, f"{good.attempt} .*{fault}")
 
 
 def test_a_kept_attempt_of_a_landed_task_is_a_fault(good: Good) -> None:
     task = good.task(FIRST)
-    said = f"Cobbler-Attempt: {task} 7\nCobbler-Generation: {good.generation}\nCobbler-Cause: agent"
+    message = f"Cobbler-Attempt: {task} 7\nCobbler-Generation: {good.generation}\nCobbler-Cause: agent"
     ref = f"refs/cobbler/attempts/{good.generation}/{task}/7"
-    good.project.git("update-ref", ref, good.commit(f"Kept\n\n{said}"))
+    good.project.git("update-ref", ref, good.commit(f"Kept\n\n{message}"))
     says(good, f"{ref} is kept, but {task} landed in")
 
 
 def test_a_kept_attempt_of_an_unknown_task_is_a_fault(good: Good) -> None:
-    said = f"Cobbler-Attempt: gone 1\nCobbler-Generation: {good.generation}\nCobbler-Cause: agent"
+    message = f"Cobbler-Attempt: gone 1\nCobbler-Generation: {good.generation}\nCobbler-Cause: agent"
     ref = f"refs/cobbler/attempts/{good.generation}/gone/1"
-    good.project.git("update-ref", ref, good.commit(f"Kept\n\n{said}"))
+    good.project.git("update-ref", ref, good.commit(f"Kept\n\n{message}"))
     says(good, f"{ref} is kept, but the tracker has no issue gone")
 
 
@@ -303,7 +307,7 @@ def test_a_report_with_another_commit_is_a_fault(good: Good) -> None:
 def test_a_report_without_the_case_of_a_claimed_task_is_a_fault(good: Good) -> None:
     task = good.task(FAILS)
     del good.junit[f"configuration.yaml::stitch::{task}"]
-    says(good, f"the last run claimed {task}, but its report has no case of it")
+    says(good, f"the last run claimed {task}, but its report has no case for it")
 
 
 # What is left behind
@@ -337,7 +341,7 @@ def test_a_remaining_lock_file_of_git_is_a_fault(good: Good, name: str) -> None:
 
 def test_a_repository_that_is_still_locked_is_a_fault(good: Good) -> None:
     with run_lock(good.project.path / ".git", "pytest of yesterday"):
-        says(good, f"the repository is still held: pytest of yesterday, process {os.getpid()}")
+        says(good, f"the repository is still locked: pytest of yesterday, process {os.getpid()}")
 
 
 def key_of(project: Project) -> str:
@@ -404,12 +408,12 @@ def test_a_remaining_temporary_directory_of_a_job_is_a_fault(good: Good) -> None
 
 def test_a_changed_file_of_the_checkout_is_a_fault(good: Good) -> None:
     good.project.write({"README.md": "changed\n"})
-    says(good, "the checkout's status was '', and is .*README.md")
+    says(good, "the checkout's status was '', but is .*README.md")
 
 
 def test_a_new_file_in_the_checkout_is_a_fault(good: Good) -> None:
     good.project.write({"new": ""})
-    says(good, r"the checkout's status was '', and is '\? new")
+    says(good, r"the checkout's status was '', but is '\? new")
 
 
 def test_a_changed_index_is_a_fault(good: Good) -> None:
@@ -419,24 +423,24 @@ def test_a_changed_index_is_a_fault(good: Good) -> None:
 
 def test_a_changed_head_is_a_fault(good: Good) -> None:
     good.project.git("checkout", "-q", "--detach")
-    says(good, "HEAD is not as before")
+    says(good, "HEAD has changed")
 
 
 def test_a_commit_on_the_users_branch_is_a_fault(good: Good) -> None:
     good.project.git("commit", "-q", "--allow-empty", "-m", "Theirs")
-    says(good, "the checkout's head was", "refs/heads/main is not as before")
+    says(good, "the checkout's head was", "refs/heads/main has changed")
 
 
 def test_a_new_branch_of_the_user_is_a_fault(good: Good) -> None:
     good.project.git("branch", "new")
-    says(good, "refs/heads/new is not as before")
+    says(good, "refs/heads/new has changed")
 
 
 def test_a_changed_configuration_of_git_is_a_fault(good: Good) -> None:
     good.project.git("config", "core.hooksPath", "elsewhere")
-    says(good, "config is not as before")
+    says(good, "config has changed")
 
 
 def test_a_changed_git_hook_is_a_fault(good: Good) -> None:
     good.project.write({".git/hooks/post-checkout": "#!/bin/sh\n"})
-    says(good, "hooks/post-checkout is not as before")
+    says(good, "hooks/post-checkout has changed")
