@@ -174,8 +174,8 @@ def test_one_task_waits_for_another(demo: Finished) -> None:
 def test_the_landed_code_works(demo: Finished, tmp_path: Path) -> None:
     demo.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "tree"), demo.generation)
     command = [sys.executable, "-m", "units", "26.2", "mi", "km"]
-    said = subprocess.run(command, cwd=tmp_path / "tree", check=True, capture_output=True, text=True)
-    assert said.stdout == "42.1648\n"
+    completed = subprocess.run(command, cwd=tmp_path / "tree", check=True, capture_output=True, text=True)
+    assert completed.stdout == "42.1648\n"
 
 
 def test_the_checkout_of_the_sample_is_unchanged(demo: Finished) -> None:

@@ -80,14 +80,14 @@ class TestWhereAllIsWell:
 
     def test_the_doctor_reports_what_it_checked(self, cobbler_project: Project) -> None:
         seed(cobbler_project, task("p-a"))
-        said = {name: check["text"] for name, check in doctor(cobbler_project, ret=0).items()}
-        assert said["git"].startswith("git version ")
-        assert said["configuration"] == str(cobbler_project.path / "configuration.yaml")
-        assert said["identity"] == "Test <test@example.invalid>"
-        assert said["generation"].startswith("none is active; the next one starts from main (")
-        assert "can do whatever" in said["sandbox"]
-        assert said["gate"] == "true; true: the programs are installed"
-        assert said["tracker"].endswith("issues.jsonl: 1 open; a scratch store keeps written tasks")
+        texts = {name: check["text"] for name, check in doctor(cobbler_project, ret=0).items()}
+        assert texts["git"].startswith("git version ")
+        assert texts["configuration"] == str(cobbler_project.path / "configuration.yaml")
+        assert texts["identity"] == "Test <test@example.invalid>"
+        assert texts["generation"].startswith("none is active; the next one starts from main (")
+        assert "can do whatever" in texts["sandbox"]
+        assert texts["gate"] == "true; true: the programs are installed"
+        assert texts["tracker"].endswith("issues.jsonl: 1 open; a scratch store keeps written tasks")
 
     @pytest.mark.bd
     def test_every_check_passes_with_podman_bd_claude_and_one_real_turn(

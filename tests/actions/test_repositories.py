@@ -280,8 +280,10 @@ def look_at(project: Project, action: str, refusal: Refusal | None, run: Runs) -
 
 def started(project: Project) -> str:
     """The active generation that was started here; empty if there is none."""
-    said = project.git("log", "--branches=generation-*", "--grep=^Start generation: ", "--format=%s").split()
-    return said[2] if said else ""
+    subjects = project.git(
+        "log", "--branches=generation-*", "--grep=^Start generation: ", "--format=%s"
+    ).split()
+    return subjects[2] if subjects else ""
 
 
 # A git directory that nobody may write

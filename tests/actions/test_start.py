@@ -131,8 +131,8 @@ def test_a_start_names_uncommitted_files_which_agents_do_not_see(project: Projec
     seed(project, task("p-a"))
     (project.path / ".beads" / ".gitignore").unlink()
     result = project.run("--cobbler-start")
-    said = "README.md, gone.txt, new name.txt, old name.txt, a\\nb, caf\u00e9/"
-    assert result.outlines[1] == f"Not committed, so agents do not see it: {said}"
+    names = "README.md, gone.txt, new name.txt, old name.txt, a\\nb, caf\u00e9/"
+    assert result.outlines[1] == f"Not committed, so agents do not see it: {names}"
     for number in range(8):
         project.write({f"many-{number}.txt": ""})
     assert project.run("--cobbler-start").outlines[1].endswith(" and 4 more")

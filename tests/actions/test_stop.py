@@ -694,14 +694,14 @@ def test_the_version_is_tagged(project: Project, path: str, content: str, tag: s
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("1.0\n", "No version tag: 1.0 already exists, on *."),
         ("no version here\n", "No version tag: VERSION has no version that can be a tag name."),
         ('version = "-rf x"\n', "No version tag: VERSION has no version that can be a tag name."),
     ],
 )
-def test_a_version_that_cannot_be_tagged_is_reported(project: Project, content: str, said: str) -> None:
+def test_a_version_that_cannot_be_tagged_is_reported(project: Project, content: str, message: str) -> None:
     project.configure(version_file="VERSION")
     project.write({"VERSION": content})
     there = project.commit("Version")
@@ -709,7 +709,7 @@ def test_a_version_that_cannot_be_tagged_is_reported(project: Project, content: 
     generation(project, {"a.txt": "a\n"})
     result = stop(project)
     assert result.ret == 0
-    result.stdout.fnmatch_lines([said])
+    result.stdout.fnmatch_lines([message])
     assert refs(project)["refs/tags/1.0"] == there
 
 

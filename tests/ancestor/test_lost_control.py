@@ -55,7 +55,7 @@ def test_no_command_runs_for_ever(project: Project, agent: StandInAgent) -> None
 def test_no_work_lands_that_fails_the_gate_or_that_its_agent_calls_a_failure(
     project: Project, agent: StandInAgent
 ) -> None:
-    """Nothing was built or tested before it was merged, and what the agent said of itself was not read."""
+    """Nothing was built or tested before it was merged, and the agent's own result was not read."""
     project.configure(build_command="! grep -l broken *.txt", test_command="! grep -l wrong *.txt")
     agent.task("p-builds-not").writes("new.txt", "broken\n")
     agent.task("p-passes-not").writes("new.txt", "wrong\n")

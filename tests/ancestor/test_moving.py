@@ -103,12 +103,12 @@ def test_the_steps_lead_from_a_generation_of_the_older_tool_to_landed_work(
     refused = project.run("--cobbler-generate", "--collect-only")
     refused.stderr.fnmatch_lines(["ERROR: branch * is not a generation: *", "*docs/moving.md*"])
 
-    said = [shell(project, step) for step in steps()]
+    outputs = [shell(project, step) for step in steps()]
 
-    assert len(said) == 6
-    assert "calc-worktrees/calc-2" in said[0]
+    assert len(outputs) == 6
+    assert "calc-worktrees/calc-2" in outputs[0]
     assert project.git("rev-parse", f"older/{OLDER}", f"older/task/{OLDER}-calc-2") == left
-    assert "4 tests collected" in said[4]
+    assert "4 tests collected" in outputs[4]
     assert statuses(project) == dict.fromkeys(["calc-1", "calc-2", "calc-3", "calc-4"], "closed")
     assert sorted(landed.title for landed in project.landed()) == [
         "Write calc-2",
@@ -125,13 +125,13 @@ def test_the_steps_lead_from_a_generation_of_the_older_tool_to_landed_work(
 
 
 def test_the_page_describes_the_change_of_every_key() -> None:
-    said = [key for row in rows(section("## Keys", PAGE)) for key in quoted(row[0])]
-    assert sorted(said) == sorted(ANCESTOR)
+    keys = [key for row in rows(section("## Keys", PAGE)) for key in quoted(row[0])]
+    assert sorted(keys) == sorted(ANCESTOR)
 
 
 def test_the_page_describes_the_change_of_every_command() -> None:
-    said = {target for row in rows(section("## Commands", PAGE)) for target in quoted(row[0])}
+    commands = {target for row in rows(section("## Commands", PAGE)) for target in quoted(row[0])}
     words = ("init", "start", "run", "resume", "stop", "reset", "list", "switch")
     generator = {f"generator:{word}" for word in words}
     cobbler = {"cobbler:measure", "cobbler:stitch", "cobbler:reset", "beads:init", "beads:reset"}
-    assert said == generator | cobbler | {"init", "reset", "stats"}
+    assert commands == generator | cobbler | {"init", "reset", "stats"}

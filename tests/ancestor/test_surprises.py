@@ -30,9 +30,9 @@ def test_no_key_in_podman_args_is_shown_or_kept(request: pytest.FixtureRequest, 
     result = project.run("--cobbler-generate", "-vvv", "-rA", "-s")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["FAILED*gate: test failed*"])
-    for said in (result.outlines, result.errlines):
-        assert KEY not in "\n".join(said)
-        assert KEY[::-1] not in "\n".join(said)
+    for lines in (result.outlines, result.errlines):
+        assert KEY not in "\n".join(lines)
+        assert KEY[::-1] not in "\n".join(lines)
     (project.path / "configuration.yaml").unlink()
     assert (
         list(files_that_hold(project.directory, KEY))

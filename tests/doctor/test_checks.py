@@ -284,7 +284,7 @@ class TestSandbox:
         assert "Set build_command and test_command" in found.remedy
 
     @pytest.mark.parametrize(
-        ("network", "command", "said"),
+        ("network", "command", "expected"),
         [
             ("none", ["cat"], "closed: nothing can be reached, not even the API"),
             ("proxy", ["cat"], "closed: nothing can be reached, not even the API"),
@@ -292,10 +292,10 @@ class TestSandbox:
         ],
     )
     def test_the_configured_network_is_checked(
-        self, project: Project, network: str, command: list[str], said: str
+        self, project: Project, network: str, command: list[str], expected: str
     ) -> None:
         project.configure(agent_network=network, agent_command=command)
-        assert assert_well(project, "network").text == said
+        assert assert_well(project, "network").text == expected
 
 
 @pytest.mark.parametrize("language", ["go", "python"])
