@@ -251,7 +251,7 @@ def test_the_conftest_of_the_current_directory_is_not_imported(place: Place) -> 
     (place.directory / "bin" / "git").unlink()  # it need not go further
     completion = place.run()
     assert "it was imported" not in completion.text + completion.errors
-    assert "there is no git" in completion.errors
+    assert "git is not on PATH" in completion.errors
 
 
 @contextlib.contextmanager

@@ -150,17 +150,22 @@ def test_a_background_command_wakes_the_agent_up_again(api: ScriptedApi, workpla
 
 
 @pytest.mark.parametrize(
-    ("signal", "said"), [("INT", "agent: interrupted"), ("TERM", "agent: killed by SIGTERM")]
+    ("signal", "errors"),
+    [
+        # On a busy machine the program may end before it has written its result.
+        ("INT", ("agent: interrupted", "agent: no result")),
+        ("TERM", ("agent: killed by SIGTERM",)),
+    ],
 )
-def test_an_interrupted_run_is_no_success(
-    api: ScriptedApi, workplace: Workplace, signal: str, said: str
+def test_an_interrupted_run_is_not_a_success(
+    api: ScriptedApi, workplace: Workplace, signal: str, errors: tuple[str, ...]
 ) -> None:
     command = f"kill -{signal} $PPID; python3 -c 'import time; time.sleep(60)'"
     api.script("Write hello.txt", [turn(tool("Bash", command=command)), turn(text("Done."))])
 
     result = workplace.run(claude(api))
 
-    assert result.error.startswith(said)
+    assert result.error.startswith(errors)
 
 
 def test_each_of_several_agents_follows_its_own_script(api: ScriptedApi, tmp_path: Path) -> None:

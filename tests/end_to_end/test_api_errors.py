@@ -31,7 +31,7 @@ FAILURES: Mapping[str, tuple[Turn, str]] = {
     ),
     "always cut off": (
         always(turn(text("lost " * 30), cut=4)),
-        "agent: API error 502: pytest-cobbler's proxy: 127.0.0.1 broke off",
+        "agent: API error 502: pytest-cobbler's proxy: 127.0.0.1 closed the connection",
     ),
     "too long": (error(400, "prompt is too long: 250000 tokens > 200000 maximum"), "agent: "),
 }

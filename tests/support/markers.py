@@ -23,6 +23,8 @@ SEED = "COBBLER_TEST_SEED"
 PARTS = ("podman", "bd", "claude")
 FIXTURES = {
     "podman": {
+        "calculator",
+        "claude_volume",
         "minimal_image",
         "python_image",
         "busybox_image",
