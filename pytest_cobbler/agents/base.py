@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Limits, Mount, Network, Sandbox
+from pytest_cobbler.sandbox.probes import Probe
 from pytest_cobbler.usage import Usage
 
 
@@ -65,6 +66,19 @@ class AgentResult:
     usage: Usage = field(default_factory=Usage)
     text: str = ""
     session_id: str = ""
+
+
+@runtime_checkable
+class ProbedAgent(Protocol):
+    """An agent whose ``preflight`` is one job, which others can share."""
+
+    def probe(self, sandbox: Sandbox) -> Probe | None:
+        """The probe that ``preflight`` runs; ``None`` if there is nothing to run.
+
+        Raises:
+            CobblerError: as ``Agent.preflight``.
+        """
+        ...
 
 
 class Agent(Protocol):

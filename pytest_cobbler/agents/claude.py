@@ -11,9 +11,10 @@ from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.arguments import Arguments
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.credential import Credential, no_credential
-from pytest_cobbler.agents.launch import Program, launch, try_out
+from pytest_cobbler.agents.launch import Program, launch, trial
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Sandbox
+from pytest_cobbler.sandbox.probes import Probe
 
 __all__ = ["DEFAULT_ARGUMENTS", "ClaudeAgent"]
 
@@ -77,10 +78,13 @@ class ClaudeAgent:
         return self._access.proxied
 
     def preflight(self, sandbox: Sandbox) -> None:
+        self.probe(sandbox).run(sandbox)
+
+    def probe(self, sandbox: Sandbox) -> Probe:
         if self._access.credential is None:
             raise no_credential()
         environment = self._surroundings(sandbox)
-        try_out(sandbox, self._access, ("claude", "--version"), _INSTALL, environment)
+        return trial(sandbox, self._access, ("claude", "--version"), _INSTALL, environment)
 
     def run(self, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation) -> AgentResult:
         session_id = str(uuid.uuid4())

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.credential import Credential
-from pytest_cobbler.agents.launch import Program, launch, try_out
+from pytest_cobbler.agents.launch import Program, launch, trial
 from pytest_cobbler.display import one_line
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Sandbox
+from pytest_cobbler.sandbox.probes import Probe
 from pytest_cobbler.secret_forms import Secrets
 
 __all__ = ["CommandAgent"]
@@ -60,12 +61,16 @@ class CommandAgent:
         return self._access.proxied
 
     def preflight(self, sandbox: Sandbox) -> None:
+        if probe := self.probe(sandbox):
+            probe.run(sandbox)
+
+    def probe(self, sandbox: Sandbox) -> Probe | None:
         program = self._command[0]
         if "/" in program and not program.startswith("/"):  # in a worktree that does not exist yet
             if not self._access.proxied:
-                return
+                return None
             program = "sh"
-        try_out(
+        return trial(
             sandbox,
             self._access,
             [program],

@@ -18,11 +18,12 @@ from pytest_cobbler.display import one_line, shown_duration
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Job, Limits, Loopback, Network, Sandbox
+from pytest_cobbler.sandbox.probes import Probe
 from pytest_cobbler.sandbox.stderr import ErrorTail
 from pytest_cobbler.secret_forms import LineScrubber, Secrets
 from pytest_cobbler.usage import Usage
 
-__all__ = ["Launched", "Program", "launch", "try_out"]
+__all__ = ["Launched", "Program", "launch", "trial"]
 
 _ERRORS_LIMIT = 8 * 1024 * 1024
 _NOT_FOUND = 127
@@ -142,22 +143,22 @@ def launch(
     )
 
 
-def try_out(
+def trial(
     sandbox: Sandbox,
     access: Access,
     argv: Sequence[str],
     remedy: str,
     environment: Mapping[str, str] = MappingProxyType({}),
-) -> None:
-    """Check that the program ``argv[0]`` exists and, if there are arguments, run it without network.
+) -> Probe:
+    """Checks that the program ``argv[0]`` exists and, if there are arguments, runs it without network.
 
-    With a proxied ``access``, check that a proxy can be started; no request is sent.
+    With a proxied ``access``, it checks that a proxy can be started; no request is sent.
 
     Args:
         environment: the environment of the program in a run.
 
     Raises:
-        CobblerError: the program does not exist or does not work.
+        UsageProblem: the API cannot be served, or its address is invalid.
     """
     access.preflight(sandbox)
     network: Network | Loopback = access.proxy().network if access.proxied else Network.NONE
@@ -169,13 +170,16 @@ def try_out(
         network=network,
         limits=_TRY_LIMITS,
     )
-    completed = sandbox.run(job)
-    if completed.ok:
-        return
-    how = _ending(completed, job.limits) or _status(completed.status)
-    cause = "it is not in the sandbox" if completed.status == _NOT_FOUND else f"{' '.join(argv)} {how}"
-    evidence = Secrets(access.secrets).scrub_text(completed.stderr)
-    raise CobblerError(f"agent: cannot use {argv[0]}: {cause}", remedy, evidence)
+
+    def judge(completed: Completed) -> None:
+        if completed.ok:
+            return
+        how = _ending(completed, job.limits) or _status(completed.status)
+        cause = "it is not in the sandbox" if completed.status == _NOT_FOUND else f"{' '.join(argv)} {how}"
+        evidence = Secrets(access.secrets).scrub_text(completed.stderr)
+        raise CobblerError(f"agent: cannot use {argv[0]}: {cause}", remedy, evidence)
+
+    return Probe(job=job, judge=judge)
 
 
 def _ending(completed: Completed, limits: Limits) -> str:

@@ -45,14 +45,7 @@ from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.wiring.languages import language_of
 from pytest_cobbler.wiring.parts import NESTED, Parts, credential_of, make_agent, make_gate, make_sandbox
 from pytest_cobbler.wiring.policy import protection_of
-from pytest_cobbler.wiring.preflight import (
-    expiring,
-    preflight_gate,
-    preflight_programs,
-    preflight_room,
-    preflight_work_dir,
-    reserved_modules,
-)
+from pytest_cobbler.wiring.preflight import expiring, preflight, preflight_room
 from pytest_cobbler.wiring.project import Project, open_repository
 
 
@@ -197,17 +190,13 @@ class _Opening:
             check_place(recordings.record, name, plays=recordings.renews)
         gate = make_gate(config, language, sandbox, run_id, self._hooks.gate, credentials=agent.secrets)
         check_repository(repository, sandbox.owner)
-        sandbox.preflight()
-        preflight_work_dir(repository, sandbox)
-        agent.preflight(sandbox)
-        preflight_gate(gate, language)
-        preflight_programs(gate, language)
+        reserved = preflight(repository, sandbox, gate, language, agent)
         protection = protection_of(
             config,
             repository,
             language,
             secrets=agent.secrets,
-            reserved=reserved_modules(gate, language),
+            reserved=reserved,
             recordings=recordings.directories,
         )
         self._parts = Parts(

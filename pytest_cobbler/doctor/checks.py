@@ -57,7 +57,6 @@ from pytest_cobbler.wiring.policy import agent_network
 from pytest_cobbler.wiring.preflight import (
     expiring,
     preflight_gate,
-    preflight_programs,
     preflight_room,
     preflight_work_dir,
 )
@@ -319,7 +318,6 @@ class Doctor:
             credentials=self.secrets,
         )
         preflight_gate(gate, self._language)
-        preflight_programs(gate, self._language)
         if not gate.steps:
             return Seen(
                 detail="none: landed changes are neither built nor tested",

@@ -14,7 +14,8 @@ from pytest_cobbler.display import shown_duration
 from pytest_cobbler.files import Tail
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.sandbox.base import Job, Limits, Mount, Network, Sandbox
+from pytest_cobbler.sandbox.base import Completed, Job, Limits, Mount, Network, Sandbox
+from pytest_cobbler.sandbox.probes import Probe
 from pytest_cobbler.secret_forms import LineScrubber, Secrets
 
 LARGEST_LOG = 16 * 1024 * 1024
@@ -86,32 +87,60 @@ class Gate:
         if not self.steps:
             log.touch()
             return GateResult(failed="", cause=Ending.EXITED, status=0, seconds=0.0, output="")
+        with log.open("wb") as file:
+            passage = _Passage(self, checkout, file.write)
+            try:
+                completed = self.sandbox.run(passage.job, cancellation)
+            finally:
+                passage.close()
+        return passage.result(completed)
+
+    def probe(self, checkout: Path, judge: Callable[[GateResult], None]) -> Probe:
+        """The probe that runs every step on ``checkout``, without a log."""
+        passage = _Passage(self, checkout, lambda _line: None)
+
+        def judge_end(completed: Completed) -> None:
+            passage.close()
+            judge(passage.result(completed))
+
+        return Probe(job=passage.job, judge=judge_end)
+
+
+class _Passage:
+    """One job of a gate, and what its output says."""
+
+    def __init__(self, gate: Gate, checkout: Path, write: Callable[[bytes], object]) -> None:
         # Random, so that the output of the tested code does not contain it by accident.
         mark = secrets.token_hex(16)
-        with log.open("wb") as file:
-            reader = _LogReader(file.write, mark.encode(), {step.name for step in self.steps})
-            with LineScrubber(Secrets(self.credentials), reader) as take_line:
-                job = Job(
-                    name="gate",
-                    argv=("sh", "-c", _script(self.steps, mark)),
-                    workdir=str(checkout),
-                    environment=dict(self.environment),
-                    mounts=(Mount(source=checkout, target=str(checkout), mode="overlay"),),
-                    network=self.network,
-                    limits=Limits(wall=self.timeout),
-                    image=self.image,
-                    arguments=self.arguments,
-                    on_line=take_line,
-                    on_error_line=take_line,
-                )
-                completed = self.sandbox.run(job, cancellation)
+        self._timeout = gate.timeout
+        self._reader = _LogReader(write, mark.encode(), {step.name for step in gate.steps})
+        self._take_line = LineScrubber(Secrets(gate.credentials), self._reader)
+        self.job = Job(
+            name="gate",
+            argv=("sh", "-c", _script(gate.steps, mark)),
+            workdir=str(checkout),
+            environment=dict(gate.environment),
+            mounts=(Mount(source=checkout, target=str(checkout), mode="overlay"),),
+            network=gate.network,
+            limits=Limits(wall=gate.timeout),
+            image=gate.image,
+            arguments=gate.arguments,
+            on_line=self._take_line,
+            on_error_line=self._take_line,
+        )
+
+    def close(self) -> None:
+        """Take the end of the output, which may have waited for the rest of a secret."""
+        self._take_line.close()
+
+    def result(self, completed: Completed) -> GateResult:
         return GateResult(
-            failed="" if completed.ok else reader.step,
+            failed="" if completed.ok else self._reader.step,
             cause=completed.cause,
             status=completed.status,
             seconds=completed.seconds,
-            output=reader.tail(),
-            timeout=self.timeout,
+            output=self._reader.tail(),
+            timeout=self._timeout,
         )
 
 

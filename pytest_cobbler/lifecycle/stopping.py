@@ -46,7 +46,7 @@ from pytest_cobbler.tracker.lane import TrackerLane
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.wiring.languages import language_of
 from pytest_cobbler.wiring.parts import make_gate
-from pytest_cobbler.wiring.preflight import preflight_gate, preflight_programs, preflight_work_dir
+from pytest_cobbler.wiring.preflight import preflight_without_agent
 from pytest_cobbler.wiring.project import Project
 
 Resolve = Literal["hand", "agent"]
@@ -249,10 +249,7 @@ class _Merging:
             self._hooks.gate,
             credentials=self._secrets,
         )
-        sandbox.preflight()
-        preflight_work_dir(repository, sandbox)
-        preflight_gate(gate, language)
-        preflight_programs(gate, language)
+        preflight_without_agent(repository, sandbox, gate, language)
         both = f"the merge of {self._generation.name} and {self._generation.base}"
         self._say(f"gate: {'; '.join(gate.shown)}, on {both}")
         log = config.cobbler_dir / self._generation.name / "stop" / "gate.log"

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
-from pytest_cobbler.agents.launch import Program, launch, try_out
+from pytest_cobbler.agents.launch import Program, launch, trial
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.recordings.files import (
@@ -24,6 +24,7 @@ from pytest_cobbler.recordings.files import (
 )
 from pytest_cobbler.recordings.names import RunNames
 from pytest_cobbler.sandbox.base import Mount, Network, Sandbox
+from pytest_cobbler.sandbox.probes import Probe
 
 __all__ = ["ReplayAgent"]
 
@@ -75,8 +76,11 @@ class ReplayAgent:
         return False
 
     def preflight(self, sandbox: Sandbox) -> None:
+        self.probe(sandbox).run(sandbox)
+
+    def probe(self, sandbox: Sandbox) -> Probe:
         read_head(self._recording)
-        try_out(
+        return trial(
             sandbox,
             Access(),
             ("git", "--version"),

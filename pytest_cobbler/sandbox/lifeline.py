@@ -18,7 +18,7 @@ from typing import Final
 
 from pytest_cobbler.errors import SandboxError
 
-__all__ = ["HOME", "REQUIRED", "VIOLENT_ENDS", "Words", "arguments", "opening"]
+__all__ = ["HOME", "REQUIRED", "VIOLENT_ENDS", "Words", "arguments", "exports", "opening"]
 
 HOME: Final = "/tmp/home"
 """Home directory of jobs, made by the lifeline on a tmpfs."""
@@ -97,13 +97,22 @@ def opening(environment: Mapping[str, str], secret: str) -> bytes:
     Raises:
         SandboxError: a shell cannot export one of the names, or a value contains a NUL.
     """
+    lines = [*exports(environment), f"cobbler_ready={shlex.quote(secret)}", ""]
+    return "\n".join(lines).encode("utf-8", "surrogateescape")
+
+
+def exports(environment: Mapping[str, str]) -> list[str]:
+    """The shell commands that set ``environment``.
+
+    Raises:
+        SandboxError: a shell cannot export one of the names, or a value contains a NUL.
+    """
     for name, value in environment.items():
         if not _NAME.fullmatch(name) or name in _TAKEN_BY_SHELLS or name.startswith("cobbler_"):
             raise SandboxError(f"{name!r} cannot be an environment variable in a container")
         if "\0" in value:
             raise SandboxError(f"the environment variable {name} contains a NUL character")
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
-    return "\n".join([*lines, f"cobbler_ready={shlex.quote(secret)}", ""]).encode("utf-8", "surrogateescape")
+    return [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
 
 
 def arguments(token: str, header: bytes, stdin: bytes, argv: Sequence[str]) -> list[str]:

@@ -23,6 +23,7 @@ from pytest_cobbler.sandbox import lifeline
 from pytest_cobbler.sandbox.base import Capability, Completed, Job, Limits, Loopback
 from pytest_cobbler.sandbox.flags import flags
 from pytest_cobbler.sandbox.loopback import open_listener
+from pytest_cobbler.sandbox.probes import Probe
 from pytest_cobbler.sandbox.stderr import ErrorTail
 from pytest_cobbler.versions import find_version
 
@@ -210,9 +211,14 @@ class PodmanSandbox:
         return f"podman {self._version}, {whose}"
 
     def preflight(self) -> None:
+        self.probe().run(self)
+
+    def probe(self) -> Probe:
         self.check_engine()
         job = Job(name="preflight", argv=("git", "--version"), workdir="/", limits=Limits(wall=120))
-        completed = self.run(job)
+        return Probe(job=job, judge=self._judge_git)
+
+    def _judge_git(self, completed: Completed) -> None:
         if not completed.ok:
             raise SandboxError(
                 f"the image {self._image} cannot run git ({completed.cause}, exit status {completed.status})",

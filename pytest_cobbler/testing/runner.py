@@ -33,7 +33,7 @@ from pytest_cobbler.usage import Usage
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.wiring.languages import language_of
 from pytest_cobbler.wiring.policy import agent_limits, agent_network, protection_of
-from pytest_cobbler.wiring.preflight import preflight_work_dir, reserved_modules
+from pytest_cobbler.wiring.preflight import preflight_sandbox, reserved_modules
 
 __all__ = ["AgentRun", "Runner", "make_runner"]
 
@@ -140,8 +140,7 @@ class Runner:
 
     def _check_sandbox(self) -> None:
         if not self._checked:
-            self._sandbox.preflight()
-            preflight_work_dir(self._repository, self._sandbox)
+            preflight_sandbox(self._repository, self._sandbox)
             self._checked = True
 
     def _next_directory(self) -> Path:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pytest_cobbler.agents.base import Agent, ProbedAgent
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.config import Config
 from pytest_cobbler.display import shown_size
 from pytest_cobbler.errors import UsageProblem
-from pytest_cobbler.landing.gate import Gate
+from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.languages import Language
-from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.sandbox.base import Capability, Job, Limits, Mount, Sandbox
+from pytest_cobbler.sandbox.base import Capability, Completed, Job, Limits, Mount, Sandbox
+from pytest_cobbler.sandbox.probes import Probe, ProbedSandbox, run_probes
 
 _LOOKS = 'for program; do command -v -- "$program" >/dev/null || { echo "$program"; exit 1; }; done'
 _PATIENCE = Limits(wall=120)
@@ -29,47 +33,113 @@ SOON = 3600.0
 """Seconds for which a credential should stay valid; below, a run warns."""
 
 
+def preflight(
+    repository: Repository, sandbox: Sandbox, gate: Gate, language: Language, agent: Agent
+) -> frozenset[str]:
+    """Try sandbox, agent and gate, in one job where they have the same image.
+
+    Returns:
+        the reserved modules, see :func:`reserved_modules`.
+
+    Raises:
+        CobblerError: of the first check that failed.
+    """
+    modules: set[str] = set()
+    with contextlib.ExitStack() as stack:
+        place = _place_probes(repository, sandbox, stack)
+        rest = itertools.chain(_gate_probes(gate, language, stack), _module_probes(gate, language, modules))
+        if isinstance(agent, ProbedAgent):
+            run_probes(sandbox, itertools.chain(place, _agent_probes(agent, sandbox), rest))
+        else:
+            run_probes(sandbox, place)
+            agent.preflight(sandbox)
+            run_probes(sandbox, rest)
+    return frozenset(modules)
+
+
+def preflight_without_agent(repository: Repository, sandbox: Sandbox, gate: Gate, language: Language) -> None:
+    """Try sandbox and gate, in one job where they have the same image.
+
+    Raises:
+        CobblerError: of the first check that failed.
+    """
+    with contextlib.ExitStack() as stack:
+        place = _place_probes(repository, sandbox, stack)
+        run_probes(sandbox, itertools.chain(place, _gate_probes(gate, language, stack)))
+
+
+def preflight_sandbox(repository: Repository, sandbox: Sandbox) -> None:
+    """Try the sandbox, also on a directory where worktrees will lie, in one job.
+
+    Raises:
+        CobblerError: of the first check that failed.
+    """
+    with contextlib.ExitStack() as stack:
+        run_probes(sandbox, _place_probes(repository, sandbox, stack))
+
+
+def _place_probes(repository: Repository, sandbox: Sandbox, stack: contextlib.ExitStack) -> Iterator[Probe]:
+    if isinstance(sandbox, ProbedSandbox):
+        yield sandbox.probe()
+    else:
+        sandbox.preflight()
+    yield _work_dir_probe(repository, sandbox, stack)
+
+
+def _agent_probes(agent: ProbedAgent, sandbox: Sandbox) -> Iterator[Probe]:
+    if probe := agent.probe(sandbox):
+        yield probe
+
+
 def preflight_work_dir(repository: Repository, sandbox: Sandbox) -> None:
     """Check that a job can write in the directory of worktrees.
 
     Raises:
         UsageProblem: it cannot, for example because the image restricts a parent directory.
     """
+    with contextlib.ExitStack() as stack:
+        _work_dir_probe(repository, sandbox, stack).run(sandbox)
+
+
+def _work_dir_probe(repository: Repository, sandbox: Sandbox, stack: contextlib.ExitStack) -> Probe:
+    """The probe of :func:`preflight_work_dir`; its directory is removed with ``stack``."""
     for path in (repository.work_dir, *repository.object_stores):
         if ":" in str(path) and Capability.CONTAINMENT in sandbox.capabilities:
             raise UsageProblem(
                 f"podman cannot mount {path}: the path contains a colon", "Move it, or set another work_dir."
             )
     repository.work_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
-    with tempfile.TemporaryDirectory(prefix="probe-", dir=repository.work_dir) as name:
-        if sandbox.owner:
-            os.chown(name, *sandbox.owner)
+    name = stack.enter_context(tempfile.TemporaryDirectory(prefix="probe-", dir=repository.work_dir))
+    if sandbox.owner:
+        os.chown(name, *sandbox.owner)
+    job = Job(
+        name="preflight-worktree",
+        argv=("sh", "-c", 'echo >"$1/file"', "sh", name),  # by its full path, as an agent does
+        workdir=name,
+        mounts=(Mount(source=Path(name), target=name, mode="rw"),),
+        limits=_PATIENCE,
+    )
+
+    def judge(completed: Completed) -> None:
         owner = sandbox.owner[0] if sandbox.owner else os.geteuid()
-        completed = sandbox.run(
-            Job(
-                name="preflight-worktree",
-                argv=("sh", "-c", 'echo >"$1/file"', "sh", name),  # by its full path, as an agent does
-                workdir=name,
-                mounts=(Mount(source=Path(name), target=name, mode="rw"),),
-                limits=Limits(wall=120),
-            )
-        )
         file_owner = Path(name, "file").stat().st_uid if completed.ok else owner
-    if file_owner != owner:
-        raise UsageProblem(
-            f"files that jobs write belong to uid {file_owner} on this machine, not to {owner}",
-            "Let podman map users as usual: remove options that change users (--user, --userns)\n"
-            "from podman_args and from the file that CONTAINERS_CONF names.",
-        )
-    if not completed.ok:
-        is_full = not os.statvfs(repository.work_dir).f_bavail
-        closed = "that other users can enter in the image (not one in /root)"
-        lacks = "with free space" if is_full else closed
-        raise UsageProblem(
-            f"jobs cannot work in {repository.work_dir}, the directory of worktrees",
-            f"Set work_dir to a directory {lacks}.",
-            completed.stderr,
-        )
+        if file_owner != owner:
+            raise UsageProblem(
+                f"files that jobs write belong to uid {file_owner} on this machine, not to {owner}",
+                "Let podman map users as usual: remove options that change users (--user, --userns)\n"
+                "from podman_args and from the file that CONTAINERS_CONF names.",
+            )
+        if not completed.ok:
+            is_full = not os.statvfs(repository.work_dir).f_bavail
+            closed = "that other users can enter in the image (not one in /root)"
+            lacks = "with free space" if is_full else closed
+            raise UsageProblem(
+                f"jobs cannot work in {repository.work_dir}, the directory of worktrees",
+                f"Set work_dir to a directory {lacks}.",
+                completed.stderr,
+            )
+
+    return Probe(job=job, judge=judge)
 
 
 def preflight_room(repository: Repository, config: Config, *others: Path) -> str:
@@ -106,17 +176,37 @@ def expiring(credential: Credential | None, config: Config) -> str:
 
 
 def preflight_gate(gate: Gate, language: Language) -> None:
-    """Check the tools of the language's own commands: with them, the commands pass in an empty directory."""
+    """Check that the gate can run where it runs.
+
+    With their tools, the language's own commands pass in an empty directory. Of the configured commands, the
+    programs must exist; of a shell script, its first word.
+
+    Raises:
+        UsageProblem: a command failed, or a program is missing.
+    """
+    with contextlib.ExitStack() as stack:
+        run_probes(gate.sandbox, _gate_probes(gate, language, stack))
+
+
+def _gate_probes(gate: Gate, language: Language, stack: contextlib.ExitStack) -> Iterator[Probe]:
+    """The probes of :func:`preflight_gate`; their directory is removed with ``stack``."""
     defaults = tuple(step for step in gate.steps if step in language.gate())
-    if not defaults:
-        return
-    with tempfile.TemporaryDirectory(prefix="cobbler-") as name:
-        directory = Path(name)
-        empty = directory / "empty"
+    if defaults:
+        empty = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cobbler-")), "empty")
         empty.mkdir(mode=0o755)
         if gate.sandbox.owner:
             os.chown(empty, *gate.sandbox.owner)
-        result = replace(gate, steps=defaults).run(empty, directory / "gate.log", Cancellation())
+        yield replace(gate, steps=defaults).probe(empty, _judge_defaults)
+    configured = [_program(step.argv) for step in gate.steps if step not in defaults]
+    # A program with a path may come from the checkout.
+    programs = [program for program in configured if program and "/" not in program]
+    if programs:
+        missing: list[bytes] = []
+        job = _job(gate, ("sh", "-c", _LOOKS, "sh", *programs), missing)
+        yield Probe(job=job, judge=lambda completed: _judge_programs(completed, missing))
+
+
+def _judge_defaults(result: GateResult) -> None:
     if not result.passed:
         raise UsageProblem(
             f"the gate cannot run: {result.summary} in an empty directory",
@@ -125,17 +215,8 @@ def preflight_gate(gate: Gate, language: Language) -> None:
         )
 
 
-def preflight_programs(gate: Gate, language: Language) -> None:
-    """Check that the programs of the configured commands exist; for a shell script, its first word.
-
-    Raises:
-        UsageProblem: a program is missing.
-    """
-    configured = [_program(step.argv) for step in gate.steps if step not in language.gate()]
-    # A program with a path may come from the checkout.
-    programs = [program for program in configured if program and "/" not in program]
-    missing: list[bytes] = []
-    if programs and not _run(gate, ("sh", "-c", _LOOKS, "sh", *programs), missing):
+def _judge_programs(completed: Completed, missing: Sequence[bytes]) -> None:
+    if not completed.ok:
         raise UsageProblem(
             f"the gate cannot run: its sandbox does not have {b' '.join(missing).decode('utf-8', 'replace')}",
             "Add it to podman_image (or gate_image), or set build_command and test_command.",
@@ -152,14 +233,26 @@ def _program(argv: tuple[str, ...]) -> str:
 
 def reserved_modules(gate: Gate, language: Language) -> frozenset[str]:
     """Modules that the gate's tools load by their names. No file of the tree may replace one."""
+    modules: set[str] = set()
+    run_probes(gate.sandbox, _module_probes(gate, language, modules))
+    return frozenset(modules)
+
+
+def _module_probes(gate: Gate, language: Language, modules: set[str]) -> Iterator[Probe]:
+    """The probe that adds the reserved modules to ``modules``, if the gate may load some."""
     lines: list[bytes] = []
-    if not gate.steps or not language.lists_modules or not _run(gate, language.lists_modules, lines):
-        return frozenset()
-    return frozenset(line.decode("utf-8", "replace").strip() for line in lines) - {""}
+
+    def judge(completed: Completed) -> None:
+        if completed.ok:
+            modules.update(line.decode("utf-8", "replace").strip() for line in lines)
+            modules.discard("")
+
+    if gate.steps and language.lists_modules:
+        yield Probe(job=_job(gate, language.lists_modules, lines), judge=judge)
 
 
-def _run(gate: Gate, argv: tuple[str, ...], lines: list[bytes]) -> bool:
-    job = Job(
+def _job(gate: Gate, argv: tuple[str, ...], lines: list[bytes]) -> Job:
+    return Job(
         name="preflight-gate",
         argv=argv,
         workdir="/",
@@ -169,4 +262,3 @@ def _run(gate: Gate, argv: tuple[str, ...], lines: list[bytes]) -> bool:
         arguments=gate.arguments,
         on_line=lines.append,
     )
-    return gate.sandbox.run(job).ok

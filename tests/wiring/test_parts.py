@@ -18,7 +18,7 @@ from pytest_cobbler.languages.python import Python
 from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
 from pytest_cobbler.wiring.parts import SandboxSettings, make_agent, make_gate
-from pytest_cobbler.wiring.preflight import preflight_gate, preflight_programs, reserved_modules
+from pytest_cobbler.wiring.preflight import preflight_gate, reserved_modules
 from tests.support.images import minimal_image
 from tests.support.toolchain import go_arguments, go_cache, go_root
 
@@ -71,13 +71,13 @@ def host_gate(tmp_path: Path) -> Callable[[str], Gate]:
 
 
 def test_a_missing_program_of_the_gate_is_named(host_gate: Callable[[str], Gate]) -> None:
-    preflight_programs(host_gate("[git, --version]"), Python())
-    preflight_programs(host_gate("[./build, all]"), Python())  # the checkout's own
+    preflight_gate(host_gate("[git, --version]"), Python())
+    preflight_gate(host_gate("[./build, all]"), Python())  # the checkout's own
     for words in ("X=1 no-such-program", "if true; then no-such-program; fi", "./no-such-program", "cd /"):
-        preflight_programs(host_gate(words), Python())  # the shell's
+        preflight_gate(host_gate(words), Python())  # the shell's
     for words in ("[no-such-program, -x]", "no-such-program -x | cat"):
         with pytest.raises(UsageProblem) as caught:
-            preflight_programs(host_gate(words), Python())
+            preflight_gate(host_gate(words), Python())
         assert caught.value.cause == "the gate cannot run: its sandbox does not have no-such-program"
 
 
