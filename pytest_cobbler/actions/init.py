@@ -15,6 +15,7 @@ from pytest_cobbler.config import load
 from pytest_cobbler.config.template import configuration_text
 from pytest_cobbler.errors import ConfigurationProblem, UsageProblem
 from pytest_cobbler.invocation import FILE
+from pytest_cobbler.languages import language_names
 from pytest_cobbler.repository.ownership import given_back
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.wiring.parts import find_image
@@ -89,7 +90,9 @@ def _report(path: Path, seen: Survey, required: list[str]) -> Iterator[str]:
 
 def _remaining(path: Path, required: list[str]) -> Iterator[str]:
     if "language" in required:
-        yield "language: go, python or none (with build_command and test_command); the files do not show it"
+        *others, last = language_names()
+        choice = f"{', '.join(others)} or {last}"
+        yield f"language: {choice} (with build_command and test_command); the files do not show it"
     if missing := [key for key in _GATE if key in required]:
         yield f"{', '.join(missing)}: the commands that build and test this project (false: none)"
     if "podman_image" in required:

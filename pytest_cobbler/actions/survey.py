@@ -15,7 +15,7 @@ from typing import Any
 from pytest_cobbler.config.go import MODULE_PATH
 from pytest_cobbler.cycle.documents import PYTHON_FILES, documents
 from pytest_cobbler.display import named
-from pytest_cobbler.languages import Go, Language, detect, get
+from pytest_cobbler.languages import Go, Language, detect, get, language_names
 from pytest_cobbler.repository.repository import Repository
 
 _VERSION_FILES = frozenset(
@@ -47,12 +47,10 @@ def survey(repository: Repository, commit: str) -> Survey:
     files = [PurePosixPath(name) for name in names]
     language = _language(files)
     look = _Look(repository, commit, files)
-    found = {
-        "python": partial(_python, look),
-        "go": partial(_go, look),
-        "none": partial(_none, look),
-    }[language.name]()
-    if len(both := [name for name in ("go", "python") if any(map(get(name).is_source, files))]) > 1:
+    surveys = {"python": partial(_python, look), "go": partial(_go, look), "none": partial(_none, look)}
+    plain = partial(Survey, language=language, found={"language": language.name})
+    found = surveys.get(language.name, plain)()
+    if len(both := [name for name in language_names() if any(map(get(name).is_source, files))]) > 1:
         note = f"language: found {' and '.join(both)}; the gate builds and tests only {language.name}"
         found = replace(found, notes=(*found.notes, note))
     if globs := documents(files):

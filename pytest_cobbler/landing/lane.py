@@ -105,14 +105,14 @@ class LandingLane:
         began = time.monotonic()
         try:
             landing = self._try_to_land(candidate)
-            return replace(landing, seconds=time.monotonic() - began)
         except CobblerError as error:  # podman or git failed, not the work, which is kept
-            return Landing(cause=Cause.LANDING, error=error)
+            landing = Landing(cause=Cause.LANDING, error=error)
         except OSError as error:  # the disk failed
             line = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
-            return Landing(cause=Cause.LANDING, error=CobblerError(line))
+            landing = Landing(cause=Cause.LANDING, error=CobblerError(line))
         finally:
             candidate.decided()
+        return replace(landing, seconds=time.monotonic() - began)
 
     def _try_to_land(self, candidate: Candidate) -> Landing:
         """Merge, gate, compare-and-swap; again if another process has moved the tip meanwhile."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.globs import matches_glob
-from pytest_cobbler.languages import Go, Language, LineCount, get
+from pytest_cobbler.languages import Go, Language, LineCount, get, language_names
 from pytest_cobbler.lifecycle.lines import SourceLines
 from pytest_cobbler.lifecycle.records import WrittenRecord, read_records
 from pytest_cobbler.repository.generations import active_generations
@@ -99,7 +99,8 @@ def collect(config: Config, repository: Repository, tracker: Tracker) -> Stats:
 def _revisions(config: Config, repository: Repository, active: Mapping[str, str]) -> Iterator[RevisionStats]:
     branch = config.base_branch or repository.head_branch()
     base = repository.read_ref(f"refs/heads/{branch}") if branch else repository.head_commit()
-    languages: tuple[Language, ...] = (Go(kept=config.magefiles_dir), get("python"))
+    languages: list[Language] = [Go(kept=config.magefiles_dir)]
+    languages += [get(name) for name in language_names() if name not in ("go", "none")]
     counters = {language.name: SourceLines(repository, language) for language in languages}
     words = _Words(repository, config.spec_globs)
     commits = {branch or "HEAD": base} if base else {}

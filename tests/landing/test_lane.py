@@ -178,6 +178,7 @@ def test_a_failure_of_the_sandbox_is_not_blamed_on_the_change(
     landing = bench.land(bench.commit({"new": "new\n"}))
     assert landing.cause == "landing"
     assert str(landing.error) == "podman is gone"
+    assert landing.seconds > 0
 
 
 def test_nothing_is_merged_after_a_cancellation(bench: Bench) -> None:
