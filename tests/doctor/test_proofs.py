@@ -131,7 +131,7 @@ class TestNetwork:
             yield
 
         sandbox = own_podman.sandbox(minimal_image, repository=uuid.uuid4().hex[:8])
-        with pytest.raises(SandboxError, match="does not answer there") as caught:
+        with pytest.raises(SandboxError, match="does not answer on the loopback of a container") as caught:
             prove_closed(sandbox, Loopback(port=8377, serve=hangs_up))
         assert "agent_network: open" in caught.value.remedy
 
@@ -153,7 +153,7 @@ class TestLifeline:
     def test_a_podman_that_keeps_the_stdin_of_jobs_open_fails(
         self, broken: Broken, own_podman: Podman, minimal_image: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(proofs, "_GOES_WITHIN", 0.5)
+        monkeypatch.setattr(proofs, "_END_WITHIN", 0.5)
         real = shutil.which("podman")
         mortal = broken.settings(
             f'[ "$1" = run ] && {{ cat; sleep 5; }} | {real} "$@" || exec {real} "$@"', "a"
@@ -173,7 +173,7 @@ class TestFiles:
             pytest.skip("podman of an ordinary user has nothing to drop: files are theirs")
         open_to_others(tmp_path)
         preflight_work_dir(repository, own_podman.sandbox(minimal_image, repository="r"))
-        with pytest.raises(UsageProblem, match=rf"belongs to uid 0 .*, not to {own_podman.owner[0]}"):
+        with pytest.raises(UsageProblem, match=rf"belong to uid 0 .*, not to {own_podman.owner[0]}"):
             preflight_work_dir(repository, broken.dropping("--user=*", "--cap-drop=all"))
 
     def test_a_scratch_directory_is_removed_with_its_parents(self, tmp_path: Path) -> None:
