@@ -245,7 +245,7 @@ class TestWhereThereIsNothingToStartFrom:
         )
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines(
-            ["ERROR: git has no user.email*", "Set it: git config --global user.email*"]
+            ["ERROR: git user.email is not set*", "Set it: git config --global user.email*"]
         )
         assert project.generation is None
 

@@ -151,6 +151,8 @@ def load() -> None:
             "no:hypothesispytest",
         ]
         status = pytest.main([*options, empty], plugins=[Imports()])
+    sys.stdout.flush()  # else each child prints what is left in the buffer
+    sys.stderr.flush()
     assert status == pytest.ExitCode.NO_TESTS_COLLECTED, status
     threads = os.listdir("/proc/self/task")  # noqa: PTH208
     assert len(threads) == 1, "a process with threads must not fork"

@@ -87,7 +87,8 @@ class _Server:
             self._process = subprocess.Popen(
                 [sys.executable, _PROGRAM, str(theirs.fileno())],
                 cwd=_PROGRAM.parent,
-                env=dict(env),
+                # Not the options of the outer run, such as its number of processes.
+                env={name: value for name, value in env.items() if name != "PYTEST_ADDOPTS"},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
