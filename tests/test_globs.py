@@ -96,6 +96,7 @@ patterns = st.lists(
 @given(pattern=patterns, path=paths)
 @example(pattern="**/a/**/b", path="b/a/a/b/b")
 @example(pattern="*a*b*a", path="abbaba")
+@example(pattern="*", path="a/a")
 def test_patterns_mean_what_they_mean_in_git(pattern: str, path: str) -> None:
     """At the top: a pattern of git's is anchored by a slash before it."""
     if any(name in (".", "..") for name in pattern.split("/")) or ("[!" in pattern and "/" in path):
@@ -103,7 +104,7 @@ def test_patterns_mean_what_they_mean_in_git(pattern: str, path: str) -> None:
     shorter = pattern
     while shorter.endswith("/**"):
         shorter = shorter.removesuffix("/**")  # here the directory itself is covered as well
-    git = pathspec.PathSpec.from_lines("gitignore", [f"/{shorter}"])
+    git = pathspec.GitIgnoreSpec.from_lines([f"/{shorter}"])
 
     assert matches_glob(path, pattern) == git.match_file(path)
 
