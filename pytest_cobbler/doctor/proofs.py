@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
 import time
@@ -213,7 +214,10 @@ def prove_lifeline(mortal: SandboxSettings, witness: Sandbox) -> None:
     try:
         ended = run(
             [sys.executable, "-c", _RUN_A_JOB],
-            env=host_environment(PYTHONPATH=str(Path(__file__).parents[2])),
+            # Dependencies may lie elsewhere than the package, as in a user's own site-packages.
+            env=host_environment(
+                PYTHONPATH=os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
+            ),
             cwd=Path("/"),
             stdin=mortal.to_json().encode(),
             stdout=lambda line: killed.cancel() if line == b"running" else None,

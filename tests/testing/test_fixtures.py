@@ -162,12 +162,15 @@ def test_an_agent_run_reports_odd_files_as_they_are(
     project.configure(
         sandbox="podman", podman_image=minimal_image, podman_args=agent.podman_arguments, agent_network="none"
     )
-    before = (project.git("status", "--porcelain"), project.git("for-each-ref"))
+    before = (project.git("status", "--porcelain", "--", ".", ":!*__pycache__*"), project.git("for-each-ref"))
     project.write({"test_it.py": HOSTILE})
     project.run().assert_outcomes(passed=3)
     assert not canary.exists()
     (project.path / "test_it.py").unlink()
-    assert (project.git("status", "--porcelain"), project.git("for-each-ref")) == before
+    assert (
+        project.git("status", "--porcelain", "--", ".", ":!*__pycache__*"),
+        project.git("for-each-ref"),
+    ) == before
 
 
 RESERVED = """
