@@ -22,7 +22,7 @@ def pytest_report_header() -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
     markers.mark(items)
     if any("::" in argument for argument in config.args):
-        return  # whoever names a test wants it
+        return  # a test that is named runs
     left_out = set(markers.left_out(items, markers.seed()))
     if left_out:
         config.hook.pytest_deselected(items=[item for item in items if item in left_out])

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pytest_cobbler.agents.base import AgentRequest
+from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.repository.worktrees import Worktree
-from pytest_cobbler.sandbox.base import Mount
+from pytest_cobbler.sandbox.base import Completed, Mount
 from pytest_cobbler.tracker.base import Task
 from pytest_cobbler.wiring.policy import agent_limits, agent_network
 
@@ -58,6 +59,13 @@ def request_of(
         on_step=on_step,
         command=command,
     )
+
+
+def result_of(error: AgentError) -> AgentResult:
+    """The result of an agent that was not run."""
+    completed = Completed(status=1, cause=Ending.EXITED, seconds=0.0, stderr="")
+    text = "\n".join(part for part in (error.remedy, error.evidence) if part)
+    return AgentResult(completed=completed, error=error.cause, text=text)
 
 
 def instructions_in(worktree: Worktree, content: bytes | None) -> tuple[tuple[Mount, ...], str | None]:

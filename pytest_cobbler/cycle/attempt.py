@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
 from pytest_cobbler.causes import Cause, Ending
-from pytest_cobbler.cycle.asking import Question, prepare, request_of
+from pytest_cobbler.cycle.asking import Question, prepare, request_of, result_of
 from pytest_cobbler.cycle.prompts import StitchFacts, stitch_prompt
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.starts import Start
@@ -21,7 +21,6 @@ from pytest_cobbler.repository.harvest import Harvest, harvest, set_aside
 from pytest_cobbler.repository.landing import patch_of
 from pytest_cobbler.repository.moving import ZERO
 from pytest_cobbler.repository.worktrees import Worktree
-from pytest_cobbler.sandbox.base import Completed
 from pytest_cobbler.tracker.base import Task
 
 
@@ -109,14 +108,13 @@ def run_attempt(
 
 def _not_run(number: int, error: AgentError) -> Attempt:
     """The attempt of an agent that did nothing."""
-    completed = Completed(status=1, cause=Ending.EXITED, seconds=0.0, stderr="")
-    details = "\n".join(part for part in (error.remedy, error.evidence) if part)
+    result = result_of(error)
     return Attempt(
         number=number,
-        result=AgentResult(completed=completed, error=error.cause, text=details),
+        result=result,
         cause=Cause.AGENT,
-        summary=error.cause,
-        details=details,
+        summary=result.error,
+        details=result.text,
         is_last=True,
     )
 

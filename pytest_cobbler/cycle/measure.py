@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
 from pytest_cobbler.causes import Cause, Ending
-from pytest_cobbler.cycle.asking import Question, prepare, request_of
+from pytest_cobbler.cycle.asking import Question, prepare, request_of, result_of
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.prompts import MeasureFacts, measure_prompt
 from pytest_cobbler.cycle.proposals import Proposal, ProposalProblem, parse, select, to_new_tasks
@@ -26,7 +26,6 @@ from pytest_cobbler.recordings.files import place_of_measure
 from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.report.journal import timestamp
 from pytest_cobbler.repository.worktrees import Worktree
-from pytest_cobbler.sandbox.base import Completed
 from pytest_cobbler.tracker.base import Task
 
 LARGEST_ANSWER = 1024 * 1024
@@ -193,7 +192,7 @@ class Measuring:
             try:
                 result, is_last = run.parts.agent.run(request, run.parts.sandbox, run.cancellation), False
             except AgentError as error:
-                result, is_last = _not_run(error), True
+                result, is_last = result_of(error), True
             self._note(result, directory / "transcript.jsonl")
             answer = read_answer(worktree)
         finally:
@@ -313,13 +312,6 @@ class Measuring:
 
 def _cancelled() -> Measured:
     return Measured(outcome=Outcome(verdict=Verdict.CANCELLED, summary="cancelled"))
-
-
-def _not_run(error: AgentError) -> AgentResult:
-    """The result of an agent that was not run."""
-    completed = Completed(status=1, cause=Ending.EXITED, seconds=0.0, stderr="")
-    text = "\n".join(part for part in (error.remedy, error.evidence) if part)
-    return AgentResult(completed=completed, error=error.cause, text=text)
 
 
 def read_answer(worktree: Worktree) -> bytes | NoAnswer:

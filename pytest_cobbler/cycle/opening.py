@@ -17,7 +17,6 @@ from pytest_cobbler.cycle.surroundings import RepositoryView
 from pytest_cobbler.display import named, shown_path
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.landing.lane import LandingLane
-from pytest_cobbler.languages import Language
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.lines import SourceLines
@@ -131,7 +130,6 @@ class _Opening:
     """The steps of ``open_run``, in their order; each step needs the previous ones."""
 
     _parts: Parts
-    _language: Language
     _warnings: tuple[str, ...]
     _tracker: Tracker
     _lane: TrackerLane
