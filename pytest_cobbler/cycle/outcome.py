@@ -28,7 +28,7 @@ class Outcome:
     """How an item ended.
 
     ``cause`` is ``Cause.NONE`` after a success. ``summary`` is one line for people, ``details`` the evidence.
-    ``until``: when a limit ends.
+    ``notes`` are the lines of ``details`` for people who review the work. ``until``: when a limit ends.
     """
 
     verdict: Verdict
@@ -36,6 +36,7 @@ class Outcome:
     summary: str = ""
     details: str = ""
     commit: str = ""
+    notes: tuple[str, ...] = ()
     until: datetime | None = None
     record: Record = field(default_factory=Record)
     transcript_tail: str = ""

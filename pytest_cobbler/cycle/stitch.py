@@ -106,6 +106,8 @@ class Stitching:
             if not attempt.cause:
                 self.give_slot()
                 landing = self._land(attempt)
+                notes = map(run.ledger.scrub, landing.notes)
+                attempt = replace(attempt, notes=(*attempt.notes, *notes))
                 if landing.commit:
                     return self._landed(attempt, landing)
                 attempt = scrubbed(run, _not_landed(attempt, landing))
@@ -176,7 +178,7 @@ class Stitching:
         task, ledger = self._task, self._run.ledger
         ledger.finished.add(Landed(commit=commit, task=task.id, title=task.title, run=ledger.claim.run))
 
-    def _message(self, attempt: Attempt) -> str:
+    def _message(self, attempt: Attempt, notes: tuple[str, ...]) -> str:
         project = self._run.project
         values: dict[str, object] = {
             trailers.TASK: self._task.id,
@@ -187,7 +189,9 @@ class Stitching:
         values |= self._record.usage.to_trailers()
         if attempt.result.session_id:
             values["Cobbler-Session"] = attempt.result.session_id
-        message = trailers.message(project.repository, self._task.title, self._task.description, values)
+        message = trailers.message(
+            project.repository, self._task.title, self._task.description, values, notes=notes
+        )
         return self._run.ledger.scrub(message)
 
     # -- outcomes
@@ -213,6 +217,7 @@ class Stitching:
                 [*attempt.notes, *(f"not deleted, because it was moved: {ref}" for ref in moved)]
             ),
             commit=landing.commit,
+            notes=attempt.notes,
         )
 
     def _close(self, outcome: Outcome) -> None:
@@ -265,6 +270,7 @@ class Stitching:
             summary=summary,
             details="\n".join(part for part in parts if part),
             until=attempt.result.limited_until,
+            notes=attempt.notes,
         )
 
     def _where(self, attempt: Attempt) -> str:

@@ -15,7 +15,7 @@ from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.listeners import RunListener
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.repository.checks import Policy, Refusal, check_change
+from pytest_cobbler.repository.checks import Policy, Refusal, check_change, read_change, review_notes
 from pytest_cobbler.repository.generations import Generation, current_tip
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.landing import Merge, land, merge
@@ -30,16 +30,16 @@ class Candidate:
     """A commit to land.
 
     ``base`` is the commit of the base that it merges, if that is the task. ``message`` makes the message of
-    the landed commit, once the gate has passed. The gate's output goes to ``log``. ``on_landed`` is called
-    with the landed commit before any listener. ``moving`` is held while the branch moves; ``decided`` is
-    called when the candidate has landed or failed. Both run in the lane's thread.
+    the landed commit from the notes on the change, once the gate has passed. The gate's output goes to
+    ``log``. ``on_landed`` is called with the landed commit before any listener. ``moving`` is held while the
+    branch moves; ``decided`` is called when the candidate has landed or failed. Both run in its thread.
     """
 
     task_id: str
     commit: str
     policy: Policy
     log: Path
-    message: Callable[[], str]
+    message: Callable[[tuple[str, ...]], str]
     on_landed: Callable[[str], None]
     base: str = ""
     moving: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
@@ -52,7 +52,8 @@ class Landing:
 
     Otherwise ``cause`` is the reason: a conflict, no change, a refusal, the gate, a cancellation, or
     ``Cause.LANDING`` with the ``error`` of git, podman or the disk, which the change did not cause.
-    Seconds are wall time in the lane; ``gate_seconds`` are a part of ``seconds``.
+    Seconds are wall time in the lane; ``gate_seconds`` are a part of ``seconds``. ``notes`` are for people
+    who review the change, whether it landed or not.
     """
 
     commit: str = ""
@@ -63,6 +64,7 @@ class Landing:
     cause: Cause = Cause.NONE
     error: CobblerError | None = None
     refusals: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class LandingLane:
@@ -128,12 +130,13 @@ class LandingLane:
                 return replace(landing, cause=Cause.NO_CHANGE)
             if refusals := self._merged_refusals(candidate, merged):
                 return replace(landing, cause=Cause.REFUSED, refusals=refusals)
+            landing = replace(landing, notes=self._notes(candidate, merged))
             gate = self._run_gate(candidate, merged)
             gate_seconds += gate.seconds
             if not gate.passed:
                 cause = Cause.CANCELLED if gate.cause == Ending.CANCELLED else Cause.GATE
                 return replace(landing, gate=gate, cause=cause, gate_seconds=gate_seconds)
-            if commit := self._move(candidate, merged):
+            if commit := self._move(candidate, merged, landing.notes):
                 return replace(landing, commit=commit, gate_seconds=gate_seconds)
         return Landing(cause=Cause.CANCELLED, gate_seconds=gate_seconds)
 
@@ -142,10 +145,19 @@ class LandingLane:
         repository = self._repository
         if merged.tree == repository.tree_of(candidate.commit):
             return ()
-        # The base is trusted, so its changes are not checked.
-        parent = f"{candidate.commit}^"
-        before = merge(repository, merged.tip, parent).tree if candidate.base else merged.tip
+        before = self._before(candidate, merged)
         return check_change(repository.objects, before, merged.tree, candidate.policy)[1]
+
+    def _notes(self, candidate: Candidate, merged: Merge) -> tuple[str, ...]:
+        """Notes on the change for people who review it."""
+        before = self._before(candidate, merged)
+        return review_notes(read_change(self._repository.objects, before, merged.tree), candidate.policy)
+
+    def _before(self, candidate: Candidate, merged: Merge) -> str:
+        """The tree before the change: the tip, merged with the base (trusted) if that is the task."""
+        if not candidate.base:
+            return merged.tip
+        return merge(self._repository, merged.tip, f"{candidate.commit}^").tree
 
     def _run_gate(self, candidate: Candidate, merged: Merge) -> GateResult:
         checkout = self._checkout.move(merged.tree)
@@ -159,9 +171,9 @@ class LandingLane:
         )
         return result
 
-    def _move(self, candidate: Candidate, merged: Merge) -> str | None:
+    def _move(self, candidate: Candidate, merged: Merge, notes: tuple[str, ...]) -> str | None:
         """Move the branch to a commit of the merged tree; ``None``: another process moved it first."""
-        message = candidate.message()
+        message = candidate.message(notes)
         with candidate.moving():
             commit = land(
                 self._repository,

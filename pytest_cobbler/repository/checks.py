@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_cobbler.display import shown_path, shown_size
+from pytest_cobbler.display import named, shown_path, shown_size
 from pytest_cobbler.globs import matches_glob
 from pytest_cobbler.repository.git import Git
 from pytest_cobbler.repository.large_files import POINTER, kept_outside
@@ -80,6 +80,9 @@ PROTECTED = (
 )
 """Patterns of paths that no change may touch unless the user opts them out by name (``allow_paths``)."""
 
+NAMED = ("**/conftest.py",)
+"""Patterns of paths that a change may touch, and that its notes name, because they decide what else runs."""
+
 PROTECTED_TABLE = "pyproject.toml: [tool.pytest*]"
 """How the protected part of any pyproject.toml is shown; the rest of such a file is free."""
 
@@ -141,14 +144,16 @@ class Refusal:
 class Policy:
     """The rules for a change.
 
-    ``protected`` and ``allowed`` are patterns in the language of ``globs``; ``secrets`` the values that
-    must not be committed; ``marked`` the files into which we put conflict markers;
+    ``protected``, ``allowed`` and ``named`` are patterns in the language of ``globs``; a change may touch the
+    ``named`` ones, and its notes list them. ``secrets`` are the values that must not be committed; ``marked``
+    the files into which we put conflict markers;
     ``reserved`` names that no new module at the top may have;
     ``left_out`` directories whose new files a harvest does not take.
     """
 
     protected: tuple[str, ...] = PROTECTED
     allowed: tuple[str, ...] = ()
+    named: tuple[str, ...] = NAMED
     secrets: tuple[str, ...] = ()
     largest_file: int = 50 * 1024 * 1024
     marked: tuple[str, ...] = ()
@@ -185,6 +190,13 @@ def check_change(git: Git, parent: str, tree: str, policy: Policy) -> tuple[Chan
         refusals += _check_large_files(git, change, tree, policy)
         refusals += _check_contents(git, change, policy)
     return change, tuple(refusals)
+
+
+def review_notes(change: Change, policy: Policy) -> tuple[str, ...]:
+    """The note that names the paths of a change that a person should review; none if it has no such path."""
+    patterns = (*policy.named, *policy.protected)  # protected paths are here only where they are allowed
+    paths = [entry.shown for entry in change.entries if _matches(os.fsdecode(entry.path), patterns)]
+    return (f"review these: {named(paths)}",) if paths else ()
 
 
 def _check_kinds(git: Git, change: Change) -> Iterable[Refusal]:

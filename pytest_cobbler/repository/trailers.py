@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_cobbler.display import escaped
@@ -18,6 +18,8 @@ ATTEMPT = "Cobbler-Attempt"
 CAUSE = "Cobbler-Cause"
 RUN = "Cobbler-Run"
 
+_NOTES = "Notes of pytest-cobbler on this change:"
+
 _ALL = "%(trailers:only,unfold)"
 
 # A title or a description is an agent's text: what git would take for a trailer of ours must not become one,
@@ -30,22 +32,34 @@ _UNSEEN = re.compile(
 )
 
 
-def message(repository: Repository, title: str, body: str, trailers: Mapping[str, object]) -> str:
-    """A commit message: title, body, then ``trailers`` in a block of their own; empty ones are left out."""
+def message(
+    repository: Repository,
+    title: str,
+    body: str,
+    trailers: Mapping[str, object],
+    *,
+    notes: Sequence[str] = (),
+) -> str:
+    """A commit message: title, body, ``notes`` as a list, then ``trailers`` in a block of their own.
+
+    Empty trailers are left out.
+    """
     values = {name: " ".join(_visible(str(value)).split()) for name, value in trailers.items()}
     block = [f"{name}: {value}" for name, value in values.items() if value]
     subject = " ".join(_visible(title).split())
     subject = _harmless(subject) or "(no title)"
     text = _harmless(_visible(body.replace("\r\n", "\n"))).strip()
-    whole = _joined(subject, text, block)
+    listed = "\n".join(f"* {' '.join(_visible(note).split())}" for note in notes)
+    text_of_notes = f"{_NOTES}\n\n{listed}" if listed else ""
+    whole = _joined(subject, text, text_of_notes, block)
     if text and _parsed(repository, whole) != block:
         # No such text is known. Without its trailers a task would be done again for ever.
-        whole = _joined(subject, "", block)
+        whole = _joined(subject, "", text_of_notes, block)
     return whole
 
 
-def _joined(subject: str, text: str, block: list[str]) -> str:
-    return "\n\n".join(part for part in (subject, text, "\n".join(block)) if part) + "\n"
+def _joined(subject: str, text: str, notes: str, block: list[str]) -> str:
+    return "\n\n".join(part for part in (subject, text, notes, "\n".join(block)) if part) + "\n"
 
 
 def _parsed(repository: Repository, text: str) -> list[str]:

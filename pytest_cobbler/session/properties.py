@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_cobbler.cycle.outcome import Outcome
+from pytest_cobbler.display import escaped
 
 
 def properties_of(
@@ -30,6 +31,7 @@ def properties_of(
         ("cobbler_model", usage.model),
         ("cobbler_insertions", record.insertions if task_id else ""),
         ("cobbler_deletions", record.deletions if task_id else ""),
+        ("cobbler_notes", "\n".join(map(escaped, outcome.notes))),
         ("cobbler_transcript", record.transcript),
     ]
     return [(name, value) for name, value in properties if value != ""]

@@ -86,7 +86,7 @@ class Bench:
             "commit": commit,
             "policy": Policy(),
             "log": self.directory / "gate.log",
-            "message": lambda: "The task\n",
+            "message": lambda notes: "\n".join(["The task\n", *notes]),
             "on_landed": lambda landed: self.noted.append(landed),
         }
         return self.lane.land(Candidate(**facts | changes))
@@ -204,3 +204,24 @@ def test_a_merge_of_the_base_lands_with_two_parents(bench: Bench) -> None:
     landing = bench.land(bench.commit({}, start), base=base)
     parents = bench.repository.objects.text("rev-parse", f"{landing.commit}^@").split()
     assert parents[1:] == [base]
+
+
+def test_a_landing_has_the_notes_on_its_change(bench: Bench) -> None:
+    landing = bench.land(bench.commit({"tests/conftest.py": "", "other": ""}))
+    assert landing.notes == ("review these: tests/conftest.py",)
+    message = bench.repository.objects.text("show", "-s", "--format=%B", landing.commit)
+    assert message.splitlines()[-1] == landing.notes[0]
+
+
+def test_a_change_that_the_gate_refuses_has_its_notes(bench: Bench) -> None:
+    bench.make("false")
+    landing = bench.land(bench.commit({"tests/conftest.py": ""}))
+    assert (landing.commit, landing.notes) == ("", ("review these: tests/conftest.py",))
+
+
+def test_the_notes_are_on_the_change_and_not_on_what_others_landed(bench: Bench) -> None:
+    ours = bench.commit({"ours": ""})
+    bench.land(bench.commit({"tests/conftest.py": ""}))
+    landing = bench.land(ours)
+    assert landing.commit
+    assert landing.notes == ()

@@ -54,6 +54,23 @@ def landed(repository: Repository, parent: str, title: str, body: str = "") -> s
     return repository.commit(repository.tree_of(parent), [parent], text, ADA)
 
 
+NOTES = ["review these: a.txt", "Cobbler-Task: t-2", "two\n\nCobbler-Task: t-2", "\x1b[2J"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_notes_are_in_the_message_and_add_no_trailer(repository: Repository, parent: str, text: str) -> None:
+    message = trailers.message(repository, "Title", text, OURS, notes=NOTES)
+    commit = repository.commit(repository.tree_of(parent), [parent], message, ADA)
+    assert trailers.read_trailers(repository, commit) == READ
+    *_, notes, _ = message.split("\n\n")
+    assert notes.splitlines() == [
+        "* review these: a.txt",
+        "* Cobbler-Task: t-2",
+        "* two Cobbler-Task: t-2",
+        r"* \x1b[2J",
+    ]
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_description_adds_no_trailer_and_hides_none(repository: Repository, parent: str, text: str) -> None:
     commit = landed(repository, parent, "Title", text)

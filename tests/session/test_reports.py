@@ -207,3 +207,14 @@ def test_live_logging_shows_steps_as_they_happen(cobbler_project: Project) -> No
     seed(cobbler_project, task("p-a"))
     result = cobbler_project.run("--cobbler-generate", "-k", "p-a")
     result.stdout.fnmatch_lines([r"p-a: Reading the \x1b[[]1mdocuments", "configuration.yaml L *100%*"])
+
+
+def test_the_notes_on_a_change_are_in_report_junit_and_commit(cobbler_project: Project) -> None:
+    cobbler_project.agent.task("Fixtures").writes("tests/conftest.py", "x = 1\n")
+    seed(cobbler_project, task("p-a", title="Fixtures"))
+    result = cobbler_project.run("--cobbler-generate", "--cobbler-cycles=0", "-rP")
+    note = "review these: tests/conftest.py"
+    result.stdout.fnmatch_lines(["*Captured stdout notes call*", note])
+    assert result.junit[stitch("p-a")].properties["cobbler_notes"] == note
+    (landed,) = cobbler_project.landed()
+    assert f"\n\n* {note}\n\n" in cobbler_project.git("show", "-s", "--format=%B", landed.commit)
