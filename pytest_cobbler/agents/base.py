@@ -56,16 +56,19 @@ class AgentResult:
     """The end of a run. ``error`` is empty exactly when the agent says it is done.
 
     ``limited``: a usage or rate limit, or spent credit, stopped it; ``limited_until``: when that ends, if
-    reported. ``text`` is the agent's last message.
+    reported. ``limit_is_claimed``: only the agent's program reports it; such a limit does not end the run.
+    ``text`` is the agent's last message. ``notes`` are shown on the item.
     """
 
     completed: Completed
     error: str = ""
     limited: bool = False
     limited_until: datetime | None = None
+    limit_is_claimed: bool = False
     usage: Usage = field(default_factory=Usage)
     text: str = ""
     session_id: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.agents.claims import bounded, disagreements
 from pytest_cobbler.agents.stream import StreamReader
 from pytest_cobbler.agents.transcript import Recording
 from pytest_cobbler.causes import Ending
@@ -44,14 +45,16 @@ class Program:
 class Launched:
     """A run that has ended: ``completed`` is reported by the sandbox, ``reader`` by the program's output.
 
-    The proxy, if there was one, reports ``metered``, the usage, and ``limit_ends``, when a limit of the API
-    ends.
+    The proxy, if there was one, reports ``metered``, the usage; ``api_limited``, whether the API's last
+    response was that of a limit; and ``limit_ends``, when that limit ends. Its view counts, the program's own
+    reports are notes: the program runs what the agent wrote, and may print anything.
     """
 
     completed: Completed
     limits: Limits
     reader: StreamReader
     metered: Usage | None = None
+    api_limited: bool = False
     limit_ends: datetime | None = None
 
     def error(self) -> str:
@@ -59,30 +62,31 @@ class Launched:
         return _ending(self.completed, self.limits) or self.reader.failure or self._exit_error()
 
     def result(self, error: str, session_id: str = "") -> AgentResult:
-        reader = self.reader
-        limited = bool(error) and reader.limited
+        reader, metered = self.reader, self.metered
+        claimed = bool(error) and reader.limited
+        limited = claimed if metered is None else bool(error) and self.api_limited
+        ends = reader.limited_until if metered is None else self.limit_ends
+        usage = reader.usage if metered is None else replace(metered, seconds=reader.usage.seconds)
         return AgentResult(
             completed=self.completed,
             error=f"agent: {error}" if error else "",
             limited=limited,
-            limited_until=(reader.limited_until or self.limit_ends) if limited else None,
-            usage=self._usage(),
+            limited_until=bounded(ends) if limited else None,
+            limit_is_claimed=limited and metered is None,
+            usage=usage,
             text=reader.text,
             session_id=reader.session_id or session_id,
+            notes=self._notes(claimed and not limited),
         )
 
-    def _usage(self) -> Usage:
-        """The usage that the program reports; what is missing, as of a killed run, comes from the proxy."""
-        reported, metered = self.reader.usage, self.metered
-        if metered is None or (self.reader.has_result and reported.tokens_output):
-            return reported
-        return replace(
-            metered,
-            turns=reported.turns or metered.turns,
-            cost_usd=metered.cost_usd if reported.cost_usd is None else reported.cost_usd,
-            seconds=reported.seconds,
-            model=reported.model or metered.model,
-        )
+    def _notes(self, claims_limit: bool) -> tuple[str, ...]:
+        """The reports of the program that differ from what the proxy saw."""
+        notes: list[str] = []
+        if claims_limit:
+            notes.append("limit: the agent reports one, but the API's last response was not that of a limit")
+        if self.metered and self.reader.has_result:
+            notes += disagreements(self.reader.usage, self.metered)
+        return tuple(notes)
 
     def _exit_error(self) -> str:
         """The exit status and the program's last message; empty if the program succeeded."""
@@ -139,6 +143,7 @@ def launch(
         limits=request.limits,
         reader=reader,
         metered=proxy.usage if proxy else None,
+        api_limited=proxy.is_limited if proxy else False,
         limit_ends=proxy.limit_ends if proxy else None,
     )
 

@@ -8,6 +8,7 @@ counted as far as it came.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,30 +21,56 @@ from pytest_cobbler.usage import NOTHING, Usage
 
 __all__ = ["Answer", "Meter"]
 
-_TOO_MANY_REQUESTS = 429
+_LIMIT_STATUS = (402, 429)
+_LIMIT_KINDS = ("rate_limit_error", "billing_error")
+_LEAST_ERROR = 400
+_NO_CREDIT = re.compile(r"(Your )?credit balance is too low[^:]*", re.IGNORECASE)
+"""The whole message. An error that quotes the request has a colon after the quoted name."""
+
 _LONGEST = 1024 * 1024
 """Bytes of a line; the events that report tokens are far shorter."""
 
 
 class Answer:
-    """One response of the API, with the tokens that it has reported so far."""
+    """One request to the model and its response, with the tokens that it has reported so far.
+
+    ``is_whole``: nothing is missing. A request that was sent may cost money although its response was cut, or
+    never read. ``is_limit``: the response is that of a limit of the API; ``limit_ends``: when that ends, if
+    the response names it.
+    """
 
     def __init__(self) -> None:
-        self._model = ""
+        self.model = ""
+        self.is_whole = False
+        self.is_limit = False
+        self.limit_ends: datetime | None = None
         self._reported: dict[str, object] = {}
+        self._has_extras = False
 
     @property
     def usage(self) -> Usage:
         """The usage of this response, as a part of a run."""
         if not self._reported:
             return NOTHING
+        cost = cost_of(self.model, self._reported)
         return Usage(
             attempts=0,
             turns=1,
-            cost_usd=cost_of(self._model, self._reported),
-            model=self._model,
+            cost_usd=cost,
+            cost_is_partial=cost is not None and self._has_extras,
+            model=self.model,
             **tokens_of([self._reported], SNAKE),
         )
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Take the head of the response. An error costs nothing."""
+        self.is_whole = status >= _LEAST_ERROR
+        self.is_limit = status in _LIMIT_STATUS
+        self.limit_ends = _end_of_limit(headers)
+
+    def drop(self) -> None:
+        """The request was not sent."""
+        self.is_whole = True
 
     def take_line(self, line: bytes) -> None:
         """Take one line of an event stream."""
@@ -56,54 +83,85 @@ class Answer:
                 self._take(message, without=("output_tokens",))  # a placeholder there
             case "message_delta":
                 self._take(event)
+            case "message_stop":
+                self.is_whole = True
+            case "error":
+                self._take_error(event)
             case _:
                 pass
 
     def take_body(self, body: bytes) -> None:
         """Take a response that is not a stream."""
-        self._take(event_of(body))
+        answer = event_of(body)
+        self.is_whole = True
+        self._take(answer)
+        self._take_error(answer)
 
     def _take(self, message: Mapping[str, object], without: tuple[str, ...] = ()) -> None:
-        self._model = one_line(text_of(message, "model")) or self._model
+        self.model = one_line(text_of(message, "model")) or self.model
         usage = object_of(message.get("usage"))
         for name in SNAKE.values():
             if name not in without and number_of(usage, name) is not None:
                 self._reported[name] = usage[name]
         if isinstance(usage.get("cache_creation"), dict):
             self._reported["cache_creation"] = usage["cache_creation"]
+        tools = object_of(
+            usage.get("server_tool_use")
+        )  # searches, for example, which have prices of their own
+        self._has_extras = self._has_extras or any(number_of(tools, name) for name in tools)
+
+    def _take_error(self, answer: Mapping[str, object]) -> None:
+        error = object_of(answer.get("error"))
+        if text_of(error, "type") in _LIMIT_KINDS or _NO_CREDIT.fullmatch(text_of(error, "message")):
+            self.is_limit = True
 
 
 class Meter:
-    """Adds up the responses of one run.
-
-    ``limit_ends``: when the limit that the last response reported ends, if it reported one.
-    """
+    """Adds up the requests of one run."""
 
     def __init__(self) -> None:
         self._answers: list[Answer] = []
-        self.limit_ends: datetime | None = None
+        self._last: Answer | None = None
 
-    def answer(self, status: int, headers: Mapping[str, str]) -> Answer:
-        """A new response."""
-        self.limit_ends = _end_of_limit(headers) if status == _TOO_MANY_REQUESTS else None
+    def ask(self) -> Answer:
+        """A request that is about to be sent."""
         self._answers.append(Answer())
         return self._answers[-1]
 
+    def answer(self, answer: Answer, status: int, headers: Mapping[str, str]) -> None:
+        """The response to a request begins."""
+        answer.begin(status, headers)
+        self._last = answer
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the last response was that of a limit."""
+        return self._last is not None and self._last.is_limit
+
+    @property
+    def limit_ends(self) -> datetime | None:
+        """When the limit of the last response ends, if the response names it."""
+        return self._last.limit_ends if self._last is not None and self._last.is_limit else None
+
     @property
     def usage(self) -> Usage:
-        """The usage of the run. Its cost is known only if every model has a price.
+        """The usage of the run. Its cost is a lower bound if a model has no price or a response was cut.
 
-        Each response is a turn. The model is the one with the most responses.
+        Each response is a turn, and errors cost nothing. The model is the one with the most output.
         """
-        answers = [answer.usage for answer in self._answers]
-        total = sum(answers, NOTHING)
-        models = Counter(usage.model for usage in answers if usage.model)
+        total = sum((answer.usage for answer in self._answers), NOTHING)
+        output: Counter[str] = Counter()
+        for answer in self._answers:
+            output[answer.model] += answer.usage.tokens_output + 1
+        output.pop("", None)
+        is_whole = all(answer.is_whole for answer in self._answers)
+        cost = 0.0 if total == NOTHING and is_whole else total.cost_usd
         return replace(
             total,
             attempts=1,
-            cost_usd=None if total.cost_is_partial else total.cost_usd,
-            cost_is_partial=False,
-            model=next((model for model, _ in models.most_common(1)), ""),
+            cost_usd=cost,
+            cost_is_partial=cost is not None and (total.cost_is_partial or not is_whole),
+            model=next((model for model, _ in output.most_common(1)), ""),
         )
 
 

@@ -30,7 +30,7 @@ from yarl import URL
 
 from pytest_cobbler.agents.address import API, check_address
 from pytest_cobbler.agents.credential import Credential
-from pytest_cobbler.agents.metering import Meter
+from pytest_cobbler.agents.metering import Answer, Meter
 from pytest_cobbler.display import shown_size
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.sandbox.base import Loopback
@@ -120,8 +120,13 @@ class ApiProxy:
         return self._meter.usage
 
     @property
+    def is_limited(self) -> bool:
+        """Whether the API's last response to the job was that of a limit."""
+        return self._meter.is_limited
+
+    @property
     def limit_ends(self) -> datetime | None:
-        """When the last limit that the API reported ends."""
+        """When that limit ends, if the API names it."""
         return self._meter.limit_ends
 
     @contextlib.contextmanager
@@ -159,26 +164,30 @@ class ApiProxy:
 
     async def _answer(self, session: aiohttp.ClientSession, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            upstream = await self._ask(session, request)
+            upstream, answer = await self._ask(session, request)
         except _Refused as refused:
             return _error(refused.status, refused.kind, str(refused))
         async with upstream:
             try:
-                return await self._pass_on(request, upstream)
+                return await self._pass_on(request, upstream, answer)
             except (aiohttp.ClientError, OSError):
                 # A response that the API breaks off is broken off here too; the agent's program handles that.
                 _break_off(request)
                 raise
 
-    async def _ask(self, session: aiohttp.ClientSession, request: web.BaseRequest) -> aiohttp.ClientResponse:
-        """Send the request to the API, if it is valid."""
+    async def _ask(
+        self, session: aiohttp.ClientSession, request: web.BaseRequest
+    ) -> tuple[aiohttp.ClientResponse, Answer]:
+        """Send the request to the API, if it is valid; return the response and its place in the meter."""
         url = URL(self._base + self._target(request), encoded=True)
         length = _length(request)
         async with self._reserve(length):
             _invite(request)
             body = await request.content.readexactly(length)
+            # Counting tokens is free, and has limits of its own.
+            answer = self._meter.ask() if request.path == MESSAGES else Answer()
             try:
-                return await session.post(
+                upstream = await session.post(
                     url,
                     data=io.BytesIO(body),
                     headers=self._headers(request),
@@ -188,10 +197,15 @@ class ApiProxy:
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 why = getattr(error, "strerror", None) or type(error).__name__
                 is_reached = isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError)
+                if not is_reached:
+                    answer.drop()
                 outcome = (
                     "closed the connection without a response" if is_reached else f"cannot be reached: {why}"
                 )
                 raise _Refused(502, "api_error", f"{url.host} {outcome}") from None
+            if request.path == MESSAGES:
+                self._meter.answer(answer, upstream.status, upstream.headers)
+            return upstream, answer
 
     def _target(self, request: web.BaseRequest) -> str:
         """Path and query of the request, as they are in its first line."""
@@ -226,9 +240,8 @@ class ApiProxy:
         return {**kept, **login, "Accept-Encoding": "identity"}
 
     async def _pass_on(
-        self, request: web.BaseRequest, upstream: aiohttp.ClientResponse
+        self, request: web.BaseRequest, upstream: aiohttp.ClientResponse, answer: Answer
     ) -> web.StreamResponse:
-        answer = self._meter.answer(upstream.status, upstream.headers)
         headers = CIMultiDict(
             (name, self._secrets.scrub_text(value))
             for name, value in upstream.headers.items()

@@ -3,7 +3,8 @@
 Notes on the format:
 
 * a run may have several ``result`` events (one for each wake-up by a background task): the last one counts;
-  its cost and ``modelUsage`` are totals, its turns, tokens and time are its own;
+  its cost and ``modelUsage`` are totals, its turns, tokens and time are its own; the same result again, as
+  from a program that copies its output, is not another one;
 * ``"subtype": "success"`` does not mean success: failures of the API have it too, with ``is_error``;
 * a killed run has no result, and a run killed while it writes ends with half a line;
 * ``output_tokens`` of ``assistant`` events are a placeholder.
@@ -13,6 +14,8 @@ Lines that are not an event of a known type are kept as log text. No input makes
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -78,9 +81,7 @@ class StreamReader:
         self._retrying_on: object = None
         self._rejection: Mapping[str, object] = {}
         self._result: Mapping[str, object] | None = None
-        self._turns = 0
-        self._milliseconds = 0.0
-        self._result_usage: list[Mapping[str, object]] = []
+        self._results: dict[str, Mapping[str, object]] = {}
 
     def feed(self, line: bytes) -> None:
         """Take one line, without its newline."""
@@ -165,13 +166,14 @@ class StreamReader:
                 **tokens_of(self._message_usage.values(), SNAKE, without=("tokens_output",)),
             )
         per_model = objects_of(self._result.get("modelUsage"))
-        tokens = tokens_of(per_model.values(), CAMEL) if per_model else tokens_of(self._result_usage, SNAKE)
+        results = self._results.values()
+        usages = [object_of(result.get("usage")) for result in results]
         return Usage(
-            turns=self._turns,
+            turns=sum(int(number_of(result, "num_turns") or 0) for result in results),
             cost_usd=number_of(self._result, "total_cost_usd"),
-            seconds=self._milliseconds / 1000 or None,
+            seconds=sum(number_of(result, "duration_ms") or 0.0 for result in results) / 1000 or None,
             model=self._model,
-            **tokens,
+            **(tokens_of(per_model.values(), CAMEL) if per_model else tokens_of(usages, SNAKE)),
         )
 
     @property
@@ -215,9 +217,10 @@ class StreamReader:
 
     def _take_result(self, event: Mapping[str, object]) -> None:
         self._result = event
-        self._turns += int(number_of(event, "num_turns") or 0)
-        self._milliseconds += number_of(event, "duration_ms") or 0.0
-        self._result_usage.append(object_of(event.get("usage")))
+        identity = text_of(event, "uuid") or json.dumps(event, sort_keys=True)
+        self._results[hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()] = {
+            name: event[name] for name in ("num_turns", "duration_ms", "usage") if name in event
+        }
 
     def _take_rate_limit(self, event: Mapping[str, object]) -> None:
         information = object_of(event.get("rate_limit_info"))

@@ -171,7 +171,7 @@ def _take(
 ) -> Attempt:
     """Harvest a worktree, however its agent ended, and decide whether the work may land."""
     repository, sandbox = run.project.repository, run.parts.sandbox
-    attempt = Attempt(number=number, result=result, base=start.base)
+    attempt = Attempt(number=number, result=result, base=start.base, notes=result.notes)
     try:
         # Not cancelled with the run: it takes a second, and saves the agent's work.
         policy = run.parts.protection.policy(start.marked)
@@ -185,7 +185,7 @@ def _take(
         return replace(attempt, cause=Cause.HARVEST, summary=error.cause, details=details, kept_at=kept_at)
     attempt = replace(
         attempt,
-        notes=_notes(harvested),
+        notes=(*attempt.notes, *_notes(harvested)),
         paths=tuple(refusal.path for refusal in harvested.refusals if refusal.path),
     )
     run.listener.harvested(task.id, number, len(harvested.change.entries), attempt.notes)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
+from pytest_cobbler.agents.claims import bounded
 from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.cycle.asking import Question, prepare, request_of, result_of
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
@@ -81,10 +82,17 @@ class Measuring:
         self._on_step = on_step
         self._record = Record(started_at=timestamp())
         self._steps: deque[str] = deque(maxlen=STEPS_SHOWN)
+        self._notes: list[str] = []
 
     def __call__(self) -> Measured:
         measured = self._work()
-        outcome = replace(measured.outcome, record=self._record, transcript_tail="\n".join(self._steps))
+        outcome = replace(
+            measured.outcome,
+            details="\n".join(filter(None, [measured.outcome.details, *self._notes])),
+            notes=tuple(self._notes),
+            record=self._record,
+            transcript_tail="\n".join(self._steps),
+        )
         return replace(measured, outcome=outcome)
 
     @property
@@ -144,7 +152,8 @@ class Measuring:
                     verdict=Verdict.LIMITED,
                     cause=Cause.LIMITED,
                     summary=result.error,
-                    until=result.limited_until,
+                    until=bounded(result.limited_until),
+                    limit_is_claimed=result.limit_is_claimed,
                 )
             )
         if result.error:
@@ -244,6 +253,7 @@ class Measuring:
         if not self._steps:
             self._steps.append(read_tail(transcript))
         self._record = self._record.with_attempt(result, transcript)
+        self._notes += map(self._run.ledger.scrub, result.notes)
 
     def _prompt(self, worktree: Worktree, existing: list[Task], failure: _Failure) -> str:
         run, config = self._run, self._config

@@ -28,7 +28,8 @@ class Outcome:
     """How an item ended.
 
     ``cause`` is ``Cause.NONE`` after a success. ``summary`` is one line for people, ``details`` the evidence.
-    ``notes`` are the lines of ``details`` for people who review the work. ``until``: when a limit ends.
+    ``notes`` are the lines of ``details`` for people who review the work. ``until``: when a limit ends;
+    ``limit_is_claimed``: only the agent reports the limit.
     """
 
     verdict: Verdict
@@ -38,5 +39,6 @@ class Outcome:
     commit: str = ""
     notes: tuple[str, ...] = ()
     until: datetime | None = None
+    limit_is_claimed: bool = False
     record: Record = field(default_factory=Record)
     transcript_tail: str = ""

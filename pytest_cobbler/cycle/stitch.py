@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from pytest_cobbler.agents.base import AgentResult
+from pytest_cobbler.agents.claims import bounded
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.cycle.attempt import Attempt, run_attempt, scrubbed
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
@@ -210,14 +211,13 @@ class Stitching:
         )
         moved = drop_attempts(repository, run.project.generation.name, self._task.id)
         moved += self._drop_task_branch(attempt)
+        notes = self._notes(attempt)
         return Outcome(
             verdict=Verdict.LANDED,
             summary=f"landed in {landing.commit[:12]}",
-            details="\n".join(
-                [*attempt.notes, *(f"not deleted, because it was moved: {ref}" for ref in moved)]
-            ),
+            details="\n".join([*notes, *(f"not deleted, because it was moved: {ref}" for ref in moved)]),
             commit=landing.commit,
-            notes=attempt.notes,
+            notes=notes,
         )
 
     def _close(self, outcome: Outcome) -> None:
@@ -258,7 +258,8 @@ class Stitching:
 
     def _failed(self, attempt: Attempt) -> Outcome:
         earlier = [f"attempt {failed.number}: {failed.summary}" for failed in self._earlier]
-        parts = (informative(attempt.details), *earlier, *attempt.notes, self._where(attempt))
+        notes = self._notes(attempt)
+        parts = (informative(attempt.details), *earlier, *notes, self._where(attempt))
         verdicts = {Cause.CANCELLED: Verdict.CANCELLED, Cause.LIMITED: Verdict.LIMITED}
         summary = attempt.summary
         if all(failed.cause == Cause.NO_CHANGE for failed in (*self._earlier, attempt)):
@@ -269,9 +270,20 @@ class Stitching:
             cause=attempt.cause,
             summary=summary,
             details="\n".join(part for part in parts if part),
-            until=attempt.result.limited_until,
-            notes=attempt.notes,
+            notes=notes,
+            until=bounded(attempt.result.limited_until),
+            limit_is_claimed=attempt.result.limit_is_claimed,
         )
+
+    def _notes(self, attempt: Attempt) -> tuple[str, ...]:
+        """The notes on an attempt, after those on the agents of the earlier ones."""
+        scrub = self._run.ledger.scrub
+        earlier = (
+            f"attempt {failed.number}: {scrub(note)}"
+            for failed in self._earlier
+            for note in failed.result.notes
+        )
+        return (*earlier, *attempt.notes)
 
     def _where(self, attempt: Attempt) -> str:
         """A line that names the place of the work."""

@@ -106,6 +106,7 @@ _USAGE = (
     "tokens_cache_read",
     "tokens_cache_write",
     "cost_usd",
+    "cost_is_partial",
     "seconds",
     "model",
 )
@@ -123,7 +124,10 @@ def _as_read(usage: Usage) -> Usage:
 
 
 def _as_written(usage: Usage) -> dict[str, object]:
-    return {name: getattr(usage, name) for name in _USAGE} | {"seconds": usage.seconds or 0.0}
+    written = {name: getattr(usage, name) for name in _USAGE} | {"seconds": usage.seconds or 0.0}
+    if not usage.cost_is_partial:  # which older versions do not know
+        del written["cost_is_partial"]
+    return written
 
 
 def _breaks_off(cause: Cause) -> Cause:
@@ -155,6 +159,7 @@ class RecordedResult(_File):
     error: str = ""
     limited: bool = False
     limited_until: datetime | None = None
+    limit_is_claimed: bool = False
     text: str = ""
     session: str = ""
     usage: Annotated[
@@ -176,6 +181,7 @@ class RecordedResult(_File):
             error=result.error,
             limited=result.limited,
             limited_until=result.limited_until,
+            limit_is_claimed=result.limit_is_claimed,
             text=result.text,
             session=result.session_id,
             usage=result.usage,
@@ -191,6 +197,7 @@ class RecordedResult(_File):
             error=self.error,
             limited=self.limited,
             limited_until=self.limited_until,
+            limit_is_claimed=self.limit_is_claimed,
             usage=self.usage,
             text=self.text,
             session_id=self.session,

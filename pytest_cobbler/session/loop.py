@@ -111,6 +111,7 @@ class Loop:
         self._running: dict[str, float] = {}
         self._steps: dict[str, str] = {}
         self._no_measure = ""
+        self._limit_claimed = ""
         self._reporter = reporter
         self._status = StatusLine(reporter)
         self._looping = False
@@ -171,8 +172,8 @@ class Loop:
             raise self._exit
         if session.shouldfail:
             raise session.Failed(session.shouldfail)
-        if session.shouldstop:
-            raise session.Interrupted(session.shouldstop)
+        if session.shouldstop or self._limit_claimed:
+            raise session.Interrupted(session.shouldstop or self._limit_claimed)
 
     def _step(self) -> None:
         if self._report_what_cannot_start():
@@ -319,9 +320,17 @@ class Loop:
             self._call(item.ihook.pytest_cobbler_reported, item=item, outcome=outcome)
         except HookProblem as problem:
             self.too_late.append(problem)
-        if outcome.verdict is Verdict.LIMITED and not self._session.shouldstop:
-            until = f" until {outcome.until.astimezone():%Y-%m-%d %H:%M %Z}" if outcome.until else ""
-            self._session.shouldstop = f"limited{until}: {outcome.summary}"
+        if outcome.verdict is Verdict.LIMITED:
+            self._take_limit(outcome)
+
+    def _take_limit(self, outcome: Outcome) -> None:
+        """End the run at a limit of the API. A limit that only an agent reports ends nothing but its item."""
+        until = f" until {outcome.until.astimezone():%Y-%m-%d %H:%M %Z}" if outcome.until else ""
+        reason = f"limited{until}: {outcome.summary}"
+        if outcome.limit_is_claimed:
+            self._limit_claimed = self._limit_claimed or f"{reason} (as the agent reports)"
+        else:
+            self._session.shouldstop = self._session.shouldstop or reason
 
     # -- stopping
 

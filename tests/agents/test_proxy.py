@@ -497,6 +497,117 @@ class TestTheMeter:
             client.post()
         assert (proxy.usage.tokens_input, proxy.usage.tokens_output) == (7, 12)
 
+    def test_an_answer_that_nobody_reads_to_its_end_makes_the_cost_a_lower_bound(self) -> None:
+        """The API charges for what it has written, but reports it only at the end."""
+        read, gone = threading.Event(), threading.Event()
+
+        def play(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+            begin_stream(handler)
+            message = {"model": "claude-opus-5-5", "usage": {"input_tokens": 1_000_000, "output_tokens": 1}}
+            send_event(handler, type="message_start", message=message)
+            send_event(handler, type="content_block_delta", delta={"type": "text_delta", "text": "all"})
+            read.set()
+            gone.wait(30)
+
+        with Upstream(play) as upstream, proxied(upstream.url) as (client, proxy):
+            with client.streaming() as response:
+                while response.readline() != b"event: content_block_delta\n":
+                    pass
+            gone.set()
+        assert read.is_set()
+        assert (proxy.usage.cost_usd, proxy.usage.cost_is_partial) == (4.0, True)
+        assert proxy.usage.cost_shown == "at least 4.0000 USD"
+
+    def test_a_request_whose_answer_is_not_awaited_may_have_cost_something(self) -> None:
+        asked, gone = threading.Event(), threading.Event()
+
+        def play(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+            if body == b"wait":
+                asked.set()
+                gone.wait(30)
+            answer(b'{"model": "claude-opus-5-5", "usage": {"input_tokens": 1000000}}')(handler, body)
+
+        with Upstream(play) as upstream, proxied(upstream.url) as (client, proxy):
+            assert proxy.usage.cost_usd == 0, "nothing was asked"
+            with socket.create_connection(("127.0.0.1", client.port)) as connection:
+                head = f"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1:{client.port}\r\n"
+                connection.sendall(f"{head}Content-Length: 4\r\n\r\nwait".encode())
+                assert asked.wait(30)
+            assert proxy.usage.cost_usd is None
+            client.post()
+            assert (proxy.usage.cost_usd, proxy.usage.cost_is_partial) == (4.0, True)
+            gone.set()
+
+    def test_an_api_that_cannot_be_reached_costs_nothing(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+        with proxied(f"http://127.0.0.1:{port}") as (client, proxy):
+            client.post()
+        assert (proxy.usage.cost_usd, proxy.usage.cost_is_partial) == (0.0, False)
+
+    def test_a_model_without_a_price_and_a_search_make_the_cost_a_lower_bound(self) -> None:
+        usages: list[dict[str, Any]] = [
+            {"model": "claude-opus-5-5", "usage": {"input_tokens": 1_000_000}},
+            {"model": "unknown", "usage": {"input_tokens": 1_000_000}},
+        ]
+        search = {"input_tokens": 0, "server_tool_use": {"web_search_requests": 100}}
+
+        def play(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+            answer(json.dumps(usages[int(body)]).encode())(handler, body)
+
+        with Upstream(play) as upstream, proxied(upstream.url) as (client, proxy):
+            client.post(b"0")
+            assert (proxy.usage.cost_usd, proxy.usage.cost_is_partial) == (4.0, False)
+            client.post(b"1")
+            assert (proxy.usage.cost_usd, proxy.usage.cost_is_partial) == (4.0, True)
+        usages[1] = {"model": "claude-opus-5-5", "usage": search}
+        with Upstream(play) as upstream, proxied(upstream.url) as (client, proxy):
+            client.post(b"0")
+            client.post(b"1")
+            assert (proxy.usage.cost_usd, proxy.usage.cost_is_partial) == (4.0, True)
+
+
+def failure(kind: str, message: str) -> bytes:
+    return json.dumps({"type": "error", "error": {"type": kind, "message": message}}).encode()
+
+
+NO_CREDIT = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."
+
+
+class TestLimits:
+    @pytest.mark.parametrize(
+        ("status", "body", "limited"),
+        [
+            (429, failure("rate_limit_error", "slow down"), True),
+            (429, b"<html>", True),
+            (402, failure("billing_error", "pay"), True),
+            (400, failure("invalid_request_error", NO_CREDIT), True),
+            (400, failure("invalid_request_error", f"{NO_CREDIT}: Extra inputs are not permitted"), False),
+            (400, failure("invalid_request_error", f"messages.0.role: {NO_CREDIT!r} is not a role"), False),
+            (404, failure("not_found_error", "model: credit balance is too low"), False),
+            (529, failure("overloaded_error", "busy"), False),
+            (200, b'{"content": [{"type": "text", "text": "429 rate_limit_error"}]}', False),
+        ],
+    )
+    def test_a_limit_is_what_the_api_says(self, status: int, body: bytes, limited: bool) -> None:
+        with Upstream(answer(body, status)) as upstream, proxied(upstream.url) as (client, proxy):
+            client.post()
+            assert proxy.is_limited is limited
+
+    def test_a_limit_that_is_over_is_none(self) -> None:
+        with ScriptedApi() as api, proxied(api.url) as (client, proxy):
+            api.script("", [error(429, headers={"retry-after": "60"}), turn(text("two")), error(429)])
+            seen = []
+            for _ in range(3):
+                client.post(request_body("hello"))
+                seen.append((proxy.is_limited, proxy.limit_ends is not None))
+        assert seen == [(True, True), (False, False), (True, False)]
+
+    def test_a_limit_of_counting_tokens_is_none_of_the_model(self) -> None:
+        with Upstream(answer(b"{}", 429)) as upstream, proxied(upstream.url) as (client, proxy):
+            client.post(path="/v1/messages/count_tokens")
+            assert not proxy.is_limited
+
 
 class TestTheWayOut:
     @pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY"])

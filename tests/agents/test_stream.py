@@ -159,6 +159,17 @@ def test_what_a_killed_run_used_at_least() -> None:
     )
 
 
+def test_a_result_that_is_told_twice_counts_once() -> None:
+    first = result(total_cost_usd=1.5, num_turns=2, duration_ms=1000, usage={"output_tokens": 7}, uuid="u-1")
+    other = {**first, "uuid": "u-2"}
+    once = Usage(turns=2, cost_usd=1.5, seconds=1.0, tokens_output=7)
+    assert events(first, first).usage == events(first).usage == once
+    assert events(first, {**first, "num_turns": 2000}).usage.turns == 2000, "the last one with its name"
+    assert events(first, other).usage.turns == 4
+    nameless = result(num_turns=3)
+    assert events(nameless, nameless).usage.turns == 3
+
+
 def test_a_run_killed_while_it_waits_for_a_limit_is_limited() -> None:
     retry = {"type": "system", "subtype": "api_retry", "error_status": 429, "error": "rate_limit"}
     message = {"type": "assistant", "message": {"id": "1", "model": "claude", "content": []}}
