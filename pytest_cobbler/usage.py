@@ -13,6 +13,7 @@ KINDS: Final = ("input", "output", "cache_read", "cache_write")
 """The kinds of tokens. ``input`` are those that were not in the cache."""
 
 _COST: Final = "Cobbler-Cost-USD"
+_PARTIAL: Final = "Cobbler-Cost-Partial"
 _TOKENS: Final = {
     "input": "Cobbler-Tokens-Input",
     "output": "Cobbler-Tokens-Output",
@@ -103,6 +104,7 @@ class Usage:
             "attempts": self.attempts,
             "tokens": self.tokens,
             "cost_usd": self.cost_usd,
+            **({"cost_is_partial": True} if self.cost_is_partial else {}),
         }
 
     @classmethod
@@ -119,6 +121,7 @@ class Usage:
             attempts=_count_in(record, "attempts"),
             **_fields({kind: max(0, _count_in(tokens, kind)) for kind in KINDS}),
             cost_usd=_number_in(record, "cost_usd"),
+            cost_is_partial=record.get("cost_is_partial") is True,
             seconds=_number_in(record, "duration_s"),
         )
 
@@ -127,6 +130,8 @@ class Usage:
     def to_trailers(self) -> dict[str, str]:
         """Name -> value of the trailers of a commit; what is unknown or zero has none."""
         cost = {} if self.cost_usd is None else {_COST: f"{self.cost_usd:.6f}"}
+        if self.cost_is_partial:
+            cost[_PARTIAL] = "true"
         return cost | {_TOKENS[kind]: str(count) for kind, count in self.tokens.items() if count}
 
     @classmethod
@@ -134,6 +139,7 @@ class Usage:
         """Read the trailers of one commit; a value that is not a number is zero or unknown."""
         return cls(
             cost_usd=_money(trailers.get(_COST, "")),
+            cost_is_partial=trailers.get(_PARTIAL) == "true",
             **_fields({kind: _count(trailers.get(name, "")) for kind, name in _TOKENS.items()}),
         )
 

@@ -98,6 +98,16 @@ def test_a_record_with_another_kind_of_value_is_rejected(record: dict[str, objec
         Usage.from_json(record)
 
 
+def test_a_lower_bound_stays_one_wherever_it_is_written() -> None:
+    usage = WHOLE + Usage()
+    assert usage.cost_is_partial
+    record = Usage.from_json(json.loads(json.dumps(usage.to_json())))
+    commit = Usage.from_trailers(usage.to_trailers())
+    for read in (record, commit):
+        assert read.cost_shown == (read + WHOLE - WHOLE).cost_shown == "at least 0.5000 USD"
+    assert not Usage.from_json(WHOLE.to_json()).cost_is_partial
+
+
 def test_trailers_hold_what_is_known() -> None:
     assert WHOLE.to_trailers() == {
         "Cobbler-Cost-USD": "0.500000",

@@ -49,6 +49,7 @@ def _as_json(generations: Sequence[Listed]) -> dict[str, Any]:
                 "open": generation.open,
                 "age_seconds": None if generation.age is None else round(generation.age),
                 "cost_usd": generation.usage.cost_usd,
+                "cost_is_partial": generation.usage.cost_is_partial,
             }
             for generation in generations
         ],

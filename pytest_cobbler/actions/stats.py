@@ -93,6 +93,7 @@ def _usage_json(usage: Usage) -> dict[str, Any]:
         "seconds": seconds,
         "tokens": usage.tokens,
         "cost_usd": money,
+        "cost_is_partial": usage.cost_is_partial,
     }
 
 
@@ -157,7 +158,7 @@ def _usage(usage: Usage) -> Row:
         str(usage.attempts),
         "-" if usage.seconds is None else f"{usage.seconds:.1f}",
         *(str(usage.tokens[kind]) for kind in KINDS),
-        "-" if usage.cost_usd is None else f"{usage.cost_usd:.4f}",
+        "-" if usage.cost_usd is None else f"{'>=' if usage.cost_is_partial else ''}{usage.cost_usd:.4f}",
     )
 
 

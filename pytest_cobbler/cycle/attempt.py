@@ -282,6 +282,7 @@ def _write_result(run: Run, task: Task, attempt: Attempt) -> None:
         "seconds": round(attempt.result.completed.seconds, 3),
         "turns": usage.turns,
         "cost_usd": usage.cost_usd,
+        "cost_is_partial": usage.cost_is_partial,
         "model": usage.model,
     }
     text = run.ledger.scrub(json.dumps(facts, indent=2, ensure_ascii=False))

@@ -28,6 +28,7 @@ def properties_of(
         ("cobbler_tokens_cache_read", usage.tokens_cache_read),
         ("cobbler_tokens_cache_write", usage.tokens_cache_write),
         ("cobbler_cost_usd", "" if usage.cost_usd is None else round(usage.cost_usd, 6)),
+        ("cobbler_cost_is_partial", "true" if usage.cost_is_partial else ""),
         ("cobbler_model", usage.model),
         ("cobbler_insertions", record.insertions if task_id else ""),
         ("cobbler_deletions", record.deletions if task_id else ""),

@@ -74,7 +74,7 @@ def summary(
     lines = [f"{run.project.generation.name}: {outcome_counts or 'no task'}; tip {run.project.tip()[:12]}"]
     usage = sum((outcome.record.usage for outcome in outcomes), NOTHING)
     agent_seconds = sum(outcome.record.agent_seconds for outcome in outcomes)
-    cost = f", {usage.cost_usd:.4f} USD" if usage.cost_usd else ""
+    cost = f", {usage.cost_shown}" if usage.cost_usd or usage.cost_is_partial else ""
     lines.append(f"agents: {agent_seconds:.1f} s{cost}")
     landed = {item.outcome.commit: item for item in items if item.outcome and item.outcome.commit}
     lines += [

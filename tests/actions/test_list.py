@@ -63,6 +63,7 @@ def test_a_line_shows_state_tasks_age_and_cost(project: Project, cobbler_agent: 
         "landed": 1,
         "open": 2,
         "cost_usd": 0.25,
+        "cost_is_partial": False,
     }
     assert check(project, before=before) == []
 

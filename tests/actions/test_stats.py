@@ -60,7 +60,12 @@ def found(generated: Project) -> dict[str, Any]:
 
 def spent(attempts: int, cost_usd: float | None, **tokens: int) -> dict[str, Any]:
     kinds = dict.fromkeys(("input", "output", "cache_read", "cache_write"), 0)
-    return {"attempts": attempts, "tokens": kinds | tokens, "cost_usd": cost_usd}
+    return {
+        "attempts": attempts,
+        "tokens": kinds | tokens,
+        "cost_usd": cost_usd,
+        "cost_is_partial": False,
+    }
 
 
 def without_time(told: dict[str, Any]) -> dict[str, Any]:

@@ -181,7 +181,7 @@ def header_and_summary_say_what_ran_and_what_came_of_it(project: Project, result
             "gate: true; ! grep -l wrong [*].txt",
             "*- cobbler -*",
             f"{generation}: 1 landed, 1 failed, 1 blocked; tip {commit}",
-            "agents: *.* s, 0.7500 USD",
+            "agents: *.* s, at least 0.7500 USD",
             f"{commit} p-slow Slow",
             f"transcripts: {project.path}/.cobbler/{generation}",
         ]
