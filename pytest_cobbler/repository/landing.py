@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_cobbler.display import shown_path
 from pytest_cobbler.repository.checks import read_change
 from pytest_cobbler.repository.identity import Identity
+from pytest_cobbler.repository.moving import ZERO
+from pytest_cobbler.repository.notes import NOTES, add_note
 from pytest_cobbler.repository.repository import Repository
 
 
@@ -59,16 +61,36 @@ def _readable(messages: bytes) -> str:
 
 
 def land(
-    repository: Repository, ref: str, merged: Merge, message: str, identity: Identity, *, base: str = ""
+    repository: Repository,
+    ref: str,
+    merged: Merge,
+    message: str,
+    identity: Identity,
+    *,
+    base: str = "",
+    statement: Callable[[str], bytes] | None = None,
 ) -> str | None:
     """Commit the merged tree on top of its tip and move ``ref`` there; ``None``: the tip moved meanwhile.
 
     Args:
         base: a commit of the base that is merged with it.
+        statement: makes the note of the commit from its id. The branch and the notes move in one transaction.
     """
     commit = repository.commit(merged.tree, [merged.tip, *([base] if base else [])], message, identity)
     reason = f"cobbler: land {message.partition(chr(10))[0]}"
-    return commit if repository.move_ref(ref, commit, merged.tip, reason) else None
+    content = statement(commit) if statement else None
+    moves: dict[str, tuple[str, str]] = {}
+    while True:
+        # Git moves them in this order: a kill in between leaves a note too many, and no landing without one.
+        if content is not None:
+            notes = repository.read_ref(NOTES) or ZERO
+            moves[NOTES] = (notes, add_note(repository, notes, commit, content, identity))
+        moves[ref] = (merged.tip, commit)
+        if repository.move_refs(moves, reason):
+            return commit
+        if content is None or repository.read_ref(ref) != merged.tip:
+            return None
+        # Another process moved the notes alone: go on from its value.
 
 
 @dataclass(frozen=True, kw_only=True)

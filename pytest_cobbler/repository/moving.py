@@ -30,14 +30,34 @@ class Moving(Reading):
 
     def move_ref(self, ref: str, new: str, old: str, reason: str) -> bool:
         """Compare-and-swap of one ref (``old`` may be ``ZERO``); False if another process moved it."""
-        completion = self.refs.run("update-ref", "-m", reason, ref, new, old, accepted=(0, 1, 128))
+        return self.move_refs({ref: (old, new)}, reason)
+
+    def move_refs(self, moves: Mapping[str, tuple[str, str]], reason: str) -> bool:
+        """Compare-and-swap of several refs: all move, or none.
+
+        Args:
+            moves: ref -> the object id that it must have (``ZERO``: it must not exist), and its new one.
+
+        Returns:
+            False if another process moved one of them.
+
+        Raises:
+            RepositoryError: git could not move them.
+        """
+        commands = "".join(
+            f"update {ref}\0{new}\0{old}\0" if old else f"create {ref}\0{new}\0"
+            for ref, (old, new) in moves.items()
+        )
+        completion = self.refs.run(
+            "update-ref", "-m", reason, "-z", "--stdin", stdin=os.fsencode(commands), accepted=(0, 1, 128)
+        )
         if completion.ok:
             return True
-        if self.read_ref(ref) != (old or None):
+        if any(self.read_ref(ref) != (old or None) for ref, (old, _) in moves.items()):
             return False
         raise RepositoryError(
-            f"git could not move {ref}",
-            f"If no git command is running, remove {self._lock_of(ref)}",
+            f"git could not move {', '.join(moves)}",
+            f"If no git command is running, remove {' and '.join(str(self._lock_of(ref)) for ref in moves)}",
             completion.errors,
         )
 

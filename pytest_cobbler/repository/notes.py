@@ -1,0 +1,52 @@
+"""Git notes on landed commits, made of objects alone: the ref moves together with the branch."""
+
+from __future__ import annotations
+
+from pytest_cobbler.repository.identity import Identity
+from pytest_cobbler.repository.repository import Repository
+
+NOTES = "refs/notes/cobbler"
+"""``git notes --ref=cobbler show COMMIT`` prints the note of a commit."""
+
+
+def add_note(repository: Repository, notes: str, commit: str, content: bytes, identity: Identity) -> str:
+    """The commit of notes ``notes`` (empty: none yet) with one more note; no ref moves.
+
+    The note lies in a directory named by the first two digits of the commit, as git itself files many notes.
+    So the cost of a note does not grow with their number.
+    """
+    git = repository.objects
+    blob = git.run("hash-object", "-w", "--stdin", stdin=content).text.strip()
+    directory, name = commit[:2], commit[2:]
+    above = _entries(repository, f"{notes}^{{tree}}") if notes else {}
+    below = _entries(repository, above[directory].split()[2]) if directory in above else {}
+    below[name] = f"100644 blob {blob}"
+    above[directory] = f"040000 tree {_tree(repository, below)}"
+    message = f"Notes added by 'pytest --cobbler' for {commit}\n"
+    return repository.commit(_tree(repository, above), [notes] if notes else [], message, identity)
+
+
+def read_note(repository: Repository, commit: str) -> bytes | None:
+    """The note of a commit, or ``None``. ``commit`` is a full object id."""
+    notes = repository.read_ref(NOTES)
+    if notes is None:
+        return None
+    # Git files few notes at the top, many in directories, and changes to the other way by itself.
+    paths = ("/".join((*_pairs(commit, depth), commit[2 * depth :])) for depth in range(3))
+    contents = (repository.read_file(notes, path) for path in paths)
+    return next((content for content in contents if content is not None), None)
+
+
+def _pairs(commit: str, depth: int) -> list[str]:
+    return [commit[at : at + 2] for at in range(0, 2 * depth, 2)]
+
+
+def _entries(repository: Repository, tree: str) -> dict[str, str]:
+    """Name -> mode, kind and object id."""
+    listed = (entry.partition(b"\t") for entry in repository.objects.fields("ls-tree", "-z", tree))
+    return {name.decode(): facts.decode() for facts, _, name in listed}
+
+
+def _tree(repository: Repository, entries: dict[str, str]) -> str:
+    lines = "".join(f"{facts}\t{name}\0" for name, facts in entries.items())
+    return repository.objects.run("mktree", "-z", stdin=lines.encode()).text.strip()
