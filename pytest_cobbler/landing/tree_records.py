@@ -1,0 +1,289 @@
+"""The record of a tree: what the gate ran on it, under which conditions, and with which verdict.
+
+Records are kept on the host, outside of the repository, where no job can write. A record that is missing or
+cannot be read only means that the gate has to run.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from pytest_cobbler.causes import Ending
+from pytest_cobbler.files import lock, write_atomically
+
+__all__ = [
+    "FAILED",
+    "PASSED",
+    "UNKNOWN",
+    "CaseResult",
+    "Conditions",
+    "Counts",
+    "TestRun",
+    "TreeRecord",
+    "TreeRecords",
+    "digests",
+    "summary_of",
+    "verdict_of",
+]
+
+PASSED: Final = "passed"
+FAILED: Final = "failed"
+UNKNOWN: Final = "what ran is unknown"
+"""Shown instead of counts if the gate left no report."""
+
+MOST: Final = 500
+"""Records in a store. The oldest are removed, as their trees can be tested again."""
+
+_PATIENCE: Final = 30.0
+"""Seconds to wait for another process that keeps a record."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How often tests passed, failed and were skipped."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.passed, self.failed, self.skipped) < 0:
+            raise ValueError("a count of tests is negative")
+
+    @property
+    def ran(self) -> int:
+        return self.passed + self.failed
+
+    @property
+    def summary(self) -> str:
+        """The counts for people: ``12 passed, 1 skipped``, or ``no tests``."""
+        words = [
+            f"{number} {word}"
+            for word, number in (("failed", self.failed), ("passed", self.passed), ("skipped", self.skipped))
+            if number
+        ]
+        return ", ".join(words) or "no tests"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseResult(Counts):
+    """The results of one test; a test that ran several times has several.
+
+    ``id`` is the test as its runner names it, ``file`` its path in the tree, ``function`` its name in the
+    file, without parameters and subtests: ``TestA::test_b``. ``file`` and ``function`` are empty if the
+    report does not tell them.
+    """
+
+    id: str
+    file: str = ""
+    function: str = ""
+
+
+@dataclass(frozen=True)
+class TestRun:
+    """The tests that a gate reported: one result for each id, in the order of the report."""
+
+    __test__ = False
+
+    results: tuple[CaseResult, ...] = ()
+
+    @classmethod
+    def of(cls, results: Iterable[CaseResult]) -> TestRun:
+        """The run with these results; those of the same id are added up."""
+        by_id: dict[str, CaseResult] = {}
+        for result in results:
+            earlier = by_id.get(result.id)
+            by_id[result.id] = result if earlier is None else _sum(earlier, result)
+        return cls(tuple(by_id.values()))
+
+    def __add__(self, other: TestRun) -> TestRun:
+        return TestRun.of((*self.results, *other.results))
+
+    @functools.cached_property
+    def counts(self) -> Counts:
+        return _total(self.results)
+
+    @functools.cached_property
+    def by_file(self) -> Mapping[str, Counts]:
+        """Path in the tree -> the counts of its tests; tests whose file is unknown are under ``""``."""
+        files: dict[str, list[CaseResult]] = {}
+        for result in self.results:
+            files.setdefault(result.file, []).append(result)
+        return {file: _total(results) for file, results in files.items()}
+
+    @functools.cached_property
+    def functions_that_ran(self) -> frozenset[tuple[str, str]]:
+        """File and function of every test that passed or failed."""
+        return frozenset((result.file, result.function) for result in self.results if result.ran)
+
+    @property
+    def summary(self) -> str:
+        return self.counts.summary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """Everything besides the tree that decides what a gate runs and with which result.
+
+    ``commands`` are the steps in order. ``environment`` holds digests and not values. ``image`` is the digest
+    of the image, ``runtime`` the programs that run a job, with their versions; without a sandbox ``image`` is
+    empty. ``limits`` are those of the job, ``arguments`` the user's own of podman.
+    """
+
+    commands: tuple[tuple[str, ...], ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
+    runtime: str = ""
+    arguments: tuple[str, ...] = ()
+    limits: Mapping[str, float | None] = field(default_factory=dict)
+    network: str = "none"
+    report: str = ""
+    """The file of the job with the results of its tests; empty if there is none."""
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        document: dict[str, Any] = _conditions().dump_python(self, mode="json")
+        return document
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the conditions, the same on every machine."""
+        text = json.dumps(self.as_json, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeRecord:
+    """The gate's result for one tree under some conditions.
+
+    ``verdict`` is passed, failed or how else the job ended (timeout, idle, killed); ``failed_step`` the step
+    that did not pass. ``tests`` is ``None`` if what ran is unknown. ``made`` is in UTC.
+    """
+
+    tree: str
+    conditions: Conditions
+    verdict: str
+    failed_step: str = ""
+    seconds: float
+    made: datetime
+    tests: TestRun | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict == PASSED
+
+    @property
+    def summary(self) -> str:
+        """The tests that ran, for people."""
+        return summary_of(self.tests)
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        document: dict[str, Any] = _record().dump_python(self, mode="json")
+        return document
+
+
+class TreeRecords:
+    """The records of one repository, a file for each tree and conditions.
+
+    Args:
+        directory: is made when the first record is kept; other users cannot enter it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def find(self, tree: str, conditions: Conditions) -> TreeRecord | None:
+        """The record of ``tree`` under ``conditions``; ``None`` if there is none that can be read."""
+        try:
+            record = _record().validate_json(self._path(tree, conditions).read_bytes(), strict=True)
+        except (OSError, ValidationError):
+            return None
+        return record if (record.tree, record.conditions) == (tree, conditions) else None
+
+    def keep(self, record: TreeRecord) -> None:
+        """Write ``record``, in place of an earlier one of the same tree and conditions.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory.chmod(0o700)
+        with (self._directory / "lock").open("ab") as file:
+            lock(file, patience=_PATIENCE)
+            path = self._path(record.tree, record.conditions)
+            write_atomically(path, _record().dump_json(record), mode=0o600)
+            self._remove_oldest(path)
+
+    def _path(self, tree: str, conditions: Conditions) -> Path:
+        # The name of a tree is hashed with the rest: whatever it is, the path stays in the directory.
+        name = hashlib.sha256(f"{tree} {conditions.digest}".encode("utf-8", "surrogateescape")).hexdigest()
+        return self._directory / f"{name}.json"
+
+    def _remove_oldest(self, kept: Path) -> None:
+        others = [path for path in self._directory.glob("*.json") if path != kept]
+        excess = len(others) + 1 - MOST
+        if excess > 0:
+            others.sort(key=lambda path: path.stat().st_mtime_ns)
+            for path in others[:excess]:
+                path.unlink()
+
+
+def digests(environment: Mapping[str, str]) -> dict[str, str]:
+    """Name of each variable -> the sha256 of its value."""
+    return {
+        name: hashlib.sha256(os.fsencode(value)).hexdigest() for name, value in sorted(environment.items())
+    }
+
+
+def verdict_of(cause: Ending, *, passed: bool) -> str:
+    """The word for the end of a gate: passed, failed, or what ended it."""
+    if cause != Ending.EXITED:
+        return str(cause)
+    return PASSED if passed else FAILED
+
+
+def summary_of(tests: TestRun | None) -> str:
+    """The tests that ran, for people; ``None`` means that no report tells."""
+    return UNKNOWN if tests is None else tests.summary
+
+
+def _total(results: Iterable[Counts]) -> Counts:
+    passed = failed = skipped = 0
+    for result in results:
+        passed += result.passed
+        failed += result.failed
+        skipped += result.skipped
+    return Counts(passed=passed, failed=failed, skipped=skipped)
+
+
+def _sum(one: CaseResult, other: CaseResult) -> CaseResult:
+    total = _total((one, other))
+    return CaseResult(
+        id=one.id,
+        file=one.file or other.file,
+        function=one.function or other.function,
+        passed=total.passed,
+        failed=total.failed,
+        skipped=total.skipped,
+    )
+
+
+@functools.cache
+def _conditions() -> TypeAdapter[Conditions]:
+    return TypeAdapter(Conditions)
+
+
+@functools.cache
+def _record() -> TypeAdapter[TreeRecord]:
+    return TypeAdapter(TreeRecord)
