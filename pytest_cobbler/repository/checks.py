@@ -1,7 +1,6 @@
 """The checks of a change before it lands. They read objects, never files.
 
-The list of protected paths is the minimum of what could run, or change what runs, on the host or in the next
-gate: pytest's own configuration, import hooks, the agent program's settings, git's attributes and hooks, CI.
+``path_table`` lists the paths that no change may touch in any project, and those that its notes name.
 """
 
 from __future__ import annotations
@@ -9,15 +8,20 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tomllib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from pytest_cobbler.display import named, shown_path, shown_size
-from pytest_cobbler.globs import matches_glob
+from pytest_cobbler.globs import matches_any
 from pytest_cobbler.repository.git import Git
 from pytest_cobbler.repository.large_files import POINTER, kept_outside
+from pytest_cobbler.repository.path_table import (
+    Row,
+    built_in_keys,
+    built_in_patterns,
+    changed_keys,
+    named_patterns,
+)
 from pytest_cobbler.secret_forms import Secrets
 
 MOST_FILES = 20_000
@@ -25,66 +29,10 @@ LARGEST_CHANGE = 200 * 1024 * 1024
 LONGEST_PATH = 1000
 """Bytes; a path has to fit, below any directory, into what an operating system takes."""
 
+_READ_AT_ONCE = 100
+_LARGEST_READ = 1 << 20
+"""Bytes of a file that is read for its keys; of a larger one every change counts."""
 _SCANNED_AT_ONCE = 32 * 1024 * 1024
-
-PROTECTED = (
-    "conftest.py",
-    # Below the root too: `pytest DIRECTORY` takes its configuration from there.
-    "**/pytest.ini",
-    "**/.pytest.ini",
-    "**/pytest.toml",
-    "**/.pytest.toml",
-    "**/tox.ini",
-    "**/setup.cfg",
-    "**/*.dist-info/**",
-    "**/*.egg-info/**",
-    "**/*.egg-link",
-    "**/*.pth",
-    # Python may run it in the place of the source beside it.
-    "**/__pycache__/**",
-    "**/*.pyc",
-    "**/*.pyo",
-    "**/sitecustomize*",
-    "**/usercustomize*",
-    "**/.claude/**",
-    "**/.mcp.json",
-    "**/CLAUDE.md",
-    "**/CLAUDE.local.md",
-    "**/.gitattributes",
-    "**/.gitmodules",
-    "**/.lfsconfig",
-    ".githooks/**",
-    ".husky/**",
-    "lefthook.y*ml",
-    ".lefthook.y*ml",
-    ".pre-commit-config.y*ml",
-    ".github/**",
-    ".gitea/**",
-    ".forgejo/**",
-    ".gitlab/**",
-    ".gitlab-ci.yml",
-    ".circleci/**",
-    ".buildkite/**",
-    ".woodpecker/**",
-    ".woodpecker.y*ml",
-    ".travis.yml",
-    ".drone.yml",
-    ".cirrus.yml",
-    "appveyor.yml",
-    ".appveyor.yml",
-    "bitbucket-pipelines.yml",
-    "azure-pipelines.yml",
-    "Jenkinsfile",
-    ".beads/**",
-    "configuration.yaml",
-)
-"""Patterns of paths that no change may touch unless the user opts them out by name (``allow_paths``)."""
-
-NAMED = ("**/conftest.py",)
-"""Patterns of paths that a change may touch, and that its notes name, because they decide what else runs."""
-
-PROTECTED_TABLE = "pyproject.toml: [tool.pytest*]"
-"""How the protected part of any pyproject.toml is shown; the rest of such a file is free."""
 
 # Not the row of seven =, which also underlines a heading.
 _MARKER = re.compile(rb"^(?:<{7}|>{7}|\|{7}) ", re.MULTILINE)
@@ -145,15 +93,17 @@ class Policy:
     """The rules for a change.
 
     ``protected``, ``allowed`` and ``named`` are patterns in the language of ``globs``; a change may touch the
-    ``named`` ones, and its notes list them. ``secrets`` are the values that must not be committed; ``marked``
-    the files into which we put conflict markers;
+    ``named`` ones, and its notes list them. ``keys`` are rows of files of which a key is protected.
+    ``secrets`` are the values that must not be committed; ``marked`` the files into which we put conflict
+    markers;
     ``reserved`` names that no new module at the top may have;
     ``left_out`` directories whose new files a harvest does not take.
     """
 
-    protected: tuple[str, ...] = PROTECTED
+    protected: tuple[str, ...] = field(default_factory=built_in_patterns)
+    keys: tuple[Row, ...] = field(default_factory=built_in_keys)
     allowed: tuple[str, ...] = ()
-    named: tuple[str, ...] = NAMED
+    named: tuple[str, ...] = field(default_factory=named_patterns)
     secrets: tuple[str, ...] = ()
     largest_file: int = 50 * 1024 * 1024
     marked: tuple[str, ...] = ()
@@ -184,6 +134,7 @@ def check_change(git: Git, parent: str, tree: str, policy: Policy) -> tuple[Chan
     refusals = [
         *_check_kinds(git, change),
         *_check_protected(git, change, parent, policy),
+        *_check_keys(git, change, policy),
         *_check_sizes(git, change, policy),
     ]
     if not any(refusal.poisonous for refusal in refusals):
@@ -240,13 +191,53 @@ def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> I
             yield Refusal(reason="a protected path", path=entry.shown)
         elif module in policy.reserved and module not in modules:
             yield Refusal(reason=f"takes the place of {module}, which pytest loads", path=entry.shown)
-        elif path.rpartition("/")[2].lower() == "pyproject.toml" and not _same_pytest_tables(git, entry):
-            yield Refusal(reason="the [tool.pytest] table is protected", path=entry.shown)
 
 
-def _matches(path: str, patterns: Sequence[str]) -> bool:
+def _matches(path: str, patterns: tuple[str, ...]) -> bool:
     """Whether one of ``patterns`` covers ``path``, on a file system that folds case too."""
-    return any(matches_glob(path, pattern, fold_case=True) for pattern in patterns)
+    return matches_any(path, patterns, fold_case=True)
+
+
+def _check_keys(git: Git, change: Change, policy: Policy) -> Iterable[Refusal]:
+    """Check the keys of files that are free otherwise."""
+    files = tuple(row.pattern for row in policy.keys)
+    found = [
+        (entry, [row for row in policy.keys if _matches(path, (row.pattern,))])
+        for entry in change.entries
+        if _matches(path := os.fsdecode(entry.path), files) and not _matches(path, policy.allowed)
+    ]
+    for first in range(0, len(found), _READ_AT_ONCE):
+        some = found[first : first + _READ_AT_ONCE]
+        contents = _read(git, {blob for entry, _ in some for blob in (entry.old, entry.new)})
+        for entry, rows in some:
+            if {_LINK, SUBMODULE} & {entry.old_mode, entry.new_mode}:  # it would be read through the link
+                yield Refusal(reason="not a plain file, and a part of it is protected", path=entry.shown)
+                continue
+            old, new = (contents.get(blob) for blob in (entry.old, entry.new))
+            for row in changed_keys(os.fsdecode(entry.path), old, new, rows):
+                yield Refusal(reason=f"{row.key} is protected", path=entry.shown)
+
+
+def _read(git: Git, blobs: set[str]) -> dict[str, bytes]:
+    """The content of each blob that is there; of a large one, its id instead."""
+    asked = sorted(blob for blob in blobs if set(blob) != {"0"})
+    lines = "".join(f"{blob}\n" for blob in asked).encode()
+    sizes = git.run("cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=lines).text.splitlines()
+    contents: dict[str, bytes] = {}
+    small: dict[str, int] = {}
+    for blob, facts in zip(asked, sizes, strict=True):
+        kind, _, size = facts.partition(" ")
+        if kind == "blob" and int(size) <= _LARGEST_READ:
+            small[blob] = int(size)
+        else:
+            contents[blob] = blob.encode()
+    lines = "".join(f"{blob}\n" for blob in small).encode()
+    answer = git.run("cat-file", "--batch=", stdin=lines).stdout
+    start = 1
+    for blob, length in small.items():
+        contents[blob] = answer[start : start + length]
+        start += length + 2  # the end of this line, and an empty one
+    return contents
 
 
 def _module_at_top(path: str, mode: str) -> str | None:
@@ -257,24 +248,6 @@ def _module_at_top(path: str, mode: str) -> str | None:
     first, _, below = path.partition("/")
     may_be_directory = mode == _LINK and not below
     return first.partition(".")[0] if may_be_directory or _MODULE.search(below or first) else None
-
-
-def _same_pytest_tables(git: Git, entry: Entry) -> bool:
-    if entry.new_mode == _LINK:
-        return False  # it would be read through the link
-    return bool(_pytest_tables(git, entry.old) == _pytest_tables(git, entry.new))
-
-
-def _pytest_tables(git: Git, blob: str) -> Any:
-    """The pytest tables of a pyproject.toml; its bytes where it cannot be read."""
-    if set(blob) == {"0"}:
-        return {}
-    content = git.run("cat-file", "blob", blob).stdout
-    try:
-        tool = tomllib.loads(content.decode()).get("tool", {})
-        return {name: table for name, table in tool.items() if name.startswith("pytest")}
-    except (ValueError, AttributeError, RecursionError):
-        return content
 
 
 def _check_sizes(git: Git, change: Change, policy: Policy) -> Iterable[Refusal]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from pytest_cobbler.config import Config
 from pytest_cobbler.globs import escape_glob
 from pytest_cobbler.languages import Language
-from pytest_cobbler.repository.checks import PROTECTED, PROTECTED_TABLE, Policy
+from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.path_table import built_in_keys, built_in_patterns, named_patterns
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Limits, Network
 
@@ -25,6 +26,7 @@ class Protection:
 
     patterns: tuple[str, ...]
     allowed: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     reserved: frozenset[str] = frozenset()
@@ -33,7 +35,7 @@ class Protection:
     @property
     def shown(self) -> tuple[str, ...]:
         """The protected paths as prompts name them."""
-        return (*self.patterns, PROTECTED_TABLE)
+        return (*self.patterns, *map(str, built_in_keys()))
 
     def policy(self, marked: Sequence[str] = ()) -> Policy:
         """The policy for one change.
@@ -44,6 +46,7 @@ class Protection:
         return Policy(
             protected=(*self.patterns, *(f"{escape_glob(path)}/**" for path in self.hidden_directories)),
             allowed=self.allowed,
+            named=self.named,
             secrets=self.secrets,
             marked=tuple(marked),
             left_out=self.left_out,
@@ -72,6 +75,7 @@ def protection_of(
     return Protection(
         patterns=protected_paths(config, repository, language),
         allowed=tuple(config.allow_paths),
+        named=(*named_patterns(), *config.spec_globs.values()),
         secrets=tuple(secrets),
         left_out=never_committed(config, language),
         reserved=reserved,
@@ -92,7 +96,7 @@ def protected_paths(config: Config, repository: Repository, language: Language) 
     """Patterns of paths that no change may touch in this project."""
     names = (escape_glob(path) for path in _named_files(config, repository))
     directories = (f"{escape_glob(path)}/**" for path in _own_directories(config, language))
-    return tuple(dict.fromkeys((*PROTECTED, *names, *directories, *config.protected_paths)))
+    return tuple(dict.fromkeys((*built_in_patterns(), *names, *directories, *config.protected_paths)))
 
 
 def never_committed(config: Config, language: Language) -> tuple[str, ...]:

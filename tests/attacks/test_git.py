@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_cobbler.repository.checks import PROTECTED, Policy
+from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.path_table import built_in_patterns
 from pytest_cobbler.repository.worktrees import chown_tree
 from tests.support.ground import Ground, host_programs
 from tests.support.repositories import UserRepository, identity_of
@@ -261,5 +262,5 @@ class TestLineEnds:
         assert landed.files["dos.txt"].split() == [b"first", *map(b"%d".__mod__, range(1, 8)), b"last"]
 
     def test_git_attributes_are_protected(self, ground: Ground) -> None:
-        assert "**/.gitattributes" in PROTECTED
+        assert "**/.gitattributes" in built_in_patterns()
         assert ground.attack("echo '* text' >.gitattributes").refused == [".gitattributes"]

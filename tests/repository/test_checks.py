@@ -9,7 +9,8 @@ import pytest
 
 from pytest_cobbler.display import shown_path
 from pytest_cobbler.repository import checks as module
-from pytest_cobbler.repository.checks import PROTECTED, Change, Policy, Refusal, check_change, read_change
+from pytest_cobbler.repository.checks import Change, Policy, Refusal, check_change, read_change
+from pytest_cobbler.repository.path_table import built_in_patterns
 from pytest_cobbler.repository.repository import Repository
 from tests.support.repositories import Content, UserRepository, commit_files
 
@@ -163,7 +164,7 @@ class TestProtectedPaths:
         assert check.refused(".github/dependabot.yml", policy=policy)
 
     def test_the_users_protected_paths_are_refused(self, check: Checks) -> None:
-        policy = Policy(protected=(*PROTECTED, "./secrets/", "docs/*.md", "a?.txt", "**/deep/**"))
+        policy = Policy(protected=(*built_in_patterns(), "./secrets/", "docs/*.md", "a?.txt", "**/deep/**"))
         for path in ("secrets/x", "secrets", "docs/x.md", "ab.txt", "x/deep/y/z", "deep/y"):
             assert check.refused(path, policy=policy)
         for path in ("docs/x/y.md", "a/b.txt", "secrets.txt", "deeper"):
