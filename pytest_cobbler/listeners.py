@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.report.journal import Journal
+from pytest_cobbler.report.log import EventLog
 from pytest_cobbler.repository.landing import Merge
 
-__all__ = ["AttemptEnd", "JournalListener", "Listeners", "MeasureEnd", "RunListener"]
+__all__ = ["AttemptEnd", "JournalListener", "Listeners", "LogListener", "MeasureEnd", "RunListener"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +174,19 @@ class Listeners(RunListener):
     def proposed(self, name: str, task_ids: Sequence[str], omitted: Sequence[str]) -> None:
         for listener in self._listeners:
             listener.proposed(name, task_ids, omitted)
+
+
+class LogListener(RunListener):
+    """Writes landings to the log, and reports lines that the log has lost."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    def failures(self) -> list[str]:
+        return [f"LOG: {self._log.failure}"] if self._log.failure else []
+
+    def landed(self, task_id: str, commit: str) -> None:
+        self._log.write("landing", {"item": task_id, "commit": commit})
 
 
 class JournalListener(RunListener):

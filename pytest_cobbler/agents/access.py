@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_cobbler.agents.address import API, check_address
+from pytest_cobbler.agents.base import OnExchange
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.sandbox.base import Capability, Sandbox
@@ -72,8 +73,8 @@ class Access:
                 "Set agent_network: open (agents then have a network, and can read the key).",
             )
 
-    def proxy(self) -> ApiProxy:
-        """The proxy of one job.
+    def proxy(self, on_exchange: OnExchange | None = None) -> ApiProxy:
+        """The proxy of one job; ``on_exchange`` is told of the requests that leave through it.
 
         Raises:
             UsageProblem: ``base_url`` or the address of the proxy before it is invalid.
@@ -81,4 +82,4 @@ class Access:
         from pytest_cobbler.agents.proxy import ApiProxy  # takes a fifth of a second
 
         assert self.credential is not None
-        return ApiProxy(self.credential, self.base_url or API, PORT)
+        return ApiProxy(self.credential, self.base_url or API, PORT, on_exchange)

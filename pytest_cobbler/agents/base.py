@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,9 @@ from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Limits, Mount, Network, Sandbox
 from pytest_cobbler.sandbox.probes import Probe
 from pytest_cobbler.usage import Usage
+
+OnExchange = Callable[[str, Mapping[str, object]], None]
+"""Called with the name and the facts of an event: a request that leaves, or the end of its answer."""
 
 
 class AgentError(CobblerError):
@@ -49,6 +52,8 @@ class AgentRequest:
     """Changes the command line of an agent that is a program before it is started."""
     on_step: Callable[[str], None] | None = None
     """Called with one line of text for each step the agent takes (a tool call, a message)."""
+    on_exchange: OnExchange | None = None
+    """Called, in any thread, for each request that leaves through the agent's proxy, and for its answer."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -110,7 +110,7 @@ def launch(
     """
     reader = StreamReader(request.on_step)
     secrets = Secrets(access.secrets)
-    proxy = access.proxy() if access.proxied else None
+    proxy = access.proxy(request.on_exchange) if access.proxied else None
     with contextlib.ExitStack() as stack:
         transcript = stack.enter_context(Recording(request.transcript))
         errors = stack.enter_context(Recording(request.errors, _ERRORS_LIMIT))

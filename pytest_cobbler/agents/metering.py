@@ -32,14 +32,19 @@ _LONGEST = 1024 * 1024
 
 
 class Answer:
-    """One request to the model and its response, with the tokens that it has reported so far.
+    """One request to the API and its response, with the tokens that it has reported so far.
 
+    ``number`` counts the requests of a run that were sent; ``status`` and ``received`` (bytes) are those of
+    the response so far.
     ``is_whole``: nothing is missing. A request that was sent may cost money although its response was cut, or
     never read. ``is_limit``: the response is that of a limit of the API; ``limit_ends``: when that ends, if
     the response names it.
     """
 
     def __init__(self) -> None:
+        self.number = 0
+        self.status = 0
+        self.received = 0
         self.model = ""
         self.is_whole = False
         self.is_limit = False
@@ -64,6 +69,7 @@ class Answer:
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Take the head of the response. An error costs nothing."""
+        self.status = status
         self.is_whole = status >= _LEAST_ERROR
         self.is_limit = status in _LIMIT_STATUS
         self.limit_ends = _end_of_limit(headers)
@@ -123,14 +129,12 @@ class Meter:
         self._answers: list[Answer] = []
         self._last: Answer | None = None
 
-    def ask(self) -> Answer:
-        """A request that is about to be sent."""
-        self._answers.append(Answer())
-        return self._answers[-1]
+    def ask(self, answer: Answer) -> None:
+        """A request to the model is about to be sent."""
+        self._answers.append(answer)
 
-    def answer(self, answer: Answer, status: int, headers: Mapping[str, str]) -> None:
-        """The response to a request begins."""
-        answer.begin(status, headers)
+    def begin(self, answer: Answer) -> None:
+        """The response to it begins."""
         self._last = answer
 
     @property

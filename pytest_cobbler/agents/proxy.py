@@ -29,9 +29,11 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from pytest_cobbler.agents.address import API, check_address
+from pytest_cobbler.agents.base import OnExchange
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.metering import Answer, Meter
-from pytest_cobbler.display import shown_size
+from pytest_cobbler.agents.values import event_of, text_of
+from pytest_cobbler.display import one_line, shown_size
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.sandbox.base import Loopback
 from pytest_cobbler.secret_forms import Secrets
@@ -51,6 +53,9 @@ _ROOM: Final = 2 * LARGEST_BODY
 
 _LONGEST_LINE: Final = 8 * 1024 * 1024
 """Bytes of a line of an event stream."""
+
+_LARGEST_READ: Final = 1024 * 1024
+"""Bytes of a request that is read to learn which model it asks for; the answer names it, too."""
 
 _MOST_CONNECTIONS: Final = 64
 _CONNECT: Final = 30.0
@@ -95,17 +100,25 @@ class ApiProxy:
 
     The environment's ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE`` are honoured.
 
+    Args:
+        on_exchange: called in the proxy's thread with ``request`` and its facts before a request is sent, and
+            with ``answer`` and its facts when no more of the answer will come.
+
     Raises:
         UsageProblem: ``base_url`` or the address of the proxy on the way to it is invalid.
     """
 
-    def __init__(self, credential: Credential, base_url: str, port: int) -> None:
+    def __init__(
+        self, credential: Credential, base_url: str, port: int, on_exchange: OnExchange | None = None
+    ) -> None:
         self._credential = credential
         self._base = _checked(base_url)
         _check_proxy(URL(self._base))
         self._port = port
         self._secrets = Secrets(credential.secrets())
         self._meter = Meter()
+        self._on_exchange = on_exchange or (lambda _event, _facts: None)
+        self._sent = 0
         self._room = _ROOM
         self._certificates = ssl.create_default_context()
 
@@ -163,10 +176,19 @@ class ApiProxy:
             await asyncio.wait({accepting})
 
     async def _answer(self, session: aiohttp.ClientSession, request: web.BaseRequest) -> web.StreamResponse:
+        answer = Answer()
         try:
-            upstream, answer = await self._ask(session, request)
+            return await self._exchange(session, request, answer)
         except _Refused as refused:
             return _error(refused.status, refused.kind, str(refused))
+        finally:
+            if answer.number:
+                self._tell_answer(answer)
+
+    async def _exchange(
+        self, session: aiohttp.ClientSession, request: web.BaseRequest, answer: Answer
+    ) -> web.StreamResponse:
+        upstream = await self._ask(session, request, answer)
         async with upstream:
             try:
                 return await self._pass_on(request, upstream, answer)
@@ -175,17 +197,40 @@ class ApiProxy:
                 _break_off(request)
                 raise
 
+    def _tell_request(self, request: web.BaseRequest, answer: Answer, body: bytes) -> None:
+        self._sent += 1
+        answer.number = self._sent
+        asked = event_of(body) if len(body) <= _LARGEST_READ else {}
+        self._on_exchange(
+            "request",
+            {
+                "number": answer.number,
+                "api": self._base,
+                "method": request.method,
+                "path": request.raw_path,
+                "model": one_line(text_of(asked, "model")),
+                "bytes": len(body),
+            },
+        )
+
+    def _tell_answer(self, answer: Answer) -> None:
+        facts = {"number": answer.number, "status": answer.status, "model": answer.model}
+        tokens = {kind: count for kind, count in answer.usage.tokens.items() if count}
+        self._on_exchange("answer", {**facts, "bytes": answer.received, "tokens": tokens})
+
     async def _ask(
-        self, session: aiohttp.ClientSession, request: web.BaseRequest
-    ) -> tuple[aiohttp.ClientResponse, Answer]:
-        """Send the request to the API, if it is valid; return the response and its place in the meter."""
+        self, session: aiohttp.ClientSession, request: web.BaseRequest, answer: Answer
+    ) -> aiohttp.ClientResponse:
+        """Send the request to the API, if it is valid."""
         url = URL(self._base + self._target(request), encoded=True)
         length = _length(request)
         async with self._reserve(length):
             _invite(request)
             body = await request.content.readexactly(length)
-            # Counting tokens is free, and has limits of its own.
-            answer = self._meter.ask() if request.path == MESSAGES else Answer()
+            is_to_model = request.path == MESSAGES  # counting tokens is free, and has limits of its own
+            if is_to_model:
+                self._meter.ask(answer)
+            self._tell_request(request, answer, body)
             try:
                 upstream = await session.post(
                     url,
@@ -203,9 +248,10 @@ class ApiProxy:
                     "closed the connection without a response" if is_reached else f"cannot be reached: {why}"
                 )
                 raise _Refused(502, "api_error", f"{url.host} {outcome}") from None
-            if request.path == MESSAGES:
-                self._meter.answer(answer, upstream.status, upstream.headers)
-            return upstream, answer
+            answer.begin(upstream.status, upstream.headers)
+            if is_to_model:
+                self._meter.begin(answer)
+            return upstream
 
     def _target(self, request: web.BaseRequest) -> str:
         """Path and query of the request, as they are in its first line."""
@@ -249,11 +295,13 @@ class ApiProxy:
         )
         if upstream.content_type != "text/event-stream":
             body = await _whole(upstream)
+            answer.received = len(body)
             answer.take_body(body)
             return web.Response(status=upstream.status, headers=headers, body=self._secrets.scrub(body))
         response = web.StreamResponse(status=upstream.status, headers=headers)
         await response.prepare(request)
         async for lines in _lines_of(upstream):
+            answer.received += len(lines)
             for line in lines.splitlines():
                 answer.take_line(line)
             await response.write(self._secrets.scrub(lines))

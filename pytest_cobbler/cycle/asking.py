@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
+from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult, OnExchange
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.repository.worktrees import Worktree
@@ -57,8 +57,15 @@ def request_of(
         errors=question.directory / "stderr.txt",
         output=question.output,
         on_step=on_step,
+        on_exchange=_logged(run, question),
         command=command,
     )
+
+
+def _logged(run: Run, question: Question) -> OnExchange:
+    """Writes what leaves through the proxy to the log."""
+    item = {"phase": question.phase, "item": question.name, "attempt": question.directory.name}
+    return lambda event, facts: run.ledger.log.write(event, {**item, **facts})
 
 
 def result_of(error: AgentError) -> AgentResult:

@@ -23,7 +23,7 @@ from pytest_cobbler.lifecycle.lines import SourceLines
 from pytest_cobbler.lifecycle.recovery import Recovery, remove_stale_locks
 from pytest_cobbler.lifecycle.selection import Selection, choose, no_generation, refuse_unusable_ids
 from pytest_cobbler.lifecycle.starting import Base, find_base, start_generation
-from pytest_cobbler.listeners import JournalListener, Listeners
+from pytest_cobbler.listeners import JournalListener, Listeners, LogListener
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.recordings.files import broken_off_attempts, order_of, place_of_task
 from pytest_cobbler.recordings.interrupted import record_interrupted
@@ -288,7 +288,7 @@ class _Opening:
         owner = parts.sandbox.owner
         # The recording comes first: it must know an attempt before anything else of the attempt exists.
         recording = [RecordingListener(recorder, repository)] if recorder else []
-        listener = Listeners([*recording, JournalListener(ledger.journal)])
+        listener = Listeners([*recording, LogListener(ledger.log), JournalListener(ledger.journal)])
         checkout = GateCheckout(repository, generation.name, owner)
         self._stack.callback(checkout.remove)
         worktrees = Worktrees(repository, generation.name, owner)

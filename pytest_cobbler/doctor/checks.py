@@ -31,6 +31,7 @@ from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.languages import Language
 from pytest_cobbler.lifecycle.starting import find_base, uncommitted
 from pytest_cobbler.process import Cancellation
+from pytest_cobbler.report.log import EventLog
 from pytest_cobbler.repository.generations import find_generation, refuse_checked_out, tip_of
 from pytest_cobbler.repository.git import check_git
 from pytest_cobbler.repository.names import ATTEMPTS
@@ -39,6 +40,7 @@ from pytest_cobbler.repository.ownership import given_back
 from pytest_cobbler.repository.preflight import check_repository
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Capability, Network, Sandbox
+from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.tracker.base import Tracker
 from pytest_cobbler.tracker.choose import open_scratch, open_tracker
 from pytest_cobbler.wiring.hooks import Hooks
@@ -375,6 +377,7 @@ class Doctor:
             self._worthless,
             agent_network(self._config),
             _LIVE_LIMIT - 30,
+            EventLog(self._repository.work_dir, {"item": "doctor"}, Secrets(agent.secrets).scrub_text),
         )
         if result.error:
             raise CobblerError(result.error, "", result.text or result.completed.stderr)

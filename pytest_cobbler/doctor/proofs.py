@@ -17,6 +17,7 @@ from pytest_cobbler.errors import RepositoryError, SandboxError, TrackerError
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.languages import Step
 from pytest_cobbler.process import Cancellation, host_environment, run
+from pytest_cobbler.report.log import EventLog
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.git import ENVIRONMENT
 from pytest_cobbler.repository.harvest import harvest
@@ -302,7 +303,13 @@ def prove_landing(repository: Repository, sandbox: Sandbox, gate: Gate) -> None:
 
 
 def ask_once(
-    agent: Agent, sandbox: Sandbox, hooks: Hooks, repository: Repository, network: Network, limit: float
+    agent: Agent,
+    sandbox: Sandbox,
+    hooks: Hooks,
+    repository: Repository,
+    network: Network,
+    limit: float,
+    log: EventLog,
 ) -> AgentResult:
     """One real run of the agent, on a worthless worktree. This may cost money."""
     with _worktree(repository, sandbox, "live") as worktree:
@@ -319,6 +326,7 @@ def ask_once(
             transcript=worktree.directory / "transcript.jsonl",
             errors=worktree.directory / "stderr.txt",
             command=lambda argv: hooks.command("stitch", Task(id="doctor", title="Answer"), 1, argv),
+            on_exchange=log.write,
         )
         return agent.run(request, sandbox, Cancellation())
 

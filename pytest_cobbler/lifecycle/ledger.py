@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pytest_cobbler.lifecycle.finished import Finished
 from pytest_cobbler.lifecycle.numbers import AttemptNumbers
 from pytest_cobbler.report.journal import Journal, ignore_itself
+from pytest_cobbler.report.log import EventLog
 from pytest_cobbler.repository.attempts import last_numbers
 from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.tracker.base import Claim
@@ -18,7 +19,7 @@ from pytest_cobbler.wiring.project import Project
 
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
-    """The records of one generation, as one run keeps them.
+    """The records of one generation, as one run keeps them. ``log`` is not only for this generation.
 
     ``claim`` is what the run writes on tasks that it takes; ``scrub`` removes credentials from a text, since
     an agent may write them anywhere, into names and titles too; ``close_hint`` is how a person closes a task
@@ -29,6 +30,7 @@ class Ledger:
     finished: Finished
     numbers: AttemptNumbers
     journal: Journal
+    log: EventLog
     claim: Claim
     scrub: Callable[[str], str]
     close_hint: str = ""
@@ -50,6 +52,7 @@ def open_ledger(
         finished=finished,
         numbers=AttemptNumbers(project.directory, last_numbers(project.repository, generation)),
         journal=Journal(project.directory / "journal.jsonl", scrub),
+        log=EventLog(project.repository.work_dir, {"run": run_id, "generation": generation}, scrub),
         claim=Claim(
             host=socket.gethostname(),
             repository=project.repository.key,

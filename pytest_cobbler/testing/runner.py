@@ -20,12 +20,14 @@ from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.languages import Language
 from pytest_cobbler.process import Cancellation
+from pytest_cobbler.report.log import EventLog
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.harvest import Harvest, harvest
 from pytest_cobbler.repository.ownership import given_back
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Worktree, remove_tree
 from pytest_cobbler.sandbox.base import Sandbox
+from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.testing.checkouts import Checkout
 from pytest_cobbler.testing.steps import failing_tests
 from pytest_cobbler.tracker.base import Task
@@ -92,6 +94,7 @@ class Runner:
         self._directory = directory
         self._refusal = refusal
         self._hooks = hooks
+        self._log = EventLog(repository.work_dir, {"item": "test"}, Secrets(agent.secrets).scrub_text)
         self._checked = False
         self._modules: frozenset[str] | None = None
         self._runs = 0
@@ -186,6 +189,7 @@ class Runner:
             errors=directory / "stderr.txt",
             output=output,
             command=functools.partial(self._hooks.command, phase, task, 1),
+            on_exchange=self._log.write,
         )
 
     def _policy(self) -> Policy:

@@ -13,7 +13,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -572,6 +572,37 @@ def failure(kind: str, message: str) -> bytes:
 
 
 NO_CREDIT = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."
+
+
+def test_all_that_leaves_is_told_before_it_does() -> None:
+    told: list[tuple[str, Mapping[str, object]]] = []
+    seen_first: list[bool] = []
+
+    def play(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        seen_first.append(told[-1][0] == "request")
+        answer(b'{"model": "claude-x", "usage": {"output_tokens": 3}}')(handler, body)
+
+    with Upstream(play) as upstream, socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        proxy = ApiProxy(KEY, upstream.url, port, lambda event, facts: told.append((event, facts)))
+        with proxy.serve(listener):
+            client = Client(port)
+            client.post(b'{"model": "claude-y\\u001b"}')
+            client.raw("GET /v1/messages HTTP/1.1\r\nHost: HOST\r\n\r\n")  # does not leave
+            client.post(b"no JSON", path="/v1/messages/count_tokens")
+
+    assert seen_first == [True, True]
+    assert [event for event, _ in told] == ["request", "answer", "request", "answer"]
+    first = {"number": 1, "api": upstream.url, "method": "POST", "path": "/v1/messages?beta=true"}
+    assert told[0][1] == {**first, "model": "claude-y\\x1b", "bytes": 27}
+    assert told[1][1] == {
+        "number": 1,
+        "status": 200,
+        "model": "claude-x",
+        "bytes": 52,
+        "tokens": {"output": 3},
+    }
+    assert told[2][1]["path"] == "/v1/messages/count_tokens"
 
 
 class TestLimits:

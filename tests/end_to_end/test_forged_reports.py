@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -39,7 +40,9 @@ printf 'POST /v1/messages HTTP/1.1\\r\\nHost: 127.0.0.1:8377\\r\\nConnection: cl
 printf 'Content-Length: %s\\r\\n\\r\\n%s' "${#body}" "$body" >&3
 cat <&3 >answer-$COBBLER_TASK_ID.txt
 case $COBBLER_TASK_TITLE in
-"Forge a cost") printf '%s\\n' '@lie'; printf '%s\\n' '@lie' ;;
+"Forge a cost")
+    find / -name events.jsonl >found.txt 2>/dev/null; echo searched >>found.txt
+    printf '%s\\n' '@lie'; printf '%s\\n' '@lie' ;;
 "Forge a limit") printf '%s\\n' '@limit'; exit 1 ;;
 "Hide a limit") printf '%s\\n' '@lie'; exit 1 ;;
 esac
@@ -101,3 +104,29 @@ def test_forged_reports_change_neither_the_account_nor_the_run(project: Project,
     assert [record["cost_usd"] for record in records(project)] == pytest.approx([160.0, 160.0], rel=0.01)
     assert [line for line in result.outlines if "!! Interrupted: limited until " in line]
     assert API_KEY not in "\n".join(result.outlines)
+    shutil.rmtree(project.path / ".cobbler")
+    the_log_has_what_left_and_what_landed(project)
+
+
+def the_log_has_what_left_and_what_landed(project: Project) -> None:
+    (path,) = (project.directory / "work").glob("*/log/events.jsonl")
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    text = path.read_text()
+    assert API_KEY not in text
+    events = [json.loads(line) for line in text.splitlines()]
+    assert {event["generation"] for event in events} == {project.generation}
+    requests = [event for event in events if event["event"] == "request"]
+    assert [(event["item"], event["attempt"], event["number"]) for event in requests] == [
+        (f"p-{place}", "1", 1) for place in range(4)
+    ]
+    for event in requests:
+        assert (event["method"], event["path"]) == ("POST", "/v1/messages")
+        assert (event["model"], event["phase"]) == ("claude-sonnet-5-5", "stitch")
+        assert event["bytes"] > 100
+        assert event["api"].startswith("http://127.0.0.1:")
+    answers = {event["item"]: event for event in events if event["event"] == "answer"}
+    assert answers["p-0"]["tokens"]["output"] == 16_000_000
+    assert [answers[f"p-{place}"]["status"] for place in range(4)] == [200, 200, 200, 429]
+    landings = {event["item"]: event["commit"] for event in events if event["event"] == "landing"}
+    assert landings == {commit.task: commit.commit for commit in project.landed()}
+    assert project.files()["found.txt"] == "searched\n", "the agent does not see the log"
