@@ -10,12 +10,14 @@ from typing import Final
 
 from pytest_cobbler.errors import SandboxError
 from pytest_cobbler.sandbox.base import Job, Limits, Loopback, Mount, Network
+from pytest_cobbler.sandbox.lifeline import SHELL
 
 __all__ = ["flags"]
 
 BACKSTOP: Final = 60
 """Seconds after ``Limits.wall`` at which podman itself ends a container that is still running."""
 
+_SHELL_SIZE: Final = 16 * 1024 * 1024
 _SHARED_MEMORY: Final = 64 * 1024 * 1024
 _ENFORCING: Final = Path("/sys/fs/selinux/enforce")
 
@@ -70,6 +72,8 @@ def _network(network: Network | Loopback) -> list[str]:
 def _file_system(job: Job) -> list[str]:
     return [
         "--read-only",
+        # For the copy of the shell.
+        f"--tmpfs={SHELL}:rw,exec,nosuid,nodev,mode=1777,size={_SHELL_SIZE}",
         # The lifeline keeps the job's stdin there.
         f"--shm-size={_SHARED_MEMORY + len(job.stdin)}b",
         f"--workdir={job.workdir}",

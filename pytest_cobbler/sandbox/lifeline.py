@@ -5,8 +5,13 @@ environment as shell text, then the stdin of the job, then nothing. So neither t
 is on a command line, in podman's database or on a disk. When the host's end closes, for any reason,
 everything in the container is killed.
 
+A job has the uid of the first process, so it could write to its memory. :data:`OPENING` prevents that: it
+runs :data:`SCRIPT` in a copy of the shell that no one may read. The kernel lets no other process of the same
+user touch a process whose program its user cannot read: neither its memory nor its descriptors.
+
 Its messages are lines on stderr that begin with a random token of the host. Once a job may run, they begin
-with a second token, which only the two ends of the pipe know.
+with a second token, and the last one with a third. Only the two ends of the pipe know these, and the third is
+not written anywhere before all other processes have been killed.
 """
 
 from __future__ import annotations
@@ -14,16 +19,25 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Final
 
 from pytest_cobbler.errors import SandboxError
 
-__all__ = ["HOME", "REQUIRED", "VIOLENT_ENDS", "Words", "arguments", "exports", "opening"]
+__all__ = ["HOME", "REQUIRED", "SHELL", "VIOLENT_ENDS", "Tokens", "Words", "arguments", "exports", "opening"]
 
 HOME: Final = "/tmp/home"
 """Home directory of jobs, made by the lifeline on a tmpfs."""
 
-REQUIRED: Final = ("sh", "dd", "cat", "mkdir", "mkfifo", "rm")
+SHELL: Final = "/cobbler/shell"
+"""Directory of the unreadable copy of the shell: a tmpfs of the container where programs can run.
+
+Not ``/dev/shm``, where podman lets no program run, and not ``/tmp``, where the user may have mounted a
+directory that jobs share: another job could replace the copy before it runs.
+"""
+
+REQUIRED: Final = ("sh", "dd", "cat", "chmod", "mkdir", "rm")
 """The programs that an image needs for the lifeline."""
 
 VIOLENT_ENDS: Final = frozenset({137, 255})
@@ -31,73 +45,138 @@ VIOLENT_ENDS: Final = frozenset({137, 255})
 
 _BLOCK: Final = 65536
 
+# Facts behind it:
+# * A program that its user cannot read runs undumpable if fs.suid_dumpable is 0 or 2. The owner of a file may
+#   run it without reading it, and a process without capabilities is bound by the mode of its own file.
+# * busybox finds its applet by the name of the program, so the copy is called sh.
+# * The copy is tried first: a program that finds its libraries relative to itself cannot be moved.
+#   The probe of the preflight reports it.
+OPENING: Final = r"""
+cobbler_shell=DIRECTORY/sh cobbler_script=$1
+shift
+{ cat /proc/$$/exe >$cobbler_shell && chmod 0111 $cobbler_shell && $cobbler_shell -c :; } 2>/dev/null ||
+  cobbler_shell=sh
+exec $cobbler_shell -c "$cobbler_script" cobbler $cobbler_shell "$@"
+""".replace("DIRECTORY", SHELL)
+
 # Written for dash, bash and busybox. Facts behind it:
 # * dd with fullblock reads exactly as many bytes as given; head -c of busybox reads ahead and loses the rest.
 # * Stdin that does not fit is read nevertheless: else podman may lose the last messages.
-# * Background commands of a shell read /dev/null unless they are redirected from another descriptor: 3.
-# * The process that watches the pipe must outlive the TERM that podman passes on, so it ignores TERM.
-# * PID 1 waits for the watcher, not for the job: a job that kills the watcher ends its own container.
-# * The watcher ends with the keeper, the only process that has the FIFO open for writing. The job's status is
-#   the keeper's: PID 1 has it from the kernel, and the job cannot write it.
+# * Background commands of a shell read /dev/null unless they are redirected from another descriptor: 3, 5.
+# * PID 1 itself reads the pipe, because the job can stop any other process with a signal. The kernel keeps
+#   signals from PID 1 for which it has no handler.
+# * Every process that has the pipe open while the job runs is undumpable: who can open it for writing keeps
+#   it from closing.
+# * The keeper writes the status of the job into the pipe. It does not only exit, because dash and busybox may
+#   begin to read just after the signal of its end. If the job kills it, that signal ends the job (bash does
+#   not interrupt read for it, so it looks once a second).
+# * dash returns the same status from read at the end of the pipe as after a signal. A job that sends PID 1
+#   signals without end could hide the end of the pipe; so PID 1 takes no more of them after a while.
+# * The environment of the job is not that of PID 1: its PATH may name programs that an agent wrote.
+# * A job may take PID 1 the room for descriptors (prlimit), so nothing is redirected between the job and its
+#   end, and a read that fails is the end.
 # * kill -1 reaches every process except PID 1, also those that left the job's process group.
-# * The message that a job may run begins with a token that came by the pipe: a job can read command lines.
+# * The messages after the job has begun have tokens that came by the pipe: a job can read command lines.
+#   The job can also read the stderr it shares with PID 1, so the last message has a token of its own.
+# * The shell of a job (of the gate above all) is undumpable, too: its memory decides on the exit status.
 SCRIPT: Final = r"""
-cobbler_token=$1 cobbler_header=$2 cobbler_blocks=$3 cobbler_rest=$4 cobbler_keep=/dev/shm
-shift 4
-cobbler_say() { printf '%s %s\n' "$cobbler_token" "$*" >&2; }
+cobbler_shell=$1 cobbler_token=$2 cobbler_header=$3 cobbler_blocks=$4 cobbler_rest=$5 cobbler_keep=/dev/shm
+shift 5
+cobbler_say() { printf '%s %s\n' "$cobbler_token" "$*" >&4; }
 cobbler_take() { dd bs="$1" count="$2" iflag=fullblock 2>/dev/null; }
 cobbler_fail() { cobbler_say failed "$*"; exit 1; }
+exec 4>&2
 cobbler_say started
-for cobbler_program in dd cat mkdir mkfifo rm; do
+for cobbler_program in dd cat chmod mkdir rm; do
   command -v $cobbler_program >/dev/null || { cobbler_say lacks $cobbler_program; exit 127; }
 done
+cobbler_mkdir=$(command -v mkdir)
 eval "$(cobbler_take "$cobbler_header" 1)"
 [ "$cobbler_ready" ] || cobbler_fail its environment did not arrive
-mkdir -p "$HOME"
 {
   { [ "$cobbler_blocks" = 0 ] || cobbler_take BLOCK "$cobbler_blocks"; } &&
   { [ "$cobbler_rest" = 0 ] || cobbler_take "$cobbler_rest" 1; }
 } | { cat >$cobbler_keep/cobbler-stdin || { cat >/dev/null; false; }; } ||
   cobbler_fail its stdin does not fit into $cobbler_keep
-exec 3<&0 <$cobbler_keep/cobbler-stdin
+exec 3<&0 5<$cobbler_keep/cobbler-stdin
 rm $cobbler_keep/cobbler-stdin
-command -v "$1" >/dev/null || { cobbler_say missing; exit 127; }
-mkfifo $cobbler_keep/cobbler-keeper || cobbler_fail there is no room in $cobbler_keep
+(
+  eval "$cobbler_environment"
+  "$cobbler_mkdir" -p "$HOME" <&5
+  command -v "$1" >/dev/null
+) || { cobbler_say missing; exit 127; }
 cobbler_token=$cobbler_ready
 cobbler_say ready
-(trap '' TERM; exec cat <&3 >/dev/null 2>&1) &
-cobbler_watcher=$!
-(trap '' TERM; cat <$cobbler_keep/cobbler-keeper; kill -s KILL $cobbler_watcher) >/dev/null 2>&1 3<&- &
-exec 4<&0
+cobbler_token=$cobbler_last cobbler_wakes=1000 cobbler_patience=
+exec 2>/dev/null
 (
-  exec 5>$cobbler_keep/cobbler-keeper
-  rm $cobbler_keep/cobbler-keeper
   trap : TERM
-  (trap - TERM; exec "$@" <&4 3<&- 4<&- 5>&-)
-  exit $?
+  (
+    trap - TERM
+    eval "$cobbler_environment"
+    exec <&5 2>&4 3<&- 4>&- 5<&-
+    if [ "$1" = sh ]; then shift; exec "$cobbler_shell" "$@"; fi
+    exec "$@"
+  )
+  cobbler_status=$?
+  echo $cobbler_status >/proc/self/fd/3
+  exit $cobbler_status
 ) &
 cobbler_keeper=$!
-trap 'kill -TERM -1' TERM
-while wait $cobbler_watcher 2>/dev/null; [ $? = 143 ]; do :; done
-trap '' TERM
-kill -KILL -1 2>/dev/null
-wait $cobbler_keeper 2>/dev/null
-cobbler_status=$?
+exec 3<&- 5<&-
+trap cobbler_woken=1 CHLD
+trap 'cobbler_woken=1; kill -TERM -1' TERM
+if [ "$BASH_VERSION" ]; then cobbler_patience='-t 1'; fi
+cobbler_lives() { read -r _ _ cobbler_state _ </proc/$cobbler_keeper/stat && [ "$cobbler_state" != Z ]; }
+while
+  cobbler_woken=
+  read -r $cobbler_patience cobbler_status
+  cobbler_end=$?
+  [ $cobbler_end -gt 128 ] || [ "$cobbler_end${cobbler_woken:-0}" = 11 ]
+do
+  cobbler_lives || break
+  [ "$cobbler_woken" ] && cobbler_wakes=$((cobbler_wakes - 1))
+  [ $cobbler_wakes -gt 0 ] || trap - CHLD TERM
+done
+trap - CHLD TERM
+kill -KILL -1
+[ "$cobbler_status" ] || { wait $cobbler_keeper; cobbler_status=$?; }
 cobbler_say ended $cobbler_status
 exit $cobbler_status
 """.replace("BLOCK", str(_BLOCK))
+
+
+
+def _token() -> str:
+    return token_hex(16)
+
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TAKEN_BY_SHELLS = frozenset({"UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO"})
 
 
-def opening(environment: Mapping[str, str], secret: str) -> bytes:
-    """The shell text that the lifeline evaluates first; ``secret`` is the token of :class:`Words` for later.
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """The words that begin the messages of the first process: ``public`` is on its command line."""
+
+    public: str = field(default_factory=_token)
+    ready: str = field(default_factory=_token, repr=False)
+    last: str = field(default_factory=_token, repr=False)
+
+
+def opening(environment: Mapping[str, str], tokens: Tokens) -> bytes:
+    """The shell text that the lifeline evaluates first.
 
     Raises:
         SandboxError: a shell cannot export one of the names, or a value contains a NUL.
     """
-    lines = [*exports(environment), f"cobbler_ready={shlex.quote(secret)}", ""]
+    text = "\n".join(exports(environment))
+    lines = [
+        f"cobbler_environment={shlex.quote(text)}",
+        f"cobbler_last={shlex.quote(tokens.last)}",
+        f"cobbler_ready={shlex.quote(tokens.ready)}",
+        "",
+    ]
     return "\n".join(lines).encode("utf-8", "surrogateescape")
 
 
@@ -115,10 +194,11 @@ def exports(environment: Mapping[str, str]) -> list[str]:
     return [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
 
 
-def arguments(token: str, header: bytes, stdin: bytes, argv: Sequence[str]) -> list[str]:
+def arguments(tokens: Tokens, header: bytes, stdin: bytes, argv: Sequence[str]) -> list[str]:
     """The arguments after the image; ``sh`` is the entrypoint."""
     blocks, rest = divmod(len(stdin), _BLOCK)
-    return ["-c", SCRIPT, "cobbler", token, str(len(header)), str(blocks), str(rest), *argv]
+    numbers = map(str, (len(header), blocks, rest))
+    return ["-c", OPENING, "cobbler", SCRIPT, tokens.public, *numbers, *argv]
 
 
 class Words:
@@ -127,14 +207,12 @@ class Words:
     Lines before ``started`` are podman's own and go to ``before``; later ones go to ``on_line``.
 
     Args:
-        token: the messages begin with it until a job may run; it is on a command line.
-        secret: the messages begin with it from ``ready`` on.
+        tokens: the messages begin with one of them.
         on_line: takes the lines of the job.
     """
 
-    def __init__(self, token: str, secret: str, on_line: Callable[[bytes], None]) -> None:
-        self.token = token
-        self.secret = secret
+    def __init__(self, tokens: Tokens, on_line: Callable[[bytes], None]) -> None:
+        self.tokens = tokens
         self._on_line = on_line
         self.before: list[bytes] = []
         self.started = False
@@ -147,9 +225,11 @@ class Words:
 
     def __call__(self, line: bytes) -> None:
         # The job may have ended without a newline: then the message is the end of its last line.
-        text, token, word = line.rpartition(self.secret.encode() + b" ")
-        if not token and not self.ready:
-            text, token, word = line.rpartition(self.token.encode() + b" ")
+        tokens = (self.tokens.last,) if self.ready else (self.tokens.ready, self.tokens.public)
+        for awaited in tokens:
+            text, token, word = line.rpartition(awaited.encode() + b" ")
+            if token:
+                break
         if not token:
             self._pass_on(line)
             return

@@ -6,7 +6,6 @@ import functools
 import itertools
 import os
 import re
-import secrets
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
@@ -232,7 +231,7 @@ class PodmanSandbox:
             return Completed(status=_KILLED, cause=Ending.CANCELLED, seconds=0.0, stderr="")
         name = self._container_name(job)
         errors = ErrorTail(job.on_error_line)
-        words = lifeline.Words(secrets.token_hex(16), secrets.token_hex(16), errors)
+        words = lifeline.Words(lifeline.Tokens(), errors)
         try:
             completion = self._run_container(name, job, words, cancellation)
         except BaseException:
@@ -271,7 +270,7 @@ class PodmanSandbox:
         self, name: str, job: Job, words: lifeline.Words, cancellation: Cancellation | None
     ) -> Completion:
         environment = {"HOME": lifeline.HOME, **job.environment, **job.secrets}
-        header = lifeline.opening(environment, words.secret)
+        header = lifeline.opening(environment, words.tokens)
         options = [
             "--rm",
             "--interactive",
@@ -280,7 +279,7 @@ class PodmanSandbox:
             f"--label={_LABEL_RUN}={self._run_id}",
             *flags(job, self._owner, self._arguments),
             job.image or self._image,
-            *lifeline.arguments(words.token, header, job.stdin, job.argv),
+            *lifeline.arguments(words.tokens, header, job.stdin, job.argv),
         ]
         with ExitStack() as opened:
             verb = ["run", *options]

@@ -229,7 +229,7 @@ class TestLifeline:
         assert (completed.status, completed.cause) == (3, "exited")
 
     def test_a_job_that_ends_the_lifeline_cannot_forge_its_end(self, contained: Sandbox) -> None:
-        completed = ended(contained, _FORGES + _KILLS_ALL_BUT_ITSELF + "sleep 60")
+        completed = ended(contained, _FORGES + _KILLS_ALL_OTHERS + "sleep 60")
         assert completed.cause == "killed"
 
     @pytest.mark.parametrize("limits", [Limits(wall=60), Limits(wall=0.5)], ids=["exited", "killed"])
@@ -281,10 +281,10 @@ for name in /dev/shm/cobbler-status $(ls /dev/shm/*); do echo 0 >$name; done
 """
 """Says in every way it finds that the job ended well."""
 
-_KILLS_ALL_BUT_ITSELF = r"""
+_KILLS_ALL_OTHERS = r"""
 for process in /proc/[0-9]*; do
   process=${process#/proc/}
-  case $process in 1 | $$ | $PPID) ;; *) kill -KILL $process ;; esac
+  case $process in 1 | $$) ;; *) kill -KILL $process ;; esac
 done
 """
 
