@@ -188,13 +188,14 @@ class _Opening:
             check_place(recordings.record, name, plays=recordings.renews)
         gate = make_gate(config, language, sandbox, run_id, self._hooks.gate, credentials=agent.secrets)
         check_repository(repository, sandbox.owner)
-        reserved = preflight(repository, sandbox, gate, language, agent)
+        findings = preflight(repository, sandbox, gate, language, agent)
+        self._warnings = (*self._warnings, *findings.warnings)
         protection = protection_of(
             config,
             repository,
             language,
             secrets=agent.secrets,
-            reserved=reserved,
+            reserved=findings.reserved,
             recordings=recordings.directories,
         )
         self._parts = Parts(

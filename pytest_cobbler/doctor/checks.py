@@ -40,6 +40,8 @@ from pytest_cobbler.repository.ownership import given_back
 from pytest_cobbler.repository.preflight import check_repository
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Capability, Network, Sandbox
+from pytest_cobbler.sandbox.memory import REMEDY
+from pytest_cobbler.sandbox.probes import run_probes
 from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.tracker.base import Tracker
 from pytest_cobbler.tracker.choose import open_scratch, open_tracker
@@ -58,6 +60,7 @@ from pytest_cobbler.wiring.parts import (
 from pytest_cobbler.wiring.policy import agent_network
 from pytest_cobbler.wiring.preflight import (
     expiring,
+    memory_probes,
     preflight_gate,
     preflight_room,
     preflight_work_dir,
@@ -305,20 +308,16 @@ class Doctor:
         mark = secrets.token_hex(4)  # containers of this check only
         mortal, witness = (sandbox_settings(self._config, self._repository, name, mark) for name in "ab")
         prove_lifeline(mortal, witness.make())
-        return "a job ends when the process that started it is killed"
+        warnings: list[str] = []
+        run_probes(self._sandbox, memory_probes(self._sandbox, self._gate(), warnings.append))
+        if warnings:
+            return Seen(detail=warnings[0], status="warning", remedy=REMEDY)
+        return "a job ends when the process that started it is killed, and cannot change its verdict"
 
     # -- a task's way
 
     def _check_gate(self) -> Seen | str:
-        config = self._config
-        gate = make_gate(
-            config,
-            self._language,
-            self._sandbox,
-            secrets.token_hex(4),
-            self._hooks.gate,
-            credentials=self.secrets,
-        )
+        gate = self._gate()
         preflight_gate(gate, self._language)
         if not gate.steps:
             return Seen(
@@ -327,6 +326,16 @@ class Doctor:
                 remedy="Set test_command.",
             )
         return f"{'; '.join(gate.shown)}: the programs are installed"
+
+    def _gate(self) -> Gate:
+        return make_gate(
+            self._config,
+            self._language,
+            self._sandbox,
+            secrets.token_hex(4),
+            self._hooks.gate,
+            credentials=self.secrets,
+        )
 
     def _landing(self) -> str:
         self._worthless = scratch_repository(self._scratch, self._repository.shared)

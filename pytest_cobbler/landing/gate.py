@@ -148,8 +148,22 @@ def _script(steps: Sequence[Step], mark: str) -> str:
     lines = ["exec 2>&1"]
     for step in steps:
         lines.append(f"printf '%s\\n' {shlex.quote(f'{mark}{step.name}')}")
-        lines.append(f"( {shlex.join(step.argv)} ) </dev/null || exit")
+        lines.append(f"( {_command(step.argv)} ) </dev/null")
+        # Not `|| exit`, which would make the shell ignore `set -e` in the command.
+        lines.append("cobbler_status=$?; [ $cobbler_status = 0 ] || exit $cobbler_status")
     return "\n".join(lines)
+
+
+def _command(argv: Sequence[str]) -> str:
+    """A command of the gate's shell; a script runs in that shell itself.
+
+    Another shell would not be kept from the tested code, as the shell of a job is, and the exit status that
+    it decides on is the verdict.
+    """
+    match argv:
+        case ["sh", "-c", script]:
+            return f"eval {shlex.quote(script)}"
+    return shlex.join(argv)
 
 
 class _LogReader:

@@ -17,6 +17,9 @@ __all__ = ["flags"]
 BACKSTOP: Final = 60
 """Seconds after ``Limits.wall`` at which podman itself ends a container that is still running."""
 
+WITHOUT_LIMIT: Final = 3 * 24 * 60 * 60
+"""The same for a container whose job has no ``Limits.wall``."""
+
 _SHELL_SIZE: Final = 16 * 1024 * 1024
 _SHARED_MEMORY: Final = 64 * 1024 * 1024
 _ENFORCING: Final = Path("/sys/fs/selinux/enforce")
@@ -113,6 +116,6 @@ def _limits(limits: Limits) -> list[str]:
         words.append(f"--memory={limits.memory}b")
     if limits.pids is not None:
         words.append(f"--pids-limit={limits.pids}")
-    if limits.wall is not None:
-        words.append(f"--timeout={math.ceil(limits.wall) + BACKSTOP}")
+    wall = WITHOUT_LIMIT if limits.wall is None else math.ceil(limits.wall) + BACKSTOP
+    words.append(f"--timeout={wall}")
     return words

@@ -146,7 +146,6 @@ exit $cobbler_status
 """.replace("BLOCK", str(_BLOCK))
 
 
-
 def _token() -> str:
     return token_hex(16)
 

@@ -7,8 +7,8 @@ import itertools
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_cobbler.agents.base import Agent, ProbedAgent
@@ -20,6 +20,7 @@ from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.languages import Language
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Capability, Completed, Job, Limits, Mount, Sandbox
+from pytest_cobbler.sandbox.memory import memory_probe
 from pytest_cobbler.sandbox.probes import Probe, ProbedSandbox, run_probes
 
 _LOOKS = 'for program; do command -v -- "$program" >/dev/null || { echo "$program"; exit 1; }; done'
@@ -33,20 +34,28 @@ SOON = 3600.0
 """Seconds for which a credential should stay valid; below, a run warns."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """``reserved``: see :func:`reserved_modules`. ``warnings``: what the machine does not protect."""
+
+    reserved: frozenset[str]
+    warnings: tuple[str, ...]
+
+
 def preflight(
     repository: Repository, sandbox: Sandbox, gate: Gate, language: Language, agent: Agent
-) -> frozenset[str]:
+) -> Findings:
     """Try sandbox, agent and gate, in one job where they have the same image.
-
-    Returns:
-        the reserved modules, see :func:`reserved_modules`.
 
     Raises:
         CobblerError: of the first check that failed.
     """
     modules: set[str] = set()
+    warnings: list[str] = []
     with contextlib.ExitStack() as stack:
-        place = _place_probes(repository, sandbox, stack)
+        place = itertools.chain(
+            _place_probes(repository, sandbox, stack), memory_probes(sandbox, gate, warnings.append)
+        )
         rest = itertools.chain(_gate_probes(gate, language, stack), _module_probes(gate, language, modules))
         if isinstance(agent, ProbedAgent):
             run_probes(sandbox, itertools.chain(place, _agent_probes(agent, sandbox), rest))
@@ -54,7 +63,16 @@ def preflight(
             run_probes(sandbox, place)
             agent.preflight(sandbox)
             run_probes(sandbox, rest)
-    return frozenset(modules)
+    return Findings(reserved=frozenset(modules), warnings=tuple(dict.fromkeys(warnings)))
+
+
+def memory_probes(sandbox: Sandbox, gate: Gate, warn: Callable[[str], object]) -> Iterator[Probe]:
+    """The attack on the processes that judge jobs, in the image of agents and in that of the gate."""
+    if Capability.CONTAINMENT not in sandbox.capabilities:
+        return
+    yield memory_probe(warn)
+    if gate.steps and (gate.image or gate.arguments):
+        yield memory_probe(warn, gate.image, gate.arguments)
 
 
 def preflight_without_agent(repository: Repository, sandbox: Sandbox, gate: Gate, language: Language) -> None:

@@ -124,7 +124,7 @@ class TestVerdict:
         assert "begun" in result.output
 
     def test_gate_reports_a_killed_step(self, host_bench: Bench) -> None:
-        result = host_bench.run("kill -KILL $PPID", "true")
+        result = host_bench.run("kill -KILL $$", "true")
         assert not result.passed
         assert result.summary == "build was killed"
 
@@ -164,7 +164,7 @@ class TestOutput:
         assert result.failed == "build"
 
     def test_tested_code_that_finds_the_mark_cannot_change_the_verdict(self, host_bench: Bench) -> None:
-        steal = r"tr '\0' '\n' </proc/$PPID/cmdline | grep -o '[0-9a-f]\{32\}' | head -1"
+        steal = r"tr '\0' '\n' </proc/$$/cmdline | grep -o '[0-9a-f]\{32\}' | head -1"
         forge = f'mark=$({steal}); test -n "$mark"; printf "$mark\\377\\n${{mark}}test\\n"; exit 1'
         result = host_bench.run(forge, "true")
         assert not result.passed

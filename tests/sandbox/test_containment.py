@@ -187,14 +187,26 @@ class TestSecrets:
         assert found == {"job": True, "inspect": False, "processes": [], "disk": [], "name on disk": True}
 
 
+_HINDERS = """
+for process in /proc/[0-9]*; do
+  process=${process#/proc/}
+  [ $process = $$ ] && continue
+  kill -STOP $process
+  for descriptor in /proc/$process/fd/*; do (exec sleep 300 >>$descriptor) & done
+done 2>/dev/null
+for signal in TERM CHLD USR1 ALRM; do (while :; do kill -$signal 1; done) & done
+"""
+"""Tries to keep the first process from seeing that its pipe closes."""
+
+
 class TestLifeline:
     @pytest.mark.parametrize("victim", ["caller", "podman"])
+    @pytest.mark.parametrize("hinders", ["", _HINDERS], ids=["stubborn", "hostile"])
     def test_the_container_ends_with_the_process_that_started_it(
-        self, podman: Podman, minimal_image: str, repository: str, workspace: Path, victim: str
+        self, podman: Podman, minimal_image: str, repository: str, workspace: Path, victim: str, hinders: str
     ) -> None:
-        caller = subprocess.Popen(
-            [sys.executable, "-c", _CALLER, _described(podman, minimal_image, repository, workspace)]
-        )
+        described = _described(podman, minimal_image, repository, workspace)
+        caller = subprocess.Popen([sys.executable, "-c", _CALLER, described, hinders])
         try:
             eventually((workspace / "alive").exists)
             if victim == "podman":
@@ -258,7 +270,7 @@ class TestSweep:
             assert not others
 
 
-_CALLER = textwrap.dedent("""
+_CALLER = textwrap.dedent(r"""
     import json, sys
     from pathlib import Path
     from pytest_cobbler.sandbox.base import Job, Mount
@@ -267,7 +279,7 @@ _CALLER = textwrap.dedent("""
     image, workspace, arguments = json.loads(sys.argv[1])
     sandbox = PodmanSandbox(image, **arguments)
     mount = Mount(source=Path(workspace), target=workspace, mode="rw")
-    script = "trap '' TERM; while :; do date >>alive; sleep 0.02; done"
+    script = "trap '' TERM\n" + sys.argv[2] + "\nwhile :; do date >>alive; sleep 0.02; done"
     sandbox.run(Job(name="test", argv=("sh", "-c", script), workdir=workspace, mounts=(mount,)))
 """)
 

@@ -160,6 +160,9 @@ class TestFlags:
         assert {"--memory=5b", "--pids-limit=7", "--timeout=62"} <= set(found)
         assert "--tmpfs=/tmp:rw,exec,nosuid,nodev,mode=1777,size=9" in found
 
+    def test_a_job_without_a_time_limit_ends_after_three_days(self) -> None:
+        assert f"--timeout={3 * 24 * 3600}" in flags(shell("true", limits=Limits()), owner=None)
+
     def test_a_job_of_rootless_podman_runs_as_the_caller(self) -> None:
         found = flags(shell("true"), owner=None)
         assert "--userns=keep-id" in found

@@ -23,7 +23,12 @@ from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Completed, Job, Network, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.wiring.parts import make_gate
-from pytest_cobbler.wiring.preflight import preflight, preflight_sandbox, preflight_without_agent
+from pytest_cobbler.wiring.preflight import (
+    Findings,
+    preflight,
+    preflight_sandbox,
+    preflight_without_agent,
+)
 from tests.support.images import busybox_image, minimal_image
 from tests.support.podmans import Podman, open_to_others, own_podman
 from tests.support.workplaces import KEY
@@ -71,7 +76,7 @@ class Place:
         path.write_text(f"sandbox: none\nlanguage: python\ntest_command: {test_command}\n")
         return replace(make_gate(load(path), self.language, self.sandbox, "run"), **changes)
 
-    def preflight(self, agent: Agent = WORKER, gate: Gate | None = None) -> frozenset[str]:
+    def preflight(self, agent: Agent = WORKER, gate: Gate | None = None) -> Findings:
         return preflight(self.repository, self.sandbox, gate or self.gate(), self.language, agent)
 
 
@@ -93,7 +98,7 @@ def host(directory: Path) -> Place:
 
 
 def test_all_checks_of_a_run_share_one_container(place: Place) -> None:
-    assert place.preflight() == {"pytest_one", "pytest_two"}
+    assert place.preflight().reserved == {"pytest_one", "pytest_two"}
     assert place.sandbox.names == ["preflight"]
 
 
@@ -103,7 +108,7 @@ def test_a_proxied_agent_shares_the_container(place: Place) -> None:
 
 
 def test_without_containers_the_checks_share_a_job(host: Place) -> None:
-    assert host.preflight() == {"pytest_one", "pytest_two"}
+    assert host.preflight().reserved == {"pytest_one", "pytest_two"}
     assert host.sandbox.names == ["preflight"]
 
 
@@ -134,7 +139,7 @@ def test_an_agent_of_a_hook_is_asked_between_sandbox_and_gate(host: Place) -> No
         def run(self, *_arguments: object) -> Any: ...
 
     mine = Mine()
-    assert host.preflight(mine) == {"pytest_one", "pytest_two"}
+    assert host.preflight(mine).reserved == {"pytest_one", "pytest_two"}
     assert mine.preflight_after == ("preflight-worktree",)
     with pytest.raises(UsageProblem, match="its sandbox does not have no-such-tool"):
         host.preflight(mine, host.gate("[no-such-tool]"))
