@@ -50,28 +50,31 @@ _PATIENCE: Final = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How often tests passed, failed and were skipped."""
+    """How often tests passed, failed, were skipped, and failed as a mark of theirs expects (``xfailed``)."""
 
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    xfailed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.passed, self.failed, self.skipped) < 0:
+        if min(self.passed, self.failed, self.skipped, self.xfailed) < 0:
             raise ValueError("a count of tests is negative")
 
     @property
     def ran(self) -> int:
-        return self.passed + self.failed
+        return self.passed + self.failed + self.xfailed
 
     @property
     def summary(self) -> str:
         """The counts for people: ``12 passed, 1 skipped``, or ``no tests``."""
-        words = [
-            f"{number} {word}"
-            for word, number in (("failed", self.failed), ("passed", self.passed), ("skipped", self.skipped))
-            if number
-        ]
+        numbers = {
+            "failed": self.failed,
+            "passed": self.passed,
+            "skipped": self.skipped,
+            "xfailed": self.xfailed,
+        }
+        words = [f"{number} {word}" for word, number in numbers.items() if number]
         return ", ".join(words) or "no tests"
 
 
@@ -123,7 +126,7 @@ class TestRun:
 
     @functools.cached_property
     def functions_that_ran(self) -> frozenset[tuple[str, str]]:
-        """File and function of every test that passed or failed."""
+        """File and function of every test that ran."""
         return frozenset((result.file, result.function) for result in self.results if result.ran)
 
     @property
@@ -259,12 +262,13 @@ def summary_of(tests: TestRun | None) -> str:
 
 
 def _total(results: Iterable[Counts]) -> Counts:
-    passed = failed = skipped = 0
+    passed = failed = skipped = xfailed = 0
     for result in results:
         passed += result.passed
         failed += result.failed
         skipped += result.skipped
-    return Counts(passed=passed, failed=failed, skipped=skipped)
+        xfailed += result.xfailed
+    return Counts(passed=passed, failed=failed, skipped=skipped, xfailed=xfailed)
 
 
 def _sum(one: CaseResult, other: CaseResult) -> CaseResult:
@@ -276,6 +280,7 @@ def _sum(one: CaseResult, other: CaseResult) -> CaseResult:
         passed=total.passed,
         failed=total.failed,
         skipped=total.skipped,
+        xfailed=total.xfailed,
     )
 
 

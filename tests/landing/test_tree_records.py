@@ -37,7 +37,7 @@ RUN = TestRun(
         CaseResult(id="a.py::T::b[1]", file="a.py", function="T::b", passed=1),
         CaseResult(id="a.py::T::b[2]", file="a.py", function="T::b", skipped=1),
         CaseResult(id="c.py::d", file="c.py", function="d", failed=1),
-        CaseResult(id="x", passed=2),
+        CaseResult(id="x", passed=2, xfailed=1),
     )
 )
 RECORD = TreeRecord(
@@ -58,8 +58,8 @@ def store(tmp_path: Path) -> TreeRecords:
 
 class TestCounting:
     def test_counts_and_the_words_for_people(self) -> None:
-        assert RUN.counts == Counts(passed=3, failed=1, skipped=1)
-        assert RUN.summary == "1 failed, 3 passed, 1 skipped"
+        assert RUN.counts == Counts(passed=3, failed=1, skipped=1, xfailed=1)
+        assert RUN.summary == "1 failed, 3 passed, 1 skipped, 1 xfailed"
         assert TestRun().summary == "no tests"
         assert summary_of(None) == "what ran is unknown"
 
@@ -67,7 +67,7 @@ class TestCounting:
         assert RUN.by_file == {
             "a.py": Counts(passed=1, skipped=1),
             "c.py": Counts(failed=1),
-            "": Counts(passed=2),
+            "": Counts(passed=2, xfailed=1),
         }
 
     def test_a_function_ran_if_one_of_its_ids_passed_or_failed(self) -> None:
