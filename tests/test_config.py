@@ -658,6 +658,49 @@ def test_what_gives_the_host_away_must_be_asked_for(
     assert all(word.startswith(flag) for word in config.podman_arguments[:1])
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://gateway.example",
+        "http://api.anthropic.com",
+        "https://api.anthropic.com.example",
+        "https://api.anthropic.com@gateway.example",
+        "https://gateway.example/api.anthropic.com",
+        "https://anthropic.com:x@[broken",
+        "api.anthropic.com",
+    ],
+)
+@pytest.mark.parametrize("name", ["ANTHROPIC_BASE_URL", "ANTHROPIC_BEDROCK_BASE_URL"])
+def test_a_file_that_sets_another_address_of_the_api_must_say_so(
+    loaded: Loaded, errors: Errors, name: str, address: str
+) -> None:
+    text = podman_args("-e", f"{name}={address}")
+    (line,) = errors(IMAGE + text)
+    assert line.startswith(
+        f"configuration.yaml:3: podman_args[0]: -e {name}: prompts and the credential would go to "
+    )
+    assert line.endswith("(allow_address: true accepts it; or set it in the environment)")
+    assert loaded(f"{text}allow_address: true\n").container_environment == {name: address}
+
+
+def test_addresses_that_need_no_consent(
+    loaded: Loaded, errors: Errors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "https://gateway.example")
+    assert loaded(podman_args("-e", "ANTHROPIC_BASE_URL")).container_environment
+    assert loaded(podman_args("-e", "ANTHROPIC_BASE_URL=https://x", "-e", "ANTHROPIC_BASE_URL"))
+    assert loaded(podman_args("-e", "ANTHROPIC_BASE_URL=https://API.Anthropic.com/"))
+    (line,) = errors(IMAGE + podman_args("-e", "ANTHROPIC_BASE_URL", "-e", "ANTHROPIC_BASE_URL=https://x"))
+    assert 'would go to "https://x"' in line
+
+
+def test_an_address_in_the_settings_of_claude_must_be_asked_for(loaded: Loaded, errors: Errors) -> None:
+    text = """claude_args: ["--settings", '{"env": {"ANTHROPIC_BASE_URL": "https://gateway.example"}}']\n"""
+    (line,) = errors(IMAGE + text)
+    assert line.startswith("configuration.yaml:2: claude_args[1]: sets another address of the API (")
+    assert loaded(f"{text}allow_address: true\n")
+
+
 def test_what_is_given_away_can_be_told(loaded: Loaded) -> None:
     config = loaded(
         podman_args("--privileged", "--memory=1g", "--pid", "host") + "unsafe_podman_args: true\n"

@@ -177,6 +177,10 @@ class Config(BaseModel):
         "proxy",
         description="Network; proxy: the model's API only, without the key; open: all, and the key.",
     )
+    allow_address: Switch = Field(
+        False,
+        description="Accept an API address that this file sets and that is not Anthropic's.",
+    )
     silence_agent: Switch = Field(True, description="false: print the agent's steps as they happen.")
     task_timeout: Duration = Field(1800.0, description="Time limit of one agent run.")
     idle_timeout: Duration = Field(600.0, description="Time limit of an agent without any output.")

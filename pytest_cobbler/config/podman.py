@@ -47,13 +47,15 @@ class PodmanArguments:
     """The parsed ``podman_args``. ``arguments`` has no secrets, and ``repr`` shows no value.
 
     ``environment`` is for the container's variables, ``credentials`` for the agent's, neither for a
-    command line. ``wrong`` are elements (index, what) that are not arguments or have values that their flags
-    do not take; ``unsafe`` is what only ``unsafe_podman_args`` allows.
+    command line. ``assigned``: variable -> the element with its value, for values that are written here.
+    ``wrong`` are elements (index, what) that are not arguments or have values that their flags do not take;
+    ``unsafe`` is what only ``unsafe_podman_args`` allows.
     """
 
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    assigned: Mapping[str, int] = field(default_factory=dict)
     volumes: tuple[Volume, ...] = ()
     unsafe: tuple[Unsafe, ...] = ()
     wrong: tuple[tuple[int, str], ...] = ()
@@ -186,6 +188,7 @@ class _Parsing:
         self._arguments: list[str] = []
         self._environment: dict[str, str] = {}
         self._credentials: dict[str, str] = {}
+        self._assigned: dict[str, int] = {}
         self._volumes: list[Volume] = []
         self._unsafe: list[Unsafe] = []
         self._wrong: list[tuple[int, str]] = []
@@ -202,6 +205,7 @@ class _Parsing:
             arguments=tuple(self._arguments),
             environment=self._environment,
             credentials=self._credentials,
+            assigned=self._assigned,
             volumes=tuple(self._volumes),
             unsafe=tuple(self._unsafe),
             wrong=tuple(self._wrong),
@@ -230,7 +234,7 @@ class _Parsing:
         if known and value is None:
             raise Wrong("its value is missing")
         if flag == "--env":
-            self._take_variable(value or "")
+            self._take_variable(index, value or "")
         elif flag == "--volume":
             self._take_volume(index, value or "")
         elif known:
@@ -247,14 +251,17 @@ class _Parsing:
         else:
             self._arguments.extend((flag, value))
 
-    def _take_variable(self, written: str) -> None:
+    def _take_variable(self, index: int, written: str) -> None:
         name, assigned, value = written.partition("=")
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,254}", name):
             raise Wrong("not the name of a variable; for example: -e NAME=VALUE, or -e NAME to pass NAME on")
-        if not assigned:
+        if assigned:
+            self._assigned[name] = index
+        else:
             if name not in os.environ:
                 return
             value = os.environ[name]
+            self._assigned.pop(name, None)
         target = self._credentials if name in CREDENTIALS else self._environment
         target[name] = value
 

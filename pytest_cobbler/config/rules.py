@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
+from pytest_cobbler.config.addresses import ADDRESS, addresses_in, is_anthropics, shown_address
 from pytest_cobbler.config.faults import Fault, shown
 from pytest_cobbler.config.go import MODULE_PATH, main_fault
 from pytest_cobbler.config.model import Config
@@ -146,6 +147,26 @@ def _volumes(config: Config) -> Iterator[Fault]:
             yield Fault(key="podman_args", at=(volume.index,), message=message)
 
 
+def _addresses(config: Config) -> Iterator[Fault]:
+    """A file from elsewhere must not send prompts and the credential to an address of its choice."""
+    if config.allow_address:
+        return
+    for name, index in config.podman_args.assigned.items():
+        address = config.podman_args.environment.get(name, "")
+        if ADDRESS.fullmatch(name) and not is_anthropics(address):
+            goal = shown(shown_address(address))
+            message = f"-e {name}: prompts and the credential would go to {goal} {_ACCEPTS_ADDRESS}"
+            yield Fault(key="podman_args", at=(index,), message=message)
+
+
+def _addresses_of_claude(config: Config) -> Iterator[Fault]:
+    if config.allow_address:
+        return
+    for index in addresses_in(config.claude_args):
+        message = f"sets another address of the API {_ACCEPTS_ADDRESS}"
+        yield Fault(key="claude_args", at=(index,), message=message)
+
+
 def _taken(volume: Volume, config: Config) -> str:
     """The reason why ``volume`` may not be mounted from the repository; empty if it may."""
     for key in _STATE:
@@ -163,6 +184,7 @@ def _taken(volume: Volume, config: Config) -> str:
 ONLY_GO = ("go_source_dirs", "main_package", "binary_name", "binary_dir", "magefiles_dir")
 """Keys that are rejected for other languages."""
 
+_ACCEPTS_ADDRESS = "(allow_address: true accepts it; or set it in the environment)"
 _STATE = ("secrets_dir", "beads_dir", "cobbler_dir")
 _TRUSTED = ("measure_prompt", "stitch_prompt", "seed_files")
 _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
@@ -177,5 +199,7 @@ _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("language", "module_path", "source_dirs", *ONLY_GO), _go),
     (("podman_args",), _podman_words),
     (("podman_args", "unsafe_podman_args"), _podman_arguments),
+    (("podman_args", "allow_address"), _addresses),
+    (("claude_args", "allow_address"), _addresses_of_claude),
     (("podman_args", "unsafe_podman_args", *_STATE, *_TRUSTED), _volumes),
 )

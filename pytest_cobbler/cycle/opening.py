@@ -42,7 +42,15 @@ from pytest_cobbler.tracker.choose import open_tracker
 from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.wiring.languages import language_of
-from pytest_cobbler.wiring.parts import NESTED, Parts, credential_of, make_agent, make_gate, make_sandbox
+from pytest_cobbler.wiring.parts import (
+    NESTED,
+    Parts,
+    credential_of,
+    foreign_address,
+    make_agent,
+    make_gate,
+    make_sandbox,
+)
 from pytest_cobbler.wiring.policy import protection_of
 from pytest_cobbler.wiring.preflight import expiring, preflight, preflight_room
 from pytest_cobbler.wiring.project import Project, open_repository
@@ -53,7 +61,8 @@ class Opened:
     """A run that may begin.
 
     ``started``: its generation has just been created. ``recovered``: what was recovered from a dead run, one
-    line for each step. ``warnings``: conditions that may end the run early.
+    line for each step. ``warnings``: conditions that may end the run early. ``address``: that of the API, and
+    where it is set, if it is not Anthropic's.
     """
 
     run: Run
@@ -61,6 +70,7 @@ class Opened:
     started: bool
     recovered: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    address: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +269,7 @@ class _Opening:
             started=self._base is not None,
             recovered=tuple(recovered),
             warnings=tuple(filter(None, self._warnings)),
+            address="" if self._agent_of_hook else foreign_address(self._config),
         )
 
     def _close_hint(self) -> str:

@@ -51,6 +51,7 @@ from pytest_cobbler.wiring.parts import (
     STAND_IN,
     access_of,
     credential_of,
+    foreign_address,
     make_agent,
     make_engine,
     make_gate,
@@ -227,7 +228,8 @@ class Doctor:
                 status="warning",
                 remedy=f"Remove it from git and create a new one: git rm --cached {committed}",
             )
-        return self._credential.shown
+        address = foreign_address(config)
+        return f"{self._credential.shown}{f'; used at {address}' if address else ''}"
 
     def _committed(self, credential: Credential) -> str:
         """The file of HEAD, if there is one, that holds the credential."""

@@ -33,6 +33,8 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
     if parts.agent.secrets and not parts.agent.proxied:
         keeps = " (agent_network: proxy keeps it here)" if config.sandbox == "podman" else ""
         lines.append(f"credential: handed to the agent, which can read it{keeps}")
+    if opened.address:
+        lines.append(f"api: {opened.address}: prompts and the credential go there, not to Anthropic")
     lines += [f"given away: {what}" for what in config.given_away]
     lines += [f"warning: {what}" for what in opened.warnings]
     lines += turned_off

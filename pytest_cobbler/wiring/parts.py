@@ -18,6 +18,8 @@ from pytest_cobbler.agents.claude import ClaudeAgent
 from pytest_cobbler.agents.command import CommandAgent
 from pytest_cobbler.agents.credential import Credential, find_credential
 from pytest_cobbler.config import Config
+from pytest_cobbler.config.addresses import VARIABLE, is_anthropics, shown_address
+from pytest_cobbler.display import escaped
 from pytest_cobbler.errors import SandboxError, UsageProblem
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.languages import Language
@@ -178,12 +180,21 @@ def access_of(config: Config, credential: Credential | None) -> Access:
 
     The proxy needs a credential to serve, and a sandbox to keep the credential out of.
     """
-    configured = config.container_environment.get("ANTHROPIC_BASE_URL")
     return Access(
         credential=credential,
-        base_url=configured or os.environ.get("ANTHROPIC_BASE_URL"),
+        base_url=config.container_environment.get(VARIABLE) or os.environ.get(VARIABLE),
         proxied=config.agent_network == "proxy" and config.sandbox == "podman" and credential is not None,
     )
+
+
+def foreign_address(config: Config) -> str:
+    """The address of the API and its place, for people; empty if it is Anthropic's."""
+    configured = config.container_environment.get(VARIABLE)
+    address = configured or os.environ.get(VARIABLE)
+    if not address or is_anthropics(address) or config.agent == "replay":
+        return ""
+    is_assigned = configured and VARIABLE in config.podman_args.assigned
+    return f"{escaped(shown_address(address))}, from {config.path.name if is_assigned else 'the environment'}"
 
 
 def make_agent(

@@ -14,7 +14,7 @@ import pytest
 from pytest_cobbler.sandbox.podman import podman_environment
 from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.testing.project import Project
-from tests.support.scripted_api import API_KEY, Request, ScriptedApi, Turn, text, tool, turn
+from tests.support.scripted_api import API_KEY, Request, ScriptedApi, Turn, always, text, tool, turn
 
 TOKEN = "sk-ant-oat01-scripted-Zm9vYmFyYmF6cXV4"
 STAND_IN = b"stand-in-0000"
@@ -156,6 +156,29 @@ def test_the_credential_is_used_and_cannot_be_found(project: Project, api: Scrip
     assert not holds(secret, outside.seen)
     assert not holds(secret, grep(project.path / ".cobbler", project.directory / "work"))
     assert secret not in "\n".join(result.outlines + result.errlines)
+
+
+def test_a_file_does_not_choose_where_the_credential_goes_unless_it_says_so(
+    project: Project, api: ScriptedApi
+) -> None:
+    arguments = [*project.configuration["podman_args"], "-e", f"ANTHROPIC_BASE_URL={api.url}"]
+    project.configure(podman_args=arguments)
+    api.script("Look around", [always(turn(text("Nothing.")))])
+    env = {"ANTHROPIC_API_KEY": API_KEY}
+
+    refused = project.run("--cobbler-generate", env=env)
+
+    assert api.requests == []
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(
+        ["*podman_args*: -e ANTHROPIC_BASE_URL: prompts and the credential would go*"]
+    )
+    project.configure(podman_args=arguments, allow_address=True)
+    result = project.run("--cobbler-generate", env=env)
+    result.stdout.fnmatch_lines(
+        [f"api: {api.url}, from configuration.yaml: prompts and the credential go there, not to Anthropic"]
+    )
+    assert api.requests
 
 
 def test_a_command_without_a_credential_has_no_network(cobbler_project: Project, minimal_image: str) -> None:
