@@ -31,6 +31,7 @@ from pytest_cobbler.recordings.listener import RecordingListener
 from pytest_cobbler.recordings.names import RunNames
 from pytest_cobbler.recordings.recorder import Recorder, check_place, refuse_places
 from pytest_cobbler.recordings.turns import Turns
+from pytest_cobbler.repository import names
 from pytest_cobbler.repository.generations import Generation, find_generation, refuse_checked_out, tip_of
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.objects import default_work_dir
@@ -181,6 +182,7 @@ class _Opening:
         else:
             self._base = find_base(config, repository)
             begins = self._base.commit
+        base = repository.read_ref(names.branch_ref(generation.base)) if generation else None
         language = language_of(config, repository)
         sandbox = make_sandbox(config, repository, run_id)
         agent = self._agent_of_hook or make_agent(
@@ -206,6 +208,7 @@ class _Opening:
             language,
             secrets=agent.secrets,
             reserved=findings.reserved,
+            trusted=(begins, *([base] if base else [])),
             recordings=recordings.directories,
         )
         self._parts = Parts(

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pytest_cobbler.display import named, shown_path, shown_size
 from pytest_cobbler.globs import matches_any
+from pytest_cobbler.repository.blobs import read_small_blobs
 from pytest_cobbler.repository.git import Git
+from pytest_cobbler.repository.ignoring import ignored
 from pytest_cobbler.repository.large_files import POINTER, kept_outside
 from pytest_cobbler.repository.path_table import (
     Row,
@@ -40,6 +42,9 @@ _MARKER = re.compile(rb"^(?:<{7}|>{7}|\|{7}) ", re.MULTILINE)
 _PYTEST_MODULES = frozenset({"pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "py"})
 _LIBRARY = sys.stdlib_module_names | _PYTEST_MODULES
 """What `python -m pytest` imports: such a module at the top would be run in place of the tests."""
+
+_NEVER_NEW = ("**/.env",)
+"""A merge by a person would overwrite the file of the checkout, which git usually ignores."""
 
 _LINK = "120000"
 SUBMODULE = "160000"
@@ -93,7 +98,9 @@ class Policy:
     """The rules for a change.
 
     ``protected``, ``allowed`` and ``named`` are patterns in the language of ``globs``; a change may touch the
-    ``named`` ones, and its notes list them. ``keys`` are rows of files of which a key is protected.
+    ``named`` ones, and its notes list them. ``never`` are those that no ``allowed`` one opens.
+    ``keys`` are rows of files of which a key is protected. ``trusted`` are commits beside the parent whose
+    ``.gitignore`` files count.
     ``secrets`` are the values that must not be committed; ``marked`` the files into which we put conflict
     markers;
     ``reserved`` names that no new module at the top may have;
@@ -103,6 +110,8 @@ class Policy:
     protected: tuple[str, ...] = field(default_factory=built_in_patterns)
     keys: tuple[Row, ...] = field(default_factory=built_in_keys)
     allowed: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    trusted: tuple[str, ...] = ()
     named: tuple[str, ...] = field(default_factory=named_patterns)
     secrets: tuple[str, ...] = ()
     largest_file: int = 50 * 1024 * 1024
@@ -135,6 +144,7 @@ def check_change(git: Git, parent: str, tree: str, policy: Policy) -> tuple[Chan
         *_check_kinds(git, change),
         *_check_protected(git, change, parent, policy),
         *_check_keys(git, change, policy),
+        *_check_ignored(git, change, parent, policy),
         *_check_sizes(git, change, policy),
     ]
     if not any(refusal.poisonous for refusal in refusals):
@@ -184,6 +194,10 @@ def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> I
     modules = {os.fsdecode(name).partition(".")[0] for name in top}
     for entry in change.entries:
         path = os.fsdecode(entry.path)
+        never = (*policy.never, *_NEVER_NEW) if entry.status == "A" else policy.never
+        if _matches(path, never):
+            yield Refusal(reason="may never land", path=entry.shown)
+            continue
         if _matches(path, policy.allowed):
             continue
         module = _module_at_top(path, entry.new_mode)
@@ -208,36 +222,34 @@ def _check_keys(git: Git, change: Change, policy: Policy) -> Iterable[Refusal]:
     ]
     for first in range(0, len(found), _READ_AT_ONCE):
         some = found[first : first + _READ_AT_ONCE]
-        contents = _read(git, {blob for entry, _ in some for blob in (entry.old, entry.new)})
+        blobs = {blob for entry, _ in some for blob in (entry.old, entry.new)}
+        contents = read_small_blobs(git, blobs, _LARGEST_READ)
         for entry, rows in some:
             if {_LINK, SUBMODULE} & {entry.old_mode, entry.new_mode}:  # it would be read through the link
                 yield Refusal(reason="not a plain file, and a part of it is protected", path=entry.shown)
                 continue
-            old, new = (contents.get(blob) for blob in (entry.old, entry.new))
+            old, new = (_content(contents, blob) for blob in (entry.old, entry.new))
             for row in changed_keys(os.fsdecode(entry.path), old, new, rows):
                 yield Refusal(reason=f"{row.key} is protected", path=entry.shown)
 
 
-def _read(git: Git, blobs: set[str]) -> dict[str, bytes]:
-    """The content of each blob that is there; of a large one, its id instead."""
-    asked = sorted(blob for blob in blobs if set(blob) != {"0"})
-    lines = "".join(f"{blob}\n" for blob in asked).encode()
-    sizes = git.run("cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=lines).text.splitlines()
-    contents: dict[str, bytes] = {}
-    small: dict[str, int] = {}
-    for blob, facts in zip(asked, sizes, strict=True):
-        kind, _, size = facts.partition(" ")
-        if kind == "blob" and int(size) <= _LARGEST_READ:
-            small[blob] = int(size)
-        else:
-            contents[blob] = blob.encode()
-    lines = "".join(f"{blob}\n" for blob in small).encode()
-    answer = git.run("cat-file", "--batch=", stdin=lines).stdout
-    start = 1
-    for blob, length in small.items():
-        contents[blob] = answer[start : start + length]
-        start += length + 2  # the end of this line, and an empty one
-    return contents
+def _content(contents: Mapping[str, bytes], blob: str) -> bytes | None:
+    """The content of a blob: ``None`` if there is none, its id where it is too large to read."""
+    return None if set(blob) == {"0"} else contents.get(blob, blob.encode())
+
+
+def _check_ignored(git: Git, change: Change, parent: str, policy: Policy) -> Iterable[Refusal]:
+    """Check new paths: a merge by a person overwrites files of the checkout that git ignores."""
+    new = {
+        entry.path: entry
+        for entry in change.entries
+        if entry.status == "A" and not _matches(os.fsdecode(entry.path), policy.allowed)
+    }
+    found: set[bytes] = set()
+    for tree in dict.fromkeys((parent, *policy.trusted)):
+        found |= ignored(git, tree, sorted(new.keys() - found))
+    for path in sorted(found):
+        yield Refusal(reason="ignored by a .gitignore", path=new[path].shown)
 
 
 def _module_at_top(path: str, mode: str) -> str | None:

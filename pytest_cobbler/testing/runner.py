@@ -200,6 +200,7 @@ class Runner:
             language,
             secrets=self._agent.secrets,
             reserved=self._reserved(language),
+            trusted=filter(None, [self._repository.head_commit()]),
         )
         return protection.policy()
 

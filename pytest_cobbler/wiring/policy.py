@@ -19,13 +19,16 @@ from pytest_cobbler.sandbox.base import Limits, Network
 class Protection:
     """Paths, values and modules that no change may contain.
 
-    Prompts name ``patterns``. They do not name ``hidden``, the patterns of directories with recordings, so
-    that prompts are the same with and without a recording. A harvest ignores new files in the directories
-    ``left_out``. The gate's tools load the modules ``reserved`` by their names.
+    Prompts name ``patterns`` and ``never``, which ``allowed`` does not open. They do not name
+    ``hidden_directories``, which hold recordings, so that prompts are the same with and without a recording.
+    The ``.gitignore`` files of the commits ``trusted`` count, beside those of the tip. A harvest ignores new
+    files in the directories ``left_out``. The gate's tools load the modules ``reserved`` by their names.
     """
 
     patterns: tuple[str, ...]
     allowed: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    trusted: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -35,7 +38,7 @@ class Protection:
     @property
     def shown(self) -> tuple[str, ...]:
         """The protected paths as prompts name them."""
-        return (*self.patterns, *map(str, built_in_keys()))
+        return (*self.never, *self.patterns, *map(str, built_in_keys()))
 
     def policy(self, marked: Sequence[str] = ()) -> Policy:
         """The policy for one change.
@@ -46,6 +49,8 @@ class Protection:
         return Policy(
             protected=(*self.patterns, *(f"{escape_glob(path)}/**" for path in self.hidden_directories)),
             allowed=self.allowed,
+            never=self.never,
+            trusted=self.trusted,
             named=self.named,
             secrets=self.secrets,
             marked=tuple(marked),
@@ -61,6 +66,7 @@ def protection_of(
     *,
     secrets: Iterable[str],
     reserved: frozenset[str],
+    trusted: Iterable[str],
     recordings: Iterable[Path] = (),
 ) -> Protection:
     """The protection of a project.
@@ -68,6 +74,7 @@ def protection_of(
     Args:
         secrets: values that must not be committed.
         reserved: modules that the gate's tools load by their names.
+        trusted: commits whose rules for ignored files count, beside those of the tip.
         recordings: directories that agents may not change and prompts do not name.
     """
     root = repository.root.resolve()
@@ -75,6 +82,8 @@ def protection_of(
     return Protection(
         patterns=protected_paths(config, repository, language),
         allowed=tuple(config.allow_paths),
+        never=never_landed(config),
+        trusted=tuple(dict.fromkeys(trusted)),
         named=(*named_patterns(), *config.spec_globs.values()),
         secrets=tuple(secrets),
         left_out=never_committed(config, language),
@@ -102,6 +111,13 @@ def protected_paths(config: Config, repository: Repository, language: Language) 
 def never_committed(config: Config, language: Language) -> tuple[str, ...]:
     """Directories whose new files a harvest ignores."""
     return (str(config.binary_dir),) if language.name == "go" else ()
+
+
+def never_landed(config: Config) -> tuple[str, ...]:
+    """Patterns of paths that ``allow_paths`` does not open: a merge would replace the user's own files."""
+    directories = (config.secrets_dir, config.cobbler_dir)
+    inside = (path.relative_to(config.root) for path in directories if path.is_relative_to(config.root))
+    return tuple(f"{escape_glob(str(path))}/**" for path in inside)
 
 
 def _own_directories(config: Config, language: Language) -> Iterable[str]:

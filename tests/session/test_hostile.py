@@ -105,3 +105,64 @@ def test_work_that_an_agent_stashed_in_its_own_git_is_kept(
     directory, _, named = line.rpartition(", ")[2].partition(": ")
     assert named == name
     assert cobbler_project.git(f"--git-dir={directory}", "show", f"{name}:work.py") == "work = 1\n"
+
+
+def test_a_merge_by_hand_does_not_replace_ignored_files_of_the_user(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
+    mine = {".secrets/other.json": "mine\n", ".env": "MINE=1\n", "local.cfg": "mine\n"}
+    cobbler_project.write({".gitignore": ".secrets/\n.env\nlocal.cfg\n"})
+    cobbler_project.commit("Ignore")
+    cobbler_project.write(mine)
+    cobbler_project.configure(max_attempts=1, allow_paths=["**/.env", ".secrets/"], jobs=1)
+    cobbler_agent.measure().writes_tasks(
+        [{"title": name} for name in ("Open", "Key", "Env", "Config", "Good")]
+    )
+    cobbler_agent.task("Open").writes(".gitignore", "")
+    cobbler_agent.task("Key").writes(".gitignore", "").writes(".secrets/other.json", "theirs")
+    cobbler_agent.task("Env").writes(".gitignore", "").writes(".env", "theirs")
+    cobbler_agent.task("Config").writes(".gitignore", "").writes("local.cfg", "theirs")
+    cobbler_agent.task("Good").writes("good.txt", "good\n")
+
+    result = cobbler_project.run("--cobbler-generate", "-rA")
+
+    assert {commit.title for commit in cobbler_project.landed()} == {"Open", "Good"}
+    result.stdout.fnmatch_lines_random(
+        [
+            "FAILED *refused: .secrets/other.json: may never land",
+            "FAILED *refused: .env: may never land",
+            "FAILED *refused: local.cfg: ignored by a .gitignore",
+            "review these: .gitignore",
+        ]
+    )
+    cobbler_project.git("merge", "--quiet", cobbler_project.generation or "")
+    assert {name: (cobbler_project.path / name).read_text() for name in mine} == mine
+
+
+def test_files_that_instruct_other_programs_do_not_land(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
+    files = [
+        *[
+            "AGENTS.md",
+            "docs/AGENTS.md",
+            "GEMINI.md",
+            "opencode.json",
+            ".opencode/plugin/x.js",
+            ".codex/config.toml",
+        ],
+        *[".gemini/settings.json", ".agents/x.md", ".cursor/rules/x.mdc", ".vscode/tasks.json", ".envrc"],
+        *[".devcontainer/devcontainer.json", "web/.npmrc"],
+    ]
+    cobbler_project.configure(max_attempts=1)
+    cobbler_agent.measure().writes_tasks([{"title": "Instruct"}, {"title": "Build"}])
+    instruct = cobbler_agent.task("Instruct")
+    for path in files:
+        instruct = instruct.writes(path, "x\n")
+    cobbler_agent.task("Build").writes("Containerfile", "FROM x\n").writes("requirements.txt", "x\n")
+
+    result = cobbler_project.run("--cobbler-generate", "-rA")
+
+    assert [commit.title for commit in cobbler_project.landed()] == ["Build"]
+    result.stdout.fnmatch_lines_random([*(f"*{path}: a protected path" for path in files)])
+    result.stdout.fnmatch_lines(["review these: Containerfile, requirements.txt"])
