@@ -75,6 +75,10 @@ class Config(BaseModel):
         "podman", description="Where agents and the gate run; none: on this machine, without protection."
     )
 
+    job_userns: Switch = Field(
+        False, description="true: agents and the gate may make user namespaces, as browsers' sandboxes do."
+    )
+
     language: Annotated[Literal["go", "python", "none"] | None, one_of("go", "python", "none")] = Field(
         None,
         description="Determines source files, test files and the default gate; default: detected.",

@@ -25,10 +25,13 @@ _SHARED_MEMORY: Final = 64 * 1024 * 1024
 _ENFORCING: Final = Path("/sys/fs/selinux/enforce")
 
 
-def flags(job: Job, owner: tuple[int, int] | None, arguments: Sequence[str] = ()) -> list[str]:
+def flags(
+    job: Job, owner: tuple[int, int] | None, arguments: Sequence[str] = (), seccomp: Path | None = None
+) -> list[str]:
     """The flags of ``podman run`` for ``job``; its user is ``owner`` or, if that is ``None``, the caller.
 
-    ``arguments`` and then the job's own arguments follow the flags and override them.
+    ``seccomp`` is a profile that replaces podman's. ``arguments`` and then the job's own arguments follow the
+    flags and override them.
 
     Raises:
         SandboxError: podman has no way to write one of the mounts.
@@ -38,7 +41,7 @@ def flags(job: Job, owner: tuple[int, int] | None, arguments: Sequence[str] = ()
         "--pull=never",
         "--entrypoint=sh",
         *_user(owner),
-        *_privileges(),
+        *_privileges(seccomp),
         *_network(job.network),
         *_file_system(job),
         *([] if _mounts_tmp(further) else _tmp(job.limits)),
@@ -53,10 +56,11 @@ def _user(owner: tuple[int, int] | None) -> list[str]:
     return [f"--user={owner[0]}:{owner[1]}"]
 
 
-def _privileges() -> list[str]:
+def _privileges(seccomp: Path | None) -> list[str]:
     return [
         "--cap-drop=all",
         "--security-opt=no-new-privileges",
+        *([f"--security-opt=seccomp={seccomp}"] if seccomp else []),
         # The alternative, :Z, would relabel the user's own files.
         *(["--security-opt=label=disable"] if _selinux_enforces() else []),
         "--http-proxy=false",  # may hold a password

@@ -23,6 +23,7 @@ from pytest_cobbler.sandbox.base import Capability, Completed, Job, Limits, Loop
 from pytest_cobbler.sandbox.flags import flags
 from pytest_cobbler.sandbox.loopback import open_listener
 from pytest_cobbler.sandbox.probes import Probe
+from pytest_cobbler.sandbox.seccomp import Profile
 from pytest_cobbler.sandbox.stderr import ErrorTail
 from pytest_cobbler.versions import find_version
 
@@ -132,6 +133,7 @@ class PodmanSandbox:
         owner: uid and gid of jobs for root's podman, see :func:`job_owner`; ``None`` for a user's own.
         program: podman's name or path.
         arguments: further arguments of ``podman run`` for every job, validated by the configuration.
+        user_namespaces: whether jobs may make user namespaces.
         environment: for podman itself, :func:`podman_environment` by default; jobs do not see it.
     """
 
@@ -144,6 +146,7 @@ class PodmanSandbox:
         owner: tuple[int, int] | None,
         program: str = "podman",
         arguments: Sequence[str] = (),
+        user_namespaces: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._image = image
@@ -153,6 +156,7 @@ class PodmanSandbox:
         self._program = program
         self._arguments = tuple(arguments)
         self._environment = dict(podman_environment() if environment is None else environment)
+        self._user_namespaces = user_namespaces
         self._numbers = itertools.count(1)
         self._version = ""
 
@@ -162,6 +166,8 @@ class PodmanSandbox:
         words = [f"podman {self._version}".strip(), f"image {self._image}", f"jobs run as {who}"]
         if Capability.LIMITS not in self.capabilities:
             words.append("no limits on memory and processes (cgroup v1 without root)")
+        if not self._user_namespaces and self._seccomp is None:
+            words.append("jobs can make user namespaces (podman's seccomp profile is not a file here)")
         if self._arguments:
             words.append("with " + shlex.join(self._arguments))
         return ", ".join(words)
@@ -186,6 +192,15 @@ class PodmanSandbox:
         # Not `podman info`, which asks the package manager for podman's parts and takes a second.
         where = "{{if .Server}}remote{{else}}local{{end}}"
         return self._podman("version", f"--format={{{{.Client.Version}}}} {where}")
+
+    @functools.cached_property
+    def _seccomp(self) -> Profile | None:
+        """The profile of jobs that may not make user namespaces, if they may not and it can be made."""
+        # Podman on another machine reads the file there.
+        if self._user_namespaces or self._is_remote:
+            return None
+        profile = Profile(self._environment)
+        return profile if profile.path else None
 
     @property
     def owner(self) -> tuple[int, int] | None:
@@ -277,7 +292,7 @@ class PodmanSandbox:
             f"--name={name}",
             f"--label={LABEL_REPOSITORY}={self._repository}",
             f"--label={_LABEL_RUN}={self._run_id}",
-            *flags(job, self._owner, self._arguments),
+            *flags(job, self._owner, self._arguments, self._seccomp.path if self._seccomp else None),
             job.image or self._image,
             *lifeline.arguments(words.tokens, header, job.stdin, job.argv),
         ]

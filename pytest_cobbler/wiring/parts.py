@@ -75,6 +75,7 @@ class SandboxSettings:
     owner: tuple[int, int] | None = None
     program: str = "podman"
     arguments: tuple[str, ...] = ()
+    user_namespaces: bool = False
     environment: Mapping[str, str] = field(default_factory=podman_environment)
 
     def make(self) -> Sandbox:
@@ -87,6 +88,7 @@ class SandboxSettings:
             owner=self.owner,
             program=self.program,
             arguments=self.arguments,
+            user_namespaces=self.user_namespaces,
             environment=self.environment,
         )
 
@@ -116,6 +118,7 @@ def sandbox_settings(config: Config, repository: Repository, run_id: str, mark: 
         run_id=run_id,
         owner=job_owner(repository.root),
         arguments=config.podman_arguments,
+        user_namespaces=config.job_userns,
     )
 
 

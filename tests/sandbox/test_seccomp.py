@@ -1,0 +1,117 @@
+"""User namespaces: off in jobs, unless the configuration turns them on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.sandbox import seccomp
+from pytest_cobbler.sandbox.podman import PodmanSandbox
+from pytest_cobbler.sandbox.seccomp import Profile, without_user_namespaces
+from tests.support.jobs import ended, output
+from tests.support.podmans import Podman, hand_over
+
+_TRIES = r"""
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+def tried(name, *call):
+    status = libc.syscall(*map(ctypes.c_long, call))
+    if status == 0 and name != "unshare":
+        os._exit(0)
+    print(name, "works" if status >= 0 else errno.errorcode[ctypes.get_errno()])
+arguments = (ctypes.c_uint64 * 8)(0x10000000, 0, 0, 0, 17, 0, 0, 0)
+tried("clone", 56, 0x10000000 | 17, 0, 0, 0, 0)
+tried("clone with others", 56, 0x10000000 | 0x40000000 | 17, 0, 0, 0, 0)
+tried("clone3", 435, ctypes.addressof(arguments), 64)
+tried("unshare", 272, 0x10000000)
+"""
+
+
+@pytest.fixture
+def python(podman: Podman, own_podman: Podman, python_image: str) -> str:
+    hand_over(python_image, own_podman, podman)
+    return python_image
+
+
+def test_a_job_cannot_make_a_user_namespace_by_any_call(podman: Podman, python: str, repository: str) -> None:
+    sandbox = podman.sandbox(python, repository=repository)
+    found = output(sandbox, f"exec python3 -c '{_TRIES}'")
+    assert found.splitlines() == ["clone EPERM", "clone with others EPERM", "clone3 ENOSYS", "unshare EPERM"]
+
+
+def test_threads_and_processes_still_start(podman: Podman, python: str, repository: str) -> None:
+    script = """exec python3 -c '
+import subprocess, threading
+threading.Thread(target=print, args=("thread",)).start()
+subprocess.run(["echo", "process"], check=True)
+'"""
+    found = output(podman.sandbox(python, repository=repository), script)
+    assert sorted(found.split()) == ["process", "thread"]
+
+
+def test_a_project_can_turn_them_on(podman: Podman, minimal_image: str, repository: str) -> None:
+    sandbox = PodmanSandbox(
+        minimal_image,
+        repository=repository,
+        run_id="here",
+        owner=podman.owner,
+        program=podman.program,
+        user_namespaces=True,
+        environment=podman.environment,
+    )
+    assert ended(sandbox, "unshare --user true").ok
+
+
+def test_the_file_of_the_profile_is_removed_with_it() -> None:
+    profile = Profile({})
+    path = profile.path
+    assert path is not None
+    assert path.exists()
+    del profile
+    assert not path.exists()
+
+
+def test_the_profile_that_the_user_chose_for_podman_is_kept(tmp_path: Path) -> None:
+    mine = {"defaultAction": "SCMP_ACT_KILL", "syscalls": [{"names": ["read", "clone"], "action": "x"}]}
+    (tmp_path / "mine.json").write_text(json.dumps(mine))
+    (tmp_path / "conf").write_text(f'[containers]\nseccomp_profile = "{tmp_path}/mine.json"\n')
+    profile = Profile({"CONTAINERS_CONF": str(tmp_path / "conf")})
+    assert profile.path is not None
+    kept = json.loads(profile.path.read_text())
+    assert kept["defaultAction"] == "SCMP_ACT_KILL"
+    assert kept["syscalls"][0] == {"names": ["read"], "action": "x"}
+
+
+def test_without_a_readable_profile_the_header_says_it(
+    monkeypatch: pytest.MonkeyPatch, own_podman: Podman, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(seccomp, "_PROFILES", (tmp_path / "none",))
+    assert "jobs can make user namespaces" in own_podman.sandbox("image", repository="r").description
+
+
+class TestProfile:
+    @pytest.mark.parametrize("text", ["[]", "{}", '{"syscalls": 1}', "no json"])
+    def test_a_file_that_is_not_a_profile_is_not_used(self, text: str) -> None:
+        with pytest.raises(ValueError, match=r"profile|Expecting"):
+            without_user_namespaces(text)
+
+    def test_other_rules_stay_as_they_are(self) -> None:
+        rules = [
+            {"names": ["read"], "action": "A", "includes": {"caps": ["X"]}},
+            {"names": ["clone", "write", "unshare"], "action": "B"},
+            {"names": ["clone3"], "action": "C"},
+        ]
+        kept = json.loads(without_user_namespaces(json.dumps({"defaultAction": "D", "syscalls": rules})))
+        assert kept["defaultAction"] == "D"
+        assert kept["syscalls"][:2] == [rules[0], {"names": ["write"], "action": "B"}]
+        names = [name for rule in kept["syscalls"][2:] for name in rule["names"]]
+        assert names == ["clone", "clone", "unshare", "unshare", "clone3"]
+
+    @pytest.mark.parametrize(("machine", "index"), [("x86_64", 0), ("aarch64", 0), ("s390x", 1)])
+    def test_the_flags_of_clone_have_their_place(self, machine: str, index: int) -> None:
+        kept: dict[str, Any] = json.loads(without_user_namespaces('{"syscalls": []}', machine))
+        places = {rule["args"][0]["index"] for rule in kept["syscalls"] if rule["names"] == ["clone"]}
+        assert places == {index}
