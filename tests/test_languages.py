@@ -108,7 +108,7 @@ def programs(tmp_path: Path) -> Path:
     """A directory for PATH with what a small image has, but no Python."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name in ("sh", "mktemp", "rm"):
+    for name in ("sh", "mktemp", "rm", "mkdir", "cat"):
         found = shutil.which(name)
         assert found
         (programs / name).symlink_to(found)
@@ -128,6 +128,7 @@ def run(step: Step | None, tree: Path, programs: Path) -> subprocess.CompletedPr
     environment = {
         "PATH": os.fspath(programs),
         "TMPDIR": os.fspath(temporary),
+        "HOME": os.fspath(temporary),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
     done = subprocess.run(

@@ -204,6 +204,10 @@ class Config(BaseModel):
     gate_network: Annotated[Literal["open", "none"], one_of("open", "none")] = Field(
         "none", description="Network of the gate."
     )
+    gate_copies: Annotated[Literal["refuse", "allow"], one_of("refuse", "allow")] = Field(
+        "refuse",
+        description="Python: whether the gate may test a copy of the project that is installed in the image.",
+    )
     gate_timeout: Duration = Field(900.0, description="Time limit of the gate.")
     protected_paths: Patterns = Field(
         (), description="Paths that no task may change, in addition to the built-in ones."

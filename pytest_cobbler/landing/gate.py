@@ -23,14 +23,20 @@ LONGEST_SHOWN = 10_000
 """Bytes of one line in ``GateResult.output``."""
 
 _KEPT = 64_000
+_NOTES = ":notes"
+"""In the place of a step, whose name has no colon: the lines that follow are notes."""
+
+_MOST_NOTES = 10
+_LONGEST_NOTE = 500
 
 
 @dataclass(frozen=True, kw_only=True)
 class GateResult:
     """The result of the gate.
 
-    ``failed`` is the step that failed; it is empty if all passed. ``output`` is the end of the output,
-    ``timeout`` the time limit in seconds.
+    ``failed`` is the step that failed; it is empty if all passed. ``reason`` is the meaning of its status, if
+    the status has one. ``output`` is the end of the output, ``timeout`` the time limit in seconds. ``notes``
+    are for people; the tested code may have forged or removed them.
     """
 
     failed: str
@@ -39,6 +45,8 @@ class GateResult:
     seconds: float
     output: str
     timeout: float | None = None
+    reason: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -52,7 +60,8 @@ class GateResult:
             return f"{self.failed or 'gate'} timed out{limit}"
         if self.cause != Ending.EXITED:
             return f"{self.failed or 'gate'} was {self.cause}"
-        return f"{self.failed or 'gate'} failed (exit {self.status})"
+        reason = f": {self.reason}" if self.reason else ""
+        return f"{self.failed or 'gate'} failed{reason} (exit {self.status})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +122,7 @@ class _Passage:
         # Random, so that the output of the tested code does not contain it by accident.
         mark = secrets.token_hex(16)
         self._timeout = gate.timeout
+        self._reasons = {(step.name, status): text for step in gate.steps for status, text in step.reasons}
         self._reader = _LogReader(write, mark.encode(), {step.name for step in gate.steps})
         self._take_line = LineScrubber(Secrets(gate.credentials), self._reader)
         self.job = Job(
@@ -134,13 +144,16 @@ class _Passage:
         self._take_line.close()
 
     def result(self, completed: Completed) -> GateResult:
+        failed = "" if completed.ok else self._reader.step
         return GateResult(
-            failed="" if completed.ok else self._reader.step,
+            failed=failed,
             cause=completed.cause,
             status=completed.status,
             seconds=completed.seconds,
             output=self._reader.tail(),
             timeout=self._timeout,
+            reason=self._reasons.get((failed, completed.status), ""),
+            notes=self._reader.notes if completed.ok else (),
         )
 
 
@@ -151,6 +164,10 @@ def _script(steps: Sequence[Step], mark: str) -> str:
         lines.append(f"( {_command(step.argv)} ) </dev/null")
         # Not `|| exit`, which would make the shell ignore `set -e` in the command.
         lines.append("cobbler_status=$?; [ $cobbler_status = 0 ] || exit $cobbler_status")
+    for step in steps:
+        if step.notes:
+            lines.append(f"printf '%s\\n' {shlex.quote(f'{mark}{_NOTES}')}")
+            lines.append(f"( {_command(step.notes)} ) </dev/null || :")
     return "\n".join(lines)
 
 
@@ -171,21 +188,31 @@ class _LogReader:
 
     def __init__(self, write: Callable[[bytes], object], mark: bytes, steps: Collection[str]) -> None:
         self._write = write
-        self._begins = re.compile(
-            re.escape(mark) + b"(" + b"|".join(re.escape(step.encode()) for step in steps) + b")"
-        )
+        names = b"|".join(re.escape(name.encode()) for name in (*steps, _NOTES))
+        self._begins = re.compile(re.escape(mark) + b"(" + names + b")")
         self._room = LARGEST_LOG
         self._last = Tail(_KEPT)
+        self._in_notes = False
+        self._notes: list[str] = []
         self.step = ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self._notes)
 
     def __call__(self, line: bytes) -> None:
         # Not always at the start of a line: the previous step may not have ended its last line.
         before, *begun = self._begins.split(line, 1)
         if not begun:
+            if self._in_notes and line and len(self._notes) < _MOST_NOTES:
+                self._notes.append(line.decode("utf-8", "replace")[:_LONGEST_NOTE])
             self._take(line)
             return
         if before:
             self._take(before)
+        self._in_notes = begun[0] == _NOTES.encode()
+        if self._in_notes:
+            return
         self.step = begun[0].decode()
         self._take(f"== {self.step} ==".encode())
 

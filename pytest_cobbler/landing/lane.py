@@ -136,6 +136,7 @@ class LandingLane:
             if not gate.passed:
                 cause = Cause.CANCELLED if gate.cause == Ending.CANCELLED else Cause.GATE
                 return replace(landing, gate=gate, cause=cause, gate_seconds=gate_seconds)
+            landing = replace(landing, notes=(*landing.notes, *gate.notes))
             if commit := self._move(candidate, merged, landing.notes):
                 return replace(landing, commit=commit, gate_seconds=gate_seconds)
         return Landing(cause=Cause.CANCELLED, gate_seconds=gate_seconds)

@@ -13,12 +13,15 @@ class Step:
     """One command of the gate; it passes with exit status 0.
 
     ``name`` is build, test, or a name from a hook of the project; ``shown`` is the command as a person would
-    write it, for headers and reports.
+    write it, for headers and reports. ``reasons`` are the meanings of exit statuses, where they have one.
+    ``notes`` is a command that prints, a line each, notes for people on a step that passed.
     """
 
     name: str
     argv: tuple[str, ...]
     shown: str
+    reasons: tuple[tuple[int, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +82,10 @@ class Language(Protocol):
         """The default steps of the language, in order."""
         ...
 
+    def notes_on_commands(self) -> tuple[str, ...]:
+        """A command that prints, a line each, notes on tests by the project's own command; empty if none."""
+        ...
+
     @property
     def lists_modules(self) -> tuple[str, ...]:
         """A command that prints, a line each, the modules that the gate's tools load under a fixed name."""
@@ -116,6 +123,9 @@ class NamedSources:
 
     def default_test(self) -> Step | None:
         return None
+
+    def notes_on_commands(self) -> tuple[str, ...]:
+        return ()
 
     def gate(self) -> tuple[Step, ...]:
         return tuple(step for step in (self.default_build(), self.default_test()) if step is not None)

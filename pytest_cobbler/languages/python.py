@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
+from dataclasses import asdict, dataclass, field
+from importlib import resources
 from pathlib import PurePosixPath
 
 from pytest_cobbler.languages.base import NamedSources, Step
+from pytest_cobbler.languages.python_projects import Projects
+from pytest_cobbler.languages.python_tree import NAME, STATUS
 
 # python3 first: `python` is missing on Debian and is Python 2 on older systems.
 _FIND_PYTHON = """\
@@ -29,17 +36,31 @@ trap 'rm -rf "$cache"' EXIT
 _TEST = (
     _FIND_PYTHON
     + """\
-"$python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("pytest") is None)' || {
-  echo "pytest is not installed where the gate runs: add it to the image or set test_command" >&2
-  exit 127
-}
-PYTHONDONTWRITEBYTECODE=1 "$python" -m pytest
+{program}
+PYTHONDONTWRITEBYTECODE=1 "$python" "$place/{name}.py" run {facts}
 status=$?
 if [ "$status" -eq 5 ]; then
   echo "tests: none yet"
   exit 0
 fi
 exit "$status"
+"""
+)
+
+_PROGRAM = """\
+place=$HOME/.cobbler-gate
+mkdir -p "$place"
+cat >"$place/{name}.py" <<'END_OF_PROGRAM'
+{text}
+END_OF_PROGRAM"""
+
+_PRINT_NOTES = 'cat "$HOME/.cobbler-gate/notes" 2>/dev/null'
+
+_PRINT_INSTALLED = (
+    _FIND_PYTHON
+    + """\
+{program}
+exec "$python" "$place/{name}.py" installed {facts}
 """
 )
 
@@ -51,15 +72,21 @@ exec "$python" -c '
 import importlib.metadata
 found = importlib.metadata.entry_points()
 plugins = found.select(group="pytest11") if hasattr(found, "select") else found.get("pytest11", ())
-print(*{plugin.value.partition(":")[0].partition(".")[0] for plugin in plugins}, sep="\\n")
+print("{name}", *{plugin.value.partition(":")[0].partition(".")[0] for plugin in plugins}, sep="\\n")
 '
 """
 )
 
 
+@dataclass(frozen=True, kw_only=True)
 class Python(NamedSources):
+    """``projects`` are those of the base. ``accepts_copies``: the gate may test installed copies of them."""
+
+    projects: Projects = field(default_factory=Projects)
+    accepts_copies: bool = False
+
     name = "python"
-    lists_modules = ("sh", "-c", _LISTS_MODULES)
+    lists_modules = ("sh", "-c", _LISTS_MODULES.replace("{name}", NAME))
     source_patterns = ("*.py", "*.pyi")
     module_files = ("pyproject.toml", "setup.py", "setup.cfg")
 
@@ -73,4 +100,25 @@ class Python(NamedSources):
         return Step(name="build", argv=("sh", "-c", _BUILD), shown="python -m compileall -q .")
 
     def default_test(self) -> Step:
-        return Step(name="test", argv=("sh", "-c", _TEST), shown="python -m pytest")
+        return Step(
+            name="test",
+            argv=("sh", "-c", self._filled(_TEST)),
+            shown="python -m pytest",
+            reasons=((STATUS, "it tested a copy of the project that is not in the tree"),),
+            notes=("sh", "-c", _PRINT_NOTES) if self.accepts_copies else (),
+        )
+
+    def notes_on_commands(self) -> tuple[str, ...]:
+        return () if self.accepts_copies else ("sh", "-c", self._filled(_PRINT_INSTALLED))
+
+    def _filled(self, script: str) -> str:
+        """``script`` with the program that runs in the image, and the facts that it needs of the base."""
+        facts = json.dumps({**asdict(self.projects), "accept": self.accepts_copies})
+        texts = {"name": NAME, "facts": shlex.quote(facts), "program": _program()}
+        return re.sub(r"\{(name|facts|program)\}", lambda found: texts[found[1]], script)
+
+
+def _program() -> str:
+    """The shell commands that write the program that runs in the image."""
+    text = resources.files("pytest_cobbler.languages").joinpath("python_tree.py").read_text("utf-8")
+    return _PROGRAM.replace("{name}", NAME).replace("{text}", text.rstrip())

@@ -7,7 +7,7 @@ import os
 import secrets
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -281,7 +281,7 @@ def make_gate(
             "Set build_command and test_command in configuration.yaml (false: land without that step).",
         )
     return Gate(
-        steps=steps,
+        steps=_with_notes(steps, language),
         sandbox=sandbox,
         network=Network(config.gate_network),
         image=config.gate_image,
@@ -289,6 +289,14 @@ def make_gate(
         environment={**config.container_environment, NESTED: run_id},
         credentials=tuple(credentials),
     )
+
+
+def _with_notes(steps: tuple[Step, ...], language: Language) -> tuple[Step, ...]:
+    """``steps``, the last one with the language's notes on tests by commands of the project."""
+    defaults = language.gate()
+    if all(step in defaults for step in steps) or language.default_test() in steps:
+        return steps
+    return (*steps[:-1], replace(steps[-1], notes=language.notes_on_commands()))
 
 
 def _step(

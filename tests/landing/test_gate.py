@@ -195,6 +195,34 @@ class TestOutput:
         assert "first" not in host_bench.log.read_text()
 
 
+class TestNotes:
+    def gate(self, bench: Bench, script: str, notes: str) -> GateResult:
+        step = Step(
+            name="test",
+            argv=("sh", "-c", script),
+            shown=script,
+            reasons=((94, "it tested a copy"),),
+            notes=("sh", "-c", notes),
+        )
+        facts: dict[str, Any] = {"network": Network.NONE, "image": None, "timeout": 60.0, "environment": {}}
+        gate = Gate(steps=[step], sandbox=bench.sandbox, **facts)
+        return gate.run(bench.checkout, bench.log, Cancellation())
+
+    def test_lines_of_the_notes_command_are_notes(self, bench: Bench) -> None:
+        result = self.gate(bench, "echo tested", "echo first; echo; echo second; exit 3")
+        assert result.passed
+        assert result.notes == ("first", "second")
+
+    def test_a_gate_that_failed_has_a_reason_and_no_notes(self, host_bench: Bench) -> None:
+        result = self.gate(host_bench, "exit 94", "echo note")
+        assert (result.summary, result.notes) == ("test failed: it tested a copy (exit 94)", ())
+        assert self.gate(host_bench, "exit 1", "echo note").summary == "test failed (exit 1)"
+
+    def test_notes_are_bounded(self, host_bench: Bench) -> None:
+        result = self.gate(host_bench, "true", "yes $(printf %01000d 0) | head -n 100")
+        assert [len(note) for note in result.notes] == [500] * 10
+
+
 KEY = "sk-ant-api03-" + "AbC0123456789_-xyz" * 5
 
 

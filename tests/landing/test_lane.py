@@ -58,13 +58,19 @@ class Bench:
 
     def make(self, script: str, **changes: Any) -> LandingLane:
         """A lane with another gate."""
-        facts: dict[str, Any] = {"network": Network.NONE, "image": None, "timeout": 60.0, "environment": {}}
         step = Step(name="test", argv=("sh", "-c", script), shown=script)
+        facts: dict[str, Any] = {
+            "steps": [step],
+            "network": Network.NONE,
+            "image": None,
+            "timeout": 60.0,
+            "environment": {},
+        }
         self.lane = LandingLane(
             self.repository,
             self.generation,
             self.repository.identity(),
-            Gate(steps=[step], sandbox=self.sandbox, **facts | changes),
+            Gate(sandbox=self.sandbox, **facts | changes),
             GateCheckout(self.repository, self.generation.name, None),
             self.listener,
             self.cancellation,
@@ -166,6 +172,20 @@ def test_a_tip_that_moved_during_the_gate_is_merged_again(bench: Bench) -> None:
     assert bench.tip == landing.commit
     assert {"new", "other"} <= files_in(bench.repository, landing.commit).keys()
     assert bench.listener.names.count("gated t-1 green") == 2
+
+
+def test_notes_of_the_gate_are_notes_of_the_landing(bench: Bench) -> None:
+    step = Step(name="test", argv=("true",), shown="true", notes=("echo", "a copy was tested"))
+    messages: list[tuple[str, ...]] = []
+
+    def message(notes: tuple[str, ...]) -> str:
+        messages.append(notes)
+        return "The task\n"
+
+    bench.make("true", steps=[step])
+    landing = bench.land(bench.commit({"new": "new\n"}), message=message)
+    assert landing.notes == ("a copy was tested",)
+    assert messages == [landing.notes]
 
 
 def test_a_failure_of_the_sandbox_is_not_blamed_on_the_change(
