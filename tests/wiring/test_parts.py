@@ -17,11 +17,9 @@ from pytest_cobbler.languages import Go
 from pytest_cobbler.languages.python import Python
 from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
-from pytest_cobbler.wiring.languages import language_of
 from pytest_cobbler.wiring.parts import SandboxSettings, make_agent, make_gate
 from pytest_cobbler.wiring.preflight import preflight_gate, reserved_modules
 from tests.support.images import minimal_image
-from tests.support.repositories import UserRepository
 from tests.support.toolchain import go_arguments, go_cache, go_root
 
 __all__ = ["go_arguments", "go_cache", "go_root", "minimal_image"]
@@ -140,12 +138,3 @@ def test_own_test_commands_have_notes_on_copies(tmp_path: Path, settings: str, n
     gate = make_gate(config, language, HostSandbox(repository="parts", run_id="x"), "parts")
     own = [step for step in gate.steps if step not in language.gate()]
     assert [step.name for step in own if step.notes] == noted
-
-
-def test_the_default_gate_knows_the_projects_of_the_base(user: UserRepository) -> None:
-    user.commit({"pyproject.toml": '[project]\nname = "calc"\n', "src/calc/__init__.py": ""})
-    path = user.path / "configuration.yaml"
-    path.write_text("sandbox: none\nlanguage: python\n")
-    language = language_of(load(path), user.open())
-    assert isinstance(language, Python)
-    assert (language.projects.distributions, language.projects.sources) == (("calc",), ("src",))
