@@ -37,7 +37,7 @@ _TEST = (
     _FIND_PYTHON
     + """\
 {program}
-PYTHONDONTWRITEBYTECODE=1 "$python" "$place/{name}.py" run {facts}
+PYTHONDONTWRITEBYTECODE=1 "$python" -c "$program" run "$place" {facts}
 status=$?
 if [ "$status" -eq 5 ]; then
   echo "tests: none yet"
@@ -47,12 +47,12 @@ exit "$status"
 """
 )
 
+# Not run from a file: what the build step has left running could write to it.
 _PROGRAM = """\
 place=$HOME/.cobbler-gate
+program={text}
 mkdir -p "$place"
-cat >"$place/{name}.py" <<'END_OF_PROGRAM'
-{text}
-END_OF_PROGRAM"""
+printf '%s\\n' "$program" >"$place/{name}.py\""""
 
 _PRINT_NOTES = 'cat "$HOME/.cobbler-gate/notes" 2>/dev/null'
 
@@ -60,7 +60,7 @@ _PRINT_INSTALLED = (
     _FIND_PYTHON
     + """\
 {program}
-exec "$python" "$place/{name}.py" installed {facts}
+exec "$python" -c "$program" installed "$place" {facts}
 """
 )
 
@@ -121,4 +121,4 @@ class Python(NamedSources):
 def _program() -> str:
     """The shell commands that write the program that runs in the image."""
     text = resources.files("pytest_cobbler.languages").joinpath("python_tree.py").read_text("utf-8")
-    return _PROGRAM.replace("{name}", NAME).replace("{text}", text.rstrip())
+    return _PROGRAM.replace("{name}", NAME).replace("{text}", shlex.quote(text))

@@ -1,8 +1,8 @@
 """Runs pytest on the packages of the tree, and finds copies of them that were imported from elsewhere.
 
-The gate writes this file into the ``HOME`` of its job and runs it with the Python of the image, 3.8 or newer.
-So it imports nothing but the standard library. It is a plugin of pytest too (``-p``), because workers of
-pytest-xdist are processes of their own. PYTEST_DONT_REWRITE: pytest finds it imported already.
+The gate runs this program with the Python of the image, 3.8 or newer, so it imports nothing but the standard
+library. It is a plugin of pytest too (``-p``), because workers of pytest-xdist are other processes, which
+read it from the ``HOME`` of the job. PYTEST_DONT_REWRITE: pytest has it imported already.
 
 A *copy* is a module that was imported neither from the tree nor from the job's ``HOME``. It belongs to an
 installed distribution of the project, or to no distribution and has the name of a module of the project.
@@ -315,7 +315,7 @@ def _editable(direct_url: str | None) -> str:
 # In the job
 
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
+_HERE = sys.argv[2] if __name__ == "__main__" else os.path.dirname(os.path.abspath(__file__))
 
 
 class Findings:
@@ -410,7 +410,7 @@ def run(facts: dict[str, Any], arguments: list[str]) -> int:
     global _findings
     top = os.getcwd()
     if not getattr(sys.flags, "safe_path", False):
-        sys.path[0] = top  # it was the directory of this file
+        sys.path[0] = top  # `python -c` has an empty entry there
     sys.path.append(_HERE)
     for entry in os.listdir(_HERE):
         if entry.startswith(("found-", "notes")):  # of an earlier run in the same job
@@ -456,8 +456,8 @@ def print_installed(facts: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "run":
-        sys.exit(run(json.loads(sys.argv[2]), sys.argv[3:]))
-    print_installed(json.loads(sys.argv[2]))
+        sys.exit(run(json.loads(sys.argv[3]), sys.argv[4:]))
+    print_installed(json.loads(sys.argv[3]))
 elif __name__ == NAME:  # in a worker of pytest-xdist
     with open(os.path.join(_HERE, "state")) as _state:
         _findings = start(*json.load(_state))
