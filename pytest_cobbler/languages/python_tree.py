@@ -277,18 +277,6 @@ class Tree:
         return ""
 
 
-class OnlyInCopies:
-    """A finder, asked last: it finds nothing, and notes modules that only a copy of a package holds."""
-
-    def __init__(self, tree: Tree, note: Callable[[str, str, str], None]) -> None:
-        self._tree = tree
-        self._note = note
-
-    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
-        if file := self._tree.only_copy(name):
-            self._note("lacking", name, file)
-
-
 def _compiled(base: str) -> Iterator[str]:
     directory, name = os.path.split(base)
     with contextlib.suppress(OSError):
@@ -319,7 +307,10 @@ _HERE = sys.argv[2] if __name__ == "__main__" else os.path.dirname(os.path.abspa
 
 
 class Findings:
-    """What the processes of one gate have found, a file of lines for each process."""
+    """What the processes of one gate have found, a file of lines for each process.
+
+    It is also a finder, asked last: it finds nothing, and notes modules that only a copy of a package holds.
+    """
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
@@ -331,6 +322,10 @@ class Findings:
         self._known.add((kind, name, file))
         with open(os.path.join(_HERE, f"found-{os.getpid()}"), "a") as out:
             out.write(json.dumps([kind, name, file]) + "\n")
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
+        if file := self.tree.only_copy(name):
+            self.note("lacking", name, file)
 
     def look(self) -> None:
         for name, file in self.tree.imported().items():
@@ -388,7 +383,7 @@ def report(tree: Tree, *, accepted: bool, reasons: list[str], status: int) -> in
 def start(top: str, facts: dict[str, Any]) -> Findings:
     """Watch the imports of this process."""
     findings = Findings(Tree(top, os.path.dirname(_HERE), facts))
-    sys.meta_path.append(OnlyInCopies(findings.tree, findings.note))
+    sys.meta_path.append(findings)
     return findings
 
 
@@ -400,9 +395,7 @@ def pytest_collection_finish() -> None:
         _findings.look()
 
 
-def pytest_sessionfinish() -> None:
-    if _findings:
-        _findings.look()
+pytest_sessionfinish = pytest_collection_finish
 
 
 def run(facts: dict[str, Any], arguments: list[str]) -> int:
