@@ -119,6 +119,14 @@ class Python(NamedSources):
 
 
 def _program() -> str:
-    """The shell commands that write the program that runs in the image."""
-    text = resources.files("pytest_cobbler.languages").joinpath("python_tree.py").read_text("utf-8")
+    """The shell commands that write the program that runs in the image: one file, of two modules."""
+    directory = resources.files("pytest_cobbler.languages")
+    names = directory.joinpath("python_names.py").read_text("utf-8")
+    text = directory.joinpath("python_tree.py").read_text("utf-8")
+    text = re.sub(
+        "^from pytest_cobbler.languages.python_names import .*$",
+        lambda _: names.replace("from __future__ import annotations\n", ""),
+        text,
+        flags=re.MULTILINE,
+    )
     return _PROGRAM.replace("{name}", NAME).replace("{text}", shlex.quote(text))

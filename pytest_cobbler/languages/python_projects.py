@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from pytest_cobbler.languages.python_tree import (
+from pytest_cobbler.languages.python_names import (
     NOT_OF_PROJECT,
     modules_below,
     normalized,

@@ -19,9 +19,11 @@ import re
 import runpy
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from pytest_cobbler.languages.python_names import modules_below, normalized, shares_its_name
 
 NAME = "cobbler_tree"
 """The name of this module in the job."""
@@ -29,59 +31,7 @@ NAME = "cobbler_tree"
 STATUS = 94
 """The exit status if copies were tested; pytest's own are below 6."""
 
-# fmt: off
-NOT_OF_PROJECT = frozenset({
-    "test", "tests", "testing", "doc", "docs", "example", "examples", "demo", "demos", "sample", "samples",
-    "benchmark", "benchmarks", "vendor", "vendored", "_vendor", "third_party", "thirdparty", "extern",
-    "external", "node_modules", "build", "dist", "venv", "env",
-})
-# fmt: on
-"""Directories whose packages are not the project's: their names may be those of installed packages."""
-
-_DEEPEST = 4
 _SUFFIXES = ("/__init__.py", ".py", ".so", ".pyd")
-_BESIDE = frozenset({"setup", "conftest", "noxfile", "tasks", "__init__", "__main__"})
-
-
-def modules_below(
-    listing: Callable[[str], Iterable[str]],
-    is_shared: Callable[[str], bool],
-    directory: str,
-    package: str = "",
-) -> Iterator[str]:
-    """The dotted names of the packages and modules that Python finds if ``directory`` is on its path.
-
-    Of a namespace package, they are the packages and modules in it, so that others may share the namespace.
-
-    Args:
-        listing: the names in a directory, those of directories with a slash at the end.
-        is_shared: whether a package with this ``__init__.py`` shares its name with other distributions.
-        package: the namespace package that ``directory`` is, with a dot at the end.
-    """
-    if package.count(".") > _DEEPEST:
-        return
-    for entry in sorted(listing(directory)):
-        name = entry.rstrip("/").partition(".")[0] if entry.endswith(".py") else entry.rstrip("/")
-        if not name.isidentifier() or (not package and name in NOT_OF_PROJECT):
-            continue
-        below = f"{directory}/{name}" if directory else name
-        if not entry.endswith("/"):
-            if entry == f"{name}.py" and name not in _BESIDE and not name.startswith("test_"):
-                yield package + name
-        elif "__init__.py" in listing(below) and not is_shared(f"{below}/__init__.py"):
-            yield package + name
-        else:
-            yield from modules_below(listing, is_shared, below, f"{package}{name}.")
-
-
-def shares_its_name(text: str) -> bool:
-    """Whether a package with this ``__init__.py`` is a namespace package of the older kinds."""
-    return "extend_path" in text or "declare_namespace" in text
-
-
-def normalized(distribution: str) -> str:
-    """The name of a distribution as installers compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 class Tree:
@@ -183,23 +133,18 @@ class Tree:
 
     def copies(self, names: Iterable[str], directory: str) -> dict[str, str]:
         """Those of ``names`` of which ``directory``, an entry of the path, holds a copy, and its file."""
-        found = {}
-        for name in names:
-            base = os.path.join(directory, *name.split("."))
-            for file in [base + suffix for suffix in _SUFFIXES]:
-                if os.path.isfile(file) and self.is_copy(name, file):
-                    found[name] = file
-                    break
-        return found
+        held = {
+            name: [file for file in _files(directory, name) if self.is_copy(name, file)] for name in names
+        }
+        return {name: files[0] for name, files in held.items() if files}
 
     def only_copy(self, module: str) -> str:
         """The file of a copy of ``module``, which may be compiled; empty if there is none."""
         if module.partition(".")[0] not in self._firsts:
             return ""
         for _, entry in self.outside_path():
-            base = os.path.join(entry, *module.split("."))
-            for file in [*(base + suffix for suffix in _SUFFIXES), *_compiled(base)]:
-                if os.path.isfile(file) and self.is_copy(module, file):
+            for file in [*_files(entry, module), *_compiled(entry, module)]:
+                if self.is_copy(module, file):
                     return file
         return ""
 
@@ -243,10 +188,9 @@ class Tree:
     def _hides(self, names: Iterable[str], first: int) -> str:
         """An installed module of another distribution that has one of ``names``; empty if there is none."""
         for index, entry in self.outside_path():
-            for name in names:
-                base = os.path.join(entry, name)
-                for file in [base + suffix for suffix in _SUFFIXES]:
-                    if index >= first and os.path.isfile(file) and not self.is_copy(name, file):
+            for name in names if index >= first else ():
+                for file in _files(entry, name):
+                    if not self.is_copy(name, file):
                         return f"the installed {name} ({file})"
         return ""
 
@@ -277,12 +221,18 @@ class Tree:
         return ""
 
 
-def _compiled(base: str) -> Iterator[str]:
-    directory, name = os.path.split(base)
+def _files(entry: str, module: str) -> list[str]:
+    """The files that Python may take for a module in an entry of its path."""
+    base = os.path.join(entry, *module.split("."))
+    return [base + suffix for suffix in _SUFFIXES if os.path.isfile(base + suffix)]
+
+
+def _compiled(entry: str, module: str) -> Iterator[str]:
+    directory, name = os.path.split(os.path.join(entry, *module.split(".")))
     with contextlib.suppress(OSError):
-        for entry in os.listdir(directory):
-            if entry.startswith(name + ".") and entry.endswith((".so", ".pyd")):
-                yield os.path.join(directory, entry)
+        for file in os.listdir(directory):
+            if file.startswith(name + ".") and file.endswith((".so", ".pyd")):
+                yield os.path.join(directory, file)
 
 
 def _directories(*kinds: str) -> tuple[str, ...]:
