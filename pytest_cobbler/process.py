@@ -17,13 +17,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.files import Tail
 
-__all__ = ["TAIL", "Cancellation", "Completion", "LineSplitter", "Sink", "host_environment", "run"]
+__all__ = [
+    "TAIL",
+    "Cancellation",
+    "Completion",
+    "LineSplitter",
+    "Sink",
+    "Writable",
+    "host_environment",
+    "run",
+]
 
 TAIL = 64 * 1024
 """Bytes kept of a stream that is passed on instead of captured."""
@@ -41,7 +50,13 @@ _LONG = 3600.0
 """Seconds of the longest wait for an event."""
 
 
-Sink = IO[bytes] | Callable[[bytes], None] | None
+class Writable(Protocol):
+    """A file, or anything else that takes bytes as they arrive."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+Sink = Writable | Callable[[bytes], None] | None
 """Where an output stream goes: ``None`` captures it, a file takes it as it is, a callable takes each line,
 without its newline."""
 

@@ -86,16 +86,23 @@ class Job:
     stdout: IO[bytes] | None = None
     on_line: Callable[[bytes], None] | None = None
     on_error_line: Callable[[bytes], None] | None = None
+    collect: str = ""
+    """A file for ``Completed.collected``: relative to ``workdir``, or to the job's HOME after ``~/``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
-    """How a job ended; ``stderr`` is the end of its error output."""
+    """How a job ended; ``stderr`` is the end of its error output.
+
+    ``collected`` is the content of the file ``Job.collect``, read after every process of the job had ended.
+    It is ``None`` if there is no such regular file, if links lead to it, or if it is too large.
+    """
 
     status: int
     cause: Ending
     seconds: float
     stderr: str
+    collected: bytes | None = None
 
     @property
     def ok(self) -> bool:

@@ -21,6 +21,7 @@ from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError, SandboxError
 from pytest_cobbler.process import Cancellation, Completion, host_environment, run
 from pytest_cobbler.sandbox.base import Capability, Completed, Job, Loopback, Mount
+from pytest_cobbler.sandbox.collecting import CollectedFile, Nowhere, read_collected
 from pytest_cobbler.sandbox.stderr import ErrorTail
 
 __all__ = ["JOB_VARIABLE", "HostSandbox"]
@@ -98,15 +99,17 @@ class HostSandbox:
         with ExitStack() as stack:
             home = stack.enter_context(_temporary_directory(self._directories))
             workdir = _place_mounts(job, stack, self._directories)
-            stack.callback(_end_marked, mark)
-            stdout = job.stdout or job.on_line or stack.enter_context(Path(os.devnull).open("wb"))
+            environment = _environment(job, home, mark)
+            file = CollectedFile.of(job.collect, workdir=str(workdir), home=environment["HOME"])
+            ended = stack.enter_context(ExitStack())
+            ended.callback(_end_marked, mark)
             try:
                 completion = run(
                     job.argv,
-                    env=_environment(job, home, mark),
+                    env=environment,
                     cwd=workdir,
                     stdin=job.stdin,
-                    stdout=stdout,
+                    stdout=job.stdout or job.on_line or Nowhere(),
                     stderr=errors,
                     timeout=job.limits.wall,
                     idle=job.limits.idle,
@@ -114,7 +117,9 @@ class HostSandbox:
                 )
             except CobblerError as error:
                 raise SandboxError(error.cause, "Install it, or run jobs in an image that has it.") from error
-        return _completed(completion, errors)
+            ended.close()
+            collected = read_collected(file) if file else None
+        return _completed(completion, errors, collected)
 
     def left(self) -> list[str]:
         repository = f"{JOB_VARIABLE}={self._repository}/"
@@ -136,7 +141,7 @@ def _environment(job: Job, home: Path, mark: str) -> dict[str, str]:
     return {**host_environment(), "HOME": str(home), **job.environment, **job.secrets, name: value}
 
 
-def _completed(completion: Completion, errors: ErrorTail) -> Completed:
+def _completed(completion: Completion, errors: ErrorTail, collected: bytes | None) -> Completed:
     status = completion.status if completion.status >= 0 else 128 - completion.status
     killed = completion.end == Ending.EXITED and status == _KILLED
     return Completed(
@@ -144,6 +149,7 @@ def _completed(completion: Completion, errors: ErrorTail) -> Completed:
         cause=Ending.KILLED if killed else completion.end,
         seconds=completion.seconds,
         stderr=errors.text,
+        collected=collected,
     )
 
 

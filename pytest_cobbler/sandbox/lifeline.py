@@ -12,6 +12,8 @@ user touch a process whose program its user cannot read: neither its memory nor 
 Its messages are lines on stderr that begin with a random token of the host. Once a job may run, they begin
 with a second token, and the last one with a third. Only the two ends of the pipe know these, and the third is
 not written anywhere before all other processes have been killed.
+
+At last it sends the file that the host wants to collect, on stdout and between two of the third tokens.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from secrets import token_hex
 from typing import Final
 
 from pytest_cobbler.errors import SandboxError
+from pytest_cobbler.sandbox.collecting import LARGEST, CollectedFile
 
 __all__ = ["HOME", "REQUIRED", "SHELL", "VIOLENT_ENDS", "Tokens", "Words", "arguments", "exports", "opening"]
 
@@ -79,6 +82,10 @@ exec $cobbler_shell -c "$cobbler_script" cobbler $cobbler_shell "$@"
 # * The messages after the job has begun have tokens that came by the pipe: a job can read command lines.
 #   The job can also read the stderr it shares with PID 1, so the last message has a token of its own.
 # * The shell of a job (of the gate above all) is undumpable, too: its memory decides on the exit status.
+# * A file is collected once no other process can run any more: kill returns before its targets have ended. A
+#   process is a zombie as soon as its first thread has ended, so its threads are counted. The status comes
+#   first, because a shell may exit when it cannot fork (prlimit).
+# * Descriptor 6 is stdout, opened again: a job can make its own description of the pipe non-blocking.
 SCRIPT: Final = r"""
 cobbler_shell=$1 cobbler_token=$2 cobbler_header=$3 cobbler_blocks=$4 cobbler_rest=$5 cobbler_keep=/dev/shm
 shift 5
@@ -93,6 +100,7 @@ done
 cobbler_mkdir=$(command -v mkdir)
 eval "$(cobbler_take "$cobbler_header" 1)"
 [ "$cobbler_ready" ] || cobbler_fail its environment did not arrive
+if (: >/proc/self/fd/1) 2>/dev/null; then exec 6>/proc/self/fd/1; else exec 6>&1; fi
 {
   { [ "$cobbler_blocks" = 0 ] || cobbler_take BLOCK "$cobbler_blocks"; } &&
   { [ "$cobbler_rest" = 0 ] || cobbler_take "$cobbler_rest" 1; }
@@ -114,7 +122,7 @@ exec 2>/dev/null
   (
     trap - TERM
     eval "$cobbler_environment"
-    exec <&5 2>&4 3<&- 4>&- 5<&-
+    exec <&5 2>&4 3<&- 4>&- 5<&- 6>&-
     if [ "$1" = sh ]; then shift; exec "$cobbler_shell" "$@"; fi
     exec "$@"
   )
@@ -142,8 +150,41 @@ trap - CHLD TERM
 kill -KILL -1
 [ "$cobbler_status" ] || { wait $cobbler_keeper; cobbler_status=$?; }
 cobbler_say ended $cobbler_status
+[ "$cobbler_name" ] || exit $cobbler_status
+cobbler_runs() {
+  cobbler_state= cobbler_threads=
+  while read -r cobbler_key cobbler_value cobbler_more; do
+    case $cobbler_key in
+      State:) cobbler_state=$cobbler_value ;;
+      Threads:) cobbler_threads=$cobbler_value ;;
+    esac
+  done <$1/status
+  case $cobbler_state$cobbler_threads in Z[01] | X*) return 1 ;; esac
+  [ -d $1 ]
+}
+cobbler_others() {
+  cobbler_first=
+  for cobbler_process in /proc/[0-9]*; do
+    if [ "$cobbler_process" = /proc/1 ]; then cobbler_first=1
+    elif cobbler_runs "$cobbler_process"; then return 0
+    fi
+  done
+  [ ! "$cobbler_first" ]
+}
+cobbler_tries=5000
+while cobbler_others; do
+  cobbler_tries=$((cobbler_tries - 1))
+  [ $cobbler_tries -gt 0 ] || exit $cobbler_status
+  kill -KILL -1
+done
+cd -P "$cobbler_base" && cobbler_top=${PWD%/} && cd -P "./$cobbler_directory" &&
+  [ "${PWD%/}" = "$cobbler_top${cobbler_directory:+/$cobbler_directory}" ] &&
+  [ -f "./$cobbler_name" ] && [ ! -L "./$cobbler_name" ] &&
+  printf %s "$cobbler_last" >&6 &&
+  cobbler_take BLOCK COUNT <"./$cobbler_name" >&6 &&
+  printf %s "$cobbler_last" >&6
 exit $cobbler_status
-""".replace("BLOCK", str(_BLOCK))
+""".replace("BLOCK", str(_BLOCK)).replace("COUNT", str(LARGEST // _BLOCK + 1))
 
 
 def _token() -> str:
@@ -163,8 +204,8 @@ class Tokens:
     last: str = field(default_factory=_token, repr=False)
 
 
-def opening(environment: Mapping[str, str], tokens: Tokens) -> bytes:
-    """The shell text that the lifeline evaluates first.
+def opening(environment: Mapping[str, str], tokens: Tokens, collected: CollectedFile | None = None) -> bytes:
+    """The shell text that the lifeline evaluates first; ``collected`` is the file that it sends at the end.
 
     Raises:
         SandboxError: a shell cannot export one of the names, or a value contains a NUL.
@@ -174,6 +215,9 @@ def opening(environment: Mapping[str, str], tokens: Tokens) -> bytes:
         f"cobbler_environment={shlex.quote(text)}",
         f"cobbler_last={shlex.quote(tokens.last)}",
         f"cobbler_ready={shlex.quote(tokens.ready)}",
+        f"cobbler_base={shlex.quote(collected.base if collected else '')}",
+        f"cobbler_directory={shlex.quote(collected.directory if collected else '')}",
+        f"cobbler_name={shlex.quote(collected.name if collected else '')}",
         "",
     ]
     return "\n".join(lines).encode("utf-8", "surrogateescape")

@@ -17,9 +17,10 @@ from packaging.version import Version
 
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError, SandboxError
-from pytest_cobbler.process import Cancellation, Completion, host_environment, run
+from pytest_cobbler.process import Cancellation, Completion, Writable, host_environment, run
 from pytest_cobbler.sandbox import lifeline
 from pytest_cobbler.sandbox.base import Capability, Completed, Job, Limits, Loopback
+from pytest_cobbler.sandbox.collecting import CollectedFile, Nowhere, Separator
 from pytest_cobbler.sandbox.flags import flags
 from pytest_cobbler.sandbox.loopback import open_listener
 from pytest_cobbler.sandbox.probes import Probe
@@ -247,11 +248,14 @@ class PodmanSandbox:
         name = self._container_name(job)
         errors = ErrorTail(job.on_error_line)
         words = lifeline.Words(lifeline.Tokens(), errors)
+        stdout = job.stdout or job.on_line or Nowhere()
+        separator = Separator(words.tokens.last.encode(), stdout)
         try:
-            completion = self._run_container(name, job, words, cancellation)
+            completion = self._run_container(name, job, words, separator, cancellation)
         except BaseException:
             self._remove([name])
             raise
+        separator.close()
         if completion.end != Ending.EXITED or words.status is None:
             self._remove([name])
             if completion.end == Ending.EXITED:
@@ -261,6 +265,7 @@ class PodmanSandbox:
             cause=_ending_of(completion, words),
             seconds=completion.seconds,
             stderr=errors.text,
+            collected=separator.content,
         )
 
     def left(self) -> list[str]:
@@ -282,10 +287,16 @@ class PodmanSandbox:
         return dead
 
     def _run_container(
-        self, name: str, job: Job, words: lifeline.Words, cancellation: Cancellation | None
+        self,
+        name: str,
+        job: Job,
+        words: lifeline.Words,
+        stdout: Writable,
+        cancellation: Cancellation | None,
     ) -> Completion:
         environment = {"HOME": lifeline.HOME, **job.environment, **job.secrets}
-        header = lifeline.opening(environment, words.tokens)
+        collected = CollectedFile.of(job.collect, workdir=job.workdir, home=environment["HOME"])
+        header = lifeline.opening(environment, words.tokens, collected)
         options = [
             "--rm",
             "--interactive",
@@ -305,7 +316,6 @@ class PodmanSandbox:
                 listener = opened.enter_context(open_listener(self._process_of(name), job.network.port))
                 opened.enter_context(job.network.serve(listener))
                 verb = ["start", "--attach", "--interactive", name]
-            stdout = job.stdout or job.on_line or opened.enter_context(Path(os.devnull).open("wb"))
             return run(
                 [self._program, *verb],
                 env=self._environment,

@@ -15,8 +15,10 @@ import pytest
 
 from pytest_cobbler.errors import SandboxError
 from pytest_cobbler.process import TAIL, Cancellation
-from pytest_cobbler.sandbox.base import Capability, Job, Limits, Mount, Sandbox
+from pytest_cobbler.sandbox.base import Capability, Completed, Job, Limits, Mount, Sandbox
+from pytest_cobbler.sandbox.collecting import LARGEST
 from tests.support.jobs import ended, output, shell, writable
+from tests.support.podmans import open_to_others
 
 EVERY_BYTE = bytes(range(256))
 
@@ -246,6 +248,94 @@ class TestMounts:
     def test_a_missing_source_is_an_error_of_the_sandbox(self, sandbox: Sandbox, tmp_path: Path) -> None:
         with pytest.raises(SandboxError, match="nowhere"):
             ended(sandbox, "true", mounts=(Mount(source=tmp_path / "nowhere", target="/mnt"),))
+
+
+class TestCollecting:
+    def test_a_file_is_collected_and_stdout_arrives_as_without_it(
+        self, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        script = """
+            printf 'first\\nsecond' && mkdir -p a/b && cat >"$HOME/a" && cp "$HOME/a" a/b/file && exit 3
+        """
+        content = EVERY_BYTE * 4_000 + b"no newline at the end"
+        lines: list[bytes] = []
+        with (tmp_path / "out").open("wb") as out:
+            for more in ({"on_line": lines.append}, {"stdout": out}, {}):
+                completed = _collected(sandbox, "~/a", script, tmp_path, stdin=content, **more)
+                assert (completed.status, completed.cause) == (3, "exited")
+                assert completed.collected == content
+        assert lines == [b"first", b"second"]
+        assert (tmp_path / "out").read_bytes() == b"first\nsecond"
+        completed = _collected(sandbox, "a/b/file", script, tmp_path, stdin=content)
+        assert completed.collected == content
+        assert _collected(sandbox, "", script, tmp_path).collected is None
+
+    @pytest.mark.parametrize(
+        ("makes", "content"),
+        [
+            ("true", None),
+            ("mkdir file", None),
+            ("mkfifo file", None),
+            ("ln -s /dev/zero file", None),
+            ("echo >other; ln -s other file", None),
+            (": >file", b""),
+            ("echo >other; ln other file", b"\n"),
+        ],
+    )
+    def test_only_a_regular_file_is_collected(
+        self, sandbox: Sandbox, tmp_path: Path, makes: str, content: bytes | None
+    ) -> None:
+        completed = _collected(sandbox, "file", makes, tmp_path)
+        assert completed.ok
+        assert completed.collected == content
+
+    def test_no_link_leads_to_the_file(self, sandbox: Sandbox, tmp_path: Path) -> None:
+        script = "mkdir real; echo >real/file; ln -s real place"
+        assert _collected(sandbox, "real/file", script, tmp_path).collected == b"\n"
+        assert _collected(sandbox, "place/file", script, tmp_path).collected is None
+        assert _collected(sandbox, "/etc/passwd"[1:], "ln -s /etc etc", tmp_path).collected is None
+
+    def test_a_file_of_16_mib_is_collected_and_a_larger_one_is_not(
+        self, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        completed = _collected(sandbox, "file", f"head -c {LARGEST} /dev/zero >file", tmp_path)
+        assert completed.collected == bytes(LARGEST)
+        completed = _collected(sandbox, "file", "truncate -s 1T file; echo out", tmp_path)
+        assert (completed.ok, completed.collected) == (True, None)
+
+    def test_processes_that_a_job_left_cannot_change_the_file(
+        self, sandbox: Sandbox, workspace: Path
+    ) -> None:
+        script = """
+            for n in 1 2 3 4; do
+              setsid sh -c 'while :; do echo $$ >>file; done' >/dev/null 2>&1 &
+            done
+            while ! test -s file; do sleep 0.02; done
+        """
+        job = shell(script, workdir=str(workspace), mounts=(writable(workspace),), collect="file")
+        completed = sandbox.run(job)
+        assert completed.ok
+        assert completed.collected
+        assert completed.collected == (workspace / "file").read_bytes()
+
+    def test_a_job_that_is_ended_early_may_leave_its_file(self, sandbox: Sandbox, tmp_path: Path) -> None:
+        completed = _collected(sandbox, "file", "echo >file; sleep 60", tmp_path, limits=Limits(wall=1.5))
+        assert completed.cause == "timeout"
+        assert completed.collected == b"\n"
+
+    def test_a_path_outside_of_the_job_is_an_error(self, sandbox: Sandbox) -> None:
+        with pytest.raises(SandboxError, match="not a path below"):
+            ended(sandbox, "true", collect="../file")
+
+
+def _collected(sandbox: Sandbox, collect: str, script: str, place: Path, **more: Any) -> Completed:
+    """A job in a private copy of an empty directory."""
+    directory = place / "tree"
+    directory.mkdir(exist_ok=True)
+    directory.chmod(0o777)
+    open_to_others(place)
+    overlay = Mount(source=directory, target=str(directory), mode="overlay")
+    return ended(sandbox, script, workdir=str(directory), mounts=(overlay,), collect=collect, **more)
 
 
 def test_a_sandbox_without_containers_claims_nothing(sandbox: Sandbox) -> None:

@@ -255,6 +255,35 @@ class TestLifeline:
         assert podman("ps", "--all", "--quiet", f"--filter=label=cobbler.repository={repository}") == ""
 
 
+class TestCollecting:
+    def test_a_job_cannot_forge_the_file(self, contained: Sandbox) -> None:
+        lines: list[bytes] = []
+        script = f"cd; {_FORGES} {_FORGES_THE_FILE} printf real >file"
+        completed = ended(contained, script, collect="~/file", on_line=lines.append)
+        assert completed.ok
+        assert completed.collected == b"real"
+        assert any(b"forged" in line for line in lines)
+
+    def test_a_job_cannot_stop_the_file_by_its_stdout(self, contained: Sandbox) -> None:
+        # The open pipe of a job is shared with the first process, and so is its mode.
+        script = "cd; dd oflag=nonblock </dev/null 2>/dev/null; head -c 16000000 /dev/zero >file"
+        assert ended(contained, script, collect="~/file").collected == bytes(16_000_000)
+
+    def test_nothing_is_collected_while_another_process_runs(
+        self, own_podman: Podman, python_image: str, repository: str
+    ) -> None:
+        # Root's process stands for one that takes long to end: the first process cannot kill it.
+        def intrude(_: bytes) -> None:
+            container = f"cobbler-{repository}-here-test-1"
+            own_podman("wait", "--condition=running", container)
+            own_podman("exec", "--detach", "--user=0", container, "python3", "-c", _HEADLESS)
+
+        sandbox = own_podman.sandbox(python_image, repository=repository)
+        script = "cd; echo >file; echo; until grep -q 'Z (zombie)' /proc/*/status; do sleep 0.1; done; exit 3"
+        completed = ended(sandbox, script, collect="~/file", on_line=intrude)
+        assert (completed.status, completed.collected) == (3, None)
+
+
 class TestSweep:
     def test_sweep_ends_only_other_runs_on_the_same_repository(
         self, podman: Podman, minimal_image: str, repository: str
@@ -293,6 +322,19 @@ done
 for name in /dev/shm/cobbler-status $(ls /dev/shm/*); do echo 0 >$name; done
 """
 """Says in every way it finds that the job ended well."""
+
+_FORGES_THE_FILE = r"""
+for word in $(cat $known 2>/dev/null | tr -c 0-9a-f '\n' | grep -xE '.{32}'); do
+  printf '%sforged%s' $word $word
+done
+"""
+
+_HEADLESS = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(60,)).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+"""A process whose first thread has ended, so that it looks dead, and whose other thread runs."""
 
 _KILLS_ALL_OTHERS = r"""
 for process in /proc/[0-9]*; do
