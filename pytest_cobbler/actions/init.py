@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ import pytest
 from pytest_cobbler.actions.survey import Survey, survey
 from pytest_cobbler.config import load
 from pytest_cobbler.config.template import configuration_text
+from pytest_cobbler.display import named
 from pytest_cobbler.errors import ConfigurationProblem, UsageProblem
 from pytest_cobbler.invocation import FILE
-from pytest_cobbler.languages import language_names
+from pytest_cobbler.landing.gate_files import find_gate_files
+from pytest_cobbler.languages import Step, language_names
 from pytest_cobbler.repository.ownership import given_back
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.wiring.parts import find_image
@@ -50,15 +52,28 @@ def run(config: pytest.Config) -> int:
         values = seen.found
         if branch := repository.head_branch():
             values["base_branch"] = branch
-        required = [*seen.required]
+        required, remarks = [*seen.required], dict[str, str]()
         if image := find_image(repository, seen.language):
             values["podman_image"] = image
         else:
             required.append("podman_image")
+        if files := named(_gate_files(repository, commit, seen)):
+            remarks["protected_paths"] = f"Protected, because the gate uses them: {files}."
         with given_back(repository.common_dir, [path]):
-            _write(path, configuration_text(values, required))
-    sys.stdout.write("\n".join(_report(path, seen, required)) + "\n")
+            _write(path, configuration_text(values, required, remarks))
+    sys.stdout.write("\n".join(_report(path, seen, required, remarks.values())) + "\n")
     return 0
+
+
+def _gate_files(repository: Repository, commit: str, seen: Survey) -> tuple[str, ...]:
+    """The files that the gate uses, which no task may change unless ``allow_paths`` names them."""
+    own = [
+        Step(name=key, argv=("sh", "-c", seen.found[key]), shown=seen.found[key])
+        for key in _GATE
+        if key in seen.found
+    ]
+    found = find_gate_files(repository, [commit], own or seen.language.gate(), seen.language)
+    return tuple(file for file in found.files if file.isprintable())
 
 
 def _write(path: Path, text: str) -> None:
@@ -77,10 +92,10 @@ def _exists(path: Path) -> UsageProblem:
     )
 
 
-def _report(path: Path, seen: Survey, required: list[str]) -> Iterator[str]:
+def _report(path: Path, seen: Survey, required: list[str], remarks: Iterable[str]) -> Iterator[str]:
     yield f"Wrote {path}"
     yield from (f"  {key}: {_shown(value)}" for key, value in seen.found.items())
-    yield from (f"  {note}" for note in seen.notes)
+    yield from (f"  {note}" for note in (*seen.notes, *remarks))
     remaining = list(_remaining(path, required))
     if remaining:
         yield "Fill in before the first run:"

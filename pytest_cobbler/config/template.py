@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -22,12 +23,15 @@ _HEAD = """\
 """
 
 
-def configuration_text(found: Mapping[str, Any], required: Collection[str]) -> str:
+def configuration_text(
+    found: Mapping[str, Any], required: Collection[str], remarks: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """Every key with its description and its value: the one in ``found``, else the default.
 
     Args:
         found: key -> value, as YAML has it.
         required: keys that the user has to fill in before anything runs.
+        remarks: key -> a line about it in this project.
     """
     is_go = found.get("language") in ("go", None)
     parts = [_HEAD]
@@ -38,7 +42,8 @@ def configuration_text(found: Mapping[str, Any], required: Collection[str]) -> s
             mark = REQUIRED if key.name in required else ""
             allowed = f" Allowed: {key.allowed}." if key.allowed else ""
             value = _line(key.name, found.get(key.name, default))
-            parts.append(f"# {mark}{key.description}{allowed}\n{value}")
+            remark = f"# {remarks[key.name]}\n" if key.name in remarks else ""
+            parts.append(f"# {mark}{key.description}{allowed}\n{remark}{value}")
     return "\n".join(parts)
 
 

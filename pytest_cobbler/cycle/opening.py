@@ -208,6 +208,7 @@ class _Opening:
             language,
             secrets=agent.secrets,
             reserved=findings.reserved,
+            steps=gate.steps,
             trusted=(begins, *([base] if base else [])),
             recordings=recordings.directories,
         )

@@ -1,10 +1,13 @@
-"""Many blobs in two calls of git."""
+"""Many paths of a tree, or many blobs, in a few calls of git."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_cobbler.repository.git import Git
+
+_AT_ONCE = 500
+_LITERAL = {"GIT_LITERAL_PATHSPECS": "1"}
 
 
 def read_small_blobs(git: Git, blobs: Iterable[str], largest: int) -> dict[str, bytes]:
@@ -26,3 +29,14 @@ def read_small_blobs(git: Git, blobs: Iterable[str], largest: int) -> dict[str, 
         contents[blob] = answer[start : start + size]
         start += size + 2  # the end of this line, and an empty one
     return contents
+
+
+def entries_at(git: Git, tree: str, paths: Sequence[bytes]) -> Iterator[tuple[str, str, bytes]]:
+    """Mode, object id and path of those of ``paths`` that ``tree`` holds."""
+    for first in range(0, len(paths), _AT_ONCE):
+        some = paths[first : first + _AT_ONCE]
+        answer = git.run("ls-tree", "-z", "--full-tree", tree, "--", *some, environment=_LITERAL)
+        for entry in answer.stdout.split(b"\0")[:-1]:
+            facts, _, path = entry.partition(b"\t")
+            mode, _, name = facts.decode().split(" ")
+            yield mode, name, path

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from pytest_cobbler.display import named, shown_path, shown_size
 from pytest_cobbler.globs import matches_any
-from pytest_cobbler.repository.blobs import read_small_blobs
+from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
 from pytest_cobbler.repository.git import Git
 from pytest_cobbler.repository.ignoring import ignored
 from pytest_cobbler.repository.large_files import POINTER, kept_outside
@@ -45,6 +45,8 @@ _LIBRARY = sys.stdlib_module_names | _PYTEST_MODULES
 
 _NEVER_NEW = ("**/.env",)
 """A merge by a person would overwrite the file of the checkout, which git usually ignores."""
+
+_OF_A_REPOSITORY = {b"head": b"HEAD", b"objects": b"objects", b"refs": b"refs"}
 
 _LINK = "120000"
 SUBMODULE = "160000"
@@ -98,7 +100,8 @@ class Policy:
     """The rules for a change.
 
     ``protected``, ``allowed`` and ``named`` are patterns in the language of ``globs``; a change may touch the
-    ``named`` ones, and its notes list them. ``never`` are those that no ``allowed`` one opens.
+    ``named`` ones, and its notes list them. ``gate`` are those of the files that
+    decide in the gate, protected like ``protected``. ``never`` are those that no ``allowed`` one opens.
     ``keys`` are rows of files of which a key is protected. ``trusted`` are commits beside the parent whose
     ``.gitignore`` files count.
     ``secrets`` are the values that must not be committed; ``marked`` the files into which we put conflict
@@ -110,6 +113,7 @@ class Policy:
     protected: tuple[str, ...] = field(default_factory=built_in_patterns)
     keys: tuple[Row, ...] = field(default_factory=built_in_keys)
     allowed: tuple[str, ...] = ()
+    gate: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
     trusted: tuple[str, ...] = ()
     named: tuple[str, ...] = field(default_factory=named_patterns)
@@ -145,6 +149,7 @@ def check_change(git: Git, parent: str, tree: str, policy: Policy) -> tuple[Chan
         *_check_protected(git, change, parent, policy),
         *_check_keys(git, change, policy),
         *_check_ignored(git, change, parent, policy),
+        *_check_repositories(git, change, tree, policy),
         *_check_sizes(git, change, policy),
     ]
     if not any(refusal.poisonous for refusal in refusals):
@@ -155,7 +160,8 @@ def check_change(git: Git, parent: str, tree: str, policy: Policy) -> tuple[Chan
 
 def review_notes(change: Change, policy: Policy) -> tuple[str, ...]:
     """The note that names the paths of a change that a person should review; none if it has no such path."""
-    patterns = (*policy.named, *policy.protected)  # protected paths are here only where they are allowed
+    # Those of the gate and the protected ones are in such a change only where they are allowed.
+    patterns = (*policy.named, *policy.gate, *policy.protected)
     paths = [entry.shown for entry in change.entries if _matches(os.fsdecode(entry.path), patterns)]
     return (f"review these: {named(paths)}",) if paths else ()
 
@@ -201,7 +207,9 @@ def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> I
         if _matches(path, policy.allowed):
             continue
         module = _module_at_top(path, entry.new_mode)
-        if _matches(path, policy.protected) or module in _LIBRARY:
+        if _matches(path, policy.gate):
+            yield Refusal(reason="a protected path: the gate uses it", path=entry.shown)
+        elif _matches(path, policy.protected) or module in _LIBRARY:
             yield Refusal(reason="a protected path", path=entry.shown)
         elif module in policy.reserved and module not in modules:
             yield Refusal(reason=f"takes the place of {module}, which pytest loads", path=entry.shown)
@@ -250,6 +258,29 @@ def _check_ignored(git: Git, change: Change, parent: str, policy: Policy) -> Ite
         found |= ignored(git, tree, sorted(new.keys() - found))
     for path in sorted(found):
         yield Refusal(reason="ignored by a .gitignore", path=new[path].shown)
+
+
+def _check_repositories(git: Git, change: Change, tree: str, policy: Policy) -> Iterable[Refusal]:
+    """Find directories that git takes for repositories: any git command there follows their settings."""
+    found: dict[bytes, set[bytes]] = {}
+    for entry in change.entries:
+        *directories, name = entry.path.split(b"/")
+        for number, part in enumerate([*directories, name]):
+            if part.lower() in _OF_A_REPOSITORY and not _matches(os.fsdecode(entry.path), policy.allowed):
+                found.setdefault(b"/".join(directories[:number]), set())
+    if not found:
+        return
+    places = sorted(
+        b"/".join(filter(None, (top, name))) for top in found for name in _OF_A_REPOSITORY.values()
+    )
+    for _, _, path in entries_at(git, tree, places):
+        top, _, name = path.rpartition(b"/")
+        found[top].add(name)
+    for top, names in sorted(found.items()):
+        if names == set(_OF_A_REPOSITORY.values()):
+            yield Refusal(
+                reason="a git repository, whose settings git would follow", path=shown_path(top) or "."
+            )
 
 
 def _module_at_top(path: str, mode: str) -> str | None:

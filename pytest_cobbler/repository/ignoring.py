@@ -11,16 +11,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from pytest_cobbler.repository.blobs import read_small_blobs
+from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
 from pytest_cobbler.repository.git import Git
 
 _NAME = b".gitignore"
 _HERE = b"./"
 """Before a path that begins with a colon, which git would read as a pattern."""
-_LITERAL = {"GIT_LITERAL_PATHSPECS": "1"}
-"""For ls-tree; check-ignore does not support it."""
 _DIRECTORY = "040000"
-_AT_ONCE = 500
 _LARGEST = 16 << 20
 
 
@@ -42,7 +39,7 @@ def ignored(git: Git, tree: str, paths: Sequence[bytes]) -> set[bytes]:
             accepted=(0, 1),
         )
     found = {path.removeprefix(_HERE) for path in answer.stdout.split(b"\0")[:-1]}
-    return found - {path for mode, _, path in _entries(git, tree, sorted(found)) if mode != _DIRECTORY}
+    return found - {path for mode, _, path in entries_at(git, tree, sorted(found)) if mode != _DIRECTORY}
 
 
 def _rules(git: Git, tree: str, paths: Sequence[bytes]) -> Iterator[tuple[bytes, str]]:
@@ -51,15 +48,4 @@ def _rules(git: Git, tree: str, paths: Sequence[bytes]) -> Iterator[tuple[bytes,
         os.fsencode(parent) for path in paths for parent in PurePosixPath(os.fsdecode(path)).parents
     }
     places = sorted(_NAME if name == b"." else name + b"/" + _NAME for name in directories)
-    return ((path, blob) for mode, blob, path in _entries(git, tree, places) if mode.startswith("100"))
-
-
-def _entries(git: Git, tree: str, paths: Sequence[bytes]) -> Iterator[tuple[str, str, bytes]]:
-    """Mode, object id and path of those of ``paths`` that ``tree`` holds."""
-    for first in range(0, len(paths), _AT_ONCE):
-        some = paths[first : first + _AT_ONCE]
-        answer = git.run("ls-tree", "-z", "--full-tree", tree, "--", *some, environment=_LITERAL)
-        for entry in answer.stdout.split(b"\0")[:-1]:
-            facts, _, path = entry.partition(b"\t")
-            mode, _, name = facts.decode().split(" ")
-            yield mode, name, path
+    return ((path, blob) for mode, blob, path in entries_at(git, tree, places) if mode.startswith("100"))

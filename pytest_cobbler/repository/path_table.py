@@ -48,6 +48,12 @@ def commands() -> Mapping[str, tuple[str, ...]]:
     return {program: tuple(table.get("commands", ())) for program, table in _tables().items()}
 
 
+@cache
+def also_read() -> Mapping[str, tuple[str, ...]]:
+    """Program -> patterns of files in which it finds commands, beside those of its rows."""
+    return {program: tuple(table.get("reads", ())) for program, table in _tables().items()}
+
+
 def rows(kind: Kind) -> tuple[Row, ...]:
     return tuple(row for row in path_table() if row.kind == kind)
 
@@ -77,12 +83,25 @@ def changed_keys(path: str, old: bytes | None, new: bytes | None, keys: Sequence
 
     A file that cannot be read differs where its bytes do.
     """
-    read = tomllib.loads if path.lower().endswith(".toml") else json.loads
     try:
-        before, after = ({} if content is None else read(content.decode()) for content in (old, new))
+        before, after = (_parsed(path, content) for content in (old, new))
         return [row for row in keys if _values(before, row.key) != _values(after, row.key)]
     except (ValueError, RecursionError):
         return list(keys) if old != new else []
+
+
+def values_of(path: str, content: bytes, key: str) -> Any:
+    """What a key of a TOML or JSON file is, below its names; nothing where the file cannot be read."""
+    try:
+        return _values(_parsed(path, content), key)
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _parsed(path: str, content: bytes | None) -> Any:
+    if content is None:
+        return {}
+    return tomllib.loads(content.decode()) if path.lower().endswith(".toml") else json.loads(content.decode())
 
 
 def _values(document: Any, key: str) -> Any:

@@ -36,6 +36,8 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
     if opened.address:
         lines.append(f"api: {opened.address}: prompts and the credential go there, not to Anthropic")
     lines += [f"given away: {what}" for what in config.given_away]
+    if opened_files := parts.protection.opened:
+        lines.append(f"gate: tasks may change {named(map(escaped, opened_files), _MOST)} (allow_paths)")
     lines += [f"warning: {what}" for what in opened.warnings]
     lines += turned_off
     lines += _recovered(opened)

@@ -200,7 +200,8 @@ class Runner:
             language,
             secrets=self._agent.secrets,
             reserved=self._reserved(language),
-            trusted=filter(None, [self._repository.head_commit()]),
+            steps=self._gate.steps,
+            trusted=[commit] if (commit := self._repository.head_commit()) else [],
         )
         return protection.policy()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_cobbler.config import Config
-from pytest_cobbler.globs import escape_glob
-from pytest_cobbler.languages import Language
+from pytest_cobbler.globs import escape_glob, matches_any
+from pytest_cobbler.landing.gate_files import GateFiles, find_gate_files
+from pytest_cobbler.languages import Language, Step
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.path_table import built_in_keys, built_in_patterns, named_patterns
 from pytest_cobbler.repository.repository import Repository
@@ -27,6 +28,7 @@ class Protection:
 
     patterns: tuple[str, ...]
     allowed: tuple[str, ...] = ()
+    gate: GateFiles = field(default_factory=GateFiles)
     never: tuple[str, ...] = ()
     trusted: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
@@ -38,7 +40,14 @@ class Protection:
     @property
     def shown(self) -> tuple[str, ...]:
         """The protected paths as prompts name them."""
-        return (*self.never, *self.patterns, *map(str, built_in_keys()))
+        own = (*self.never, *self.gate.patterns, *map(str, self.gate.keys))
+        return tuple(dict.fromkeys((*own, *self.patterns, *map(str, built_in_keys()))))
+
+    @property
+    def opened(self) -> tuple[str, ...]:
+        """The files of the gate that tasks may change, because ``allow_paths`` names them."""
+        names = ((file, file.partition(": ")[0]) for file in self.gate.files)
+        return tuple(shown for shown, path in names if matches_any(path, self.allowed, fold_case=True))
 
     def policy(self, marked: Sequence[str] = ()) -> Policy:
         """The policy for one change.
@@ -49,6 +58,8 @@ class Protection:
         return Policy(
             protected=(*self.patterns, *(f"{escape_glob(path)}/**" for path in self.hidden_directories)),
             allowed=self.allowed,
+            gate=self.gate.patterns,
+            keys=(*built_in_keys(), *self.gate.keys),
             never=self.never,
             trusted=self.trusted,
             named=self.named,
@@ -66,7 +77,8 @@ def protection_of(
     *,
     secrets: Iterable[str],
     reserved: frozenset[str],
-    trusted: Iterable[str],
+    steps: Sequence[Step],
+    trusted: Sequence[str],
     recordings: Iterable[Path] = (),
 ) -> Protection:
     """The protection of a project.
@@ -74,7 +86,8 @@ def protection_of(
     Args:
         secrets: values that must not be committed.
         reserved: modules that the gate's tools load by their names.
-        trusted: commits whose rules for ignored files count, beside those of the tip.
+        steps: the gate.
+        trusted: commits whose files say what the gate uses and what git ignores.
         recordings: directories that agents may not change and prompts do not name.
     """
     root = repository.root.resolve()
@@ -82,6 +95,7 @@ def protection_of(
     return Protection(
         patterns=protected_paths(config, repository, language),
         allowed=tuple(config.allow_paths),
+        gate=gate_files_of(config, repository, language, steps, trusted),
         never=never_landed(config),
         trusted=tuple(dict.fromkeys(trusted)),
         named=(*named_patterns(), *config.spec_globs.values()),
@@ -111,6 +125,14 @@ def protected_paths(config: Config, repository: Repository, language: Language) 
 def never_committed(config: Config, language: Language) -> tuple[str, ...]:
     """Directories whose new files a harvest ignores."""
     return (str(config.binary_dir),) if language.name == "go" else ()
+
+
+def gate_files_of(
+    config: Config, repository: Repository, language: Language, steps: Sequence[Step], trees: Iterable[str]
+) -> GateFiles:
+    """The files that decide in the gate, as ``trees`` have them."""
+    sources = (path.relative_to(config.root) for path in config.sources if path.is_relative_to(config.root))
+    return find_gate_files(repository, trees, steps, language, map(str, sources))
 
 
 def never_landed(config: Config) -> tuple[str, ...]:

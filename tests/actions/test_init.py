@@ -261,3 +261,11 @@ def test_init_chooses_the_newest_image_with_the_needed_programs(
     assert yaml.safe_load(written(project))["podman_image"].startswith(with_python)
     assert (complaints(project), marked(project)) == (set(), set())
     assert without not in written(project)
+
+
+def test_the_files_that_the_gate_uses_are_named(init: Init, project: Project) -> None:
+    makefile = "include rules.mk\ntest:\n\tsh ci/run.sh\n"
+    result = init({"Makefile": makefile, "rules.mk": "", "ci/run.sh": "exit 0\n", "main.c": ""})
+    line = "Protected, because the gate uses them: Makefile, ci/run.sh, rules.mk."
+    result.stdout.fnmatch_lines([f"  {line}"])
+    assert f"# {line}\nprotected_paths: []" in written(project)

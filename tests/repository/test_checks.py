@@ -494,3 +494,32 @@ class TestReservedModules:
     def test_a_project_may_change_its_own_module_with_a_reserved_name(self, check: Checks) -> None:
         check.base_with({"calc/__init__.py": "", "calc/plugin.py": ""})
         assert not check.of({"calc/plugin.py": "x", "calc/more.py": "y"}, self.POLICY)
+
+
+class TestBareRepositories:
+    """git takes such a directory for a repository, and runs the programs that its configuration names."""
+
+    FILES: Mapping[str, Content | None] = {
+        "sub/HEAD": "ref: refs/heads/x\n",
+        "sub/config": "[core]\n\tfsmonitor = touch /tmp/x\n",
+        "sub/objects/keep": "",
+        "sub/refs/keep": "",
+    }
+    REASON = "a git repository, whose settings git would follow"
+
+    @pytest.mark.parametrize("top", ["sub", "a/b", ":(top)a"])
+    def test_a_bare_repository_is_refused(self, check: Checks, top: str) -> None:
+        files = {path.replace("sub", top, 1): content for path, content in self.FILES.items()}
+        assert [(refusal.path, refusal.reason) for refusal in check.of(files)] == [(top, self.REASON)]
+
+    @pytest.mark.parametrize("last", ["sub/HEAD", "sub/objects/keep", "sub/refs/keep"])
+    def test_the_last_part_of_a_bare_repository_is_refused(self, check: Checks, last: str) -> None:
+        check.base_with({path: content for path, content in self.FILES.items() if path != last})
+        assert [refusal.path for refusal in check.of({last: ""})] == ["sub"]
+
+    def test_parts_of_a_bare_repository_are_not_refused(self, check: Checks) -> None:
+        for missing in ("sub/HEAD", "sub/objects/keep", "sub/refs/keep"):
+            assert not check.of({path: content for path, content in self.FILES.items() if path != missing})
+
+    def test_a_bare_repository_can_be_allowed(self, check: Checks) -> None:
+        assert not check.of(self.FILES, Policy(allowed=("sub/",)))

@@ -166,3 +166,45 @@ def test_files_that_instruct_other_programs_do_not_land(
     assert [commit.title for commit in cobbler_project.landed()] == ["Build"]
     result.stdout.fnmatch_lines_random([*(f"*{path}: a protected path" for path in files)])
     result.stdout.fnmatch_lines(["review these: Containerfile, requirements.txt"])
+
+
+def test_the_scripts_of_a_gate_are_not_the_agents(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
+    cobbler_project.write(
+        {"run_tests.sh": "make check\n", "Makefile": "include rules.mk\n", "rules.mk": "check: ; false\n"}
+    )
+    cobbler_project.commit("A gate that always fails")
+    cobbler_project.configure(max_attempts=1, test_command="sh run_tests.sh")
+    cobbler_agent.measure().writes_tasks(
+        [{"title": name} for name in ("Script", "Makefile", "Rules", "Docs")]
+    )
+    cobbler_agent.task("Script").writes("run_tests.sh", "exit 0\n")
+    cobbler_agent.task("Makefile").writes("GNUmakefile", "check: ; true\n")
+    cobbler_agent.task("Rules").writes("rules.mk", "check: ; true\n")
+    cobbler_agent.task("Docs").writes("README.md", "good\n")
+
+    result = cobbler_project.run("--cobbler-generate")
+
+    assert cobbler_project.landed() == []
+    used = "a protected path: the gate uses it"
+    result.stdout.fnmatch_lines_random(
+        [*(f"FAILED *refused: {path}: {used}" for path in ("run_tests.sh", "GNUmakefile", "rules.mk"))]
+    )
+    result.stdout.fnmatch_lines(["FAILED * - gate: test failed *"])
+
+
+def test_the_header_names_the_files_of_the_gate_that_tasks_may_change(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
+    cobbler_project.write({"run_tests.sh": "exit 1\n", "other.sh": ""})
+    cobbler_project.commit("Gate")
+    cobbler_project.configure(test_command="sh run_tests.sh", allow_paths=["*.sh"])
+    cobbler_agent.measure().writes_tasks([{"title": "Script"}])
+    cobbler_agent.task("Script").writes("run_tests.sh", "exit 0\n")
+
+    result = cobbler_project.run("--cobbler-generate", "-rA")
+
+    result.stdout.fnmatch_lines(["gate: tasks may change run_tests.sh (allow_paths)"])
+    result.stdout.fnmatch_lines(["review these: run_tests.sh"])
+    assert [commit.title for commit in cobbler_project.landed()] == ["Script"]

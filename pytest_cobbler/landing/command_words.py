@@ -1,0 +1,172 @@
+"""What the commands of a gate name: programs, scripts, and other words that may be files.
+
+The texts are commands of the configuration and files of trusted trees. They are read as a person would skim
+them, not as a shell would run them: a word too many protects a file too many, which ``allow_paths`` opens.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "fish"})
+_INTERPRETER = re.compile(r"python[\d.]*|pypy[\d.]*|node|ruby|perl|php|lua|Rscript|source|\.")
+_RUNNERS = frozenset({"run", "exec", "xargs"})
+_PREFIX = re.compile(r"\w+=.*|then|do|else|if|elif|while|until|!|\{|time|exec|sudo|env|nice|command|timeout")
+_PUNCTUATION = frozenset(";&|()")
+_SEPARATORS = re.compile(r"[\s;&|()<>\"'`,]+")
+_COMMENT = re.compile(r"(?:^|(?<=\s))#.*$", re.MULTILINE)
+# Where a program is called in a script, a Makefile, or a string of a configuration.
+_CALLED = re.compile(
+    r"(?:^[ \t@+-]*|[;&|(`\"']\s*|(?<![\w-])(?:run|exec|-m|npx|uvx|env|then|do|else|sudo|time)\s+)"
+    r"(?:\w+=\S*\s+)*([A-Za-z][\w.+-]*)",
+    re.MULTILINE,
+)
+_OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+_INCLUDED = re.compile(
+    r"^[ \t]*(?:-?s?include[ \t]+([^#\n]+)|import\??[ \t]+['\"]([^'\"\n]+)|(?:-[ \t]+)?taskfile:[ \t]*(\S+))",
+    re.MULTILINE,
+)
+_VARIABLE = re.compile(r"\$\(wildcard\s([^()$]*)\)|\$\([^()$]*\)|\$\{[^{}$]*\}|\$\w")
+_DEEPEST = 5
+_MOST_WORDS = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """The words of commands.
+
+    ``called`` may be programs; ``scripts`` are the files that an interpreter or the shell is told to run;
+    ``others`` are all other words; ``directories`` are those that a command changes to.
+    """
+
+    called: frozenset[str] = frozenset()
+    scripts: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    directories: tuple[str, ...] = ()
+
+    def __add__(self, other: Words) -> Words:
+        return Words(
+            called=self.called | other.called,
+            scripts=(*self.scripts, *other.scripts),
+            others=(*self.others, *other.others),
+            directories=(*self.directories, *other.directories),
+        )
+
+
+def words_of(argv: Sequence[str]) -> Words:
+    """The words of a command as the configuration has it; strings for a shell are read as commands too."""
+    words = _of_command(list(argv))
+    for script in _for_shell(argv):
+        for command in _commands(script):
+            words += words_of(command)
+    return words
+
+
+def words_in(text: str) -> Words:
+    """The words of a file that a gate runs or reads: a script, a Makefile, commands in a configuration."""
+    text = _COMMENT.sub("", text).replace("\\\n", " ")
+    called = frozenset(_CALLED.findall(text)) | frozenset(_OPTION.findall(text))
+    lines = [_of_command(_tokens(line)) for line in re.split(r"[\n;&|]+", text)]
+    others = {word for line in lines for word in line.others if "." in word or "/" in word}
+    return Words(
+        called=called,
+        scripts=tuple(sorted({word for line in lines for word in line.scripts}))[:_MOST_WORDS],
+        others=tuple(sorted(others))[:_MOST_WORDS],
+        directories=tuple(sorted({word for line in lines for word in line.directories})),
+    )
+
+
+def _tokens(line: str) -> list[str]:
+    return [token.lstrip("@") for token in _SEPARATORS.split(line.strip()) if token.strip("@+-")]
+
+
+def included(text: str) -> Iterator[str]:
+    """The files that a Makefile, justfile or Taskfile includes, with ``*`` for what it computes."""
+    for groups in _INCLUDED.findall(text.replace("\\\n", " ")):
+        yield from (name.strip("\"'") for name in _without_variables(" ".join(groups)).split())
+
+
+def _without_variables(names: str) -> str:
+    """The names with ``*`` for each variable, and the patterns of make's ``wildcard`` as they are."""
+    for _ in range(_DEEPEST):
+        replaced = _VARIABLE.sub(lambda match: match[1] or "*", names)
+        if replaced == names:
+            break
+        names = replaced
+    return names
+
+
+def _for_shell(argv: Sequence[str]) -> Iterator[str]:
+    """The strings that a shell is told to run."""
+    for number, word in enumerate(argv[:-1]):
+        if word.rpartition("/")[2] in _SHELLS:
+            for option, text in zip(argv[number + 1 :], argv[number + 2 :], strict=False):
+                if re.fullmatch(r"-[a-z]*c[a-z]*", option):
+                    yield text
+                    break
+
+
+def _commands(script: str) -> Iterator[list[str]]:
+    """The commands of a script for a shell, each as its words."""
+    for line in script.replace("\\\n", " ").splitlines():
+        try:
+            lexer = shlex.shlex(line, posix=True, punctuation_chars="".join(_PUNCTUATION))
+            lexer.whitespace_split = True
+            tokens = list(lexer)
+        except ValueError:  # a string of several lines
+            tokens = [token for token in _SEPARATORS.split(line) if token]
+        command: list[str] = []
+        for token in tokens:
+            if set(token) <= _PUNCTUATION:
+                if command:
+                    yield command
+                command = []
+            else:
+                command.append(token)
+        if command:
+            yield command
+
+
+def _of_command(command: list[str]) -> Words:
+    """The words of one command."""
+    while command and _PREFIX.fullmatch(command[0]):
+        command = command[1:]
+    if not command:
+        return Words()
+    names = {word.rpartition("/")[2] for word in command}
+    options = {word.partition("=")[0] for word in command if word.startswith("--")}
+    scripts = [command[0]] if "/" in command[0] else []
+    scripts += _run_by_interpreters(command)
+    values = [word.partition("=")[2] for word in command if word.startswith("-") and "=" in word]
+    return Words(
+        called=frozenset(names | options),
+        scripts=tuple(scripts),
+        others=(*command[1:], *values),
+        directories=tuple(_entered(command)),
+    )
+
+
+def _run_by_interpreters(command: Sequence[str]) -> Iterator[str]:
+    for number, word in enumerate(command):
+        name = word.rpartition("/")[2]
+        is_runner = name in _RUNNERS
+        if not is_runner and name not in _SHELLS and not _INTERPRETER.fullmatch(name):
+            continue
+        for following in command[number + 1 :]:
+            if re.fullmatch(r"-[a-z]*[cme]", following):
+                break  # the next word is code, or a module
+            if not following.startswith("-"):
+                if not is_runner or "/" in following or "." in following:
+                    yield following
+                break
+
+
+def _entered(command: Iterable[str]) -> Iterator[str]:
+    words = list(command)
+    for word, following in itertools.pairwise(words):
+        if word in ("cd", "-C", "--directory", "--prefix"):
+            yield following

@@ -1,0 +1,283 @@
+"""The files that decide what a gate does: what its commands run and read, and what that includes.
+
+A gate's commands come from the trusted configuration; a file that they run has to be as trusted. The table of
+paths says which files a program reads. All is read from trees that the user trusts, as git objects.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from pytest_cobbler.globs import GlobError, compile_glob, escape_glob, matches_any
+from pytest_cobbler.landing.command_words import Words, included, words_in, words_of
+from pytest_cobbler.languages.base import Language, Step
+from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
+from pytest_cobbler.repository.checks import LONGEST_PATH
+from pytest_cobbler.repository.path_table import Row, also_read, commands, path_table, values_of
+from pytest_cobbler.repository.repository import Repository
+
+_LARGEST = 256 << 10
+_MOST_FILES = 300
+_MOST_DIRECTORIES = 20
+_DOCUMENT = re.compile(r"\.(?:md|rst|adoc|html?)\Z", re.IGNORECASE)
+_SHELL = re.compile(r"\.(?:sh|bash|zsh|ksh|fish|mk)\Z")
+_CODE = re.compile(
+    r"\.(?:pyi?|go|rs|c|h|cc|cpp|cxx|hpp|hh|m|swift|java|kt|kts|scala|groovy|cs|fs|rb|php|pl|pm|lua|[cm]?[jt]sx?"
+    r"|vue|svelte|hs|ml|mli|ex|exs|erl|clj|el|jl|r|R|nim|zig|d|dart|sql|proto|css|scss)\Z"
+)
+_TEST = re.compile(r"(?:test|spec)(?!$)|.*[._-](?:test|spec)s?|tests?|specs?", re.IGNORECASE)
+_TEST_DIRECTORIES = frozenset({"test", "tests", "spec", "specs", "__tests__"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateFiles:
+    """Patterns of the files that a gate depends on, and rows of files of which a key does.
+
+    ``files`` are those that exist, for people.
+    """
+
+    patterns: tuple[str, ...] = ()
+    keys: tuple[Row, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+def find_gate_files(
+    repository: Repository,
+    trees: Iterable[str],
+    steps: Sequence[Step],
+    language: Language,
+    sources: Iterable[str] = (),
+) -> GateFiles:
+    """The files that ``steps`` depend on.
+
+    Args:
+        trees: commits of the user, or that the gate has passed.
+        sources: directories of sources, whose files are judged by the gate and decide nothing in it.
+    """
+    search = _Search(repository, tuple(dict.fromkeys(trees)), language, tuple(sources))
+    for step in steps:
+        if step in language.gate():
+            search.use({"pytest"} if language.name == "python" else set())
+        else:
+            search.command(words_of(step.argv))
+    return search.result()
+
+
+@dataclass
+class _Search:
+    repository: Repository
+    trees: tuple[str, ...]
+    language: Language
+    sources: tuple[str, ...]
+    patterns: dict[str, None] = field(default_factory=dict)
+    keys: dict[Row, None] = field(default_factory=dict)
+    files: dict[str, None] = field(default_factory=dict)
+    directories: dict[str, None] = field(default_factory=lambda: {"": None})
+    used: set[str] = field(default_factory=set)
+    read: set[str] = field(default_factory=set)
+
+    def result(self) -> GateFiles:
+        return GateFiles(
+            patterns=tuple(self.patterns), keys=tuple(self.keys), files=tuple(sorted(self.files))
+        )
+
+    def command(self, words: Words) -> None:
+        """Protect what a command of the configuration names, though it may be missing as yet."""
+        self._enter(words.directories)
+        for script in words.scripts:
+            for path in self._places(script, ""):
+                if self._decides(path, is_script=True):
+                    self._protect(path)
+        for path, _ in self._found(words.others, ""):
+            if self._decides(path, is_script=False):
+                self._protect(path)
+        for word in words.others:
+            if "*" in word and _SHELL.search(word):
+                self._protect_all(word)
+        self.use(set(words.called))
+        self._follow()
+
+    def use(self, words: set[str]) -> None:
+        """Protect what the programs among ``words`` read."""
+        table = commands()
+        new = [
+            program
+            for program, forms in table.items()
+            if program not in self.used and any(fnmatchcase(word, form) for form in forms for word in words)
+        ]
+        self.used.update(new)
+        for row in path_table():
+            if row.program in new and row.kind == "gate":
+                if row.key:
+                    self.keys[row] = None
+                else:
+                    self.patterns[row.pattern] = None
+        for program in new:
+            self._read_configuration(program)
+
+    # -- files
+
+    def _protect(self, path: str) -> None:
+        self.patterns[escape_glob(path)] = None
+
+    def _protect_all(self, pattern: str) -> None:
+        with contextlib.suppress(GlobError):  # a shell or make would read it in another way
+            compile_glob(pattern)
+            self.patterns[pattern] = None
+
+    def _follow(self) -> None:
+        """Read the protected files, and protect what they run or include."""
+        while len(self.read) < _MOST_FILES:
+            waiting = [path for path in map(_plain, self.patterns) if path and path not in self.read]
+            if not waiting:
+                break
+            self.read.update(waiting)
+            for path, text in self._texts(waiting):
+                self.files[path] = None
+                self._take(path, text)
+
+    def _take(self, path: str, text: str) -> None:
+        """Protect what a file that decides in the gate runs or includes."""
+        directory = posixpath.dirname(path)
+        words = words_in(text)
+        self._enter(words.directories)
+        for script, _ in self._found(words.scripts, directory):
+            if self._decides(script, is_script=True):
+                self._protect(script)
+        for other, mode in self._found(words.others, directory):
+            if (mode == "100755" or _SHELL.search(other)) and self._decides(other, is_script=False):
+                self._protect(other)
+        for name in included(text):
+            self._include(name, directory)
+        self.use(set(words.called))
+
+    def _include(self, name: str, directory: str) -> None:
+        if "*" not in name:
+            for path in self._places(name, directory):
+                self._protect(path)
+            return
+        # What a variable stands for is unknown: any directory, or any makefile.
+        last = name.rpartition("/")[2]
+        if "*" in name.rpartition("/")[0] or name.startswith("*"):
+            self._protect_all(f"**/{last}" if last.strip("*") else "**/*.mk")
+        else:
+            for path in self._places(name, directory):
+                self._protect_all(path)
+
+    def _read_configuration(self, program: str) -> None:
+        """Read the files of a program that lie where the gate runs it."""
+        names = [path for directory in self.directories for path in self._names_in(directory)]
+        for row in path_table():
+            if row.program == program and row.kind != "named":
+                self._read_row(row, [path for path in names if _covers(row.pattern, path)])
+        for pattern in also_read().get(program, ()):
+            for path, text in self._texts([path for path in names if _covers(pattern, path)]):
+                self._take(path, text)
+
+    def _read_row(self, row: Row, paths: Sequence[str]) -> None:
+        for path, text in self._texts(paths):
+            if row.kind == "gate":
+                self.files[f"{path}: {row.key}" if row.key else path] = None
+            if row.key:
+                text = _strings(values_of(path, text.encode(), row.key))
+            if row.program == "pytest":  # its files have more than its options in them
+                self.use({word for word in words_in(text).called if word.startswith("--")})
+            else:
+                self._take(path, text)
+
+    def _enter(self, directories: Iterable[str]) -> None:
+        for directory in directories:
+            new = [path for path in self._places(directory, "") if path not in self.directories]
+            if new and len(self.directories) < _MOST_DIRECTORIES:
+                self.directories.update(dict.fromkeys(new))
+                for program in sorted(self.used):
+                    self._read_configuration(program)
+
+    # -- trees
+
+    def _places(self, word: str, directory: str) -> Iterator[str]:
+        """Where a path may lie: from a directory of the gate, or beside the file that names it."""
+        beside = re.sub(r"\A[^/]*\$[^/]*/|\A/", "", word)  # "$here/lib.sh"
+        for start in dict.fromkeys((*self.directories, directory)):
+            for name in dict.fromkeys((word, beside)):
+                path = posixpath.normpath(posixpath.join(start, name))
+                inside = name and not path.startswith(("/", "..")) and path != "."
+                if inside and path.isprintable() and len(path) <= LONGEST_PATH:
+                    yield path
+
+    def _found(self, words: Iterable[str], directory: str) -> Iterator[tuple[str, str]]:
+        """Those of ``words`` that are regular files, with their modes."""
+        paths = sorted({path for word in words for path in self._places(word, directory)})
+        for tree in self.trees:
+            for mode, _, path in entries_at(self.repository.objects, tree, [os.fsencode(p) for p in paths]):
+                if mode.startswith("100"):
+                    yield os.fsdecode(path), mode
+
+    def _names_in(self, directory: str) -> Iterator[str]:
+        git = self.repository.objects
+        for tree in self.trees:
+            if not directory or any(
+                mode == "040000" for mode, _, _ in entries_at(git, tree, [os.fsencode(directory)])
+            ):
+                for name in git.fields("ls-tree", "-z", "--name-only", f"{tree}:{directory}"):
+                    yield posixpath.join(directory, os.fsdecode(name))
+
+    def _texts(self, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """The files that are there, in each tree."""
+        git = self.repository.objects
+        for tree in self.trees:
+            entries = list(entries_at(git, tree, sorted(set(map(os.fsencode, paths)))))
+            blobs = {os.fsdecode(path): blob for mode, blob, path in entries if mode.startswith("100")}
+            contents = read_small_blobs(git, blobs.values(), _LARGEST)
+            for path, blob in blobs.items():
+                yield path, contents.get(blob, b"").decode("utf-8", "replace")
+
+    # -- what decides
+
+    def _decides(self, path: str, *, is_script: bool) -> bool:
+        """Whether a file that a command names decides in the gate, and is not what the gate judges."""
+        if not is_script and (_DOCUMENT.search(path) or matches_any(path, _named(), fold_case=True)):
+            return False
+        if not _CODE.search(path):
+            return True
+        return is_script and not _is_test(path) and not self._is_source(path)
+
+    def _is_source(self, path: str) -> bool:
+        inside = (source for source in self.sources if source not in ("", "."))
+        return any(path.startswith(f"{source}/") for source in inside)
+
+
+def _covers(pattern: str, path: str) -> bool:
+    return matches_any(path, (pattern,), fold_case=True)
+
+
+def _named() -> tuple[str, ...]:
+    """Patterns of files that projects change daily, though a gate may read them."""
+    return tuple(row.pattern for row in path_table() if row.kind == "named" and not row.key)
+
+
+def _is_test(path: str) -> bool:
+    """Whether a file that is run is a test itself, and not a program that runs tests."""
+    *directories, name = path.split("/")
+    stem = name.rpartition(".")[0]
+    if stem.lower().startswith("run"):
+        return False
+    return bool(_TEST.fullmatch(stem)) or not _TEST_DIRECTORIES.isdisjoint(directories)
+
+
+def _plain(pattern: str) -> str:
+    """The path that a pattern without wildcards names; empty for others."""
+    path = re.sub(r"\[([*?\[])\]", r"\1", pattern)
+    return path if escape_glob(path) == pattern else ""
+
+
+def _strings(values: object) -> str:
+    """The strings in the values of a configuration, a line each."""
+    return "\n".join(re.findall(r'"((?:[^"\\]|\\.)*)"', json.dumps(values, default=str)))

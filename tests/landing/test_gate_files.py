@@ -1,0 +1,260 @@
+"""The files that decide in a gate are protected: what its commands run and read, and what that includes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from pytest_cobbler.landing.command_words import included, words_in, words_of
+from pytest_cobbler.landing.gate_files import GateFiles, find_gate_files
+from pytest_cobbler.languages import Step, get
+from pytest_cobbler.repository.checks import Policy, check_change
+from pytest_cobbler.repository.path_table import Row, built_in_keys, commands, rows
+from pytest_cobbler.repository.repository import Repository
+from tests.repository.test_path_table import examples_of
+from tests.support.repositories import Content, UserRepository, commit_files
+
+
+class Bench:
+    """A project with a gate, and changes of its files."""
+
+    def __init__(self, repository: Repository, base: str) -> None:
+        self.repository = repository
+        self.base = base
+
+    def refused(
+        self,
+        files: Mapping[str, Content],
+        gate: str | Sequence[str] | Step,
+        *,
+        language: str = "none",
+        sources: Sequence[str] = (),
+        changed: Mapping[str, Content] | None = None,
+        modes: Mapping[str, str] | None = None,
+    ) -> set[str]:
+        """The paths that no change may touch, of ``changed``, else of all ``files`` of the project."""
+        base = commit_files(self.repository, self.base, files, modes=modes)
+        found = self.find(base, gate, language=language, sources=sources)
+        policy = Policy(protected=(), keys=(*built_in_keys(), *found.keys), gate=found.patterns)
+        new = changed or {path: f"{content!r}-changed" for path, content in files.items()}
+        tree = self.repository.tree_of(commit_files(self.repository, base, new))
+        _, refusals = check_change(self.repository.objects, base, tree, policy)
+        return {refusal.path for refusal in refusals}
+
+    def find(
+        self,
+        tree: str,
+        gate: str | Sequence[str] | Step,
+        *,
+        language: str = "none",
+        sources: Sequence[str] = (),
+    ) -> GateFiles:
+        if not isinstance(gate, Step):
+            argv = ("sh", "-c", gate) if isinstance(gate, str) else tuple(gate)
+            gate = Step(name="test", argv=argv, shown=shlex.join(argv))
+        return find_gate_files(self.repository, [tree], [gate], get(language), sources)
+
+
+@pytest.fixture(scope="module")
+def bench(template: UserRepository, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    user = template.copy(tmp_path_factory.mktemp("gate-files"))
+    return Bench(user.open(), user.git("rev-parse", "HEAD"))
+
+
+SCRIPT = {"run_tests.sh": "exec pytest\n", "src/a.py": "", "README.md": ""}
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        "sh run_tests.sh",
+        ["sh", "run_tests.sh"],
+        ["bash", "-eu", "./run_tests.sh", "fast"],
+        "./run_tests.sh",
+        "CI=1 exec ./run_tests.sh || exit 1",
+        "if true; then . ./run_tests.sh; fi",
+        "sh -c 'sh run_tests.sh'",
+        ["env", "sh", "-ec", "cd . && sh ./run_tests.sh"],
+        "set -e\nsh run_tests.sh",
+        "echo 'a\nb'; sh run_tests.sh",
+        "timeout 60 sh run_tests.sh",
+        "sh < run_tests.sh",
+        "uv run ./run_tests.sh",
+    ],
+)
+def test_a_script_of_a_command_is_protected(bench: Bench, gate: str | list[str]) -> None:
+    assert bench.refused(SCRIPT, gate) == {"run_tests.sh"}
+
+
+@pytest.mark.parametrize(
+    ("gate", "files", "expected"),
+    [
+        ("python run_tests.py", {"run_tests.py": "", "src/a.py": ""}, {"run_tests.py"}),
+        ("python3 -u tools/check.py src", {"tools/check.py": "", "tools/other.py": ""}, {"tools/check.py"}),
+        ("python tests/run_all.py", {"tests/run_all.py": "", "tests/test_a.py": ""}, {"tests/run_all.py"}),
+        ("node scripts/check.js", {"scripts/check.js": "", "index.js": ""}, {"scripts/check.js"}),
+        ("diff expected.txt out", {"expected.txt": "", "other.txt": ""}, {"expected.txt"}),
+        ("pytest -c ci.ini --rootdir=.", {"ci.ini": "", "x.ini": ""}, {"ci.ini"}),
+        ("pytest --config-file=ci.ini", {"ci.ini": ""}, {"ci.ini"}),
+        ("cd ci && sh check.sh", {"ci/check.sh": "", "check.txt": ""}, {"ci/check.sh"}),
+        ("for f in checks/*.sh; do sh $f; done", {"checks/a.sh": "", "checks/a.txt": ""}, {"checks/a.sh"}),
+        ("sh a.sh", {"a.sh": "sh lib/b.sh\n", "lib/b.sh": '. "$(dirname "$0")/c.sh"\n', "lib/c.sh": ""},
+         {"a.sh", "lib/b.sh", "lib/c.sh"}),
+        ("sh a.sh", {"a.sh": "here=$PWD\n$here/tools/b.py\n", "tools/b.py": "", "c.py": ""},
+         {"a.sh", "tools/b.py"}),
+        ("sh a.sh", {"a.sh": "make check\n", "Makefile": "check:\n\truff .\n", "ruff.toml": ""},
+         {"a.sh", "Makefile", "ruff.toml"}),
+    ],
+)  # fmt: skip
+def test_files_that_a_command_runs_or_reads_are_protected(
+    bench: Bench, gate: str, files: dict[str, Content], expected: set[str]
+) -> None:
+    assert bench.refused(files, gate) == expected
+
+
+@pytest.mark.parametrize(
+    ("gate", "files"),
+    [
+        ("pytest tests/test_a.py src", {"tests/test_a.py": "", "src/a.py": ""}),
+        ("python -m doctest src/a.py README.md", {"src/a.py": "", "README.md": ""}),
+        ("python tests/test_a.py", {"tests/test_a.py": ""}),
+        ("node --test && node test.js && node test/index.js", {"test.js": "", "test/index.js": ""}),
+        ("cc -o app main.c util.c && ./app --version", {"main.c": "", "util.c": ""}),
+        ("markdownlint README.md docs", {"README.md": "", "docs/a.md": ""}),
+        ("pip install -r requirements.txt && pytest", {"requirements.txt": "a", "uv.lock": ""}),
+        ("podman build -f Containerfile .", {"Containerfile": ""}),
+        ("echo make sure && true", {"build.txt": "", "src/make.py": ""}),
+        ("true", {"Makefile": "", "noxfile.py": "", "ruff.toml": "", ".coveragerc": "", "run_tests.sh": ""}),
+        ("pytest", {"ruff.toml": "", ".coveragerc": "", "Makefile": "", "noxfile.py": ""}),
+    ],
+)
+def test_everyday_files_may_change(bench: Bench, gate: str, files: dict[str, Content]) -> None:
+    assert bench.refused(files, gate) == set()
+
+
+def test_a_program_in_a_source_directory_is_judged_and_does_not_decide(bench: Bench) -> None:
+    files = {"src/app.py": "", "check.py": ""}
+    assert bench.refused(files, "python src/app.py --selftest", sources=["src"]) == set()
+    assert bench.refused(files, "python check.py", sources=["src"]) == {"check.py"}
+
+
+def test_a_script_that_is_missing_cannot_be_made_by_a_change(bench: Bench) -> None:
+    assert bench.refused({}, "sh run_tests.sh", changed={"run_tests.sh": "exit 0\n", "a.sh": ""}) == {
+        "run_tests.sh"
+    }
+
+
+class TestMake:
+    FILES: Mapping[str, Content] = {
+        "Makefile": (
+            "-include config.mk\ninclude $(wildcard mk/*.mk) $(TOP)/rules.mk [a*.mk\n"
+            "include $(EXTRA)\ntest:\n\t$(MAKE) -C sub\n"
+        ),
+        "mk/a.mk": "include deep/b.mk\n",
+        "deep/b.mk": "",
+        "sub/Makefile": "include local.inc\ntest: ; ./check\n",
+        "sub/local.inc": "",
+        "src/a.c": "",
+        "notes.txt": "",
+    }
+
+    def test_the_makefile_and_what_it_includes_are_protected(self, bench: Bench) -> None:
+        expected = {"Makefile", "mk/a.mk", "deep/b.mk", "sub/Makefile", "sub/local.inc"}
+        assert bench.refused(self.FILES, "make test") == expected
+
+    @pytest.mark.parametrize(
+        "path",
+        ["GNUmakefile", "makefile", "sub/GNUmakefile", "config.mk", "mk/new.mk", "else/rules.mk", "any.mk"],
+    )
+    def test_a_file_that_make_would_read_is_protected_though_it_is_missing(
+        self, bench: Bench, path: str
+    ) -> None:
+        assert bench.refused(self.FILES, "make test", changed={path: "x"}) == {path}
+
+    def test_a_program_of_the_tree_that_make_runs_is_protected(self, bench: Bench) -> None:
+        files = {**self.FILES, "sub/check": ""}
+        modes = {"sub/check": "100755"}
+        assert bench.refused(files, "make test", modes=modes, changed={"sub/check": "x"}) == {"sub/check"}
+
+    def test_another_makefile_by_name_is_protected(self, bench: Bench) -> None:
+        files = {"ci.make": "include more.inc\n", "more.inc": "", "a.txt": ""}
+        assert bench.refused(files, "make -f ci.make test") == {"ci.make", "more.inc"}
+
+
+class TestKeys:
+    PACKAGE = '{"scripts": {"test": "eslint . && node test.js"}, "dependencies": {}}'
+
+    def refused(self, bench: Bench, gate: str, path: str, before: str, after: str) -> set[str]:
+        return bench.refused({path: before}, gate, changed={path: after})
+
+    def test_of_package_json_only_the_scripts_are_protected(self, bench: Bench) -> None:
+        for old, new, expected in [
+            ("node test.js", "true", {"package.json"}),
+            ("{}}", '{"a": "1"}}', set()),
+        ]:
+            after = self.PACKAGE.replace(old, new)
+            assert self.refused(bench, "npm test", "package.json", self.PACKAGE, after) == expected
+
+    def test_programs_in_scripts_of_package_json_are_used(self, bench: Bench) -> None:
+        files = {"package.json": self.PACKAGE, "eslint.config.js": "", "jest.config.js": ""}
+        assert bench.refused(files, "npm test", changed={"eslint.config.js": "x", "jest.config.js": "x"}) == {
+            "eslint.config.js"
+        }
+
+    def test_coverage_in_the_options_of_pytest_is_used(self, bench: Bench) -> None:
+        before = '[tool.pytest.ini_options]\naddopts = "--cov=src"\n[tool.coverage.report]\nfail_under = 90\n'
+        files = {"pyproject.toml": before, ".coveragerc": "", "ruff.toml": ""}
+        changed = {"pyproject.toml": before.replace("90", "1"), ".coveragerc": "x", "ruff.toml": "x"}
+        gate = get("python").gate()[-1]
+        assert bench.refused(files, gate, language="python", changed=changed) == {
+            "pyproject.toml",
+            ".coveragerc",
+        }
+
+
+CALLS = {
+    program: next(form for form in forms if not form.startswith("-"))
+    for program, forms in commands().items()
+    if forms
+}
+
+
+@pytest.mark.parametrize("row", rows("gate"), ids=str)
+def test_each_row_is_protected_where_its_program_is_used(bench: Bench, row: Row) -> None:
+    files = examples_of(row)
+    assert bench.refused({}, f"{CALLS[row.program]} x", changed=files) == files.keys()
+    assert bench.refused({}, "true", changed=files) == set()
+
+
+def test_the_files_that_exist_are_listed_for_people(bench: Bench) -> None:
+    files = {
+        "Makefile": "test:\n\tsh ci/run.sh\n",
+        "ci/run.sh": "ruff .\n",
+        "pyproject.toml": "[tool.ruff]\nx = 1\n",
+    }
+    base = commit_files(bench.repository, bench.base, files)
+    assert bench.find(base, "make test").files == ("Makefile", "ci/run.sh", "pyproject.toml: tool.ruff")
+
+
+def test_files_that_name_each_other_are_read_once(bench: Bench) -> None:
+    files = {"a.sh": "sh b.sh\n", "b.sh": "sh a.sh; sh b.sh\n"}
+    assert bench.refused(files, "sh a.sh") == {"a.sh", "b.sh"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["sh '", 'sh "$(', "\0", "a" * 100_000, "(" * 50_000, "sh -c " * 1000, "$" * 50_000, "make\\\n" * 20_000],
+)
+def test_any_text_is_read(text: str) -> None:
+    words_in(text)
+    words_of(["sh", "-c", text])
+    list(included(text))
+
+
+@pytest.mark.parametrize(
+    "word", ["a" * 200_000, "\0", "\n", "[*.sh", "!*.sh", "*" * 5000, "é", "-", "/", ".."]
+)
+def test_any_word_can_be_a_file(bench: Bench, word: str) -> None:
+    assert bench.refused({"a.sh": f"sh {word}\ninclude {word}\n"}, ["sh", word, "a.sh"]) == {"a.sh"}
