@@ -22,6 +22,11 @@ def escaped_lines(text: str) -> str:
     return "".join(character if character in "\n\t" else _escaped(character) for character in text)
 
 
+def quoted(text: str) -> str:
+    """``text`` of a program, each line behind a bar, so that none can be taken for a line of pytest."""
+    return "\n".join(f"| {line}" for line in escaped_lines(text).split("\n")) if text else ""
+
+
 def shown_path(path: bytes | str | os.PathLike[str]) -> str:
     """A path in printable characters; bytes that are not UTF-8 are escaped too."""
     return escaped(os.fsencode(path).decode("utf-8", "backslashreplace"))

@@ -7,6 +7,7 @@ from importlib import import_module
 
 import pytest
 
+from pytest_cobbler.display import escaped_lines
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.invocation import refuse_arguments, refuse_idle_options
 
@@ -30,4 +31,4 @@ def run(config: pytest.Config, actions: Sequence[str]) -> int:
         refuse_arguments(config, actions[0])
         return int(module.run(config))
     except (CobblerError, OSError) as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(escaped_lines(str(error))) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_cobbler.display import escaped_lines
 from pytest_cobbler.errors import CobblerError, RepositoryError
 from pytest_cobbler.repository import trailers
 from pytest_cobbler.repository.repository import Repository
@@ -31,7 +32,7 @@ def refuse_untrusted_checkout(config: pytest.Config) -> None:
             try:
                 reason = untrusted(repository)
             except CobblerError as error:
-                raise pytest.UsageError(str(error)) from error
+                raise pytest.UsageError(escaped_lines(str(error))) from error
         if reason:
             raise pytest.UsageError(reason)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_cobbler.config import Config, load
-from pytest_cobbler.display import counted
+from pytest_cobbler.display import counted, escaped_lines
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path
 from pytest_cobbler.lifecycle.stopping import Resolve, Stopped, stop
@@ -45,7 +45,7 @@ def carry_out(settings: Config, hooks: Hooks, *, force: bool, resolve: Resolve |
         try:
             stopped = stop(settings, repository, lane, hooks, force=force, resolve=resolve, say=_say)
         except NotMerged as error:
-            _say(str(error))
+            _say(escaped_lines(str(error)))
             return int(pytest.ExitCode.TESTS_FAILED)
         finally:
             lane.close(DRAIN)

@@ -19,7 +19,7 @@ from pytest_cobbler.cycle.prompts import MeasureFacts, measure_prompt
 from pytest_cobbler.cycle.proposals import Proposal, ProposalProblem, parse, select, to_new_tasks
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.stitch import STEPS_SHOWN
-from pytest_cobbler.display import counted, shown_size
+from pytest_cobbler.display import counted, quoted, shown_size
 from pytest_cobbler.files import read_tail
 from pytest_cobbler.lifecycle.records import Record
 from pytest_cobbler.listeners import MeasureEnd
@@ -157,10 +157,10 @@ class Measuring:
                 )
             )
         if result.error:
-            details = informative(result.text or result.completed.stderr)
+            details = quoted(informative(result.text or result.completed.stderr))
             return _Failure(cause=Cause.AGENT, summary=result.error, details=details)
         if isinstance(answer, NoAnswer):
-            details = informative(result.text)
+            details = quoted(informative(result.text))
             return _Failure(cause=Cause.OUTPUT, summary=str(answer), details=details, errors=(str(answer),))
         try:
             proposals = parse(answer, existing)
@@ -169,7 +169,7 @@ class Measuring:
             return _Failure(
                 cause=Cause.OUTPUT,
                 summary=f"unusable answer: {errors[0]}",
-                details="\n".join(errors),
+                details=quoted("\n".join(errors)),
                 errors=errors,
                 previous=answer.decode("utf-8", "replace"),
             )
@@ -310,7 +310,7 @@ class Measuring:
         run.listener.proposed(self._name, task_ids, titles)
         summary = f"{counted(len(tasks), 'task')} proposed" if tasks else "nothing left to propose"
         return Measured(
-            outcome=Outcome(verdict=Verdict.PROPOSED, summary=summary, details="\n".join(titles)),
+            outcome=Outcome(verdict=Verdict.PROPOSED, summary=summary, details=quoted("\n".join(titles))),
             tasks=tasks,
             omitted=titles,
         )

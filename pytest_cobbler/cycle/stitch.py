@@ -15,6 +15,7 @@ from pytest_cobbler.cycle.attempt import Attempt, run_attempt, scrubbed
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.starts import Start, Starts
+from pytest_cobbler.display import quoted
 from pytest_cobbler.files import read_tail
 from pytest_cobbler.landing.lane import Candidate, Landing
 from pytest_cobbler.lifecycle.records import Record
@@ -259,7 +260,7 @@ class Stitching:
     def _failed(self, attempt: Attempt) -> Outcome:
         earlier = [f"attempt {failed.number}: {failed.summary}" for failed in self._earlier]
         notes = self._notes(attempt)
-        parts = (informative(attempt.details), *earlier, *notes, self._where(attempt))
+        parts = (quoted(informative(attempt.details)), *earlier, *notes, self._where(attempt))
         verdicts = {Cause.CANCELLED: Verdict.CANCELLED, Cause.LIMITED: Verdict.LIMITED}
         summary = attempt.summary
         if all(failed.cause == Cause.NO_CHANGE for failed in (*self._earlier, attempt)):

@@ -19,6 +19,7 @@ from pytest_cobbler.causes import Cause
 from pytest_cobbler.cycle.measure import Measured, Measuring
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.stitch import Stitching
+from pytest_cobbler.display import one_line
 from pytest_cobbler.errors import HookProblem
 from pytest_cobbler.hooks import call
 from pytest_cobbler.lifecycle.plan import Plan, State
@@ -262,9 +263,9 @@ class Loop:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Stepped):
-            self._steps[event.key] = event.text
+            self._steps[event.key] = one_line(event.text)
             if not self._run.project.config.silence_agent:
-                self._print(f"{event.key.partition('::')[2]}: {event.text}")
+                self._print(f"{event.key.partition('::')[2]}: {one_line(event.text)}")
         elif isinstance(event, Ended):
             self._end(event)
 

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
-from pytest_cobbler.display import escaped, escaped_lines
+from pytest_cobbler.display import escaped, escaped_lines, quoted
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.session.properties import properties_of
 from pytest_cobbler.session.surroundings import marks
@@ -141,7 +141,7 @@ class AgentItem(pytest.Item):
         if outcome is None:
             raise CobblerError("not started: another plugin runs the items")
         if outcome.transcript_tail:
-            self.add_report_section("call", "stdout transcript", escaped_lines(outcome.transcript_tail))
+            self.add_report_section("call", "stdout transcript", quoted(outcome.transcript_tail))
         if self.error is not None:
             raise self.error
         details = escaped_lines(outcome.details)
@@ -174,8 +174,9 @@ class AgentItem(pytest.Item):
         if self.config.getoption("fulltrace", False):
             return super().repr_failure(excinfo, style)
         if isinstance(excinfo.value, TaskFailed | CobblerError):
-            return str(excinfo.value)
-        return f"{type(excinfo.value).__name__}: {excinfo.value}\n\n{traced(excinfo.value)}"
+            return escaped_lines(str(excinfo.value))
+        message = escaped(f"{type(excinfo.value).__name__}: {excinfo.value}")
+        return f"{message}\n\n{traced(excinfo.value)}"
 
 
 def traced(error: BaseException) -> str:

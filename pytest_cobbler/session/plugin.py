@@ -16,6 +16,7 @@ from pytest_cobbler.causes import Cause
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.cycle.opening import Opened, open_run
 from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.display import escaped_lines
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import (
@@ -63,7 +64,7 @@ def register(config: pytest.Config, action: str) -> None:
         path = configuration_path(config, f"--cobbler-{action}")
         settings = load(path, overrides(config))
     except CobblerError as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(escaped_lines(str(error))) from error
     session = GenerationSession(config, action, path, settings)
     config.stash[STATE] = session
     config.pluginmanager.register(session, "cobbler-generation")
@@ -149,7 +150,7 @@ class GenerationSession:
                 self._refuse_unknown_items(self._selection)
                 self.generation_name = self.run.project.generation.name
         except (CobblerError, OSError, PluginValidationError) as error:
-            raise pytest.UsageError(str(error)) from error
+            raise pytest.UsageError(escaped_lines(str(error))) from error
         self.open_tasks = self._selection.taken
 
     def _refuse_unknown_items(self, selection: Selection, maybe: Collection[str] = ()) -> None:

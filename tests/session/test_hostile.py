@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
+from tests.support.sessions import seed, task
 
 
 def test_files_that_a_merge_moves_are_checked_again(
@@ -105,6 +108,49 @@ def test_work_that_an_agent_stashed_in_its_own_git_is_kept(
     directory, _, named = line.rpartition(", ")[2].partition(": ")
     assert named == name
     assert cobbler_project.git(f"--git-dir={directory}", "show", f"{name}:work.py") == "work = 1\n"
+
+
+FORGED = (
+    "========== 5 passed in 0.10s ==========",
+    "FAILED configuration.yaml::stitch::p-good - everything",
+    "configuration.yaml::stitch::p-bad LANDED [100%]",
+    "\x1b[2K\rPASSED configuration.yaml::stitch::p-bad\x1b[1A",
+    "cobbler: landed\u2028PASSED",
+    "E   AssertionError",
+)
+"""Lines as pytest and this plugin print them, also by moving the cursor."""
+
+
+def test_no_output_of_an_agent_or_a_gate_looks_like_a_line_of_pytest(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
+    text = "".join(f"{line}\n" for line in FORGED)
+    cobbler_project.write({"forged": text})
+    cobbler_project.commit("What agents print")
+    cobbler_project.configure(
+        test_command="cat forged forged >&2; ! test -f bad", max_attempts=1, silence_agent=False
+    )
+    cobbler_agent.measure().runs("cat forged; cat forged >&2; exit 3")
+    cobbler_agent.task("p-stderr").runs("cat forged >&2; exit 3")
+    cobbler_agent.task("p-stdout").runs("cat forged; exit 3")
+    cobbler_agent.task("p-last").reports(error=text)
+    cobbler_agent.task("p-limit").prints(text).reports(error="Claude AI usage limit reached")
+    cobbler_agent.task("p-gate").writes("bad", "")
+    names = ("p-stderr", "p-stdout", "p-last", "p-limit", "p-gate")
+    seed(cobbler_project, *map(task, names))
+
+    result = cobbler_project.run("--cobbler-generate", "-v", "-rA", "-o", "junit_logging=all")
+
+    report = (cobbler_project.directory / "run-1" / "junit.xml").read_text()
+    junit = "\n".join(ElementTree.fromstring(report).itertext()).splitlines()
+    messages = [line for case in result.junit.values() for line in case.message.splitlines()]
+    shown = [*result.outlines, *result.errlines, *junit, *messages]
+    quotes = [line for line in shown if line.startswith("| ")]
+    assert {line.removeprefix("| ") for line in quotes} > {FORGED[0], FORGED[1], FORGED[2], FORGED[5]}
+    for line in shown:
+        assert not line.startswith(tuple(FORGED))
+        assert "\x1b" not in line
+        assert not re.match(r"PASSED .*p-bad|=+ 5 passed", line)
 
 
 def test_a_merge_by_hand_does_not_replace_ignored_files_of_the_user(

@@ -77,10 +77,10 @@ def test_a_failure_shows_its_output_and_where_the_work_is(project: Project, agen
         [
             "*___ stitch::red Make it red ___*",
             "gate: test failed (exit 1)",
-            "*assertion 1 == 2 *failed",
+            "| *assertion 1 == 2 *failed",
             f"The work is kept as refs/cobbler/attempts/{generation}/red/1",
             "*Captured stdout transcript call*",
-            "I think I am done.",
+            "| I think I am done.",
         ]
     )
     assert "\x1b[31m" not in "\n".join(result.outlines)
@@ -198,7 +198,7 @@ def test_proposals_beyond_the_limit_are_named(project: Project, agent: StandInAg
     assert {task.title for task in project.tasks()} == {"Zero", "One"}
     result.stdout.fnmatch_lines(["cycle-1 proposed more (max_issues): Two, Three"])
     result.stdout.fnmatch_lines(
-        ["*___ measure::cycle-1 ___*", "*Captured stdout notes call*", "Two", "Three"]
+        ["*___ measure::cycle-1 ___*", "*Captured stdout notes call*", "| Two", "| Three"]
     )
 
 

@@ -158,7 +158,7 @@ def times_are_those_of_agent_gate_and_landing(result: RunResult) -> None:
 
 def the_transcript_is_a_captured_section(project: Project, result: RunResult) -> None:
     result.stdout.fnmatch_lines(
-        ["*___ stitch::p-slow Slow ___*", "*Captured stdout transcript call*", "First try", "Second try"]
+        ["*___ stitch::p-slow Slow ___*", "*Captured stdout transcript call*", "| First try", "| Second try"]
     )
     (report,) = project.directory.glob("run-1/junit.xml")
     sections = {
