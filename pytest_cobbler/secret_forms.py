@@ -15,23 +15,32 @@ PLACEHOLDER: Final = "[credential]"
 SHORTEST: Final = 8
 """Characters; a shorter value is not treated as a secret: it would be found everywhere."""
 
-_ESCAPED_BREAK: Final = re.compile(rb"\\+[nr]")
+_ESCAPED_BREAK: Final = re.compile(rb"(?<!\\)\\+[nr]")  # linear in runs of backslashes
 _BREAKS: Final = rb"(?:[\r\n]|\\+[nr])*"
+_ESCAPED: Final = re.compile(
+    rb"(?:%|(?<!\\)\\+(?:x|u00))(?P<hex>[0-9a-f]{2})"
+    rb"|&#0{0,6}(?P<decimal>[0-9]{1,3});|&#x0{0,6}(?P<html>[0-9a-f]{1,2});|(?<!\\)\\+(?P<slash>/)",
+    re.IGNORECASE,
+)
+_SEPARATORS: Final = b" \t\r\n:,-_"
 _ONE_ALPHABET: Final = bytes.maketrans(b"-_", b"+/")
 
 
 class Secrets:
-    """Finds and replaces secrets: as they are, escaped for JSON or a URL, in hexadecimal and in base64.
+    """Finds and replaces secrets: as they are, backwards, escaped, in hexadecimal and in base64.
 
-    base64 is found in both alphabets and wherever the secret begins in it. Line breaks within a secret do not
-    hide it, whether they are real or escaped as in JSON: ``base64`` and ``xxd -p`` wrap their output.
+    Each character may be escaped for itself, for JSON, a URL or HTML. Hexadecimal may have separators, as in
+    a dump. base64 is found in both alphabets and wherever the secret begins in it. Line breaks within a
+    secret do not hide it, whether they are real or escaped: ``base64`` and ``xxd -p`` wrap their output.
 
     This keeps a secret that is printed by accident out of files. It is not a defence against an agent that
     means to hide it.
     """
 
     def __init__(self, values: Iterable[str]) -> None:
-        forms = {form for value in values if len(value) >= SHORTEST for form in _forms(value)}
+        secrets = [value for value in values if len(value) >= SHORTEST]
+        forms = {form for value in secrets for form in _forms(value)}
+        self._raw = sorted({_encoded(value) for value in secrets}, key=len, reverse=True)
         self._forms = sorted(forms, key=len, reverse=True)
         self._plain = sorted({_without_breaks(form) for form in forms}, key=len, reverse=True)
         self._window = 4 * len(self._plain[0]) if self._plain else 0
@@ -44,7 +53,19 @@ class Secrets:
         if any(form in content for form in self._forms):
             return True
         text = _without_breaks(content) if self._forms else b""
-        return any(form in text for form in self._plain)
+        return any(form in text for form in self._plain) or bool(self._escaped_in(content))
+
+    def _escaped_in(self, content: bytes) -> list[re.Pattern[bytes]]:
+        """Expressions for the secrets that ``content`` has with escaped characters or as a dump."""
+        found = []
+        if self._raw and _ESCAPED.search(content):
+            text = _unescaped(content)
+            found += [_any_escape(raw) for raw in self._raw if raw in text]
+        if self._raw:
+            digits = content.translate(None, _SEPARATORS).lower()
+            digits = digits.replace(b"0x", b"")
+            found += [_dump(raw) for raw in self._raw if raw.hex().encode() in digits]
+        return found
 
     def scrub(self, data: bytes) -> bytes:
         """``data`` with a placeholder for every secret."""
@@ -54,6 +75,8 @@ class Secrets:
         for form in self._plain:
             if form in text:
                 data = _broken(form).sub(PLACEHOLDER.encode(), data)
+        for expression in self._escaped_in(data):
+            data = expression.sub(PLACEHOLDER.encode(), data)
         return data
 
     def scrub_text(self, text: str) -> str:
@@ -113,8 +136,9 @@ class LineScrubber:
 
 
 def _forms(secret: str) -> Iterator[bytes]:
-    raw = secret.encode("utf-8", "surrogateescape")
+    raw = _encoded(secret)
     yield raw
+    yield raw[::-1]
     for ascii_only in (True, False):
         once = json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
         yield once.encode("utf-8", "surrogateescape")
@@ -126,6 +150,45 @@ def _forms(secret: str) -> Iterator[bytes]:
     for offset in range(3):
         yield _inner_base64(raw, offset, base64.b64encode)
         yield _inner_base64(raw, offset, base64.urlsafe_b64encode)
+
+
+def _encoded(secret: str) -> bytes:
+    return secret.encode("utf-8", "surrogateescape")
+
+
+def _unescaped(data: bytes) -> bytes:
+    """``data`` with the characters that are escaped one by one."""
+    return _ESCAPED.sub(_character, data)
+
+
+def _character(match: re.Match[bytes]) -> bytes:
+    if match["slash"]:
+        return b"/"
+    code = int(match["decimal"]) if match["decimal"] else int(match["hex"] or match["html"], 16)
+    return bytes([code]) if code < 256 else match[0]
+
+
+@lru_cache(maxsize=64)
+def _any_escape(raw: bytes) -> re.Pattern[bytes]:
+    """An expression for a secret of which any character may be escaped."""
+    return re.compile(b"".join(map(_written, raw)), re.IGNORECASE)
+
+
+def _written(code: int) -> bytes:
+    character = bytes([code])
+    plain = rb"(?-i:%b)" % re.escape(character)
+    slash = rb"\\+/|" if character == b"/" else b""
+    digits = rb"%02x" % code
+    escaped = rb"(?:%%|\\+x|\\+u00)%b|&#0{0,6}%d;|&#x0{0,6}%x;" % (digits, code, code)
+    return rb"(?:%b%b|%b)" % (slash, escaped, plain)
+
+
+@lru_cache(maxsize=64)
+def _dump(raw: bytes) -> re.Pattern[bytes]:
+    """An expression for hexadecimal digits with separators."""
+    between = rb"(?:[%b]|0x)*" % re.escape(_SEPARATORS)
+    digits = raw.hex().encode()
+    return re.compile(between.join(digits[at : at + 2] for at in range(0, len(digits), 2)), re.IGNORECASE)
 
 
 def _inner_base64(raw: bytes, offset: int, encode: Callable[[bytes], bytes]) -> bytes:

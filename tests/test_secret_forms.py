@@ -17,6 +17,12 @@ from pytest_cobbler.secret_forms import PLACEHOLDER, LineScrubber, Secrets
 SECRET = 'sk-ant-"quoted\\"-%-secret-é'
 
 
+def each(secret: str, escape: str) -> bytes:
+    """Each character of ASCII escaped."""
+    escaped = (escape.format(ord(character)) if character.isascii() else character for character in secret)
+    return "".join(escaped).encode()
+
+
 @pytest.mark.parametrize(
     "written",
     [
@@ -27,8 +33,26 @@ SECRET = 'sk-ant-"quoted\\"-%-secret-é'
         lambda secret: f"https://example.org/?key={quote(secret, safe='')}".encode(),
         lambda secret: secret.encode().hex().encode(),
         lambda secret: secret.encode().hex().upper().encode(),
+        lambda secret: quote(secret, safe="").lower().encode(),
+        lambda secret: b"".join(b"%%%02x" % code for code in secret.encode()),
+        lambda secret: b"".join(b"%%%02X" % code for code in secret.encode()),
+        lambda secret: each(secret, "\\u{:04x}"),
+        lambda secret: each(secret, "\\\\u{:04X}"),
+        lambda secret: b"".join(b"\\x%02x" % code for code in secret.encode()),
+        lambda secret: each(secret, "&#{};"),
+        lambda secret: each(secret, "&#x{:04x};"),
+        lambda secret: secret.replace("-", "\\u002D").encode(),
+        lambda secret: secret.replace("-", "%2d").replace("s", "&#115;").encode(),
+        lambda secret: secret.encode().hex(" ").encode(),
+        lambda secret: secret.encode().hex(":").upper().encode(),
+        lambda secret: ", ".join(f"0x{code:02x}" for code in secret.encode()).encode(),
+        lambda secret: secret.encode()[::-1],
     ],
-    ids=["plain", "json", "json in json", "unescaped json", "url", "hex", "HEX"],
+    ids=[
+        *("plain", "json", "json in json", "unescaped json", "url", "hex", "HEX"),
+        *("lower url", "all url", "ALL URL", "all json", "all json in json", "c", "html", "html hex"),
+        *("one json", "mixed", "spaced hex", "colons", "array", "backwards"),
+    ],
 )
 def test_a_secret_is_replaced_in_every_form(written: Callable[[str], bytes]) -> None:
     line = b"before " + written(SECRET) + b" after"
@@ -159,3 +183,10 @@ def test_a_line_waits_only_while_it_may_be_the_beginning_of_a_secret() -> None:
 def test_lines_without_a_secret_stay_as_they_are(lines: list[bytes]) -> None:
     assert lines_without(Secrets(["abbaabba"]), lines) == lines or b"abbaabba" in b"".join(lines)
     assert lines_without(Secrets([]), lines) == lines
+
+
+@pytest.mark.parametrize("unit", [b"\\", b"%", b"&#0", b"\\u00", b"7", KEY[:20].encode()])
+def test_a_megabyte_of_the_same_is_read_in_linear_time(unit: bytes) -> None:
+    """It once took hours: an agent could hold up the run by one line of backslashes."""
+    data = unit * (1_000_000 // len(unit))
+    assert Secrets([KEY]).scrub(data) == data

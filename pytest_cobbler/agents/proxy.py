@@ -31,6 +31,7 @@ from yarl import URL
 from pytest_cobbler.agents.address import API, check_address
 from pytest_cobbler.agents.base import OnExchange
 from pytest_cobbler.agents.credential import Credential
+from pytest_cobbler.agents.echo import EchoFilter, SpreadEcho
 from pytest_cobbler.agents.metering import Answer, Meter
 from pytest_cobbler.agents.values import event_of, text_of
 from pytest_cobbler.display import one_line, shown_size
@@ -80,6 +81,9 @@ _HELD_BACK: Final = frozenset(
     | {"upgrade", "content-length", "content-encoding", "set-cookie", "date", "server"}
 )
 """Headers of a response that concern the connection, or that only browsers use."""
+
+_READABLE: Final = ("", "identity", "gzip", "deflate")
+"""Encodings of an answer that are undone here, although none is asked for."""
 
 _QUIET: Final = logging.getLogger("pytest_cobbler.agents.proxy")
 _QUIET.addHandler(logging.NullHandler())
@@ -190,9 +194,10 @@ class ApiProxy:
     ) -> web.StreamResponse:
         upstream = await self._ask(session, request, answer)
         async with upstream:
+            _refuse_hidden(upstream)
             try:
                 return await self._pass_on(request, upstream, answer)
-            except (aiohttp.ClientError, OSError):
+            except (aiohttp.ClientError, OSError, SpreadEcho):
                 # A response that the API breaks off is broken off here too; the agent's program handles that.
                 _break_off(request)
                 raise
@@ -300,11 +305,13 @@ class ApiProxy:
             return web.Response(status=upstream.status, headers=headers, body=self._secrets.scrub(body))
         response = web.StreamResponse(status=upstream.status, headers=headers)
         await response.prepare(request)
+        echo = EchoFilter(self._secrets)
         async for lines in _lines_of(upstream):
             answer.received += len(lines)
             for line in lines.splitlines():
                 answer.take_line(line)
-            await response.write(self._secrets.scrub(lines))
+            await response.write(echo.take(lines))
+        await response.write(echo.rest())
         await response.write_eof()
         return response
 
@@ -409,6 +416,13 @@ async def _lines_of(upstream: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             raise aiohttp.ClientPayloadError("a line is too long")
     if rest:
         yield rest
+
+
+def _refuse_hidden(upstream: aiohttp.ClientResponse) -> None:
+    """Refuse an answer in which the credential could not be found."""
+    encoding = upstream.headers.get("Content-Encoding", "identity")
+    if encoding.strip().lower() not in _READABLE:
+        raise _Refused(502, "api_error", "the API's answer has an encoding that was not asked for")
 
 
 def _break_off(request: web.BaseRequest) -> None:

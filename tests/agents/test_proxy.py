@@ -184,6 +184,57 @@ class TestTheCredential:
         with Upstream(echo) as upstream, proxied(upstream.url) as (client, _):
             assert client.post().body == b"data: [credential]\n\n"
 
+    @pytest.mark.parametrize("width", [1, 7, 20, 60])
+    @pytest.mark.parametrize("kind", ["text", "partial_json", "thinking"])
+    def test_an_echo_that_is_spread_over_events_is_not_completed(self, kind: str, width: int) -> None:
+        text = f"The key is {API_KEY}."
+
+        def echo(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+            begin_stream(handler)
+            for start in range(0, len(text), width):
+                delta = {"type": f"{kind}_delta", kind: text[start : start + width]}
+                send_event(handler, type="content_block_delta", index=0, delta=delta)
+            handler.wfile.write(b"0\r\n\r\n")
+
+        with Upstream(echo) as upstream, proxied(upstream.url) as (client, _):
+            try:
+                body = client.post().body
+            except http.client.IncompleteRead as error:
+                body = error.partial
+        events = [json.loads(line[6:]) for line in body.splitlines() if line.startswith(b"data: ")]
+        seen = "".join(event["delta"][kind] for event in events)
+        assert seen == "The key is [credential]." or "The key is ".startswith(seen[:11]), seen
+        assert API_KEY[:16] not in seen
+
+    def test_text_that_only_begins_like_it_arrives_whole(self) -> None:
+        pieces = ["It begins with ", API_KEY[:14], ", I think", "; or ", API_KEY[:20]]
+
+        def begin(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+            begin_stream(handler)
+            for piece in pieces:
+                delta = {"type": "text_delta", "text": piece}
+                send_event(handler, type="content_block_delta", index=0, delta=delta)
+            send_event(handler, type="message_stop")
+            handler.wfile.write(b"0\r\n\r\n")
+
+        with Upstream(begin) as upstream, proxied(upstream.url) as (client, _):
+            body = client.post().body
+        assert body.count(b"event: ") == len(pieces) + 1
+        assert all(json.dumps(piece).encode() in body for piece in pieces)
+
+    @pytest.mark.parametrize("encoding", ["compress", "x-unknown", "gzip, gzip"])
+    def test_an_answer_in_an_encoding_that_hides_an_echo_is_not_passed_on(self, encoding: str) -> None:
+        content = gzip.compress(gzip.compress(API_KEY.encode()))
+        with (
+            Upstream(answer(content, 200, Content_Encoding=encoding)) as upstream,
+            proxied(upstream.url) as (client, _),
+            contextlib.suppress(http.client.HTTPException, ConnectionError),
+        ):
+            reply = client.post()
+            assert content not in reply.body
+            assert API_KEY.encode() not in reply.body
+            assert reply.status == 502
+
     def test_a_compressed_echo_is_taken_out(self) -> None:
         play = answer(gzip.compress(API_KEY.encode()), 400, Content_Encoding="gzip")
         with Upstream(play) as upstream, proxied(upstream.url) as (client, _):
