@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Protocol
 
+TESTED_COPY = "it tested a copy of the project that is not in the tree"
+"""Why a gate fails that could not see a fault in the tree."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
