@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent
 QUICK = "not podman and not bd and not claude and not slow"
 PROSE = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "pytest_cobbler"]
 JOB_SCRIPTS = sorted(map(str, Path("pytest_cobbler/data").glob("*.sh")))
+ATTACKS = sorted(map(str, Path("pytest_cobbler/data/attacks").rglob("*.sh")))
 WORKFLOWS = sorted(map(str, Path(".github/workflows").glob("*.yml")))
 
 
@@ -65,6 +66,7 @@ def lint(session: nox.Session) -> None:
         ["actionlint"],
         ["shellcheck", "--severity=warning", ".ci/run"],
         ["shellcheck", "--severity=warning", "--shell=sh", *JOB_SCRIPTS],
+        ["shellcheck", "--severity=error", "--shell=sh", *ATTACKS],
         ["vale", "--output=line", "--glob=!pytest_cobbler/data/**", *PROSE],
     ):
         if shutil.which(program) or "CI" in os.environ:

@@ -25,6 +25,7 @@ _MEANT_FOR = {
     "--cobbler-force": ("stop",),
     "--cobbler-resolve": ("stop",),
     "--cobbler-live": ("doctor",),
+    "--cobbler-attacks": ("doctor",),
 }
 """Options that change what others do, and the actions that they change."""
 

@@ -103,6 +103,12 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         _FLAG,
         "Allow --cobbler-doctor and the fixture cobbler_runner to run an agent that costs money.",
     ),
+    (
+        "--cobbler-attacks",
+        _FLAG,
+        "With --cobbler-doctor: also attack the image, the container runtime and the settings, "
+        "and print which attacks were held.",
+    ),
 )
 """Name, settings and help of each option, in the order of ``--help``."""
 

@@ -162,6 +162,7 @@ def test_a_wrong_value_names_its_option(cobbler_project: Project) -> None:
         ("--cobbler-force", set()),
         ("--cobbler-resolve=hand", set()),
         ("--cobbler-live", {"doctor"}),
+        ("--cobbler-attacks", {"doctor"}),
     ],
 )
 def test_an_option_that_does_not_apply_to_the_action_is_refused(

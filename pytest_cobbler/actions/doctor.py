@@ -1,21 +1,30 @@
-"""``--cobbler-doctor``: checks everything that a run needs; prints a table, or JSON (docs/doctor.md)."""
+"""``--cobbler-doctor``: checks everything that a run needs; prints a table, or JSON (docs/doctor.md).
+
+With ``--cobbler-attacks``, it then attacks what it has checked (docs/security.md).
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
+from pytest_cobbler.attacks.attack import Line, every_attack
+from pytest_cobbler.attacks.ground import Target
+from pytest_cobbler.attacks.suite import run_suite
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.display import escaped
 from pytest_cobbler.doctor.checks import Doctor
+from pytest_cobbler.doctor.contained import Contained
 from pytest_cobbler.doctor.examination import Finding, examine
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path, ended_by_signals, wants_json
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.sandbox.base import Capability, Network
 from pytest_cobbler.secret_forms import Secrets
 
 VERSION = 1
@@ -24,6 +33,7 @@ VERSION = 1
 _STATUS = 9
 _NAME = 13
 _TIME = 7
+_ATTACK = 20
 """Widths of the columns."""
 
 _INDENT = " " * (_STATUS + 2 + _NAME + 2 + _TIME + 2)
@@ -34,6 +44,7 @@ def run(config: pytest.Config) -> int:
     began = time.monotonic()
     as_table = not wants_json(config)
     findings: list[Finding] = []
+    attacks: list[Line] | None = None
 
     def settings() -> Config:
         return load(configuration_path(config, "--cobbler-doctor"))
@@ -53,19 +64,71 @@ def run(config: pytest.Config) -> int:
         try:
             with ended_by_signals():
                 examine(doctor.checks(), take)
+                if config.getoption("cobbler_attacks"):
+                    attacks = [*_attacked(doctor, as_table)]
         except KeyboardInterrupt:
             sys.stderr.write("interrupted\n")
             return pytest.ExitCode.INTERRUPTED
         scrub = Secrets(doctor.secrets).scrub_text
     seconds = time.monotonic() - began
-    _say(
-        _summary(findings, seconds) if as_table else json.dumps(_as_json(findings, seconds, scrub), indent=2)
+    if as_table:
+        _say(_summary(findings, seconds))
+    else:
+        _say(json.dumps(_as_json(findings, attacks, seconds, scrub), indent=2))
+    return pytest.ExitCode.TESTS_FAILED if _has_failed(findings, attacks) else pytest.ExitCode.OK
+
+
+def _has_failed(findings: Sequence[Finding], attacks: Sequence[Line] | None) -> bool:
+    """Whether a check failed, an attack got through, or none could be tried."""
+    if any(finding.status == "failed" for finding in findings):
+        return True
+    if attacks is None:
+        return False
+    return any(line.got_through for line in attacks) or all(line.status == "not tried" for line in attacks)
+
+
+def _attacked(doctor: Doctor, as_table: bool) -> Iterator[Line]:
+    """Try every attack, and print each result as it comes."""
+    parts = doctor.contained
+    if parts is None:
+        why = "jobs are not contained (sandbox: none), or a check that attacks need has failed"
+        lines: Iterable[Line] = (
+            Line(attack=attack, status="not tried", evidence=why) for attack in every_attack()
+        )
+    else:
+        lines = run_suite(_target_of(parts), Cancellation())
+    for line in lines:
+        if as_table:
+            _say(_attack_line(line))
+        yield line
+
+
+def _target_of(parts: Contained) -> Target:
+    config = parts.config
+    proxied = (
+        config.agent != "replay"
+        and config.agent_network == "proxy"
+        and Capability.LOOPBACK in parts.sandbox.capabilities
     )
-    return pytest.ExitCode.TESTS_FAILED if _has_failed(findings) else pytest.ExitCode.OK
+    return Target(
+        place=parts.place,
+        sandbox=parts.sandbox,
+        network=Network.OPEN if config.agent_network == "open" else Network.NONE,
+        proxied=proxied,
+        gate=parts.gate,
+        mortal=parts.mortal,
+        witness=parts.witness,
+        shared=parts.shared,
+    )
 
 
-def _has_failed(findings: Sequence[Finding]) -> bool:
-    return any(finding.status == "failed" for finding in findings)
+def _attack_line(line: Line) -> str:
+    attack = line.attack
+    holds = attack.holds if line.status == "held" else ""
+    seen = f"{holds} ({line.evidence})" if holds and line.evidence else holds or line.evidence
+    return escaped(
+        f"{line.status:{_STATUS}}  {attack.family:7}  {attack.name:{_ATTACK}}  {attack.tries}: {seen}"
+    )
 
 
 def _say(text: str) -> None:
@@ -91,11 +154,13 @@ def _summary(findings: Sequence[Finding], seconds: float) -> str:
     return f"{', '.join(counted)} in {seconds:.1f} s"
 
 
-def _as_json(findings: Sequence[Finding], seconds: float, scrub: Callable[[str], str]) -> dict[str, Any]:
+def _as_json(
+    findings: Sequence[Finding], attacks: Sequence[Line] | None, seconds: float, scrub: Callable[[str], str]
+) -> dict[str, Any]:
     """The JSON that docs/doctor.md describes."""
     return {
         "version": VERSION,
-        "ok": not _has_failed(findings),
+        "ok": not _has_failed(findings, attacks),
         "seconds": round(seconds, 2),
         "checks": [
             {
@@ -108,4 +173,18 @@ def _as_json(findings: Sequence[Finding], seconds: float, scrub: Callable[[str],
             }
             for finding in findings
         ],
+        **({} if attacks is None else {"attacks": [_attack_as_json(line) for line in attacks]}),
+    }
+
+
+def _attack_as_json(line: Line) -> dict[str, Any]:
+    attack = line.attack
+    return {
+        "name": attack.name,
+        "family": attack.family,
+        "status": line.status,
+        "tries": attack.tries,
+        "holds": attack.holds,
+        "evidence": line.evidence,
+        "like": list(attack.like),
     }

@@ -7,6 +7,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,6 +15,7 @@ from typing import Self
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.agents.credential import RENEWAL, Credential, no_credential
 from pytest_cobbler.config import Config
+from pytest_cobbler.doctor.contained import Contained
 from pytest_cobbler.doctor.examination import Check, Seen
 from pytest_cobbler.doctor.proofs import (
     ask_once,
@@ -96,7 +98,7 @@ class Doctor:
     _sandbox: Sandbox
     _language: Language
     _scratch: Path
-    _worthless: Repository
+    _worthless: Repository | None = None
 
     def __init__(
         self, here: Path, load: Callable[[], Config], hooks_of: Callable[[Config], Hooks], *, live: bool
@@ -166,6 +168,23 @@ class Doctor:
                 limit=_LIVE_LIMIT,
             ),
         ]
+
+    @property
+    def contained(self) -> Contained | None:
+        """The parts of a run, if their checks have passed and jobs are contained."""
+        if not self._worthless or not self._contained:
+            return None
+        mark = secrets.token_hex(4)
+        mortal, witness = (sandbox_settings(self._config, self._repository, name, mark) for name in "ab")
+        return Contained(
+            config=self._config,
+            sandbox=self._sandbox,
+            gate=replace(self._gate(), steps=()),
+            mortal=mortal,
+            witness=witness.make(),
+            place=self._stack.enter_context(scratch_below(self._config.work_dir or default_work_dir())),
+            shared=self._repository.shared,
+        )
 
     # -- the repository
 
@@ -340,7 +359,7 @@ class Doctor:
         )
 
     def _landing(self) -> str:
-        self._worthless = scratch_repository(self._scratch, self._repository.shared)
+        worthless = scratch_repository(self._scratch, self._repository.shared)
         gate = Gate(
             steps=(),
             sandbox=self._sandbox,
@@ -349,7 +368,8 @@ class Doctor:
             timeout=None,
             environment={},
         )
-        prove_landing(self._worthless, self._sandbox, gate)
+        prove_landing(worthless, self._sandbox, gate)
+        self._worthless = worthless
         return "worktree, harvest, merge, gate and landing work on a scratch repository"
 
     def _disk(self) -> Seen | str:
@@ -381,6 +401,7 @@ class Doctor:
         agent = self._own_agent or make_agent(
             self._config, secrets.token_hex(4), environment={"CLAUDE_CODE_MAX_RETRIES": "1"}
         )
+        assert self._worthless
         result = ask_once(
             agent,
             self._sandbox,

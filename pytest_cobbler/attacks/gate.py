@@ -1,0 +1,97 @@
+"""Attacks by code that the gate runs. Every such gate fails at its end, so it must never pass."""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+from pytest_cobbler.attacks.attack import Attack, Line
+from pytest_cobbler.attacks.ground import ATTACKER, BRANCH, Ground, script_of
+from pytest_cobbler.landing.gate import GateResult
+from pytest_cobbler.languages import Step
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository.worktrees import GateCheckout
+from pytest_cobbler.sandbox.base import Network
+
+__all__ = ["try_gate"]
+
+_LONGEST = 30.0
+_LATER = 0.3
+"""Seconds after which a process that should have ended would have written again."""
+
+
+def try_gate(ground: Ground, attack: Attack, cancellation: Cancellation) -> Line:
+    """Run the script as the test command of the gate."""
+    if attack.name == "gate-network" and ground.target.gate.network is Network.OPEN:
+        return Line(attack=attack, status="not tried", evidence="gate_network: open gives the gate a network")
+    checkout = GateCheckout(ground.repository, f"{BRANCH}-{attack.name}", ground.target.sandbox.owner)
+    try:
+        path = checkout.move(_tree_of(ground, attack, checkout.path))
+        before = _content(path)
+        results = [_run(ground, attack, path, cancellation)]
+        if attack.name == "next-gate":
+            results.append(_run(ground, attack, path, cancellation))
+        time.sleep(_LATER if attack.name == "late-change" else 0)
+        changed = sorted(name for name, _ in set(before) ^ set(_content(path)))
+    finally:
+        checkout.remove()
+    return _judged(ground, attack, results, changed)
+
+
+def _run(ground: Ground, attack: Attack, path: Path, cancellation: Cancellation) -> GateResult:
+    script = f"sh {attack.name}.sh; exit 1"
+    step = Step(name="test", argv=("sh", "-c", script), shown=script)
+    gate = replace(ground.target.gate, steps=(step,), timeout=_LONGEST, credentials=())
+    return gate.run(path, ground.target.place / f"{attack.name}.log", cancellation)
+
+
+def _judged(ground: Ground, attack: Attack, results: list[GateResult], changed: list[str]) -> Line:
+    output = results[-1].output
+    if any(result.passed for result in results):
+        return Line(attack=attack, status="NOT HELD", evidence="a gate that fails has passed")
+    if changed:
+        return Line(attack=attack, status="NOT HELD", evidence=f"the checkout changed: {', '.join(changed)}")
+    if words := ground.read_words(output.encode()):
+        return Line(attack=attack, status="NOT HELD", evidence=f"it read {', '.join(words)}")
+    if ground.loopback.heard(attack.name):
+        return Line(attack=attack, status="NOT HELD", evidence=f"it reached {ground.loopback.shown}")
+    ends = results[-1].summary
+    said = next((line for line in reversed(output.splitlines()) if line.strip()), "")
+    word, _, rest = said.partition(" ")
+    match word:
+        case "got":
+            return Line(attack=attack, status="NOT HELD", evidence=rest)
+        case "held" | "tried":
+            return Line(attack=attack, status="held", evidence=f"{ends}; {rest}")
+        case "cannot":
+            return Line(attack=attack, status="not tried", evidence=rest)
+    if attack.name == "killed-judge":  # it may have ended itself before its last word
+        return Line(attack=attack, status="held", evidence=ends)
+    return Line(attack=attack, status="not tried", evidence=f"the script failed: {said}")
+
+
+def _tree_of(ground: Ground, attack: Attack, path: Path) -> str:
+    """The files of the tip with the script, and the program for its system calls."""
+    repository = ground.repository
+    variables = ground.variables(path)
+    git = repository.objects.using(index=repository.work_dir / f"{attack.name}.index")
+    git.run("read-tree", ground.tip)
+    files = {f"{attack.name}.sh": ("100644", script_of(attack, variables).encode())}
+    program = resources.files("pytest_cobbler") / "data" / "attacks" / f"call-{platform.machine()}"
+    if program.is_file():
+        files["attack-program"] = ("100755", program.read_bytes())
+    lines = b""
+    for name, (mode, content) in files.items():
+        blob = git.text("hash-object", "-w", "--stdin", "--no-filters", stdin=content)
+        lines += f"{mode} {blob}\t{name}\0".encode()
+    git.run("update-index", "-z", "--index-info", stdin=lines)
+    return repository.tree_of(repository.commit(git.text("write-tree"), [ground.tip], "Gate\n", ATTACKER))
+
+
+def _content(path: Path) -> list[tuple[str, bytes]]:
+    return sorted(
+        (str(file.relative_to(path)), file.read_bytes()) for file in path.rglob("*") if file.is_file()
+    )

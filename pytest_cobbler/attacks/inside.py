@@ -1,0 +1,110 @@
+"""Attacks that an agent makes from inside its job: on processes, the kernel, files and the network."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import Sequence
+
+from pytest_cobbler.attacks.attack import Attack, Line
+from pytest_cobbler.attacks.ground import Ground, script_of
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository.worktrees import Worktree
+from pytest_cobbler.sandbox.base import Job, Limits, Loopback, Network
+
+__all__ = ["judged", "outputs_of", "try_in_one_job", "try_inside", "try_network"]
+
+_LONGEST = 60.0
+"""Seconds for all attacks of a job; they take a few."""
+
+_EVALUATE = 'eval "$(cat)"'
+
+
+def try_inside(ground: Ground, attacks: Sequence[Attack], cancellation: Cancellation) -> list[Line]:
+    """Try the attacks of the family inside, one after the other in one job of an agent."""
+    if not ground.target.proxied:
+        # Without a proxy the agent has the key, as the user has configured it.
+        kept = [attack for attack in attacks if not attack.name.startswith("key-")]
+        given = [attack for attack in attacks if attack not in kept]
+        why = "agents get the key, or need none: there is no proxy"
+        return [
+            *try_in_one_job(ground, kept, "inside", cancellation),
+            *(Line(attack=attack, status="not tried", evidence=why) for attack in given),
+        ]
+    return try_in_one_job(ground, attacks, "inside", cancellation)
+
+
+def try_network(ground: Ground, attacks: Sequence[Attack], cancellation: Cancellation) -> list[Line]:
+    """Try the attacks of the family network, if agents should have none."""
+    if ground.network is Network.OPEN:
+        why = "agent_network: open gives agents a network"
+        return [Line(attack=attack, status="not tried", evidence=why) for attack in attacks]
+    return try_in_one_job(ground, attacks, "network", cancellation)
+
+
+def try_in_one_job(
+    ground: Ground, attacks: Sequence[Attack], name: str, cancellation: Cancellation
+) -> list[Line]:
+    """Try attacks in one job of an agent, whatever its network is; ``name`` is of its worktree."""
+    worktree = ground.worktree(f"attack-{name}")
+    ground.place_programs(worktree)
+    outputs = outputs_of(ground, attacks, worktree, ground.network, name, cancellation)
+    return [judged(ground, attack, worktree, outputs.get(attack.name)) for attack in attacks]
+
+
+def outputs_of(
+    ground: Ground,
+    attacks: Sequence[Attack],
+    worktree: Worktree,
+    network: Network | Loopback,
+    name: str,
+    cancellation: Cancellation,
+) -> dict[str, bytes]:
+    """Run the scripts in one job of an agent; the output of each by its name, as far as the job came."""
+    mark = secrets.token_hex(16)
+    lines: list[bytes] = []
+    variables = ground.variables(worktree.tree)
+    script = "\n".join(
+        f"echo {mark} {attack.name}\nsh -c {shlex.quote(script_of(attack, variables))} </dev/null 2>&1\necho"
+        for attack in attacks
+    )
+    ground.target.sandbox.run(
+        Job(
+            name=f"attack-{name}",
+            argv=("sh", "-c", _EVALUATE),
+            workdir=str(worktree.tree),
+            stdin=script.encode(),
+            environment=ground.access.environment({}),
+            secrets=ground.access.variables(),
+            mounts=worktree.mounts(ground.repository),
+            network=network,
+            limits=Limits(wall=_LONGEST),
+            on_line=lines.append,
+        ),
+        cancellation,
+    )
+    outputs: dict[str, bytes] = {}
+    for part in b"\n".join(lines).split(mark.encode() + b" ")[1:]:
+        begun, _, output = part.partition(b"\n")
+        outputs[begun.decode()] = output
+    return outputs
+
+
+def judged(ground: Ground, attack: Attack, worktree: Worktree, output: bytes | None) -> Line:
+    """The result by what the host sees, then by the last word of the script."""
+    if output is None:
+        return Line(attack=attack, status="not tried", evidence="an attack before it did not end")
+    if words := ground.read_words(output):
+        return Line(attack=attack, status="NOT HELD", evidence=f"it read {', '.join(words)}")
+    if harm := ground.harm(attack, worktree):
+        return Line(attack=attack, status="NOT HELD", evidence=harm)
+    said = output.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    word, _, rest = said.partition(" ")
+    match word:
+        case "got":
+            return Line(attack=attack, status="NOT HELD", evidence=rest)
+        case "held" | "tried":
+            return Line(attack=attack, status="held", evidence=rest)
+        case "cannot":
+            return Line(attack=attack, status="not tried", evidence=rest)
+    return Line(attack=attack, status="not tried", evidence=f"the script failed: {said}")

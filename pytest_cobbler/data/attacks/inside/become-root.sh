@@ -1,0 +1,3 @@
+# tries: become root
+# holds: no capabilities, and never root's user id
+attempt "the user id is 0" 105 0

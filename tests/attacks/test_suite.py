@@ -1,0 +1,397 @@
+"""The attacks of ``--cobbler-attacks``: all are held, and each gets through without its protection."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from pytest_cobbler.agents.access import PORT, Access
+from pytest_cobbler.attacks import landing
+from pytest_cobbler.attacks.attack import FAMILIES, Attack, attacks_of, every_attack
+from pytest_cobbler.attacks.gate import try_gate
+from pytest_cobbler.attacks.ground import Ground, Target, prepared, script_of
+from pytest_cobbler.attacks.inside import try_in_one_job
+from pytest_cobbler.attacks.job import try_job
+from pytest_cobbler.attacks.landing import try_landing
+from pytest_cobbler.attacks.proxy import try_proxy
+from pytest_cobbler.attacks.suite import run_suite
+from pytest_cobbler.errors import SandboxError
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository.checks import Change, Policy
+from pytest_cobbler.repository.harvest import Harvest
+from pytest_cobbler.repository.worktrees import Worktree
+from pytest_cobbler.sandbox.base import Job, Limits, Loopback, Network
+from tests.support.attacked import Altered, Careless, believed, not_held, others_than_held, target_of
+from tests.support.images import busybox_image
+from tests.support.podmans import Podman, open_to_others, own_podman
+
+__all__ = ["busybox_image", "own_podman"]
+
+NOW = Cancellation()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory that jobs can read, as below ``work_dir``."""
+    directory = tmp_path / "place"
+    directory.mkdir()
+    open_to_others(directory)
+    directory.chmod(0o755)
+    return directory
+
+
+@pytest.fixture
+def target(own_podman: Podman, minimal_image: str, place: Path) -> Target:
+    return target_of(own_podman, minimal_image, place)
+
+
+def attack_of(family: str, name: str) -> Attack:
+    [attack] = [attack for attack in attacks_of(family) if attack.name == name]
+    return attack
+
+
+def names_of(family: str) -> list[str]:
+    return [attack.name for attack in attacks_of(family)]
+
+
+KNOWN = {
+    "first-process-copy",
+    "first-process-input",
+    "first-process-memory",
+    "first-process-trace",
+    "machine-socket",
+    "outlive-runner",
+    "user-namespace",
+    "verdict-in-memory",
+}
+
+
+def test_every_attack_is_held(target: Target) -> None:
+    lines = list(run_suite(target, Cancellation()))
+    assert [line.attack for line in lines] == list(every_attack())
+    assert {name: why for name, why in others_than_held(lines).items() if name not in KNOWN} == {}
+
+
+def test_there_are_attacks_of_every_family() -> None:
+    assert {attack.family for attack in every_attack()} == set(FAMILIES)
+    assert len({attack.name for attack in every_attack()}) == len(every_attack()) >= 100
+
+
+def test_a_sandbox_that_fails_holds_nothing(target: Target) -> None:
+    def fail(_job: Job) -> Job:
+        raise SandboxError("podman is gone")
+
+    failing = Altered(target.sandbox, job=fail)
+    target = replace(target, sandbox=failing, gate=replace(target.gate, sandbox=failing))
+    lines = list(run_suite(target, Cancellation()))
+    assert {line.status for line in lines if line.attack.name != "outlive-runner"} == {"not tried"}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can take every protection out")
+class TestInside:
+    @pytest.fixture
+    def privileged(self, own_podman: Podman, minimal_image: str, place: Path) -> Target:
+        """A privileged container of root, with the network of the host and all that attacks aim at."""
+        arguments = [
+            *("--privileged", "--user=0:0", "--network=host", "--read-only=false"),
+            *(f"--volume={place}:{place}", f"--volume={place}/outside:/home"),
+            f"--volume={place}/outside/secret:/dev/kmem",
+        ]
+        return target_of(own_podman, minimal_image, place, arguments, network=Network.OPEN, proxied=False)
+
+    ELSEWHERE = ("open-descriptors", "see-host-processes", "signal-host-process")
+
+    def test_attacks_get_through_in_a_privileged_container(self, privileged: Target) -> None:
+        attacks = [attack for attack in attacks_of("inside") if attack.name not in self.ELSEWHERE]
+        has_modules = Path("/proc/modules").exists()
+        with prepared(privileged) as ground:
+            lines = try_in_one_job(ground, attacks, "inside", NOW)
+        held = {line.attack.name: line.evidence for line in lines if not line.got_through}
+        # This cannot get through on a kernel that does not have it.
+        assert held == ({} if has_modules else {"load-module": "the call does not exist"})
+
+    def test_everything_can_be_reached_on_the_network_of_the_host(self, privileged: Target) -> None:
+        with prepared(privileged) as ground:
+            lines = try_in_one_job(ground, attacks_of("network"), "network", NOW)
+            held = {line.attack.name: line.evidence for line in lines if not line.got_through}
+            for name in held:  # the host itself has no such route
+                assert names_without_route(ground, name) == f"held {held[name]}"
+
+    def test_a_directory_that_the_runtime_leaves_open_is_a_way_out(
+        self, own_podman: Podman, minimal_image: str, place: Path
+    ) -> None:
+        program = place / "podman"
+        # The first process of a job uses some of them itself.
+        leaked = " ".join(f"{number}<{place}/outside" for number in range(3, 9))
+        program.write_text(f'#!/bin/sh\nexec podman "$@" {leaked}\n')
+        program.chmod(0o755)
+        leaking = target_of(
+            replace(own_podman, program=str(program)),
+            minimal_image,
+            place,
+            ["--preserve-fds=6"],
+            proxied=False,
+        )
+        with prepared(leaking) as ground:
+            lines = try_in_one_job(ground, [attack_of("inside", "open-descriptors")], "inside", NOW)
+        assert [line.evidence for line in lines] == ["it read a file of the host"]
+
+    def test_processes_can_be_seen_and_killed_without_a_namespace(
+        self, own_podman: Podman, minimal_image: str, place: Path
+    ) -> None:
+        """The namespace is another container's: in this machine's, the lifeline would end everything."""
+        owner = ":".join(map(str, own_podman.owner or ()))
+        name = f"cobbler-witness-{uuid.uuid4().hex[:8]}"
+        sharing = target_of(own_podman, minimal_image, place, [f"--pid=container:{name}"], proxied=False)
+        with prepared(sharing) as ground:
+            word = ground.words["a process of the host"]
+            script = f"sh -c 'sleep 60; : {word}' & sleep 60"
+            start = ["run", "--detach", f"--name={name}", f"--user={owner}", "--network=none", "--pull=never"]
+            own_podman(*start, minimal_image, "sh", "-c", script)
+            try:
+                process = _ProcessOf(own_podman, name, word)
+                witnessed = replace(ground, process=cast(Any, process))
+                attacks = [
+                    attack_of("inside", name) for name in ("see-host-processes", "signal-host-process")
+                ]
+                lines = try_in_one_job(witnessed, attacks, "inside", NOW)
+            finally:
+                own_podman("rm", "--force", "--time=0", name)
+        assert [line.evidence for line in lines] == ["it read a process of the host", "the process ended"]
+
+
+class _ProcessOf:
+    """A process in a container, in the place of one of this machine."""
+
+    def __init__(self, podman: Podman, container: str, word: str) -> None:
+        self._podman, self._container, self._word = podman, container, word
+        self.pid = next(pid for pid, words in self._processes().items() if word in words and pid != 1)
+
+    def _processes(self) -> dict[int, str]:
+        listed = self._podman("top", self._container, "pid", "args").splitlines()[1:]
+        return {int(line.split()[0]): line for line in listed}
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(AssertionError):
+            if self.pid in self._processes():
+                return None
+        return 1
+
+
+def names_without_route(ground: Ground, name: str) -> str:
+    """The last word of a script that runs on the host."""
+    worktree = ground.worktree(f"host-{name}")
+    ground.place_programs(worktree)
+    script = script_of(attack_of("network", name), ground.variables(worktree.tree))
+    return subprocess.run(["sh", "-c", script], capture_output=True, text=True).stdout.splitlines()[-1]
+
+
+class TestProxy:
+    def test_a_relay_in_its_place_lets_everything_through(
+        self, target: Target, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Access, "proxy", lambda access: _Relay(access))
+        with prepared(target) as ground:
+            lines = try_proxy(ground, attacks_of("proxy"), NOW)
+        assert not_held(lines) == set(names_of("proxy"))
+
+    def test_nothing_is_held_if_the_api_cannot_be_reached(
+        self, target: Target, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        nothing = Loopback(port=PORT, serve=lambda _listener: contextlib.nullcontext())
+        monkeypatch.setattr(Access, "proxy", lambda _access: type("Deaf", (), {"network": nothing}))
+        with prepared(target) as ground:
+            lines = try_proxy(ground, attacks_of("proxy"), NOW)
+        assert {line.evidence for line in lines} == {"an allowed request does not reach the API"}
+
+
+class _Relay:
+    """Adds the key to whatever a job sends, and passes on both directions."""
+
+    def __init__(self, access: Access) -> None:
+        assert access.base_url
+        assert access.credential
+        self._key = access.credential.value.encode()
+        self._port = int(access.base_url.rpartition(":")[2])
+        self.network = Loopback(port=PORT, serve=self._serve)
+
+    @contextlib.contextmanager
+    def _serve(self, listener: socket.socket) -> Iterator[None]:
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+        yield
+        listener.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                threading.Thread(target=self._relay, args=(client,), daemon=True).start()
+
+    def _relay(self, client: socket.socket) -> None:
+        with client, socket.create_connection(("127.0.0.1", self._port)) as api, contextlib.suppress(OSError):
+            client.settimeout(1)
+            data = b""
+            with contextlib.suppress(TimeoutError):
+                while part := client.recv(65536):
+                    data += part
+            api.sendall(data.replace(b"\r\n", b"\r\nx-api-key: " + self._key + b"\r\n", 1))
+            api.shutdown(socket.SHUT_WR)
+            while part := api.recv(65536):
+                client.sendall(part)
+
+
+class TestLanding:
+    @pytest.mark.skipif(os.getuid() != 0, reason="the careless host is another user")
+    def test_attacks_get_through_on_a_host_that_uses_its_own_git(
+        self, target: Target, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(landing, "_LONGEST_LANDING", 4.0)
+        with prepared(target) as ground:
+            lines = [
+                try_landing(ground, attack, NOW, harvested_by_the_host)
+                for attack in attacks_of("landing")
+                if attack.name != "late-writer"
+            ]
+        assert not_held(lines) == set(names_of("landing")) - {"late-writer"}, [
+            f"{line.attack.name}: {line.evidence}" for line in lines if not line.got_through
+        ]
+
+    def test_a_process_that_stays_is_noticed(self, target: Target) -> None:
+        careless = Altered(
+            target.sandbox, run=lambda job: Careless().run(job) if job.name.startswith("attack-") else None
+        )
+        with prepared(replace(target, sandbox=careless)) as ground:
+            line = try_landing(ground, attack_of("landing", "late-writer"), NOW)
+        assert (line.status, line.evidence) == ("NOT HELD", "a process of the agent still writes")
+
+
+def harvested_by_the_host(
+    ground: Ground, worktree: Worktree, _policy: Policy, _cancellation: Cancellation
+) -> Harvest:
+    """What not to do: git of the host, in the directory of the agent, with the user's configuration."""
+    repository = ground.repository
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "GIT_CONFIG_GLOBAL": str(repository.git_dir / "config"),
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES": os.pathsep.join(map(str, repository.object_stores)),
+        **{f"GIT_{role}_{part}": "x@x" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")},
+    }
+    owner = ground.target.sandbox.owner or (os.getuid(), os.getgid())
+
+    def host(script: str, directory: Path = worktree.tree) -> str:
+        try:
+            done = subprocess.run(
+                ["sh", "-c", script],
+                cwd=directory,
+                env=environment,
+                user=owner[0],
+                group=owner[1],
+                capture_output=True,
+                text=True,
+                timeout=5,
+            )
+        except subprocess.TimeoutExpired:
+            raise SandboxError("the host hangs") from None
+        return done.stdout.strip()
+
+    for directory in worktree.tree.glob("*/"):
+        if not directory.is_symlink():
+            host(f"test ! -r {directory} || git -C {directory} status")
+    host("git add -f -- $(git ls-files -o); git add -u; git commit -qm Work")
+    ids = host("git rev-parse HEAD^{tree} HEAD").split()
+    if len(ids) != 2:
+        raise SandboxError("there is no commit")
+    tree, head = ids
+    store = repository.object_stores[0]
+    with contextlib.suppress(OSError):
+        shutil.copytree(worktree.git / "objects", store, dirs_exist_ok=True)
+    for path in (worktree.git / "objects" / "info" / "alternates").read_text().splitlines():
+        if Path(path).is_dir():
+            shutil.copytree(path, store, dirs_exist_ok=True)
+    parent = worktree.parent if host(f"git merge-base HEAD {worktree.parent}") else head
+    return Harvest(tree=tree, parent=parent, change=Change())
+
+
+class TestGate:
+    def changed(self, target: Target, **changes: Any) -> Target:
+        altered = Altered(target.sandbox, **changes)
+        return replace(target, sandbox=altered, gate=replace(target.gate, sandbox=altered))
+
+    @pytest.mark.parametrize("name", ["forged-messages", "killed-judge", "judges-files"])
+    def test_a_verdict_that_is_believed_passes(self, target: Target, name: str) -> None:
+        with prepared(self.changed(target, end=believed)) as ground:
+            line = try_gate(ground, attack_of("gate", name), NOW)
+        assert (line.status, line.evidence) == ("NOT HELD", "a gate that fails has passed")
+
+    def test_a_tree_that_is_mounted_writable_changes(self, target: Target) -> None:
+        def writable(job: Job) -> Job:
+            return replace(job, mounts=tuple(replace(mount, mode="rw") for mount in job.mounts))
+
+        with prepared(self.changed(target, job=writable)) as ground:
+            lines = [
+                try_gate(ground, attack_of("gate", name), NOW)
+                for name in ("changed-tree", "late-change", "next-gate")
+            ]
+        assert not_held(lines) == {"changed-tree", "late-change", "next-gate"}
+
+    @pytest.mark.skipif(os.getuid() != 0, reason="the mounts are root's")
+    def test_a_gate_with_a_network_and_the_mounts_of_the_host_tells_everything(
+        self, own_podman: Podman, minimal_image: str, place: Path
+    ) -> None:
+        arguments = ["--network=host", "--user=0:0", f"--volume={place}:{place}"]
+        careless = target_of(own_podman, minimal_image, place, arguments)
+        opened = self.changed(careless, job=lambda job: replace(job, network=Network.OPEN))
+        with prepared(opened) as ground:
+            lines = [
+                try_gate(ground, attack_of("gate", name), NOW) for name in ("gate-network", "gate-secrets")
+            ]
+        assert not_held(lines) == {"gate-network", "gate-secrets"}
+
+
+class TestJob:
+    def line_of(self, target: Target, name: str) -> tuple[str, str]:
+        with prepared(target) as ground:
+            line = try_job(ground, attack_of("job", name), NOW)
+        return line.status, line.evidence
+
+    @pytest.mark.parametrize("name", ["background", "ignore-timeout"])
+    def test_a_process_that_stays_is_noticed(self, target: Target, name: str) -> None:
+        found = self.line_of(replace(target, sandbox=Careless()), name)
+        assert found == ("NOT HELD", "a process still writes after the job has ended")
+
+    @pytest.mark.parametrize("name", ["kill-everything", "forged-success"])
+    def test_an_end_that_is_believed_is_noticed(self, target: Target, name: str) -> None:
+        found = self.line_of(replace(target, sandbox=Altered(target.sandbox, end=believed)), name)
+        assert found == ("NOT HELD", "the job is reported as a success")
+
+    @pytest.mark.parametrize("name", ["many-processes", "much-memory", "full-disk", "full-memory-disk"])
+    def test_a_job_without_limits_takes_what_it_wants(
+        self, own_podman: Podman, minimal_image: str, place: Path, name: str
+    ) -> None:
+        target = target_of(own_podman, minimal_image, place, ["--shm-size=512m"])
+        unlimited = Altered(target.sandbox, job=lambda job: replace(job, limits=Limits(wall=30)))
+        assert self.line_of(replace(target, sandbox=unlimited), name)[0] == "NOT HELD"
+
+    def test_a_job_whose_pipe_stays_open_outlives_its_run(
+        self, own_podman: Podman, minimal_image: str, place: Path
+    ) -> None:
+        program = place / "podman"
+        program.write_text(
+            "#!/bin/sh\n"
+            'case $1 in run | start) { cat; sleep 30; } | podman "$@" ;; *) exec podman "$@" ;; esac\n'
+        )
+        program.chmod(0o755)
+        target = target_of(replace(own_podman, program=str(program)), minimal_image, place)
+        assert self.line_of(target, "outlive-runner") == ("NOT HELD", "the container is still there")
