@@ -242,19 +242,20 @@ def _commit(run: Run, task: Task, number: int, harvested: Harvest) -> str:
     Raises:
         RepositoryError: the branch exists already, with another user's commit.
     """
-    repository, generation = run.project.repository, run.project.generation.name
+    repository, generation = run.project.repository, run.project.generation
     message = trailers.message(
         repository,
         f"Work on {task.id}: {task.title}",
         "",
         {
             trailers.ATTEMPT: f"{task.id} {number}",
-            trailers.GENERATION: generation,
+            trailers.GENERATION: generation.name,
+            trailers.TARGET: generation.base,
             trailers.RUN: run.ledger.claim.run,
         },
     )
     commit = repository.commit(harvested.tree, [harvested.parent], message, run.project.identity)
-    branch = names.task_branch(generation, task.id)
+    branch = names.task_branch(generation.name, task.id)
     if not repository.move_ref(names.branch_ref(branch), commit, ZERO, f"cobbler: work on {task.id}"):
         raise RepositoryError(
             f"branch {branch} exists, with a commit that this run did not make",

@@ -87,8 +87,9 @@ class Starts:
         merged = merge(self._repository, self._project.tip(), commit)
         parent = merged.tip
         if base:  # the agent's change is the difference from the merge, and only that is checked
-            message = "The merge that is to be resolved\n"
-            identity = self._project.identity
+            generation, identity = self._project.generation, self._project.identity
+            values = {trailers.GENERATION: generation.name, trailers.TARGET: generation.base}
+            message = trailers.message(self._repository, "The merge that is to be resolved", "", values)
             parent = self._repository.commit(merged.tree, [merged.tip, base], message, identity)
         if merged.conflicts and feedback:
             feedback = self._about_conflict(feedback, commit, merged)

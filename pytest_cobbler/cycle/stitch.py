@@ -185,6 +185,7 @@ class Stitching:
         values: dict[str, object] = {
             trailers.TASK: self._task.id,
             trailers.GENERATION: project.generation.name,
+            trailers.TARGET: project.generation.base,
             trailers.ATTEMPT: attempt.number,
             trailers.RUN: self._run.ledger.claim.run,
         }
@@ -236,7 +237,7 @@ class Stitching:
         project = self._run.project
         ref = keep_attempt(
             project.repository,
-            project.generation.name,
+            project.generation,
             self._task.id,
             attempt.number,
             commit=attempt.commit,

@@ -86,7 +86,7 @@ class Recovery:
     def _keep(self, task_id: str, number: int, commit: str, title: str) -> str:
         ref = keep_attempt(
             self.project.repository,
-            self.project.generation.name,
+            self.project.generation,
             task_id,
             number,
             commit=commit,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.repository import names, trailers
+from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.repository import Repository
 
@@ -23,7 +24,7 @@ class KeptAttempt:
 
 def keep_attempt(
     repository: Repository,
-    generation: str,
+    generation: Generation,
     task_id: str,
     number: int,
     *,
@@ -41,13 +42,14 @@ def keep_attempt(
         {
             # Not Cobbler-Task: that trailer means landed.
             trailers.ATTEMPT: f"{task_id} {number}",
-            trailers.GENERATION: generation,
+            trailers.GENERATION: generation.name,
+            trailers.TARGET: generation.base,
             trailers.CAUSE: cause,
         },
     )
     parent = repository.objects.text("rev-parse", "--verify", f"{commit}^")
     kept = repository.commit(repository.tree_of(commit), [parent], text, identity)
-    ref = names.attempt_ref(generation, task_id, number)
+    ref = names.attempt_ref(generation.name, task_id, number)
     repository.set_ref(ref, kept)
     return ref
 

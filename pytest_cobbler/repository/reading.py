@@ -75,6 +75,14 @@ class Reading:
         """The commit that is checked out, ``None`` before the first commit."""
         return self.resolve("HEAD^{commit}")
 
+    def heads(self) -> list[str]:
+        """The commits whose files are checked out: HEAD, and what is being merged or picked into it."""
+        merging: list[str] = []
+        with contextlib.suppress(OSError):  # no merge is going on
+            merging = (self.git_dir / "MERGE_HEAD").read_text("ascii", "replace").split()
+        named = [self.resolve(f"{name}^{{commit}}") for name in ("HEAD", "CHERRY_PICK_HEAD", *merging)]
+        return [commit for commit in named if commit]
+
     def checked_out(self) -> dict[str, Path]:
         """Branch ref -> the worktree that has the branch checked out or rebases it, of all worktrees."""
         worktree_of: dict[str, Path] = {}

@@ -13,6 +13,8 @@ from pytest_cobbler.usage import NOTHING, Usage
 TASK = "Cobbler-Task"
 GENERATION = "Cobbler-Generation"
 BASE = "Cobbler-Base"
+TARGET = "Cobbler-Target"
+"""The base of the generation, in every commit of it but the first, which has ``BASE``."""
 RESET = "Cobbler-Reset"
 ATTEMPT = "Cobbler-Attempt"
 CAUSE = "Cobbler-Cause"

@@ -48,7 +48,7 @@ class Bench:
         commit = self.commit(files)
         keep_attempt(
             self.repository,
-            self.generation.name,
+            self.generation,
             TASK.id,
             1,
             commit=commit,

@@ -49,7 +49,7 @@ def keep(repository: Repository, generation: Generation, work: str) -> Keep:
     ) -> str:
         return keep_attempt(
             repository,
-            generation.name,
+            generation,
             task,
             number,
             commit=work,

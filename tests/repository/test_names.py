@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.repository import names
 from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt, kept_attempts, last_numbers
+from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.repository import Repository
 from tests.support.repositories import ADA, NOW, UserRepository, commit_files
 
@@ -54,7 +55,7 @@ class TestOneGenerationIsNotAnother:
     def keep(self, repository: Repository, generation: str, task_id: str, number: int, commit: str) -> str:
         return keep_attempt(
             repository,
-            generation,
+            Generation(name=generation, base="main", start=commit, first=commit),
             task_id,
             number,
             commit=commit,
