@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 import time
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Tail", "lock", "read_tail", "write_atomically"]
+__all__ = ["Tail", "lock", "make_private", "read_tail", "write_atomically"]
 
 _POLL = 0.01
 """Seconds between two attempts at a lock; ``flock`` itself knows no deadline."""
+
+
+def make_private(directory: Path) -> None:
+    """Make a directory that only this user can enter, or make the existing one such a directory.
+
+    Raises:
+        OSError: it cannot be made; it is a link, or belongs to another user; others could replace it.
+    """
+    directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    above = directory.parent.stat().st_mode
+    if above & stat.S_IWOTH and not above & stat.S_ISVTX:
+        raise PermissionError(
+            errno.EPERM, f"every user can replace it, because of the mode of {directory.parent}"
+        )
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        status = os.fstat(descriptor)
+        if status.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, f"it belongs to another user (uid {status.st_uid})")
+        if status.st_mode & 0o077:
+            os.fchmod(descriptor, 0o700)
+            if os.fstat(descriptor).st_mode & 0o077:
+                raise PermissionError(
+                    errno.EPERM, "its file system keeps no modes, so other users can read it"
+                )
+    finally:
+        os.close(descriptor)
 
 
 def write_atomically(

@@ -73,7 +73,7 @@ def scratch_below(place: Path) -> Iterator[Path]:
     missing = [path for path in (place, *place.parents) if not path.exists()]
     try:
         try:
-            place.mkdir(parents=True, exist_ok=True, mode=0o755)
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)
             directory = Path(tempfile.mkdtemp(prefix="doctor-", dir=place))
         except OSError as error:
             raise RepositoryError(

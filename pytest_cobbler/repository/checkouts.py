@@ -24,8 +24,9 @@ def checkouts(repository: Repository, owner: Owner) -> Iterator[Checkouts]:
     place = repository.work_dir / "checkouts"
     name = f"{os.getpid()}-{secrets.token_hex(4)}"
     with contextlib.ExitStack() as stack:
+        repository.make_work_dir()
         try:
-            place.mkdir(parents=True, exist_ok=True, mode=0o755)
+            place.mkdir(exist_ok=True, mode=0o700)
             _remove_dead(place)
             stack.enter_context(_alive(place, name))
         except OSError as error:

@@ -18,6 +18,7 @@ from pathlib import Path
 import platformdirs
 
 from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.files import make_private
 from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.reading import Reading
@@ -54,6 +55,21 @@ class Objects(Reading):
         """The directory of this repository's worktrees, outside of the repository."""
         return (self._work_dir or default_work_dir()) / self.key
 
+    def make_work_dir(self) -> None:
+        """Make ``work_dir``, or its existing directory, accessible to its owner alone.
+
+        It has agents' work, and logs. A directory above it that exists may serve others too, and stays.
+
+        Raises:
+            RepositoryError: it cannot be made, or another user can change it.
+        """
+        try:
+            make_private(self.work_dir)
+        except OSError as error:
+            raise RepositoryError(
+                f"cannot make {self.work_dir}: {error.strerror}", "Set work_dir to a directory you can write."
+            ) from error
+
     @cached_property
     def object_stores(self) -> tuple[Path, ...]:
         """Every directory that holds objects of the repository, its own first."""
@@ -87,6 +103,7 @@ class Objects(Reading):
     @cached_property
     def objects(self) -> Git:
         """git on the scratch directory."""
+        self.make_work_dir()
         scratch = self.work_dir / f"scratch-{self.object_format}.git"
         if not scratch.is_dir():
             self._make_scratch(scratch)
@@ -100,7 +117,6 @@ class Objects(Reading):
     def _make_scratch(self, scratch: Path) -> None:
         """Make the whole directory or nothing: this process may be killed, and another may do the same."""
         try:
-            self.work_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
             with tempfile.TemporaryDirectory(prefix="scratch-", dir=self.work_dir) as directory:
                 draft = Path(directory) / "git"
                 init_bare(draft, object_format=self.object_format, alternates=())

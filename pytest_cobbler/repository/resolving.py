@@ -36,7 +36,7 @@ class Resolution:
             RepositoryError: git failed.
         """
         self.remove()
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         added = self._repository.in_checkout("worktree", "add", "--quiet", "--detach", str(self.path), base)
         if not added.ok:
             raise RepositoryError(f"git cannot make a worktree in {self.path}", evidence=added.errors)

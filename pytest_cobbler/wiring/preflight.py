@@ -126,7 +126,7 @@ def _work_dir_probe(repository: Repository, sandbox: Sandbox, stack: contextlib.
             raise UsageProblem(
                 f"podman cannot mount {path}: the path contains a colon", "Move it, or set another work_dir."
             )
-    repository.work_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+    repository.make_work_dir()
     name = stack.enter_context(tempfile.TemporaryDirectory(prefix="probe-", dir=repository.work_dir))
     if sandbox.owner:
         os.chown(name, *sandbox.owner)
