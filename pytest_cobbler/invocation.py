@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pytest_cobbler.config import Config
 from pytest_cobbler.errors import UsageProblem
 
 FILE = "configuration.yaml"
@@ -134,6 +136,13 @@ def overrides(config: pytest.Config) -> dict[str, object]:
     names = {"cycles": "cobbler_cycles", "jobs": "cobbler_jobs", "max_issues": "cobbler_max_issues"}
     given = {key: config.getoption(option) for key, option in names.items()}
     return {key: value for key, value in given.items() if value is not None}
+
+
+def warn_uncontained(settings: Config) -> None:
+    """Print a line if jobs are not contained, whatever pytest prints: the file may be another person's."""
+    if settings.sandbox == "none":
+        sys.stdout.write(f"{settings.path.name} has sandbox: none: agents and the gate can do what you can\n")
+        sys.stdout.flush()
 
 
 @contextlib.contextmanager

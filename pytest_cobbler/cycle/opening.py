@@ -21,7 +21,7 @@ from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.lines import SourceLines
 from pytest_cobbler.lifecycle.recovery import Recovery, remove_stale_locks
-from pytest_cobbler.lifecycle.selection import Selection, choose, no_generation, refuse_unusable_ids
+from pytest_cobbler.lifecycle.selection import Selection, choose, no_generation
 from pytest_cobbler.lifecycle.starting import Base, find_base, start_generation
 from pytest_cobbler.listeners import JournalListener, Listeners, LogListener
 from pytest_cobbler.process import Cancellation
@@ -230,7 +230,6 @@ class _Opening:
         self._stack.callback(self._lane.close, DRAIN)
         self._lane.prepare().result()
         self._tasks = self._lane.tasks().result()
-        refuse_unusable_ids(self._tasks)
         if self._recordings.directories:
             _refuse_same_titles(self._tasks)
         self._left_out = self._hooks.left_out(self._tasks)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pytest_cobbler.config import Config
-from pytest_cobbler.errors import RepositoryError, UsageProblem
+from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.plan import Plan, State
 from pytest_cobbler.repository.generations import Generation, active_generations, find_generation, tip_of
@@ -21,6 +21,9 @@ from pytest_cobbler.wiring.project import open_repository
 
 LEFT_OUT = "left out by a hook"
 """The reason why a task waits that the project's hook excludes."""
+
+UNUSABLE = "an id that cannot be part of a branch name: rename the task"
+"""The reason why a task waits that no branch can be named after. A run with such a task does not pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,8 @@ def _outside(
         outer = [need for need in task.needs if need not in finished_ids and need not in ours]
         if why := _held(task):
             waiting[task.id] = why
+        elif not is_usable_task_id(task.id):
+            waiting[task.id] = UNUSABLE
         elif task.id in left_out:
             waiting[task.id] = LEFT_OUT
         elif outer:
@@ -158,7 +163,6 @@ def look(
     if generation is None and not start_new:
         raise no_generation()
     tasks = make_tracker(config, hooks).tasks()
-    refuse_unusable_ids(tasks)
     landed = {}
     if generation:
         landed = finished_tasks(repository, generation, tip_of(repository, generation))
@@ -187,9 +191,3 @@ def choose(
 
 def no_generation() -> RepositoryError:
     return RepositoryError("no generation is active", "Start one: pytest --cobbler-start")
-
-
-def refuse_unusable_ids(tasks: list[Task]) -> None:
-    for task in tasks:
-        if task.type == "task" and task.status == "open" and not is_usable_task_id(task.id):
-            raise UsageProblem(f"the task id {task.id!r} cannot be part of a branch name", "Rename the task.")

@@ -25,9 +25,11 @@ from pytest_cobbler.invocation import (
     overrides,
     record_directory,
     refuse_idle_options,
+    warn_uncontained,
 )
-from pytest_cobbler.lifecycle.selection import LEFT_OUT, Selection, look
+from pytest_cobbler.lifecycle.selection import LEFT_OUT, UNUSABLE, Selection, look
 from pytest_cobbler.repository.generations import Generation
+from pytest_cobbler.repository.names import is_usable_task_id
 from pytest_cobbler.session.loop import Events, Loop
 from pytest_cobbler.session.nodes import (
     STATE,
@@ -90,6 +92,8 @@ class GenerationSession:
         self._failures: list[str] = []
         self._deselected = 0
         config.add_cleanup(self._stack.close)
+        if not self._starts_nothing:
+            warn_uncontained(settings)
         self._take_arguments()
         self._turned_off = turn_off(config)
 
@@ -229,6 +233,7 @@ class GenerationSession:
     def _taken(self, tasks: Sequence[Task]) -> list[Task]:
         """The proposed tasks, without excluded ones and their dependants."""
         waiting = dict.fromkeys(self._hooks.left_out(tasks), LEFT_OUT)
+        waiting |= {task.id: UNUSABLE for task in tasks if not is_usable_task_id(task.id)}
         while more := {
             task.id: f"waits for {need}"
             for task in tasks
@@ -283,8 +288,9 @@ class GenerationSession:
         self._failures += [f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures]
         self._failures += self.run.listener.failures()
         self._failures += [f"HOOK: {problem}" for problem in (self._loop.too_late if self._loop else ())]
+        unusable = UNUSABLE in self._selection.waiting.values()
         not_selected = self._loop.not_selected if self._loop else []
-        if (self._failures or not_selected) and session.exitstatus in (0, pytest.ExitCode.OK):
+        if (self._failures or not_selected or unusable) and session.exitstatus in (0, pytest.ExitCode.OK):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self.run.ledger.journal.write("end", exit=int(session.exitstatus))
 

@@ -110,7 +110,7 @@ def _not_taken(selection: Selection) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     foreign = {task_id: f"belongs to {generation}" for task_id, generation in selection.foreign.items()}
     for task_id, why in {**selection.waiting, **foreign}.items():
-        by_reason.setdefault(why, []).append(task_id)
+        by_reason.setdefault(why, []).append(escaped(task_id))
     lines = [f"waiting: {named(ids, _MOST)}: {escaped(why)}" for why, ids in list(by_reason.items())[:_MOST]]
     if more := sum(map(len, list(by_reason.values())[_MOST:])):
         lines.append(f"waiting: {more} more")

@@ -62,3 +62,12 @@ class TestRoom:
             self.room(cobbler_project)
         assert "set work_dir" in caught.value.remedy
         assert not Path(cobbler_project.directory / "work").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("-q",), ("-qq", "--no-header")])
+def test_a_run_without_a_sandbox_names_that_in_its_first_line(
+    cobbler_project: Project, options: tuple[str, ...]
+) -> None:
+    line = "configuration.yaml has sandbox: none: agents and the gate can do what you can"
+    assert cobbler_project.run("--cobbler-generate", *options).outlines[0] == line
+    assert cobbler_project.run("--cobbler-stop", *options).outlines[0] == line
