@@ -245,12 +245,16 @@ def cobbler_generation(
 
 @pytest.fixture
 def cobbler_worktree(
-    request: pytest.FixtureRequest, cobbler_repository: Repository, cobbler_runner_sandbox: Sandbox
+    request: pytest.FixtureRequest,
+    cobbler_config: Config,
+    cobbler_repository: Repository,
+    cobbler_runner_sandbox: Sandbox,
 ) -> Iterator[Callable[[str], Checkout]]:
     """Make clean checkouts of the generation or any revision; they are removed after the test."""
     from pytest_cobbler.testing.checkouts import factory
 
-    with factory(request, cobbler_repository, cobbler_runner_sandbox.owner) as make:
+    alone = cobbler_config.agent_history == "tip"
+    with factory(request, cobbler_repository, cobbler_runner_sandbox.owner, alone) as make:
         yield make
 
 

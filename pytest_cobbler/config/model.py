@@ -177,6 +177,10 @@ class Config(BaseModel):
         "check",
         description="With agent: replay: whether a prompt that differs from the recorded one is an error.",
     )
+    agent_history: Annotated[Literal["full", "tip"], one_of("full", "tip")] = Field(
+        "full",
+        description="Git objects that agents can read; full: all of the repository; tip: the files only.",
+    )
     agent_network: Annotated[Literal["proxy", "open", "none"], one_of("proxy", "open", "none")] = Field(
         "proxy",
         description="Network; proxy: the model's API only, without the key; open: all, and the key.",

@@ -306,7 +306,8 @@ class _Opening:
         listener = Listeners([*recording, LogListener(ledger.log), JournalListener(ledger.journal)])
         checkout = GateCheckout(repository, generation.name, owner)
         self._stack.callback(checkout.remove)
-        worktrees = Worktrees(repository, generation.name, owner)
+        alone = self._config.agent_history == "tip"
+        worktrees = Worktrees(repository, generation.name, owner, alone=alone)
         self._stack.callback(worktrees.remove_all)
         landing = LandingLane(
             repository, generation, project.identity, parts.gate, checkout, listener, cancellation

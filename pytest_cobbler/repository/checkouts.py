@@ -15,8 +15,11 @@ from pytest_cobbler.repository.worktrees import Owner, Worktree, Worktrees, remo
 
 
 @contextlib.contextmanager
-def checkouts(repository: Repository, owner: Owner) -> Iterator[Checkouts]:
+def checkouts(repository: Repository, owner: Owner, *, alone: bool = False) -> Iterator[Checkouts]:
     """Checkouts that are removed at the end. Those that a killed process left are removed now.
+
+    Args:
+        alone: see :class:`Worktrees`.
 
     Raises:
         RepositoryError: the directory cannot be written, or no job could work on this repository.
@@ -34,7 +37,7 @@ def checkouts(repository: Repository, owner: Owner) -> Iterator[Checkouts]:
                 f"cannot write {place}: {error.strerror}", "Set work_dir to a directory you can write."
             ) from error
         stack.callback(remove_tree, place / name)
-        yield Checkouts(repository, Worktrees(repository, f"checkouts/{name}", owner))
+        yield Checkouts(repository, Worktrees(repository, f"checkouts/{name}", owner, alone=alone))
 
 
 class Checkouts:

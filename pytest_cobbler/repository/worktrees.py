@@ -37,6 +37,7 @@ class Worktree:
 
     ``directory`` belongs to the host and holds ``tree`` (what the agent works on), ``git`` (its git
     directory), ``output`` (where it may leave a file) and the host's own ``index``, gitfile and facts.
+    ``alone``: its git has the objects of the files only, and cannot read the repository's.
     ``parent`` becomes the parent of the harvested commit; ``tree_id`` is the tree that was checked out.
     """
 
@@ -46,6 +47,7 @@ class Worktree:
     tree_id: str
     purpose: dict[str, str]
     owner: Owner = None
+    alone: bool = False
 
     @property
     def tree(self) -> Path:
@@ -70,7 +72,7 @@ class Worktree:
             Mount(source=self.directory / "gitfile", target=str(self.tree / ".git")),
             Mount(source=self.git, target=str(self.git), mode="rw"),
             Mount(source=self.output, target=str(self.output), mode="rw"),
-            *repository.object_mounts(self.owner),
+            *(() if self.alone else repository.object_mounts(self.owner)),
         )
 
 
@@ -79,16 +81,18 @@ class Worktrees:
 
     Args:
         owner: uid and gid that jobs run as, ``None`` for the caller's own.
+        alone: agents read the objects of their files only, and none that only the history has, or no ref.
 
     Raises:
         RepositoryError: no job could work on this repository.
     """
 
-    def __init__(self, repository: Repository, generation: str, owner: Owner) -> None:
+    def __init__(self, repository: Repository, generation: str, owner: Owner, *, alone: bool = False) -> None:
         check_repository(repository, owner)
         self._repository = repository
         self._directory = repository.work_dir / generation
         self._owner = owner
+        self._alone = alone
 
     def create(self, name: str, *, parent: str, tree: str, purpose: dict[str, str]) -> Worktree:
         """Check ``tree`` out into a new worktree.
@@ -103,6 +107,7 @@ class Worktrees:
             tree_id=tree,
             purpose=purpose,
             owner=self._owner,
+            alone=self._alone,
         )
         try:
             worktree.directory.mkdir(parents=True)
@@ -137,15 +142,29 @@ class Worktrees:
         init_bare(
             worktree.git,
             object_format=self._repository.object_format,
-            alternates=[Path(mount.target) for mount in self._repository.object_mounts(self._owner)],
-            shallow=self._repository.shallow,
+            alternates=[]
+            if worktree.alone
+            else [Path(mount.target) for mount in self._repository.object_mounts(self._owner)],
+            shallow=None if worktree.alone else self._repository.shallow,
             settings=_AGENT_SETTINGS,
         )
+        if worktree.alone:
+            self._give_objects(worktree)
         (worktree.git / "refs" / "heads" / "work").write_text(f"{worktree.parent}\n")
         shutil.copy2(worktree.index, worktree.git / "index")  # with its time, which git compares
         if self._owner:
             chown_tree(worktree.git, self._owner)
             os.chown(worktree.directory / "gitfile", *self._owner)
+
+    def _give_objects(self, worktree: Worktree) -> None:
+        """Copy the objects of the files into the worktree's git, where the history begins with its parent."""
+        git = self._repository.objects
+        trees = (f"{worktree.parent}^{{tree}}", worktree.tree_id)
+        listed = git.run("rev-list", "--objects", "--no-object-names", *trees).stdout
+        pack = worktree.git / "objects" / "pack"
+        pack.mkdir()
+        git.run("pack-objects", "-q", pack / "pack", stdin=listed + f"{worktree.parent}\n".encode())
+        (worktree.git / "shallow").write_text(f"{worktree.parent}\n")
 
     def leftovers(self) -> list[Worktree]:
         """The worktrees that earlier runs left. Incomplete ones, which no agent has seen, are removed."""

@@ -36,12 +36,12 @@ class Checkout(os.PathLike[str]):
 
 @contextlib.contextmanager
 def factory(
-    request: pytest.FixtureRequest, repository: Repository, owner: Owner
+    request: pytest.FixtureRequest, repository: Repository, owner: Owner, alone: bool
 ) -> Iterator[Callable[[str], Checkout]]:
     """What makes a checkout of a revision, or of the tip of the generation; all are removed at the end."""
     with contextlib.ExitStack() as stack:
         with failing_tests():
-            made = stack.enter_context(checkouts(repository, owner))
+            made = stack.enter_context(checkouts(repository, owner, alone=alone))
 
         def make(revision: str) -> Checkout:
             with failing_tests():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,71 @@ class TestTheAgentsGit:
         there = Bench(user, user.open(), user.start(), bench.sandbox)
         script = "echo y >file; git commit -q -a -m x; git log --format=%s | head -1; git status --porcelain"
         assert in_container(there, there.worktree(), script) == "x"
+
+
+class TestAGitWithTheObjectsOfItsFilesAlone:
+    @pytest.fixture
+    def alone(self, bench: Bench) -> Bench:
+        """A generation whose agents get these objects only."""
+        return replace(bench, alone=True)
+
+    def secrets(self, user: UserRepository) -> list[str]:
+        user.commit({"key": "removed secret"})
+        removed = user.git("rev-parse", "HEAD:key")
+        user.git("rm", "-q", "key")
+        user.git("commit", "-q", "-m", "Remove it")
+        (user.path / "README.md").write_text("stashed secret")
+        user.git("stash")
+        stashed = user.git("rev-parse", "stash@{0}:README.md")
+        user.git("stash", "drop", "-q")
+        return [stashed, removed]
+
+    def test_it_cannot_read_a_stash_or_the_history(self, alone: Bench) -> None:
+        secrets = self.secrets(alone.user)
+        seen = "for id; do git cat-file -p $id 2>/dev/null || echo none; done"
+        script = f"set -- {' '.join(secrets)}; {seen}"
+        with_all = replace(alone, alone=False)
+        assert in_container(with_all, with_all.worktree("t-0"), script) == "stashed secretremoved secret"
+        assert in_container(alone, alone.worktree(), script) == "none\nnone"
+        mounted = [mount.source for mount in alone.worktree("t-2").mounts(alone.repository)]
+        assert not any(source.is_relative_to(alone.user.path) for source in mounted)
+
+    def test_it_works_and_its_work_is_harvested_thin(self, alone: Bench) -> None:
+        worktree = alone.worktree()
+        script = """
+            set -e
+            git status --porcelain; git fsck --full --no-dangling; echo clean
+            echo new >new; rm src/util.py; echo changed >src/app.py
+            git status --porcelain
+            git diff --stat | tail -1
+            git add --all; git commit -q -m "By the agent"
+            git log --format=%s; git status --porcelain
+        """
+        assert alone.work(worktree, script).splitlines() == [
+            "clean",
+            " M src/app.py",
+            " D src/util.py",
+            "?? new",
+            " 2 files changed, 1 insertion(+), 2 deletions(-)",
+            "By the agent",
+            f"Start generation: {alone.generation.name}",
+        ]
+        before = alone.user.git("count-objects", "-v")
+        harvested = alone.take(worktree)
+        assert sorted(entry.shown for entry in harvested.change.entries) == [
+            "new",
+            "src/app.py",
+            "src/util.py",
+        ]
+        assert before != alone.user.git("count-objects", "-v")
+        assert alone.repository.read_file(harvested.tree, "new") == b"new\n"
+
+    def test_it_shows_the_work_of_an_earlier_attempt(self, alone: Bench) -> None:
+        earlier = commit_files(alone.repository, alone.tip, {"src/app.py": "earlier\n"})
+        worktree = alone.worktree(tree=alone.repository.tree_of(earlier))
+        assert in_container(alone, worktree, "git diff HEAD --stat | tail -1; git show :src/app.py") == (
+            " 1 file changed, 1 insertion(+), 1 deletion(-)\nearlier"
+        )
 
 
 class TestTheCheckout:

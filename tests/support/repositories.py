@@ -183,6 +183,7 @@ class Bench:
     repository: Repository
     generation: Generation
     sandbox: Sandbox
+    alone: bool = False
 
     @property
     def tip(self) -> str:
@@ -192,7 +193,7 @@ class Bench:
 
     @property
     def worktrees(self) -> Worktrees:
-        return Worktrees(self.repository, self.generation.name, self.sandbox.owner)
+        return Worktrees(self.repository, self.generation.name, self.sandbox.owner, alone=self.alone)
 
     def worktree(self, name: str = "t-1", *, parent: str = "", tree: str = "") -> Worktree:
         """A worktree of the tip, or of ``tree`` on ``parent``."""
