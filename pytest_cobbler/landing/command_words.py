@@ -153,7 +153,7 @@ def _of_command(command: list[str]) -> Words:
 def _run_by_interpreters(command: Sequence[str]) -> Iterator[str]:
     for number, word in enumerate(command):
         name = word.rpartition("/")[2]
-        is_runner = name in _RUNNERS
+        is_runner = word in _RUNNERS
         if not is_runner and name not in _SHELLS and not _INTERPRETER.fullmatch(name):
             continue
         for following in command[number + 1 :]:

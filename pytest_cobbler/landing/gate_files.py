@@ -20,7 +20,7 @@ from pytest_cobbler.landing.command_words import Words, included, words_in, word
 from pytest_cobbler.languages.base import Language, Step
 from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
 from pytest_cobbler.repository.checks import LONGEST_PATH
-from pytest_cobbler.repository.path_table import Row, also_read, commands, path_table, values_of
+from pytest_cobbler.repository.path_table import Row, also_read, commands, path_table, run_commands, values_of
 from pytest_cobbler.repository.repository import Repository
 
 _LARGEST = 256 << 10
@@ -189,7 +189,7 @@ class _Search:
                 text = _strings(values_of(path, text.encode(), row.key))
             if row.program == "pytest":  # its files have more than its options in them
                 self.use({word for word in words_in(text).called if word.startswith("--")})
-            else:
+            elif row.program in run_commands():
                 self._take(path, text)
 
     def _enter(self, directories: Iterable[str]) -> None:

@@ -49,6 +49,12 @@ def commands() -> Mapping[str, tuple[str, ...]]:
 
 
 @cache
+def run_commands() -> frozenset[str]:
+    """The programs whose files hold commands."""
+    return frozenset(program for program, table in _tables().items() if table.get("runs"))
+
+
+@cache
 def also_read() -> Mapping[str, tuple[str, ...]]:
     """Program -> patterns of files in which it finds commands, beside those of its rows."""
     return {program: tuple(table.get("reads", ())) for program, table in _tables().items()}
@@ -114,6 +120,6 @@ def _values(document: Any, key: str) -> Any:
 
 
 @cache
-def _tables() -> Mapping[str, Mapping[str, Sequence[str]]]:
+def _tables() -> Mapping[str, Mapping[str, Any]]:
     text = resources.files("pytest_cobbler").joinpath("data/paths.toml").read_text("utf-8")
     return tomllib.loads(text)

@@ -134,6 +134,12 @@ def test_everyday_files_may_change(bench: Bench, gate: str, files: dict[str, Con
     assert bench.refused(files, gate) == set()
 
 
+def test_the_configuration_of_a_linter_holds_no_commands(bench: Bench) -> None:
+    content = '[tool.ruff.per-file-ignores]\n"tools/gen.py" = ["T20"]\n"make" = []\n'
+    files = {"pyproject.toml": content, "tools/gen.py": "", "Makefile": ""}
+    assert bench.refused(files, "ruff check", changed={"tools/gen.py": "x", "Makefile": "x"}) == set()
+
+
 def test_a_program_in_a_source_directory_is_judged_and_does_not_decide(bench: Bench) -> None:
     files = {"src/app.py": "", "check.py": ""}
     assert bench.refused(files, "python src/app.py --selftest", sources=["src"]) == set()
