@@ -109,6 +109,19 @@ class Completed:
         return self.cause == Ending.EXITED and self.status == 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """What runs the jobs of an image.
+
+    ``image`` is the digest of the image, empty if jobs have none; ``runtime`` the programs with their
+    versions; ``arguments`` are the user's own for every job.
+    """
+
+    runtime: str
+    image: str = ""
+    arguments: tuple[str, ...] = ()
+
+
 class Capability(Enum):
     """A restriction that a sandbox enforces; the conformance suite tests the ones that it claims."""
 
@@ -149,6 +162,14 @@ class Sandbox(Protocol):
 
         Raises:
             SandboxError: with the cause and the remedy.
+        """
+        ...
+
+    def engine(self, image: str | None) -> Engine:
+        """What runs jobs of ``image``, by default the sandbox's own.
+
+        Raises:
+            SandboxError: the engine does not work, or has no such image.
         """
         ...
 

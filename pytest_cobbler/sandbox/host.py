@@ -7,6 +7,7 @@ import filecmp
 import getpass
 import itertools
 import os
+import platform
 import shutil
 import signal
 import stat
@@ -20,7 +21,7 @@ from typing import Final
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError, SandboxError
 from pytest_cobbler.process import Cancellation, Completion, host_environment, run
-from pytest_cobbler.sandbox.base import Capability, Completed, Job, Loopback, Mount
+from pytest_cobbler.sandbox.base import Capability, Completed, Engine, Job, Loopback, Mount
 from pytest_cobbler.sandbox.collecting import CollectedFile, Nowhere, read_collected
 from pytest_cobbler.sandbox.stderr import ErrorTail
 
@@ -85,6 +86,9 @@ class HostSandbox:
                 f"jobs need {' and '.join(missing)} on this machine", f"Install {' and '.join(missing)}."
             )
         return self.description
+
+    def engine(self, _image: str | None) -> Engine:
+        return Engine(runtime=f"no sandbox, {platform.system()} {platform.machine()}")
 
     def preflight(self) -> None:
         self.check_engine()

@@ -19,11 +19,12 @@ from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError, SandboxError
 from pytest_cobbler.process import Cancellation, Completion, Writable, host_environment, run
 from pytest_cobbler.sandbox import lifeline
-from pytest_cobbler.sandbox.base import Capability, Completed, Job, Limits, Loopback
+from pytest_cobbler.sandbox.base import Capability, Completed, Engine, Job, Limits, Loopback
 from pytest_cobbler.sandbox.collecting import CollectedFile, Nowhere, Separator
 from pytest_cobbler.sandbox.flags import flags
 from pytest_cobbler.sandbox.loopback import open_listener
 from pytest_cobbler.sandbox.probes import Probe
+from pytest_cobbler.sandbox.runtime import described_runtime
 from pytest_cobbler.sandbox.seccomp import Profile
 from pytest_cobbler.sandbox.stderr import ErrorTail
 from pytest_cobbler.versions import find_version
@@ -224,6 +225,17 @@ class PodmanSandbox:
             else f"root's: jobs run as uid {self._owner[0]}"
         )
         return f"podman {self._version}, {whose}"
+
+    def engine(self, image: str | None) -> Engine:
+        name = image or self._image
+        asked = self._podman("image", "inspect", "--format={{.Id}}", name)
+        if not asked.ok:
+            raise _not_started(self._program, name, asked, asked.stderr)
+        return Engine(image=f"sha256:{asked.text.strip()}", runtime=self._runtime, arguments=self._arguments)
+
+    @functools.cached_property
+    def _runtime(self) -> str:
+        return described_runtime(self._podman)
 
     def preflight(self) -> None:
         self.probe().run(self)

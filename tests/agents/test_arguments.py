@@ -11,7 +11,7 @@ import pytest
 from pytest_cobbler.agents.claude import DEFAULT_ARGUMENTS, ClaudeAgent
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.sandbox.base import Capability, Completed, Job, Limits, Mount, Network
+from pytest_cobbler.sandbox.base import Capability, Completed, Engine, Job, Limits, Mount, Network
 from tests.support.workplaces import KEY, Workplace
 
 
@@ -28,6 +28,9 @@ class Recorder:
 
     def check_engine(self) -> str:
         return self.description
+
+    def engine(self, _image: str | None) -> Engine:
+        return Engine(runtime=self.description)
 
     def preflight(self) -> None:
         pass

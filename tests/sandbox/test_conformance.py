@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 import tracemalloc
@@ -31,6 +32,19 @@ def test_preflight_passes_and_the_description_is_one_line(sandbox: Sandbox) -> N
     sandbox.preflight()
     assert sandbox.description
     assert "\n" not in sandbox.description
+
+
+def test_the_engine_names_what_runs_a_job(sandbox: Sandbox) -> None:
+    engine = sandbox.engine(None)
+    assert engine == sandbox.engine(None)
+    if sandbox.capabilities:
+        assert re.fullmatch(r"sha256:[0-9a-f]{64}", engine.image)
+        assert re.fullmatch(r"podman \d[\w.+~-]*, \w+ \d[\w.+~-]*, \w+", engine.runtime)
+        with pytest.raises(SandboxError, match="no image localhost/no-such-image"):
+            sandbox.engine("localhost/no-such-image")
+    else:
+        assert engine.image == ""
+        assert engine.runtime
 
 
 class TestExit:

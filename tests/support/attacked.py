@@ -16,7 +16,7 @@ from pytest_cobbler.attacks.ground import Target
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.sandbox.base import Capability, Completed, Job, Network, Sandbox
+from pytest_cobbler.sandbox.base import Capability, Completed, Engine, Job, Network, Sandbox
 from pytest_cobbler.wiring.parts import SandboxSettings
 from tests.support.podmans import Podman
 
@@ -103,6 +103,9 @@ class Careless:
 
     def check_engine(self) -> str:
         return self.description
+
+    def engine(self, _image: str | None) -> Engine:
+        return Engine(runtime=self.description)
 
     def preflight(self) -> None:
         pass
