@@ -7,11 +7,11 @@ bounds, and what cannot be read is a :class:`ReportProblem`.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from xml.parsers import expat
 
+from pytest_cobbler.landing.go_events import event_of
 from pytest_cobbler.landing.places import Place, Places
 from pytest_cobbler.landing.tree_records import CaseResult, TestRun
 
@@ -135,7 +135,7 @@ class _GoEvents(_Reader):
     def read(self, content: bytes) -> None:
         failed: set[str] = set()
         for line in content.split(b"\n"):
-            event = _event(line)
+            event = event_of(line)
             outcome = self._OUTCOMES.get(str(event.get("Action")))
             package, test = event.get("Package", ""), event.get("Test", "")
             if outcome is None or not isinstance(package, str) or not isinstance(test, str):
@@ -148,17 +148,6 @@ class _GoEvents(_Reader):
             elif outcome == "failed" and package not in failed:
                 # It was not built, or its process ended early: no test of it has to have failed.
                 self.add(package, Place(id=package), failed=1)
-
-
-def _event(line: bytes) -> Mapping[str, Any]:
-    """The event of a line; empty if it is none. go prints other lines between them."""
-    if not line.startswith(b"{"):
-        return {}
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return event if isinstance(event, dict) else {}
 
 
 def _refuse_doctype(*_: object) -> None:
