@@ -74,8 +74,10 @@ class RunListener:
     def merged(self, task_id: str, merge: Merge) -> None:
         """The work was merged with the tip, as git objects only."""
 
-    def gated(self, task_id: str, tree: str, *, passed: bool, summary: str, seconds: float) -> None:
-        """The gate has run on a merged tree."""
+    def gated(
+        self, task_id: str, tree: str, *, passed: bool, summary: str, seconds: float, tests: str
+    ) -> None:
+        """The gate has run on a merged tree; ``tests`` are the tests that ran, for people."""
 
     def landed(self, task_id: str, commit: str) -> None:
         """The generation branch was moved to the commit of a task."""
@@ -139,9 +141,11 @@ class Listeners(RunListener):
         for listener in self._listeners:
             listener.merged(task_id, merge)
 
-    def gated(self, task_id: str, tree: str, *, passed: bool, summary: str, seconds: float) -> None:
+    def gated(
+        self, task_id: str, tree: str, *, passed: bool, summary: str, seconds: float, tests: str
+    ) -> None:
         for listener in self._listeners:
-            listener.gated(task_id, tree, passed=passed, summary=summary, seconds=seconds)
+            listener.gated(task_id, tree, passed=passed, summary=summary, seconds=seconds, tests=tests)
 
     def landed(self, task_id: str, commit: str) -> None:
         for listener in self._listeners:
@@ -221,9 +225,17 @@ class JournalListener(RunListener):
     def merged(self, task_id: str, merge: Merge) -> None:
         self._write("merge", task=task_id, tip=merge.tip, tree=merge.tree, conflicts=merge.conflicts)
 
-    def gated(self, task_id: str, tree: str, *, passed: bool, summary: str, seconds: float) -> None:
+    def gated(
+        self, task_id: str, tree: str, *, passed: bool, summary: str, seconds: float, tests: str
+    ) -> None:
         self._write(
-            "gate", task=task_id, tree=tree, passed=passed, summary=summary, seconds=round(seconds, 3)
+            "gate",
+            task=task_id,
+            tree=tree,
+            passed=passed,
+            summary=summary,
+            seconds=round(seconds, 3),
+            tests=tests,
         )
 
     def landed(self, task_id: str, commit: str) -> None:

@@ -83,7 +83,7 @@ def test_the_journal_has_a_line_for_each_step_of_a_task(
     listener.harvested("t-1", 2, 3, ("removed before harvest: x",))
     listener.attempt_ended(AttemptEnd(request=request, result=RESULT, tree="def"))
     listener.merged("t-1", Merge(tip="abc", tree="def"))
-    listener.gated("t-1", "def", passed=False, summary="test failed (exit 1)", seconds=0.5)
+    listener.gated("t-1", "def", passed=False, summary="test failed (exit 1)", seconds=0.5, tests="1 failed")
     listener.not_landed("Write hello.txt", 2, Cause.GATE)
     listener.kept("t-1", 2, "refs/cobbler/attempts/g/t-1/2", Cause.GATE)
     listener.released("t-1", "failed", "gate: test failed")
@@ -107,6 +107,7 @@ def test_the_journal_has_a_line_for_each_step_of_a_task(
             "passed": False,
             "summary": "test failed (exit 1)",
             "seconds": 0.5,
+            "tests": "1 failed",
         },
         {
             "event": "keep",

@@ -204,13 +204,17 @@ class Config(BaseModel):
         None,
         description="Second command of the gate: a string for sh -c, a list, or false; default: by language.",
     )
+    gate_report: OptionalRepositoryPath = Field(
+        None,
+        description="JUnit XML file that the gate's commands write; default: the report of the default gate.",
+    )
     gate_image: Image = Field(None, description="Image of the gate; default: the image of agents.")
     gate_network: Annotated[Literal["open", "none"], one_of("open", "none")] = Field(
         "none", description="Network of the gate."
     )
     gate_copies: Annotated[Literal["refuse", "allow"], one_of("refuse", "allow")] = Field(
         "refuse",
-        description="Whether the default gate may test a copy of the project that is not in the tree.",
+        description="Python: whether the gate may test a copy of the project that is installed in the image.",
     )
     gate_timeout: Duration = Field(900.0, description="Time limit of the gate.")
     protected_paths: Patterns = Field(

@@ -31,7 +31,8 @@ class Attempt:
     ``commit`` holds the work, on ``task/<generation>-<id>``. It is empty if there is no work, or if the work
     cannot be imported; ``kept_at`` is then the path of the work. ``cause`` is why the attempt failed,
     ``summary`` the same in one line, ``details`` the evidence; all are empty if the change may land.
-    ``is_last``: a further attempt would fail in the same way. ``base`` is that of the start.
+    ``is_last``: a further attempt would fail in the same way. ``base`` is that of the start. ``tests`` are
+    the tests that the gate ran, for people; empty if it has not run.
     """
 
     number: int
@@ -45,6 +46,7 @@ class Attempt:
     kept_at: str = ""
     notes: tuple[str, ...] = field(default=())
     is_last: bool = False
+    tests: str = ""
 
 
 def run_attempt(

@@ -17,6 +17,7 @@ from pytest_cobbler.cycle.surroundings import RepositoryView
 from pytest_cobbler.display import named, shown_path
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.landing.lane import LandingLane
+from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.lines import SourceLines
@@ -310,7 +311,14 @@ class _Opening:
         worktrees = Worktrees(repository, generation.name, owner, alone=alone)
         self._stack.callback(worktrees.remove_all)
         landing = LandingLane(
-            repository, generation, project.identity, parts.gate, checkout, listener, cancellation
+            repository,
+            generation,
+            project.identity,
+            parts.gate,
+            checkout,
+            listener,
+            cancellation,
+            TreeRecords.of(repository.work_dir),
         )
         self._stack.callback(landing.close)
         return Run(

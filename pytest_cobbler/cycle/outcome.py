@@ -29,7 +29,8 @@ class Outcome:
 
     ``cause`` is ``Cause.NONE`` after a success. ``summary`` is one line for people, ``details`` the evidence.
     ``notes`` are the lines of ``details`` for people who review the work. ``until``: when a limit ends;
-    ``limit_is_claimed``: only the agent reports the limit.
+    ``limit_is_claimed``: only the agent reports the limit. ``tests`` are those that the last gate ran, for
+    people.
     """
 
     verdict: Verdict
@@ -38,6 +39,7 @@ class Outcome:
     details: str = ""
     commit: str = ""
     notes: tuple[str, ...] = ()
+    tests: str = ""
     until: datetime | None = None
     limit_is_claimed: bool = False
     record: Record = field(default_factory=Record)

@@ -18,6 +18,7 @@ from pytest_cobbler.cycle.starts import Start, Starts
 from pytest_cobbler.display import quoted
 from pytest_cobbler.files import read_tail
 from pytest_cobbler.landing.lane import Candidate, Landing
+from pytest_cobbler.landing.tree_records import TreeRecord
 from pytest_cobbler.lifecycle.records import Record
 from pytest_cobbler.recordings.files import place_of_task
 from pytest_cobbler.recordings.turns import Point
@@ -109,7 +110,8 @@ class Stitching:
                 self.give_slot()
                 landing = self._land(attempt)
                 notes = map(run.ledger.scrub, landing.notes)
-                attempt = replace(attempt, notes=(*attempt.notes, *notes))
+                tests = landing.record.summary if landing.record else ""
+                attempt = replace(attempt, notes=(*attempt.notes, *notes), tests=tests)
                 if landing.commit:
                     return self._landed(attempt, landing)
                 attempt = scrubbed(run, _not_landed(attempt, landing))
@@ -180,7 +182,7 @@ class Stitching:
         task, ledger = self._task, self._run.ledger
         ledger.finished.add(Landed(commit=commit, task=task.id, title=task.title, run=ledger.claim.run))
 
-    def _message(self, attempt: Attempt, notes: tuple[str, ...]) -> str:
+    def _message(self, attempt: Attempt, notes: tuple[str, ...], record: TreeRecord | None) -> str:
         project = self._run.project
         values: dict[str, object] = {
             trailers.TASK: self._task.id,
@@ -188,6 +190,7 @@ class Stitching:
             trailers.TARGET: project.generation.base,
             trailers.ATTEMPT: attempt.number,
             trailers.RUN: self._run.ledger.claim.run,
+            trailers.TESTS: record.summary if record else "",
         }
         values |= self._record.usage.to_trailers()
         if attempt.result.session_id:
@@ -214,12 +217,16 @@ class Stitching:
         moved = drop_attempts(repository, run.project.generation.name, self._task.id)
         moved += self._drop_task_branch(attempt)
         notes = self._notes(attempt)
+        tests = [f"tests: {attempt.tests}"] if attempt.tests else []
         return Outcome(
             verdict=Verdict.LANDED,
             summary=f"landed in {landing.commit[:12]}",
-            details="\n".join([*notes, *(f"not deleted, because it was moved: {ref}" for ref in moved)]),
+            details="\n".join(
+                [*tests, *notes, *(f"not deleted, because it was moved: {ref}" for ref in moved)]
+            ),
             commit=landing.commit,
             notes=notes,
+            tests=attempt.tests,
         )
 
     def _close(self, outcome: Outcome) -> None:
@@ -273,6 +280,7 @@ class Stitching:
             summary=summary,
             details="\n".join(part for part in parts if part),
             notes=notes,
+            tests=attempt.tests,
             until=bounded(attempt.result.limited_until),
             limit_is_claimed=attempt.result.limit_is_claimed,
         )

@@ -6,12 +6,17 @@ import re
 import secrets
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.display import shown_duration
 from pytest_cobbler.files import Tail
+from pytest_cobbler.landing.go_events import GoLog
+from pytest_cobbler.landing.places import Places
+from pytest_cobbler.landing.reports import ReportProblem, read_report
+from pytest_cobbler.landing.tree_records import Conditions, TestRun, TreeRecord, digests, verdict_of
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Job, Limits, Mount, Network, Sandbox
@@ -22,6 +27,7 @@ LARGEST_LOG = 16 * 1024 * 1024
 LONGEST_SHOWN = 10_000
 """Bytes of one line in ``GateResult.output``."""
 
+NO_REPORT = "the gate leaves no report of its tests"
 _KEPT = 64_000
 _NOTES = ":notes"
 """In the place of a step, whose name has no colon: the lines that follow are notes."""
@@ -36,7 +42,8 @@ class GateResult:
 
     ``failed`` is the step that failed; it is empty if all passed. ``reason`` is the meaning of its status, if
     the status has one. ``output`` is the end of the output, ``timeout`` the time limit in seconds. ``notes``
-    are for people; the tested code may have forged or removed them.
+    are for people; the tested code may have forged or removed them. ``tests`` are the tests in the report of
+    the gate; ``None`` means that what ran is unknown, and ``unknown`` is the reason.
     """
 
     failed: str
@@ -47,10 +54,24 @@ class GateResult:
     timeout: float | None = None
     reason: str = ""
     notes: tuple[str, ...] = ()
+    tests: TestRun | None = None
+    unknown: str = ""
 
     @property
     def passed(self) -> bool:
         return self.cause == Ending.EXITED and self.status == 0 and not self.failed
+
+    def record(self, tree: str, conditions: Conditions, made: datetime) -> TreeRecord:
+        """The record of the tree that was tested."""
+        return TreeRecord(
+            tree=tree,
+            conditions=conditions,
+            verdict=verdict_of(self.cause, passed=self.passed),
+            failed_step=self.failed,
+            seconds=self.seconds,
+            made=made,
+            tests=self.tests,
+        )
 
     @property
     def summary(self) -> str:
@@ -77,6 +98,10 @@ class Gate:
     environment: Mapping[str, str]
     credentials: tuple[str, ...] = ()
     """Values that must not appear in the log or in the result."""
+    report: str = ""
+    """The file with the results of the tests, as in ``Job.collect``, if it is not that of a step."""
+    passing: frozenset[str] = frozenset()
+    """Variables of the environment that differ in each run, and are not among the conditions."""
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -85,6 +110,34 @@ class Gate:
     @property
     def is_offline(self) -> bool:
         return self.network is Network.NONE
+
+    @property
+    def collect(self) -> str:
+        """The file with the results of the tests; empty if the gate leaves none."""
+        return self.report or next((step.report for step in reversed(self.steps) if step.report), "")
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(wall=self.timeout)
+
+    def conditions(self) -> Conditions:
+        """What decides on the result besides the tree.
+
+        Raises:
+            SandboxError: the engine does not work.
+        """
+        engine = self.sandbox.engine(self.image)
+        environment = {name: value for name, value in self.environment.items() if name not in self.passing}
+        return Conditions(
+            commands=tuple(step.argv for step in self.steps),
+            environment=digests(environment),
+            image=engine.image,
+            runtime=engine.runtime,
+            arguments=(*engine.arguments, *self.arguments),
+            limits=asdict(self.limits),
+            network=self.network.value,
+            report=self.collect,
+        )
 
     def run(self, checkout: Path, log: Path, cancellation: Cancellation) -> GateResult:
         """Run every step on a copy of ``checkout``; all output goes to ``log``.
@@ -95,7 +148,9 @@ class Gate:
         log.parent.mkdir(parents=True, exist_ok=True)
         if not self.steps:
             log.touch()
-            return GateResult(failed="", cause=Ending.EXITED, status=0, seconds=0.0, output="")
+            return GateResult(
+                failed="", cause=Ending.EXITED, status=0, seconds=0.0, output="", unknown=NO_REPORT
+            )
         with log.open("wb") as file:
             passage = _Passage(self, checkout, file.write)
             try:
@@ -123,28 +178,36 @@ class _Passage:
         mark = secrets.token_hex(16)
         self._timeout = gate.timeout
         self._reasons = {(step.name, status): text for step in gate.steps for status, text in step.reasons}
+        self._checkout = checkout
         self._reader = _LogReader(write, mark.encode(), {step.name for step in gate.steps})
-        self._take_line = LineScrubber(Secrets(gate.credentials), self._reader)
+        self._scrubber = LineScrubber(Secrets(gate.credentials), self._reader)
+        # Before the scrubber: in an event, a secret may be written in another way.
+        self._events = GoLog(self._scrubber) if any(step.prints_events for step in gate.steps) else None
+        take_line = self._events or self._scrubber
         self.job = Job(
             name="gate",
-            argv=("sh", "-c", _script(gate.steps, mark)),
+            argv=("sh", "-c", _script(gate.steps, mark, gate.report)),
             workdir=str(checkout),
             environment=dict(gate.environment),
             mounts=(Mount(source=checkout, target=str(checkout), mode="overlay"),),
             network=gate.network,
-            limits=Limits(wall=gate.timeout),
+            limits=gate.limits,
             image=gate.image,
             arguments=gate.arguments,
-            on_line=self._take_line,
-            on_error_line=self._take_line,
+            on_line=take_line,
+            on_error_line=take_line,
+            collect=gate.collect,
         )
 
     def close(self) -> None:
         """Take the end of the output, which may have waited for the rest of a secret."""
-        self._take_line.close()
+        if self._events:
+            self._events.close()
+        self._scrubber.close()
 
     def result(self, completed: Completed) -> GateResult:
         failed = "" if completed.ok else self._reader.step
+        tests, unknown = self._tests(completed)
         return GateResult(
             failed=failed,
             cause=completed.cause,
@@ -154,11 +217,26 @@ class _Passage:
             timeout=self._timeout,
             reason=self._reasons.get((failed, completed.status), ""),
             notes=self._reader.notes if completed.ok else (),
+            tests=tests,
+            unknown=unknown,
         )
 
+    def _tests(self, completed: Completed) -> tuple[TestRun | None, str]:
+        """The tests of the report; without one, why there is none."""
+        if not self.job.collect:
+            return None, NO_REPORT
+        if completed.collected is None:
+            return None, f"the gate left no report ({self.job.collect})"
+        try:
+            return read_report(completed.collected, Places.below(self._checkout)), ""
+        except ReportProblem as problem:
+            return None, f"{problem} ({self.job.collect})"
 
-def _script(steps: Sequence[Step], mark: str) -> str:
+
+def _script(steps: Sequence[Step], mark: str, report: str) -> str:
     lines = ["exec 2>&1"]
+    if report:  # the tree may hold one
+        lines.append(f"rm -f -- {shlex.quote(report)}")
     for step in steps:
         lines.append(f"printf '%s\\n' {shlex.quote(f'{mark}{step.name}')}")
         lines.append(f"( {_command(step.argv)} ) </dev/null")

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.landing.gate import Gate, GateResult
+from pytest_cobbler.landing.tree_records import UNKNOWN, TreeRecord, TreeRecords
 from pytest_cobbler.listeners import RunListener
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import Policy, Refusal, check_change, read_change, review_notes
@@ -30,16 +32,17 @@ class Candidate:
     """A commit to land.
 
     ``base`` is the commit of the base that it merges, if that is the task. ``message`` makes the message of
-    the landed commit from the notes on the change, once the gate has passed. The gate's output goes to
-    ``log``. ``on_landed`` is called with the landed commit before any listener. ``moving`` is held while the
-    branch moves; ``decided`` is called when the candidate has landed or failed. Both run in its thread.
+    the landed commit from the notes on the change and the record of its tree (``None`` without a gate), once
+    the gate has passed. The gate's output goes to ``log``. ``on_landed`` is called with the landed commit
+    before any listener. ``moving`` is held while the branch moves; ``decided`` is called when the candidate
+    has landed or failed. Both run in its thread.
     """
 
     task_id: str
     commit: str
     policy: Policy
     log: Path
-    message: Callable[[tuple[str, ...]], str]
+    message: Callable[[tuple[str, ...], TreeRecord | None], str]
     on_landed: Callable[[str], None]
     base: str = ""
     moving: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
@@ -53,12 +56,14 @@ class Landing:
     Otherwise ``cause`` is the reason: a conflict, no change, a refusal, the gate, a cancellation, or
     ``Cause.LANDING`` with the ``error`` of git, podman or the disk, which the change did not cause.
     Seconds are wall time in the lane; ``gate_seconds`` are a part of ``seconds``. ``notes`` are for people
-    who review the change, whether it landed or not.
+    who review the change, whether it landed or not. ``record`` is that of the merged tree; ``None`` if the
+    gate has not run, was cancelled, or has no steps.
     """
 
     commit: str = ""
     merged: Merge | None = None
     gate: GateResult | None = None
+    record: TreeRecord | None = None
     gate_seconds: float = 0.0
     seconds: float = 0.0
     cause: Cause = Cause.NONE
@@ -74,6 +79,7 @@ class LandingLane:
         generation: only this lane moves its branch.
         identity: signs the landed commits.
         checkout: the directory in which the gate runs.
+        records: keeps the record of each tree on which the gate has run.
     """
 
     def __init__(
@@ -85,6 +91,7 @@ class LandingLane:
         checkout: GateCheckout,
         listener: RunListener,
         cancellation: Cancellation,
+        records: TreeRecords,
     ) -> None:
         self._repository = repository
         self._generation = generation
@@ -93,6 +100,7 @@ class LandingLane:
         self._checkout = checkout
         self._listener = listener
         self._cancellation = cancellation
+        self._records = records
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cobbler-landing")
 
     def land(self, candidate: Candidate) -> Landing:
@@ -131,14 +139,15 @@ class LandingLane:
             if refusals := self._merged_refusals(candidate, merged):
                 return replace(landing, cause=Cause.REFUSED, refusals=refusals)
             landing = replace(landing, notes=self._notes(candidate, merged))
-            gate = self._run_gate(candidate, merged)
+            gate, record = self._run_gate(candidate, merged)
             gate_seconds += gate.seconds
+            landing = replace(landing, gate=gate, record=record, gate_seconds=gate_seconds)
             if not gate.passed:
                 cause = Cause.CANCELLED if gate.cause == Ending.CANCELLED else Cause.GATE
-                return replace(landing, gate=gate, cause=cause, gate_seconds=gate_seconds)
-            landing = replace(landing, notes=(*landing.notes, *gate.notes))
-            if commit := self._move(candidate, merged, landing.notes):
-                return replace(landing, commit=commit, gate_seconds=gate_seconds)
+                return replace(landing, cause=cause)
+            landing = replace(landing, notes=(*landing.notes, *gate.notes, *self._missing_report(gate)))
+            if commit := self._move(candidate, merged, landing):
+                return replace(landing, commit=commit)
         return Landing(cause=Cause.CANCELLED, gate_seconds=gate_seconds)
 
     def _merged_refusals(self, candidate: Candidate, merged: Merge) -> tuple[Refusal, ...]:
@@ -160,21 +169,33 @@ class LandingLane:
             return merged.tip
         return merge(self._repository, merged.tip, f"{candidate.commit}^").tree
 
-    def _run_gate(self, candidate: Candidate, merged: Merge) -> GateResult:
+    def _run_gate(self, candidate: Candidate, merged: Merge) -> tuple[GateResult, TreeRecord | None]:
+        conditions = self._gate.conditions() if self._gate.steps else None
         checkout = self._checkout.move(merged.tree)
+        made = datetime.now(UTC)
         result = self._gate.run(checkout, candidate.log, self._cancellation)
+        record = None
+        if conditions and result.cause != Ending.CANCELLED:
+            record = result.record(merged.tree, conditions, made)
+            with contextlib.suppress(OSError):  # a record that is not kept is made again
+                self._records.keep(record)
         self._listener.gated(
             candidate.task_id,
             merged.tree,
             passed=result.passed,
             summary="" if result.passed else result.summary,
             seconds=result.seconds,
+            tests=record.summary if record else "",
         )
-        return result
+        return result, record
 
-    def _move(self, candidate: Candidate, merged: Merge, notes: tuple[str, ...]) -> str | None:
+    def _missing_report(self, gate: GateResult) -> tuple[str, ...]:
+        """A note if the gate should have left a report: the tested code may have kept it from doing so."""
+        return (f"{UNKNOWN}: {gate.unknown}",) if self._gate.collect and gate.tests is None else ()
+
+    def _move(self, candidate: Candidate, merged: Merge, landing: Landing) -> str | None:
         """Move the branch to a commit of the merged tree; ``None``: another process moved it first."""
-        message = candidate.message(notes)
+        message = candidate.message(landing.notes, landing.record)
         with candidate.moving():
             commit = land(
                 self._repository,

@@ -206,6 +206,11 @@ class TreeRecords:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
+    @classmethod
+    def of(cls, work_dir: Path) -> TreeRecords:
+        """The records below the directory of a repository's worktrees."""
+        return cls(work_dir / "records")
+
     def find(self, tree: str, conditions: Conditions) -> TreeRecord | None:
         """The record of ``tree`` under ``conditions``; ``None`` if there is none that can be read."""
         try:

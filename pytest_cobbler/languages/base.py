@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Protocol
 
-TESTED_COPY = "it tested a copy of the project that is not in the tree"
-"""Why a gate fails that could not see a fault in the tree."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
@@ -17,7 +14,9 @@ class Step:
 
     ``name`` is build, test, or a name from a hook of the project; ``shown`` is the command as a person would
     write it, for headers and reports. ``reasons`` are the meanings of exit statuses, where they have one.
-    ``notes`` is a command that prints, a line each, notes for people on a step that passed.
+    ``notes`` is a command that prints, a line each, notes for people on a step that passed. ``report`` is the
+    file in which it leaves the results of its tests, as in ``Job.collect``. ``prints_events``: its output is
+    that of ``go test -json``.
     """
 
     name: str
@@ -25,6 +24,8 @@ class Step:
     shown: str
     reasons: tuple[tuple[int, str], ...] = ()
     notes: tuple[str, ...] = ()
+    report: str = ""
+    prints_events: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import PurePosixPath
 
-from pytest_cobbler.languages.base import TESTED_COPY, NamedSources, Step
+from pytest_cobbler.languages.base import NamedSources, Step
 from pytest_cobbler.languages.python_projects import Projects
 from pytest_cobbler.languages.python_tree import NAME, STATUS
 
@@ -32,24 +32,23 @@ trap 'rm -rf "$cache"' EXIT
 """
 )
 
+REPORT = "cobbler-report.xml"
+"""The file in the job's HOME with the results of the tests."""
+
+# xunit1 names the file of a test. The options come last, so they take precedence over the project's own.
+_REPORT = f'--junitxml="$HOME/{REPORT}" -o junit_family=xunit1 -o junit_logging=no'
+
 # No bytecode: its time stamp has whole seconds, so it could be used for the next tree in the same directory.
 _TEST = (
     _FIND_PYTHON
     + """\
 {program}
-PYTHONDONTWRITEBYTECODE=1 "$python" -c "$program" run "$place" {facts}
+PYTHONDONTWRITEBYTECODE=1 "$python" -c "$program" run "$place" {facts} {report}
 status=$?
-case $status in
-  85)
-    echo "tests: none yet"
-    exit 0
-    ;;
-  80 | 81 | 82 | 83 | 84) exit "$((status - 80))" ;;
-  0 | 5)
-    echo "the tests did not run to their end: the project or a test ended the process of pytest" >&2
-    exit 1
-    ;;
-esac
+if [ "$status" -eq 5 ]; then
+  echo "tests: none yet"
+  exit 0
+fi
 exit "$status"
 """
 )
@@ -111,8 +110,9 @@ class Python(NamedSources):
             name="test",
             argv=("sh", "-c", self._filled(_TEST)),
             shown="python -m pytest",
-            reasons=((STATUS, TESTED_COPY),),
+            reasons=((STATUS, "it tested a copy of the project that is not in the tree"),),
             notes=("sh", "-c", _PRINT_NOTES) if self.accepts_copies else (),
+            report=f"~/{REPORT}",
         )
 
     def notes_on_commands(self) -> tuple[str, ...]:
@@ -121,8 +121,8 @@ class Python(NamedSources):
     def _filled(self, script: str) -> str:
         """``script`` with the program that runs in the image, and the facts that it needs of the base."""
         facts = json.dumps({**asdict(self.projects), "accept": self.accepts_copies})
-        texts = {"name": NAME, "facts": shlex.quote(facts), "program": _program()}
-        return re.sub(r"\{(name|facts|program)\}", lambda found: texts[found[1]], script)
+        texts = {"name": NAME, "facts": shlex.quote(facts), "program": _program(), "report": _REPORT}
+        return re.sub(r"\{(name|facts|program|report)\}", lambda found: texts[found[1]], script)
 
 
 def _program() -> str:

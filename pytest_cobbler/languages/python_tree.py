@@ -29,13 +29,7 @@ NAME = "cobbler_tree"
 """The name of this module in the job."""
 
 STATUS = 94
-"""The exit status if copies were tested."""
-
-DONE = 80
-"""Added to pytest's exit status (0 to 5) if its session came to its end.
-
-So tested code that ends the process, with `raise SystemExit` or `os._exit(0)`, does not look like a success.
-"""
+"""The exit status if copies were tested; pytest's own are below 6."""
 
 _SUFFIXES = ("/__init__.py", ".py", ".so", ".pyd")
 
@@ -270,7 +264,6 @@ class Findings:
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.is_complete = False
         self._known: set[tuple[str, str, str]] = set()
 
     def note(self, kind: str, name: str, file: str) -> None:
@@ -352,10 +345,7 @@ def pytest_collection_finish() -> None:
         _findings.look()
 
 
-def pytest_sessionfinish() -> None:
-    if _findings:
-        _findings.is_complete = True
-        _findings.look()
+pytest_sessionfinish = pytest_collection_finish
 
 
 def run(facts: dict[str, Any], arguments: list[str]) -> int:
@@ -386,8 +376,7 @@ def run(facts: dict[str, Any], arguments: list[str]) -> int:
     except SystemExit as end:
         status = end.code
     _findings.look()
-    number = report(_findings.tree, accepted=facts["accept"], reasons=reasons, status=_number(status))
-    return number + DONE if _findings.is_complete and number <= 5 else number
+    return report(_findings.tree, accepted=facts["accept"], reasons=reasons, status=_number(status))
 
 
 def _number(status: Any) -> int:

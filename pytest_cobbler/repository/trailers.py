@@ -19,6 +19,7 @@ RESET = "Cobbler-Reset"
 ATTEMPT = "Cobbler-Attempt"
 CAUSE = "Cobbler-Cause"
 RUN = "Cobbler-Run"
+TESTS = "Cobbler-Tests"
 
 _NOTES = "Notes of pytest-cobbler on this change:"
 

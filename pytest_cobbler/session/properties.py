@@ -32,6 +32,7 @@ def properties_of(
         ("cobbler_model", usage.model),
         ("cobbler_insertions", record.insertions if task_id else ""),
         ("cobbler_deletions", record.deletions if task_id else ""),
+        ("cobbler_tests", outcome.tests),
         ("cobbler_notes", "\n".join(map(escaped, outcome.notes))),
         ("cobbler_transcript", record.transcript),
     ]

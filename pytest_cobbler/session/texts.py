@@ -10,6 +10,7 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.opening import Opened
 from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.display import escaped, named
+from pytest_cobbler.landing.tree_records import UNKNOWN
 from pytest_cobbler.lifecycle.selection import Selection
 from pytest_cobbler.session.nodes import AgentItem, MeasureItem
 from pytest_cobbler.usage import NOTHING
@@ -27,6 +28,8 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
         f"{parts.agent.description}, {config.jobs} in parallel, network {_network(parts.agent, config)}",
         f"gate: {'; '.join(parts.gate.shown) or 'none: what lands is neither built nor tested'}",
     ]
+    if parts.gate.steps and not parts.gate.collect:
+        lines.append(f"gate: {UNKNOWN}: it leaves no report of its tests (gate_report)")
     for name, command in (("build", config.build_command), ("test", config.test_command)):
         if command is False:
             lines.append(f"gate: {name} is turned off")

@@ -30,7 +30,7 @@ def leftovers(config: Config, repository: Repository) -> Iterator[str]:
 
 def _worktrees(repository: Repository) -> Iterator[str]:
     for path in sorted(repository.work_dir.glob("*")):
-        if path.name in ("kept", "log") or path.name.startswith("scratch"):
+        if path.name in ("kept", "log", "records") or path.name.startswith("scratch"):
             continue
         if path.name in ("gate", "checkouts") and not any(path.iterdir()):
             continue

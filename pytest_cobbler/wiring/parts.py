@@ -288,6 +288,8 @@ def make_gate(
         timeout=config.gate_timeout,
         environment={**config.container_environment, NESTED: run_id},
         credentials=tuple(credentials),
+        report=str(config.gate_report or ""),
+        passing=frozenset({NESTED}),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from pytest_cobbler.errors import SandboxError
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.landing.lane import Candidate, Landing, LandingLane
+from pytest_cobbler.landing.tree_records import TreeRecord, TreeRecords
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.listeners import RunListener
 from pytest_cobbler.process import Cancellation
@@ -33,8 +34,11 @@ class Steps(RunListener):
     def merged(self, task_id: str, merge: Merge) -> None:
         self.names.append(f"merged {task_id} {len(merge.conflicts)}")
 
-    def gated(self, task_id: str, tree: str, *, passed: bool, summary: str, seconds: float) -> None:
+    def gated(
+        self, task_id: str, tree: str, *, passed: bool, summary: str, seconds: float, tests: str
+    ) -> None:
         assert len(tree) == 40
+        assert isinstance(tests, str)
         assert seconds >= 0
         self.names.append(f"gated {task_id} {'green' if passed else summary}")
 
@@ -66,14 +70,16 @@ class Bench:
             "timeout": 60.0,
             "environment": {},
         }
+        self.gate = Gate(sandbox=self.sandbox, **facts | changes)
         self.lane = LandingLane(
             self.repository,
             self.generation,
             self.repository.identity(),
-            Gate(sandbox=self.sandbox, **facts | changes),
+            self.gate,
             GateCheckout(self.repository, self.generation.name, None),
             self.listener,
             self.cancellation,
+            TreeRecords(self.directory / "records"),
         )
         return self.lane
 
@@ -92,7 +98,7 @@ class Bench:
             "commit": commit,
             "policy": Policy(),
             "log": self.directory / "gate.log",
-            "message": lambda notes: "\n".join(["The task\n", *notes]),
+            "message": lambda notes, _record: "\n".join(["The task\n", *notes]),
             "on_landed": lambda landed: self.noted.append(landed),
         }
         return self.lane.land(Candidate(**facts | changes))
@@ -178,7 +184,7 @@ def test_notes_of_the_gate_are_notes_of_the_landing(bench: Bench) -> None:
     step = Step(name="test", argv=("true",), shown="true", notes=("echo", "a copy was tested"))
     messages: list[tuple[str, ...]] = []
 
-    def message(notes: tuple[str, ...]) -> str:
+    def message(notes: tuple[str, ...], _record: TreeRecord | None) -> str:
         messages.append(notes)
         return "The task\n"
 
@@ -186,6 +192,51 @@ def test_notes_of_the_gate_are_notes_of_the_landing(bench: Bench) -> None:
     landing = bench.land(bench.commit({"new": "new\n"}), message=message)
     assert landing.notes == ("a copy was tested",)
     assert messages == [landing.notes]
+
+
+REPORT = '<testsuite><testcase name="a"/><testcase name="b"><skipped/></testcase></testsuite>'
+
+
+def test_the_lane_keeps_a_record_of_each_tree_that_was_tested(bench: Bench) -> None:
+    records = TreeRecords(bench.directory / "records")
+    seen: list[TreeRecord | None] = []
+
+    def message(_notes: tuple[str, ...], record: TreeRecord | None) -> str:
+        seen.append(record)
+        return "The task\n"
+
+    bench.make(f"echo '{REPORT}' >report.xml; test ! -f bad", report="report.xml")
+    good = bench.land(bench.commit({"new": "new\n"}), message=message)
+    assert good.record
+    assert (good.record.summary, good.record.verdict) == ("1 passed, 1 skipped", "passed")
+    assert good.record.tree == bench.repository.tree_of(good.commit)
+    assert seen == [good.record]
+    bad = bench.land(bench.commit({"bad": "bad\n"}))
+    assert bad.record
+    assert (bad.record.verdict, bad.record.failed_step, bad.record.passed) == ("failed", "test", False)
+    for record in (good.record, bad.record):
+        assert records.find(record.tree, bench.gate.conditions()) == record
+
+
+def test_a_record_that_cannot_be_kept_does_not_stop_a_landing(bench: Bench) -> None:
+    (bench.directory / "records").write_text("not a directory")
+    assert bench.land(bench.commit({"new": "new\n"})).commit
+
+
+def test_a_report_that_is_missing_is_noted(bench: Bench) -> None:
+    bench.make("true", report="report.xml")
+    landing = bench.land(bench.commit({"new": "new\n"}))
+    assert landing.notes == ("what ran is unknown: the gate left no report (report.xml)",)
+    bench.make("true")
+    landing = bench.land(bench.commit({"other": "other\n"}))
+    assert (landing.notes, landing.record and landing.record.summary) == ((), "what ran is unknown")
+
+
+def test_without_a_gate_there_is_no_record(bench: Bench) -> None:
+    bench.make("true", steps=[])
+    landing = bench.land(bench.commit({"new": "new\n"}))
+    assert landing.commit
+    assert landing.record is None
 
 
 def test_a_failure_of_the_sandbox_is_not_blamed_on_the_change(
