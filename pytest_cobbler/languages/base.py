@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from pytest_cobbler.languages.functions import TestFunction
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
@@ -70,6 +72,14 @@ class Language(Protocol):
         """Whether ``path`` is a source file that belongs to tests."""
         ...
 
+    def functions(self, path: PurePosixPath, content: bytes) -> tuple[TestFunction, ...]:
+        """The test functions of a file, and what is outside of them (an empty name); of others, nothing."""
+        ...
+
+    def holds_tests(self, path: PurePosixPath, content: bytes) -> bool:
+        """Whether the language's own test runner finds tests in the file, if nothing tells it otherwise."""
+        ...
+
     def count(self, files: Iterable[tuple[PurePosixPath, bytes]]) -> LineCount:
         """Lines in the source files among ``files`` (path, content)."""
         ...
@@ -111,6 +121,12 @@ class NamedSources:
         return any(path.match(pattern) for pattern in self.source_patterns)
 
     def is_test(self, _path: PurePosixPath) -> bool:
+        return False
+
+    def functions(self, _path: PurePosixPath, _content: bytes) -> tuple[TestFunction, ...]:
+        return ()
+
+    def holds_tests(self, _path: PurePosixPath, _content: bytes) -> bool:
         return False
 
     def count(self, files: Iterable[tuple[PurePosixPath, bytes]]) -> LineCount:

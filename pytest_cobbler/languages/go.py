@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pytest_cobbler.languages.base import NamedSources, Step
+from pytest_cobbler.languages.functions import TestFunction, go_functions
 from pytest_cobbler.languages.go_mod import check_go_mod
 
 LANGUAGE_VERSION = "1.24"
@@ -119,6 +120,16 @@ class Go(NamedSources):
 
     def is_test(self, path: PurePosixPath) -> bool:
         return self.is_source(path) and path.name.endswith("_test.go")
+
+    def functions(self, path: PurePosixPath, content: bytes) -> tuple[TestFunction, ...]:
+        return go_functions(content) if self.is_test(path) else ()
+
+    def holds_tests(self, path: PurePosixPath, content: bytes) -> bool:
+        # What `go test ./...` leaves out: hidden directories, testdata, and modules of their own.
+        if any(part.startswith((".", "_")) or part == "testdata" for part in path.parts):
+            return False
+        found = self.functions(path, content)
+        return any(function.name and not function.name.startswith("Benchmark") for function in found)
 
     def default_build(self) -> Step:
         script, shown = _BUILD, "go build ./..."

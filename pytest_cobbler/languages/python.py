@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import PurePosixPath
 
 from pytest_cobbler.languages.base import NamedSources, Step
+from pytest_cobbler.languages.functions import TestFunction, python_functions
 from pytest_cobbler.languages.python_projects import Projects
 from pytest_cobbler.languages.python_tree import NAME, STATUS
 
@@ -101,6 +102,16 @@ class Python(NamedSources):
             return False
         named = path.name == "conftest.py" or path.match("test_*.py") or path.match("*_test.py")
         return named or not {"test", "tests"}.isdisjoint(path.parts[:-1])
+
+    def functions(self, path: PurePosixPath, content: bytes) -> tuple[TestFunction, ...]:
+        return python_functions(content) if path.suffix == ".py" else ()
+
+    def holds_tests(self, path: PurePosixPath, content: bytes) -> bool:
+        # pytest's own rule for names, if no configuration changes it.
+        if not (path.match("test_*.py") or path.match("*_test.py")):
+            return False
+        found = self.functions(path, content)
+        return any(function.name.rpartition("::")[2].startswith("test") for function in found)
 
     def default_build(self) -> Step:
         return Step(name="build", argv=("sh", "-c", _BUILD), shown="python -m compileall -q .")
