@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Protocol
 
 from pytest_cobbler.languages.functions import TestFunction
+from pytest_cobbler.languages.planted import PlantedTest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,16 @@ class Language(Protocol):
         """Whether the language's own test runner finds tests in the file, if nothing tells it otherwise."""
         ...
 
+    def planted(
+        self, path: str, content: bytes, functions: Collection[str], token: str
+    ) -> PlantedTest | None:
+        """A failing test that is found where the tests ``functions`` of the file ``path`` are found.
+
+        Args:
+            token: hexadecimal digits, for names that no file and no test has.
+        """
+        ...
+
     def count(self, files: Iterable[tuple[PurePosixPath, bytes]]) -> LineCount:
         """Lines in the source files among ``files`` (path, content)."""
         ...
@@ -128,6 +139,11 @@ class NamedSources:
 
     def holds_tests(self, _path: PurePosixPath, _content: bytes) -> bool:
         return False
+
+    def planted(
+        self, _path: str, _content: bytes, _functions: Collection[str], _token: str
+    ) -> PlantedTest | None:
+        return None
 
     def count(self, files: Iterable[tuple[PurePosixPath, bytes]]) -> LineCount:
         production = test = 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pytest_cobbler.languages.base import NamedSources, Step
 from pytest_cobbler.languages.functions import TestFunction, go_functions
 from pytest_cobbler.languages.go_mod import check_go_mod
+from pytest_cobbler.languages.planted import PlantedTest, go_planted
 
 LANGUAGE_VERSION = "1.24"
 """In a new ``go.mod``. A module without a version has the language of Go 1.16."""
@@ -130,6 +132,11 @@ class Go(NamedSources):
             return False
         found = self.functions(path, content)
         return any(function.name and not function.name.startswith("Benchmark") for function in found)
+
+    def planted(
+        self, path: str, content: bytes, functions: Collection[str], token: str
+    ) -> PlantedTest | None:
+        return go_planted(path, content, functions, token)
 
     def default_build(self) -> Step:
         script, shown = _BUILD, "go build ./..."

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import PurePosixPath
 
 from pytest_cobbler.languages.base import NamedSources, Step
 from pytest_cobbler.languages.functions import TestFunction, python_functions
+from pytest_cobbler.languages.planted import PlantedTest, python_planted
 from pytest_cobbler.languages.python_projects import Projects
 from pytest_cobbler.languages.python_tree import NAME, STATUS
 
@@ -112,6 +114,11 @@ class Python(NamedSources):
             return False
         found = self.functions(path, content)
         return any(function.name.rpartition("::")[2].startswith("test") for function in found)
+
+    def planted(
+        self, path: str, content: bytes, functions: Collection[str], token: str
+    ) -> PlantedTest | None:
+        return python_planted(path, content, functions, token)
 
     def default_build(self) -> Step:
         return Step(name="build", argv=("sh", "-c", _BUILD), shown="python -m compileall -q .")

@@ -1,0 +1,64 @@
+"""A planted test is found where the tests that it imitates are found."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_cobbler.languages import get
+from pytest_cobbler.languages.functions import go_functions, python_functions
+from pytest_cobbler.languages.planted import PlantedTest
+
+TOKEN = "beef01"
+
+
+def planted(language: str, path: str, content: str, *functions: str) -> PlantedTest:
+    test = get(language).planted(path, content.encode(), functions, TOKEN)
+    assert test is not None
+    return test
+
+
+@pytest.mark.parametrize(
+    ("path", "functions", "new", "name"),
+    [
+        ("tests/test_a.py", ["test_b"], "tests/test_beef01_a.py", "test_beef01_b"),
+        ("a_test.py", ["TestA::test_b"], "a_beef01_test.py", "test_beef01"),
+        ("tests/check_a_b.py", ["check_c"], "tests/check_beef01_a_b.py", "check_beef01_c"),
+        ("t/_x.py", ["test"], "t/_x_beef01.py", "test_beef01"),
+    ],
+)
+def test_names_begin_and_end_as_those_of_the_example(
+    path: str, functions: list[str], new: str, name: str
+) -> None:
+    test = planted("python", path, "", *functions)
+    assert (test.path, test.function) == (new, name)
+    assert [found.name for found in python_functions(test.content)] == ["", name]
+
+
+def test_a_file_whose_name_is_fixed_gets_the_test_itself() -> None:
+    test = planted("python", "app/tests.py", "def test_a(): pass", "test_a")
+    assert test.path == "app/tests.py"
+    assert test.content.startswith(b"def test_a(): pass\n\n\ndef test_beef01_a() -> None:\n")
+
+
+def test_a_file_of_doctests_is_imitated_by_a_doctest() -> None:
+    test = planted("python", "src/app/core.py", '"""\n>>> 1\n1\n"""')
+    assert (test.path, test.function) == ("src/app/core_beef01.py", "")
+    assert b'>>> int("beef01", 16) < 0\nTrue\n' in test.content
+
+
+def test_a_go_test_is_in_the_package_of_the_example() -> None:
+    source = "//go:build linux\n\n// Package a\npackage a_test\n\nfunc TestA(t *testing.T) {}\n"
+    test = planted("go", "pkg/a_test.go", source, "FuzzA", "TestA", "TestMain")
+    assert (test.path, test.function) == ("pkg/zbeef01_test.go", "TestA_beef01")
+    assert test.content.startswith(b"//go:build linux\n\npackage a_test\n")
+    assert [found.name for found in go_functions(test.content)] == ["", "TestA_beef01"]
+    assert planted("go", "a_test.go", "package a", "ExampleA").function == "Test_beef01"
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"package", b"// package a"])
+def test_a_go_file_without_a_package_is_not_imitated(content: bytes) -> None:
+    assert get("go").planted("a_test.go", content, ("TestA",), TOKEN) is None
+
+
+def test_without_a_language_nothing_is_planted() -> None:
+    assert get("none").planted("test_a.py", b"", ("test_a",), TOKEN) is None
