@@ -70,16 +70,21 @@ def host_environment(*more: str, **values: str) -> dict[str, str]:
 
 
 class Cancellation:
-    """Ends every process that was started with it; thread-safe, and cannot be undone."""
+    """Ends every process that was started with it; thread-safe, and cannot be undone.
 
-    def __init__(self) -> None:
+    Args:
+        parent: cancels this one, too.
+    """
+
+    def __init__(self, parent: Cancellation | None = None) -> None:
+        self._parent = parent
         self._requested = False
         self._wakers: set[int] = set()
         self._lock = threading.RLock()  # a signal handler cancels in the thread that may hold it
 
     @property
     def requested(self) -> bool:
-        return self._requested
+        return self._requested or bool(self._parent and self._parent.requested)
 
     def cancel(self) -> None:
         self._requested = True  # not an Event: a signal handler that sets one while it is being set hangs
@@ -93,7 +98,8 @@ class Cancellation:
         with self._lock:
             self._wakers.add(waker)
         try:
-            yield
+            with self._parent._waking(waker) if self._parent else contextlib.nullcontext():
+                yield
         finally:
             with self._lock:
                 self._wakers.discard(waker)

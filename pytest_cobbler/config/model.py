@@ -217,6 +217,9 @@ class Config(BaseModel):
         description="Python: whether the gate may test a copy of the project that is installed in the image.",
     )
     gate_timeout: Duration = Field(900.0, description="Time limit of the gate.")
+    weakened_tests: Annotated[Literal["note", "refuse"], one_of("note", "refuse")] = Field(
+        "note", description="Whether a change that removes or weakens tests is noted or refused."
+    )
     protected_paths: Patterns = Field(
         (), description="Paths that no task may change, in addition to the built-in ones."
     )

@@ -16,6 +16,7 @@ from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.cycle.surroundings import RepositoryView
 from pytest_cobbler.display import named, shown_path
 from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.landing.judge import TestJudge
 from pytest_cobbler.landing.lane import LandingLane
 from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
@@ -267,6 +268,8 @@ class _Opening:
         finished.forget(run.open_tasks)
         run.view.refresh()
         run.turns.on_new_run = run.view.refresh
+        if selection.taken:
+            run.landing.prepare()
         return Opened(
             run=run,
             selection=selection,
@@ -310,15 +313,18 @@ class _Opening:
         alone = self._config.agent_history == "tip"
         worktrees = Worktrees(repository, generation.name, owner, alone=alone)
         self._stack.callback(worktrees.remove_all)
+        records = TreeRecords.of(repository.work_dir)
         landing = LandingLane(
             repository,
             generation,
             project.identity,
             parts.gate,
             checkout,
+            TestJudge(repository, parts.gate, checkout, parts.language, records, cancellation),
             listener,
             cancellation,
-            TreeRecords.of(repository.work_dir),
+            records,
+            refuses_weakened=self._config.weakened_tests == "refuse",
         )
         self._stack.callback(landing.close)
         return Run(

@@ -357,6 +357,9 @@ def _not_landed(attempt: Attempt, landing: Landing) -> Attempt:
             details="\n".join(map(str, landing.refusals)),
             paths=tuple(refusal.path for refusal in landing.refusals if refusal.path),
         )
+    if landing.hidden:
+        summary = f"gate: passed without tests of the tip: {landing.hidden[0]}"
+        return replace(attempt, cause=Cause.GATE, summary=summary, details="\n".join(landing.hidden))
     if landing.cause == Cause.GATE and landing.gate:
         gate = landing.gate
         return replace(attempt, cause=Cause.GATE, summary=f"gate: {gate.summary}", details=gate.output)

@@ -8,7 +8,7 @@ is hidden.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -66,10 +66,13 @@ class _Comparing:
         return Comparison(hidden=tuple(hidden.values()), weakened=tuple(notes))
 
     def _changed(self) -> list[str]:
-        """The files of tests, and those of which some ran, that the change touches or removes."""
+        """The files of the tip with tests that the change touches or removes, or of which less runs now."""
         after = self._merged.blobs
-        differ = (path for path, blob in self._tip.blobs.items() if after.get(path) != blob)
-        return sorted(path for path in differ if self._tip.is_test(path) or path in self._before)
+        differ = {path for path, blob in self._tip.blobs.items() if after.get(path) != blob}
+        changed = {path for path in differ if self._tip.is_test(path) or path in self._before}
+        if self._merged.run is not None:
+            changed |= {path for path, ran in self._before.items() if ran - self._after.get(path, Counter())}
+        return sorted(changed)
 
     # -- hidden
 
@@ -121,7 +124,7 @@ class _Comparing:
         removed = [
             name
             for name, function in before.items()
-            if _is_test_name(name) and name not in after and not self._places(function, path)
+            if function.is_test and name not in after and not self._places(function, path)
         ]
         if removed:
             where = "" if is_there else ", with the file"
@@ -132,11 +135,18 @@ class _Comparing:
         if skips := [name for name in both if after[name].skips > before[name].skips]:
             yield f"new skip or xfail in {_shown(skips)}"
         if is_there and self._merged.run is not None:
-            ran = self._after.get(path, Counter())
-            for name, count in self._before.get(path, Counter()).items():
-                now = ran[name]
-                if name and 0 < now < count:
-                    yield f"{name} ran with {now} of {counted(count, 'case')}"
+            yield from self._ran_less(path, after, skips)
+
+    def _ran_less(
+        self, path: str, functions: Mapping[str, TestFunction], skips: Collection[str]
+    ) -> Iterator[str]:
+        """The functions of which less ran than before; those with a new skip are named for that."""
+        ran = self._after.get(path, Counter())
+        for name, count in self._before.get(path, Counter()).items():
+            if name and 0 < ran[name] < count:
+                yield f"{name} ran with {ran[name]} of {counted(count, 'case')}"
+            elif not ran[name] and name in functions and name not in skips:
+                yield f"{name} does not run now"
 
 
 def _ran(run: TestRun | None) -> Mapping[str, Counter[str]]:
@@ -155,10 +165,6 @@ def _by_name(functions: Iterable[TestFunction]) -> dict[str, TestFunction]:
 
 def _digest(functions: Mapping[str, TestFunction], name: str) -> str:
     return functions[name].digest if name in functions else ""
-
-
-def _is_test_name(name: str) -> bool:
-    return name.rpartition("::")[2].lower().startswith(("test", "example", "fuzz"))
 
 
 def _shown(names: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from pathlib import Path
 from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.landing.gate import Gate, GateResult
+from pytest_cobbler.landing.judge import Judgement, Passed, TestJudge
 from pytest_cobbler.landing.tree_records import UNKNOWN, TreeRecord, TreeRecords
 from pytest_cobbler.listeners import RunListener
 from pytest_cobbler.process import Cancellation
@@ -55,6 +57,7 @@ class Landing:
 
     Otherwise ``cause`` is the reason: a conflict, no change, a refusal, the gate, a cancellation, or
     ``Cause.LANDING`` with the ``error`` of git, podman or the disk, which the change did not cause.
+    ``hidden`` names the tests that the change keeps from running, if the gate passed without them.
     Seconds are wall time in the lane; ``gate_seconds`` are a part of ``seconds``. ``notes`` are for people
     who review the change, whether it landed or not. ``record`` is that of the merged tree; ``None`` if the
     gate has not run, was cancelled, or has no steps.
@@ -69,6 +72,7 @@ class Landing:
     cause: Cause = Cause.NONE
     error: CobblerError | None = None
     refusals: tuple[Refusal, ...] = ()
+    hidden: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -80,6 +84,8 @@ class LandingLane:
         identity: signs the landed commits.
         checkout: the directory in which the gate runs.
         records: keeps the record of each tree on which the gate has run.
+        judge: judges the tests of each change that passed the gate.
+        refuses_weakened: whether a change with weaker tests does not land.
     """
 
     def __init__(
@@ -89,19 +95,30 @@ class LandingLane:
         identity: Identity,
         gate: Gate,
         checkout: GateCheckout,
+        judge: TestJudge,
         listener: RunListener,
         cancellation: Cancellation,
         records: TreeRecords,
+        *,
+        refuses_weakened: bool = False,
     ) -> None:
         self._repository = repository
         self._generation = generation
         self._identity = identity
         self._gate = gate
         self._checkout = checkout
+        self._judge = judge
+        self._refuses_weakened = refuses_weakened
         self._listener = listener
         self._cancellation = cancellation
         self._records = records
+        self._preparing = Cancellation(cancellation)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cobbler-landing")
+
+    def prepare(self) -> None:
+        """Let the judge look at the tip, in the thread of the lane."""
+        tip = current_tip(self._repository, self._generation)
+        self._thread.submit(self._judge.prepare, tip, self._preparing)
 
     def land(self, candidate: Candidate) -> Landing:
         """Queue a candidate and wait for its end."""
@@ -109,6 +126,7 @@ class LandingLane:
 
     def close(self) -> None:
         """Wait for the candidate that is in the lane."""
+        self._preparing.cancel()
         self._thread.shutdown()
 
     def _land(self, candidate: Candidate) -> Landing:
@@ -146,6 +164,14 @@ class LandingLane:
                 cause = Cause.CANCELLED if gate.cause == Ending.CANCELLED else Cause.GATE
                 return replace(landing, cause=cause)
             landing = replace(landing, notes=(*landing.notes, *gate.notes, *self._missing_report(gate)))
+            judgement = self._judge.judge(self._passed(candidate, merged, gate))
+            gate_seconds += judgement.seconds
+            landing = replace(
+                _judged(landing, judgement, refuses_weakened=self._refuses_weakened),
+                gate_seconds=gate_seconds,
+            )
+            if landing.cause:
+                return landing
             if commit := self._move(candidate, merged, landing):
                 return replace(landing, commit=commit)
         return Landing(cause=Cause.CANCELLED, gate_seconds=gate_seconds)
@@ -193,6 +219,18 @@ class LandingLane:
         """A note if the gate should have left a report: the tested code may have kept it from doing so."""
         return (f"{UNKNOWN}: {gate.unknown}",) if self._gate.collect and gate.tests is None else ()
 
+    def _passed(self, candidate: Candidate, merged: Merge, result: GateResult) -> Passed:
+        before = self._before(candidate, merged)
+        change = read_change(self._repository.objects, before, merged.tree)
+        return Passed(
+            merged=merged,
+            before=before,
+            base=candidate.base,
+            paths=tuple(os.fsdecode(entry.path) for entry in change.entries),
+            result=result,
+            log=candidate.log,
+        )
+
     def _move(self, candidate: Candidate, merged: Merge, landing: Landing) -> str | None:
         """Move the branch to a commit of the merged tree; ``None``: another process moved it first."""
         message = candidate.message(landing.notes, landing.record)
@@ -209,3 +247,16 @@ class LandingLane:
             candidate.on_landed(commit)
             self._listener.landed(candidate.task_id, commit)
         return commit
+
+
+def _judged(landing: Landing, judgement: Judgement, *, refuses_weakened: bool) -> Landing:
+    """``landing`` with the reason why the judge does not let it land, if there is one."""
+    if again := judgement.gate:
+        cause = Cause.CANCELLED if again.cause == Ending.CANCELLED else Cause.GATE
+        return replace(landing, gate=again, cause=cause)
+    if judgement.hidden:
+        return replace(landing, hidden=judgement.hidden, cause=Cause.GATE)
+    if judgement.weakened and refuses_weakened:
+        refusals = tuple(Refusal(reason=line) for line in judgement.weakened)
+        return replace(landing, refusals=refusals, cause=Cause.REFUSED)
+    return replace(landing, notes=(*landing.notes, *judgement.weakened, *judgement.notes))

@@ -33,6 +33,11 @@ class TestFunction:
     asserts: int
     skips: int
 
+    @property
+    def is_test(self) -> bool:
+        """Whether a runner takes the function for a test by its name, and not for a helper."""
+        return self.name.rpartition("::")[2].lower().startswith(("test", "example", "fuzz"))
+
 
 # -- Python
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.moving import ZERO
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.trees import edited_tree
 
 ACTIVE_REF = "refs/cobbler/active"
 _MOST_STARTS = 100
@@ -207,7 +207,7 @@ def create_generation(
         RepositoryError: another process made the same branch at the same time.
     """
     name = names.generation_name(prefix, now, _taken(repository, prefix))
-    tree = _edited_tree(repository, repository.tree_of(start), changes.remove, changes.write(name))
+    tree = edited_tree(repository, repository.tree_of(start), changes.remove, changes.write(name))
     trailer_values = {trailers.GENERATION: name, trailers.BASE: base} | (
         {trailers.RESET: "yes"} if changes.reset else {}
     )
@@ -296,22 +296,3 @@ def _taken(repository: Repository, prefix: str) -> set[str]:
         taken.add(name)
         taken.add(name.rpartition("-")[0])
     return taken
-
-
-def _edited_tree(repository: Repository, tree: str, remove: Sequence[str], write: Mapping[str, bytes]) -> str:
-    if not remove and not write:
-        return tree
-    index = repository.work_dir / "start.index"
-    git = repository.objects.using(index=index)
-    index.unlink(missing_ok=True)
-    try:
-        git.run("read-tree", tree)
-        nothing = "0" * len(tree)
-        lines = [f"0 {nothing}\t".encode() + os.fsencode(path) for path in remove]
-        for path, content in write.items():
-            blob = git.text("hash-object", "-w", "--stdin", stdin=content)
-            lines.append(f"100644 {blob}\t".encode() + os.fsencode(path))
-        git.run("update-index", "-z", "--index-info", stdin=b"".join(line + b"\0" for line in lines))
-        return git.text("write-tree")
-    finally:
-        index.unlink(missing_ok=True)

@@ -125,11 +125,18 @@ FROM_DATA = {CASES: "@cases\ndef test_case(value): assert value\n", "tests/cases
 
 def test_fewer_cases_of_a_test_that_is_parametrised_from_data_are_no_refusal() -> None:
     before = f"{CASES}::test_case[1] {CASES}::test_case[2] {CASES}::test_case[3]"
+    fewer = Comparison(weakened=(f"tests changed in {CASES}: test_case ran with 1 of 3 cases",))
     found = compared({"tests/cases.json": "[1]"}, f"{CASES}::test_case[1]", tip=FROM_DATA, before=before)
-    assert found == Comparison()
+    assert found == fewer
     text = FROM_DATA[CASES].replace("@cases", "@cases([1])")
     found = compared({CASES: text}, f"{CASES}::test_case[1]", tip=FROM_DATA, before=before)
-    assert found.weakened == (f"tests changed in {CASES}: test_case ran with 1 of 3 cases",)
+    assert found == fewer
+
+
+def test_a_changed_function_that_no_longer_runs_is_noted() -> None:
+    changed = {A: (ONE + TWO).replace("g() == 2", "g() == 3")}
+    found = compared(changed, f"{A}::test_two")
+    assert found == Comparison(weakened=(f"tests changed in {A}: test_one does not run now",))
 
 
 DOCTEST = {"a.py": "def f():\n    '''\n    >>> f()\n    1\n    '''\n"}

@@ -10,8 +10,10 @@ import pytest
 
 from pytest_cobbler.errors import SandboxError
 from pytest_cobbler.landing.gate import Gate
+from pytest_cobbler.landing.judge import TestJudge
 from pytest_cobbler.landing.lane import Candidate, Landing, LandingLane
 from pytest_cobbler.landing.tree_records import TreeRecord, TreeRecords
+from pytest_cobbler.languages import get
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.listeners import RunListener
 from pytest_cobbler.process import Cancellation
@@ -70,16 +72,19 @@ class Bench:
             "timeout": 60.0,
             "environment": {},
         }
-        self.gate = Gate(sandbox=self.sandbox, **facts | changes)
+        self.gate = gate = Gate(sandbox=self.sandbox, **facts | changes)
+        checkout = GateCheckout(self.repository, self.generation.name, None)
+        records = TreeRecords(self.directory / "records")
         self.lane = LandingLane(
             self.repository,
             self.generation,
             self.repository.identity(),
-            self.gate,
-            GateCheckout(self.repository, self.generation.name, None),
+            gate,
+            checkout,
+            TestJudge(self.repository, gate, checkout, get("none"), records, self.cancellation),
             self.listener,
             self.cancellation,
-            TreeRecords(self.directory / "records"),
+            records,
         )
         return self.lane
 

@@ -1,0 +1,271 @@
+"""The judge of a green gate: whether the tests of the tip still run, and still decide."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from pytest_cobbler.causes import Ending
+from pytest_cobbler.display import named
+from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.landing.comparison import compare
+from pytest_cobbler.landing.gate import Gate, GateResult
+from pytest_cobbler.landing.planting import examples, may_switch_tests_off, plant, unreported
+from pytest_cobbler.landing.tests_of_trees import TreeTests
+from pytest_cobbler.landing.tree_records import TestRun, TreeRecords
+from pytest_cobbler.languages import Language
+from pytest_cobbler.languages.planted import PlantedTest
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository.landing import Merge
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.trees import edited_tree
+from pytest_cobbler.repository.worktrees import GateCheckout
+
+__all__ = ["Judgement", "Passed", "TestJudge"]
+
+_KEPT: Final = 8
+"""Trees whose tests are kept in memory: the tip, and candidates that may become the tip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the judge says of a change that passed the gate.
+
+    ``hidden`` names tests that no longer run or decide: reasons not to land. ``weakened`` has a line for each
+    file whose tests check less, ``notes`` other lines for a person. ``gate`` is a further run of the gate
+    that did not pass; ``seconds`` of all further runs.
+    """
+
+    hidden: tuple[str, ...] = ()
+    weakened: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    gate: GateResult | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passed:
+    """A change whose gate passed.
+
+    ``before`` is the tree before the change, ``base`` the commit of the base that it merges, if that is the
+    task. ``log`` is the file of the gate's output; those of further runs are beside it.
+    """
+
+    merged: Merge
+    before: str
+    base: str
+    paths: tuple[str, ...]
+    result: GateResult
+    log: Path
+
+
+class _Ended(Exception):
+    """A further run of the gate ended the judgement."""
+
+    def __init__(self, result: GateResult) -> None:
+        super().__init__()
+        self.result = result
+
+
+class TestJudge:
+    """Compares each merged tree with the tip. Called from one thread at a time.
+
+    The tip's tests are those of the last landing; before the first landing the gate runs on the tip.
+    """
+
+    __test__ = False
+
+    def __init__(
+        self,
+        repository: Repository,
+        gate: Gate,
+        checkout: GateCheckout,
+        language: Language,
+        records: TreeRecords,
+        cancellation: Cancellation,
+    ) -> None:
+        self._repository = repository
+        self._gate = gate
+        self._checkout = checkout
+        self._language = language
+        self._records = records
+        self._cancellation = cancellation
+        self._known: dict[str, TreeTests] = {}
+        self._seconds = 0.0
+
+    def prepare(self, tip: str, cancellation: Cancellation) -> None:
+        """Find out which tests run on the tip, while agents work."""
+        self._cancellation, cancellation = cancellation, self._cancellation
+        try:
+            if self._gate.collect:
+                self._tests_of(self._repository.tree_of(tip), self._checkout.path.with_name("gate.log"))
+        except (CobblerError, OSError, _Ended):
+            return  # the first landing tries again, and reports the error
+        finally:
+            self._cancellation = cancellation
+
+    def judge(self, passed: Passed) -> Judgement:
+        """Judge a change."""
+        self._seconds = 0.0
+        try:
+            return self._judge(passed)
+        except _Ended as ended:
+            return Judgement(gate=ended.result, seconds=self._seconds)
+
+    def _judge(self, passed: Passed) -> Judgement:
+        merged = self._keep(self._tests(passed.merged.tree, passed.result.tests))
+        tip = self._tip(passed)
+        if merged.run is None and tip.run is not None:
+            # The gate leaves a report on the tip: without one, nothing ran.
+            merged = self._keep(self._tests(merged.tree, TestRun()))
+        found = compare(tip.compared, merged.compared)
+        if found.hidden and merged.run and merged.run.counts.skipped:
+            # Some tests skip themselves now and then. A test that hides always does.
+            again = self._run(merged.tree, passed.log.with_name("gate-again.log"))
+            if not again.passed:
+                raise _Ended(again)
+            both = merged.run + (again.tests or TestRun())
+            merged = self._keep(self._tests(merged.tree, both))
+            found = compare(tip.compared, merged.compared)
+        hidden = [*self._none_ran(tip, merged), *self._without_those_of_base(passed, tip, found.hidden)]
+        notes: list[str] = []
+        if not hidden and (causes := self._causes(passed.paths)):
+            hidden, notes = self._plant(passed, tip, merged, causes)
+        weakened = self._weakened(passed, tip, merged)
+        return Judgement(hidden=tuple(hidden), weakened=weakened, notes=tuple(notes), seconds=self._seconds)
+
+    # -- runs of the gate
+
+    def _tip(self, passed: Passed) -> TreeTests:
+        tree = self._repository.tree_of(passed.merged.tip)
+        if self._gate.collect:
+            return self._tests_of(tree, passed.log.with_name("gate-tip.log"))
+        return TreeTests(self._repository, self._language, tree, None, passed=True)
+
+    def _tests_of(self, tree: str, log: Path) -> TreeTests:
+        if tree in self._known:
+            return self._keep(self._known[tree])
+        nothing = self._tests(tree, TestRun())
+        if self._language.source_patterns and not nothing.has_sources:
+            return self._keep(nothing)
+        conditions = self._gate.conditions()
+        record = self._records.find(tree, conditions)
+        if record is None or not record.passed:
+            made = datetime.now(UTC)
+            record = self._run(tree, log).record(tree, conditions, made)
+            with contextlib.suppress(OSError):  # a record that is not kept is made again
+                self._records.keep(record)
+        return self._keep(self._tests(tree, record.tests, passed=record.passed))
+
+    def _tests(self, tree: str, run: TestRun | None, *, passed: bool = True) -> TreeTests:
+        return TreeTests(self._repository, self._language, tree, run, passed=passed)
+
+    def _keep(self, tests: TreeTests) -> TreeTests:
+        self._known.pop(tests.tree, None)
+        self._known[tests.tree] = tests
+        while len(self._known) > _KEPT:
+            del self._known[next(iter(self._known))]
+        return tests
+
+    def _run(self, tree: str, log: Path) -> GateResult:
+        result = self._gate.run(self._checkout.move(tree), log, self._cancellation)
+        self._seconds += result.seconds
+        if result.cause == Ending.CANCELLED:
+            raise _Ended(result)
+        return result
+
+    # -- the comparison
+
+    def _none_ran(self, tip: TreeTests, merged: TreeTests) -> Iterable[str]:
+        """Why it is not right that no test ran, if none did."""
+        if merged.run is None or merged.run.results:
+            return
+        was_so = tip.passed and tip.run is not None and not tip.run.results
+        old = {tip.blobs[path] for path in tip.holders}
+        holders = [path for path in merged.holders if not (was_so and merged.blobs[path] in old)]
+        if not holders and not was_so:
+            holders = list(tip.holders)
+        if holders:
+            yield f"no test ran, and these files hold tests: {named(holders)}"
+
+    def _without_those_of_base(
+        self, passed: Passed, tip: TreeTests, hidden: tuple[str, ...]
+    ) -> Iterable[str]:
+        """The hidden tests that are not hidden by the base itself, which is trusted."""
+        if not passed.base or not hidden:
+            return hidden
+        base = self._tests_of(self._repository.tree_of(passed.base), passed.log.with_name("gate-base.log"))
+        own = compare(tip.compared, base.compared).hidden
+        return [reason for reason in hidden if reason not in own]
+
+    def _weakened(self, passed: Passed, tip: TreeTests, merged: TreeTests) -> tuple[str, ...]:
+        if not passed.base:
+            return compare(tip.compared, merged.compared).weakened
+        before = self._repository.tree_of(passed.before)
+        trusted = TreeTests(self._repository, self._language, before, None, passed=True)
+        return compare(trusted.compared, merged.compared).weakened
+
+    # -- planted tests
+
+    def _causes(self, paths: Iterable[str]) -> tuple[str, ...]:
+        if not self._language.source_patterns:
+            return ()
+        return tuple(path for path in paths if may_switch_tests_off(path, self._language))
+
+    def _plant(
+        self, passed: Passed, tip: TreeTests, merged: TreeTests, causes: tuple[str, ...]
+    ) -> tuple[list[str], list[str]]:
+        """Reasons why a failing test does not fail, and notes; the tip is asked if one does not."""
+        wanted = examples(merged)
+        planted = plant(merged, wanted, _token)
+        if not planted:
+            return [], []
+        result = self._run_planted(merged, planted, passed.log.with_name("gate-planted.log"))
+        is_known = merged.run is not None
+        missing = _missing(planted, result, is_known=is_known)
+        if not missing:
+            return [], []
+        control = plant(tip, wanted, _token)
+        on_tip = self._run_planted(tip, control, passed.log.with_name("gate-planted-tip.log"))
+        missing_on_tip = _missing(control, on_tip, is_known=is_known)
+        here, there = _directories(missing), _directories(missing_on_tip)
+        new = here - _directories(control)
+        lost = (here - there - new) | (new if control and not missing_on_tip else set())
+        if lost:
+            return [
+                f"failing tests were added, and did not fail: {named(_shown(lost))}; cause: {named(causes)}"
+            ], []
+        return [], [
+            f"the gate does not run tests that are added to {named(_shown(here))}, as before the change"
+        ]
+
+    def _run_planted(self, tests: TreeTests, planted: Iterable[PlantedTest], log: Path) -> GateResult:
+        tree = edited_tree(self._repository, tests.tree, (), {test.path: test.content for test in planted})
+        return self._run(tree, log)
+
+
+def _missing(
+    planted: tuple[PlantedTest, ...], result: GateResult, *, is_known: bool
+) -> tuple[PlantedTest, ...]:
+    """The planted tests that did not fail; ``is_known``: the gate reports what ran."""
+    if result.passed:
+        return planted
+    return unreported(planted, result.tests or TestRun()) if is_known else ()
+
+
+def _token() -> str:
+    # The first digit is a letter, so that a name may begin with it.
+    return f"{secrets.choice('abcdef')}{secrets.token_hex(4)}"
+
+
+def _directories(planted: Iterable[PlantedTest]) -> set[str]:
+    return {str(PurePosixPath(test.path).parent) for test in planted}
+
+
+def _shown(directories: Iterable[str]) -> list[str]:
+    return sorted("the top directory" if name == "." else f"{name}/" for name in directories)

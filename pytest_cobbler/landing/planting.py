@@ -1,0 +1,99 @@
+"""Planted tests: whether a gate still fails if a test fails, in every directory of which it runs tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Final
+
+from pytest_cobbler.landing.tests_of_trees import TreeTests
+from pytest_cobbler.landing.tree_records import TestRun
+from pytest_cobbler.languages import Language
+from pytest_cobbler.languages.planted import PlantedTest
+
+__all__ = ["examples", "may_switch_tests_off", "plant", "unreported"]
+
+_DOCUMENTS: Final = frozenset({".adoc", ".markdown", ".md", ".org", ".rst"})
+_DOCUMENT_NAMES: Final = re.compile(
+    r"(?:AUTHORS|CHANGELOG|CHANGES|COPYING|LICEN[CS]E|NOTICE|README)(?:\.txt)?"
+)
+
+
+def may_switch_tests_off(path: str, language: Language) -> bool:
+    """Whether a file may switch tests off: a conftest.py, or neither source, test nor document."""
+    place = PurePosixPath(path)
+    if place.name == "conftest.py":
+        return True
+    is_document = place.suffix in _DOCUMENTS or _DOCUMENT_NAMES.fullmatch(place.name)
+    return not (is_document or language.is_source(place) or language.is_test(place))
+
+
+def examples(tests: TreeTests) -> Mapping[str, tuple[str, ...]]:
+    """File -> functions: an example for each directory and kind of test that the gate runs.
+
+    If what ran is unknown, the language's own rule decides.
+    """
+    chosen: dict[tuple[str, bool], tuple[bool, str, tuple[str, ...]]] = {}
+    for path, functions in _found(tests):
+        names = tuple(sorted(functions))
+        key = (str(PurePosixPath(path).parent), bool(names))
+        # A file with a function outside of classes is the better example: its name can be imitated.
+        rated = (all("::" in name for name in names), path, names)
+        chosen[key] = min(rated, chosen.get(key, rated))
+    return {path: names for _, path, names in chosen.values()}
+
+
+def plant(
+    tests: TreeTests, wanted: Mapping[str, tuple[str, ...]], make_token: Callable[[], str]
+) -> tuple[PlantedTest, ...]:
+    """A failing test for each example that the tree has."""
+    planted = (
+        tests.language.planted(path, tests.read(path), functions, make_token())
+        for path, functions in sorted(wanted.items())
+        if path in tests.blobs
+    )
+    return tuple(test for test in planted if test is not None)
+
+
+def unreported(planted: Iterable[PlantedTest], run: TestRun | None) -> tuple[PlantedTest, ...]:
+    """The planted tests that a gate did not report as failed; none if what ran is unknown."""
+    if run is None:
+        return ()
+    failed = {(result.file, result.function) for result in run.results if result.failed}
+    files = {file for file, _ in failed}
+    return tuple(
+        test
+        for test in planted
+        if not ((test.path, test.function) in failed if test.function else test.path in files)
+    )
+
+
+def _found(tests: TreeTests) -> Iterator[tuple[str, set[str]]]:
+    """The files with tests, with their functions; none if they are doctests."""
+    if tests.run is None:
+        for path in tests.holders:
+            yield path, {function.name for function in tests.functions(path) if function.is_test}
+        return
+    ran: dict[str, set[str]] = {}
+    for result in tests.run.results:
+        if result.ran and result.file in tests.blobs:
+            ran.setdefault(result.file, set()).add(result.function)
+    for path, names in ran.items():
+        written = {function.name for function in tests.functions(path)}
+        functions = {name for name in names if name in written or _last(name).startswith("test")} - {""}
+        if functions:
+            yield path, functions
+        if any(_is_doctest(path, name) for name in names - functions):
+            yield path, set()
+
+
+def _is_doctest(path: str, name: str) -> bool:
+    """Whether pytest names a doctest of a module so: ``package.module.function``, or the module alone."""
+    place = PurePosixPath(path)
+    module = place.parent.name if place.stem == "__init__" else place.stem
+    return place.suffix == ".py" and f".{module}." in f".{_last(name)}."
+
+
+def _last(name: str) -> str:
+    return name.rpartition("::")[2]

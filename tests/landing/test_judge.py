@@ -1,0 +1,313 @@
+"""A green gate counts if the tests of the tip still run: attacks on a real pytest, and good work."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.causes import Cause
+from pytest_cobbler.landing.gate import Gate, GateResult
+from pytest_cobbler.landing.judge import TestJudge
+from pytest_cobbler.landing.lane import Candidate, Landing, LandingLane
+from pytest_cobbler.landing.tree_records import TreeRecords
+from pytest_cobbler.languages import get
+from pytest_cobbler.languages.base import Step
+from pytest_cobbler.listeners import RunListener
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.worktrees import GateCheckout
+from pytest_cobbler.sandbox.base import Network
+from pytest_cobbler.sandbox.host import HostSandbox
+from tests.support.repositories import UserRepository, commit_files
+from tests.support.toolchain import go_cache, go_root
+
+__all__ = ["go_cache", "go_root"]
+
+PYTEST = f"{sys.executable} -m pytest -q -p no:cacheprovider --junitxml=$HOME/report.xml"
+QUIET = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountingGate(Gate):
+    """A gate that notes the log of each run."""
+
+    logs: list[str]
+
+    def run(self, checkout: Path, log: Path, cancellation: Cancellation) -> GateResult:
+        self.logs.append(log.name)
+        return super().run(checkout, log, cancellation)
+
+
+class Bench:
+    """A generation whose tip has a feature with a test, and a lane with a real pytest on it."""
+
+    def __init__(self, user: UserRepository, directory: Path, files: dict[str, str]) -> None:
+        user.commit(files)
+        self.repository = user.open()
+        self.generation = user.start()
+        self.directory = directory
+        self.runs: list[str] = []
+        self.make()
+
+    def make(
+        self,
+        command: str = f"{PYTEST}; status=$?; [ $status = 5 ] || exit $status",
+        *,
+        refuses_weakened: bool = False,
+        unknown: bool = False,
+        language: str = "python",
+        environment: Mapping[str, str] = QUIET,
+    ) -> None:
+        """A lane with a gate of one shell command; ``unknown``: it leaves no report."""
+        step = Step(
+            name="test",
+            argv=("sh", "-c", command),
+            shown=command,
+            report="" if unknown else "~/report.xml",
+        )
+        if language != "python":
+            [step] = [step for step in get(language).gate() if step.name == "test"]
+        gate = CountingGate(
+            steps=[step],
+            sandbox=HostSandbox(repository="judge", run_id=self.directory.name),
+            network=Network.NONE,
+            image=None,
+            timeout=60.0,
+            environment=environment,
+            logs=self.runs,
+        )
+        checkout = GateCheckout(self.repository, self.generation.name, None)
+        records, cancellation = TreeRecords(self.directory / "records"), Cancellation()
+        self.lane = LandingLane(
+            self.repository,
+            self.generation,
+            self.repository.identity(),
+            gate,
+            checkout,
+            TestJudge(self.repository, gate, checkout, get(language), records, cancellation),
+            RunListener(),
+            cancellation,
+            records,
+            refuses_weakened=refuses_weakened,
+        )
+
+    @property
+    def tip(self) -> str:
+        tip = self.repository.read_ref(self.generation.ref)
+        assert tip is not None
+        return tip
+
+    def land(self, files: dict[str, str | None], **changes: Any) -> Landing:
+        facts: dict[str, Any] = {
+            "task_id": "t-1",
+            "commit": commit_files(self.repository, self.tip, files),
+            "policy": Policy(),
+            "log": self.directory / "gate.log",
+            "message": lambda notes, _record: "\n".join(["The task\n", *notes]),
+            "on_landed": lambda _landed: None,
+        }
+        return self.lane.land(Candidate(**facts | changes))
+
+
+PROTECTED = "pkg/tests/test_core.py"
+CORE = "def double(n):\n    return 2 * n\n"
+TEST = "from pkg.core import double\n\n\ndef test_double():\n    assert double(2) == 4\n"
+OTHER = "def test_other():\n    assert 1 + 1 == 2\n"
+PROJECT = {
+    "pkg/__init__.py": "",
+    "pkg/core.py": CORE,
+    "pkg/tests/__init__.py": "",
+    PROTECTED: TEST,
+    "tests/test_other.py": OTHER,
+}
+BROKEN = {"pkg/core.py": "def double(n):\n    return 3 * n\n"}
+CLEAR = "def pytest_collection_modifyitems(items):\n    items.clear()\n"
+SKIP = "import pytest\n\npytest.skip('no', allow_module_level=True)\n"
+
+
+@pytest.fixture
+def bench(user: UserRepository, tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(user, tmp_path, PROJECT)
+    yield bench
+    bench.lane.close()
+
+
+ATTACKS: dict[str, dict[str, str | None]] = {
+    "a directory that looks like a virtual environment": {"pkg/pyvenv.cfg": "home = /usr/bin\n"},
+    "a hook in another directory": {"zz/conftest.py": CLEAR, "zz/test_z.py": "def test_z(): pass\n"},
+    "collect_ignore": {"pkg/tests/conftest.py": "collect_ignore = ['test_core.py']\n"},
+    "a skip of the module": {PROTECTED: SKIP + TEST},
+    "pytestmark": {PROTECTED: "import pytest\npytestmark = pytest.mark.skip\n" + TEST},
+    "__test__": {PROTECTED: TEST + "\n\n__test__ = False\n"},
+}
+
+
+def test_a_change_that_hides_the_test_of_what_it_breaks_does_not_land(bench: Bench) -> None:
+    tip = bench.tip
+    for name, attack in ATTACKS.items():
+        landing = bench.land({**BROKEN, **attack})
+        assert (landing.commit, landing.cause, bench.tip) == ("", Cause.GATE, tip), name
+        assert landing.gate is not None
+        assert landing.gate.passed, f"{name}: without the judge it would land"
+        assert any(PROTECTED in reason for reason in landing.hidden), (name, landing.hidden)
+    assert set(bench.runs) == {"gate.log", "gate-tip.log", "gate-again.log"}
+    assert bench.runs.count("gate-tip.log") == 1
+
+
+def test_a_test_that_loses_its_prefix_is_noted_and_can_be_refused(bench: Bench) -> None:
+    change = {PROTECTED: TEST.replace("test_double", "check_double") + "\n\ndef test_no(): pass\n"}
+    bench.make(refuses_weakened=True)
+    landing = bench.land({**BROKEN, **change})
+    assert (landing.commit, landing.cause) == ("", Cause.REFUSED)
+    note = f"tests changed in {PROTECTED}: 1 test removed (test_double)"
+    assert [str(refusal) for refusal in landing.refusals] == [note]
+    bench.make()
+    landing = bench.land({**BROKEN, **change})
+    assert landing.commit
+    assert landing.notes == (note,)
+    assert note in bench.repository.objects.text("log", "-1", "--format=%B", landing.commit)
+
+
+GOOD: dict[str, dict[str, str | None]] = {
+    "a source": {"pkg/core.py": CORE + "\n\ndef triple(n):\n    return 3 * n\n"},
+    "a test moves": {PROTECTED: None, "pkg/tests/test_moved.py": TEST},
+    "a test moves to a class": {
+        "tests/test_other.py": "class TestOther:\n    def test_other(self):\n        assert 1 + 1 == 2\n"
+    },
+    "a fixture": {"tests/conftest.py": "import pytest\n\n@pytest.fixture\ndef one(): return 1\n"},
+    "tests from data": {
+        "tests/data.json": "[1, 2, 3]\n",
+        "tests/test_data.py": "import json, pathlib, pytest\n"
+        "NUMBERS = json.loads(pathlib.Path(__file__).with_name('data.json').read_text())\n\n"
+        "@pytest.mark.parametrize('n', NUMBERS)\ndef test_data(n): assert n\n",
+    },
+    "fewer data": {"tests/data.json": "[3]\n"},
+    "an inherited test": {
+        "tests/base.py": "class Base:\n    def test_inherited(self): assert 1\n",
+        "tests/test_base.py": "from base import Base\n\nclass TestB(Base):\n    pass\n",
+    },
+    "a feature goes with its tests": {
+        "pkg/tests/test_moved.py": None,
+        "pkg/core.py": None,
+        "pkg/tests/__init__.py": None,
+        "pkg/__init__.py": None,
+    },
+}
+
+
+def test_good_work_lands(bench: Bench) -> None:
+    for name, good in GOOD.items():
+        landing = bench.land(good)
+        assert landing.commit, (name, landing.hidden, landing.gate)
+
+
+def test_the_gate_runs_no_more_often_than_needed(bench: Bench) -> None:
+    bench.lane.prepare()
+    assert bench.land({"pkg/new.py": "x = 1\n"}).commit
+    assert bench.land({"README.md": "More.\n"}).commit
+    assert bench.runs == ["gate.log"] * 3, "the tip once, then each change"
+    assert bench.land({"data.json": "[]\n"}).commit
+    assert bench.runs[3:] == ["gate.log", "gate-planted.log"]
+
+
+def test_a_test_that_skips_itself_now_and_then_lands(bench: Bench) -> None:
+    counter = bench.directory / "count"
+    flaky = f"""
+import pathlib, pytest
+
+def test_flaky():
+    counter = pathlib.Path({str(counter)!r})
+    runs = len(counter.read_text()) if counter.exists() else 0
+    counter.write_text("x" * (runs + 1))
+    if runs % 2:
+        pytest.skip("not now")
+"""
+    assert bench.land({"tests/test_flaky.py": flaky}).commit
+    landing = bench.land({"pkg/new.py": "x = 1\n"})
+    assert landing.commit, landing.hidden
+    assert bench.runs[-1] == "gate-again.log"
+
+
+def test_no_test_at_all_is_accepted_only_where_no_file_holds_tests(
+    user: UserRepository, tmp_path: Path
+) -> None:
+    bench = Bench(user, tmp_path, {"src/a.py": "x = 1\n"})
+    assert bench.land({"src/b.py": "y = 1\n"}).commit
+    landing = bench.land({"pyvenv.cfg": "", "tests/pyvenv.cfg": "", "tests/test_b.py": OTHER})
+    assert landing.hidden == ("no test ran, and these files hold tests: tests/test_b.py",)
+    assert bench.land({"tests/test_b.py": OTHER}).commit
+    bench.lane.close()
+
+
+@pytest.mark.parametrize("unknown", [True, False])
+def test_a_gate_that_a_change_keeps_from_failing_is_found_by_a_planted_test(
+    bench: Bench, unknown: bool
+) -> None:
+    bench.make(f"{PYTEST}; status=$?; [ -f off ] || exit $status", unknown=unknown)
+    landing = bench.land({"off": "", **BROKEN})
+    assert (landing.commit, landing.cause) == ("", Cause.GATE)
+    assert landing.hidden
+
+
+def test_a_gate_that_never_ran_the_planted_tests_is_noted(bench: Bench) -> None:
+    bench.make("true", unknown=True)
+    landing = bench.land({"data.json": "[]"})
+    assert landing.commit
+    assert landing.notes == (
+        "the gate does not run tests that are added to pkg/tests/, tests/, as before the change",
+    )
+
+
+def test_further_runs_count_as_time_of_the_gate(bench: Bench) -> None:
+    landing = bench.land({"data.json": "[]\n"})
+    assert landing.gate is not None
+    assert landing.gate_seconds > landing.gate.seconds
+
+
+def test_the_base_may_switch_tests_off(bench: Bench) -> None:
+    base = commit_files(bench.repository, bench.tip, {"pkg/pyvenv.cfg": ""})
+    commit = commit_files(bench.repository, base, {"pkg/new.py": ""})
+    landing = bench.land({}, commit=commit, base=base)
+    assert landing.commit, landing.hidden
+
+
+GO_MOD = "module example.com/m\n\ngo 1.21\n"
+GO_SOURCE = "package pkg\n\nfunc Double(n int) int { return 2 * n }\n"
+GO_TEST = """\
+package pkg
+
+import "testing"
+
+func TestDouble(t *testing.T) {
+	if Double(2) != 4 {
+		t.Fatal("wrong")
+	}
+}
+"""
+
+
+def test_go_tests_in_a_module_of_their_own_are_hidden(
+    user: UserRepository, tmp_path: Path, go_cache: Path
+) -> None:
+    bench = Bench(user, tmp_path, {})
+    bench.make(language="go", environment={"COBBLER_GOCACHE": str(go_cache), "CGO_ENABLED": "0"})
+    bench.lane.prepare()
+    first: dict[str, str | None] = {"go.mod": GO_MOD, "pkg/a.go": GO_SOURCE, "pkg/a_test.go": GO_TEST}
+    landing = bench.land(first)
+    assert landing.commit, "the first task of a generation that began without sources"
+    wrong = GO_SOURCE.replace("2 * n", "3 * n")
+    landing = bench.land({"pkg/a.go": wrong, "pkg/go.mod": "module example.com/pkg\n"})
+    assert (landing.commit, landing.cause) == ("", Cause.GATE)
+    assert landing.gate is not None
+    assert landing.gate.passed
+    assert any("pkg/a_test.go" in reason for reason in landing.hidden)
+    landing = bench.land({"pkg/data.json": "[]\n"})
+    assert landing.commit, (landing.hidden, landing.gate)
+    planted = ["gate.log", "gate-planted.log"]  # go.mod may switch tests off, too
+    assert bench.runs == [*planted, "gate.log", *planted]
+    bench.lane.close()
