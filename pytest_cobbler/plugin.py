@@ -246,8 +246,8 @@ def cobbler_generation(
 @pytest.fixture
 def cobbler_worktree(
     request: pytest.FixtureRequest,
+    cobbler_repository: Repository,  # first: it skips where there is no project
     cobbler_config: Config,
-    cobbler_repository: Repository,
     cobbler_runner_sandbox: Sandbox,
 ) -> Iterator[Callable[[str], Checkout]]:
     """Make clean checkouts of the generation or any revision; they are removed after the test."""

@@ -225,6 +225,8 @@ class TestTheCheckout:
         for path in (worktree.directory, worktree.index):
             assert path.stat().st_uid == 0
         assert (worktree.git / "index").stat().st_mtime_ns == worktree.index.stat().st_mtime_ns
+        for closed in (repository.work_dir, repository.work_dir.parent):
+            closed.chmod(0o711)  # in a job, the directories above the mounts are the container's
         stale = subprocess.run(
             ["git", f"--git-dir={worktree.git}", f"--work-tree={worktree.tree}", "diff-files", "--name-only"],
             capture_output=True,
