@@ -12,8 +12,8 @@ from types import MappingProxyType
 from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.claims import bounded, disagreements
+from pytest_cobbler.agents.output_file import OutputFile
 from pytest_cobbler.agents.stream import StreamReader
-from pytest_cobbler.agents.transcript import Recording
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.display import one_line, shown_duration
 from pytest_cobbler.errors import CobblerError
@@ -112,8 +112,8 @@ def launch(
     secrets = Secrets(access.secrets)
     proxy = access.proxy(request.on_exchange) if access.proxied else None
     with contextlib.ExitStack() as stack:
-        transcript = stack.enter_context(Recording(request.transcript))
-        errors = stack.enter_context(Recording(request.errors, _ERRORS_LIMIT))
+        transcript = stack.enter_context(OutputFile(request.transcript))
+        errors = stack.enter_context(OutputFile(request.errors, _ERRORS_LIMIT))
 
         def keep_line(line: bytes) -> None:
             transcript.write(line)

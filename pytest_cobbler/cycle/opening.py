@@ -37,8 +37,8 @@ from pytest_cobbler.repository import names
 from pytest_cobbler.repository.generations import Generation, find_generation, refuse_checked_out, tip_of
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.objects import default_work_dir
-from pytest_cobbler.repository.preflight import check_repository
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.suitability import check_repository
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
 from pytest_cobbler.tracker.base import Task, Tracker
 from pytest_cobbler.tracker.choose import open_tracker

@@ -39,8 +39,8 @@ from pytest_cobbler.repository.git import check_git
 from pytest_cobbler.repository.names import ATTEMPTS
 from pytest_cobbler.repository.objects import default_work_dir
 from pytest_cobbler.repository.ownership import given_back
-from pytest_cobbler.repository.preflight import check_repository
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.suitability import check_repository
 from pytest_cobbler.sandbox.base import Capability, Network, Sandbox
 from pytest_cobbler.sandbox.memory import REMEDY
 from pytest_cobbler.sandbox.probes import run_probes

@@ -10,7 +10,7 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.joining import end_joins, joins_base
 from pytest_cobbler.lifecycle.recovery import recovery_without_agent, remove_stale_locks
-from pytest_cobbler.lifecycle.stopping import settle
+from pytest_cobbler.lifecycle.stopping import take_back_move
 from pytest_cobbler.lifecycle.tagging import tag_merged
 from pytest_cobbler.repository import names
 from pytest_cobbler.repository.generations import (
@@ -70,7 +70,7 @@ def abandon_all(
     for generation in generations:
         refuse_other_tags(repository, generation, "abandoned")
     for generation in generations:
-        settle(repository, generation)
+        take_back_move(repository, generation)
     return [_abandon(config, repository, generation, lane, hooks) for generation in generations]
 
 

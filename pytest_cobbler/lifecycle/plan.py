@@ -77,7 +77,7 @@ class Plan:
             self._entries[other].lost.discard(key)
             if key in self._entries[other].after:
                 self._entries[other].pending.add(key)
-            self._settle(other)
+            self._update_lists(other)
         self.follow(key, after)
 
     def follow(self, key: str, after: Iterable[str]) -> None:
@@ -88,7 +88,7 @@ class Plan:
             self._dependants[other].add(key)
             if other in self and not self.ended(other):
                 entry.pending.add(other)
-        self._settle(key)
+        self._update_lists(key)
         self._ranked = False
 
     def __contains__(self, key: str) -> bool:
@@ -105,11 +105,11 @@ class Plan:
         self._running += (state is State.RUNNING) - (entry.state is State.RUNNING)
         entry.state = state
         self._waiting.pop(key, None)
-        self._settle(key)
+        self._update_lists(key)
         if self.ended(key):
             for other in self._dependants[key]:
                 self._tell(self._entries[other], key, state)
-                self._settle(other)
+                self._update_lists(other)
 
     @staticmethod
     def _tell(entry: _Entry, key: str, state: State) -> None:
@@ -119,7 +119,7 @@ class Plan:
         elif key in entry.needs:
             entry.lost.add(key)
 
-    def _settle(self, key: str) -> None:
+    def _update_lists(self, key: str) -> None:
         """Update the lists of ready and of blocked items for one item."""
         entry = self._entries[key]
         waits = entry.state is State.WAITING

@@ -135,11 +135,11 @@ class Recovery:
             if claim.run == ours.run or claim.generation in foreign:
                 continue
             try:
-                yield self._settle(task, claim)
+                yield self._close_or_release(task, claim)
             except TrackerError as error:  # a person reopened a dependency, for example
                 yield f"left {task.id} in progress: {error.cause}"
 
-    def _settle(self, task: Task, claim: Claim) -> str:
+    def _close_or_release(self, task: Task, claim: Claim) -> str:
         """Close the task of a dead run if it landed, else release it."""
         tracker, repository = self.ledger.tracker, self.project.repository
         landed = self.ledger.finished.landed_by(claim.run, task.id)

@@ -100,7 +100,7 @@ def stop(
     if generation is None:
         return None
     refuse_checked_out(repository, [generation], moves_base=True)
-    settle(repository, generation)
+    take_back_move(repository, generation)
     refuse_other_tags(repository, generation, "finished", "merged")
     base = _read_base(repository, generation)
     tip = tip_of(repository, generation)
@@ -141,7 +141,7 @@ def _clean_up(project: Project, lane: TrackerLane, merge: str) -> Cleaned:
     return remove_untracked(repository, project.config.cleanup_dirs)
 
 
-def settle(repository: Repository, generation: Generation) -> None:
+def take_back_move(repository: Repository, generation: Generation) -> None:
     """Take back a move of the checkout that was ended before the base itself moved.
 
     Raises:

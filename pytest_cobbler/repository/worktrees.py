@@ -16,8 +16,8 @@ from pytest_cobbler.files import write_atomically
 from pytest_cobbler.process import host_environment, run
 from pytest_cobbler.repository.checks import read_change
 from pytest_cobbler.repository.git import init_bare
-from pytest_cobbler.repository.preflight import check_repository
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.suitability import check_repository
 from pytest_cobbler.sandbox.base import Mount
 
 Owner = tuple[int, int] | None

@@ -41,7 +41,7 @@ DOCTORS = (
     "actions/test_doctor.py::TestWhereAllIsWell::test_every_check_passes_with_podman_bd_claude_and_one_real_turn",
     "repository/test_worktrees.py::TestAGitWithTheObjectsOfItsFilesAlone"
     "::test_it_cannot_read_a_stash_or_the_history[podman]",
-    "repository/test_preflight.py::test_a_git_directory_that_cannot_be_written_is_an_error",
+    "repository/test_suitability.py::test_a_git_directory_that_cannot_be_written_is_an_error",
 )
 
 

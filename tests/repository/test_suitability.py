@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.errors import RepositoryError
-from pytest_cobbler.repository.preflight import check_repository
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.suitability import check_repository
 from tests.support.repositories import UserRepository
 
 OTHER = (60989, 60989)

@@ -6,12 +6,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-__all__ = ["Recording"]
+__all__ = ["OutputFile"]
 
 _MEGABYTE = 1024 * 1024
 
 
-class Recording:
+class OutputFile:
     """A file that is written line by line, so that a killed run leaves its output.
 
     Args:
@@ -24,7 +24,7 @@ class Recording:
         self._full = False
         self._file: IO[bytes] | None = None
 
-    def __enter__(self) -> Recording:
+    def __enter__(self) -> OutputFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._path.open("wb", buffering=0)
         return self
