@@ -1,7 +1,9 @@
-"""podman's seccomp profile without user namespaces.
+"""podman's seccomp profile without user namespaces, and without sockets between virtual machines.
 
 A process has every capability inside a user namespace of its own. Most holes of the kernel that let a
 process out of a container need one of them, so jobs cannot make such a namespace.
+
+A network namespace does not hold sockets of the family AF_VSOCK: they reach the machine under this one.
 """
 
 from __future__ import annotations
@@ -30,12 +32,21 @@ _CHOSEN: Final = re.compile(r'^\s*seccomp_profile\s*=\s*"([^"\n]+)"', re.MULTILI
 _NEW_USER_NAMESPACE: Final = 0x10000000
 _NOT_PERMITTED: Final = 1
 
+_BETWEEN_MACHINES: Final = 40
+_KERNEL_MESSAGES: Final = 16
+_AUDIT: Final = 9
+_LAST_FAMILY: Final = 63
+"""Families of sockets: AF_VSOCK, AF_NETLINK with its protocol NETLINK_AUDIT, and room for new ones."""
+
+
+_REPLACED: Final = ("clone", "clone3", "unshare", "socket", "socketcall")
+
 
 def without_user_namespaces(profile: str, machine: str = "") -> str:
-    """``profile`` with ``clone`` and ``unshare`` only for other namespaces, and without ``clone3``.
+    """``profile`` without new user namespaces, and without sockets between virtual machines.
 
     ``clone3`` has its flags in memory, where a filter cannot read them. Without it, the C libraries use
-    ``clone``.
+    ``clone``. The same is true of ``socketcall``, the old call of 32-bit programs, and ``socket``.
 
     Raises:
         ValueError: it is not a profile.
@@ -45,7 +56,7 @@ def without_user_namespaces(profile: str, machine: str = "") -> str:
         raise ValueError("not a seccomp profile")
     rules = []
     for rule in found["syscalls"]:
-        rest = [name for name in rule.get("names", ()) if name not in ("clone", "clone3", "unshare")]
+        rest = [name for name in rule.get("names", ()) if name not in _REPLACED]
         rules += [rule | {"names": rest}] if rest else []
     # The flags are the first argument, but the second one of clone on s390.
     for name, flags in (("clone", int(machine.startswith("s390"))), ("unshare", 0)):
@@ -60,13 +71,28 @@ def without_user_namespaces(profile: str, machine: str = "") -> str:
                 "op": "SCMP_CMP_MASKED_EQ",
             }
             rules.append({"names": [name], "args": [masked]} | verdict)
+    rules += _sockets()
     # The default of some profiles is "not permitted", after which the C libraries do not try clone.
     rules.append({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38})
     return json.dumps(found | {"syscalls": rules})
 
 
+def _sockets() -> list[dict[str, Any]]:
+    """The rules for ``socket``. A filter has no ranges, so there is a rule for each family."""
+    families = [
+        number for number in range(_LAST_FAMILY + 1) if number not in (_KERNEL_MESSAGES, _BETWEEN_MACHINES)
+    ]
+    allowed = [[_equal(0, number)] for number in families]
+    allowed.append([_equal(0, _KERNEL_MESSAGES), _equal(2, _AUDIT) | {"op": "SCMP_CMP_NE"}])
+    return [{"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": arguments} for arguments in allowed]
+
+
+def _equal(index: int, value: int) -> dict[str, Any]:
+    return {"index": index, "value": value, "valueTwo": 0, "op": "SCMP_CMP_EQ"}
+
+
 class Profile:
-    """The file of a profile without user namespaces; it is removed with this object.
+    """The file of such a profile; it is removed with this object.
 
     ``path`` is ``None`` if podman's own profile is not a file that can be read.
     """
