@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 
-from pytest_cobbler.agents.access import Access
+from pytest_cobbler.agents.access import PORT, Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.claims import bounded, disagreements
 from pytest_cobbler.agents.output_file import OutputFile
@@ -29,6 +29,13 @@ __all__ = ["Launched", "Program", "launch", "trial"]
 _ERRORS_LIMIT = 8 * 1024 * 1024
 _NOT_FOUND = 127
 _TRY_LIMITS = Limits(wall=60.0)
+_UNREACHED = 97
+# git is the one program in every image that can open a connection. The proxy answers it with an error.
+_REACH = f"""\
+case $(LC_ALL=C git ls-remote git://127.0.0.1:{PORT}/x 2>&1 </dev/null) in
+*"unable to connect"*) exit {_UNREACHED} ;;
+esac
+"""
 _TRY = f'command -v -- "$1" >/dev/null || exit {_NOT_FOUND}; [ $# = 1 ] || exec "$@"'
 
 
@@ -157,7 +164,7 @@ def trial(
 ) -> Probe:
     """Checks that the program ``argv[0]`` exists and, if there are arguments, runs it without network.
 
-    With a proxied ``access``, it checks that a proxy can be started; no request is sent.
+    With a proxied ``access``, it checks that the proxy can be reached; no request is sent to the API.
 
     Args:
         environment: the environment of the program in a run.
@@ -169,7 +176,7 @@ def trial(
     network: Network | Loopback = access.proxy().network if access.proxied else Network.NONE
     job = Job(
         name="preflight-agent",
-        argv=("sh", "-c", _TRY, "sh", *argv),
+        argv=("sh", "-c", _REACH + _TRY if access.proxied else _TRY, "sh", *argv),
         workdir="/",
         environment=access.environment(environment),
         network=network,
@@ -179,6 +186,12 @@ def trial(
     def judge(completed: Completed) -> None:
         if completed.ok:
             return
+        if access.proxied and completed.status == _UNREACHED:
+            raise CobblerError(
+                "the proxy of the API cannot be reached from inside a container",
+                "The container runtime has a network stack of its own. Let it use the kernel's "
+                "(docs/containers.md on gVisor), or set agent_network: open.",
+            )
         how = _ending(completed, job.limits) or _status(completed.status)
         cause = "it is not in the sandbox" if completed.status == _NOT_FOUND else f"{' '.join(argv)} {how}"
         evidence = Secrets(access.secrets).scrub_text(completed.stderr)

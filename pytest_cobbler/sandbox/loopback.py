@@ -21,8 +21,9 @@ _PATIENCE: Final = 60.0
 
 # The user namespace comes first: with a rootless podman, it gives the right to enter the network namespace.
 # Only a process with one thread can enter it, so this is a separate program.
+# The loopback is switched on, because gVisor's runsc leaves it off.
 _OPENER: Final = """
-import ctypes, os, socket, sys
+import ctypes, fcntl, os, socket, struct, sys
 process, port, channel, backlog = map(int, sys.argv[1:])
 libc = ctypes.CDLL(None, use_errno=True)
 doors = []
@@ -37,6 +38,9 @@ for kind, flag, door in doors:
     if libc.setns(door, flag):
         sys.exit(f"setns({kind}): {os.strerror(ctypes.get_errno())}")
 listener = socket.socket()
+flags = fcntl.ioctl(listener, 0x8913, struct.pack("16sH22x", b"lo", 0))
+if not struct.unpack_from("H", flags, 16)[0] & 1:
+    fcntl.ioctl(listener, 0x8914, struct.pack("16sH22x", b"lo", 1))
 listener.bind(("127.0.0.1", port))
 listener.listen(backlog)
 socket.send_fds(socket.socket(fileno=channel), [b"x"], [listener.fileno()])

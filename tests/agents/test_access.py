@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
@@ -11,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_cobbler.agents.access import Access
+from pytest_cobbler.agents.access import PORT, Access
 from pytest_cobbler.agents.base import Agent, AgentRequest, AgentResult
 from pytest_cobbler.agents.claude import ClaudeAgent
 from pytest_cobbler.agents.command import CommandAgent
 from pytest_cobbler.agents.credential import Credential
-from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.sandbox.base import Limits, Mount, Network
+from pytest_cobbler.sandbox.base import Limits, Loopback, Mount, Network
 from pytest_cobbler.sandbox.podman import PodmanSandbox
 from tests.support.images import busybox_image, claude_volume, minimal_image
 from tests.support.podmans import Podman, open_to_others, own_podman, rootless_podman
@@ -244,3 +245,17 @@ class TestVariables:
         assert access.environment({"A": "b"}) == {"A": "b", "ANTHROPIC_BASE_URL": "https://gateway.example"}
         assert access.variables() == {"CLAUDE_CODE_OAUTH_TOKEN": LOGIN.value}
         assert Access().environment({}) == Access().variables() == {}
+
+
+def test_an_agent_is_not_started_if_a_container_cannot_reach_the_proxy(
+    podman: Podman, minimal_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under a runtime with a network stack of its own, where the port is open for others only."""
+    sandbox = podman.sandbox(minimal_image, repository=uuid.uuid4().hex[:8])
+    credential = KEY
+    agent = CommandAgent(["sh"], credential=credential, proxied=True)
+    agent.preflight(sandbox)
+    elsewhere = Loopback(port=PORT + 1, serve=lambda _listener: contextlib.nullcontext())
+    monkeypatch.setattr(Access, "proxy", lambda _access: type("Elsewhere", (), {"network": elsewhere}))
+    with pytest.raises(CobblerError, match="the proxy of the API cannot be reached from inside a container"):
+        agent.preflight(sandbox)
