@@ -42,6 +42,7 @@ from pytest_cobbler.repository.ownership import given_back
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.suitability import check_repository
 from pytest_cobbler.sandbox.base import Capability, Network, Sandbox
+from pytest_cobbler.sandbox.escapes import known_escapes
 from pytest_cobbler.sandbox.memory import REMEDY
 from pytest_cobbler.sandbox.probes import run_probes
 from pytest_cobbler.secret_forms import Secrets
@@ -140,6 +141,7 @@ class Doctor:
             Check(name="generation", run=self._generation, needs=("configuration", "repository")),
             Check(name="credential", run=self._check_credential, needs=("configuration",)),
             Check(name="sandbox", run=self._engine, by_hand=podman),
+            Check(name="runtime", run=self._runtime, needs=("sandbox",), by_hand="podman info"),
             Check(
                 name="image",
                 run=self._image,
@@ -264,6 +266,20 @@ class Doctor:
 
     def _engine(self) -> str:
         return make_engine(self._read, self._here).check_engine()
+
+    def _runtime(self) -> Seen | str:
+        runtime = make_engine(self._read, self._here).runtime
+        if not runtime:
+            return _off("sandbox: none has no container runtime")
+        if escapes := known_escapes(runtime):
+            names = ", ".join(escape.name for escape in escapes)
+            return Seen(
+                detail=f"{runtime}: this version had known ways out of a container: {names}",
+                status="warning",
+                remedy="Update it. A distribution may have fixed them without a new version:\n"
+                f"see the changelog of the package, and {escapes[-1].source}",
+            )
+        return f"{runtime}: no way out of a container is known"
 
     def _image(self) -> str:
         config = self._config

@@ -154,6 +154,11 @@ class Sandbox(Protocol):
         """The directory of this machine with the images and containers, if there is one."""
         ...
 
+    @property
+    def runtime(self) -> str:
+        """The container runtime as it prints its version, and its package; empty if there is none."""
+        ...
+
     def check_engine(self) -> str:
         """Check that the engine is installed and works, without running a job.
 

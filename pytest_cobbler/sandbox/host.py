@@ -79,6 +79,10 @@ class HostSandbox:
     def storage(self) -> Path | None:
         return None
 
+    @property
+    def runtime(self) -> str:
+        return ""
+
     def check_engine(self) -> str:
         missing = [name for name in ("sh", "git") if shutil.which(name) is None]
         if missing:

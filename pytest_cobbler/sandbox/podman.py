@@ -217,6 +217,12 @@ class PodmanSandbox:
         path = Path(info.text.strip())
         return path if info.ok and path.is_absolute() and not self._is_remote else None
 
+    @property
+    def runtime(self) -> str:
+        told = self._podman("info", "--format={{.Host.OCIRuntime.Version}}\n{{.Host.OCIRuntime.Package}}")
+        lines = told.text.splitlines() if told.ok else []
+        return f"{lines[0]} ({lines[-1]})" if lines else ""
+
     def check_engine(self) -> str:
         self._version = self._checked_version()
         whose = (

@@ -21,6 +21,7 @@ class Recorder:
     description = "nothing is run"
     capabilities: frozenset[Capability] = frozenset()
     storage: Path | None = None
+    runtime = ""
 
     def __init__(self, owner: tuple[int, int] | None = (1000, 1000)) -> None:
         self.owner = owner

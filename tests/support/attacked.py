@@ -97,6 +97,7 @@ class Careless:
     """
 
     description = "careless"
+    runtime = ""
     capabilities = frozenset(Capability)
     owner = None
     storage = None
