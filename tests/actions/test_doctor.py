@@ -264,7 +264,11 @@ class TestPage:
         assert rows == [check.name for check in checks]
 
     def test_the_page_describes_every_key_of_the_json(self, cobbler_project: Project) -> None:
-        result: RunResult = cobbler_project.run("--cobbler-doctor", "--cobbler-format=json")
+        options = ("--cobbler-doctor", "--cobbler-attacks", "--cobbler-format=json")
+        result: RunResult = cobbler_project.run(*options)
+        assert result.ret == 1, "nothing could be attacked"
         found = json.loads("\n".join(result.outlines))
-        keys = {*found, *(f"checks[].{key}" for check in found["checks"] for key in check)}
+        assert {attack["status"] for attack in found["attacks"]} == {"not tried"}
+        rows = ((name, row) for name in ("checks", "attacks") for row in found[name])
+        keys = {*found, *(f"{name}[].{key}" for name, row in rows for key in row)}
         assert set(re.findall(r"^\| `(\S+)` \|", self.PAGE.partition("## JSON")[2], re.MULTILINE)) == keys
