@@ -35,6 +35,8 @@ def target_of(podman: Podman, image: str, place: Path, arguments: Sequence[str] 
             owner=podman.owner,
             program=podman.program,
             arguments=tuple(arguments),
+            # With a profile of its own, even a privileged container has a filter.
+            user_namespaces="--privileged" in arguments,
             environment=podman.environment,
         )
 
