@@ -126,6 +126,8 @@ class Careless:
         with contextlib.suppress(subprocess.TimeoutExpired):
             output, _ = process.communicate(timeout=1.5)
             cause = Ending.EXITED
+        assert process.stdout
+        process.stdout.close()
         threading.Thread(target=process.wait, daemon=True).start()
         for line in output.splitlines():
             if job.on_line:
