@@ -21,12 +21,14 @@ from pytest_cobbler.listeners import RunListener
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.worktrees import GateCheckout
-from pytest_cobbler.sandbox.base import Network
+from pytest_cobbler.sandbox.base import Network, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
+from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
+from tests.support.images import python_image
 from tests.support.repositories import UserRepository, commit_files
 from tests.support.toolchain import go_cache, go_root
 
-__all__ = ["go_cache", "go_root"]
+__all__ = ["go_cache", "go_root", "python_image"]
 
 PYTEST = f"{sys.executable} -m pytest -q -p no:cacheprovider --junitxml=$HOME/report.xml"
 QUIET = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -60,28 +62,32 @@ class Bench:
         *,
         refuses_weakened: bool = False,
         unknown: bool = False,
-        language: str = "python",
+        language: str = "",
+        sandbox: Sandbox | None = None,
         environment: Mapping[str, str] = QUIET,
     ) -> None:
-        """A lane with a gate of one shell command; ``unknown``: it leaves no report."""
+        """A lane with a gate of one shell command, or the test step of ``language``.
+
+        ``unknown``: it leaves no report.
+        """
         step = Step(
             name="test",
             argv=("sh", "-c", command),
             shown=command,
             report="" if unknown else "~/report.xml",
         )
-        if language != "python":
+        if language:
             [step] = [step for step in get(language).gate() if step.name == "test"]
         gate = CountingGate(
             steps=[step],
-            sandbox=HostSandbox(repository="judge", run_id=self.directory.name),
+            sandbox=sandbox or HostSandbox(repository="judge", run_id=self.directory.name),
             network=Network.NONE,
             image=None,
             timeout=60.0,
             environment=environment,
             logs=self.runs,
         )
-        checkout = GateCheckout(self.repository, self.generation.name, None)
+        checkout = GateCheckout(self.repository, self.generation.name, sandbox.owner if sandbox else None)
         records, cancellation = TreeRecords(self.directory / "records"), Cancellation()
         self.lane = LandingLane(
             self.repository,
@@ -89,7 +95,7 @@ class Bench:
             self.repository.identity(),
             gate,
             checkout,
-            TestJudge(self.repository, gate, checkout, get(language), records, cancellation),
+            TestJudge(self.repository, gate, checkout, get(language or "python"), records, cancellation),
             RunListener(),
             cancellation,
             records,
@@ -274,6 +280,25 @@ def test_the_base_may_switch_tests_off(bench: Bench) -> None:
     commit = commit_files(bench.repository, base, {"pkg/new.py": ""})
     landing = bench.land({}, commit=commit, base=base)
     assert landing.commit, landing.hidden
+
+
+def test_the_default_gate_in_a_container_is_judged(
+    user: UserRepository, tmp_path: Path, python_image: str
+) -> None:
+    bench = Bench(user, tmp_path, PROJECT)
+    owner = job_owner(tmp_path)
+    podman = PodmanSandbox(python_image, repository="judge", run_id=tmp_path.name, owner=owner)
+    bench.make(language="python", sandbox=podman)
+    for attack in ({"pkg/pyvenv.cfg": "home = /usr/bin\n"}, {"zz/conftest.py": CLEAR}):
+        landing = bench.land({**BROKEN, **attack})
+        assert (landing.commit, landing.cause) == ("", Cause.GATE)
+        assert landing.gate is not None
+        assert landing.gate.passed
+        assert any(PROTECTED in reason for reason in landing.hidden)
+    landing = bench.land({"tests/conftest.py": "", "tests/data.json": "[]\n"})
+    assert landing.commit, (landing.hidden, landing.gate)
+    assert bench.runs == ["gate.log", "gate-tip.log", "gate.log", "gate.log", "gate-planted.log"]
+    bench.lane.close()
 
 
 GO_MOD = "module example.com/m\n\ngo 1.21\n"
