@@ -239,6 +239,18 @@ class TestEnds:
         assert completion.end == "cancelled"
         assert completion.seconds < 30
 
+    def test_a_cancellation_is_cancelled_by_its_parent_and_not_the_other_way(self) -> None:
+        parent = Cancellation()
+        child = Cancellation(parent)
+        threading.Timer(0.2, parent.cancel).start()
+        assert run(["sleep", "60"], env=ENVIRONMENT, cancellation=child).end == "cancelled"
+        assert child.requested
+        parent = Cancellation()
+        child = Cancellation(parent)
+        threading.Timer(0.2, child.cancel).start()
+        assert run(["sleep", "60"], env=ENVIRONMENT, cancellation=child).end == "cancelled"
+        assert not parent.requested
+
     def test_a_signal_handler_may_cancel_while_its_thread_is_cancelling(self) -> None:
         steps = 1
         while was_interrupted_at(steps):
