@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pytest_cobbler.causes import Ending
-from pytest_cobbler.display import shown_duration
+from pytest_cobbler.display import shown_duration, shown_size
 from pytest_cobbler.files import Tail
 from pytest_cobbler.landing.go_events import GoLog
 from pytest_cobbler.landing.places import Places
@@ -20,6 +20,7 @@ from pytest_cobbler.landing.tree_records import Conditions, TestRun, TreeRecord,
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Job, Limits, Mount, Network, Sandbox
+from pytest_cobbler.sandbox.collecting import LARGEST
 from pytest_cobbler.sandbox.probes import Probe
 from pytest_cobbler.secret_forms import LineScrubber, Secrets
 
@@ -226,7 +227,7 @@ class _Passage:
         if not self.job.collect:
             return None, NO_REPORT
         if completed.collected is None:
-            return None, f"the gate left no report ({self.job.collect})"
+            return None, f"the gate left no report of at most {shown_size(LARGEST)} ({self.job.collect})"
         try:
             return read_report(completed.collected, Places.below(self._checkout)), ""
         except ReportProblem as problem:

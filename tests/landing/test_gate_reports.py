@@ -121,7 +121,7 @@ class TestPython:
         for files in ({"conftest.py": hook}, {"pytest.ini": "[pytest]\naddopts = -p no:junitxml\n"}):
             result = bench.python({"test_some.py": SOME, "conftest.py": "", **files})
             assert (result.passed, result.tests) == (True, None), result.output
-            assert result.unknown == "the gate left no report (~/cobbler-report.xml)"
+            assert result.unknown == "the gate left no report of at most 16 MiB (~/cobbler-report.xml)"
 
 
 GO_MOD = "module example.com/m\n\ngo 1.24\n"
@@ -218,7 +218,7 @@ class TestOwnCommands:
     def test_a_report_of_the_tree_does_not_count(self, bench: Bench) -> None:
         result = bench.own("ls out", {"out/r.xml": JUNIT})
         assert (result.passed, result.tests) == (True, None)
-        assert result.unknown == "the gate left no report (out/r.xml)"
+        assert result.unknown == "the gate left no report of at most 16 MiB (out/r.xml)"
 
     def test_a_report_that_cannot_be_read(self, bench: Bench) -> None:
         result = bench.own("mkdir out; echo '<!DOCTYPE x><testsuite/>' >out/r.xml")

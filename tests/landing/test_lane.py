@@ -231,7 +231,7 @@ def test_a_record_that_cannot_be_kept_does_not_stop_a_landing(bench: Bench) -> N
 def test_a_report_that_is_missing_is_noted(bench: Bench) -> None:
     bench.make("true", report="report.xml")
     landing = bench.land(bench.commit({"new": "new\n"}))
-    assert landing.notes == ("what ran is unknown: the gate left no report (report.xml)",)
+    assert landing.notes == ("what ran is unknown: the gate left no report of at most 16 MiB (report.xml)",)
     bench.make("true")
     landing = bench.land(bench.commit({"other": "other\n"}))
     assert (landing.notes, landing.record and landing.record.summary) == ((), "what ran is unknown")
