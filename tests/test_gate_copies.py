@@ -294,6 +294,18 @@ def test_options_of_the_project_do_not_turn_the_check_off(image: Image) -> None:
     assert image.gate()[0] == STATUS
 
 
+@pytest.mark.parametrize("end", ["raise SystemExit", "os._exit(0)", "os._exit(5)", "sys.exit(5)"])
+@pytest.mark.parametrize("path", ["src/iniconfig/__init__.py", "tests/test_end.py"])
+def test_a_process_that_ends_early_is_no_success(image: Image, path: str, end: str) -> None:
+    """pytest imports iniconfig before it runs anything."""
+    image.write(
+        {"pyproject.toml": PYPROJECT.replace("my-calc", "iniconfig"), path: f"import os, sys\n{end}\n"}
+    )
+    image.environment["PYTHONPATH"] = f"{image.tree}/src"
+    status, output = image.gate()
+    assert status not in (0, 5), output
+
+
 def test_pytest_starts_as_with_python_m(image: Image) -> None:
     test = (
         "import os, sys, multiprocessing, helper\n\n\n"

@@ -48,10 +48,17 @@ _TEST = (
 {program}
 PYTHONDONTWRITEBYTECODE=1 "$python" -c "$program" run "$place" {facts} {report}
 status=$?
-if [ "$status" -eq 5 ]; then
-  echo "tests: none yet"
-  exit 0
-fi
+case $status in
+  85)
+    echo "tests: none yet"
+    exit 0
+    ;;
+  80 | 81 | 82 | 83 | 84) exit "$((status - 80))" ;;
+  0 | 5)
+    echo "the tests did not run to their end: the project or a test ended the process of pytest" >&2
+    exit 1
+    ;;
+esac
 exit "$status"
 """
 )

@@ -1,0 +1,201 @@
+"""Runs the default gates on real projects of the package registries: `python benchmarks/gates.py DIRECTORY`.
+
+Every project is gated four times: not installed and with an installed copy, each as it is and with a planted
+fault. The first has to be green, the second red. Projects are downloaded once, into the directory; the rest
+needs pip and, for the projects in Go, go.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+import venv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_cobbler.landing.gate import Gate, GateResult
+from pytest_cobbler.languages import Language
+from pytest_cobbler.languages.python import Python
+from pytest_cobbler.languages.python_projects import find_projects
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.sandbox.base import Network
+from pytest_cobbler.sandbox.host import HostSandbox
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A project of a registry. ``faulty`` is a file that the planted fault replaces.
+
+    ``needs`` are packages that its tests import.
+    """
+
+    name: str
+    version: str
+    shape: str
+    faulty: str
+    needs: tuple[str, ...] = ()
+
+
+PYTHON = (
+    Project(name="six", version="1.17.0", shape="single module", faulty="six.py"),
+    Project(name="tabulate", version="0.9.0", shape="single module", faulty="tabulate/__init__.py"),
+    Project(
+        name="itsdangerous",
+        version="2.2.0",
+        shape="src",
+        faulty="src/itsdangerous/__init__.py",
+        needs=("freezegun",),
+    ),
+    Project(
+        name="iniconfig",
+        version="2.0.0",
+        shape="src, generated version",
+        faulty="src/iniconfig/__init__.py",
+    ),
+    Project(name="tomli", version="2.0.1", shape="src, data", faulty="src/tomli/__init__.py"),
+    Project(
+        name="blinker",
+        version="1.8.2",
+        shape="src",
+        faulty="src/blinker/__init__.py",
+        needs=("pytest-asyncio",),
+    ),
+    Project(
+        name="jaraco.functools",
+        version="4.0.2",
+        shape="namespace, doctests",
+        faulty="jaraco/functools/__init__.py",
+        needs=("more-itertools", "jaraco.classes"),
+    ),
+    Project(name="more-itertools", version="10.5.0", shape="flat", faulty="more_itertools/__init__.py"),
+    Project(name="zope.event", version="5.0", shape="namespace in src", faulty="src/zope/event/__init__.py"),
+    Project(name="cachetools", version="5.5.0", shape="src", faulty="src/cachetools/__init__.py"),
+    Project(name="sortedcontainers", version="2.4.0", shape="flat", faulty="sortedcontainers/__init__.py"),
+    Project(name="MarkupSafe", version="2.1.5", shape="src, extension", faulty="src/markupsafe/__init__.py"),
+)
+
+
+def pip(command: str, *arguments: str | Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", command, "--quiet", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise SystemExit(f"pip {command} {arguments}:\n{done.stdout}{done.stderr}")
+
+
+class Bench:
+    """Downloads, interpreters and gates below one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def _environment(self, name: str) -> Path:
+        path = self.directory / "environments" / name
+        if not path.exists():
+            venv.create(path, symlinks=True, with_pip=False)
+        return path
+
+    def unpacked(self, project: Project) -> Path:
+        tree = self.directory / "trees" / project.name
+        if not tree.exists():
+            sources = self.directory / "sources"
+            wanted = f"{project.name}=={project.version}"
+            pip(
+                "download",
+                "--no-deps",
+                "--no-binary",
+                ":all:",
+                "-d",
+                sources,
+                wanted,
+            )
+            stems = {project.name.lower(), project.name.lower().replace("-", "_").replace(".", "_")}
+            (archive,) = (
+                path
+                for path in sources.glob("*.tar.gz")
+                if path.name.removesuffix(f"-{project.version}.tar.gz").lower() in stems
+            )
+            with tempfile.TemporaryDirectory() as temporary, tarfile.open(archive) as opened:
+                opened.extractall(temporary, filter="data")
+                (top,) = Path(temporary).iterdir()
+                shutil.move(top, tree)
+            for metadata in tree.rglob("*.egg-info"):  # not in a checkout
+                shutil.rmtree(metadata)
+        return tree
+
+    def interpreter(self, project: Project, *, installed: bool) -> Path:
+        path = self._environment(project.name + "-installed" * installed)
+        site = site_of(path)
+        if not any(site.glob("*.dist-info")):
+            pip("install", "--target", site, "pytest", "setuptools", *project.needs)
+            if installed:
+                with tempfile.TemporaryDirectory() as temporary:
+                    copy = shutil.copytree(self.unpacked(project), Path(temporary, "copy"))
+                    pip("install", "--upgrade", "--no-deps", "--target", site, copy)
+        return path
+
+    def gate(self, language: Language, tree: Path, path: str) -> GateResult:
+        sandbox = HostSandbox(repository="gates", run_id="gates")
+        gate = Gate(
+            steps=language.gate(),
+            sandbox=sandbox,
+            network=Network.NONE,
+            image=None,
+            timeout=600,
+            environment={"PATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": ""},
+        )
+        return gate.run(tree, self.directory / "gate.log", Cancellation())
+
+
+def site_of(environment: Path) -> Path:
+    return Path(sysconfig.get_path("purelib", vars={"base": str(environment)}))
+
+
+def python_gates(bench: Bench, project: Project) -> Iterator[tuple[str, bool, GateResult]]:
+    good = bench.unpacked(project)
+    paths = [str(path.relative_to(good)) for path in good.rglob("*") if path.is_file()]
+    language = Python(projects=find_projects(paths, lambda path: (good / path).read_bytes()))
+    for installed in (False, True):
+        interpreter = bench.interpreter(project, installed=installed)
+        path = f"{interpreter}/bin:{os.environ['PATH']}"
+        for fault in (False, True):
+            with tempfile.TemporaryDirectory() as temporary:
+                tree = shutil.copytree(good, Path(temporary, project.name))
+                if fault:
+                    (tree / project.faulty).write_text("raise SystemExit\n")
+                case = f"{'installed' if installed else 'alone'}, {'fault' if fault else 'good'}"
+                yield case, not fault, bench.gate(language, tree, path)
+
+
+def main() -> int:
+    directory = Path(sys.argv[1]).absolute()
+    directory.mkdir(parents=True, exist_ok=True)
+    bench = Bench(directory)
+    wrong = 0
+    for project in PYTHON:
+        if sys.argv[2:] and project.name not in sys.argv[2:]:
+            continue
+        for case, expected, result in python_gates(bench, project):
+            right = result.passed == expected
+            wrong += not right
+            said = "green" if result.passed else result.summary
+            print(
+                f"{'ok   ' if right else 'WRONG'} {project.name} ({project.shape}), {case}: {said}",
+                flush=True,
+            )
+            if not right:
+                print("\n".join(result.output.splitlines()[-25:]))
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
