@@ -332,6 +332,31 @@ def test_vendored_packages_are_used_without_a_network(tree: Path, go_cache: Path
     assert "inconsistent vendoring" in said
 
 
+def test_the_module_of_the_project_is_tested_from_the_tree_only(
+    tree: Path, go_cache: Path, tmp_path: Path
+) -> None:
+    """Though go.mod may name any directory of the image, and vendor/ any package."""
+    test = 'if calc.Sum(1, 2) != 3 { t.Fatal("wrong sum") }'
+    imports = 'import (\n\t"testing"\n\t"example.com/calc"\n)\n'
+    write(tmp_path / "copy", {"go.mod": MODULE, "calc.go": SUM})
+    write(
+        tree,
+        {
+            "go.mod": "module example.com/other\n\ngo 1.24\n\nrequire example.com/calc v1.0.0\n"
+            f"replace example.com/calc => {tmp_path}/copy\n",
+            "other.go": "package other\n",
+            "calc_test.go": f"package other\n\n{imports}\nfunc TestSum(t *testing.T) {{ {test} }}\n",
+        },
+    )
+    assert gate(GO, tree, go_cache)[0] == [0, 0]
+    statuses, said = gate(Go(module="example.com/calc"), tree, go_cache)
+    assert statuses == [0, 94]
+    assert said.endswith(f"the module example.com/calc was taken from {tmp_path}/copy, not from the tree\n")
+
+    write(tree, {"go.mod": MODULE, "calc.go": SUM, "calc_test.go": check(3), "other.go": "package calc\n"})
+    assert gate(Go(module="example.com/calc"), tree, go_cache)[0] == [0, 0]
+
+
 def test_the_magefiles_are_not_part_of_the_gate(tree: Path, go_cache: Path) -> None:
     mage = 'package main\n\nimport _ "example.com/mage"\n'
     write(tree, {"magefiles/build.go": mage})

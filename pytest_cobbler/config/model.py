@@ -214,7 +214,7 @@ class Config(BaseModel):
     )
     gate_copies: Annotated[Literal["refuse", "allow"], one_of("refuse", "allow")] = Field(
         "refuse",
-        description="Python: whether the gate may test a copy of the project that is installed in the image.",
+        description="Whether the default gate may test a copy of the project that is not in the tree.",
     )
     gate_timeout: Duration = Field(900.0, description="Time limit of the gate.")
     weakened_tests: Annotated[Literal["note", "refuse"], one_of("note", "refuse")] = Field(

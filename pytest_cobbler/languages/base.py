@@ -10,6 +10,9 @@ from typing import Protocol
 from pytest_cobbler.languages.functions import TestFunction
 from pytest_cobbler.languages.planted import PlantedTest
 
+TESTED_COPY = "it tested a copy of the project that is not in the tree"
+"""Why a gate fails that could not see a fault in the tree."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:

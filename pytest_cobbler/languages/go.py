@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pytest_cobbler.languages.base import NamedSources, Step
+from pytest_cobbler.languages.base import TESTED_COPY, NamedSources, Step
 from pytest_cobbler.languages.functions import TestFunction, go_functions
 from pytest_cobbler.languages.go_mod import check_go_mod
 from pytest_cobbler.languages.planted import PlantedTest, go_planted
@@ -87,13 +87,30 @@ if [ -z "$tested" ]; then
   echo "tests: none yet"
   exit 0
 fi
-mkfifo "$HOME/cobbler-events" || exit
+{check}mkfifo "$HOME/cobbler-events" || exit
 tee -a "$report" <"$HOME/cobbler-events" &
 go test -json $packages >"$HOME/cobbler-events"
 status=$?
 wait
 exit "$status"
 """
+
+# A go.mod may rename the module of the tree, and take the old one from elsewhere: by `replace` or a version.
+_CHECK = """\
+copy=$(go list -deps -test -f '{{if .Module}}{{.Module.Path}} {{.Dir}}{{end}}' $packages |
+  while read -r path directory; do
+    case $directory in "$PWD" | "$PWD"/*) continue ;; esac
+    if [ "$path" = {module} ]; then
+      printf '%s\\n' "$directory"
+      break
+    fi
+  done)
+if [ -n "$copy" ]; then
+  echo "the module "{module}" was taken from $copy, not from the tree"
+  exit {status}
+fi
+"""
+_STATUS = 94
 
 MAGEFILES = PurePosixPath("magefiles")
 _MODULE = re.compile(r'^module[ \t]*(?:\([^)]*\)|"[^"\n]*"|`[^`\n]*`|[^\s(/]\S*)', re.MULTILINE)
@@ -103,13 +120,15 @@ _MODULE = re.compile(r'^module[ \t]*(?:\([^)]*\)|"[^"\n]*"|`[^`\n]*`|[^\s(/]\S*)
 class Go(NamedSources):
     """``main`` is the directory of the program that the gate builds to ``binary``; ``kept`` is magefiles_dir.
 
-    ``offline``: the gate has no network, and go must not try to use one.
+    ``offline``: the gate has no network, and go must not try to use one. ``module`` is the project's: the
+    gate fails if it tests that module from outside the tree.
     """
 
     main: PurePosixPath | None = None
     binary: PurePosixPath | None = None
     kept: PurePosixPath = MAGEFILES
     offline: bool = True
+    module: str = ""
 
     name = "go"
     source_patterns = ("*.go",)
@@ -147,12 +166,16 @@ class Go(NamedSources):
         return Step(name="build", argv=("sh", "-c", self._prepare() + script), shown=shown)
 
     def default_test(self) -> Step:
+        check = ""
+        if self.module:
+            check = _CHECK.replace("{module}", shlex.quote(self.module)).replace("{status}", str(_STATUS))
         return Step(
             name="test",
-            argv=("sh", "-c", self._prepare() + _TEST.replace("{report}", REPORT)),
+            argv=("sh", "-c", self._prepare() + _TEST.replace("{report}", REPORT).replace("{check}", check)),
             shown="go vet ./...; go test ./...",
             report=f"~/{REPORT}",
             prints_events=True,
+            reasons=((_STATUS, TESTED_COPY),),
         )
 
     def _prepare(self) -> str:

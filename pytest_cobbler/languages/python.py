@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import PurePosixPath
 
-from pytest_cobbler.languages.base import NamedSources, Step
+from pytest_cobbler.languages.base import TESTED_COPY, NamedSources, Step
 from pytest_cobbler.languages.functions import TestFunction, python_functions
 from pytest_cobbler.languages.planted import PlantedTest, python_planted
 from pytest_cobbler.languages.python_projects import Projects
@@ -135,7 +135,7 @@ class Python(NamedSources):
             name="test",
             argv=("sh", "-c", self._filled(_TEST)),
             shown="python -m pytest",
-            reasons=((STATUS, "it tested a copy of the project that is not in the tree"),),
+            reasons=((STATUS, TESTED_COPY),),
             notes=("sh", "-c", _PRINT_NOTES) if self.accepts_copies else (),
             report=f"~/{REPORT}",
         )

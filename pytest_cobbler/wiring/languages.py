@@ -33,6 +33,7 @@ def language_of(config: Config, repository: Repository) -> Language:
         binary=config.binary,
         kept=config.magefiles_dir,
         offline=config.gate_network == "none",
+        module="" if config.gate_copies == "allow" else config.module_path or "",
     )
 
 
