@@ -58,13 +58,19 @@ PYTHON = (
         shape="src, generated version",
         faulty="src/iniconfig/__init__.py",
     ),
-    Project(name="tomli", version="2.0.1", shape="src, data", faulty="src/tomli/__init__.py"),
+    Project(
+        name="iso8601",
+        version="2.1.0",
+        shape="flat, tests inside, parametrised",
+        faulty="iso8601/__init__.py",
+        needs=("hypothesis", "pytz"),
+    ),
     Project(
         name="blinker",
         version="1.8.2",
         shape="src",
         faulty="src/blinker/__init__.py",
-        needs=("pytest-asyncio",),
+        needs=("pytest-asyncio<0.24",),
     ),
     Project(
         name="jaraco.functools",
