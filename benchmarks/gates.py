@@ -7,6 +7,7 @@ needs pip and, for the projects in Go, go.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,12 +16,12 @@ import sysconfig
 import tarfile
 import tempfile
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_cobbler.landing.gate import Gate, GateResult
-from pytest_cobbler.languages import Language
+from pytest_cobbler.languages import Go, Language
 from pytest_cobbler.languages.python import Python
 from pytest_cobbler.languages.python_projects import find_projects
 from pytest_cobbler.process import Cancellation
@@ -30,7 +31,7 @@ from pytest_cobbler.sandbox.host import HostSandbox
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A project of a registry. ``faulty`` is a file that the planted fault replaces.
+    """A project of a registry. ``faulty`` is the file that the planted fault replaces; in Go, a package.
 
     ``needs`` are packages that its tests import.
     """
@@ -80,10 +81,19 @@ PYTHON = (
         needs=("more-itertools", "jaraco.classes"),
     ),
     Project(name="more-itertools", version="10.5.0", shape="flat", faulty="more_itertools/__init__.py"),
-    Project(name="zope.event", version="5.0", shape="namespace in src", faulty="src/zope/event/__init__.py"),
+    Project(name="inflection", version="0.5.1", shape="flat, parametrised", faulty="inflection/__init__.py"),
     Project(name="cachetools", version="5.5.0", shape="src", faulty="src/cachetools/__init__.py"),
-    Project(name="sortedcontainers", version="2.4.0", shape="flat", faulty="sortedcontainers/__init__.py"),
+    Project(name="toolz", version="0.12.1", shape="flat, tests inside", faulty="toolz/__init__.py"),
     Project(name="MarkupSafe", version="2.1.5", shape="src, extension", faulty="src/markupsafe/__init__.py"),
+)
+
+FAULT = "package {package}\n\nfunc init() {{ panic(0) }}\n"
+GO = (
+    Project(name="github.com/google/uuid", version="v1.6.0", shape="one package", faulty="uuid"),
+    Project(name="github.com/mattn/go-isatty", version="v0.0.20", shape="build tags", faulty="isatty"),
+    Project(name="github.com/spf13/pflag", version="v1.0.5", shape="flags of its own", faulty="pflag"),
+    Project(name="github.com/hashicorp/golang-lru/v2", version="v2.0.7", shape="packages", faulty="lru"),
+    Project(name="github.com/BurntSushi/toml", version="v1.4.0", shape="data, commands", faulty="toml"),
 )
 
 
@@ -146,10 +156,10 @@ class Bench:
             if installed:
                 with tempfile.TemporaryDirectory() as temporary:
                     copy = shutil.copytree(self.unpacked(project), Path(temporary, "copy"))
-                    pip("install", "--upgrade", "--no-deps", "--target", site, copy)
+                    pip("install", "--ignore-installed", "--no-deps", "--prefix", path, copy)
         return path
 
-    def gate(self, language: Language, tree: Path, path: str) -> GateResult:
+    def gate(self, language: Language, tree: Path, environment: Mapping[str, str]) -> GateResult:
         sandbox = HostSandbox(repository="gates", run_id="gates")
         gate = Gate(
             steps=language.gate(),
@@ -157,7 +167,7 @@ class Bench:
             network=Network.NONE,
             image=None,
             timeout=600,
-            environment={"PATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": ""},
+            environment=environment,
         )
         return gate.run(tree, self.directory / "gate.log", Cancellation())
 
@@ -172,14 +182,35 @@ def python_gates(bench: Bench, project: Project) -> Iterator[tuple[str, bool, Ga
     language = Python(projects=find_projects(paths, lambda path: (good / path).read_bytes()))
     for installed in (False, True):
         interpreter = bench.interpreter(project, installed=installed)
-        path = f"{interpreter}/bin:{os.environ['PATH']}"
+        environment = {"PATH": f"{interpreter}/bin:{os.environ['PATH']}"}
         for fault in (False, True):
             with tempfile.TemporaryDirectory() as temporary:
                 tree = shutil.copytree(good, Path(temporary, project.name))
                 if fault:
                     (tree / project.faulty).write_text("raise SystemExit\n")
                 case = f"{'installed' if installed else 'alone'}, {'fault' if fault else 'good'}"
-                yield case, not fault, bench.gate(language, tree, path)
+                yield case, not fault, bench.gate(language, tree, environment)
+
+
+def go_gates(bench: Bench, project: Project) -> Iterator[tuple[str, bool, GateResult]]:
+    cache = bench.directory / "modules"
+    variables = {"GOMODCACHE": str(cache), "GOFLAGS": "-modcacherw", "GOTOOLCHAIN": "local"}
+    with tempfile.TemporaryDirectory() as temporary:
+        done = subprocess.run(
+            ["go", "mod", "download", "-json", f"{project.name}@{project.version}"],
+            cwd=temporary,
+            env={**os.environ, **variables},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        tree = shutil.copytree(json.loads(done.stdout)["Dir"], Path(temporary, "tree"))
+        subprocess.run(["chmod", "-R", "u+w", tree], check=True)
+        subprocess.run(["go", "mod", "download"], cwd=tree, env={**os.environ, **variables}, check=True)
+        for fault in (False, True):
+            if fault:
+                (tree / "fault.go").write_text(FAULT.format(package=project.faulty))
+            result = bench.gate(Go(module=project.name), tree, variables)
+            yield "fault" if fault else "good", not fault, result
 
 
 def main() -> int:
@@ -187,19 +218,19 @@ def main() -> int:
     directory.mkdir(parents=True, exist_ok=True)
     bench = Bench(directory)
     wrong = 0
-    for project in PYTHON:
-        if sys.argv[2:] and project.name not in sys.argv[2:]:
-            continue
-        for case, expected, result in python_gates(bench, project):
-            right = result.passed == expected
-            wrong += not right
-            said = "green" if result.passed else result.summary
-            print(
-                f"{'ok   ' if right else 'WRONG'} {project.name} ({project.shape}), {case}: {said}",
-                flush=True,
-            )
-            if not right:
-                print("\n".join(result.output.splitlines()[-25:]))
+    for gates, projects in ((python_gates, PYTHON), (go_gates, GO)):
+        for project in projects:
+            if sys.argv[2:] and project.name not in sys.argv[2:]:
+                continue
+            for case, expected, result in gates(bench, project):
+                # A gate without tests is green, and proves nothing here.
+                right = result.passed == expected and "tests: none yet" not in result.output
+                wrong += not right
+                verdict = "ok" if right else "WRONG"
+                said = "green" if result.passed else result.summary
+                print(f"{verdict:5} {project.name} ({project.shape}), {case}: {said}", flush=True)
+                if not right:
+                    print("\n".join(result.output.splitlines()[-25:]))
     return int(wrong > 0)
 
 
