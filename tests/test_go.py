@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import zipfile
 from collections.abc import Mapping
@@ -353,6 +354,7 @@ def test_the_module_of_the_project_is_tested_from_the_tree_only(
     assert statuses == [0, 94]
     assert said.endswith(f"the module example.com/calc was taken from {tmp_path}/copy, not from the tree\n")
 
+    shutil.rmtree(tree.parent / "home")  # each job has its own
     write(tree, {"go.mod": MODULE, "calc.go": SUM, "calc_test.go": check(3), "other.go": "package calc\n"})
     assert gate(Go(module="example.com/calc"), tree, go_cache)[0] == [0, 0]
 
