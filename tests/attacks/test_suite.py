@@ -56,6 +56,13 @@ def target(own_podman: Podman, minimal_image: str, place: Path) -> Target:
     return target_of(own_podman, minimal_image, place)
 
 
+@pytest.fixture
+def careless() -> Iterator[Careless]:
+    sandbox = Careless()
+    yield sandbox
+    sandbox.end()
+
+
 def attack_of(family: str, name: str) -> Attack:
     [attack] = [attack for attack in attacks_of(family) if attack.name == name]
     return attack
@@ -255,11 +262,11 @@ class TestLanding:
             f"{line.attack.name}: {line.evidence}" for line in lines if not line.got_through
         ]
 
-    def test_a_process_that_stays_is_noticed(self, target: Target) -> None:
-        careless = Altered(
-            target.sandbox, run=lambda job: Careless().run(job) if job.name.startswith("attack-") else None
+    def test_a_process_that_stays_is_noticed(self, target: Target, careless: Careless) -> None:
+        leaving = Altered(
+            target.sandbox, run=lambda job: careless.run(job) if job.name.startswith("attack-") else None
         )
-        with prepared(replace(target, sandbox=careless)) as ground:
+        with prepared(replace(target, sandbox=leaving)) as ground:
             line = try_landing(ground, attack_of("landing", "late-writer"), NOW)
         assert (line.status, line.evidence) == ("NOT HELD", "a process of the agent still writes")
 
@@ -363,8 +370,8 @@ class TestJob:
         return line.status, line.evidence
 
     @pytest.mark.parametrize("name", ["background", "ignore-timeout"])
-    def test_a_process_that_stays_is_noticed(self, target: Target, name: str) -> None:
-        found = self.line_of(replace(target, sandbox=Careless()), name)
+    def test_a_process_that_stays_is_noticed(self, target: Target, careless: Careless, name: str) -> None:
+        found = self.line_of(replace(target, sandbox=careless), name)
         assert found == ("NOT HELD", "a process still writes after the job has ended")
 
     @pytest.mark.parametrize("name", ["kill-everything", "forged-success"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
-import threading
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -104,6 +105,16 @@ class Careless:
     owner = None
     storage = None
 
+    def __init__(self) -> None:
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def end(self) -> None:
+        """End what the jobs left behind."""
+        for process in self._started:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
     def check_engine(self) -> str:
         return self.description
 
@@ -120,15 +131,16 @@ class Careless:
             cwd=job.workdir,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        self._started.append(process)
         cause, output = Ending.TIMEOUT, b""
         with contextlib.suppress(subprocess.TimeoutExpired):
             output, _ = process.communicate(timeout=1.5)
             cause = Ending.EXITED
         assert process.stdout
         process.stdout.close()
-        threading.Thread(target=process.wait, daemon=True).start()
         for line in output.splitlines():
             if job.on_line:
                 job.on_line(line)
