@@ -10,12 +10,14 @@ __all__ = ["Cause", "Ending"]
 class Ending(StrEnum):
     """How a process or a job ended. ``exited`` says nothing about its exit status.
 
-    ``killed``: by something other than its limits or a cancellation, such as a lack of memory.
+    ``disk``: it wrote more than it may. ``killed``: by something other than its limits or a cancellation,
+    such as a lack of memory.
     """
 
     EXITED = "exited"
     TIMEOUT = "timeout"
     IDLE = "idle"
+    DISK = "disk"
     KILLED = "killed"
     CANCELLED = "cancelled"
 
@@ -36,6 +38,7 @@ class Cause(StrEnum):
     AGENT = "agent"
     TIMEOUT = "timeout"
     IDLE = "idle"
+    DISK = "disk"
     KILLED = "killed"
     LIMITED = "limited"
     NO_CHANGE = "no-change"

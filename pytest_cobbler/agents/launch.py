@@ -15,7 +15,7 @@ from pytest_cobbler.agents.claims import bounded, disagreements
 from pytest_cobbler.agents.output_file import OutputFile
 from pytest_cobbler.agents.stream import StreamReader
 from pytest_cobbler.causes import Ending
-from pytest_cobbler.display import one_line, shown_duration
+from pytest_cobbler.display import one_line, shown_duration, shown_size
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Job, Limits, Loopback, Network, Sandbox
@@ -207,6 +207,8 @@ def _ending(completed: Completed, limits: Limits) -> str:
             return f"timeout after {shown_duration(limits.wall)}" if limits.wall else "timeout"
         case Ending.IDLE:
             return f"no output for {shown_duration(limits.idle)}" if limits.idle else "no output"
+        case Ending.DISK:
+            return f"wrote more than {shown_size(limits.disk)}" if limits.disk else "wrote too much"
         case Ending.CANCELLED:
             return "cancelled"
         case Ending.KILLED:

@@ -50,4 +50,6 @@ def _as_written(default: Any) -> Any:
         return shlex.join(default) if default else []
     if isinstance(default, float):  # seconds
         return f"{default / 60:g}m"
+    if isinstance(default, int) and default >= 1 << 30:  # bytes
+        return f"{default >> 30}g"
     return default

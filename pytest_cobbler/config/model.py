@@ -32,6 +32,7 @@ from pytest_cobbler.config.values import (
     RepositoryPath,
     RepositoryPaths,
     Seeds,
+    Size,
     StepCommand,
     StitchPrompt,
     Switch,
@@ -75,6 +76,9 @@ class Config(BaseModel):
         "podman", description="Where agents and the gate run; none: on this machine, without protection."
     )
 
+    job_disk: Size = Field(
+        20 << 30, description="Bytes that an agent or the gate may write, to disk and to /tmp in memory."
+    )
     job_userns: Switch = Field(
         False, description="true: agents and the gate may make user namespaces, as browsers' sandboxes do."
     )

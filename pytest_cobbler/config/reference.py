@@ -13,6 +13,7 @@ import yaml
 
 from pytest_cobbler.config.keys import Key, keys
 from pytest_cobbler.config.schema import json_schema
+from pytest_cobbler.config.values import SIZE
 
 ANCESTOR = frozenset(
     {
@@ -102,6 +103,8 @@ def _allowed(value: dict[str, Any]) -> str:
 def _kind(value: dict[str, Any]) -> str:
     if "const" in value:
         return f"`{str(value['const']).lower()}`"
+    if value.get("pattern") == SIZE or ("integer" in _types(value) and "maximum" not in value):
+        return "size"
     if "pattern" in value or "number" in _types(value):
         return "time"
     if "integer" in _types(value):

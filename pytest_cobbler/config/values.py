@@ -22,6 +22,11 @@ LONGEST_WAIT = 30 * 24 * 3600.0
 _STRING = {"type": "string"}
 _STRINGS = {"type": "array", "items": _STRING}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([smh]?)")
+_SIZE = re.compile(r"([0-9]{1,15}) ?([kmgKMG]?)")
+SIZE = f"^{_SIZE.pattern}$"
+"""The pattern of a size in the schema."""
+
+_SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30}
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
@@ -125,6 +130,16 @@ def _duration(value: object) -> float | None:
     return seconds or None
 
 
+def _size(value: object) -> int | None:
+    if value is None:
+        return None
+    written = "" if isinstance(value, bool) else str(value)
+    match = _SIZE.fullmatch(written)
+    if not match:
+        raise Wrong(f"{shown(value)} is not allowed; allowed: 512m, 20g; 0 for no limit")
+    return int(match[1]) << _SHIFTS[match[2].lower()] or None
+
+
 _DURATION_SCHEMA = {
     "anyOf": [
         {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT},
@@ -200,4 +215,10 @@ StepCommand = Annotated[
     WithJsonSchema({"anyOf": [{**_STRING, "minLength": 1}, {**_STRINGS, "minItems": 1}, {"const": False}]}),
 ]
 Duration = Annotated[float | None, PlainValidator(_duration), _PLAIN, WithJsonSchema(_DURATION_SCHEMA)]
+Size = Annotated[
+    int | None,
+    PlainValidator(_size),
+    _PLAIN,
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": SIZE}]}),
+]
 Switch = Annotated[bool, Field(strict=True), Allowed("true or false")]

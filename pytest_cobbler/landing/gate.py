@@ -6,7 +6,7 @@ import re
 import secrets
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -80,6 +80,8 @@ class GateResult:
         if self.cause in (Ending.TIMEOUT, Ending.IDLE):
             limit = f" after {shown_duration(self.timeout)}" if self.timeout else ""
             return f"{self.failed or 'gate'} timed out{limit}"
+        if self.cause == Ending.DISK:
+            return f"{self.failed or 'gate'} wrote more than job_disk allows"
         if self.cause != Ending.EXITED:
             return f"{self.failed or 'gate'} was {self.cause}"
         reason = f": {self.reason}" if self.reason else ""
@@ -95,6 +97,7 @@ class Gate:
     network: Network
     image: str | None
     timeout: float | None
+    disk: int | None = None
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str]
     credentials: tuple[str, ...] = ()
@@ -119,7 +122,7 @@ class Gate:
 
     @property
     def limits(self) -> Limits:
-        return Limits(wall=self.timeout)
+        return Limits(wall=self.timeout, disk=self.disk)
 
     def conditions(self) -> Conditions:
         """What decides on the result besides the tree.
@@ -162,7 +165,8 @@ class Gate:
 
     def probe(self, checkout: Path, judge: Callable[[GateResult], None]) -> Probe:
         """The probe that runs every step on ``checkout``, without a log."""
-        passage = _Passage(self, checkout, lambda _line: None)
+        # Without a limit on the disk: probes with limits of their own cannot share a container.
+        passage = _Passage(replace(self, disk=None), checkout, lambda _line: None)
 
         def judge_end(completed: Completed) -> None:
             passage.close()

@@ -49,8 +49,9 @@ class Mount:
 class Limits:
     """Bounds of a job; ``None`` means unlimited.
 
-    ``wall`` and ``idle`` (no output) are seconds, ``memory`` and ``disk`` (of ``/tmp``) bytes, ``pids`` is a
-    number of processes and threads.
+    ``wall`` and ``idle`` (no output) are seconds, ``memory`` and ``disk`` bytes, ``pids`` is a number of
+    processes and threads. ``disk`` applies to each directory in memory (``/tmp``), and to the writable mounts
+    together, with what they hold at the start; a job that exceeds it there ends as ``Ending.DISK``.
     """
 
     wall: float | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -44,7 +45,7 @@ def flags(
         *_privileges(seccomp),
         *_network(job.network),
         *_file_system(job),
-        *([] if _mounts_tmp(further) else _tmp(job.limits)),
+        *_in_memory(job.limits, further),
         *_limits(job.limits),
         *further,
     ]
@@ -88,18 +89,25 @@ def _file_system(job: Job) -> list[str]:
     ]
 
 
-def _tmp(limits: Limits) -> list[str]:
-    size = "" if limits.disk is None else f",size={limits.disk}"
-    return [f"--tmpfs=/tmp:rw,exec,nosuid,nodev,mode=1777{size}"]
+def _in_memory(limits: Limits, arguments: Sequence[str]) -> list[str]:
+    """The directories in memory that any user can write. podman mounts the second one without a limit."""
+    size = "" if limits.disk is None else f",size={min(limits.disk, _half_of_memory())}"
+    places = [place for place in ("/tmp", "/var/tmp") if not _mounts(arguments, place)]
+    return [f"--tmpfs={place}:rw,exec,nosuid,nodev,mode=1777{size}" for place in places]
 
 
-def _mounts_tmp(arguments: Sequence[str]) -> bool:
-    """Whether one of ``arguments`` mounts something at /tmp, which podman allows only once."""
+def _half_of_memory() -> int:
+    """The kernel's own limit for a directory in memory."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def _mounts(arguments: Sequence[str], place: str) -> bool:
+    """Whether one of ``arguments`` mounts something at ``place``, which podman allows only once."""
     words = [part for argument in arguments for part in argument.split("=", 1)]
     for flag, value in pairwise(words):
         fields = value.split(":")
         target = fields[1:2] if flag in ("-v", "--volume") else fields[:1]
-        if flag in ("-v", "--volume", "--tmpfs") and target == ["/tmp"]:
+        if flag in ("-v", "--volume", "--tmpfs") and target == [place]:
             return True
     return False
 

@@ -21,8 +21,10 @@ from pytest_cobbler.process import Cancellation, Completion, Writable, host_envi
 from pytest_cobbler.sandbox import lifeline
 from pytest_cobbler.sandbox.base import Capability, Completed, Engine, Job, Limits, Loopback
 from pytest_cobbler.sandbox.collecting import CollectedFile, Nowhere, Separator
+from pytest_cobbler.sandbox.disk import DiskWatch, upper_directories
 from pytest_cobbler.sandbox.flags import flags
 from pytest_cobbler.sandbox.loopback import open_listener
+from pytest_cobbler.sandbox.not_started import NEEDED, not_started
 from pytest_cobbler.sandbox.probes import Probe
 from pytest_cobbler.sandbox.runtime import described_runtime
 from pytest_cobbler.sandbox.seccomp import Profile
@@ -64,33 +66,6 @@ _VARIABLES: Final = (
     "XDG_DATA_HOME",
     "XDG_RUNTIME_DIR",
 )
-
-
-_NEEDED: Final = f"Add to the image: {', '.join(lifeline.REQUIRED)} (coreutils or busybox)."
-
-_SIGNS: Final = (
-    (
-        r"image not known|[Nn]o such image",
-        "podman has no image {image}",
-        "Get it with `{program} pull {image}`, or build it: docs/containers.md has a recipe.",
-    ),
-    (
-        r"""executable file [`'"]?sh[`'"]? not found|exec: "sh":""",
-        "the image {image} has no sh, which the first process of a job needs",
-        _NEEDED,
-    ),
-    (
-        r"is already in use",
-        "podman already has a container with this name",
-        "Another run with the same id is running or was killed; `{program} ps --all` shows it.",
-    ),
-    (
-        r"setrlimit|cgroup",
-        "podman cannot start containers with its present configuration",
-        "Set another runtime, cgroup manager or limits: see CONTAINERS_CONF in docs/containers.md.",
-    ),
-)
-"""Pattern in podman's output when it cannot start a container, the cause and the remedy."""
 
 
 def podman_environment() -> dict[str, str]:
@@ -236,7 +211,7 @@ class PodmanSandbox:
         name = image or self._image
         asked = self._podman("image", "inspect", "--format={{.Id}}", name)
         if not asked.ok:
-            raise _not_started(self._program, name, asked, asked.stderr)
+            raise not_started(self._program, name, asked, asked.stderr)
         return Engine(image=f"sha256:{asked.text.strip()}", runtime=self._runtime, arguments=self._arguments)
 
     @functools.cached_property
@@ -268,8 +243,10 @@ class PodmanSandbox:
         words = lifeline.Words(lifeline.Tokens(), errors)
         stdout = job.stdout or job.on_line or Nowhere()
         separator = Separator(words.tokens.last.encode(), stdout)
+        watch = DiskWatch(job.limits.disk, lambda: self._writable(name, job), cancellation)
         try:
-            completion = self._run_container(name, job, words, separator, cancellation)
+            with watch:
+                completion = self._run_container(name, job, words, separator, watch.cancellation)
         except BaseException:
             self._remove([name])
             raise
@@ -280,7 +257,7 @@ class PodmanSandbox:
                 self._raise_unless_killed(job, words, completion, errors)
         return Completed(
             status=_KILLED if words.status is None else words.status,
-            cause=_ending_of(completion, words),
+            cause=Ending.DISK if watch.exceeded else _ending_of(completion, words),
             seconds=completion.seconds,
             stderr=errors.text,
             collected=separator.content,
@@ -364,6 +341,12 @@ class PodmanSandbox:
                 break
         return completion
 
+    def _writable(self, name: str, job: Job) -> list[Path]:
+        """The directories of this machine that a running job can write."""
+        overlays = [mount.target for mount in job.mounts if mount.mode == "overlay"]
+        written = [mount.source for mount in job.mounts if mount.mode == "rw"]
+        return written + (upper_directories(self._process_of(name), overlays) if overlays else [])
+
     def _process_of(self, name: str) -> int:
         """The process id of a container's first process."""
         asked = self._podman("inspect", "--type=container", "--format={{.State.Pid}}", name)
@@ -412,7 +395,7 @@ class PodmanSandbox:
         if words.lacks:
             raise SandboxError(
                 f"the image {image} has no {words.lacks}, which the first process of a job needs",
-                _NEEDED,
+                NEEDED,
             )
         if words.failure:
             raise SandboxError(f"the job {job.name} cannot start: {words.failure}", evidence=errors.text)
@@ -422,7 +405,7 @@ class PodmanSandbox:
                 "Add it to the image, or mount it by podman_args.",
             )
         if not words.started:
-            raise _not_started(self._program, image, completion, b"\n".join(words.before))
+            raise not_started(self._program, image, completion, b"\n".join(words.before))
         if completion.status not in lifeline.VIOLENT_ENDS and completion.status >= 0:
             raise SandboxError(
                 f"the first process of the job {job.name} failed (exit status {completion.status})",
@@ -434,12 +417,3 @@ def _ending_of(completion: Completion, words: lifeline.Words) -> Ending:
     if completion.end != Ending.EXITED:
         return completion.end
     return Ending.KILLED if words.status in (None, _KILLED) else Ending.EXITED
-
-
-def _not_started(program: str, image: str, completion: Completion, output: bytes) -> SandboxError:
-    evidence = output.decode("utf-8", "replace")
-    for sign, cause, remedy in _SIGNS:
-        if re.search(sign, evidence):
-            names = {"program": program, "image": image}
-            return SandboxError(cause.format(**names), remedy.format(**names), evidence)
-    return SandboxError(f"podman cannot start a job (exit status {completion.status})", evidence=evidence)

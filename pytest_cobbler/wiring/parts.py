@@ -286,6 +286,7 @@ def make_gate(
         network=Network(config.gate_network),
         image=config.gate_image,
         timeout=config.gate_timeout,
+        disk=config.job_disk,
         environment={**config.container_environment, NESTED: run_id},
         credentials=tuple(credentials),
         report=str(config.gate_report or ""),

@@ -112,7 +112,7 @@ def agent_network(config: Config) -> Network:
 
 
 def agent_limits(config: Config) -> Limits:
-    return Limits(wall=config.task_timeout, idle=config.idle_timeout)
+    return Limits(wall=config.task_timeout, idle=config.idle_timeout, disk=config.job_disk)
 
 
 def protected_paths(config: Config, repository: Repository, language: Language) -> tuple[str, ...]:

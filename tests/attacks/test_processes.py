@@ -20,6 +20,7 @@ from pytest_cobbler.repository.harvest import harvest
 from pytest_cobbler.sandbox.base import Capability, Job, Limits
 from pytest_cobbler.sandbox.podman import PodmanSandbox, podman_environment
 from tests.support.ground import Ground
+from tests.support.memory import REWRITE
 from tests.support.repositories import commit_files
 
 
@@ -73,6 +74,13 @@ class TestTheAgent:
         outcome = ground.attack("echo work >work; tail /dev/zero", limits=Limits(wall=20, memory=100 << 20))
         assert not outcome.result.completed.ok
         assert outcome.files["work"] == b"work\n"
+
+    def test_an_agent_that_fills_the_disk_is_stopped(self, ground: Ground) -> None:
+        script = "head -c 64M /dev/urandom >much; sync much; sleep 60"
+        outcome = ground.attack(script, limits=Limits(wall=60, disk=32 << 20))
+        assert outcome.result.completed.cause == "disk"
+        assert outcome.result.error == "agent: wrote more than 32 MiB"
+        assert not outcome.landed
 
     @pytest.mark.parametrize("status", [125, 137])
     def test_exit_statuses_of_podman_are_reported_as_the_agents(self, ground: Ground, status: int) -> None:
@@ -159,6 +167,12 @@ class TestTheGate:
         checkout_gate = ground.run_gate(tree, "timeout -s KILL 2 sh hang.sh; (sh hang.sh &) ; exit 0")
         assert checkout_gate.passed
         assert time.monotonic() - started < 20
+
+    def test_tested_code_cannot_rewrite_the_verdict(self, ground: Ground) -> None:
+        outcome = ground.attack(f"cat >attack.sh <<'END'\n{REWRITE}\nEND\n", gate="sh attack.sh\nexit 3")
+        assert outcome.gate is not None
+        assert outcome.gate.summary == "test failed (exit 3)"
+        assert not outcome.landed
 
 
 class TestTheTool:

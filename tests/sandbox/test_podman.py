@@ -158,7 +158,13 @@ class TestFlags:
     def test_limits_are_written_in_podmans_units(self) -> None:
         found = flags(shell("true", limits=Limits(wall=1.5, memory=5, pids=7, disk=9)), owner=None)
         assert {"--memory=5b", "--pids-limit=7", "--timeout=62"} <= set(found)
-        assert "--tmpfs=/tmp:rw,exec,nosuid,nodev,mode=1777,size=9" in found
+        for place in ("/tmp", "/var/tmp"):
+            assert f"--tmpfs={place}:rw,exec,nosuid,nodev,mode=1777,size=9" in found
+
+    def test_a_directory_in_memory_takes_half_of_the_memory_at_most(self) -> None:
+        found = flags(shell("true", limits=Limits(disk=1 << 60)), owner=None)
+        half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        assert f"--tmpfs=/tmp:rw,exec,nosuid,nodev,mode=1777,size={half}" in found
 
     def test_a_job_without_a_time_limit_ends_after_three_days(self) -> None:
         assert f"--timeout={3 * 24 * 3600}" in flags(shell("true", limits=Limits()), owner=None)
