@@ -93,7 +93,6 @@ GO = (
     Project(name="github.com/mattn/go-isatty", version="v0.0.20", shape="build tags", faulty="isatty"),
     Project(name="github.com/spf13/pflag", version="v1.0.10", shape="several directories", faulty="pflag"),
     Project(name="github.com/hashicorp/go-version", version="v1.7.0", shape="table tests", faulty="version"),
-    Project(name="github.com/BurntSushi/toml", version="v1.4.0", shape="data, commands", faulty="toml"),
 )
 
 
