@@ -87,12 +87,21 @@ if [ -z "$tested" ]; then
   echo "tests: none yet"
   exit 0
 fi
-{check}mkfifo "$HOME/cobbler-events" || exit
+{check}{hidden}mkfifo "$HOME/cobbler-events" || exit
 tee -a "$report" <"$HOME/cobbler-events" &
-go test -json $packages >"$HOME/cobbler-events"
+"$hidden" test -json $packages >"$HOME/cobbler-events"
 status=$?
 wait
 exit "$status"
+"""
+
+# Tests could write to the memory of the process that counts them, unless its user cannot read its program.
+_HIDDEN = """\
+hidden=$HOME/cobbler-go/go
+GOROOT=$(go env GOROOT)
+export GOROOT
+{ mkdir -p "$HOME/cobbler-go" && cat "$GOROOT/bin/go" >"$hidden" && chmod 0111 "$hidden" &&
+  "$hidden" version >/dev/null; } 2>/dev/null || hidden=go
 """
 
 # A go.mod may rename the module of the tree, and take the old one from elsewhere: by `replace` or a version.
@@ -171,7 +180,12 @@ class Go(NamedSources):
             check = _CHECK.replace("{module}", shlex.quote(self.module)).replace("{status}", str(_STATUS))
         return Step(
             name="test",
-            argv=("sh", "-c", self._prepare() + _TEST.replace("{report}", REPORT).replace("{check}", check)),
+            argv=(
+                "sh",
+                "-c",
+                self._prepare()
+                + _TEST.replace("{report}", REPORT).replace("{check}", check).replace("{hidden}", _HIDDEN),
+            ),
             shown="go vet ./...; go test ./...",
             report=f"~/{REPORT}",
             prints_events=True,

@@ -37,6 +37,9 @@ DONE = 80
 So tested code that ends the process, with `raise SystemExit` or `os._exit(0)`, does not look like a success.
 """
 
+_SET_DUMPABLE = 4
+"""``PR_SET_DUMPABLE`` of the kernel."""
+
 _SUFFIXES = ("/__init__.py", ".py", ".so", ".pyd")
 
 
@@ -358,9 +361,19 @@ def pytest_sessionfinish() -> None:
         _findings.look()
 
 
+def close_memory() -> None:
+    """Keep other processes of the job, such as those that tests start, out of the memory of this one."""
+    # The Python of the image may lack ctypes, and another system than Linux the call.
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0)
+
+
 def run(facts: dict[str, Any], arguments: list[str]) -> int:
     """Run pytest as ``python -m pytest`` does, with the tree's packages first; returns the exit status."""
     global _findings
+    close_memory()
     top = os.getcwd()
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = top  # `python -c` has an empty entry there
@@ -413,5 +426,6 @@ if __name__ == "__main__":
         sys.exit(run(json.loads(sys.argv[3]), sys.argv[4:]))
     print_installed(json.loads(sys.argv[3]))
 elif __name__ == NAME:  # in a worker of pytest-xdist
+    close_memory()
     with open(os.path.join(_HERE, "state")) as _state:
         _findings = start(*json.load(_state))
