@@ -118,9 +118,10 @@ class TestPython:
 
     def test_a_runner_that_ends_early_leaves_what_ran_unknown(self, bench: Bench) -> None:
         hook = "import os\ndef pytest_runtest_logfinish(): os._exit(0)\n"
-        for files in ({"conftest.py": hook}, {"pytest.ini": "[pytest]\naddopts = -p no:junitxml\n"}):
+        without = {"pytest.ini": "[pytest]\naddopts = -p no:junitxml\n"}
+        for files, passes in (({"conftest.py": hook}, False), (without, True)):
             result = bench.python({"test_some.py": SOME, "conftest.py": "", **files})
-            assert (result.passed, result.tests) == (True, None), result.output
+            assert (result.passed, result.tests) == (passes, None), result.output
             assert result.unknown == "the gate left no report of at most 16 MiB (~/cobbler-report.xml)"
 
 
