@@ -109,7 +109,10 @@ class TestWhereAllIsWell:
             found = doctor(cobbler_project, "--cobbler-live", env=env, ret=0)
             assert not api.failures
         assert set(statuses(found)) <= {"limits", "runtime"}
-        assert found["credential"]["text"] == "an API key, from ANTHROPIC_API_KEY in the environment"
+        used = found["credential"]["text"]
+        assert used.startswith(
+            "an API key, from ANTHROPIC_API_KEY in the environment; used at http://127.0.0.1:"
+        )
         assert found["network"]["text"] == "closed: only the API can be reached, through a proxy"
         assert re.match(r"agent: claude answered in .* s, 0\.0\d+ USD", found["live"]["text"])
         assert found["tracker"]["text"].startswith("bd ")

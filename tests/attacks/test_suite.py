@@ -276,6 +276,8 @@ def harvested_by_the_host(
 ) -> Harvest:
     """What not to do: git of the host, in the directory of the agent, with the user's configuration."""
     repository = ground.repository
+    for closed in (repository.work_dir, repository.work_dir.parent):
+        closed.chmod(0o711)  # for the other user that this host is
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": "/nonexistent",
