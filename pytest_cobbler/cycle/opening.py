@@ -22,7 +22,7 @@ from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.lines import SourceLines
-from pytest_cobbler.lifecycle.recovery import Recovery, remove_stale_locks
+from pytest_cobbler.lifecycle.recovery import Recovery, remove_remains
 from pytest_cobbler.lifecycle.selection import Selection, choose, no_generation
 from pytest_cobbler.lifecycle.starting import Base, find_base, start_generation
 from pytest_cobbler.listeners import JournalListener, Listeners, LogListener
@@ -184,6 +184,8 @@ class _Opening:
         else:
             self._base = find_base(config, repository)
             begins = self._base.commit
+        # What agents landed since the generation's start is not trusted.
+        start = generation.start if generation else begins
         base = repository.read_ref(names.branch_ref(generation.base)) if generation else None
         language = language_of(config, repository)
         sandbox = make_sandbox(config, repository, run_id)
@@ -211,7 +213,7 @@ class _Opening:
             secrets=agent.secrets,
             reserved=findings.reserved,
             steps=gate.steps,
-            trusted=(begins, *([base] if base else [])),
+            trusted=(start, *([base] if base else [])),
             recordings=recordings.directories,
         )
         self._parts = Parts(
@@ -242,7 +244,7 @@ class _Opening:
         if generation is None:
             assert self._base is not None
             generation = start_generation(self._config, self._repository, self._parts.language, self._base)
-        remove_stale_locks(self._repository)
+        remove_remains(self._repository)
         return Project(
             config=self._config,
             repository=self._repository,

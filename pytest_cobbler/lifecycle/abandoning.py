@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_cobbler.config import Config
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.joining import end_joins, joins_base
-from pytest_cobbler.lifecycle.recovery import recovery_without_agent, remove_stale_locks
+from pytest_cobbler.lifecycle.recovery import recovery_without_agent, remove_remains
 from pytest_cobbler.lifecycle.stopping import take_back_move
 from pytest_cobbler.lifecycle.tagging import tag_merged
 from pytest_cobbler.repository import names
@@ -63,7 +63,7 @@ def abandon_all(
         CobblerError: a branch must not be deleted, and nothing was changed; or git, podman or the tracker
             failed.
     """
-    remove_stale_locks(repository)
+    remove_remains(repository)
     active = active_generations(repository, config.gen_prefix)
     generations = [read_generation(repository, name) for name in active]
     refuse_checked_out(repository, generations)

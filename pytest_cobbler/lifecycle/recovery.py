@@ -19,7 +19,8 @@ from pytest_cobbler.repository.harvest import harvest
 from pytest_cobbler.repository.landing import size_of
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trailers import Landed
-from pytest_cobbler.repository.worktrees import Worktree, Worktrees
+from pytest_cobbler.repository.trees import OF_A_MOMENT
+from pytest_cobbler.repository.worktrees import Worktree, Worktrees, remove_tree
 from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.tracker.base import Claim, Task
 from pytest_cobbler.tracker.lane import TrackerLane
@@ -171,11 +172,17 @@ def recovery_without_agent(project: Project, lane: TrackerLane, hooks: Hooks, fi
     )
 
 
-def remove_stale_locks(repository: Repository) -> None:
-    """Remove a dead process's lock files on refs that only we write; call it under the run lock."""
+def remove_remains(repository: Repository) -> None:
+    """Remove what a dead process left: lock files on refs that only we write, and directories of a moment.
+
+    Call it under the run lock.
+    """
     for place in ("refs/cobbler", "refs/heads/task"):
         for path in sorted((repository.common_dir / place).rglob("*.lock")):
             repository.remove_stale_lock(str(path.relative_to(repository.common_dir).with_suffix("")))
+    for prefix in OF_A_MOMENT:
+        for directory in repository.work_dir.glob(f"{prefix}*"):
+            remove_tree(directory)
 
 
 def _record(repository: Repository, landed: Landed) -> Record:

@@ -18,7 +18,7 @@ from pytest_cobbler.display import counted, escaped, named
 from pytest_cobbler.errors import RepositoryError, UsageProblem
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.joining import end_joins, joins_base, propose_join
-from pytest_cobbler.lifecycle.recovery import Recovery, recovery_without_agent, remove_stale_locks
+from pytest_cobbler.lifecycle.recovery import Recovery, recovery_without_agent, remove_remains
 from pytest_cobbler.lifecycle.selection import choose
 from pytest_cobbler.lifecycle.starting import changed_paths
 from pytest_cobbler.lifecycle.tagging import Tagged, tag_merged
@@ -95,7 +95,7 @@ def stop(
         NotMerged: there are conflicts, or the gate does not pass.
         CobblerError: nothing was changed, or the same command completes the stop.
     """
-    remove_stale_locks(repository)
+    remove_remains(repository)
     generation = find_generation(repository, config.gen_prefix, config.generation_branch)
     if generation is None:
         return None

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from pytest_cobbler.repository.repository import Repository
 
+OF_A_MOMENT = ("edit-", "patch-")
+"""Beginnings of the names of temporary directories below ``work_dir``."""
+
 
 def edited_tree(repository: Repository, tree: str, remove: Sequence[str], write: Mapping[str, bytes]) -> str:
     """``tree`` without the paths ``remove``, and with the files ``write``."""
