@@ -193,6 +193,7 @@ class Stitching:
             trailers.TESTS: record.summary if record else "",
         }
         values |= self._record.usage.to_trailers()
+        values[trailers.ASSISTED] = self._run.parts.assistant(attempt.result.usage.model)
         if attempt.result.session_id:
             values["Cobbler-Session"] = attempt.result.session_id
         message = trailers.message(

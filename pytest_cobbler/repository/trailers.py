@@ -20,6 +20,8 @@ ATTEMPT = "Cobbler-Attempt"
 CAUSE = "Cobbler-Cause"
 RUN = "Cobbler-Run"
 TESTS = "Cobbler-Tests"
+ASSISTED = "Assisted-by"
+"""``AGENT:MODEL``, in the form of the Linux kernel's rules for work of AI agents."""
 
 _NOTES = "Notes of pytest-cobbler on this change:"
 
@@ -27,7 +29,8 @@ _ALL = "%(trailers:only,unfold)"
 
 # A title or a description is an agent's text: what git would take for a trailer of ours must not become one,
 # and after what git takes for the end of a message (a line with scissors) it would look for none.
-_OURS = re.compile(r"^(?=[^\S\n]*cobbler-)", re.IGNORECASE | re.MULTILINE)
+# Nor may an agent sign or review in the name of a person: many tools search the whole message for such lines.
+_OURS = re.compile(r"^(?=[^\S\n]*(?:cobbler-|[a-z]+(?:-[a-z]+)*-by[^\S\n]*:))", re.IGNORECASE | re.MULTILINE)
 _SCISSORS = re.compile(r"^(?=.? ?-+ >8 -+)", re.MULTILINE)
 _UNSEEN = re.compile(
     # Controls, surrogates, line separators, and what turns the direction of text.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Literal
 
@@ -60,6 +61,12 @@ class Parts:
     language: Language
     protection: Protection
     hooks: Hooks = NO_HOOKS
+
+    def assistant(self, model: str) -> str:
+        """The agent, as the trailer ``Assisted-by`` names it: ``claude:claude-opus-4-5``, or ``agent.sh``."""
+        words = self.agent.description.removeprefix("agent:").replace(",", " ").split()
+        name = re.sub(r"[^\w.+-]", "-", PurePosixPath(words[0]).name if words else "") or "agent"
+        return f"{name}:{model}" if model else name
 
 
 @dataclass(frozen=True, kw_only=True)

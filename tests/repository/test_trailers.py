@@ -123,10 +123,21 @@ def test_no_text_adds_or_hides_a_trailer(repository: Repository, parent: str, te
 
 
 def test_a_description_stays_as_it_was_written(repository: Repository, parent: str) -> None:
-    body = "First.\n\n* müde — 日本\u3000語 👩\u200d💻\n\tcode\n\n# Heading\n\nSigned-off-by: Eve"
+    body = "First.\n\n* müde — 日本\u3000語 👩\u200d💻\n\tcode\n\n# Heading\n\nby: all means"
     commit = landed(repository, parent, "Mach es", body)
     assert trailers.read_body(repository, commit) == body
     assert trailers.landed_tasks(repository, commit)["t-1"].title == "Mach es"
+
+
+@pytest.mark.parametrize(
+    "line", ["Signed-off-by: Ada <ada@example.invalid>", " co-authored-by : Ada", "Reviewed-by:Ada"]
+)
+def test_no_description_signs_in_the_name_of_a_person(repository: Repository, parent: str, line: str) -> None:
+    commit = landed(repository, parent, line, f"Text.\n{line}\n\n{line}")
+    text = repository.objects.run("show", "-s", "--format=%B", commit).text
+    found = [shown for shown in text.splitlines() if line.strip() in shown]
+    assert len(found) == 3
+    assert all(shown.startswith("> ") for shown in found)
 
 
 def test_control_characters_are_written_out(repository: Repository, parent: str) -> None:
