@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -288,19 +289,19 @@ def harvested_by_the_host(
     owner = ground.target.sandbox.owner or (os.getuid(), os.getgid())
 
     def host(script: str, directory: Path = worktree.tree) -> str:
-        try:
-            done = subprocess.run(
-                ["sh", "-c", script],
-                cwd=directory,
-                env=environment,
-                user=owner[0],
-                group=owner[1],
-                capture_output=True,
-                text=True,
-                timeout=5,
-            )
-        except subprocess.TimeoutExpired:
-            raise SandboxError("the host hangs") from None
+        # Not the time limit of subprocess, which ends the shell alone.
+        done = subprocess.run(
+            ["timeout", "--signal=KILL", "5", "sh", "-c", script],
+            cwd=directory,
+            env=environment,
+            user=owner[0],
+            group=owner[1],
+            start_new_session=True,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL):
+            raise SandboxError("the host hangs")
         return done.stdout.strip()
 
     for directory in worktree.tree.glob("*/"):
