@@ -69,7 +69,7 @@ def test_no_measure_is_counted_once_for_each_of_its_tasks(project: Project, agen
     result = project.run("--cobbler-generate")
     costs = [case.properties.get("cobbler_cost_usd") for case in result.junit.values()]
     assert [cost for cost in costs if cost] == ["0.75"]
-    result.stdout.fnmatch_lines(["agents: * s, 0.7500 USD"])
+    result.stdout.fnmatch_lines(["agents: * s, at least 0.7500 USD"])
     assert [found.get("cost_usd") for found in records(project) if found["caller"] == "measure"] == [0.75]
 
 

@@ -162,13 +162,15 @@ def test_an_open_network_gives_the_agent_the_key_and_reports_it(
 
 
 def test_a_key_in_proposed_tasks_is_not_written_anywhere(calculator: Project, api: ScriptedApi) -> None:
+    calculator.configure(agent_network="open")
     key = api.environment["ANTHROPIC_API_KEY"]
 
     def propose(request: Request) -> Turn:
         path = re.search(r"(/\S+/output/tasks\.json)", request.prompt)
         assert path is not None
-        tasks = [{"index": 0, "title": f"Use {key}", "description": "d"}]
-        return turn(tool("Write", file_path=path[1], content=json.dumps(tasks)))
+        tasks = [{"index": 0, "title": "Use KEY", "description": "d"}]
+        write = f"sed s/KEY/$ANTHROPIC_API_KEY/ >{path[1]} <<'END'\n{json.dumps(tasks)}\nEND\n"
+        return turn(tool("Bash", command=write, description="Propose"))
 
     api.script("tasks.json", [propose, turn(text("Done."))])
 

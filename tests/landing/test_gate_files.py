@@ -13,8 +13,8 @@ from pytest_cobbler.languages import Step, get
 from pytest_cobbler.repository.checks import Policy, check_change
 from pytest_cobbler.repository.path_table import Row, built_in_keys, commands, rows
 from pytest_cobbler.repository.repository import Repository
-from tests.repository.test_path_table import examples_of
 from tests.support.repositories import Content, UserRepository, commit_files
+from tests.support.sensitive_files import examples_of
 
 
 class Bench:

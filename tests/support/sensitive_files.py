@@ -1,0 +1,136 @@
+"""Files that run or instruct elsewhere, for each row of the table of such paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pytest_cobbler.globs import matches_any
+from pytest_cobbler.repository.path_table import Row
+
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+PROTECTED = words(
+    """
+conftest.py  pytest.ini  .pytest.ini  pytest.toml  .pytest.toml  tox.ini  setup.cfg
+x.dist-info/entry_points.txt  x.egg-info/PKG-INFO  x.egg-link  x.pth  __pycache__/file  x.pyc  x.pyo
+sitecustomize.py  usercustomize.py  .pdbrc  ipython_config.py  jupyter_server_config.py
+.claude/settings.json  .mcp.json  CLAUDE.md  CLAUDE.local.md
+AGENTS.md  AGENTS.override.md  AGENT.md  .agents/file  .codex/config.toml
+GEMINI.md  .gemini/settings.json  opencode.json  opencode.jsonc  .opencode.json  .opencode/plugin/x.js
+.cursor/rules/x.mdc  .cursorrules  .windsurf/rules/x.md  .windsurfrules
+.aider.conf.yml  .amazonq/file  .augment/file  .augment-guidelines  .clinerules  .continue/file  .crush.json
+crush.json  CRUSH.md  .factory/file  .goosehints  .junie/guidelines.md  .kilocode/file  .kiro/file
+.openhands/file  .qwen/file  QWEN.md  .roo/rules/x.md  .roomodes  .roorules-code  .rules  .trae/file  WARP.md
+.vscode/tasks.json  x.code-workspace  .devcontainer/devcontainer.json  .devcontainer.json
+.idea/workspace.xml  .fleet/file  .zed/tasks.json  .settings/file  .project  .dir-locals.el  .dir-locals-2.el
+.exrc  .vimrc  .nvimrc  .nvim.lua  .gdbinit  .lldbinit  .Rprofile  .Renviron  .ghci  .irbrc  .pryrc
+.envrc  .env  mise.toml  mise.local.toml  .mise.toml  .mise.local.toml  .mise/config.toml  .config/mise/x.toml
+.gitpod.yml  .idx/dev.nix  .replit  .stackblitzrc  .codesandbox/tasks.json
+.gitattributes  .gitmodules  .lfsconfig  .gitconfig  .githooks/pre-commit  .hg/hgrc  .jj/file  .svn/file
+.husky/pre-commit  lefthook.yml  lefthook-local.yaml  .lefthook.yaml  lefthook.toml  .lefthook.toml
+lefthook.json  .lefthook.json  .config/lefthook.yml  .pre-commit-config.yaml  .overcommit.yml
+.lintstagedrc.json  lint-staged.config.mjs  .commitlintrc.yml  commitlint.config.js
+.github/workflows/ci.yml  CODEOWNERS  docs/CODEOWNERS  .gitea/file  .forgejo/file  .gitlab/file
+.gitlab-ci.yml  .gitlab-ci-more.yml  .circleci/config.yml  .buildkite/pipeline.yml  .woodpecker/file
+.woodpecker.yaml  .travis.yml  .drone.yml  .cirrus.yml  .cirrus.star  appveyor.yml  .appveyor.yml
+bitbucket-pipelines.yml  azure-pipelines.yml  .azure-pipelines/file  Jenkinsfile  .builds/file  .build.yml
+cloudbuild.yaml  buildspec.yml  .semaphore/file  .teamcity/file  .tekton/file  .zuul.yaml  .zuul.d/file
+.packit.yaml  .readthedocs.yaml  .mergify.yml  bitrise.yml  codemagic.yaml  dagger.json
+renovate.json5  .renovaterc  .npmrc  .yarnrc  .yarnrc.yml  .yarn/releases/yarn.cjs  .pnpmfile.cjs  pnpmfile.js
+bunfig.toml  pip.conf  .pypirc  uv.toml  poetry.toml  pdm.toml  .cargo/config  .cargo/config.toml
+rust-toolchain  rust-toolchain.toml  .mvn/extensions.xml  mvnw  mvnw.cmd  gradlew  gradlew.bat
+gradle/wrapper/gradle-wrapper.jar  init.gradle.kts  .bundle/config  nuget.config  .bazelrc
+.beads/issues.jsonl  configuration.yaml
+"""
+)
+
+GATE = words(
+    """
+hatch.toml  pixi.toml  Pipfile  poe_tasks.toml  Rakefile  .rspec  phpunit.xml.dist  GNUmakefile  Makefile
+justfile  .justfile  Taskfile.yml  magefile.go  magefiles/x.go  tasks.py  dodo.py  SConstruct  noxfile.py
+tox.toml  .coveragerc  ruff.toml  .ruff.toml  mypy.ini  .mypy.ini  pyrightconfig.json  ty.toml  .flake8
+pylintrc  .pylintrc  .isort.cfg  .bandit  .codespellrc  .pydocstyle.ini  .importlinter  .golangci.yml
+staticcheck.conf  clippy.toml  .clippy.toml  rustfmt.toml  .rustfmt.toml  .config/nextest.toml  deny.toml
+jest.config.js  vitest.config.ts  .mocharc.json  ava.config.js  karma.conf.js  playwright.config.ts
+cypress.config.js  .c8rc.json  .nycrc  .eslintrc.json  .eslintignore  eslint.config.mjs  .prettierrc
+.prettierignore  prettier.config.js  biome.jsonc  .stylelintrc  stylelint.config.js  tsconfig.json
+.rubocop.yml  .shellcheckrc  .yamllint  .markdownlint.json  .hadolint.yaml  .vale.ini  .clang-tidy
+.clang-format  CPPLINT.cfg  .sqlfluff
+"""
+)
+
+NAMED = words(
+    """
+tests/conftest.py  .env.production  .tool-versions  devbox.json  flake.nix  shell.nix  default.nix  flake.lock
+.gitignore  netlify.toml  vercel.json  package.json  package-lock.json  npm-shrinkwrap.json  yarn.lock
+pnpm-lock.yaml  bun.lockb  requirements.txt  dev-requirements.txt  requirements/dev.txt  constraints.txt
+setup.py  pyproject.toml  uv.lock  poetry.lock  pdm.lock  Pipfile.lock  pixi.lock  pylock.toml
+environment.yml  Cargo.toml  Cargo.lock  build.rs  go.mod  go.sum  go.work  go.work.sum  pom.xml  build.gradle
+build.gradle.kts  gradle.properties  gradle.lockfile  Gemfile  Gemfile.lock  x.gemspec  composer.json
+composer.lock  Directory.Build.props  packages.lock.json  MODULE.bazel.lock  WORKSPACE  WORKSPACE.bazel
+deno.json  deno.lock  Containerfile  Dockerfile  Containerfile.dev  compose.yaml  docker-compose.yml
+docker-bake.hcl  Vagrantfile
+"""
+)
+
+KEYS: Mapping[str, tuple[str, str]] = {
+    "tool.pytest*": ("pyproject.toml", '[tool.pytest.ini_options]\naddopts = "-p evil"\n'),
+    "scripts.preinstall": ("package.json", '{"scripts": {"preinstall": "evil"}}'),
+    "scripts.install": ("package.json", '{"scripts": {"install": "evil"}}'),
+    "scripts.postinstall": ("package.json", '{"scripts": {"postinstall": "evil"}}'),
+    "scripts.prepare": ("package.json", '{"scripts": {"prepare": "evil"}}'),
+    "scripts.preprepare": ("package.json", '{"scripts": {"preprepare": "evil"}}'),
+    "scripts.postprepare": ("package.json", '{"scripts": {"postprepare": "evil"}}'),
+    "scripts": ("package.json", '{"scripts": {"test": "true"}}'),
+    "jest": ("package.json", '{"jest": {"testMatch": []}}'),
+    "mocha": ("package.json", '{"mocha": {"spec": []}}'),
+    "ava": ("package.json", '{"ava": {"files": []}}'),
+    "c8": ("package.json", '{"c8": {"check-coverage": false}}'),
+    "nyc": ("package.json", '{"nyc": {"check-coverage": false}}'),
+    "eslintConfig": ("package.json", '{"eslintConfig": {"rules": {}}}'),
+    "prettier": ("package.json", '{"prettier": {"semi": false}}'),
+    "stylelint": ("package.json", '{"stylelint": {"rules": {}}}'),
+    "tasks": ("deno.json", '{"tasks": {"test": "true"}}'),
+    "tool.hatch.envs": ("pyproject.toml", '[tool.hatch.envs.test]\nscripts = {test = "true"}\n'),
+    "tool.pdm.scripts": ("pyproject.toml", '[tool.pdm.scripts]\ntest = "true"\n'),
+    "tool.pixi": ("pyproject.toml", '[tool.pixi.tasks]\ntest = "true"\n'),
+    "tool.poe": ("pyproject.toml", '[tool.poe.tasks]\ntest = "true"\n'),
+    "tool.tox": ("pyproject.toml", "[tool.tox]\nenvlist = []\n"),
+    "tool.coverage": ("pyproject.toml", "[tool.coverage.report]\nfail_under = 0\n"),
+    "tool.ruff": ("pyproject.toml", "[tool.ruff]\nexclude = ['*']\n"),
+    "tool.mypy": ("pyproject.toml", "[tool.mypy]\nignore_errors = true\n"),
+    "tool.pyright": ("pyproject.toml", "[tool.pyright]\nexclude = ['*']\n"),
+    "tool.basedpyright": ("pyproject.toml", "[tool.basedpyright]\nexclude = ['*']\n"),
+    "tool.ty": ("pyproject.toml", "[tool.ty]\nrules = {}\n"),
+    "tool.pylint": ("pyproject.toml", "[tool.pylint.main]\nignore = ['*']\n"),
+    "tool.black": ("pyproject.toml", "[tool.black]\nexclude = '.*'\n"),
+    "tool.isort": ("pyproject.toml", "[tool.isort]\nskip = ['*']\n"),
+    "tool.bandit": ("pyproject.toml", "[tool.bandit]\nskips = ['*']\n"),
+    "tool.codespell": ("pyproject.toml", "[tool.codespell]\nskip = '*'\n"),
+    "tool.pydocstyle": ("pyproject.toml", "[tool.pydocstyle]\nmatch = ''\n"),
+    "tool.importlinter": ("pyproject.toml", "[tool.importlinter]\ncontracts = []\n"),
+}
+"""Key -> a file that has it, and the content of that file."""
+
+ELSEWHERE = "packages/one/"
+
+
+def examples_of(row: Row) -> dict[str, str]:
+    """Files that a row covers: path -> content."""
+    if row.key:
+        name, content = ("composer.json", KEYS["scripts"][1]) if "composer" in row.pattern else KEYS[row.key]
+        return {f"{row.program}/{row.key}/{name}": content}
+    listed = {"protected": PROTECTED, "gate": GATE, "named": NAMED}[row.kind]
+    paths = [path for path in listed if matches_any(path, (row.pattern,), fold_case=True)]
+    assert paths, f"no example for {row.pattern}"
+    if row.pattern.startswith("**/"):
+        paths += [f"{ELSEWHERE}{path}" for path in paths]
+    return {path: empty(path) for path in paths}
+
+
+def empty(path: str) -> str:
+    """The content of a file that has no keys."""
+    return "" if path.endswith(".toml") else "{}\n"
