@@ -80,7 +80,6 @@ class Cancellation:
         self._parent = parent
         self._requested = False
         self._wakers: set[int] = set()
-        self._followers: set[Cancellation] = set()
         self._lock = threading.RLock()  # a signal handler cancels in the thread that may hold it
 
     @property
@@ -93,21 +92,6 @@ class Cancellation:
             for waker in self._wakers:
                 with contextlib.suppress(BlockingIOError):
                     os.write(waker, b"x")
-            for follower in self._followers:
-                follower.cancel()
-
-    @contextlib.contextmanager
-    def followed_by(self, other: Cancellation) -> Iterator[None]:
-        """Cancel ``other`` with this one meanwhile."""
-        with self._lock:
-            self._followers.add(other)
-        try:
-            if self._requested:
-                other.cancel()
-            yield
-        finally:
-            with self._lock:
-                self._followers.discard(other)
 
     @contextlib.contextmanager
     def _waking(self, waker: int) -> Iterator[None]:

@@ -49,28 +49,24 @@ class DiskWatch:
     def __init__(
         self, limit: int | None, directories: Callable[[], Sequence[Path]], outer: Cancellation | None
     ) -> None:
-        self.cancellation = Cancellation()
+        self.cancellation = Cancellation(outer)
         self.exceeded = False
         self._limit = limit
         self._directories = directories
-        self._outer = outer
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="cobbler-disk", daemon=True)
-        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        if self._outer is not None:
-            self._stack.enter_context(self._outer.followed_by(self.cancellation))
         if self._limit is not None:
             self._thread.start()
-            self._stack.callback(self._thread.join)
-            self._stack.callback(self._left.set)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._left.set()
+        if self._limit is not None:
+            self._thread.join()
 
     def _watch(self) -> None:
         assert self._limit is not None
