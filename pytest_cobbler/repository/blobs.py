@@ -1,4 +1,4 @@
-"""Many paths of a tree, or many blobs, in a few calls of git."""
+"""The entries of a tree, and many blobs, in a few calls of git."""
 
 from __future__ import annotations
 
@@ -36,7 +36,16 @@ def entries_at(git: Git, tree: str, paths: Sequence[bytes]) -> Iterator[tuple[st
     for first in range(0, len(paths), _AT_ONCE):
         some = paths[first : first + _AT_ONCE]
         answer = git.run("ls-tree", "-z", "--full-tree", tree, "--", *some, environment=_LITERAL)
-        for entry in answer.stdout.split(b"\0")[:-1]:
-            facts, _, path = entry.partition(b"\t")
-            mode, _, name = facts.decode().split(" ")
-            yield mode, name, path
+        yield from _entries(answer.stdout)
+
+
+def all_entries(git: Git, tree: str) -> Iterator[tuple[str, str, bytes]]:
+    """Mode, object id and path of every file, link and submodule."""
+    yield from _entries(git.run("ls-tree", "-r", "-z", "--full-tree", tree).stdout)
+
+
+def _entries(listed: bytes) -> Iterator[tuple[str, str, bytes]]:
+    for entry in listed.split(b"\0")[:-1]:
+        facts, _, path = entry.partition(b"\t")
+        mode, _, name = facts.decode().split(" ")
+        yield mode, name, path

@@ -19,6 +19,7 @@ import platformdirs
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.files import make_private
+from pytest_cobbler.repository.blobs import all_entries
 from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.reading import Reading
@@ -136,18 +137,12 @@ class Objects(Reading):
 
     def submodules(self, tree: str) -> set[str]:
         """Paths of the submodules of a tree."""
-        return {path for mode, _, path in self._entries(tree) if mode == "160000"}
+        return {os.fsdecode(path) for mode, _, path in all_entries(self.objects, tree) if mode == "160000"}
 
     def blobs(self, tree: str) -> dict[str, str]:
         """Path -> object id of every regular file of a tree."""
-        return {path: blob for mode, blob, path in self._entries(tree) if mode.startswith("100")}
-
-    def _entries(self, tree: str) -> Iterator[tuple[str, str, str]]:
-        """Mode, object id and path."""
-        for entry in self.objects.fields("ls-tree", "-r", "-z", "--full-tree", tree):
-            facts, _, path = entry.partition(b"\t")
-            mode, _, name = facts.decode().split(" ")
-            yield mode, name, os.fsdecode(path)
+        entries = all_entries(self.objects, tree)
+        return {os.fsdecode(path): blob for mode, blob, path in entries if mode.startswith("100")}
 
     def read_blobs(self, blobs: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Each blob with its content, read in batches."""
