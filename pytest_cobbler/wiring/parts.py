@@ -192,19 +192,22 @@ def access_of(config: Config, credential: Credential | None) -> Access:
     """
     return Access(
         credential=credential,
-        base_url=config.container_environment.get(VARIABLE) or os.environ.get(VARIABLE),
+        base_url=_address(config),
         proxied=config.agent_network == "proxy" and config.sandbox == "podman" and credential is not None,
     )
 
 
 def foreign_address(config: Config) -> str:
     """The address of the API and its place, for people; empty if it is Anthropic's."""
-    configured = config.container_environment.get(VARIABLE)
-    address = configured or os.environ.get(VARIABLE)
+    address = _address(config)
     if not address or is_anthropics(address) or config.agent == "replay":
         return ""
-    is_assigned = configured and VARIABLE in config.podman_args.assigned
+    is_assigned = config.container_environment.get(VARIABLE) and VARIABLE in config.podman_args.assigned
     return f"{escaped(shown_address(address))}, from {config.path.name if is_assigned else 'the environment'}"
+
+
+def _address(config: Config) -> str | None:
+    return config.container_environment.get(VARIABLE) or os.environ.get(VARIABLE)
 
 
 def make_agent(
