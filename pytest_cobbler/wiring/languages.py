@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from pytest_cobbler.config import Config
 from pytest_cobbler.config.rules import faults_for_go
 from pytest_cobbler.errors import UsageProblem
@@ -17,9 +19,16 @@ def language_of(config: Config, repository: Repository) -> Language:
     Raises:
         UsageProblem: the files are a Go module, and the configuration lacks settings that Go needs.
     """
-    language = _named(config, repository)
+    branch = config.base_branch
+    base = repository.read_ref(f"refs/heads/{branch}") if branch else repository.head_commit()
+    paths = cache(lambda: repository.files(base) if base else [])
+    name = config.language or ("go" if config.go_source_dirs else "")
+    language = get(name) if name else detect(paths())
     if language.name == "python":
-        return _python(config, repository)
+        projects = Projects()
+        if base:  # and not of a tree that agents may change
+            projects = find_projects(paths(), lambda path: repository.read_file(base, path))
+        return Python(projects=projects, accepts_copies=config.gate_copies == "allow")
     if language.name != "go":
         return language
     if faults := list(faults_for_go(config)):
@@ -35,24 +44,3 @@ def language_of(config: Config, repository: Repository) -> Language:
         offline=config.gate_network == "none",
         module="" if config.gate_copies == "allow" else config.module_path or "",
     )
-
-
-def _named(config: Config, repository: Repository) -> Language:
-    if config.language or config.go_source_dirs:
-        return get(config.language or "go")
-    base = _base(config, repository)
-    return detect(repository.files(base) if base else ())
-
-
-def _python(config: Config, repository: Repository) -> Python:
-    """Python, with the projects of the base: agents may change what a tree says of itself."""
-    base = _base(config, repository)
-    projects = Projects()
-    if base:
-        projects = find_projects(repository.files(base), lambda path: repository.read_file(base, path))
-    return Python(projects=projects, accepts_copies=config.gate_copies == "allow")
-
-
-def _base(config: Config, repository: Repository) -> str | None:
-    branch = config.base_branch
-    return repository.read_ref(f"refs/heads/{branch}") if branch else repository.head_commit()
