@@ -56,10 +56,8 @@ def plant(
     return tuple(test for test in planted if test is not None)
 
 
-def unreported(planted: Iterable[PlantedTest], run: TestRun | None) -> tuple[PlantedTest, ...]:
-    """The planted tests that a gate did not report as failed; none if what ran is unknown."""
-    if run is None:
-        return ()
+def unreported(planted: Iterable[PlantedTest], run: TestRun) -> tuple[PlantedTest, ...]:
+    """The planted tests that a gate did not report as failed."""
     failed = {(result.file, result.function) for result in run.results if result.failed}
     files = {file for file, _ in failed}
     return tuple(
