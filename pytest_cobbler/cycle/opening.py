@@ -18,6 +18,7 @@ from pytest_cobbler.display import named, shown_path
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.landing.judge import TestJudge
 from pytest_cobbler.landing.lane import LandingLane
+from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
@@ -316,16 +317,15 @@ class _Opening:
         worktrees = Worktrees(repository, generation.name, owner, alone=alone)
         self._stack.callback(worktrees.remove_all)
         records = TreeRecords.of(repository.work_dir)
+        gate = TreeGate(gate=parts.gate, checkout=checkout, records=records)
         landing = LandingLane(
             repository,
             generation,
             project.identity,
-            parts.gate,
-            checkout,
-            TestJudge(repository, parts.gate, checkout, parts.language, records, cancellation),
+            gate,
+            TestJudge(repository, gate, parts.language, cancellation),
             listener,
             cancellation,
-            records,
             refuses_weakened=self._config.weakened_tests == "refuse",
         )
         self._stack.callback(landing.close)

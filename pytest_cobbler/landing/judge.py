@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.display import named
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.landing.comparison import compare
-from pytest_cobbler.landing.gate import Gate, GateResult
+from pytest_cobbler.landing.comparison import Comparison, compare
+from pytest_cobbler.landing.gate import GateResult
 from pytest_cobbler.landing.planting import examples, may_switch_tests_off, plant, unreported
 from pytest_cobbler.landing.tests_of_trees import TreeTests
-from pytest_cobbler.landing.tree_records import TestRun, TreeRecords
+from pytest_cobbler.landing.tree_gate import TreeGate
+from pytest_cobbler.landing.tree_records import TestRun
 from pytest_cobbler.languages import Language
 from pytest_cobbler.languages.planted import PlantedTest
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.landing import Merge
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trees import edited_tree
-from pytest_cobbler.repository.worktrees import GateCheckout
 
 __all__ = ["Judgement", "Passed", "TestJudge"]
 
@@ -83,31 +81,26 @@ class TestJudge:
     def __init__(
         self,
         repository: Repository,
-        gate: Gate,
-        checkout: GateCheckout,
+        gate: TreeGate,
         language: Language,
-        records: TreeRecords,
         cancellation: Cancellation,
     ) -> None:
         self._repository = repository
         self._gate = gate
-        self._checkout = checkout
+        self._collects = bool(gate.gate.collect)
         self._language = language
-        self._records = records
         self._cancellation = cancellation
         self._known: dict[str, TreeTests] = {}
         self._seconds = 0.0
 
     def prepare(self, tip: str, cancellation: Cancellation) -> None:
         """Find out which tests run on the tip, while agents work."""
-        self._cancellation, cancellation = cancellation, self._cancellation
         try:
-            if self._gate.collect:
-                self._tests_of(self._repository.tree_of(tip), self._checkout.path.with_name("gate.log"))
+            if self._collects:
+                log = self._gate.checkout.path.with_name("gate.log")
+                self._tests_of(self._repository.tree_of(tip), log, cancellation)
         except (CobblerError, OSError, _Ended):
             return  # the first landing tries again, and reports the error
-        finally:
-            self._cancellation = cancellation
 
     def judge(self, passed: Passed) -> Judgement:
         """Judge a change."""
@@ -136,31 +129,27 @@ class TestJudge:
         notes: list[str] = []
         if not hidden and (causes := self._causes(passed.paths)):
             hidden, notes = self._plant(passed, tip, merged, causes)
-        weakened = self._weakened(passed, tip, merged)
+        weakened = self._weakened(passed, merged, found)
         return Judgement(hidden=tuple(hidden), weakened=weakened, notes=tuple(notes), seconds=self._seconds)
 
     # -- runs of the gate
 
     def _tip(self, passed: Passed) -> TreeTests:
         tree = self._repository.tree_of(passed.merged.tip)
-        if self._gate.collect:
-            return self._tests_of(tree, passed.log.with_name("gate-tip.log"))
+        if self._collects:
+            return self._tests_of(tree, passed.log.with_name("gate-tip.log"), self._cancellation)
         return TreeTests(self._repository, self._language, tree, None, passed=True)
 
-    def _tests_of(self, tree: str, log: Path) -> TreeTests:
+    def _tests_of(self, tree: str, log: Path, cancellation: Cancellation) -> TreeTests:
         if tree in self._known:
             return self._keep(self._known[tree])
         nothing = self._tests(tree, TestRun())
         if self._language.source_patterns and not nothing.has_sources:
             return self._keep(nothing)
-        conditions = self._gate.conditions()
-        record = self._records.find(tree, conditions)
-        if record is None or not record.passed:
-            made = datetime.now(UTC)
-            record = self._run(tree, log).record(tree, conditions, made)
-            with contextlib.suppress(OSError):  # a record that is not kept is made again
-                self._records.keep(record)
-        return self._keep(self._tests(tree, record.tests, passed=record.passed))
+        if record := self._gate.passed(tree):
+            return self._keep(self._tests(tree, record.tests))
+        result = self._counted(self._gate.record(tree, log, cancellation)[0])
+        return self._keep(self._tests(tree, result.tests, passed=result.passed))
 
     def _tests(self, tree: str, run: TestRun | None, *, passed: bool = True) -> TreeTests:
         return TreeTests(self._repository, self._language, tree, run, passed=passed)
@@ -173,7 +162,9 @@ class TestJudge:
         return tests
 
     def _run(self, tree: str, log: Path) -> GateResult:
-        result = self._gate.run(self._checkout.move(tree), log, self._cancellation)
+        return self._counted(self._gate.run(tree, log, self._cancellation))
+
+    def _counted(self, result: GateResult) -> GateResult:
         self._seconds += result.seconds
         if result.cause == Ending.CANCELLED:
             raise _Ended(result)
@@ -199,13 +190,14 @@ class TestJudge:
         """The hidden tests that are not hidden by the base itself, which is trusted."""
         if not passed.base or not hidden:
             return hidden
-        base = self._tests_of(self._repository.tree_of(passed.base), passed.log.with_name("gate-base.log"))
+        tree, log = self._repository.tree_of(passed.base), passed.log.with_name("gate-base.log")
+        base = self._tests_of(tree, log, self._cancellation)
         own = compare(tip.compared, base.compared).hidden
         return [reason for reason in hidden if reason not in own]
 
-    def _weakened(self, passed: Passed, tip: TreeTests, merged: TreeTests) -> tuple[str, ...]:
+    def _weakened(self, passed: Passed, merged: TreeTests, found: Comparison) -> tuple[str, ...]:
         if not passed.base:
-            return compare(tip.compared, merged.compared).weakened
+            return found.weakened
         before = self._repository.tree_of(passed.before)
         trusted = TreeTests(self._repository, self._language, before, None, passed=True)
         return compare(trusted.compared, merged.compared).weakened
@@ -255,6 +247,7 @@ def _missing(
     """The planted tests that did not fail; ``is_known``: the gate reports what ran."""
     if result.passed:
         return planted
+    # The gate left a report before: without one, none of them is in it.
     return unreported(planted, result.tests or TestRun()) if is_known else ()
 
 

@@ -9,22 +9,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.landing.gate import Gate, GateResult
+from pytest_cobbler.landing.gate import GateResult
 from pytest_cobbler.landing.judge import Judgement, Passed, TestJudge
-from pytest_cobbler.landing.tree_records import UNKNOWN, TreeRecord, TreeRecords
+from pytest_cobbler.landing.tree_gate import TreeGate
+from pytest_cobbler.landing.tree_records import UNKNOWN, TreeRecord
 from pytest_cobbler.listeners import RunListener
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.repository.checks import Policy, Refusal, check_change, read_change, review_notes
+from pytest_cobbler.repository.checks import Change, Policy, Refusal, check_change, read_change, review_notes
 from pytest_cobbler.repository.generations import Generation, current_tip
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.landing import Merge, land, merge
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.repository.worktrees import GateCheckout
 
 __all__ = ["Candidate", "Landing", "LandingLane"]
 
@@ -82,8 +81,6 @@ class LandingLane:
     Args:
         generation: only this lane moves its branch.
         identity: signs the landed commits.
-        checkout: the directory in which the gate runs.
-        records: keeps the record of each tree on which the gate has run.
         judge: judges the tests of each change that passed the gate.
         refuses_weakened: whether a change with weaker tests does not land.
     """
@@ -93,12 +90,10 @@ class LandingLane:
         repository: Repository,
         generation: Generation,
         identity: Identity,
-        gate: Gate,
-        checkout: GateCheckout,
+        gate: TreeGate,
         judge: TestJudge,
         listener: RunListener,
         cancellation: Cancellation,
-        records: TreeRecords,
         *,
         refuses_weakened: bool = False,
     ) -> None:
@@ -106,12 +101,10 @@ class LandingLane:
         self._generation = generation
         self._identity = identity
         self._gate = gate
-        self._checkout = checkout
         self._judge = judge
         self._refuses_weakened = refuses_weakened
         self._listener = listener
         self._cancellation = cancellation
-        self._records = records
         self._preparing = Cancellation(cancellation)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cobbler-landing")
 
@@ -154,9 +147,11 @@ class LandingLane:
             # A merge of the base is a change even if the tree stays the same: it has another parent.
             if not candidate.base and merged.tree == repository.tree_of(merged.tip):
                 return replace(landing, cause=Cause.NO_CHANGE)
-            if refusals := self._merged_refusals(candidate, merged):
+            before = self._before(candidate, merged)
+            change, refusals = self._checked(candidate, merged, before)
+            if refusals:
                 return replace(landing, cause=Cause.REFUSED, refusals=refusals)
-            landing = replace(landing, notes=self._notes(candidate, merged))
+            landing = replace(landing, notes=review_notes(change, candidate.policy))
             gate, record = self._run_gate(candidate, merged)
             gate_seconds += gate.seconds
             landing = replace(landing, gate=gate, record=record, gate_seconds=gate_seconds)
@@ -164,7 +159,16 @@ class LandingLane:
                 cause = Cause.CANCELLED if gate.cause == Ending.CANCELLED else Cause.GATE
                 return replace(landing, cause=cause)
             landing = replace(landing, notes=(*landing.notes, *gate.notes, *self._missing_report(gate)))
-            judgement = self._judge.judge(self._passed(candidate, merged, gate))
+            judgement = self._judge.judge(
+                Passed(
+                    merged=merged,
+                    before=before,
+                    base=candidate.base,
+                    paths=tuple(os.fsdecode(entry.path) for entry in change.entries),
+                    result=gate,
+                    log=candidate.log,
+                )
+            )
             gate_seconds += judgement.seconds
             landing = replace(
                 _judged(landing, judgement, refuses_weakened=self._refuses_weakened),
@@ -176,18 +180,14 @@ class LandingLane:
                 return replace(landing, commit=commit)
         return Landing(cause=Cause.CANCELLED, gate_seconds=gate_seconds)
 
-    def _merged_refusals(self, candidate: Candidate, merged: Merge) -> tuple[Refusal, ...]:
-        """Check what the merge brings in: it follows renames, to paths that were not checked before."""
-        repository = self._repository
-        if merged.tree == repository.tree_of(candidate.commit):
-            return ()
-        before = self._before(candidate, merged)
-        return check_change(repository.objects, before, merged.tree, candidate.policy)[1]
-
-    def _notes(self, candidate: Candidate, merged: Merge) -> tuple[str, ...]:
-        """Notes on the change for people who review it."""
-        before = self._before(candidate, merged)
-        return review_notes(read_change(self._repository.objects, before, merged.tree), candidate.policy)
+    def _checked(
+        self, candidate: Candidate, merged: Merge, before: str
+    ) -> tuple[Change, tuple[Refusal, ...]]:
+        """What the merge brings in, checked: it follows renames, to paths that were not checked before."""
+        git = self._repository.objects
+        if merged.tree == self._repository.tree_of(candidate.commit):
+            return read_change(git, before, merged.tree), ()
+        return check_change(git, before, merged.tree, candidate.policy)
 
     def _before(self, candidate: Candidate, merged: Merge) -> str:
         """The tree before the change: the tip, merged with the base (trusted) if that is the task."""
@@ -196,15 +196,7 @@ class LandingLane:
         return merge(self._repository, merged.tip, f"{candidate.commit}^").tree
 
     def _run_gate(self, candidate: Candidate, merged: Merge) -> tuple[GateResult, TreeRecord | None]:
-        conditions = self._gate.conditions() if self._gate.steps else None
-        checkout = self._checkout.move(merged.tree)
-        made = datetime.now(UTC)
-        result = self._gate.run(checkout, candidate.log, self._cancellation)
-        record = None
-        if conditions and result.cause != Ending.CANCELLED:
-            record = result.record(merged.tree, conditions, made)
-            with contextlib.suppress(OSError):  # a record that is not kept is made again
-                self._records.keep(record)
+        result, record = self._gate.record(merged.tree, candidate.log, self._cancellation)
         self._listener.gated(
             candidate.task_id,
             merged.tree,
@@ -217,19 +209,7 @@ class LandingLane:
 
     def _missing_report(self, gate: GateResult) -> tuple[str, ...]:
         """A note if the gate should have left a report: the tested code may have kept it from doing so."""
-        return (f"{UNKNOWN}: {gate.unknown}",) if self._gate.collect and gate.tests is None else ()
-
-    def _passed(self, candidate: Candidate, merged: Merge, result: GateResult) -> Passed:
-        before = self._before(candidate, merged)
-        change = read_change(self._repository.objects, before, merged.tree)
-        return Passed(
-            merged=merged,
-            before=before,
-            base=candidate.base,
-            paths=tuple(os.fsdecode(entry.path) for entry in change.entries),
-            result=result,
-            log=candidate.log,
-        )
+        return (f"{UNKNOWN}: {gate.unknown}",) if self._gate.gate.collect and gate.tests is None else ()
 
     def _move(self, candidate: Candidate, merged: Merge, landing: Landing) -> str | None:
         """Move the branch to a commit of the merged tree; ``None``: another process moved it first."""

@@ -14,6 +14,7 @@ from pytest_cobbler.causes import Cause
 from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.landing.judge import TestJudge
 from pytest_cobbler.landing.lane import Candidate, Landing, LandingLane
+from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.languages import get
 from pytest_cobbler.languages.base import Step
@@ -88,17 +89,16 @@ class Bench:
             logs=self.runs,
         )
         checkout = GateCheckout(self.repository, self.generation.name, sandbox.owner if sandbox else None)
-        records, cancellation = TreeRecords(self.directory / "records"), Cancellation()
+        records = TreeRecords(self.directory / "records")
+        tree_gate, cancellation = TreeGate(gate=gate, checkout=checkout, records=records), Cancellation()
         self.lane = LandingLane(
             self.repository,
             self.generation,
             self.repository.identity(),
-            gate,
-            checkout,
-            TestJudge(self.repository, gate, checkout, get(language or "python"), records, cancellation),
+            tree_gate,
+            TestJudge(self.repository, tree_gate, get(language or "python"), cancellation),
             RunListener(),
             cancellation,
-            records,
             refuses_weakened=refuses_weakened,
         )
 

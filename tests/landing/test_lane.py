@@ -12,6 +12,7 @@ from pytest_cobbler.errors import SandboxError
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.landing.judge import TestJudge
 from pytest_cobbler.landing.lane import Candidate, Landing, LandingLane
+from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecord, TreeRecords
 from pytest_cobbler.languages import get
 from pytest_cobbler.languages.base import Step
@@ -75,16 +76,15 @@ class Bench:
         self.gate = gate = Gate(sandbox=self.sandbox, **facts | changes)
         checkout = GateCheckout(self.repository, self.generation.name, None)
         records = TreeRecords(self.directory / "records")
+        tree_gate = TreeGate(gate=gate, checkout=checkout, records=records)
         self.lane = LandingLane(
             self.repository,
             self.generation,
             self.repository.identity(),
-            gate,
-            checkout,
-            TestJudge(self.repository, gate, checkout, get("none"), records, self.cancellation),
+            tree_gate,
+            TestJudge(self.repository, tree_gate, get("none"), self.cancellation),
             self.listener,
             self.cancellation,
-            records,
         )
         return self.lane
 
