@@ -136,6 +136,7 @@ class Gate:
             commands=tuple(step.argv for step in self.steps),
             environment=digests(environment),
             image=engine.image,
+            image_digests=engine.image_digests,
             runtime=engine.runtime,
             arguments=(*engine.arguments, *self.arguments),
             limits=asdict(self.limits),

@@ -138,9 +138,9 @@ class TestRun:
 class Conditions:
     """Everything besides the tree that decides what a gate runs and with which result.
 
-    ``commands`` are the steps in order. ``environment`` holds digests and not values. ``image`` is the digest
-    of the image, ``runtime`` the programs that run a job, with their versions; without a sandbox ``image`` is
-    empty. ``limits`` are those of the job, ``arguments`` the user's own of podman.
+    ``commands`` are the steps in order. ``environment`` holds digests and not values. ``image`` is the id of
+    the image (``Engine.image``), ``runtime`` the programs that run a job, with their versions; without a
+    sandbox ``image`` is empty. ``limits`` are those of the job, ``arguments`` the user's own of podman.
     """
 
     commands: tuple[tuple[str, ...], ...]
@@ -152,6 +152,8 @@ class Conditions:
     network: str = "none"
     report: str = ""
     """The file of the job with the results of its tests; empty if there is none."""
+    image_digests: tuple[str, ...] = field(default=(), compare=False)
+    """The references by which registries give the image. They decide nothing: a push or a tag adds one."""
 
     @property
     def as_json(self) -> dict[str, Any]:
@@ -160,8 +162,10 @@ class Conditions:
 
     @property
     def digest(self) -> str:
-        """sha256 of the conditions, the same on every machine."""
-        text = json.dumps(self.as_json, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        """sha256 of what decides, the same on every machine."""
+        deciding = self.as_json
+        del deciding["image_digests"]
+        text = json.dumps(deciding, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

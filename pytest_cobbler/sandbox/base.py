@@ -114,12 +114,15 @@ class Completed:
 class Engine:
     """What runs the jobs of an image.
 
-    ``image`` is the digest of the image, empty if jobs have none; ``runtime`` the programs with their
-    versions; ``arguments`` are the user's own for every job.
+    ``image`` is the id of the image, empty if jobs have none: the sha256 of its configuration, which names
+    its layers by theirs, so that the same image has the same id on every machine. ``image_digests`` are the
+    references by which a registry gives it. ``runtime`` are the programs with their versions, ``arguments``
+    the user's own for every job.
     """
 
     runtime: str
     image: str = ""
+    image_digests: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
 
 

@@ -234,7 +234,12 @@ class TestOwnCommands:
 
 class _Elsewhere(HostSandbox):
     def engine(self, image: str | None) -> Engine:
-        return Engine(runtime="runtime", image=f"sha256:{image}", arguments=("--dns=none",))
+        return Engine(
+            runtime="runtime",
+            image=f"sha256:{image}",
+            image_digests=("r/i@sha256:1",),
+            arguments=("--dns=none",),
+        )
 
 
 class TestConditions:
@@ -246,7 +251,7 @@ class TestConditions:
         assert conditions.commands == (gate.steps[0].argv,)
         assert conditions.environment == digests({"LANG": "C"})
         assert (conditions.image, conditions.runtime, conditions.network) == ("sha256:i", "runtime", "none")
-        assert conditions.arguments == ("--dns=none",)
+        assert (conditions.image_digests, conditions.arguments) == (("r/i@sha256:1",), ("--dns=none",))
         assert conditions.limits["wall"] == 7.0
         assert conditions.report == "~/cobbler-report.xml"
         other_run = replace(gate, environment={"LANG": "C", "RUN": "2"})

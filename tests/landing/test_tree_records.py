@@ -123,6 +123,11 @@ class TestConditions:
     def test_every_condition_changes_the_digest(self, change: dict[str, object]) -> None:
         assert replace(CONDITIONS, **change).digest != CONDITIONS.digest  # type: ignore[arg-type]
 
+    def test_a_reference_of_the_image_changes_nothing(self) -> None:
+        pushed = replace(CONDITIONS, image_digests=("registry.example/box@sha256:1",))
+        assert (pushed.digest, pushed) == (CONDITIONS.digest, CONDITIONS)
+        assert pushed.as_json["image_digests"] == ["registry.example/box@sha256:1"]
+
     def test_values_of_variables_are_not_kept(self) -> None:
         conditions = replace(CONDITIONS, environment=digests({"TOKEN": "hunter2"}))
         assert "hunter2" not in str(conditions.as_json)
@@ -136,6 +141,15 @@ class TestStore:
         assert store.find(RECORD.tree, CONDITIONS) == RECORD
         assert store.find("0" * 40, CONDITIONS) is None
         assert store.find(RECORD.tree, replace(CONDITIONS, image="sha256:5678")) is None
+
+    def test_a_record_without_references_of_its_image_is_found(
+        self, store: TreeRecords, tmp_path: Path
+    ) -> None:
+        store.keep(RECORD)
+        [path] = (tmp_path / "records").glob("*.json")
+        path.write_bytes(path.read_bytes().replace(b',"image_digests":[]', b""))
+        assert b"image_digests" not in path.read_bytes()
+        assert store.find(RECORD.tree, CONDITIONS) == RECORD
 
     def test_a_later_record_replaces_an_earlier_one(self, store: TreeRecords) -> None:
         later = replace(RECORD, verdict="passed", failed_step="", tests=None)

@@ -13,6 +13,7 @@ from pytest_cobbler.sandbox import flags as flags_module
 from pytest_cobbler.sandbox.base import Job, Limits, Mount, Network
 from pytest_cobbler.sandbox.flags import flags
 from pytest_cobbler.sandbox.podman import NOBODY_ELSE, PodmanSandbox, job_owner
+from pytest_cobbler.sandbox.runtime import registry_digests
 from tests.support.jobs import ended, output, shell
 from tests.support.podmans import Podman
 
@@ -23,6 +24,32 @@ def _fake(directory: Path, script: str) -> PodmanSandbox:
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     return PodmanSandbox("image", repository="r", run_id="here", owner=(1, 1), program=str(program))
+
+
+class TestImages:
+    def test_an_image_of_this_machine_has_an_id_and_no_digest(
+        self, podman: Podman, minimal_image: str, repository: str
+    ) -> None:
+        engine = podman.sandbox(minimal_image, repository=repository).engine(None)
+        assert engine.image == f"sha256:{podman('image', 'inspect', '--format={{.Id}}', minimal_image)}"
+        assert not [name for name in engine.image_digests if name.startswith("localhost/")]
+
+    def test_an_image_of_a_registry_has_the_digest_of_that_registry(
+        self, own_podman: Podman, busybox_image: str, repository: str
+    ) -> None:
+        name = f"registry.example/{repository}"
+        own_podman("tag", busybox_image, name)
+        try:
+            engine = own_podman.sandbox(name, repository=repository).engine(None)
+            digest = own_podman("image", "inspect", "--format={{.Digest}}", name)
+        finally:
+            own_podman("untag", busybox_image, name)
+        assert f"{name}@{digest}" in engine.image_digests
+        assert engine.image == own_podman.sandbox(busybox_image, repository=repository).engine(None).image
+
+    @pytest.mark.parametrize("references", ["null", "[]", '["localhost/a@sha256:1"]'])
+    def test_references_of_names_on_this_machine_are_left_out(self, references: str) -> None:
+        assert registry_digests(references) == ()
 
 
 class TestDiagnosis:
