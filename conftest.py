@@ -1,6 +1,10 @@
-"""The tests of this project run pytest inside pytest."""
+"""The tests of this project run pytest inside pytest; the whole suite runs in several processes."""
+
+from __future__ import annotations
 
 import signal
+
+import pytest
 
 pytest_plugins = ["pytester"]
 
@@ -10,3 +14,21 @@ def pytest_configure() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL if number is signal.SIGHUP else signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads its options
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Without paths on the command line, run as with ``-n auto --dist worksteal``.
+
+    This is not in ``addopts``: with it there, pytest fails if pytest-xdist is missing. Tests that are named
+    run in one process, and so does a run that needs the terminal.
+    """
+    option = config.option
+    if hasattr(config, "workerinput") or not hasattr(option, "numprocesses"):
+        return
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    chosen = option.numprocesses is not None or option.dist != "no" or option.tx
+    interactive = option.usepdb or option.trace or option.capture == "no" or option.collectonly
+    if whole and not chosen and not interactive:
+        option.numprocesses = "auto"
+        option.dist = "worksteal"

@@ -147,3 +147,38 @@ def test_a_run_has_a_sample_of_each_matrix(tmp_path: Path) -> None:
     assert "<Function test_one>" in drawn
     assert len(cases(tmp_path, "all")) == 13
     assert len(cases(tmp_path, "5", "test_matrix.py::test_many")) == 12, "what is named is not left out"
+
+
+WORKER = """\
+import os
+
+def test_it(): assert ("PYTEST_XDIST_WORKER" in os.environ) == (os.environ["EXPECTED"] == "several")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("-p xdist", "several"),
+        ("-p xdist -n 0", "one"),
+        ("-p xdist tests", "one"),
+        ("", "one"),
+    ],
+)
+def test_all_tests_run_in_several_processes_if_none_are_named(
+    tmp_path: Path, arguments: str, expected: str
+) -> None:
+    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntestpaths = tests\n")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_it.py").write_text(WORKER)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    env |= {
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTEST_XDIST_AUTO_NUM_WORKERS": "1",
+        "EXPECTED": expected,
+    }
+    argv = [sys.executable, "-m", "pytest", "-q", *arguments.split()]
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert "1 passed" in done.stdout, done.stdout
