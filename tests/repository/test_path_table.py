@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from pytest_cobbler.globs import matches_any
+from pytest_cobbler.globs import matches_glob
 from pytest_cobbler.repository.checks import Policy, check_change, read_change, review_notes
 from pytest_cobbler.repository.path_table import Kind, Row, commands, named_patterns, path_table, rows
 from pytest_cobbler.repository.repository import Repository
@@ -80,8 +80,10 @@ def is_covered_by_others(row: Row) -> bool:
         others = [other for other in others if other.kind == "protected"]
     if row.key:
         return row.pattern in [other.pattern for other in others]
-    patterns = tuple(other.pattern for other in others)
-    return all(matches_any(path, patterns, fold_case=True) for path in examples_of(row))
+    return all(
+        any(matches_glob(path, other.pattern, fold_case=True) for other in others)
+        for path in examples_of(row)
+    )
 
 
 def test_every_row_is_needed() -> None:

@@ -156,6 +156,7 @@ def commit_files(
     git = repository.objects.using(index=index)
     git.run("read-tree", parent)
     lines = []
+    blobs: dict[bytes, str] = {}
     for path, content in files.items():
         mode = (modes or {}).get(path, "100644")
         raw = content.encode() if isinstance(content, str) else content
@@ -164,7 +165,8 @@ def commit_files(
         elif mode == "160000":
             blob = raw.decode()
         else:
-            blob = git.text("hash-object", "-w", "--stdin", "--no-filters", stdin=raw)
+            blob = blobs.get(raw) or git.text("hash-object", "-w", "--stdin", "--no-filters", stdin=raw)
+            blobs[raw] = blob
         lines.append(f"{mode} {blob}\t".encode() + os.fsencode(path) + b"\0")
     git.run("update-index", "-z", "--index-info", stdin=b"".join(lines))
     return repository.commit(git.text("write-tree"), [parent], message, ADA)

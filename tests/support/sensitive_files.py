@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pytest_cobbler.globs import matches_any
+from pytest_cobbler.globs import matches_glob
 from pytest_cobbler.repository.path_table import Row
 
 
@@ -124,7 +124,7 @@ def examples_of(row: Row) -> dict[str, str]:
         name, content = ("composer.json", KEYS["scripts"][1]) if "composer" in row.pattern else KEYS[row.key]
         return {f"{row.program}/{row.key}/{name}": content}
     listed = {"protected": PROTECTED, "gate": GATE, "named": NAMED}[row.kind]
-    paths = [path for path in listed if matches_any(path, (row.pattern,), fold_case=True)]
+    paths = [path for path in listed if matches_glob(path, row.pattern, fold_case=True)]
     assert paths, f"no example for {row.pattern}"
     if row.pattern.startswith("**/"):
         paths += [f"{ELSEWHERE}{path}" for path in paths]
