@@ -15,10 +15,10 @@ from pytest_cobbler.testing.project import Project
 from tests.support.faults import git_that_sends
 from tests.support.generations import everything, refs
 from tests.support.images import minimal_image
-from tests.support.parts import need
 from tests.support.sessions import WRITES_A_FILE, came_to, ids_landed, seed, statuses, task
+from tests.support.stores import bd_program, bd_project, bd_template
 
-__all__ = ["minimal_image"]
+__all__ = ["bd_program", "bd_project", "bd_template", "minimal_image"]
 
 KILLED = -signal.SIGKILL
 
@@ -203,22 +203,18 @@ def test_a_reset_that_was_killed_is_completed_by_the_same_command(
         shutil.copytree(saved, project.path)
 
 
-@pytest.mark.bd
-def test_a_reset_works_with_bd_and_podman(cobbler_project: Project, minimal_image: str) -> None:
+def test_a_reset_works_with_bd_and_podman(bd_project: Project, minimal_image: str) -> None:
     """Tasks that need each other are reopened in bd, too."""
-    need("bd")
-    agent = cobbler_project.agent
+    agent = bd_project.agent
     agent.measure().writes_tasks([{"title": "One"}, {"title": "Two", "dependency": 0}])
     agent.otherwise().runs(WRITES_A_FILE)
-    cobbler_project.configure(
-        sandbox="podman", tracker="bd", podman_image=minimal_image, podman_args=agent.podman_arguments
-    )
-    assert cobbler_project.run("--cobbler-generate").ret == 0
-    name, landed = cobbler_project.generation, ids_landed(cobbler_project)
-    assert set(statuses(cobbler_project).values()) == {"closed"}
+    bd_project.configure(sandbox="podman", podman_image=minimal_image, podman_args=agent.podman_arguments)
+    assert bd_project.run("--cobbler-generate").ret == 0
+    name, landed = bd_project.generation, ids_landed(bd_project)
+    assert set(statuses(bd_project).values()) == {"closed"}
 
-    result = cobbler_project.run("--cobbler-reset")
+    result = bd_project.run("--cobbler-reset")
 
     assert result.outlines[1:] == [f"Open again: {', '.join(landed)}."]
-    assert set(statuses(cobbler_project).values()) == {"open"}
-    assert f"refs/tags/{name}-abandoned" in refs(cobbler_project)
+    assert set(statuses(bd_project).values()) == {"open"}
+    assert f"refs/tags/{name}-abandoned" in refs(bd_project)

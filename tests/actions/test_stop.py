@@ -15,10 +15,10 @@ from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project
 from tests.support.generations import commit_on, everything, generation, refs, stop
 from tests.support.images import minimal_image
-from tests.support.parts import need
 from tests.support.sessions import WRITES_A_FILE, came_to, seed, statuses, task
+from tests.support.stores import bd_program, bd_project, bd_template
 
-__all__ = ["minimal_image"]
+__all__ = ["bd_program", "bd_project", "bd_template", "minimal_image"]
 
 
 @pytest.fixture
@@ -720,16 +720,12 @@ def test_a_version_that_cannot_be_tagged_is_reported(project: Project, content: 
 # -- with real parts
 
 
-@pytest.mark.bd
-def test_a_stop_works_with_bd_and_podman(cobbler_project: Project, minimal_image: str) -> None:
+def test_a_stop_works_with_bd_and_podman(bd_project: Project, minimal_image: str) -> None:
     """The store is tracked, so that bd writes in the checkout; the base moves, so that there is a gate."""
-    need("bd")
-    project, agent = cobbler_project, cobbler_project.agent
+    project, agent = bd_project, bd_project.agent
     agent.measure().writes_tasks([{"title": "One"}, {"title": "Two", "dependency": 0}])
     agent.otherwise().runs(WRITES_A_FILE)
-    project.configure(
-        sandbox="podman", tracker="bd", podman_image=minimal_image, podman_args=agent.podman_arguments
-    )
+    project.configure(sandbox="podman", podman_image=minimal_image, podman_args=agent.podman_arguments)
     first = project.run("--cobbler-generate")
     assert first.ret == 0, first.outlines
     name = project.generation

@@ -9,10 +9,10 @@ from pytest_cobbler.testing.project import Project
 from pytest_cobbler.tracker.base import Task
 from tests.support.generations import generation, refs, stop
 from tests.support.images import minimal_image
-from tests.support.parts import need
 from tests.support.sessions import came_to, seed, statuses, stitch, task
+from tests.support.stores import bd_program, bd_project, bd_template
 
-__all__ = ["minimal_image"]
+__all__ = ["bd_program", "bd_project", "bd_template", "minimal_image"]
 
 RESOLVES = "grep -q '<<<<<<<' a.txt && echo both >a.txt"
 
@@ -153,20 +153,14 @@ def test_a_stop_that_needs_no_resolution_closes_its_task(project: Project) -> No
     assert the_task(project).status == "closed"
 
 
-@pytest.mark.bd
-def test_an_agent_resolves_a_conflict_with_bd_and_podman(
-    cobbler_project: Project, minimal_image: str
-) -> None:
-    need("bd")
-    project, agent = cobbler_project, cobbler_project.agent
+def test_an_agent_resolves_a_conflict_with_bd_and_podman(bd_project: Project, minimal_image: str) -> None:
+    project, agent = bd_project, bd_project.agent
     project.write({"a.txt": "before\n"})
     project.commit("A file")
     agent.measure().writes_tasks([{"title": "One"}])
     agent.task("One").runs("echo theirs >a.txt")
     agent.otherwise().runs(RESOLVES)
-    project.configure(
-        sandbox="podman", tracker="bd", podman_image=minimal_image, podman_args=agent.podman_arguments
-    )
+    project.configure(sandbox="podman", podman_image=minimal_image, podman_args=agent.podman_arguments)
     assert project.run("--cobbler-generate").ret == 0
     project.write({"a.txt": "mine\n"})
     project.commit("Meanwhile")

@@ -12,9 +12,9 @@ from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
 from tests.support.images import minimal_image
 from tests.support.sessions import WRITES_A_FILE
-from tests.support.stores import bd_program, bd_template, fast_directory
+from tests.support.stores import bd_program, bd_template
 
-__all__ = ["bd_program", "bd_template", "fast_directory", "minimal_image"]
+__all__ = ["bd_program", "bd_template", "minimal_image"]
 
 
 @pytest.fixture

@@ -15,11 +15,20 @@ from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, podman_envir
 from pytest_cobbler.testing.project import Project, RunResult
 from tests.support.calculators import DIVIDE, GO, INSTRUCTION, MULTIPLY, PYTHON, SUBTRACT, Sample, worktree
 from tests.support.images import claude_volume, minimal_image, python_image
-from tests.support.parts import need
 from tests.support.scripted_api import Request, ScriptedApi, Turn, text, tool, turn
+from tests.support.stores import BdStore, bd_program, bd_template
 from tests.support.toolchain import go_arguments, go_cache, go_root
 
-__all__ = ["claude_volume", "go_arguments", "go_cache", "go_root", "minimal_image", "python_image"]
+__all__ = [
+    "bd_program",
+    "bd_template",
+    "claude_volume",
+    "go_arguments",
+    "go_cache",
+    "go_root",
+    "minimal_image",
+    "python_image",
+]
 
 
 class Calculator:
@@ -113,10 +122,10 @@ class Calculator:
     ids=["python-bd", "python-embedded", "go-bd"],
 )
 def test_a_generation_with_the_real_claude_lands_its_tasks(
-    calculator: Project, api: ScriptedApi, sample: Sample, tracker: str
+    calculator: Project, api: ScriptedApi, sample: Sample, tracker: str, request: pytest.FixtureRequest
 ) -> None:
     if tracker == "bd":
-        need("bd")
+        BdStore(calculator.path, *map(request.getfixturevalue, ("bd_program", "bd_template")))
     calculator.configure(tracker=tracker)
     before = checkout(calculator)
     Calculator(calculator, sample).script(api)

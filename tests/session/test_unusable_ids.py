@@ -6,9 +6,9 @@ import pytest
 
 from pytest_cobbler.testing.project import Project
 from tests.support.sessions import WRITES_A_FILE, came_to, seed, statuses, task
-from tests.support.stores import BdStore, bd_program, bd_template, fast_directory
+from tests.support.stores import BdStore, bd_program, bd_template
 
-__all__ = ["bd_program", "bd_template", "fast_directory"]
+__all__ = ["bd_program", "bd_template"]
 
 UNUSABLE = "p-a..b"
 TASKS = (task(UNUSABLE), task("p-c", UNUSABLE), task("p-d"))

@@ -20,9 +20,9 @@ from pytest_cobbler.testing.project import Project, RunResult
 from tests.support.faults import git_that_sends, rm_that_stops_half_way
 from tests.support.forest import Planned, gate_of_every_commit, plant, titles_that_can_land
 from tests.support.images import minimal_image
-from tests.support.parts import need
+from tests.support.stores import bd_program, bd_project, bd_template
 
-__all__ = ["minimal_image"]
+__all__ = ["bd_program", "bd_project", "bd_template", "minimal_image"]
 
 pytestmark = pytest.mark.matrix
 KILLED = -signal.SIGKILL
@@ -143,26 +143,23 @@ def environments() -> Iterator[bytes]:
             yield path.read_bytes()
 
 
-@pytest.mark.bd
-def test_a_run_in_podman_with_bd_recovers_from_a_kill(cobbler_project: Project, minimal_image: str) -> None:
-    need("bd")
+def test_a_run_in_podman_with_bd_recovers_from_a_kill(bd_project: Project, minimal_image: str) -> None:
     tasks = planned(("plain", ()), ("appends", ()), ("breaks the gate", (0,)), seconds=0.1)
     plant(
-        cobbler_project,
+        bd_project,
         tasks,
         jobs=2,
         sandbox="podman",
-        tracker="bd",
         podman_image=minimal_image,
-        podman_args=cobbler_project.agent.podman_arguments,
+        podman_args=bd_project.agent.podman_arguments,
     )
-    before = CheckoutState.of(cobbler_project)
+    before = CheckoutState.of(bd_project)
     for step in ("attempt", "land", "keep"):
-        assert run_killed_after(cobbler_project, f"{step}:1") == KILLED
+        assert run_killed_after(bd_project, f"{step}:1") == KILLED
     # Of a bd that lost its pytest; from then on it is the user's for all that anybody knows.
-    wait_for_bd(cobbler_project)
-    (cobbler_project.path / ".beads.gate.lock").unlink(missing_ok=True)
-    finish(cobbler_project, tasks, before)
+    wait_for_bd(bd_project)
+    (bd_project.path / ".beads.gate.lock").unlink(missing_ok=True)
+    finish(bd_project, tasks, before)
 
 
 # What was on its way

@@ -10,10 +10,10 @@ from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Case, Project, RunResult
 from tests.support.forest import KINDS, Planned, gate_of_every_commit, grow, plant, titles_that_can_land
 from tests.support.images import minimal_image
-from tests.support.parts import need
+from tests.support.stores import bd_program, bd_project, bd_template
 
 pytestmark = pytest.mark.matrix
-__all__ = ["minimal_image"]
+__all__ = ["bd_program", "bd_project", "bd_template", "minimal_image"]
 
 MOST_RUNS = 15
 """Each lands something, or takes a task past the attempts at which it fails."""
@@ -28,22 +28,19 @@ def test_a_random_generation_on_the_host_keeps_the_invariants(
     run_until_nothing_more_can_land(cobbler_project, tasks, tmp_path)
 
 
-@pytest.mark.bd
 def test_a_random_generation_in_podman_with_bd_keeps_the_invariants(
-    cobbler_project: Project, tmp_path: Path, minimal_image: str
+    bd_project: Project, tmp_path: Path, minimal_image: str
 ) -> None:
-    need("bd")
     tasks = grow(seed=3, count=24)
     plant(
-        cobbler_project,
+        bd_project,
         tasks,
         jobs=8,
         sandbox="podman",
-        tracker="bd",
         podman_image=minimal_image,
-        podman_args=cobbler_project.agent.podman_arguments,
+        podman_args=bd_project.agent.podman_arguments,
     )
-    run_until_nothing_more_can_land(cobbler_project, tasks, tmp_path)
+    run_until_nothing_more_can_land(bd_project, tasks, tmp_path)
 
 
 def run_until_nothing_more_can_land(project: Project, tasks: list[Planned], directory: Path) -> None:

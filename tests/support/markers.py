@@ -32,7 +32,7 @@ FIXTURES = {
         "own_podman",
         "rootless_podman",
     },
-    "bd": {"bd_program", "old_bd_program", "ordinary_user"},
+    "bd": {"bd_program", "old_bd_program", "bd_project", "ordinary_user"},
     "claude": {"claude_program", "ordinary_user"},
 }
 PARAMETERS = {

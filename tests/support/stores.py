@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -14,6 +17,7 @@ from typing import Any, Protocol
 import pytest
 
 from pytest_cobbler.process import host_environment
+from pytest_cobbler.testing.project import Project
 from pytest_cobbler.tracker.base import Claim, NewTask, Tracker
 from pytest_cobbler.tracker.bd import BdTracker
 from pytest_cobbler.tracker.embedded import EmbeddedTracker
@@ -139,9 +143,45 @@ def bd_program() -> Path:
 
 
 @pytest.fixture(scope="session")
-def bd_template(bd_program: Path, fast_directory: Path) -> Path:
-    """A directory with an empty bd store, for copies, because making one takes seconds."""
-    root = fast_directory / "template"
-    root.mkdir()
-    BdStore(root, bd_program).tracker().init()
-    return root
+def bd_template(bd_program: Path) -> Path:
+    """A directory with an empty bd store, for copies."""
+    return empty_store(bd_program)
+
+
+@pytest.fixture(scope="session")
+def old_bd_program() -> Path:
+    """The oldest bd that is supported."""
+    return need("old-bd")
+
+
+@pytest.fixture(scope="session")
+def old_bd_template(old_bd_program: Path) -> Path:
+    return empty_store(old_bd_program)
+
+
+@pytest.fixture
+def bd_project(cobbler_project: Project, bd_program: Path, bd_template: Path) -> Project:
+    """The project of ``cobbler_project``, with an empty store of bd."""
+    BdStore(cobbler_project.path, bd_program, bd_template)
+    cobbler_project.configure(tracker="bd")
+    return cobbler_project
+
+
+def empty_store(program: Path) -> Path:
+    """A directory with what the tracker makes by its first call of ``bd init``, which takes seconds.
+
+    It stays in the temporary directory, once for each program and each way to call it.
+    """
+    status = program.stat()
+    facts = f"{program} {status.st_size} {status.st_mtime_ns}\n{inspect.getsource(BdTracker.init)}"
+    name = f"cobbler-test-bd-{hashlib.sha256(facts.encode()).hexdigest()[:12]}-{os.getuid()}"
+    place = Path(tempfile.gettempdir()) / name
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.is_dir():
+            with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=place.parent) as directory:
+                root = Path(directory) / "store"
+                root.mkdir()
+                BdStore(root, program).tracker().init()
+                root.rename(place)
+    return place

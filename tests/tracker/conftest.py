@@ -7,10 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.parts import need
-from tests.support.stores import BdStore, EmbeddedStore, Store, bd_program, bd_template, fast_directory
+from tests.support.stores import (
+    BdStore,
+    EmbeddedStore,
+    Store,
+    bd_program,
+    bd_template,
+    fast_directory,
+    old_bd_program,
+    old_bd_template,
+)
 
-__all__ = ["bd_program", "bd_template", "fast_directory"]
+__all__ = ["bd_program", "bd_template", "fast_directory", "old_bd_program", "old_bd_template"]
 
 
 @pytest.fixture
@@ -33,20 +41,6 @@ def bd_store(place: Path, bd_program: Path, bd_template: Path) -> BdStore:
     root = place / "bd"
     root.mkdir()
     return BdStore(root, bd_program, bd_template)
-
-
-@pytest.fixture(scope="session")
-def old_bd_program() -> Path:
-    """The oldest bd that is supported."""
-    return need("old-bd")
-
-
-@pytest.fixture(scope="session")
-def old_bd_template(old_bd_program: Path, fast_directory: Path) -> Path:
-    root = fast_directory / "old-template"
-    root.mkdir()
-    BdStore(root, old_bd_program).tracker().init()
-    return root
 
 
 @pytest.fixture
