@@ -10,6 +10,8 @@ from pathlib import Path
 
 from pytest_cobbler.attacks.attack import Attack, Line
 from pytest_cobbler.attacks.ground import ATTACKER, BRANCH, Ground, script_of
+from pytest_cobbler.attacks.works import last_word
+from pytest_cobbler.causes import Ending
 from pytest_cobbler.landing.gate import GateResult
 from pytest_cobbler.languages import Step
 from pytest_cobbler.process import Cancellation
@@ -19,6 +21,10 @@ from pytest_cobbler.sandbox.base import Network
 __all__ = ["try_gate"]
 
 _LONGEST = 30.0
+_REPORT = "out/report.xml"
+"""The file of the gate's report, for the attacks on it."""
+
+_JUNIT = '<testsuite><testcase classname="tests.test_a" name="test_b"/></testsuite>'
 _LATER = 0.3
 """Seconds after which a process that should have ended would have written again."""
 
@@ -42,14 +48,18 @@ def try_gate(ground: Ground, attack: Attack, cancellation: Cancellation) -> Line
 
 
 def _run(ground: Ground, attack: Attack, path: Path, cancellation: Cancellation) -> GateResult:
-    script = f"sh {attack.name}.sh; exit 1"
+    # Without a report, what matters is a green gate.
+    script = f"sh {attack.name}.sh{'' if attack.name == 'report-missing' else '; exit 1'}"
     step = Step(name="test", argv=("sh", "-c", script), shown=script)
-    gate = replace(ground.target.gate, steps=(step,), timeout=_LONGEST, credentials=())
+    report = _REPORT if attack.name.startswith("report-") else ""
+    gate = replace(ground.target.gate, steps=(step,), timeout=_LONGEST, credentials=(), report=report)
     return gate.run(path, ground.target.place / f"{attack.name}.log", cancellation)
 
 
 def _judged(ground: Ground, attack: Attack, results: list[GateResult], changed: list[str]) -> Line:
     output = results[-1].output
+    if attack.name.startswith("report-"):
+        return _judged_by_report(attack, results[-1])
     if any(result.passed for result in results):
         return Line(attack=attack, status="NOT HELD", evidence="a gate that fails has passed")
     if changed:
@@ -73,13 +83,27 @@ def _judged(ground: Ground, attack: Attack, results: list[GateResult], changed: 
     return Line(attack=attack, status="not tried", evidence=f"the script failed: {said}")
 
 
+def _judged_by_report(attack: Attack, result: GateResult) -> Line:
+    """The result by what the host believes of the tests that ran."""
+    if result.tests is not None:
+        return Line(attack=attack, status="NOT HELD", evidence=f"the host believes: {result.tests.summary}")
+    if result.cause != Ending.EXITED:
+        return Line(attack=attack, status="NOT HELD", evidence=f"the host was kept busy: {result.summary}")
+    word, said = last_word(result.output.encode())
+    if word != "tried":
+        return Line(attack=attack, status="not tried", evidence=said or "the script failed")
+    return Line(attack=attack, status="held", evidence=result.unknown)
+
+
 def _tree_of(ground: Ground, attack: Attack, path: Path) -> str:
     """The files of the tip with the script, and the program for its system calls."""
     repository = ground.repository
-    variables = ground.variables(path)
+    variables = {**ground.variables(path), "JUNIT": _JUNIT}
     git = repository.objects.using(index=repository.work_dir / f"{attack.name}.index")
     git.run("read-tree", ground.tip)
     files = {f"{attack.name}.sh": ("100644", script_of(attack, variables).encode())}
+    if attack.name == "report-missing":
+        files[_REPORT] = ("100644", _JUNIT.encode())
     program = resources.files("pytest_cobbler") / "data" / "attacks" / f"call-{platform.machine()}"
     if program.is_file():
         files["attack-program"] = ("100755", program.read_bytes())

@@ -13,7 +13,6 @@ import re
 import secrets
 import shlex
 import socket
-import stat
 import struct
 import subprocess
 import sys
@@ -42,6 +41,7 @@ __all__ = ["Ground", "Target", "prepared"]
 BRANCH: Final = "doctor"
 ATTACKER: Final = Identity.of(Person(name="Attacks", email="attacks@localhost"))
 TREE: Final[Mapping[str, bytes]] = {
+    ".gitattributes": b"*.filtered filter=base diff=base merge=base\n",
     "README.md": b"A worthless project.\n",
     "src/app.py": b"print('app')\n",
     "src/util.py": b"print('util')\n",
@@ -98,6 +98,7 @@ class Ground:
     access: Access
     process: subprocess.Popen[bytes]
     before: dict[str, bytes] = field(default_factory=dict)
+    before_outside: dict[str, tuple[int, bytes]] = field(default_factory=dict)
 
     @property
     def proof(self) -> Path:
@@ -188,17 +189,11 @@ class Ground:
     def _is_marked(self, worktree: Worktree, name: str) -> bool:
         return b"write-bookkeeping" in (worktree.directory / name).read_bytes()
 
-    def strange_files(self, worktree: Worktree) -> list[str]:
-        """Devices, files of other owners and setuid programs that appeared in a worktree."""
-        owner = self.target.sandbox.owner
-        uid = owner[0] if owner else os.geteuid()
-        found = []
-        for path in worktree.tree.rglob("*"):
-            status = path.lstat()
-            special = stat.S_ISBLK(status.st_mode) or stat.S_ISCHR(status.st_mode)
-            if path.name not in ("setuid-program", ".git") and (special or status.st_uid != uid):
-                found.append(path.name)
-        return found
+    def changed_outside(self) -> list[str]:
+        """Files of the host, outside of every mount, that appeared, went, or have another mode or content."""
+        return sorted(
+            {name for name, _ in self.before_outside.items() ^ _modes_and_contents(self.outside).items()}
+        )
 
 
 @contextlib.contextmanager
@@ -212,8 +207,9 @@ def prepared(target: Target) -> Iterator[Ground]:
         directory.mkdir(parents=True)
         directory.chmod(mode)
     (outside / "secret").write_text(words["a file of the host"])
+    _make_victim(outside / "victim", target.sandbox.owner)
     (other / "secret").write_text(words["the worktree of another task"])
-    tip = _fill(repository, words["the configuration of the repository"], outside / "proof" / "users-filter")
+    tip = _fill(repository, words["the configuration of the repository"], outside / "proof")
     private = _make_private(outside / "private.git", words["another repository of the host"])
     if target.sandbox.owner:
         chown_tree(other, target.sandbox.owner)
@@ -245,6 +241,7 @@ def prepared(target: Target) -> Iterator[Ground]:
             process=process,
         )
         ground.before = _snapshot(repository.root)
+        ground.before_outside = _modes_and_contents(outside)
         yield ground
 
 
@@ -283,8 +280,31 @@ def _fill(repository: Repository, word: str, proof: Path) -> str:
     repository.set_ref(branch_ref(BRANCH), tip)
     with (repository.git_dir / "config").open("a") as file:
         file.write(f'[http]\n\textraHeader = "AUTHORIZATION: basic {word}"\n')
-        file.write(f'[core]\n\thooksPath = .hooks\n[filter "users"]\n\tclean = "touch {proof}; cat"\n')
+        file.write("[core]\n\thooksPath = .hooks\n")
+        for name in ("users", "base"):
+            command = f"touch {proof / name}-filter; cat"
+            file.write(f'[filter "{name}"]\n\tclean = "{command}"\n\tsmudge = "{command}"\n')
     return tip
+
+
+def _make_victim(directory: Path, owner: tuple[int, int] | None) -> None:
+    """Make a directory and a file that the user of jobs might change, if there were a way to them."""
+    directory.mkdir()
+    (directory / "file").touch(mode=0o400)
+    directory.chmod(0o500)
+    if owner:
+        chown_tree(directory, owner)
+
+
+def _modes_and_contents(outside: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file below ``outside``, except where anyone may write."""
+    found = {}
+    for path in outside.rglob("*"):
+        name = str(path.relative_to(outside))
+        if name != "proof" and not name.startswith("proof/"):
+            content = path.read_bytes() if path.is_file() else b""
+            found[name] = (path.lstat().st_mode, content)
+    return found
 
 
 def _make_private(directory: Path, word: str) -> str:

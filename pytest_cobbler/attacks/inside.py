@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
-import shlex
 from collections.abc import Sequence
 
 from pytest_cobbler.attacks.attack import Attack, Line
 from pytest_cobbler.attacks.ground import Ground, script_of
+from pytest_cobbler.attacks.scripts import run_scripts
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.sandbox.base import Job, Limits, Loopback, Network
@@ -16,8 +15,6 @@ __all__ = ["judged", "outputs_of", "try_in_one_job", "try_inside", "try_network"
 
 _LONGEST = 60.0
 """Seconds for all attacks of a job; they take a few."""
-
-_EVALUATE = 'eval "$(cat)"'
 
 
 def try_inside(ground: Ground, attacks: Sequence[Attack], cancellation: Cancellation) -> list[Line]:
@@ -61,33 +58,19 @@ def outputs_of(
     cancellation: Cancellation,
 ) -> dict[str, bytes]:
     """Run the scripts in one job of an agent; the output of each by its name, as far as the job came."""
-    mark = secrets.token_hex(16)
-    lines: list[bytes] = []
     variables = ground.variables(worktree.tree)
-    script = "\n".join(
-        f"echo {mark} {attack.name}\nsh -c {shlex.quote(script_of(attack, variables))} </dev/null 2>&1\necho"
-        for attack in attacks
+    job = Job(
+        name=f"attack-{name}",
+        argv=(),
+        workdir=str(worktree.tree),
+        environment=ground.access.environment({}),
+        secrets=ground.access.variables(),
+        mounts=worktree.mounts(ground.repository),
+        network=network,
+        limits=Limits(wall=_LONGEST),
     )
-    ground.target.sandbox.run(
-        Job(
-            name=f"attack-{name}",
-            argv=("sh", "-c", _EVALUATE),
-            workdir=str(worktree.tree),
-            stdin=script.encode(),
-            environment=ground.access.environment({}),
-            secrets=ground.access.variables(),
-            mounts=worktree.mounts(ground.repository),
-            network=network,
-            limits=Limits(wall=_LONGEST),
-            on_line=lines.append,
-        ),
-        cancellation,
-    )
-    outputs: dict[str, bytes] = {}
-    for part in b"\n".join(lines).split(mark.encode() + b" ")[1:]:
-        begun, _, output = part.partition(b"\n")
-        outputs[begun.decode()] = output
-    return outputs
+    scripts = {attack.name: script_of(attack, variables) for attack in attacks}
+    return run_scripts(ground.target.sandbox, job, scripts, cancellation)
 
 
 def judged(ground: Ground, attack: Attack, worktree: Worktree, output: bytes | None) -> Line:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -27,15 +29,17 @@ _END_WITHIN: Final = 10.0
 _LATER: Final = 0.3
 """Seconds after which a process that should have ended would have written again."""
 
+_NEED_LIMITS: Final = ("many-processes", "much-memory")
+_TIMED: Final = ("ignore-timeout", "endless-output")
 _LIMITS: Final[Mapping[str, Limits]] = MappingProxyType(
     {
-        "ignore-timeout": Limits(wall=1.5),
+        **dict.fromkeys(_TIMED, Limits(wall=1.5)),
         "many-processes": Limits(wall=20, pids=50),
         "much-memory": Limits(wall=20, memory=96 * _MEBIBYTE),
         "full-disk": Limits(wall=20, disk=4 * _MEBIBYTE),
+        "full-worktree": Limits(wall=20, disk=4 * _MEBIBYTE),
     }
 )
-_NEED_LIMITS: Final = ("many-processes", "much-memory")
 
 _MORTAL: Final = """\
 import sys
@@ -54,34 +58,37 @@ def try_job(ground: Ground, attack: Attack, cancellation: Cancellation) -> Line:
     ground.place_programs(worktree)
     if attack.name == "outlive-runner":
         return _outlive(ground, attack, worktree)
-    lines: list[bytes] = []
-    completed = ground.target.sandbox.run(
-        Job(
-            name=f"attack-{attack.name}",
-            argv=("sh", "-c", script_of(attack, ground.variables(worktree.tree))),
-            workdir=str(worktree.tree),
-            mounts=(_writable(worktree.tree),),
-            limits=_LIMITS.get(attack.name, Limits(wall=20)),
-            on_line=lines.append,
-        ),
-        cancellation,
+    lines: deque[bytes] = deque(maxlen=10)
+    job = Job(
+        name=f"attack-{attack.name}",
+        argv=("sh", "-c", script_of(attack, ground.variables(worktree.tree))),
+        workdir=str(worktree.tree),
+        mounts=(_writable(worktree.tree),),
+        limits=_LIMITS.get(attack.name, Limits(wall=20)),
+        on_line=lines.append,
     )
-    return _JUDGES.get(attack.name, _by_word)(attack, completed, lines, worktree.tree / "alive")
+    alive = worktree.tree / "alive"
+    completed = ground.target.sandbox.run(job, cancellation)
+    if completed.cause == Ending.TIMEOUT and attack.name in _TIMED and not alive.exists():
+        # On a busy machine the time was up before the script began.
+        job = replace(job, limits=Limits(wall=20))
+        completed = ground.target.sandbox.run(job, cancellation)
+    return _JUDGES.get(attack.name, _by_word)(attack, completed, lines, alive)
 
 
-def _by_word(attack: Attack, completed: Completed, lines: list[bytes], _alive: Path) -> Line:
+def _by_word(attack: Attack, completed: Completed, lines: Sequence[bytes], _alive: Path) -> Line:
     word, _, said = (lines[-1] if lines else b"").decode("utf-8", "replace").partition(" ")
     match word:
         case "got":
             return Line(attack=attack, status="NOT HELD", evidence=said)
         case "held":
             return Line(attack=attack, status="held", evidence=said)
-    if completed.cause == Ending.KILLED:
+    if completed.cause in (Ending.KILLED, Ending.DISK):
         return Line(attack=attack, status="held", evidence="the job is killed")
     return Line(attack=attack, status="not tried", evidence=said or f"the script failed: {completed.stderr}")
 
 
-def _by_time(attack: Attack, completed: Completed, _lines: list[bytes], alive: Path) -> Line:
+def _by_time(attack: Attack, completed: Completed, _lines: Sequence[bytes], alive: Path) -> Line:
     if completed.cause != Ending.TIMEOUT:
         return Line(
             attack=attack, status="NOT HELD", evidence=f"the job {completed.cause} before its time was up"
@@ -89,7 +96,7 @@ def _by_time(attack: Attack, completed: Completed, _lines: list[bytes], alive: P
     return _by_silence(attack, completed, _lines, alive)
 
 
-def _by_silence(attack: Attack, completed: Completed, _lines: list[bytes], alive: Path) -> Line:
+def _by_silence(attack: Attack, completed: Completed, _lines: Sequence[bytes], alive: Path) -> Line:
     if not alive.exists():
         return Line(attack=attack, status="not tried", evidence=f"the script failed: {completed.stderr}")
     size = alive.stat().st_size
@@ -101,15 +108,15 @@ def _by_silence(attack: Attack, completed: Completed, _lines: list[bytes], alive
     return Line(attack=attack, status="held", evidence="no process is left")
 
 
-def _by_failure(attack: Attack, completed: Completed, _lines: list[bytes], _alive: Path) -> Line:
+def _by_failure(attack: Attack, completed: Completed, _lines: Sequence[bytes], _alive: Path) -> Line:
     if completed.ok:
         return Line(attack=attack, status="NOT HELD", evidence="the job is reported as a success")
     return Line(attack=attack, status="held", evidence=f"the job {completed.cause}")
 
 
-_JUDGES: Final[Mapping[str, Callable[[Attack, Completed, list[bytes], Path], Line]]] = MappingProxyType(
+_JUDGES: Final[Mapping[str, Callable[[Attack, Completed, Sequence[bytes], Path], Line]]] = MappingProxyType(
     {
-        "ignore-timeout": _by_time,
+        **dict.fromkeys(_TIMED, _by_time),
         "background": _by_silence,
         "kill-everything": _by_failure,
         "forged-success": _by_failure,

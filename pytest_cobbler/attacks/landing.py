@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import base64
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_cobbler.attacks.attack import Attack, Line
 from pytest_cobbler.attacks.ground import ATTACKER, Ground, script_of
+from pytest_cobbler.attacks.works import last_word, remains, run_in_worktrees
 from pytest_cobbler.display import named
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.git import Git
 from pytest_cobbler.repository.harvest import Harvest, harvest
 from pytest_cobbler.repository.landing import land, merge
 from pytest_cobbler.repository.names import branch_ref
 from pytest_cobbler.repository.worktrees import Worktree
-from pytest_cobbler.sandbox.base import Job, Limits, Network
 
 __all__ = ["Harvester", "harvested_as_in_a_run", "try_landing"]
 
-_LONGEST = 30.0
 _LONGEST_LANDING = 25.0
 """Seconds from harvest to landing; more means that the host is kept busy."""
 
@@ -51,33 +52,39 @@ class _Landing:
 
 def try_landing(
     ground: Ground,
-    attack: Attack,
+    attacks: Sequence[Attack],
     cancellation: Cancellation,
     harvester: Harvester = harvested_as_in_a_run,
+) -> list[Line]:
+    """Run the scripts as agents, each in a worktree of its own, and land their work as far as it may."""
+    worktrees = {attack.name: ground.worktree(f"attack-{attack.name}") for attack in attacks}
+    scripts = {
+        attack.name: script_of(attack, _variables(ground, attack, worktrees[attack.name]))
+        for attack in attacks
+    }
+    outputs = run_in_worktrees(ground, scripts, worktrees, cancellation)
+    return [
+        _landed(ground, attack, worktrees[attack.name], outputs.get(attack.name), harvester, cancellation)
+        for attack in attacks
+    ]
+
+
+def _landed(
+    ground: Ground,
+    attack: Attack,
+    worktree: Worktree,
+    output: bytes | None,
+    harvester: Harvester,
+    cancellation: Cancellation,
 ) -> Line:
-    """Run the script as an agent, and land its work as far as it may."""
-    worktree = ground.worktree(f"attack-{attack.name}")
-    lines: list[bytes] = []
-    ground.target.sandbox.run(
-        Job(
-            name=f"attack-{attack.name}",
-            argv=("sh", "-c", script_of(attack, _variables(ground, attack, worktree))),
-            workdir=str(worktree.tree),
-            mounts=worktree.mounts(ground.repository),
-            network=Network.NONE,
-            limits=Limits(wall=_LONGEST),
-            on_line=lines.append,
-        ),
-        cancellation,
-    )
-    word, _, said = (lines[-1] if lines else b"").decode("utf-8", "replace").partition(" ")
+    word, said = last_word(output)
     if word != "tried":
         return Line(attack=attack, status="not tried", evidence=said or "the script failed")
     began = time.monotonic()
     landing = _land(ground, attack, worktree, harvester, cancellation)
     if time.monotonic() - began > _LONGEST_LANDING:
         return Line(attack=attack, status="NOT HELD", evidence="the host was kept busy")
-    if harm := _harm(ground, attack, worktree, landing):
+    if harm := _harm(ground, attack, worktree, landing) or remains(ground, worktree):
         return Line(attack=attack, status="NOT HELD", evidence=harm)
     return Line(attack=attack, status="held", evidence=landing.held)
 
@@ -135,13 +142,14 @@ def _harm(ground: Ground, attack: Attack, worktree: Worktree, landing: _Landing)
         contents = b"".join(
             content for _, content in repository.read_blobs([*repository.blobs(tree).values()])
         )
-        if words := ground.read_words(contents + "\n".join(repository.files(tree)).encode()):
+        if words := ground.read_words(contents + os.fsencode("\n".join(repository.files(tree)))):
             return f"the repository now holds {', '.join(words)}"
     if repository.objects.run("cat-file", "-e", ground.private, accepted=(0, 1, 128)).status == 0:
         return "the repository now holds objects of another repository"
     if landing.landed and not _is_ours(ground, landing.landed):
         return "the landed commit is not the host's"
-    return ""
+    checked = Git(repository.git_dir).run("fsck", "--strict", "--no-dangling", accepted=range(256))
+    return "" if checked.ok else f"the repository is damaged: {checked.errors.strip()}"
 
 
 def _still_grows(file: Path) -> bool:

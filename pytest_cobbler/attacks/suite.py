@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Final
 
-from pytest_cobbler.attacks.attack import FAMILIES, Attack, Line, attacks_of
+from pytest_cobbler.attacks.attack import FAMILIES, Attack, Line, every_attack
 from pytest_cobbler.attacks.gate import try_gate
 from pytest_cobbler.attacks.ground import Ground, Target, prepared
 from pytest_cobbler.attacks.inside import try_inside, try_network
 from pytest_cobbler.attacks.job import try_job
 from pytest_cobbler.attacks.landing import try_landing
+from pytest_cobbler.attacks.measure import try_measure
 from pytest_cobbler.attacks.proxy import try_proxy
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
@@ -21,16 +23,34 @@ __all__ = ["run_suite"]
 _AT_ONCE: Final = 3
 """Containers at the same time; more are not faster on two processors."""
 
-_TOGETHER: Final = {"inside": try_inside, "network": try_network, "proxy": try_proxy}
+Trial = Callable[[Ground, Cancellation], Sequence[Line]]
+Together = Callable[[Ground, Sequence[Attack], Cancellation], Sequence[Line]]
+Alone = Callable[[Ground, Attack, Cancellation], Line]
+
+_TOGETHER: Final[Mapping[str, Together]] = MappingProxyType(
+    {
+        "inside": try_inside,
+        "network": try_network,
+        "proxy": try_proxy,
+        "landing": try_landing,
+        "measure": try_measure,
+    }
+)
 """Families whose attacks share a job."""
 
-_ALONE: Final = {"landing": try_landing, "gate": try_gate, "job": try_job}
+_ALONE: Final[Mapping[str, Alone]] = MappingProxyType({"gate": try_gate, "job": try_job})
 
-Trial = Callable[[Ground, Cancellation], Sequence[Line]]
+_PARTS: Final = {"landing": _AT_ONCE}
+"""In how many jobs attacks of a family are tried, if not in one."""
 
 
-def run_suite(target: Target, cancellation: Cancellation) -> Iterator[Line]:
-    """Try every attack on ``target``; the results in the order of the families, as they come.
+def run_suite(
+    target: Target, cancellation: Cancellation, attacks: Sequence[Attack] | None = None
+) -> Iterator[Line]:
+    """Try attacks on ``target``, by default every one; the results in their order, as they come.
+
+    Args:
+        attacks: in the order of the families.
 
     Raises:
         CobblerError: the ground could not be made.
@@ -38,31 +58,32 @@ def run_suite(target: Target, cancellation: Cancellation) -> Iterator[Line]:
     with prepared(target) as ground, ThreadPoolExecutor(_AT_ONCE, "cobbler-attacks") as threads:
         futures: list[Future[Sequence[Line]]] = []
         try:
-            for attacks, trial in _trials():
-                futures.append(threads.submit(_guarded, attacks, trial, ground, cancellation))
+            for part, trial in _trials(every_attack() if attacks is None else attacks):
+                futures.append(threads.submit(_guarded, part, trial, ground, cancellation))
             for future in futures:
                 yield from future.result()
         finally:
             cancellation.cancel()
 
 
-def _trials() -> Iterator[tuple[Sequence[Attack], Trial]]:
+def _trials(every: Sequence[Attack]) -> Iterator[tuple[Sequence[Attack], Trial]]:
     for family in FAMILIES:
-        attacks = attacks_of(family)
+        attacks = [attack for attack in every if attack.family == family]
         if family in _TOGETHER:
-            yield attacks, _trial_of_all(_TOGETHER[family], attacks)
+            size = -(-len(attacks) // _PARTS.get(family, 1)) or 1
+            for begin in range(0, len(attacks), size):
+                part = attacks[begin : begin + size]
+                yield part, _trial_of_all(_TOGETHER[family], part)
         else:
             for attack in attacks:
                 yield [attack], _trial_of_one(_ALONE[family], attack)
 
 
-def _trial_of_all(
-    function: Callable[[Ground, Sequence[Attack], Cancellation], Sequence[Line]], attacks: Sequence[Attack]
-) -> Trial:
+def _trial_of_all(function: Together, attacks: Sequence[Attack]) -> Trial:
     return lambda ground, cancellation: function(ground, attacks, cancellation)
 
 
-def _trial_of_one(function: Callable[[Ground, Attack, Cancellation], Line], attack: Attack) -> Trial:
+def _trial_of_one(function: Alone, attack: Attack) -> Trial:
     return lambda ground, cancellation: [function(ground, attack, cancellation)]
 
 

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from tests.attacks.test_suite import PART
 from tests.support.images import busybox_image, minimal_image, python_image
 from tests.support.ordinary_user import OrdinaryUser, ordinary_user
 from tests.support.podmans import own_podman, rootless_podman
@@ -49,6 +52,18 @@ def test_the_doctor_of_an_ordinary_user_proves_the_same(ordinary_user: OrdinaryU
     result = ordinary_user.pytest(*(f"tests/{name}" for name in DOCTORS))
     assert result.returncode == 0, result.stdout
     assert f" {len(DOCTORS)} passed in " in result.stdout
+
+
+PARTS = 6
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_attacks_are_held_for_an_ordinary_user(ordinary_user: OrdinaryUser, part: int) -> None:
+    test = "tests/attacks/test_suite.py::test_every_attack_is_held"
+    result = ordinary_user.pytest(test, environment={PART: f"{part}/{PARTS}"})
+    assert result.returncode == 0, result.stdout
+    assert " 1 passed in " in result.stdout
 
 
 def everything_is_the_users(directory: Path, uid: int) -> None:

@@ -15,11 +15,12 @@ from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository import harvest as module
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.harvest import Harvest, HarvestError, harvest
+from pytest_cobbler.repository.landing import land, merge
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.sandbox.base import Completed, Job, Sandbox
 from tests.support.images import busybox_image
 from tests.support.images import podman as podman_command
-from tests.support.repositories import Bench, UserRepository, commit_files, files_in, snapshot
+from tests.support.repositories import ADA, Bench, UserRepository, commit_files, files_in, snapshot
 
 __all__ = ["busybox_image"]
 
@@ -246,7 +247,8 @@ class TestWhatGitCannotTake:
         host_bench.work(worktree, "mkdir -p $(printf 'd/%.0s' $(seq 2100)); echo work >work")
         with pytest.raises(HarvestError, match="too long for git"):
             host_bench.take(worktree)
-        assert (worktree.tree / "work").exists()
+        kept = host_bench.worktrees.keep(worktree)
+        assert (kept / "work").read_text() == "work\n"
 
     def test_a_name_that_git_forbids_is_an_error_in_git_s_words(self, host_bench: Bench) -> None:
         worktree = host_bench.worktree()
@@ -288,6 +290,21 @@ class TestAttributes:
         host_bench.work(worktree, r"printf '3\r\n' >>dos.txt; chmod +x src/app.py")
         assert host_bench.take(worktree).change.paths == ("dos.txt", "src/app.py")
 
+    def test_two_changes_of_a_file_with_other_line_ends_land(self, host_bench: Bench) -> None:
+        repository, ref = host_bench.repository, host_bench.generation.ref
+        lines = "".join(f"{number}\r\n" for number in range(9))
+        files = {".gitattributes": "*.txt text\n", "dos.txt": lines}
+        base = commit_files(repository, host_bench.tip, files)
+        assert repository.move_ref(ref, base, host_bench.tip, "test")
+        for name, change in (("t-1", "1s/0/first/"), ("t-2", "9s/8/last/")):
+            worktree = host_bench.worktree(name)
+            host_bench.work(worktree, f"sed -i '{change}' dos.txt")
+            harvested = host_bench.take(worktree)
+            work = repository.commit(harvested.tree, [harvested.parent], "Work\n", ADA)
+            assert land(repository, ref, merge(repository, host_bench.tip, work), "Land\n", ADA)
+        landed = files_in(repository, host_bench.tip)["dos.txt"].split()
+        assert landed == [b"first", *map(b"%d".__mod__, range(1, 8)), b"last"]
+
     def test_no_filter_runs_in_a_harvest(self, host_bench: Bench, tmp_path: Path) -> None:
         host_bench.user.configure({"filter.x.clean": f"touch {tmp_path}/canary; cat"})
         (tmp_path / ".gitconfig").write_text(f'[filter "x"]\n\tclean = "touch {tmp_path}/canary; cat"\n')
@@ -323,6 +340,16 @@ class TestSubmodules:
         harvested = self.take(host_bench, tip, f"{script}; echo work >work")
         assert harvested.change.paths == ("work",)
         assert harvested.refusals == ()
+
+    def test_a_submodule_with_commands_is_refused_by_git_even_where_it_is_allowed(
+        self, host_bench: Bench
+    ) -> None:
+        command = '[submodule "s"]\n\tpath = s\n\turl = ../s\n\tupdate = !touch x\n'
+        worktree = host_bench.worktree()
+        host_bench.work(worktree, f"cat >.gitmodules <<'END'\n{command}END\n")
+        with pytest.raises(HarvestError) as caught:
+            host_bench.take(worktree, Policy(allowed=(".gitmodules",)))
+        assert "gitmodulesUpdate" in caught.value.evidence
 
     def test_submodules_stay_when_the_directory_above_is_removed(self, host_bench: Bench, tip: str) -> None:
         assert self.take(host_bench, tip, "rm -r libs").change.paths == ("libs/f",)

@@ -129,7 +129,7 @@ class Careless:
         process = subprocess.Popen(
             job.argv,
             cwd=job.workdir,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -137,7 +137,7 @@ class Careless:
         self._started.append(process)
         cause, output = Ending.TIMEOUT, b""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            output, _ = process.communicate(timeout=1.5)
+            output, _ = process.communicate(job.stdin, timeout=1.5)
             cause = Ending.EXITED
         assert process.stdout
         process.stdout.close()

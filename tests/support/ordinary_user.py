@@ -12,7 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,16 +42,19 @@ class OrdinaryUser:
     python: Path
     checkout: Path
 
-    def run(self, *command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, timeout: float = 60, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command as this user, in this environment, in the checkout.
 
         Args:
             timeout: seconds.
+            environment: variables besides the user's.
         """
         name = self.account.pw_name
         return subprocess.run(
             ["setpriv", f"--reuid={name}", f"--regid={self.account.pw_gid}", "--init-groups", *command],
-            env=self.environment,
+            env={**self.environment, **(environment or {})},
             cwd=self.checkout,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -60,10 +63,13 @@ class OrdinaryUser:
             timeout=timeout,
         )
 
-    def pytest(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    def pytest(
+        self, *arguments: str, timeout: float = 300, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run tests of this project, with temporary directories below ``directory / "tests"``."""
         options = ("-p", "no:cacheprovider", f"--basetemp={self.directory / 'tests'}")
-        return self.run(str(self.python), "-m", "pytest", *options, *arguments, timeout=timeout)
+        command = (str(self.python), "-m", "pytest", *options, *arguments)
+        return self.run(*command, timeout=timeout, environment=environment)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,8 @@
 gitdir=$(git rev-parse --absolute-git-dir) || cannot "git"
 git config -f "$gitdir/evil" core.fsmonitor "touch $CANARY; false"
 git config include.path evil
+git config -f "$gitdir/config.worktree" core.hooksPath /tmp
+git config extensions.worktreeConfig true
 git config remote.x.promisor true
 git config remote.x.url "ext::sh -c \"touch $CANARY\""
 echo work >work

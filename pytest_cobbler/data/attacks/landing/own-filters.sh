@@ -4,6 +4,8 @@
 gitdir=$(git rev-parse --absolute-git-dir) || cannot "git"
 git config filter.e.clean "touch $CANARY; cat"
 git config filter.e.smudge "touch $CANARY; cat"
+git config diff.e.textconv "touch $CANARY; cat"
+git config merge.default e
 git config merge.e.driver "touch $CANARY"
 mkdir -p "$gitdir/info"
 echo '* filter=e diff=e merge=e' >"$gitdir/info/attributes"

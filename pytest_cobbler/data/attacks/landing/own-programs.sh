@@ -4,6 +4,8 @@
 git config core.fsmonitor "touch $CANARY; false"
 git config core.sshCommand "touch $CANARY"
 git config diff.external "touch $CANARY"
+git config gpg.program "$CANARY"
+git config commit.gpgsign true
 git config core.pager "touch $CANARY"
 git config core.editor "touch $CANARY"
 git config alias.status "!touch $CANARY"
