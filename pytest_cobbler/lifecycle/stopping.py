@@ -16,6 +16,8 @@ from typing import Literal
 from pytest_cobbler.config import Config
 from pytest_cobbler.display import counted, escaped, named
 from pytest_cobbler.errors import RepositoryError, UsageProblem
+from pytest_cobbler.landing.tree_gate import TreeGate
+from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.joining import end_joins, joins_base, propose_join
 from pytest_cobbler.lifecycle.recovery import Recovery, recovery_without_agent, remove_remains
@@ -211,11 +213,12 @@ class _Merging:
             raise self._marked(marked)
         following = Following(repository, self._base, merged.tree)
         self._check_checkout(following)
+        tests = ""
         if resolved or merged.tree != repository.tree_of(self._tip) or not self._is_gated():
-            self._pass_gate(merged.tree)
+            tests = self._pass_gate(merged.tree)
             self._check_checkout(following)  # the gate takes minutes: check again
         parents = [self._base, other]
-        commit = repository.commit(merged.tree, parents, self._message(), self._project.identity)
+        commit = repository.commit(merged.tree, parents, self._message(tests), self._project.identity)
         if self._is_checked_out:
             self._move_with_checkout(commit, following)
         else:
@@ -238,7 +241,8 @@ class _Merging:
         values = trailers.read_trailers(self._repository, self._tip)
         return self._tip == self._generation.first or trailers.TASK in values
 
-    def _pass_gate(self, tree: str) -> None:
+    def _pass_gate(self, tree: str) -> str:
+        """Run the gate on the merge, and keep its record; returns the tests that ran, if there are steps."""
         config, repository, sandbox = self._project.config, self._repository, self._sandbox
         language = language_of(config, repository)
         gate = make_gate(
@@ -254,8 +258,9 @@ class _Merging:
         self._say(f"gate: {'; '.join(gate.shown)}, on {both}")
         log = config.cobbler_dir / self._generation.name / "stop" / "gate.log"
         checkout = GateCheckout(repository, self._generation.name, sandbox.owner)
+        tree_gate = TreeGate(gate=gate, checkout=checkout, records=TreeRecords.of(repository.work_dir))
         try:
-            result = gate.run(checkout.move(tree), log, Cancellation())
+            result, record = tree_gate.record(tree, log, Cancellation())
         finally:
             checkout.remove()
         if not result.passed:
@@ -264,11 +269,12 @@ class _Merging:
                 f"What the gate printed: {log}",
                 informative(result.output),
             )
+        return record.summary if record else ""
 
-    def _message(self) -> str:
+    def _message(self, tests: str) -> str:
         landed = trailers.landed_tasks(self._repository, f"{self._generation.first}..{self._tip}")
         body = "\n".join(f"* {one.title}" for one in landed.values())
-        values = {trailers.GENERATION: self._generation.name}
+        values = {trailers.GENERATION: self._generation.name, trailers.TESTS: tests}
         return trailers.message(self._repository, f"Merge {self._generation.name}", body, values)
 
     def _move_with_checkout(self, commit: str, following: Following) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -263,6 +264,24 @@ def test_the_gate_runs_on_exactly_the_merge(project: Project) -> None:
     assert result.outlines[1].startswith(f"Merged {name}, with 1 task, into main: ")
     assert seen.read_text() == "a\nb\n"
     assert not list((project.directory / "work").glob("*/gate/*"))
+
+
+def test_the_merge_has_the_tests_that_ran_and_their_record_is_kept(project: Project) -> None:
+    project.configure(
+        build_command=False,
+        test_command='echo \'<testsuite><testcase classname="t" name="a"/></testsuite>\' >ran.xml',
+        gate_report="ran.xml",
+    )
+    generation(project, {"a.txt": "a\n"})
+    project.write({"b.txt": "b\n"})
+    project.commit("Meanwhile")
+    assert stop(project).ret == 0
+    assert "\nCobbler-Tests: 1 passed\n" in project.git("log", "-1", "--format=%B", "main")
+    tree = project.git("rev-parse", "main^{tree}").strip()
+    records = [
+        json.loads(path.read_bytes()) for path in (project.directory / "work").glob("*/records/*.json")
+    ]
+    assert [record["tests"] for record in records if record["tree"] == tree and record["verdict"] == "passed"]
 
 
 def test_the_gate_does_not_run_again_on_a_tree_that_passed_it(project: Project) -> None:
