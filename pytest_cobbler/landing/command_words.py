@@ -138,12 +138,14 @@ def _of_command(command: list[str]) -> Words:
     if not command:
         return Words()
     names = {word.rpartition("/")[2] for word in command}
-    options = {word.partition("=")[0] for word in command if word.startswith("--")}
+    long = {word.partition("=")[0] for word in command if word.startswith("--")}
     scripts = [command[0]] if "/" in command[0] else []
     scripts += _run_by_interpreters(command)
-    values = [word.partition("=")[2] for word in command if word.startswith("-") and "=" in word]
+    options = [word for word in command if word.startswith("-")]
+    values = [word.partition("=")[2] for word in options if "=" in word]
+    values += [word[2:] for word in options if re.match(r"-\w[\w.]", word)]  # -rrequirements.txt
     return Words(
-        called=frozenset(names | options),
+        called=frozenset(names | long),
         scripts=tuple(scripts),
         others=(*command[1:], *values),
         directories=tuple(_entered(command)),

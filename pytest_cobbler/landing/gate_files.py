@@ -243,7 +243,7 @@ class _Search:
 
     def _decides(self, path: str, *, is_script: bool) -> bool:
         """Whether a file that a command names decides in the gate, and is not what the gate judges."""
-        if not is_script and (_DOCUMENT.search(path) or matches_any(path, _named(), fold_case=True)):
+        if not is_script and (_DOCUMENT.search(path) or matches_any(path, _with_keys(), fold_case=True)):
             return False
         if not _CODE.search(path):
             return True
@@ -258,9 +258,9 @@ def _covers(pattern: str, path: str) -> bool:
     return matches_any(path, (pattern,), fold_case=True)
 
 
-def _named() -> tuple[str, ...]:
-    """Patterns of files that projects change daily, though a gate may read them."""
-    return tuple(row.pattern for row in path_table() if row.kind == "named" and not row.key)
+def _with_keys() -> tuple[str, ...]:
+    """Patterns of files of which single keys decide in a gate; the table protects those."""
+    return tuple(dict.fromkeys(row.pattern for row in path_table() if row.key))
 
 
 def _is_test(path: str) -> bool:

@@ -98,6 +98,13 @@ def test_a_script_of_a_command_is_protected(bench: Bench, gate: str | list[str])
         ("diff expected.txt out", {"expected.txt": "", "other.txt": ""}, {"expected.txt"}),
         ("pytest -c ci.ini --rootdir=.", {"ci.ini": "", "x.ini": ""}, {"ci.ini"}),
         ("pytest --config-file=ci.ini", {"ci.ini": ""}, {"ci.ini"}),
+        ("pip install -r requirements.txt && pytest", {"requirements.txt": "a", "uv.lock": "",
+         "requirements-dev.txt": ""}, {"requirements.txt"}),
+        ("pip install -rrequirements/ci.txt -c constraints.txt", {"requirements/ci.txt": "",
+         "requirements/dev.txt": "", "constraints.txt": ""}, {"requirements/ci.txt", "constraints.txt"}),
+        ("podman build -f ci/Containerfile -fDockerfile .", {"ci/Containerfile": "", "Dockerfile": "",
+         "Containerfile": ""}, {"ci/Containerfile", "Dockerfile"}),
+        ("conda-lock install --file=conda.lock", {"conda.lock": "", "environment.yml": ""}, {"conda.lock"}),
         ("cd ci && sh check.sh", {"ci/check.sh": "", "check.txt": ""}, {"ci/check.sh"}),
         ("for f in checks/*.sh; do sh $f; done", {"checks/a.sh": "", "checks/a.txt": ""}, {"checks/a.sh"}),
         ("sh a.sh", {"a.sh": "sh lib/b.sh\n", "lib/b.sh": '. "$(dirname "$0")/c.sh"\n', "lib/c.sh": ""},
@@ -123,8 +130,8 @@ def test_files_that_a_command_runs_or_reads_are_protected(
         ("node --test && node test.js && node test/index.js", {"test.js": "", "test/index.js": ""}),
         ("cc -o app main.c util.c && ./app --version", {"main.c": "", "util.c": ""}),
         ("markdownlint README.md docs", {"README.md": "", "docs/a.md": ""}),
-        ("pip install -r requirements.txt && pytest", {"requirements.txt": "a", "uv.lock": ""}),
-        ("podman build -f Containerfile .", {"Containerfile": ""}),
+        ("pip install . && pytest", {"requirements.txt": "a", "uv.lock": ""}),
+        ("podman build .", {"Containerfile": "", "compose.yaml": ""}),
         ("echo make sure && true", {"build.txt": "", "src/make.py": ""}),
         ("true", {"Makefile": "", "noxfile.py": "", "ruff.toml": "", ".coveragerc": "", "run_tests.sh": ""}),
         ("pytest", {"ruff.toml": "", ".coveragerc": "", "Makefile": "", "noxfile.py": ""}),
@@ -132,6 +139,15 @@ def test_files_that_a_command_runs_or_reads_are_protected(
 )
 def test_everyday_files_may_change(bench: Bench, gate: str, files: dict[str, Content]) -> None:
     assert bench.refused(files, gate) == set()
+
+
+def test_dependencies_may_change_in_a_file_of_which_keys_decide(bench: Bench) -> None:
+    gate = "mypy --config-file pyproject.toml && pytest -c pyproject.toml"
+    files = {"pyproject.toml": "[project]\nname = 'a'\n[tool.mypy]\nstrict = true\n"}
+    more = files["pyproject.toml"].replace("[tool", "dependencies = ['b']\n[tool")
+    assert bench.refused(files, gate, changed={"pyproject.toml": more}) == set()
+    weaker = more.replace("true", "false")
+    assert bench.refused(files, gate, changed={"pyproject.toml": weaker}) == {"pyproject.toml"}
 
 
 def test_the_configuration_of_a_linter_holds_no_commands(bench: Bench) -> None:
