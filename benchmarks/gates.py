@@ -31,16 +31,22 @@ from pytest_cobbler.sandbox.host import HostSandbox
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A project of a registry. ``faulty`` is the file that the planted fault replaces; in Go, a package.
+    """A project of a registry.
 
-    ``needs`` are packages that its tests import.
+    ``faulty`` is the file that the planted fault replaces; in Go the package at the top, empty if there is
+    none. ``needs`` are packages that its tests import. Registries of Go hold no nested modules and no
+    ``vendor/``: ``nested`` is a module for a directory below, and ``vendors`` makes ``vendor/``. ``only`` are
+    the test files that are kept, if not all are.
     """
 
     name: str
     version: str
     shape: str
-    faulty: str
+    faulty: str = ""
     needs: tuple[str, ...] = ()
+    nested: str = ""
+    vendors: bool = False
+    only: tuple[str, ...] = ()
 
 
 PYTHON = (
@@ -93,6 +99,28 @@ GO = (
     Project(name="github.com/mattn/go-isatty", version="v0.0.20", shape="build tags", faulty="isatty"),
     Project(name="github.com/spf13/pflag", version="v1.0.10", shape="several directories", faulty="pflag"),
     Project(name="github.com/hashicorp/go-version", version="v1.7.0", shape="table tests", faulty="version"),
+    Project(name="golang.org/x/mod", version="v0.20.0", shape="several packages, internal, testdata"),
+    Project(name="github.com/google/go-cmp", version="v0.6.0", shape="internal, testdata, build tags"),
+    Project(name="github.com/BurntSushi/toml", version="v1.4.0", shape="fuzz tests, programs", faulty="toml"),
+    Project(name="github.com/cespare/xxhash/v2", version="v2.3.0", shape="assembly", faulty="xxhash"),
+    Project(
+        name="github.com/mattn/go-runewidth", version="v0.0.16", shape="a dependency", faulty="runewidth"
+    ),
+    Project(name="github.com/kr/pretty", version="v0.3.1", shape="vendor", faulty="pretty", vendors=True),
+    Project(
+        name="github.com/rivo/uniseg",
+        version="v0.4.7",
+        shape="examples only",
+        faulty="uniseg",
+        only=("examples_test.go",),
+    ),
+    Project(
+        name="github.com/dustin/go-humanize",
+        version="v1.0.1",
+        shape="nested module",
+        faulty="humanize",
+        nested="github.com/google/uuid@v1.6.0",
+    ),
 )
 
 
@@ -147,6 +175,10 @@ class Bench:
                 shutil.rmtree(metadata)
         return tree
 
+    def copy(self, project: Project, target: Path) -> None:
+        """Write the files of a project to the new directory ``target``."""
+        shutil.copytree(self.unpacked(project), target)
+
     def interpreter(self, project: Project, *, installed: bool) -> Path:
         path = self._environment(project.name + "-installed" * installed)
         site = site_of(path)
@@ -191,23 +223,51 @@ def python_gates(bench: Bench, project: Project) -> Iterator[tuple[str, bool, Ga
                 yield case, not fault, bench.gate(language, tree, environment)
 
 
+def go_tree(bench: Bench, project: Project, tree: Path) -> dict[str, str]:
+    """Write a module of Go to the new directory ``tree``; returns the variables of its gate."""
+    # A cache like that of an image: the gate's own is empty at the start of each run.
+    cache = bench.directory / "build-cache"
+    variables = {
+        "GOMODCACHE": str(bench.directory / "modules"),
+        "GOFLAGS": "-modcacherw",
+        "GOTOOLCHAIN": "local",
+        "COBBLER_GOCACHE": str(cache),
+    }
+
+    def go(*arguments: str | Path, where: Path = tree) -> str:
+        environment = {**os.environ, **variables, "GOCACHE": str(cache)}
+        return subprocess.run(
+            ["go", *arguments], cwd=where, env=environment, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+
+    def download(module: str, target: Path) -> None:
+        found = json.loads(go("mod", "download", "-json", module, where=bench.directory))
+        shutil.copytree(found["Dir"], target)
+        subprocess.run(["chmod", "-R", "u+w", target], check=True)
+
+    download(f"{project.name}@{project.version}", tree)
+    if project.nested:
+        download(project.nested, tree / "nested")
+    for test in tree.rglob("*_test.go") if project.only else ():
+        if test.name not in project.only:
+            test.unlink()
+    go("mod", "download")
+    if project.vendors:
+        go("mod", "vendor")
+    go("test", "-count=1", "-run=^$", "./...")
+    go("vet", "./...")
+    return variables
+
+
 def go_gates(bench: Bench, project: Project) -> Iterator[tuple[str, bool, GateResult]]:
-    cache = bench.directory / "modules"
-    variables = {"GOMODCACHE": str(cache), "GOFLAGS": "-modcacherw", "GOTOOLCHAIN": "local"}
     with tempfile.TemporaryDirectory() as temporary:
-        done = subprocess.run(
-            ["go", "mod", "download", "-json", f"{project.name}@{project.version}"],
-            cwd=temporary,
-            env={**os.environ, **variables},
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        tree = shutil.copytree(json.loads(done.stdout)["Dir"], Path(temporary, "tree"))
-        subprocess.run(["chmod", "-R", "u+w", tree], check=True)
-        subprocess.run(["go", "mod", "download"], cwd=tree, env={**os.environ, **variables}, check=True)
+        tree = Path(temporary, "tree")
+        variables = go_tree(bench, project, tree)
         for fault in (False, True):
             if fault:
-                (tree / "fault.go").write_text(FAULT.format(package=project.faulty))
+                places = [tree] if project.faulty else [path.parent for path in tree.rglob("*_test.go")]
+                package = project.faulty or places[0].name
+                (places[0] / "fault.go").write_text(FAULT.format(package=package))
             result = bench.gate(Go(module=project.name), tree, variables)
             yield "fault" if fault else "good", not fault, result
 
