@@ -20,18 +20,21 @@ from pytest_cobbler.config.values import Allowed
 NOT_YET = "planned, not available in this version"
 
 
-def load(path: Path, overrides: Mapping[str, object] | None = None) -> Config:
+def load(
+    path: Path, overrides: Mapping[str, object] | None = None, *, content: bytes | None = None
+) -> Config:
     """The validated configuration in the file ``path``.
 
     Args:
         overrides: values from the command line by key, ``None`` where none was given; they follow the same
             rules, and their errors name the option.
+        content: that of the file at another time.
 
     Raises:
         ConfigurationProblem: with every error of the file and the overrides, each with its line and key.
     """
     path = Path(os.path.normpath(path.absolute()))
-    source = read(path)
+    source = read(path, content)
     written, unknown = _known(source)
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
     faults = _Faults(source, frozenset(given))

@@ -224,6 +224,10 @@ class Config(BaseModel):
     weakened_tests: Annotated[Literal["note", "refuse"], one_of("note", "refuse")] = Field(
         "note", description="Whether a change that removes or weakens tests is noted or refused."
     )
+    sign_command: Program = Field(
+        None,
+        description="Signs the statement of each landing; runs on this machine, prints a signature of stdin.",
+    )
     protected_paths: Patterns = Field(
         (), description="Paths that no task may change, in addition to the built-in ones."
     )

@@ -40,13 +40,13 @@ class Source:
         return self.lines.get(spot)
 
 
-def read(path: Path) -> Source:
-    """Read and parse ``path``.
+def read(path: Path, content: bytes | None = None) -> Source:
+    """Read and parse ``path``; with ``content``, only parse that.
 
     Raises:
         ConfigurationProblem: it cannot be read, or is not one YAML mapping.
     """
-    text = _text(path)
+    text = _text(path, _read(path) if content is None else content)
     try:
         root = _compose(text)
     except yaml.reader.ReaderError as error:
@@ -67,7 +67,7 @@ def read(path: Path) -> Source:
     return _Reading().source(root)
 
 
-def _text(path: Path) -> str:
+def _read(path: Path) -> bytes:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -75,7 +75,7 @@ def _text(path: Path) -> str:
         if not stat.S_ISREG(mode):
             raise problem(path, [Line(number=None, text="is not a regular file")])
         with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
+            return file.read(LARGEST + 1)
     except FileNotFoundError:
         error = problem(path, [Line(number=None, text="there is no such file")])
         error.remedy = (
@@ -85,6 +85,9 @@ def _text(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise problem(path, [Line(number=None, text=f"cannot be read: {reason}")]) from None
+
+
+def _text(path: Path, data: bytes) -> str:
     if len(data) > LARGEST:
         raise problem(path, [Line(number=None, text=f"is larger than {LARGEST // 1024} KiB")])
     try:

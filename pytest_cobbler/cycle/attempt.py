@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -32,7 +33,7 @@ class Attempt:
     cannot be imported; ``kept_at`` is then the path of the work. ``cause`` is why the attempt failed,
     ``summary`` the same in one line, ``details`` the evidence; all are empty if the change may land.
     ``is_last``: a further attempt would fail in the same way. ``base`` is that of the start. ``tests`` are
-    the tests that the gate ran, for people; empty if it has not run.
+    the tests that the gate ran, for people; empty if it has not run. ``prompt`` is the sha256 of the prompt.
     """
 
     number: int
@@ -47,6 +48,7 @@ class Attempt:
     notes: tuple[str, ...] = field(default=())
     is_last: bool = False
     tests: str = ""
+    prompt: str = ""
 
 
 def run_attempt(
@@ -103,6 +105,7 @@ def run_attempt(
     on_result(result)
     run.listener.agent_ended(request, number, result)
     attempt = scrubbed(run, _take(run, task, number, start, worktree, result))
+    attempt = replace(attempt, prompt=hashlib.sha256(prompt.encode()).hexdigest())
     _write_result(run, task, attempt)
     _tell_end(run, request, start, attempt)
     return attempt

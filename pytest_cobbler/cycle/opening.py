@@ -18,6 +18,7 @@ from pytest_cobbler.display import named, shown_path
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.landing.judge import TestJudge
 from pytest_cobbler.landing.lane import LandingLane
+from pytest_cobbler.landing.notary import Notary
 from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
@@ -54,6 +55,7 @@ from pytest_cobbler.wiring.parts import (
     make_agent,
     make_gate,
     make_sandbox,
+    make_signer,
 )
 from pytest_cobbler.wiring.policy import protection_of
 from pytest_cobbler.wiring.preflight import expiring, preflight, preflight_room
@@ -178,6 +180,7 @@ class _Opening:
         config, repository, run_id = self._config, self._repository, self._run_id
         recordings, generation = self._recordings, self._generation
         self._identity = repository.identity()
+        self._signer = make_signer(config)
         self._base: Base | None = None
         if generation:
             refuse_checked_out(repository, [generation], ", and landings would change its files")
@@ -188,6 +191,7 @@ class _Opening:
         # What agents landed since the generation's start is not trusted.
         start = generation.start if generation else begins
         base = repository.read_ref(names.branch_ref(generation.base)) if generation else None
+        self._gate_base = base or start
         language = language_of(config, repository)
         sandbox = make_sandbox(config, repository, run_id)
         agent = self._agent_of_hook or make_agent(
@@ -331,11 +335,13 @@ class _Opening:
         self._stack.callback(landing.close)
         return Run(
             project=project,
+            base=self._gate_base,
             parts=parts,
             ledger=ledger,
             view=RepositoryView(project, ledger.finished, parts.protection.hidden_directories),
             worktrees=worktrees,
             landing=landing,
+            notary=Notary(ledger.scrub, self._signer, cancellation),
             listener=listener,
             lines=SourceLines(repository, parts.language),
             slots=Slots(self._config.jobs, freed),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.cycle.surroundings import RepositoryView
 from pytest_cobbler.landing.lane import LandingLane
+from pytest_cobbler.landing.notary import Notary
 from pytest_cobbler.lifecycle.ledger import Ledger
 from pytest_cobbler.lifecycle.lines import SourceLines
 from pytest_cobbler.listeners import RunListener
@@ -22,16 +23,19 @@ from pytest_cobbler.wiring.project import Project
 class Run:
     """One run on one generation, ready to begin. Made by ``opening.open_run``.
 
+    ``base`` is the base's commit at which the run began: its configuration and its files are the gate's.
     ``open_tasks`` are the ids of the session's tasks: a need outside them is met. ``names`` and ``turns``
     belong to recordings, and have no effect without one.
     """
 
     project: Project
+    base: str
     parts: Parts
     ledger: Ledger
     view: RepositoryView
     worktrees: Worktrees
     landing: LandingLane
+    notary: Notary
     listener: RunListener
     lines: SourceLines
     slots: Slots

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 
 from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.agents.claims import bounded
@@ -18,6 +19,7 @@ from pytest_cobbler.cycle.starts import Start, Starts
 from pytest_cobbler.display import quoted
 from pytest_cobbler.files import read_tail
 from pytest_cobbler.landing.lane import Candidate, Landing
+from pytest_cobbler.landing.statements import Work
 from pytest_cobbler.landing.tree_records import TreeRecord
 from pytest_cobbler.lifecycle.records import Record
 from pytest_cobbler.recordings.files import place_of_task
@@ -26,7 +28,7 @@ from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.report.journal import timestamp
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt
-from pytest_cobbler.repository.landing import size_of
+from pytest_cobbler.repository.landing import Merge, size_of
 from pytest_cobbler.repository.trailers import Landed
 from pytest_cobbler.tracker.base import AlreadyClaimed, Task
 
@@ -47,6 +49,7 @@ class Stitching:
         self._place = place_of_task(task.title)
         self._steps: deque[str] = deque(maxlen=STEPS_SHOWN)
         self._earlier: list[Attempt] = []
+        self._unsigned: tuple[str, ...] = ()
 
     def __call__(self) -> Outcome:
         """Do the task; return its outcome, which only has to be reported."""
@@ -109,7 +112,7 @@ class Stitching:
             if not attempt.cause:
                 self.give_slot()
                 landing = self._land(attempt)
-                notes = map(run.ledger.scrub, landing.notes)
+                notes = map(run.ledger.scrub, (*landing.notes, *self._unsigned))
                 tests = landing.record.summary if landing.record else ""
                 attempt = replace(attempt, notes=(*attempt.notes, *notes), tests=tests)
                 if landing.commit:
@@ -164,6 +167,7 @@ class Stitching:
             policy=run.parts.protection.policy(),
             log=run.ledger.numbers.directory(self._task.id, attempt.number) / "gate.log",
             message=partial(self._message, attempt),
+            statement=partial(self._statement, attempt),
             on_landed=self._note_landed,
             moving=partial(run.turns.passing, point),
             decided=partial(run.turns.passed, point),
@@ -181,6 +185,7 @@ class Stitching:
     def _note_landed(self, commit: str) -> None:
         task, ledger = self._task, self._run.ledger
         ledger.finished.add(Landed(commit=commit, task=task.id, title=task.title, run=ledger.claim.run))
+        self._unsigned = self._run.notary.landed(task.id, commit)
 
     def _message(self, attempt: Attempt, notes: tuple[str, ...], record: TreeRecord | None) -> str:
         project = self._run.project
@@ -200,6 +205,23 @@ class Stitching:
             project.repository, self._task.title, self._task.description, values, notes=notes
         )
         return self._run.ledger.scrub(message)
+
+    def _statement(self, attempt: Attempt, commit: str, merged: Merge, record: TreeRecord | None) -> bytes:
+        run = self._run
+        work = Work(
+            task=self._task.id,
+            title=self._task.title,
+            generation=run.project.generation.name,
+            base=run.base,
+            run=run.ledger.claim.run,
+            attempt=attempt.number,
+            agent=run.parts.assistant(attempt.result.usage.model),
+            prompt=attempt.prompt,
+            gate=run.parts.gate.shown,
+            by=str(run.project.identity.committer),
+            version=version("pytest-cobbler"),
+        )
+        return run.notary.state(work, commit, merged, record)
 
     # -- outcomes
 

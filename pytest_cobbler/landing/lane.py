@@ -34,9 +34,10 @@ class Candidate:
 
     ``base`` is the commit of the base that it merges, if that is the task. ``message`` makes the message of
     the landed commit from the notes on the change and the record of its tree (``None`` without a gate), once
-    the gate has passed. The gate's output goes to ``log``. ``on_landed`` is called with the landed commit
-    before any listener. ``moving`` is held while the branch moves; ``decided`` is called when the candidate
-    has landed or failed. Both run in its thread.
+    the gate has passed. ``statement`` makes the note of that commit from its id, the merge and that record.
+    The gate's output goes to ``log``. ``on_landed`` is called with the landed commit before any listener.
+    ``moving`` is held while the branch moves; ``decided`` is called when the candidate has landed or failed.
+    Both run in its thread.
     """
 
     task_id: str
@@ -45,6 +46,7 @@ class Candidate:
     log: Path
     message: Callable[[tuple[str, ...], TreeRecord | None], str]
     on_landed: Callable[[str], None]
+    statement: Callable[[str, Merge, TreeRecord | None], bytes] | None = None
     base: str = ""
     moving: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     decided: Callable[[], None] = lambda: None
@@ -214,6 +216,7 @@ class LandingLane:
     def _move(self, candidate: Candidate, merged: Merge, landing: Landing) -> str | None:
         """Move the branch to a commit of the merged tree; ``None``: another process moved it first."""
         message = candidate.message(landing.notes, landing.record)
+        state = candidate.statement
         with candidate.moving():
             commit = land(
                 self._repository,
@@ -222,6 +225,7 @@ class LandingLane:
                 message,
                 self._identity,
                 base=candidate.base,
+                statement=(lambda commit: state(commit, merged, landing.record)) if state else None,
             )
         if commit:
             candidate.on_landed(commit)

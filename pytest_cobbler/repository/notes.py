@@ -26,6 +26,12 @@ def add_note(repository: Repository, notes: str, commit: str, content: bytes, id
     return repository.commit(_tree(repository, above), [notes] if notes else [], message, identity)
 
 
+def noted(repository: Repository) -> set[str]:
+    """The objects that have notes."""
+    notes = repository.read_ref(NOTES)
+    return {path.replace("/", "") for path in repository.files(notes)} if notes else set()
+
+
 def read_note(repository: Repository, commit: str) -> bytes | None:
     """The note of a commit, or ``None``. ``commit`` is a full object id."""
     notes = repository.read_ref(NOTES)

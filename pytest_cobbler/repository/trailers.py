@@ -93,17 +93,22 @@ class Landed:
 
 def landed_tasks(repository: Repository, revisions: str) -> dict[str, Landed]:
     """Task id -> its newest commit with a task trailer, in a range of revisions; oldest first."""
+    return {landed.task: landed for landed in landed_commits(repository, revisions)}
+
+
+def landed_commits(repository: Repository, revisions: str) -> list[Landed]:
+    """The commits with a task trailer in a range of revisions, one for each task; oldest first."""
     tasks_of, run_of = (f"%(trailers:key={key},valueonly,unfold,separator=%x01)" for key in (TASK, RUN))
     form = f"%H%x00{tasks_of}%x00{run_of}%x00%s"
     fields = repository.objects.fields(
         "log", "-z", "--reverse", f"--format={form}", f"--grep=^{TASK}: ", "--end-of-options", revisions
     )
-    landed: dict[str, Landed] = {}
     texts = iter([field.decode("utf-8", "replace") for field in fields])
-    for commit, tasks, run, title in zip(texts, texts, texts, texts, strict=True):
-        for task in filter(None, map(str.strip, tasks.split("\x01"))):
-            landed[task] = Landed(commit=commit, task=task, title=title, run=run.strip())
-    return landed
+    return [
+        Landed(commit=commit, task=task, title=title, run=run.strip())
+        for commit, tasks, run, title in zip(texts, texts, texts, texts, strict=True)
+        for task in filter(None, map(str.strip, tasks.split("\x01")))
+    ]
 
 
 def usage_of(repository: Repository, revisions: str) -> Usage:

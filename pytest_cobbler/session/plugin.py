@@ -287,6 +287,7 @@ class GenerationSession:
             self._failures.append(f"CLEANUP: {error}")
         self._failures += [f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures]
         self._failures += self.run.listener.failures()
+        self._failures += [f"SIGNATURE: {failure}" for failure in self.run.notary.failures]
         self._failures += [f"HOOK: {problem}" for problem in (self._loop.too_late if self._loop else ())]
         unusable = UNUSABLE in self._selection.waiting.values()
         not_selected = self._loop.not_selected if self._loop else []

@@ -13,14 +13,18 @@ from pytest_cobbler.languages.python_projects import Projects, find_projects
 from pytest_cobbler.repository.repository import Repository
 
 
-def language_of(config: Config, repository: Repository) -> Language:
+def language_of(config: Config, repository: Repository, base: str | None = None) -> Language:
     """The configured language; without one, the language of the base's files.
+
+    Args:
+        base: a commit; by default the head of the configured base, or of the checkout.
 
     Raises:
         UsageProblem: the files are a Go module, and the configuration lacks settings that Go needs.
     """
     branch = config.base_branch
-    base = repository.read_ref(f"refs/heads/{branch}") if branch else repository.head_commit()
+    if base is None:
+        base = repository.read_ref(f"refs/heads/{branch}") if branch else repository.head_commit()
     paths = cache(lambda: repository.files(base) if base else [])
     name = config.language or ("go" if config.go_source_dirs else "")
     language = get(name) if name else detect(paths())

@@ -23,6 +23,7 @@ from pytest_cobbler.config.addresses import VARIABLE, is_anthropics, shown_addre
 from pytest_cobbler.display import escaped
 from pytest_cobbler.errors import SandboxError, UsageProblem
 from pytest_cobbler.landing.gate import Gate
+from pytest_cobbler.landing.notary import Signer
 from pytest_cobbler.languages import Language
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.recordings.names import RunNames
@@ -256,6 +257,19 @@ def make_agent(
         proxied=access.proxied,
         environment=variables,
     )
+
+
+def make_signer(config: Config) -> Signer | None:
+    """The program that signs statements; ``None`` if they are not signed.
+
+    Raises:
+        UsageProblem: there is no such program.
+    """
+    if config.sign_command is None:
+        return None
+    signer = Signer(command=config.sign_command, directory=config.root)
+    signer.check()
+    return signer
 
 
 def make_gate(
