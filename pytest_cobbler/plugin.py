@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 ACTIONS = (
     *("init", "start", "generate", "resume", "stop", "reset"),
-    *("list", "switch", "stats", "doctor", "demo"),
+    *("list", "switch", "stats", "verify", "doctor", "demo"),
 )
 """The names of ``--cobbler-ACTION``; a command line has at most one."""
 
-SESSIONS = (["generate"], ["resume"])
+SESSIONS = (["generate"], ["resume"], ["verify"])
 """The actions that run items, as a pytest session."""
 
 _FLAG: dict[str, Any] = {"action": "store_true"}
@@ -74,6 +74,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "--cobbler-stats",
         _FLAG,
         "Print lines of code, words of the documents, and attempts, time, tokens and cost of each task.",
+    ),
+    (
+        "--cobbler-verify",
+        {"nargs": "?", "const": "", "metavar": "COMMIT|RANGE"},
+        "Run the base's gate again on landed commits, and compare with the statements about them.",
     ),
     (
         "--cobbler-doctor",
@@ -154,9 +159,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cobbler_stitch(task): an item in which an agent does a task.")
     actions = chosen_actions(config.option)
     if actions in SESSIONS and not only_asks(config.option):
-        from pytest_cobbler.session.plugin import register
+        if actions == ["verify"]:
+            from pytest_cobbler.session.verification import register_verification
 
-        register(config, actions[0])
+            register_verification(config)
+        else:
+            from pytest_cobbler.session.plugin import register
+
+            register(config, actions[0])
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:

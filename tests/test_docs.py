@@ -294,11 +294,11 @@ def test_the_clean_up_removes_everything(cobbler_agent: StandInAgent, cobbler_pr
     server = cobbler_project.directory / "server.git"
     cobbler_project.git("clone", "--quiet", "--bare", ".", str(server))
     cobbler_project.git("remote", "add", "origin", str(server))
-    namespaces = ("refs/heads/", "refs/tags/", "refs/cobbler/")
+    namespaces = ("refs/heads/", "refs/tags/", "refs/cobbler/", "refs/notes/")
     before = cobbler_project.git("for-each-ref", *namespaces)
     cobbler_project.run("--cobbler-generate")
     cobbler_project.run("--cobbler-switch", cobbler_project.generation or "")
-    for pattern in ("refs/heads/*", "refs/tags/*", "refs/cobbler/attempts/*"):
+    for pattern in ("refs/heads/*", "refs/tags/*", "refs/cobbler/attempts/*", "refs/notes/*"):
         cobbler_project.git("push", "--quiet", "origin", f"{pattern}:{pattern}")
 
     commands = re.findall(r"(?<!<!-- not run -->\n)^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)

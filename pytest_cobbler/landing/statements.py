@@ -56,6 +56,7 @@ MOST_TESTS: Final = 10_000
 
 _LONGEST_LIST: Final = 1 << 20
 _LONGEST_WORD: Final = 1000
+_IMAGE: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 _HOME: Final = "https://github.com/pytest-cobbler/pytest-cobbler"
@@ -278,7 +279,7 @@ def read_statement(content: bytes) -> Statement:
             tree=_object_id(subject["tree"]["gitTree"]),
             tip=_object_id(needs["tip"]["gitCommit"]),
             base=_object_id(needs["base"]["gitCommit"]),
-            gate=_gate().validate_python(build["internalParameters"]["gate"]),
+            gate=_stated_gate(build["internalParameters"]["gate"]),
             gate_digest=_text(needs["gate"]["sha256"]),
             verdict=_text(result["verdict"]),
             tests=_counts().validate_python(result["counts"]) if "counts" in result else None,
@@ -333,6 +334,13 @@ def _object_id(value: object) -> str:
     if not _ID.fullmatch(_text(value)):
         raise ValueError(f"{value!r:.100} is not the id of an object")
     return _text(value)
+
+
+def _stated_gate(value: object) -> StatedGate:
+    gate = _gate().validate_python(value)
+    if gate.image and not _IMAGE.fullmatch(gate.image):
+        raise ValueError(f"{gate.image!r:.100} is not the id of an image")
+    return gate
 
 
 @functools.cache

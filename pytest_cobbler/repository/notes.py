@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.repository import Repository
 
@@ -32,15 +34,24 @@ def noted(repository: Repository) -> set[str]:
     return {path.replace("/", "") for path in repository.files(notes)} if notes else set()
 
 
-def read_note(repository: Repository, commit: str) -> bytes | None:
-    """The note of a commit, or ``None``. ``commit`` is a full object id."""
+def read_note(repository: Repository, commit: str, largest: int) -> bytes | None:
+    """The note of a commit, or ``None``. ``commit`` is a full object id.
+
+    Raises:
+        RepositoryError: the note has more than ``largest`` bytes.
+    """
     notes = repository.read_ref(NOTES)
     if notes is None:
         return None
     # Git files few notes at the top, many in directories, and changes to the other way by itself.
-    paths = ("/".join((*_pairs(commit, depth), commit[2 * depth :])) for depth in range(3))
-    contents = (repository.read_file(notes, path) for path in paths)
-    return next((content for content in contents if content is not None), None)
+    paths = ["/".join((*_pairs(commit, depth), commit[2 * depth :])).encode() for depth in range(3)]
+    blobs = [blob for mode, blob, _ in entries_at(repository.objects, notes, paths) if mode.startswith("100")]
+    if not blobs:
+        return None
+    contents = read_small_blobs(repository.objects, blobs[:1], largest)
+    if not contents:
+        raise RepositoryError(f"the note of {commit[:12]} has more than {largest} bytes")
+    return contents[blobs[0]]
 
 
 def _pairs(commit: str, depth: int) -> list[str]:

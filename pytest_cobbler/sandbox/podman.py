@@ -26,7 +26,7 @@ from pytest_cobbler.sandbox.flags import flags
 from pytest_cobbler.sandbox.loopback import open_listener
 from pytest_cobbler.sandbox.not_started import NEEDED, not_started
 from pytest_cobbler.sandbox.probes import Probe
-from pytest_cobbler.sandbox.runtime import described_runtime, registry_digests
+from pytest_cobbler.sandbox.runtime import described_runtime, registry_digests, repositories
 from pytest_cobbler.sandbox.seccomp import Profile
 from pytest_cobbler.sandbox.stderr import ErrorTail
 from pytest_cobbler.versions import find_version
@@ -209,13 +209,15 @@ class PodmanSandbox:
 
     def engine(self, image: str | None) -> Engine:
         name = image or self._image
-        asked = self._podman("image", "inspect", "--format={{.Id}}\n{{json .RepoDigests}}", name)
+        shown = "--format={{.Id}}\n{{json .RepoDigests}}\n{{json .NamesHistory}}"
+        asked = self._podman("image", "inspect", shown, name)
         if not asked.ok:
             raise not_started(self._program, name, asked, asked.stderr)
-        image_id, _, references = asked.text.partition("\n")
+        image_id, references, history = asked.text.split("\n")[:3]
         return Engine(
             image=f"sha256:{image_id}",
             image_digests=registry_digests(references),
+            repositories=repositories(references, history),
             runtime=self._runtime,
             arguments=self._arguments,
         )

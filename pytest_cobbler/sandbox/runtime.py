@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -10,9 +11,10 @@ from pytest_cobbler.errors import SandboxError
 from pytest_cobbler.process import Completion
 from pytest_cobbler.versions import find_version
 
-__all__ = ["described_runtime", "registry_digests"]
+__all__ = ["described_runtime", "registry_digests", "repositories"]
 
 _FIELDS = (".Version.Version", ".Host.OCIRuntime.Name", ".Host.Arch", ".Host.OCIRuntime.Version")
+_TAG: Final = re.compile(r"(?::[^/@:]+)?(?:@.*)?$")
 _LOCAL: Final = "localhost/"
 """podman puts an image without a registry below this name."""
 
@@ -46,3 +48,13 @@ def registry_digests(references: str) -> tuple[str, ...]:
         references: podman's ``RepoDigests`` as JSON.
     """
     return tuple(sorted(name for name in json.loads(references) or () if not name.startswith(_LOCAL)))
+
+
+def repositories(*names: str) -> tuple[str, ...]:
+    """The repositories, such as ``localhost/agent``, of the names of an image.
+
+    Args:
+        names: lists of names with tags or digests, as JSON of podman.
+    """
+    whole = (name for listed in names for name in json.loads(listed) or ())
+    return tuple(sorted({_TAG.sub("", name) for name in whole}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from pytest_cobbler.invocation import (
 from pytest_cobbler.lifecycle.selection import LEFT_OUT, UNUSABLE, Selection, look
 from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.names import is_usable_task_id
+from pytest_cobbler.session.collection import ConfigurationSession
 from pytest_cobbler.session.loop import Events, Loop
 from pytest_cobbler.session.nodes import (
     STATE,
@@ -72,13 +72,14 @@ def register(config: pytest.Config, action: str) -> None:
     config.pluginmanager.register(session, "cobbler-generation")
 
 
-class GenerationSession:
+class GenerationSession(ConfigurationSession):
     """The state of a generation session, and pytest's hooks, which delegate."""
 
+    file_type = ConfigurationFile
+
     def __init__(self, config: pytest.Config, action: str, path: Path, settings: Config) -> None:
-        self.config = config
+        super().__init__(config, path)
         self._action = action
-        self.path = path
         self.settings = settings
         self._hooks = project_hooks(config, settings)
         self.open_tasks: tuple[Task, ...] = ()
@@ -94,24 +95,9 @@ class GenerationSession:
         config.add_cleanup(self._stack.close)
         if not self._starts_nothing:
             warn_uncontained(settings)
-        self._take_arguments()
+        takes = f"{path.name}, {path.name}::measure or {path.name}::stitch[::ID]"
+        self._take_arguments(action, takes)
         self._turned_off = turn_off(config)
-
-    def _take_arguments(self) -> None:
-        """Collect the configuration file, whatever ``testpaths`` says."""
-        config = self.config
-        if config.args_source is not config.ArgsSource.ARGS:
-            config.args[:] = [str(self.path)]
-            config.args_source = config.ArgsSource.ARGS
-        here = config.invocation_params.dir
-        for argument in config.args:
-            if (here / argument.split("::")[0]).resolve() != self.path:
-                takes = f"{self.path.name}, {self.path.name}::measure or {self.path.name}::stitch[::ID]"
-                raise pytest.UsageError(f"--cobbler-{self._action} takes {takes}, not {argument}")
-
-    @property
-    def _starts_nothing(self) -> bool:
-        return any(self.config.getoption(name, False) for name in ("collectonly", "setuponly", "setupplan"))
 
     @property
     def _starts_new(self) -> bool:
@@ -176,18 +162,6 @@ class GenerationSession:
                     f"not found: {argument}{f' ({why})' if why else ''}",
                     f"List the items: --cobbler-{self._action} --collect-only",
                 )
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector:
-        """Collect a plain directory, never a package: pytest would import its ``__init__.py``."""
-        return pytest.Dir.from_parent(parent, path=path)
-
-    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-        if file_path == self.path:
-            # Without an ini file the rootdir is the current directory, and the file may be above it.
-            nodeid = os.path.relpath(file_path, self.config.rootpath).replace(os.sep, "/")
-            return ConfigurationFile.from_parent(parent, path=file_path, nodeid=nodeid)
-        return None
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         self._deselected += len(items)

@@ -12,6 +12,8 @@ from pytest_cobbler.repository.notes import NOTES, add_note, read_note
 from pytest_cobbler.repository.repository import Repository
 from tests.support.repositories import ADA, UserRepository, commit_files
 
+LARGEST = 1000
+
 
 @pytest.fixture
 def repository(user: UserRepository) -> Repository:
@@ -40,8 +42,8 @@ def test_a_landed_commit_has_its_note(user: UserRepository) -> None:
     assert second
     for commit in (first, second):
         assert shown(user, commit).strip() == f"landed {commit}"
-        assert read_note(user.open(), commit) == f"landed {commit}\n".encode()
-    assert read_note(user.open(), user.open().objects.text("rev-parse", f"{first}^")) is None
+        assert read_note(user.open(), commit, LARGEST) == f"landed {commit}\n".encode()
+    assert read_note(user.open(), user.open().objects.text("rev-parse", f"{first}^"), LARGEST) is None
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])
@@ -56,7 +58,7 @@ def test_a_note_is_read_however_git_files_it(repository: Repository, depth: int)
         entry = f"040000 tree {tree}\t{head[2 * level : 2 * level + 2]}\0"
     tree = git.text("mktree", "-z", stdin=entry.encode())
     repository.set_ref(NOTES, repository.commit(tree, [], "Notes\n", ADA))
-    assert read_note(repository, head) == b"mine\n"
+    assert read_note(repository, head, LARGEST) == b"mine\n"
 
 
 def test_many_notes_stay_readable_for_git(user: UserRepository, repository: Repository) -> None:
@@ -73,8 +75,8 @@ def test_many_notes_stay_readable_for_git(user: UserRepository, repository: Repo
     assert again is not None
     other = "ff" * (len(head) // 2)
     repository.set_ref(NOTES, add_note(repository, again, other, b"after git\n", ADA))
-    assert read_note(repository, head) == b"by git\n"
-    assert read_note(repository, other) == b"after git\n"
+    assert read_note(repository, head, LARGEST) == b"by git\n"
+    assert read_note(repository, other, LARGEST) == b"after git\n"
     assert len(user.git("notes", "--ref=cobbler", "list").splitlines()) == 302
 
 

@@ -1,0 +1,310 @@
+"""Checks the statements about landed commits: runs the base's gate again, and compares.
+
+A statement is a git note, and anyone who can push may write one. It is compared, and never carried out: the
+commands come from the configuration of the base, which the checkout has to hold.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+
+from pytest_cobbler.config import Config, load
+from pytest_cobbler.display import counted, named
+from pytest_cobbler.errors import CobblerError, SandboxError, UsageProblem
+from pytest_cobbler.landing.gate import Gate, GateResult
+from pytest_cobbler.landing.statements import (
+    LARGEST,
+    UNTESTED,
+    StatedGate,
+    Statement,
+    read_statement,
+    results_of,
+)
+from pytest_cobbler.landing.tree_records import summary_of, verdict_of
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository import trailers
+from pytest_cobbler.repository.checkouts import checkouts
+from pytest_cobbler.repository.generations import find_generation, read_generation, tip_of
+from pytest_cobbler.repository.notes import noted, read_note
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.trailers import Landed, landed_commits
+from pytest_cobbler.wiring.hooks import Hooks
+from pytest_cobbler.wiring.languages import language_of
+from pytest_cobbler.wiring.parts import make_gate, make_sandbox
+
+__all__ = ["Status", "Verification", "Verifier", "chosen_commits"]
+
+_MARK = "verify-"
+_MOST_NAMED = 10
+
+
+class Status(StrEnum):
+    """The result for a commit."""
+
+    VERIFIED = "verified"
+    DIFFERS = "differs"
+    MISSING = "no statement"
+    IMPOSSIBLE = "cannot verify"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """The result for a commit, with the reasons for it, a line each.
+
+    ``remarks`` differ and do not matter for the result, such as the version of the container runtime.
+    ``tests`` are those that the gate ran now, for people, ``log`` is the end of its output.
+    """
+
+    status: Status
+    reasons: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    tests: str = ""
+    signed: bool = False
+    log: str = ""
+
+    @property
+    def summary(self) -> str:
+        """The status with the reasons, or the tests, in a line."""
+        if self.status is Status.VERIFIED:
+            return f"verified: {self.tests}, {'signed (not checked)' if self.signed else 'not signed'}"
+        status = "DIFFERS" if self.status is Status.DIFFERS else str(self.status)
+        return ": ".join((status, "; ".join(self.reasons))) if self.reasons else status
+
+
+class _CannotVerify(CobblerError):
+    """The gate cannot run as it ran before the landing."""
+
+
+def chosen_commits(config: Config, repository: Repository, chosen: str) -> list[Landed]:
+    """The commits to verify, oldest first.
+
+    Args:
+        chosen: a commit, or a range; empty for the landings of the active generation, or if there is none,
+            for those in the history of HEAD that have a note.
+
+    Raises:
+        UsageProblem: there is no such revision.
+        RepositoryError: several generations are active, and none is chosen.
+    """
+    if ".." in chosen:
+        first, _, last = chosen.partition("..")
+        return landed_commits(repository, f"{_commit(repository, first)}..{_commit(repository, last)}")
+    if chosen:
+        commit = _commit(repository, chosen)
+        task = trailers.read_trailers(repository, commit).get(trailers.TASK, "")
+        title = repository.objects.text("show", "-s", "--format=%s", commit)
+        return [Landed(commit=commit, task=task, title=title)]
+    generation = find_generation(repository, config.gen_prefix, config.generation_branch)
+    if generation:
+        return landed_commits(repository, f"{generation.first}..{tip_of(repository, generation)}")
+    with_notes = noted(repository)
+    return [landed for landed in landed_commits(repository, "HEAD") if landed.commit in with_notes]
+
+
+def _commit(repository: Repository, revision: str) -> str:
+    commit = repository.resolve(f"{revision or 'HEAD'}^{{commit}}")
+    if commit is None:
+        raise UsageProblem(
+            f"--cobbler-verify: there is no commit {revision}", "Name a commit, or a range: FIRST..LAST"
+        )
+    return commit
+
+
+class Verifier:
+    """Verifies commits, one after the other.
+
+    Args:
+        config: the configuration of the checkout.
+        hooks: the project's changes to the gate.
+    """
+
+    def __init__(self, config: Config, repository: Repository, hooks: Hooks) -> None:
+        self._config = config
+        self._repository = repository
+        self._hooks = hooks
+        self._run_id = secrets.token_hex(4)
+
+    def verify(self, commit: str, cancellation: Cancellation) -> Verification:
+        """Compare the statement about ``commit`` with the commit, and with a run of the gate."""
+        try:
+            note = read_note(self._repository, commit, LARGEST)
+            statement = read_statement(note) if note is not None else None
+        except CobblerError as error:
+            return Verification(status=Status.MISSING, reasons=(f"its note cannot be read: {error.cause}",))
+        if statement is None:
+            return Verification(status=Status.MISSING)
+        try:
+            found = self._compare(commit, statement, cancellation)
+        except CobblerError as error:
+            reasons = (error.cause, *error.remedy.splitlines())
+            found = Verification(status=Status.IMPOSSIBLE, reasons=reasons)
+        return replace(found, signed=statement.signed)
+
+    def _compare(self, commit: str, statement: Statement, cancellation: Cancellation) -> Verification:
+        if differences := tuple(self._other_objects(commit, statement)):
+            return Verification(status=Status.DIFFERS, reasons=differences)
+        self._check_base(statement.base)
+        config = self._config_of(statement.base)
+        gate = self._gate_of(config, statement.base)
+        if gate.steps and statement.gate.image:
+            if difference := _other_image(gate, statement.gate.image):
+                return Verification(status=Status.DIFFERS, reasons=(difference,))
+            gate = replace(gate, image=statement.gate.image)
+        result = self._run(gate, commit, cancellation) if gate.steps else None
+        stated = StatedGate.of(gate.conditions()) if gate.steps else StatedGate()
+        differences = (*_other_gate(statement, stated), *_other_result(statement, result))
+        return Verification(
+            status=Status.DIFFERS if differences else Status.VERIFIED,
+            reasons=differences,
+            remarks=tuple(_other_circumstances(statement.gate, stated)),
+            tests=summary_of(result.tests) if result else UNTESTED,
+            log=result.output if result and not result.passed else "",
+        )
+
+    def _other_objects(self, commit: str, statement: Statement) -> Iterator[str]:
+        """Where the statement names other objects than the commit has."""
+        repository = self._repository
+        tip = repository.resolve(f"{commit}^1^{{commit}}") or "none"
+        actual = {
+            "commit": (statement.commit, commit),
+            "tree": (statement.tree, repository.tree_of(commit)),
+            "tip": (statement.tip, tip),
+        }
+        for name, (stated, now) in actual.items():
+            if stated != now:
+                yield f"{name}: {stated[:12]} in the statement, {now[:12]} in the repository"
+        name = trailers.read_trailers(repository, commit).get(trailers.GENERATION, "")
+        start = read_generation(repository, name, tip=commit).start
+        base = repository.resolve(f"{statement.base}^{{commit}}")
+        if base is None or not repository.reaches(base, start):
+            yield f"base: {statement.base[:12]} does not hold the commit from which {name} began"
+
+    def _check_base(self, base: str) -> None:
+        """Check that the base is the user's: its configuration says what runs here.
+
+        Raises:
+            _CannotVerify: the checkout does not hold it.
+        """
+        head = self._repository.head_commit()
+        if head is None or not self._repository.reaches(head, base):
+            raise _CannotVerify(
+                f"the checkout does not hold the base {base[:12]}, whose gate would run",
+                "Check out the branch that has it: git switch BRANCH",
+            )
+
+    def _config_of(self, base: str) -> Config:
+        """The configuration of the base.
+
+        Raises:
+            CobblerError: it has none, or none that is valid here.
+        """
+        path = self._config.path
+        content = self._repository.read_file(base, path.name)
+        if content is None:
+            raise _CannotVerify(f"the base {base[:12]} has no {path.name}")
+        config = load(path, content=content)
+        if config.sandbox == "none" and self._config.sandbox != "none":
+            raise _CannotVerify(f"the base {base[:12]} has sandbox: none, and {path.name} has not")
+        return config
+
+    def _gate_of(self, config: Config, base: str) -> Gate:
+        repository = self._repository
+        sandbox = make_sandbox(config, repository, self._run_id, _MARK)
+        sandbox.check_engine()
+        language = language_of(config, repository, base)
+        return make_gate(config, language, sandbox, self._run_id, self._hooks.gate)
+
+    def _run(self, gate: Gate, commit: str, cancellation: Cancellation) -> GateResult:
+        with (
+            checkouts(self._repository, gate.sandbox.owner) as place,
+            tempfile.TemporaryDirectory(prefix="cobbler-") as directory,
+        ):
+            tree = place.create(commit).tree
+            return gate.run(tree, Path(directory) / "gate.log", cancellation)
+
+
+def _other_image(gate: Gate, image: str) -> str:
+    """Why the gate may not run in ``image``; empty if it may.
+
+    A note must not choose among all images of this machine: in some of them, every test passes.
+
+    Raises:
+        _CannotVerify: it is gone.
+    """
+    now = gate.sandbox.engine(gate.image)
+    if image == now.image or not now.image:
+        return ""
+    try:
+        then = gate.sandbox.engine(image)
+    except SandboxError as error:
+        raise _CannotVerify(f"image gone: {image}") from error
+    if set(then.repositories) & set(now.repositories):
+        return ""
+    return f"image: {image} in the statement never had the name of the image of the base's configuration"
+
+
+def _other_gate(statement: Statement, now: StatedGate) -> Iterator[str]:
+    """Where the gate of the base is not that of the statement."""
+    then = statement.gate
+    if then.digest != statement.gate_digest:
+        yield "gate: the digest in the statement is not that of the gate in it"
+    if then.image != now.image:
+        yield f"image: {then.image or 'none'} then, {now.image or 'none'} now"
+    if then.commands != now.commands and statement.version == version("pytest-cobbler"):
+        yield "gate: the base's commands are not those of the statement"
+    for name in ("network", "report"):
+        old, new = getattr(then, name), getattr(now, name)
+        if old != new:
+            yield f"gate: {name}: {old or 'none'} in the statement, {new or 'none'} in the base"
+
+
+def _other_circumstances(then: StatedGate, now: StatedGate) -> Iterator[str]:
+    """Where the machine or the program is another one than that of the landing."""
+    if then.commands != now.commands:
+        yield "the default commands of the gate belong to another version of pytest-cobbler"
+    for name in ("variables", "runtime", "arguments", "limits"):
+        old, new = getattr(then, name), getattr(now, name)
+        if old != new:
+            yield f"{name}: {_shown(old)} then, {_shown(new)} now"
+
+
+def _other_result(statement: Statement, result: GateResult | None) -> Iterator[str]:
+    """Where the gate ended in another way than the statement says."""
+    verdict = verdict_of(result.cause, passed=result.passed) if result else UNTESTED
+    if verdict != statement.verdict:
+        how = f" ({result.summary})" if result and not result.passed else ""
+        yield f"verdict: {statement.verdict} then, {verdict} now{how}"
+    if result is None:
+        return
+    tests = result.tests
+    if (statement.tests is None) != (tests is None):
+        then = statement.tests.summary if statement.tests else summary_of(None)
+        yield f"tests: {then} then, {summary_of(tests)} now"
+    elif tests is not None and statement.tests is not None:
+        if statement.results is not None:
+            yield from _other_tests(statement.results, results_of(tests))
+        elif statement.tests != tests.counts:
+            yield f"tests: {statement.tests.summary} then, {tests.summary} now"
+
+
+def _other_tests(then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    """The tests that ended in another way, those of each way in a line."""
+    changes: dict[tuple[str, str], list[str]] = {}
+    for test in sorted(then.keys() | now.keys()):
+        old, new = then.get(test, "did not run"), now.get(test, "did not run")
+        if old != new:
+            changes.setdefault((old, new), []).append(test)
+    for (old, new), tests in changes.items():
+        yield f"{counted(len(tests), 'test')}: {old} then, {new} now: {named(tests, _MOST_NAMED)}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {one}" for name, one in value.items()) or "none"
+    return " ".join(value) if isinstance(value, tuple) else str(value)
