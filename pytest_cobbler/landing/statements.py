@@ -171,7 +171,9 @@ def make_statement(
                 "generation": work.generation,
             },
             "internalParameters": {"agent": work.agent, "attempt": work.attempt, "gate": gate.as_json},
-            "resolvedDependencies": _dependencies(work, tip, gate),
+            "resolvedDependencies": _dependencies(
+                work, tip, gate, record.conditions.image_digests if record else ()
+            ),
         },
         "runDetails": {
             "builder": {"id": _HOME, "version": {"pytest-cobbler": work.version}},
@@ -198,9 +200,19 @@ def make_statement(
     return json.dumps(statement, indent=1, ensure_ascii=True).encode() + b"\n"
 
 
-def _dependencies(work: Work, tip: str, gate: StatedGate) -> list[dict[str, Any]]:
-    """Everything that the result was made from, each with its digest."""
-    image = {"name": "image of the gate", "digest": {"sha256": gate.image.removeprefix("sha256:")}}
+def _dependencies(
+    work: Work, tip: str, gate: StatedGate, references: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """Everything that the result was made from, each with its digest.
+
+    Args:
+        references: of the image, in registries.
+    """
+    image = {
+        "name": "image of the gate",
+        "digest": {"sha256": gate.image.removeprefix("sha256:")},
+        "annotations": {"references": list(references)},
+    }
     return [
         {"name": "base", "digest": {"gitCommit": work.base}},
         {"name": "tip", "digest": {"gitCommit": tip}},

@@ -17,6 +17,7 @@ from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.generations import active_generations, complete_start
 from pytest_cobbler.repository.harvest import harvest
 from pytest_cobbler.repository.landing import size_of
+from pytest_cobbler.repository.notes import NOTES
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trailers import Landed
 from pytest_cobbler.repository.trees import OF_A_MOMENT
@@ -177,6 +178,7 @@ def remove_remains(repository: Repository) -> None:
 
     Call it under the run lock.
     """
+    repository.remove_stale_lock(NOTES)
     for place in ("refs/cobbler", "refs/heads/task"):
         for path in sorted((repository.common_dir / place).rglob("*.lock")):
             repository.remove_stale_lock(str(path.relative_to(repository.common_dir).with_suffix("")))

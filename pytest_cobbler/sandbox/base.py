@@ -116,8 +116,8 @@ class Engine:
 
     ``image`` is the id of the image, empty if jobs have none: the sha256 of its configuration, which names
     its layers by theirs, so that the same image has the same id on every machine. ``image_digests`` are the
-    references by which a registry gives it, ``repositories`` the names without tags that it has or had on
-    this machine. ``runtime`` are the programs with their versions, ``arguments`` the user's own for every job.
+    references by which a registry gives it, ``repositories`` the names, without tags, that it has or had
+    here. ``runtime`` are the programs with their versions, ``arguments`` the user's own for every job.
     """
 
     runtime: str

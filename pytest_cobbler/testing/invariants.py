@@ -21,9 +21,11 @@ from typing import Any
 
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.landing.statements import LARGEST, read_statement
 from pytest_cobbler.process import host_environment, run
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.generations import Generation, find_generation
+from pytest_cobbler.repository.notes import NOTES, read_note
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.testing.leftovers import leftovers
 from pytest_cobbler.testing.project import Case, Project, RunResult
@@ -129,7 +131,7 @@ class _State:
 
     def is_ours(self, ref: str) -> bool:
         prefix = self.config.gen_prefix
-        ours = ("refs/cobbler/", "refs/heads/task/", f"refs/heads/{prefix}", f"refs/tags/{prefix}")
+        ours = ("refs/cobbler/", NOTES, "refs/heads/task/", f"refs/heads/{prefix}", f"refs/tags/{prefix}")
         return ref.startswith(ours)
 
     @cached_property
@@ -245,6 +247,20 @@ def _commits_passed_the_gate(state: _State) -> Iterator[str]:
     for commit in state.commits:
         if commit.id != state.generation.first and commit.tree not in passed:
             yield f"{_of(commit)}: the journal has no passed gate for its tree {commit.tree}"
+
+
+def _landed_commits_have_statements(state: _State) -> Iterator[str]:
+    for commit in state.commits:
+        if not commit.tasks:
+            continue
+        note = read_note(state.repository, commit.id, LARGEST)
+        try:
+            stated = read_statement(note or b"")
+        except CobblerError as error:
+            yield f"{_of(commit)} has no statement: {error.cause}"
+        else:
+            if (stated.commit, stated.tree, stated.tip) != (commit.id, commit.tree, commit.parents[0]):
+                yield f"{_of(commit)} has the statement of {stated.commit}"
 
 
 # The tracker
@@ -388,6 +404,7 @@ _OF_A_GENERATION: Sequence[Callable[[_State], Iterator[str]]] = (
     _start_is_tagged,
     _tasks_landed_once,
     _commits_passed_the_gate,
+    _landed_commits_have_statements,
     _landed_tasks_are_closed,
     _closed_tasks_landed,
     _work_is_kept,
