@@ -145,6 +145,11 @@ def kept(project: Project) -> list[str]:
 
 def test_a_fresh_clone_goes_on_from_what_a_red_job_has_pushed(runner: Runner) -> None:
     project = runner.project
+    # Another person pushes a note while the second job works.
+    git = f"git --git-dir={runner.remote} -c user.name=B -c user.email=b@example.invalid"
+    project.agent.task("Slow", attempt=2).edits("lib/slow.txt", "wrong", "right").runs(
+        f"{git} notes --ref=cobbler add -m theirs main"
+    )
     assert runner.job() == pytest.ExitCode.TESTS_FAILED
     assert [path for path in runner.artifacts() if not (project.path / path).exists()] == []
     generation, slow = project.generation, project.task("Slow").id
@@ -164,6 +169,9 @@ def test_a_fresh_clone_goes_on_from_what_a_red_job_has_pushed(runner: Runner) ->
     assert [commit.title for commit in project.landed()] == ["Good", "Slow"]
     assert kept(project) == [], "an attempt that has landed goes from the remote, too"
     assert "closed" in project.files("refs/cobbler/tracker")["issues.jsonl"]
+    for commit in project.landed():
+        assert commit.commit in project.git("notes", "--ref=cobbler", "show", commit.commit)
+    assert project.git("notes", "--ref=cobbler", "show", "main") == "theirs\n"
 
 
 def test_a_fresh_clone_goes_on_from_what_a_killed_pytest_had_made(
@@ -207,6 +215,7 @@ def test_the_first_job_of_a_repository_has_nothing_to_restore_and_goes_on(runner
         f"refs/tags/{generation}-start",
         "refs/cobbler/tracker",
         "refs/cobbler/attempts",
+        "refs/notes/cobbler",
     }
 
 
