@@ -253,13 +253,15 @@ def _landed_commits_have_statements(state: _State) -> Iterator[str]:
     for commit in state.commits:
         if not commit.tasks:
             continue
-        note = read_note(state.repository, commit.id, LARGEST)
         try:
-            stated = read_statement(note or b"")
+            note = read_note(state.repository, commit.id, LARGEST)
+            stated = read_statement(note) if note is not None else None
         except CobblerError as error:
-            yield f"{_of(commit)} has no statement: {error.cause}"
+            yield f"{_of(commit)} has a note that is not a statement: {error.cause}"
         else:
-            if (stated.commit, stated.tree, stated.tip) != (commit.id, commit.tree, commit.parents[0]):
+            if stated is None:
+                yield f"{_of(commit)} has no statement"
+            elif (stated.commit, stated.tree, stated.tip) != (commit.id, commit.tree, commit.parents[0]):
                 yield f"{_of(commit)} has the statement of {stated.commit}"
 
 

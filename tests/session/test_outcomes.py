@@ -493,13 +493,14 @@ def test_every_commit_has_the_author_and_the_committer_that_git_would_take(
     agent.task("p-red").writes("red.txt", "wrong\n")
     seed(project, task("p-red"), task("p-a"))
     project.run("--cobbler-generate", "configuration.yaml::stitch")
-    generation = project.generation
+    generation, landed = project.generation, project.landed()[0].commit
     project.run("--cobbler-stop", "--cobbler-force")
     log = project.git("log", "--format=%an <%ae>, %cn <%ce>: %s", "--all", "--not", initial).splitlines()
     people = "author <author@example.invalid>, committer <committer@example.invalid>"
     assert sorted(line.removeprefix(people) for line in log) == [
         ": Attempt 1, gate: p-red",
         f": Merge {generation}",
+        f": Notes added by 'pytest --cobbler' for {landed}",
         f": Start generation: {generation}",
         ": p-a",
     ]

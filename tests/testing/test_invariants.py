@@ -164,11 +164,20 @@ def test_a_task_that_landed_twice_is_a_fault(good: Good) -> None:
     good.move(commit)
     says(
         good,
+        "has no statement",
         f"task {good.task(FIRST)} landed 2 times",
         "was closed as 'landed in",
         "has no comment with the record",
         "the report has",
     )
+
+
+def test_a_landed_commit_without_its_own_statement_is_a_fault(good: Good) -> None:
+    first, second = (landed.commit for landed in good.project.landed())
+    good.project.git("notes", "--ref=cobbler", "copy", "--force", first, second)
+    says(good, rf"commit {second[:12]} .* has the statement of {first}")
+    good.project.git("notes", "--ref=cobbler", "add", "--force", "-m", "mine", second)
+    says(good, rf"commit {second[:12]} .* has a note that is not a statement: ")
 
 
 def test_a_commit_of_two_tasks_is_a_fault(good: Good) -> None:
