@@ -15,10 +15,16 @@ __all__ = ["Escape", "known_escapes"]
 
 @dataclass(frozen=True, kw_only=True)
 class Escape:
-    """A way by which a container reached the host; ``fixed`` has a version of each series with a fix."""
+    """A way by which a container reached the host.
+
+    Args:
+        since: the first version that has it; empty if every older one does.
+        fixed: a version of each series with a fix.
+    """
 
     runtime: str
     name: str
+    since: str = ""
     fixed: tuple[str, ...]
 
     @property
@@ -26,20 +32,30 @@ class Escape:
         return f"https://nvd.nist.gov/vuln/detail/{self.name}"
 
     def is_in(self, version: Version) -> bool:
+        if self.since and version < Version(self.since):
+            return False
         fixes = [Version(fix) for fix in self.fixed]
         is_fixed = any(version >= fix and version.release[:2] == fix.release[:2] for fix in fixes)
         return not is_fixed and version < max(fixes)
 
 
+# Advisories of runc: https://github.com/opencontainers/runc/security/advisories/GHSA-...; versions of 2025 also
+# from runc's CHANGELOG. CVE-2022-27650 of crun is not here: capabilities of `crun exec`, and no way out.
 _ESCAPES: Final = (
+    # GHSA-gxmr-w5mj-v8hh; NVD: "runc through 1.0-rc6".
     Escape(runtime="runc", name="CVE-2019-5736", fixed=("1.0.0rc7",)),
+    # GHSA-c3xm-pvg7-gh7r
     Escape(runtime="runc", name="CVE-2021-30465", fixed=("1.0.0rc95",)),
-    Escape(runtime="runc", name="CVE-2024-21626", fixed=("1.1.12",)),
+    # GHSA-xr7r-f8xq-vfvv
+    Escape(runtime="runc", name="CVE-2024-21626", since="1.0.0rc93", fixed=("1.1.12",)),
+    # GHSA-9493-h29p-rfm2
     Escape(runtime="runc", name="CVE-2025-31133", fixed=("1.2.8", "1.3.3", "1.4.0rc3")),
-    Escape(runtime="runc", name="CVE-2025-52565", fixed=("1.2.8", "1.3.3", "1.4.0rc3")),
+    # GHSA-qw9x-cqr3-wc7r
+    Escape(runtime="runc", name="CVE-2025-52565", since="1.0.0rc3", fixed=("1.2.8", "1.3.3", "1.4.0rc3")),
+    # GHSA-cgrx-mc8f-2prm
     Escape(runtime="runc", name="CVE-2025-52881", fixed=("1.2.8", "1.3.3", "1.4.0rc3")),
+    # https://osv.dev/vulnerability/CVE-2019-18837: "before 0.10.5".
     Escape(runtime="crun", name="CVE-2019-18837", fixed=("0.10.5",)),
-    Escape(runtime="crun", name="CVE-2022-27650", fixed=("1.4.4",)),
 )
 
 
