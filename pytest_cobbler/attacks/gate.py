@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from pytest_cobbler.attacks.attack import Attack, Line
 from pytest_cobbler.attacks.ground import ATTACKER, BRANCH, Ground, script_of
@@ -28,6 +32,8 @@ _JUNIT = '<testsuite><testcase classname="tests.test_a" name="test_b"/></testsui
 _LATER = 0.3
 """Seconds after which a process that should have ended would have written again."""
 
+_FORGED = _JUNIT.replace("<testcase", '<testcase classname="tests.test_a" name="test_c"/><testcase', 1)
+
 
 def try_gate(ground: Ground, attack: Attack, cancellation: Cancellation) -> Line:
     """Run the script as the test command of the gate."""
@@ -48,12 +54,53 @@ def try_gate(ground: Ground, attack: Attack, cancellation: Cancellation) -> Line
 
 
 def _run(ground: Ground, attack: Attack, path: Path, cancellation: Cancellation) -> GateResult:
-    # Without a report, what matters is a green gate.
-    script = f"sh {attack.name}.sh{'' if attack.name == 'report-missing' else '; exit 1'}"
-    step = Step(name="test", argv=("sh", "-c", script), shown=script)
-    report = _REPORT if attack.name.startswith("report-") else ""
-    gate = replace(ground.target.gate, steps=(step,), timeout=_LONGEST, credentials=(), report=report)
+    steps = _STEPS.get(attack.name, _steps)(attack.name)
+    is_own = attack.name.startswith("report-") and not any(step.report for step in steps)
+    report = _REPORT if is_own else ""
+    gate = replace(ground.target.gate, steps=steps, timeout=_LONGEST, credentials=(), report=report)
     return gate.run(path, ground.target.place / f"{attack.name}.log", cancellation)
+
+
+def _steps(name: str) -> tuple[Step, ...]:
+    script = f"sh {name}.sh; exit 1"
+    return (Step(name="test", argv=("sh", "-c", script), shown=script),)
+
+
+def _green_steps(name: str) -> tuple[Step, ...]:
+    return (Step(name="test", argv=("sh", f"{name}.sh"), shown=name),)
+
+
+def _holding_steps(name: str) -> tuple[Step, ...]:
+    """A test runner that keeps its report from the tests, and the tests, which are the attack."""
+    script = "\n".join(
+        [
+            ': "${COBBLER_REPORT:=$HOME/cobbler-report.xml}"',
+            f'printf %s {shlex.quote(_JUNIT)} >"$COBBLER_REPORT"',
+            f"COBBLER_REPORT=$COBBLER_REPORT sh {name}.sh 7>&-; exit 1",
+        ]
+    )
+    held = Step(
+        name="test", argv=("sh", "-c", script), shown=name, report="~/cobbler-report.xml", holds_report=True
+    )
+    return (held,)
+
+
+def _steps_after_build(name: str) -> tuple[Step, ...]:
+    build = Step(name="build", argv=("sh", f"{name}.sh"), shown=name)
+    script = (
+        'rm -f left; sleep 0.3; [ ! -e left ] || { echo "got the process still writes"; exit 1; }\n'
+        'echo "held no process is left"; exit 1'
+    )
+    return (build, Step(name="test", argv=("sh", "-c", script), shown="looks"))
+
+
+_STEPS: Final[Mapping[str, Callable[[str], tuple[Step, ...]]]] = MappingProxyType(
+    {
+        "report-missing": _green_steps,  # without a report, what matters is a green gate
+        "report-forged": _holding_steps,
+        "left-by-build": _steps_after_build,
+    }
+)
 
 
 def _judged(ground: Ground, attack: Attack, results: list[GateResult], changed: list[str]) -> Line:
@@ -85,6 +132,8 @@ def _judged(ground: Ground, attack: Attack, results: list[GateResult], changed: 
 
 def _judged_by_report(attack: Attack, result: GateResult) -> Line:
     """The result by what the host believes of the tests that ran."""
+    if attack.name == "report-forged" and result.tests and result.tests.summary == "1 passed":
+        return Line(attack=attack, status="held", evidence="the report is the one of the test runner")
     if result.tests is not None:
         return Line(attack=attack, status="NOT HELD", evidence=f"the host believes: {result.tests.summary}")
     if result.cause != Ending.EXITED:
@@ -98,7 +147,7 @@ def _judged_by_report(attack: Attack, result: GateResult) -> Line:
 def _tree_of(ground: Ground, attack: Attack, path: Path) -> str:
     """The files of the tip with the script, and the program for its system calls."""
     repository = ground.repository
-    variables = {**ground.variables(path), "JUNIT": _JUNIT}
+    variables = {**ground.variables(path), "JUNIT": _JUNIT, "FORGED": _FORGED}
     git = repository.objects.using(index=repository.work_dir / f"{attack.name}.index")
     git.run("read-tree", ground.tip)
     files = {f"{attack.name}.sh": ("100644", script_of(attack, variables).encode())}

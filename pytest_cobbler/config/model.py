@@ -208,6 +208,9 @@ class Config(BaseModel):
         None,
         description="Second command of the gate: a string for sh -c, a list, or false; default: by language.",
     )
+    build_services: Switch = Field(
+        False, description="true: processes that build_command leaves running stay for test_command."
+    )
     gate_report: OptionalRepositoryPath = Field(
         None,
         description="JUnit XML file that the gate's commands write; default: the report of the default gate.",

@@ -104,6 +104,8 @@ class Gate:
     """Values that must not appear in the log or in the result."""
     report: str = ""
     """The file with the results of the tests, as in ``Job.collect``, if it is not that of a step."""
+    keeps_services: bool = False
+    """Whether processes that a step leaves behind are there for the next one."""
     passing: frozenset[str] = frozenset()
     """Variables of the environment that differ in each run, and are not among the conditions."""
 
@@ -118,7 +120,16 @@ class Gate:
     @property
     def collect(self) -> str:
         """The file with the results of the tests; empty if the gate leaves none."""
-        return self.report or next((step.report for step in reversed(self.steps) if step.report), "")
+        return self.report or (self._reporting.report if self._reporting else "")
+
+    @property
+    def holds_report(self) -> bool:
+        """Whether the file is kept from other processes than the one that writes it."""
+        return not self.report and self._reporting is not None and self._reporting.holds_report
+
+    @property
+    def _reporting(self) -> Step | None:
+        return next((step for step in reversed(self.steps) if step.report), None)
 
     @property
     def limits(self) -> Limits:
@@ -192,7 +203,7 @@ class _Passage:
         take_line = self._events or self._scrubber
         self.job = Job(
             name="gate",
-            argv=("sh", "-c", _script(gate.steps, mark, gate.report)),
+            argv=("sh", "-c", _script(gate, mark)),
             workdir=str(checkout),
             environment=dict(gate.environment),
             mounts=(Mount(source=checkout, target=str(checkout), mode="overlay"),),
@@ -203,6 +214,7 @@ class _Passage:
             on_line=take_line,
             on_error_line=take_line,
             collect=gate.collect,
+            held=gate.holds_report,
         )
 
     def close(self) -> None:
@@ -239,19 +251,31 @@ class _Passage:
             return None, f"{problem} ({self.job.collect})"
 
 
-def _script(steps: Sequence[Step], mark: str, report: str) -> str:
+_ENDS_OTHERS = """\
+cobbler_count=0
+eval "${COBBLER_ALONE-}"
+if [ $cobbler_count != 0 ]; then
+  echo "ended processes that were left running: $cobbler_count (build_services: true keeps them)"
+fi"""
+
+
+def _script(gate: Gate, mark: str) -> str:
     lines = ["exec 2>&1"]
-    if report:  # the tree may hold one
-        lines.append(f"rm -f -- {shlex.quote(report)}")
-    for step in steps:
+    if gate.report:  # the tree may hold one
+        lines.append(f"rm -f -- {shlex.quote(gate.report)}")
+    for number, step in enumerate(gate.steps):
+        if number and not gate.keeps_services:
+            lines.append(_ENDS_OTHERS)
         lines.append(f"printf '%s\\n' {shlex.quote(f'{mark}{step.name}')}")
-        lines.append(f"( {_command(step.argv)} ) </dev/null")
+        # Descriptor 7 is the report that is held.
+        closed = "" if step.holds_report else " 7>&-"
+        lines.append(f"( {_command(step.argv)} ) </dev/null{closed}")
         # Not `|| exit`, which would make the shell ignore `set -e` in the command.
         lines.append("cobbler_status=$?; [ $cobbler_status = 0 ] || exit $cobbler_status")
-    for step in steps:
+    for step in gate.steps:
         if step.notes:
             lines.append(f"printf '%s\\n' {shlex.quote(f'{mark}{_NOTES}')}")
-            lines.append(f"( {_command(step.notes)} ) </dev/null || :")
+            lines.append(f"( {_command(step.notes)} ) </dev/null 7>&- || :")
     return "\n".join(lines)
 
 

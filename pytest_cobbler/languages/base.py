@@ -21,8 +21,8 @@ class Step:
     ``name`` is build, test, or a name from a hook of the project; ``shown`` is the command as a person would
     write it, for headers and reports. ``reasons`` are the meanings of exit statuses, where they have one.
     ``notes`` is a command that prints, a line each, notes for people on a step that passed. ``report`` is the
-    file in which it leaves the results of its tests, as in ``Job.collect``. ``prints_events``: its output is
-    that of ``go test -json``.
+    file in which it leaves the results of its tests, as in ``Job.collect``; ``holds_report``: it keeps other
+    processes from the file, as in ``Job.held``. ``prints_events``: its output is that of ``go test -json``.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Step:
     reasons: tuple[tuple[int, str], ...] = ()
     notes: tuple[str, ...] = ()
     report: str = ""
+    holds_report: bool = False
     prints_events: bool = False
 
 

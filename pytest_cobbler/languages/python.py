@@ -39,7 +39,7 @@ REPORT = "cobbler-report.xml"
 """The file in the job's HOME with the results of the tests."""
 
 # xunit1 names the file of a test. The options come last, so they take precedence over the project's own.
-_REPORT = f'--junitxml="$HOME/{REPORT}" -o junit_family=xunit1 -o junit_logging=no'
+_REPORT = f'--junitxml="${{COBBLER_REPORT:-$HOME/{REPORT}}}" -o junit_family=xunit1 -o junit_logging=no'
 
 # No bytecode: its time stamp has whole seconds, so it could be used for the next tree in the same directory.
 _TEST = (
@@ -67,7 +67,7 @@ exit "$status"
 _PROGRAM = """\
 place=$HOME/.cobbler-gate
 program={text}
-mkdir -p "$place"
+mkdir -p "$place" 7>&-
 printf '%s\\n' "$program" >"$place/{name}.py\""""
 
 _PRINT_NOTES = 'cat "$HOME/.cobbler-gate/notes" 2>/dev/null'
@@ -138,6 +138,7 @@ class Python(NamedSources):
             reasons=((STATUS, TESTED_COPY),),
             notes=("sh", "-c", _PRINT_NOTES) if self.accepts_copies else (),
             report=f"~/{REPORT}",
+            holds_report=True,
         )
 
     def notes_on_commands(self) -> tuple[str, ...]:

@@ -370,10 +370,18 @@ def close_memory() -> None:
         ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0)
 
 
+def keep_report() -> None:
+    """Keep the file of the report, which has no name, from the processes that tests start."""
+    path = os.environ.pop("COBBLER_REPORT", "")
+    if path:
+        os.set_inheritable(int(os.path.basename(path)), False)
+
+
 def run(facts: dict[str, Any], arguments: list[str]) -> int:
     """Run pytest as ``python -m pytest`` does, with the tree's packages first; returns the exit status."""
     global _findings
     close_memory()
+    keep_report()
     top = os.getcwd()
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = top  # `python -c` has an empty entry there

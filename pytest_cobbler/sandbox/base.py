@@ -89,6 +89,12 @@ class Job:
     on_error_line: Callable[[bytes], None] | None = None
     collect: str = ""
     """A file for ``Completed.collected``: relative to ``workdir``, or to the job's HOME after ``~/``."""
+    held: bool = False
+    """Whether the file may be one without a name, which no other process can open.
+
+    Then the variable ``COBBLER_REPORT`` is its path, and the program in ``argv`` inherits it. The path is
+    valid in processes that inherit the file; without the variable, ``collect`` is the path.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,14 +21,18 @@ LARGEST: Final = 16 * 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class CollectedFile:
-    """The place of a file: ``directory`` is relative to ``base``, which is absolute. No part is a link."""
+    """The place of a file: ``directory`` is relative to ``base``, which is absolute. No part is a link.
+
+    ``held``: as in ``Job.held``.
+    """
 
     base: str
     directory: str
     name: str
+    held: bool = False
 
     @classmethod
-    def of(cls, collect: str, *, workdir: str, home: str) -> CollectedFile | None:
+    def of(cls, collect: str, *, workdir: str, home: str, held: bool = False) -> CollectedFile | None:
         """The place that ``Job.collect`` names; ``None`` if it is empty.
 
         Raises:
@@ -41,7 +45,7 @@ class CollectedFile:
         if path.is_absolute() or ".." in path.parts or not path.name or "\0" in below:
             raise SandboxError(f"{collect!r} is not a path below the working directory of a job")
         directory = "" if path.parent == PurePosixPath() else str(path.parent)
-        return cls(base=workdir if below == collect else home, directory=directory, name=path.name)
+        return cls(base=workdir if below == collect else home, directory=directory, name=path.name, held=held)
 
 
 def read_collected(file: CollectedFile) -> bytes | None:

@@ -39,8 +39,8 @@ class Escape:
         return not is_fixed and version < max(fixes)
 
 
-# Advisories of runc: https://github.com/opencontainers/runc/security/advisories/GHSA-...; versions of 2025 also
-# from runc's CHANGELOG. CVE-2022-27650 of crun is not here: capabilities of `crun exec`, and no way out.
+# Advisories of runc are at https://github.com/opencontainers/runc/security/advisories/GHSA-...; its CHANGELOG
+# has the versions of 2025, too. CVE-2022-27650 of crun is about `crun exec`, and no way out of a container.
 _ESCAPES: Final = (
     # GHSA-gxmr-w5mj-v8hh; NVD: "runc through 1.0-rc6".
     Escape(runtime="runc", name="CVE-2019-5736", fixed=("1.0.0rc7",)),

@@ -62,6 +62,27 @@ shift
 exec $cobbler_shell -c "$cobbler_script" cobbler $cobbler_shell "$@"
 """.replace("DIRECTORY", SHELL)
 
+_ALONE: Final = r"""
+cobbler_spared=" 1 $$ " cobbler_parent=$PPID cobbler_count=0
+while [ "$cobbler_parent" -gt 1 ]; do
+  cobbler_spared="$cobbler_spared$cobbler_parent "
+  read -r _ _ _ cobbler_parent _ </proc/$cobbler_parent/stat || break
+done
+kill -STOP -1
+for cobbler_process in /proc/[0-9]*; do
+  cobbler_process=${cobbler_process#/proc/} cobbler_line=
+  case $cobbler_spared in *" $cobbler_process "*) kill -CONT "$cobbler_process"; continue ;; esac
+  read -r cobbler_line </proc/"$cobbler_process"/cmdline
+  [ -z "$cobbler_line" ] || cobbler_count=$((cobbler_count + 1))
+  kill -KILL "$cobbler_process"
+done 2>/dev/null
+"""
+"""The shell text in the variable ``COBBLER_ALONE``: a shell ends all processes but itself and those above it.
+
+All are stopped first, by one call of the kernel, so that none can start another one meanwhile. Then
+``cobbler_count`` is their number; zombies, which have no command line, do not count.
+"""
+
 # Written for dash, bash and busybox. Facts behind it:
 # * dd with fullblock reads exactly as many bytes as given; head -c of busybox reads ahead and loses the rest.
 # * Stdin that does not fit is read nevertheless: else podman may lose the last messages.
@@ -86,10 +107,15 @@ exec $cobbler_shell -c "$cobbler_script" cobbler $cobbler_shell "$@"
 # * A file is collected once no other process can run any more: kill returns before its targets have ended. A
 #   process is a zombie as soon as its first thread has ended, so its threads are counted. The status comes
 #   first, because a shell may exit when it cannot fork (prlimit).
+# * The last message needs no redirection, so stdout of PID 1 is where messages go.
+# * A file that is held has no name, and only PID 1 and the job have it open. Their shells are undumpable, so
+#   no other process can open it through them; the program that writes it has to see to that itself.
 # * Descriptor 6 is stdout, opened again: a job can make its own description of the pipe non-blocking.
-SCRIPT: Final = r"""
+SCRIPT: Final = (
+    r"""
 cobbler_shell=$1 cobbler_token=$2 cobbler_header=$3 cobbler_blocks=$4 cobbler_rest=$5 cobbler_keep=/dev/shm
 shift 5
+cobbler_alone='ALONE'
 cobbler_say() { printf '%s %s\n' "$cobbler_token" "$*" >&4; }
 cobbler_take() { dd bs="$1" count="$2" iflag=fullblock 2>/dev/null; }
 cobbler_fail() { cobbler_say failed "$*"; exit 1; }
@@ -109,6 +135,10 @@ if (: >/proc/self/fd/1) 2>/dev/null; then exec 6>/proc/self/fd/1; else exec 6>&1
   cobbler_fail its stdin does not fit into $cobbler_keep
 exec 3<&0 5<$cobbler_keep/cobbler-stdin
 rm $cobbler_keep/cobbler-stdin
+if [ "$cobbler_held" ]; then
+  exec 7<>$cobbler_keep/cobbler-report
+  rm $cobbler_keep/cobbler-report
+fi
 (
   eval "$cobbler_environment"
   "$cobbler_mkdir" -p "$HOME" <&5
@@ -123,6 +153,8 @@ exec 2>/dev/null
   (
     trap - TERM
     eval "$cobbler_environment"
+    export COBBLER_ALONE="$cobbler_alone"
+    [ -z "$cobbler_held" ] || export COBBLER_REPORT=/proc/self/fd/7
     exec <&5 2>&4 3<&- 4>&- 5<&- 6>&-
     if [ "$1" = sh ]; then shift; exec "$cobbler_shell" "$@"; fi
     exec "$@"
@@ -132,7 +164,7 @@ exec 2>/dev/null
   exit $cobbler_status
 ) &
 cobbler_keeper=$!
-exec 3<&- 5<&-
+exec 3<&- 5<&- >&4
 trap 'cobbler_woken=1; kill -TERM -1' TERM
 if [ "$BASH_VERSION" ]; then cobbler_patience='-t 1'; else trap cobbler_woken=1 CHLD; fi
 cobbler_lives() { read -r _ _ cobbler_state _ </proc/$cobbler_keeper/stat && [ "$cobbler_state" != Z ]; }
@@ -149,7 +181,7 @@ done
 trap - CHLD TERM
 kill -KILL -1
 [ "$cobbler_status" ] || { wait $cobbler_keeper; cobbler_status=$?; }
-cobbler_say ended $cobbler_status
+printf '%s ended %s\n' "$cobbler_token" $cobbler_status
 [ "$cobbler_name" ] || exit $cobbler_status
 cobbler_runs() {
   cobbler_state= cobbler_threads=
@@ -177,6 +209,13 @@ while cobbler_others; do
   [ $cobbler_tries -gt 0 ] || exit $cobbler_status
   kill -KILL -1
 done
+if [ "$cobbler_held" ]; then
+  [ -s /proc/self/fd/7 ] &&
+    printf %s "$cobbler_last" >&6 &&
+    cobbler_take BLOCK COUNT </proc/self/fd/7 >&6 &&
+    printf %s "$cobbler_last" >&6
+  exit $cobbler_status
+fi
 cd -P "$cobbler_base" && cobbler_top=${PWD%/} && cd -P "./$cobbler_directory" &&
   [ "${PWD%/}" = "$cobbler_top${cobbler_directory:+/$cobbler_directory}" ] &&
   [ -f "./$cobbler_name" ] && [ ! -L "./$cobbler_name" ] &&
@@ -184,7 +223,10 @@ cd -P "$cobbler_base" && cobbler_top=${PWD%/} && cd -P "./$cobbler_directory" &&
   cobbler_take BLOCK COUNT <"./$cobbler_name" >&6 &&
   printf %s "$cobbler_last" >&6
 exit $cobbler_status
-""".replace("BLOCK", str(_BLOCK)).replace("COUNT", str(LARGEST // _BLOCK + 1))
+""".replace("BLOCK", str(_BLOCK))
+    .replace("COUNT", str(LARGEST // _BLOCK + 1))
+    .replace("ALONE'", f"{_ALONE}'")
+)
 
 
 def _token() -> str:
@@ -218,6 +260,7 @@ def opening(environment: Mapping[str, str], tokens: Tokens, collected: Collected
         f"cobbler_base={shlex.quote(collected.base if collected else '')}",
         f"cobbler_directory={shlex.quote(collected.directory if collected else '')}",
         f"cobbler_name={shlex.quote(collected.name if collected else '')}",
+        f"cobbler_held={'1' if collected and collected.held else ''}",
         "",
     ]
     return "\n".join(lines).encode("utf-8", "surrogateescape")

@@ -298,7 +298,9 @@ class PodmanSandbox:
         cancellation: Cancellation | None,
     ) -> Completion:
         environment = {"HOME": lifeline.HOME, **job.environment, **job.secrets}
-        collected = CollectedFile.of(job.collect, workdir=job.workdir, home=environment["HOME"])
+        collected = CollectedFile.of(
+            job.collect, workdir=job.workdir, home=environment["HOME"], held=job.held
+        )
         header = lifeline.opening(environment, words.tokens, collected)
         options = [
             "--rm",

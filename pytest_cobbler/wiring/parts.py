@@ -314,6 +314,7 @@ def make_gate(
         environment={**config.container_environment, NESTED: run_id},
         credentials=tuple(credentials),
         report=str(config.gate_report or ""),
+        keeps_services=config.build_services,
         passing=frozenset({NESTED}),
     )
 

@@ -405,6 +405,18 @@ class TestGate:
         )
         assert (line.status, line.evidence) == ("NOT HELD", believed)
 
+    def test_a_report_with_a_name_is_forged(self, target: Target) -> None:
+        named = self.changed(target, job=lambda job: replace(job, held=False))
+        with prepared(named) as ground:
+            line = try_gate(ground, attack_of("gate", "report-forged"), NOW)
+        assert (line.status, line.evidence) == ("NOT HELD", "the host believes: 2 passed")
+
+    def test_a_process_of_the_build_that_stays_changes_what_is_tested(self, target: Target) -> None:
+        keeping = replace(target, gate=replace(target.gate, keeps_services=True))
+        with prepared(keeping) as ground:
+            line = try_gate(ground, attack_of("gate", "left-by-build"), NOW)
+        assert (line.status, line.evidence) == ("NOT HELD", "the process still writes")
+
     def test_a_report_of_the_tree_that_stays_is_believed(self, target: Target) -> None:
         def keeps_it(job: Job) -> Job:
             return replace(job, argv=tuple(word.replace("rm -f -- ", ": ") for word in job.argv))

@@ -283,6 +283,30 @@ class TestCollecting:
         completed = ended(sandbox, script, collect="~/file", on_line=intrude)
         assert (completed.status, completed.collected) == (3, None)
 
+    def test_a_held_file_cannot_be_opened_by_another_process(self, contained: Sandbox) -> None:
+        script = f"""
+            printf real >"$COBBLER_REPORT"
+            (while :; do {_FORGES_THE_HELD_FILE} done) 7>&- &
+            sleep 0.3 7>&-
+        """
+        assert ended(contained, script, collect="~/file", held=True).collected == b"real"
+        assert ended(contained, "true", collect="~/file", held=True).collected is None
+
+    def test_a_job_that_takes_the_first_process_its_descriptors_ends_as_it_ends(
+        self, own_podman: Podman, python_image: str, repository: str
+    ) -> None:
+        sandbox = own_podman.sandbox(python_image, repository=repository)
+        call = "import resource; resource.prlimit(1, resource.RLIMIT_NOFILE, (0, 0))"
+        completed = ended(sandbox, f"python3 -c '{call}' && exit 3")
+        assert (completed.cause, completed.status) == ("exited", 3)
+
+
+_FORGES_THE_HELD_FILE = """
+for file in /proc/[0-9]*/fd/7 /proc/self/fd/7 /dev/shm/cobbler-report; do
+  (printf forged >$file) 2>/dev/null
+done
+"""
+
 
 class TestSweep:
     def test_sweep_ends_only_other_runs_on_the_same_repository(
