@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from pytest_cobbler.tracker.base import NewTask, Task
+from pytest_cobbler.tracker.base import TITLE_LIMIT, NewTask, Task
 
 __all__ = [
     "Limits",
@@ -278,6 +278,9 @@ def _index_errors(proposals: Proposals) -> Iterator[str]:
 def _text_errors(proposal: Proposal, limits: Limits) -> Iterator[str]:
     name = _named(proposal)
     yield from _size_errors(name, "title", proposal.title, limits.title)
+    size = len(proposal.title.strip().encode("utf-8", "replace"))
+    if len(proposal.title) <= limits.title and size > TITLE_LIMIT:
+        yield f"{name} has a title of {size} bytes in UTF-8, more than {TITLE_LIMIT}. Shorten it."
     yield from _size_errors(name, "description", proposal.description, limits.description)
     if _CONTROL.search(proposal.title.strip()):
         yield f"{name} has a line break or a control character in its title. Write the title in one line."

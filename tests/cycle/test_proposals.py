@@ -20,7 +20,7 @@ from pytest_cobbler.cycle.proposals import (
     select,
     to_new_tasks,
 )
-from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.tracker.base import Task, check_batch
 
 
 def entry(index: int, title: str = "", **more: Any) -> dict[str, Any]:
@@ -163,6 +163,12 @@ def test_empty_and_overlong_texts_are_refused() -> None:
         'Task 5 ("Task number 5") has an entry in "acceptance" that is empty or over 1,000 characters. '
         "Fix it.",
     ]
+
+
+def test_a_title_that_no_tracker_keeps_is_refused() -> None:
+    [message] = errors(entry(0, "漢" * 167))
+    assert message.endswith("has a title of 501 bytes in UTF-8, more than 500. Shorten it.")
+    check_batch(to_new_tasks(parsed(entry(0, "漢" * 166)), "generation-x"))
 
 
 @pytest.mark.parametrize("character", ["\n", "\0", "\x1b", "\x85", "\u2028", "\u202e", "\u2066", "\ud800"])
