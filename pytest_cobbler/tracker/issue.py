@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from pytest_cobbler.tracker.base import Task
 
@@ -61,6 +61,13 @@ class Issue(_FromBeads):
     @classmethod
     def _is_writable(cls, text: Any) -> Any:
         return _UNWRITABLE.sub("\ufffd", text) if isinstance(text, str) else text
+
+    @field_validator("status", "issue_type")
+    @classmethod
+    def _empty_is_default(cls, text: str, info: ValidationInfo) -> str:
+        # bd does not tell an empty text from a missing one.
+        default: str = cls.model_fields[info.field_name or ""].default
+        return text or default
 
     def task(self) -> Task:
         return Task(

@@ -178,6 +178,12 @@ def test_null_means_absent(tmp_path: Path) -> None:
     )
 
 
+def test_an_empty_status_or_type_means_absent(tmp_path: Path) -> None:
+    task = file_of(tmp_path, '{"id":"proj-a","status":"","issue_type":""}').issues()["proj-a"].task
+    assert task is not None
+    assert (task.status, task.type) == ("open", "task")
+
+
 def test_a_change_by_another_program_is_noticed(tmp_path: Path) -> None:
     file = file_of(tmp_path, lines([issue("proj-a")]))
     assert list(file.issues()) == ["proj-a"]
