@@ -18,7 +18,6 @@ from pytest_cobbler.files import lock
 from pytest_cobbler.tracker.base import ACTOR, METADATA, AlreadyClaimed, Claim, NewTask, Task, check_batch
 from pytest_cobbler.tracker.directory import ISSUES, bd_owns
 from pytest_cobbler.tracker.ids import issue_prefix, new_ids, prefix_in_use
-from pytest_cobbler.tracker.issue import Issue
 from pytest_cobbler.tracker.jsonl import IssueFile, Line, Record
 
 __all__ = ["EmbeddedTracker", "bd_owns"]
@@ -53,7 +52,7 @@ class EmbeddedTracker:
 
     def comments(self) -> dict[str, tuple[str, ...]]:
         self._refuse_bd()
-        issues = (Issue.model_validate_json(line.text) for line in self._file.issues().values() if line.task)
+        issues = (line.issue for line in self._file.issues().values() if line.task)
         return {issue.id: comments for issue in issues if (comments := issue.comments_of(ACTOR))}
 
     def prepare(self) -> None:

@@ -135,6 +135,12 @@ class Line:
     task: Task | None = None
     last_comment: int = 0
 
+    @property
+    def issue(self) -> Issue:
+        """Everything that is read of an issue, with its comments."""
+        # By the parser that accepted the line: pydantic's own one refuses half a character.
+        return Issue.model_validate(_decoder.decode(self.text))
+
     @classmethod
     def of(cls, text: str) -> Line:
         """Parse a line.

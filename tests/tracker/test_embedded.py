@@ -284,6 +284,14 @@ def test_a_damaged_store_is_not_written(embedded_store: EmbeddedStore) -> None:
     assert embedded_store.file.read_bytes() == before
 
 
+def test_half_a_character_in_a_store_is_read(embedded_store: EmbeddedStore) -> None:
+    embedded_store.file.parent.mkdir()
+    comment = r'{"id":1,"author":"cobbler","text":"\ud800"}'
+    embedded_store.file.write_text(rf'{{"id":"proj-a","title":"\ud800","comments":[{comment}]}}')
+    assert [task.title for task in embedded_store.tracker().tasks()] == ["\ufffd"]
+    assert embedded_store.tracker().comments() == {"proj-a": ("\ud800",)}
+
+
 def test_a_full_disk_is_an_error(embedded_store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> None:
     embedded_store.seed(issue("proj-abc"))
     tracker = embedded_store.tracker()
