@@ -52,6 +52,13 @@ def long(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Fuzz one target for a quarter of an hour: `nox -s fuzz -- TARGET [--seconds N]`."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, types, layers, workflows, scripts, prose."""
     session.install("-e", ".[dev]")

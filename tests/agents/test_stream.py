@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import string
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pytest_cobbler.agents.stream import StreamReader
 from pytest_cobbler.display import one_line
@@ -335,75 +332,6 @@ def consume(reader: StreamReader) -> None:
     assert isinstance(reader.limited, bool)
     assert reader.limited_until is None or reader.limited
     assert reader.usage.turns >= 0
-
-
-@given(st.lists(st.binary(max_size=200)))
-def test_no_bytes_are_too_strange(lines: list[bytes]) -> None:
-    consume(read(lines))
-
-
-VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.sampled_from(
-        [10**400, 1e308, "success", "completed", "rejected", "429", "tool_use", "limit reached|9999999999"]
-    )
-    | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(string.ascii_lowercase), inner, max_size=3)
-    ),
-    max_leaves=8,
-)
-KEYS = st.sampled_from(
-    [
-        "subtype",
-        "message",
-        "content",
-        "id",
-        "usage",
-        "model",
-        "text",
-        "name",
-        "input",
-        "command",
-        "errors",
-        "result",
-        "is_error",
-        "terminal_reason",
-        "api_error_status",
-        "api_error_type",
-        "num_turns",
-        "duration_ms",
-        "total_cost_usd",
-        "modelUsage",
-        "cwd",
-        "session_id",
-        "error_status",
-        "retry_delay_ms",
-        "rate_limit_info",
-        "status",
-        "resetsAt",
-        "error",
-        "stop_reason",
-    ]
-)
-EVENTS = st.builds(
-    lambda kind, subtype, rest: {**rest, "subtype": subtype, "type": kind},
-    st.sampled_from(["system", "assistant", "user", "result", "rate_limit_event", "other"]) | VALUES,
-    st.sampled_from(["init", "api_retry", "success", "error_max_turns"]) | VALUES,
-    st.dictionaries(KEYS, VALUES | st.dictionaries(KEYS, VALUES, max_size=4), max_size=8),
-)
-
-
-@given(st.lists(EVENTS, max_size=5))
-def test_no_event_is_too_strange(strange: list[dict[str, Any]]) -> None:
-    steps: list[str] = []
-
-    consume(read([json.dumps(event).encode() for event in strange], steps))
-
-    assert all(step.isprintable() for step in steps)
 
 
 def test_nesting_without_end() -> None:

@@ -241,56 +241,6 @@ def test_titles_without_letters_are_compared_as_they_are() -> None:
     assert len(parsed(entry(0, "!!!"), entry(1, "???"))) == 2
 
 
-@given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "replace")))
-def test_arbitrary_bytes_are_refused_with_sentences(raw: bytes) -> None:
-    _, errors = parsed_or_refused(raw)
-    assert errors is None or (errors and all(errors))
-
-
-def parsed_or_refused(raw: bytes) -> tuple[tuple[Proposal, ...], None] | tuple[None, tuple[str, ...]]:
-    """The proposals, or the errors with which they are refused."""
-    try:
-        return tuple(parse(raw)), None
-    except ProposalProblem as problem:
-        return None, tuple(problem.errors)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-2, 5) | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=5,
-)
-KEYS = ("index", "title", "description", "dependency", "dependencies", "files", "acceptance")
-ENTRY = st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, JSON)) | JSON
-LIKELY = st.fixed_dictionaries(
-    {
-        "index": st.integers(0, 5),
-        "title": st.text(min_size=1, max_size=5),
-        "description": st.text(min_size=1, max_size=5),
-    },
-    optional={
-        "dependency": st.integers(-1, 5) | st.none(),
-        "dependencies": st.lists(st.integers(-1, 5), max_size=3),
-        "files": st.lists(st.text(max_size=5), max_size=2),
-    },
-)
-
-
-@given(st.lists(ENTRY | LIKELY, max_size=6))
-def test_any_json_is_accepted_whole_or_refused_with_sentences(entries: list[Any]) -> None:
-    proposals, errors = parsed_or_refused(json.dumps(entries).encode())
-    if proposals is None:
-        assert errors
-        "\n".join(errors).encode()
-        assert not any("\n" in error for error in errors)
-        return
-    assert [proposal.index for proposal in proposals] == [entry["index"] for entry in entries]
-    indexes = {proposal.index for proposal in proposals}
-    assert all(set(proposal.needs) <= indexes - {proposal.index} for proposal in proposals)
-    for task in to_new_tasks(proposals, "generation-x"):
-        (task.title + task.description).encode()
-
-
 # select
 
 

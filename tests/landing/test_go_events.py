@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pytest_cobbler.landing import go_events
 from pytest_cobbler.landing.go_events import GoLog
@@ -90,21 +88,3 @@ def test_output_that_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(1000):
         log(json.dumps(output("x" * 30 + "\n", f"T{number}", f"p{number % 7}")).encode())
     assert len(lines) > 990
-
-
-VALUES: tuple[object, ...] = ("output", "pass", "fail", "build-output", "p", "\ud800", "a\nb", 1, [])
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    st.lists(
-        st.dictionaries(
-            st.sampled_from(["Action", "Package", "Test", "Output", "ImportPath"]),
-            st.none()
-            | st.sampled_from(["output", "pass", "fail", "build-output", "p", "\ud800", "a\nb"])
-            | st.integers(),
-        )
-    )
-)
-def test_any_events_are_taken(events: list[dict[str, object]]) -> None:
-    shown(*events)

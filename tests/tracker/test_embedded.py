@@ -2,160 +2,21 @@ from __future__ import annotations
 
 import copy
 import fcntl
-import json
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
 from pytest_cobbler.errors import TrackerError
-from pytest_cobbler.tracker.base import ACTOR, AlreadyClaimed, Claim, Task
+from pytest_cobbler.tracker.base import ACTOR, Task
 from pytest_cobbler.tracker.directory import bd_owns
 from pytest_cobbler.tracker.embedded import EmbeddedTracker
-from tests.support.stores import MINE, THEIRS, EmbeddedStore, issue, new
-
-
-class Model(RuleBasedStateMachine):
-    """The store against a dictionary, with people who edit the file in between."""
-
-    names = Bundle("names")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.directory = tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
-        self.store = EmbeddedStore(Path(self.directory.name))
-        self.tracker = self.store.tracker()
-        self.expected: dict[str, dict[str, Any]] = {}
-        self.foreign: dict[str, str] = {}
-
-    def teardown(self) -> None:
-        self.directory.cleanup()
-
-    @rule(
-        target=names,
-        titles=st.lists(st.text("ab<ü\u2028", min_size=1), min_size=1, max_size=4),
-        chained=st.booleans(),
-    )
-    def create(self, titles: list[str], chained: bool) -> Any:
-        batch = [
-            new(str(n), *([str(n - 1)] if chained and n else []), title=f"t{title}")
-            for n, title in enumerate(titles)
-        ]
-        ids = self.tracker.create(batch)
-        for task in batch:
-            needs = [ids[need] for need in task.needs]
-            self.expected[ids[task.key]] = {
-                "title": task.title,
-                "status": "open",
-                "claim": None,
-                "needs": needs,
-                "comments": [],
-            }
-        return multiple(*ids.values())
-
-    @rule(name=names, claim=st.sampled_from([MINE, THEIRS]))
-    def claim(self, name: str, claim: Claim) -> None:
-        task = self.expected[name]
-        if task["status"] == "open":
-            self.tracker.claim(name, claim)
-            task |= {"status": "in_progress", "claim": claim}
-        elif task["status"] == "in_progress" and task["claim"] == claim:
-            self.tracker.claim(name, claim)
-        else:
-            with pytest.raises(AlreadyClaimed):
-                self.tracker.claim(name, claim)
-
-    @rule(name=names, comment=st.sampled_from(["", "why\n<&>"]))
-    def release(self, name: str, comment: str) -> None:
-        task = self.expected[name]
-        if task["status"] == "closed":
-            with pytest.raises(TrackerError):
-                self.tracker.release(name, comment)
-            return
-        self.tracker.release(name, comment)
-        if task["status"] == "in_progress":
-            task |= {"status": "open", "claim": None}
-            task["comments"] += [comment] if comment else []
-
-    @rule(name=names)
-    def close(self, name: str) -> None:
-        task = self.expected[name]
-        if task["status"] != "closed" and any(
-            self.expected[need]["status"] != "closed" for need in task["needs"]
-        ):
-            with pytest.raises(TrackerError):
-                self.tracker.close(name, "done")
-        else:
-            self.tracker.close(name, "done")
-            task["status"] = "closed"
-
-    @rule(name=names)
-    def reopen(self, name: str) -> None:
-        task = self.expected[name]
-        if task["status"] == "in_progress":
-            with pytest.raises(TrackerError):
-                self.tracker.reopen(name)
-        else:
-            self.tracker.reopen(name)
-            task |= {"status": "open", "claim": None}
-
-    @rule(name=names, text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-    def comment(self, name: str, text: str) -> None:
-        self.tracker.comment(name, text)
-        self.expected[name]["comments"].append(text)
-
-    @rule(number=st.integers(0, 20), extra=st.dictionaries(st.text("xyz", min_size=1), st.floats(0, 9)))
-    def another_program_adds_a_line(self, number: int, extra: dict[str, float]) -> None:
-        name = f"other-{number}"
-        if name not in self.foreign:
-            self.foreign[name] = json.dumps(issue(name, status="deferred", **extra))
-            self.store.file.parent.mkdir(exist_ok=True)
-            with self.store.file.open("a") as file:
-                file.write(self.foreign[name] + "\n")
-
-    @rule()
-    def another_process_takes_over(self) -> None:
-        self.tracker = self.store.tracker()
-
-    @invariant()
-    def the_store_is_as_expected(self) -> None:
-        found = {task.id: task for task in self.tracker.tasks()}
-        assert found.keys() == self.expected.keys() | self.foreign.keys()
-        for name, task in self.expected.items():
-            assert (found[name].title, found[name].status) == (task["title"], task["status"])
-            assert list(found[name].needs) == task["needs"]
-            assert found[name].claim == (task["claim"] if task["status"] == "in_progress" else None)
-        self.the_file_is_as_bd_wants_it()
-
-    def the_file_is_as_bd_wants_it(self) -> None:
-        if not self.store.file.exists():
-            return
-        text = self.store.file.read_text()
-        assert text.endswith("\n")
-        assert set(self.foreign.values()) <= set(text.split("\n"))
-        records = self.store.records()
-        numbers = [comment["id"] for record in records.values() for comment in record.get("comments", [])]
-        assert len(set(numbers)) == len(numbers)
-        for name, task in self.expected.items():
-            record = records[name]
-            assert [comment["text"] for comment in record.get("comments", [])] == task["comments"]
-            assert ("closed_at" in record) == (record["status"] == "closed")
-            assert record["updated_at"] >= record["created_at"][:19]
-            assert set(record).isdisjoint({"claim", "run", "cobbler"})
-
-
-TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+from tests.support.stores import MINE, EmbeddedStore, issue, new
 
 
 def test_a_new_directory_is_ignored_by_git(place: Path) -> None:
