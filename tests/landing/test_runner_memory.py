@@ -1,9 +1,10 @@
-"""The memory of the test runner, attacked by a process that a test starts."""
+"""The memory and the report of the test runner, attacked by a process that a test starts."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,39 @@ def test_the_memory_of_pytest(tmp_path: Path, python_image: str, protected: bool
         step = unprotected(step, f"    {close_memory.__name__}()\n", "    pass\n")
     result = gate(tmp_path, python_image, step, PYTHON)
     assert (result.passed, OPENED in result.output) == (protected, not protected), result.output
+
+
+REPORT = {
+    "test_attack.py": """
+import subprocess
+FORGED = "<testsuite><testcase classname='test_attack' name='test_other'/></testsuite>"
+FORGES = '''
+while :; do
+  for file in /dev/shm/cobbler-report $HOME/cobbler-report.xml /proc/[0-9]*/fd/*; do
+    (printf %s "$0" >$file) 2>/dev/null
+  done
+  echo
+done
+'''
+def test_attack():
+    forges = subprocess.Popen(
+        ["sh", "-c", FORGES, FORGED],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True, close_fds=False,
+    )
+    forges.stdout.readline()
+"""
+}
+
+
+@pytest.mark.parametrize("removed", ["", "close_memory", "keep_report"])
+def test_the_report_of_pytest(tmp_path: Path, python_image: str, removed: str) -> None:
+    step = Python().default_test()
+    if removed:
+        script = unprotected(step, f"    {removed}()\n", "    pass\n").argv
+        step = replace(step, argv=script)
+    result = gate(tmp_path, python_image, step, REPORT)
+    names = [found.function for found in result.tests.results] if result.tests else []
+    assert names == (["test_other"] if removed else ["test_attack"]), result.output
 
 
 @pytest.mark.parametrize("protected", [True, False])
