@@ -167,4 +167,4 @@ def issues(listed: Sequence[Task]) -> str:
 
 
 def _in_order(listed: Sequence[Task]) -> list[Task]:
-    return sorted(listed, key=lambda task: (task.created_at, task.id))
+    return sorted(listed, key=lambda task: task.age)

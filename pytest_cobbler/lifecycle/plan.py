@@ -7,6 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
+
+Age = tuple[Any, ...]
 
 
 class State(Enum):
@@ -26,7 +29,7 @@ class _Entry:
 
     needs: frozenset[str]
     after: set[str]
-    order: tuple[int, str, int]
+    order: tuple[int, Age, int]
     height: int = 0
     unmet: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
@@ -34,7 +37,7 @@ class _Entry:
     state: State = State.WAITING
 
     @property
-    def rank(self) -> tuple[int, int, str, int]:
+    def rank(self) -> tuple[int, int, Age, int]:
         return (-self.height, *self.order)
 
 
@@ -61,12 +64,12 @@ class Plan:
         needs: Iterable[str] = (),
         after: Iterable[str] = (),
         priority: int = 0,
-        created: str = "",
+        age: Age = (),
     ) -> None:
-        """Add an item. A need that is not in the plan (yet) is unmet."""
+        """Add an item. A need that is not in the plan (yet) is unmet. ``age`` sorts those of one priority."""
         if key in self._entries:
             raise ValueError(f"{key} is already in the plan")
-        entry = _Entry(needs=frozenset(needs), after=set(), order=(priority, created, len(self._entries)))
+        entry = _Entry(needs=frozenset(needs), after=set(), order=(priority, age, len(self._entries)))
         self._entries[key] = entry
         self._waiting[key] = None
         entry.unmet = {need for need in entry.needs if not self._is(need, State.DONE)}
@@ -135,7 +138,7 @@ class Plan:
         elif listed and not ready:
             del self._ready[place]
 
-    def _rank_of(self, key: str) -> tuple[int, int, str, int]:
+    def _rank_of(self, key: str) -> tuple[int, int, Age, int]:
         return self._entries[key].rank
 
     def _rank(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.errors import RepositoryError
@@ -14,7 +15,7 @@ from pytest_cobbler.repository.generations import Generation, active_generations
 from pytest_cobbler.repository.names import is_usable_task_id
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.tracker.base import ACTOR, Task
-from pytest_cobbler.tracker.needs import with_all_needs
+from pytest_cobbler.tracker.needs import put_off, with_all_needs
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.wiring.parts import make_tracker
 from pytest_cobbler.wiring.project import open_repository
@@ -88,18 +89,19 @@ def _outside(
     ours: Mapping[str, Task], by_id: Mapping[str, Task], finished_ids: set[str], left_out: Collection[str]
 ) -> dict[str, str]:
     """Task id -> why it cannot be done in this session."""
+    now = datetime.now(UTC)
     waiting: dict[str, str] = {}
     dependants: defaultdict[str, list[str]] = defaultdict(list)
     for task in ours.values():
         outer = [need for need in task.needs if need not in finished_ids and need not in ours]
-        if why := _held(task):
+        if why := _held(task) or put_off(task, by_id, now):
             waiting[task.id] = why
         elif not is_usable_task_id(task.id):
             waiting[task.id] = UNUSABLE
         elif task.id in left_out:
             waiting[task.id] = LEFT_OUT
         elif outer:
-            waiting[task.id] = f"waits for {outer[0]}" + ("" if outer[0] in by_id else " (unknown)")
+            waiting[task.id] = f"waits for {outer[0]}"
         for need in task.needs:
             dependants[need].append(task.id)
     queue = deque(waiting)
@@ -128,7 +130,7 @@ def _ordered(tasks: list[Task]) -> tuple[list[Task], dict[str, str]]:
     by_id = {task.id: task for task in tasks}
     for task in tasks:
         needs = by_id.keys() & set(task.needs)
-        plan.add(task.id, needs=needs, priority=task.priority, created=task.created_at)
+        plan.add(task.id, needs=needs, priority=task.priority, age=task.age)
     ordered: list[Task] = []
     while ready := plan.ready():
         for key in ready:

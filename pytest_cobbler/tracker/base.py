@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Protocol
 
@@ -15,6 +16,9 @@ ACTOR = "cobbler"
 
 METADATA = "cobbler"
 """The key of the claim in an issue's ``metadata``; other data must use other keys."""
+
+ORDER = "cobbler_order"
+"""The key of an issue's place in its batch: bd rounds the time of creation to seconds."""
 
 TITLE_LIMIT = 500
 """Longest title that beads allows, in bytes of UTF-8."""
@@ -27,7 +31,8 @@ class Task:
     ``status`` is one of beads' own (open, in_progress, blocked, deferred, closed, pinned, hooked) or one of
     the project's; ``needs`` are the ids of the issues that block this one (dependencies of type ``blocks`` or
     ``conditional-blocks``), closed or not; ``parent`` is the issue that it is part of, ``waits_for`` those
-    whose parts it waits for; ``labels`` are sorted; ``created_at`` is RFC 3339; ``priority`` 0 (first) to 4.
+    whose parts it waits for, ``waits_for_any`` those of whose parts it waits for one; ``labels`` are sorted;
+    ``created_at`` and ``defer_until`` are RFC 3339; ``priority`` 0 (first) to 4.
     """
 
     id: str
@@ -39,10 +44,21 @@ class Task:
     needs: tuple[str, ...] = ()
     parent: str = ""
     waits_for: tuple[str, ...] = ()
+    waits_for_any: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     assignee: str = ""
     created_at: str = ""
+    defer_until: str = ""
+    is_pinned: bool = False
+    is_ephemeral: bool = False
+    is_template: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def age(self) -> tuple[datetime, int, str]:
+        """Sorts tasks by their creation, and those of one batch in the order in which they were proposed."""
+        place = str(self.metadata.get(ORDER, ""))
+        return moment_of(self.created_at), int(place) if place.isdecimal() else 0, self.id
 
     @property
     def state(self) -> str:
@@ -66,7 +82,7 @@ class NewTask:
     """A task to be created.
 
     ``key`` names the task within its batch only; ``needs`` are keys of the same batch. ``metadata`` are
-    strings because bd 1.0.5 accepts no other values; the key ``METADATA`` is reserved.
+    strings because bd 1.0.5 accepts no other values; the keys ``METADATA`` and ``ORDER`` are reserved.
     """
 
     key: str
@@ -150,6 +166,15 @@ class Tracker(Protocol):
         ...
 
 
+def moment_of(time: str) -> datetime:
+    """A time of RFC 3339; the earliest one if it is none."""
+    try:
+        moment = datetime.fromisoformat(time)
+    except ValueError:
+        moment = datetime.min
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def check_batch(tasks: Sequence[NewTask]) -> None:
     """Refuse tasks that no store can keep: duplicate or unknown keys, circles, invalid titles."""
     keys = Counter(task.key for task in tasks)
@@ -157,8 +182,8 @@ def check_batch(tasks: Sequence[NewTask]) -> None:
         _check_title(task)
         if keys[task.key] > 1:
             raise TrackerError(f"two new tasks have the key {task.key!r}")
-        if METADATA in task.metadata:
-            raise TrackerError(f"task {task.key!r}: the metadata key {METADATA!r} is reserved for claims")
+        for name in {METADATA, ORDER} & task.metadata.keys():
+            raise TrackerError(f"task {task.key!r}: the metadata key {name!r} is reserved for cobbler")
         if not 0 <= task.priority <= 4:
             raise TrackerError(f"task {task.key!r}: priority {task.priority} is not between 0 and 4")
         for need in task.needs:

@@ -19,7 +19,16 @@ from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError, TrackerError
 from pytest_cobbler.files import lock
 from pytest_cobbler.process import Cancellation, Completion, host_environment, run
-from pytest_cobbler.tracker.base import ACTOR, METADATA, AlreadyClaimed, Claim, NewTask, Task, check_batch
+from pytest_cobbler.tracker.base import (
+    ACTOR,
+    METADATA,
+    ORDER,
+    AlreadyClaimed,
+    Claim,
+    NewTask,
+    Task,
+    check_batch,
+)
 from pytest_cobbler.tracker.directory import ISSUES, bd_owns, is_hollow
 from pytest_cobbler.tracker.ids import issue_prefix
 from pytest_cobbler.tracker.issue import Issue
@@ -82,7 +91,7 @@ class BdTracker:
         self._version()
         if not self._exists():
             return []
-        answer = self._bd("list", "--all", "--include-gates", "--limit", "0")
+        answer = self._bd("list", "--all", "--include-gates", "--include-templates", "--limit", "0")
         issues = answer.issues() if answer.status == 0 else None
         if issues is None:
             raise answer.failure("bd did not list the tasks", LOOK)
@@ -123,8 +132,11 @@ class BdTracker:
         if _is_claimed(answer.issue(task_id), claim):
             return
         task = self._show(task_id)
-        if task.status == "open" and task.assignee == ACTOR:  # a person reopened it and left the assignee
-            answer = self._try_to_claim(task_id, claim, ACTOR)
+        if task.status == "open":
+            if task.defer_until:  # its status is open for us, and deferred in the store
+                self._bd("undefer", task_id)
+            # A person may have reopened it and left the assignee.
+            answer = self._try_to_claim(task_id, claim, task.assignee if task.assignee == ACTOR else "")
             task = self._show(task_id)
         if _is_claimed(task, claim):
             return
@@ -400,9 +412,9 @@ def _plan(tasks: Sequence[NewTask]) -> dict[str, Any]:
             "description": task.description,
             "priority": task.priority,
             "labels": sorted(set(task.labels)),
-            "metadata": dict(task.metadata),
+            "metadata": {**task.metadata, ORDER: str(place)},
         }
-        for task in tasks
+        for place, task in enumerate(tasks)
     ]
     edges = [
         {"from_key": task.key, "to_key": need, "type": "blocks"}

@@ -15,7 +15,16 @@ from typing import IO, Any
 
 from pytest_cobbler.errors import TrackerError
 from pytest_cobbler.files import lock
-from pytest_cobbler.tracker.base import ACTOR, METADATA, AlreadyClaimed, Claim, NewTask, Task, check_batch
+from pytest_cobbler.tracker.base import (
+    ACTOR,
+    METADATA,
+    ORDER,
+    AlreadyClaimed,
+    Claim,
+    NewTask,
+    Task,
+    check_batch,
+)
 from pytest_cobbler.tracker.directory import ISSUES, bd_owns
 from pytest_cobbler.tracker.ids import issue_prefix, new_ids, prefix_in_use
 from pytest_cobbler.tracker.jsonl import IssueFile, Line, Record
@@ -67,12 +76,15 @@ class EmbeddedTracker:
             return {}
         self.prepare()
         with self._changing() as issues:
-            # Microseconds keep the order within the batch; bd rounds them away.
+            # Each a microsecond later, so that the ids of equal tasks differ.
             now = _now()
             times = {task.key: now + timedelta(microseconds=place) for place, task in enumerate(tasks)}
             ids = new_ids(tasks, times, prefix_in_use(issues) or self._prefix, issues)
             waiting = Counter(need for task in tasks for need in set(task.needs))
-            self._file.write(_new_issue(task, times[task.key], ids, waiting[task.key]) for task in tasks)
+            self._file.write(
+                _new_issue(task, place, times[task.key], ids, waiting[task.key])
+                for place, task in enumerate(tasks)
+            )
         return ids
 
     def claim(self, task_id: str, claim: Claim) -> None:
@@ -226,7 +238,9 @@ def _add_comment(record: Record, task_id: str, number: int, text: str, now: str)
         record.set("comment_count", len(record.get("comments")))
 
 
-def _new_issue(task: NewTask, created: datetime, ids: Mapping[str, str], dependents: int) -> Record:
+def _new_issue(
+    task: NewTask, place: int, created: datetime, ids: Mapping[str, str], dependents: int
+) -> Record:
     now = _rfc3339(created)
     edges = [
         {
@@ -250,7 +264,7 @@ def _new_issue(task: NewTask, created: datetime, ids: Mapping[str, str], depende
         "created_at": now,
         "created_by": ACTOR,
         "updated_at": now,
-        "metadata": dict(task.metadata),
+        "metadata": {**task.metadata, ORDER: str(place)},
         "labels": sorted(set(task.labels)),
         "dependencies": edges,
         "dependency_count": len(edges),

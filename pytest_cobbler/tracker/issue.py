@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import (
@@ -15,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.tracker.base import Task, moment_of
 
 __all__ = ["Comment", "Dependency", "Issue"]
 
@@ -39,6 +41,16 @@ class Dependency(_FromBeads):
 
     depends_on_id: str = Field(validation_alias=AliasChoices("depends_on_id", "id"))
     type: str = Field("blocks", validation_alias=AliasChoices("dependency_type", "type"))
+    metadata: Any = None  # the text of a JSON object
+
+    @property
+    def gate(self) -> str:
+        """Of a ``waits-for``: whether it waits for ``any-children`` or for all."""
+        try:
+            data = json.loads(self.metadata) if isinstance(self.metadata, str) else self.metadata
+        except (ValueError, RecursionError):
+            return ""
+        return str(data.get("gate", "")) if isinstance(data, dict) else ""
 
 
 class Comment(_FromBeads):
@@ -59,6 +71,10 @@ class Issue(_FromBeads):
     issue_type: str = "task"
     assignee: str = ""
     created_at: str = ""
+    defer_until: str = ""
+    pinned: bool = False
+    ephemeral: bool = False
+    is_template: bool = False
     updated_at: str = ""  # the embedded store reads it from the raw record; the type is checked here
     labels: tuple[str, ...] = ()
     dependencies: tuple[Dependency, ...] = ()
@@ -82,16 +98,34 @@ class Issue(_FromBeads):
             id=self.id,
             title=self.title,
             description=self.description,
-            status=self.status,
+            status="open" if self._is_awake else self.status,
             type=self.issue_type,
             priority=self.priority,
             needs=self._ends("blocks", "conditional-blocks"),
             parent=next(iter(self._ends("parent-child")), ""),
-            waits_for=self._ends("waits-for"),
+            waits_for=self._waits(any_child=False),
+            waits_for_any=self._waits(any_child=True),
             labels=tuple(sorted(self.labels)),
             assignee=self.assignee,
             created_at=self.created_at,
+            defer_until=self.defer_until,
+            is_pinned=self.pinned,
+            is_ephemeral=self.ephemeral,
+            is_template=self.is_template,
             metadata=self.metadata if isinstance(self.metadata, dict) else {},
+        )
+
+    @property
+    def _is_awake(self) -> bool:
+        """Whether it was deferred to a time that is over: bd opens it when a user looks for work."""
+        dated = self.status == "deferred" and self.defer_until
+        return bool(dated) and moment_of(self.defer_until) <= datetime.now(UTC)
+
+    def _waits(self, *, any_child: bool) -> tuple[str, ...]:
+        return tuple(
+            edge.depends_on_id
+            for edge in self.dependencies
+            if edge.type == "waits-for" and (edge.gate == "any-children") == any_child
         )
 
     def comments_of(self, author: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.errors import TrackerError
-from pytest_cobbler.tracker.base import ACTOR, AlreadyClaimed, NewTask, Task, Tracker
+from pytest_cobbler.tracker.base import ACTOR, ORDER, AlreadyClaimed, NewTask, Task, Tracker
 from tests.support.stores import MINE, THEIRS, BdStore, EmbeddedStore, Store, edge, issue, new
 
 TEXTS = {
@@ -73,7 +73,7 @@ def test_a_created_task_is_listed_unchanged(store: Store) -> None:
         priority=0,
         labels=("generation-1", "z"),
         created_at=task.created_at,
-        metadata={"files": '["a.py"]', "number": "12"},
+        metadata={"files": '["a.py"]', "number": "12", ORDER: "0"},
     )
     assert abs(datetime.now(UTC) - created) < timedelta(minutes=1)
     assert task.claim is None
@@ -114,7 +114,8 @@ def test_thirty_tasks_keep_their_graph(store: Store) -> None:
         ([new("x"), new("a", title=" ")], "'a' has no title"),
         ([new("x"), new("a", title="ü" * 251)], "has 502 bytes; beads allows 500"),
         ([new("a", priority=5)], "priority 5"),
-        ([new("a", metadata={"cobbler": "x"})], "reserved for claims"),
+        ([new("a", metadata={"cobbler": "x"})], "reserved for cobbler"),
+        ([new("a", metadata={ORDER: "1"})], "reserved for cobbler"),
     ],
 )
 def test_an_invalid_batch_creates_no_task(
@@ -205,7 +206,7 @@ def test_release_opens_a_task_that_was_claimed(store: Store) -> None:
 
     (task,) = store.tracker().tasks()
     assert (task.status, task.assignee, task.claim) == ("open", "", None)
-    assert (task.metadata, task.labels) == ({"other": "kept"}, ("l",))
+    assert (task.metadata, task.labels) == ({"other": "kept", ORDER: "0"}, ("l",))
     (comment,) = store.records()[name]["comments"]
     assert comment["text"] == "the gate said no"
 
@@ -284,7 +285,7 @@ def test_reopen_makes_a_closed_task_claimable(store: Store) -> None:
     tracker.reopen(name, "the generation was abandoned")
 
     (task,) = store.tracker().tasks()
-    assert (task.status, task.assignee, task.metadata) == ("open", "", {"other": "kept"})
+    assert (task.status, task.assignee, task.metadata) == ("open", "", {"other": "kept", ORDER: "0"})
     record = store.records()[name]
     assert "closed_at" not in record
     assert not record.get("close_reason")
