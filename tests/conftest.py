@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -40,11 +42,34 @@ def points(request: pytest.FixtureRequest) -> Callable[[int], Iterable[int]]:
     return lambda least: markers.points(request.node.nodeid, least)
 
 
+@pytest.fixture
+def some(request: pytest.FixtureRequest) -> Callable[[Sequence[str]], Sequence[str]]:
+    """The names at which a long matrix is tried: all, or a sample of them."""
+    return lambda names: markers.some(request.node.nodeid, names)
+
+
+@pytest.fixture
+def every_case() -> bool:
+    """Whether long matrices are tried as a whole."""
+    return markers.seed() == "all"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def forks() -> Iterator[None]:
     """Let every project start pytest by a fork, which takes a tenth of the time."""
     with pytest.MonkeyPatch.context() as patch, fork_server() as server:
         patch.setattr(Project, "starter", server.start)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_bd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let every run start bd by a script that makes it quicker."""
+    program = shutil.which("bd")
+    with pytest.MonkeyPatch.context() as patch:
+        if program:
+            script = parts.in_less_time(Path(program).resolve(), tmp_path_factory.mktemp("programs"))
+            patch.setenv("PATH", str(script.parent), prepend=os.pathsep)
         yield
 
 

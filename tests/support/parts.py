@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -25,6 +26,23 @@ marked: set[str] = set()
 """The marks of the test that runs."""
 
 
+scripts: dict[Path, Path] = {}
+"""Script -> the program that it starts."""
+
+
+def in_less_time(program: Path, directory: Path) -> Path:
+    """A script that starts ``program``, one in Go, without garbage collection.
+
+    bd computes for half as long then, and takes a quarter of a GiB.
+    """
+    directory.mkdir(exist_ok=True)
+    script = directory / program.name
+    script.write_text(f'#!/bin/sh\nGOGC=off exec {shlex.quote(str(program))} "$@"\n')
+    script.chmod(0o755)
+    scripts[script] = program
+    return script
+
+
 def need(name: str) -> Path:
     """The program ``name``; without it the test is skipped, or fails if it is required."""
     mark = name.removeprefix("old-")
@@ -33,7 +51,7 @@ def need(name: str) -> Path:
     program = os.environ.get("COBBLER_TEST_OLD_BD", "") if name == "old-bd" else name
     path = shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/go/bin")
     if path:
-        return Path(path).resolve()
+        return scripts.get(Path(path)) or Path(path).resolve()
     reason = f"needs {name}: {INSTALL[name]}"
     if name in os.environ.get("COBBLER_TEST_REQUIRE", "").split(","):
         pytest.fail(reason)

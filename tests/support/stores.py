@@ -21,7 +21,7 @@ from pytest_cobbler.testing.project import Project
 from pytest_cobbler.tracker.base import Claim, NewTask, Tracker
 from pytest_cobbler.tracker.bd import BdTracker
 from pytest_cobbler.tracker.embedded import EmbeddedTracker
-from tests.support.parts import need
+from tests.support.parts import in_less_time, need, scripts
 
 MINE = Claim(host="here", repository="/repo/.git", run="run-1", generation="generation-1")
 THEIRS = Claim(host="there", repository="/repo/.git", run="run-2", generation="generation-1")
@@ -138,8 +138,8 @@ def fast_directory() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def bd_program() -> Path:
-    return need("bd")
+def bd_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return in_less_time(need("bd"), tmp_path_factory.mktemp("bd"))
 
 
 @pytest.fixture(scope="session")
@@ -149,9 +149,9 @@ def bd_template(bd_program: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def old_bd_program() -> Path:
+def old_bd_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The oldest bd that is supported."""
-    return need("old-bd")
+    return in_less_time(need("old-bd"), tmp_path_factory.mktemp("old-bd"))
 
 
 @pytest.fixture(scope="session")
@@ -172,6 +172,7 @@ def empty_store(program: Path) -> Path:
 
     It stays in the temporary directory, once for each program and each way to call it.
     """
+    program = scripts.get(program, program)
     status = program.stat()
     facts = f"{program} {status.st_size} {status.st_mtime_ns}\n{inspect.getsource(BdTracker.init)}"
     name = f"cobbler-test-bd-{hashlib.sha256(facts.encode()).hexdigest()[:12]}-{os.getuid()}"
