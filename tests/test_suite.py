@@ -109,6 +109,14 @@ class TestSample:
     def test_a_short_matrix_has_a_point(self) -> None:
         assert len(list(markers.points("a", 1))) == 1
 
+    def test_some_names_are_drawn_in_their_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        names = ["one", "two", "three", "four"]
+        drawn = markers.some("a", names)
+        assert drawn == markers.some("a", names) == [name for name in names if name in drawn]
+        assert len(drawn) == 2
+        monkeypatch.setenv(markers.SEED, "all")
+        assert markers.some("a", names) == names
+
     def test_all_are_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(markers.SEED, "all")
         assert list(itertools.islice(markers.points("a", 2), 5)) == [1, 2, 3, 4, 5]

@@ -73,6 +73,7 @@ def broken_off(project: Project) -> list[str]:
     return [one.broken_off for one in results if one.broken_off]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("line", "ends"),
     [
@@ -121,6 +122,7 @@ def in_the_measure(project: Project, agent: StandInAgent) -> None:
     agent.measure(cycle=1).runs(hold(project))
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("place", [in_the_agent, in_the_gate, in_the_measure])
 def test_a_stopped_run_is_played_to_the_same_commits(
     project: Project, cobbler_agent: StandInAgent, place: Callable[[Project, StandInAgent], None]

@@ -80,6 +80,7 @@ def assert_as_without(project: Project, result: RunResult) -> None:
     assert {name for name, status in statuses(project).items() if status == "closed"} == {"p-a", "p-b", "p-c"}
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", PLUGINS)
 def test_a_run_has_the_same_outcomes_with_each_plugin(project: Project, name: str) -> None:
     result = run(project, *PLUGINS[name], only=[name])

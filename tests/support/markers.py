@@ -83,6 +83,14 @@ def left_out(items: Sequence[pytest.Function], seed: str) -> list[pytest.Functio
     ]
 
 
+def some(function: str, names: Sequence[str]) -> Sequence[str]:
+    """All of the names, or a sample in the same order."""
+    if seed() == "all":
+        return names
+    drawn = random.Random(f"{seed()} {function}").sample(range(len(names)), -(-len(names) // DRAWN))
+    return [names[number] for number in sorted(drawn)]
+
+
 def points(function: str, least: int) -> Iterable[int]:
     """The points of a matrix that ends by itself, after ``least`` or more: all from 1, or a sample."""
     if seed() == "all":
