@@ -333,7 +333,7 @@ class TestCollecting:
         assert completed.collected == (workspace / "file").read_bytes()
 
     def test_a_job_that_is_ended_early_may_leave_its_file(self, sandbox: Sandbox, tmp_path: Path) -> None:
-        completed = _collected(sandbox, "file", "echo >file; sleep 60", tmp_path, limits=Limits(wall=1.5))
+        completed = _collected(sandbox, "file", "echo >file; sleep 60", tmp_path, limits=Limits(wall=4))
         assert completed.cause == "timeout"
         assert completed.collected == b"\n"
 

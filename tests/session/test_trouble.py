@@ -15,6 +15,9 @@ __all__ = ["minimal_image"]
 STAYS = "setsid sh -c \"trap '' TERM HUP; while :; do echo >>late.txt; sleep 0.05; done\" >/dev/null 2>&1 &"
 """A process that leaves the group, ignores TERM and goes on writing into the worktree."""
 
+FLOOD = f"yes '{'nothing to say; ' * 6}' | head -c"
+"""Lines without an end; completed by a number of bytes."""
+
 
 @pytest.fixture
 def project(cobbler_project: Project, cobbler_agent: StandInAgent, minimal_image: str) -> Project:
@@ -57,21 +60,21 @@ def assert_failed(project: Project, cause: str, summary: str, *kept: str) -> Non
 
 
 def test_an_agent_that_hangs_without_output_ends_as_idle(project: Project, script: Script) -> None:
-    project.configure(idle_timeout="1s")
+    project.configure(idle_timeout="3s")
     script.writes("half.txt", "half\n").sleeps(600)
-    assert_failed(project, "idle", "agent: no output for 1s", "half.txt")
+    assert_failed(project, "idle", "agent: no output for 3s", "half.txt")
 
 
 def test_an_agent_that_never_ends_but_prints_ends_as_timeout(project: Project, script: Script) -> None:
-    project.configure(task_timeout="2s")
+    project.configure(task_timeout="4s")
     script.writes("half.txt", "half\n").runs("while :; do echo working; sleep 0.1; done")
-    assert_failed(project, "timeout", "agent: timeout after 2s", "half.txt")
+    assert_failed(project, "timeout", "agent: timeout after 4s", "half.txt")
 
 
 def test_an_agent_that_ignores_term_is_killed(project: Project, script: Script) -> None:
-    project.configure(task_timeout="1s")
+    project.configure(task_timeout="3s")
     script.writes("half.txt", "half\n").runs("trap '' TERM INT HUP; while :; do sleep 0.2; done")
-    assert_failed(project, "timeout", "agent: timeout after 1s", "half.txt")
+    assert_failed(project, "timeout", "agent: timeout after 3s", "half.txt")
 
 
 def test_processes_that_an_agent_leaves_behind_are_ended(project: Project, script: Script) -> None:
@@ -82,8 +85,7 @@ def test_processes_that_an_agent_leaves_behind_are_ended(project: Project, scrip
 
 
 def test_an_agent_that_floods_its_output_ends_in_time(project: Project, script: Script) -> None:
-    flood = "yes 'a line that says nothing' | head -c 12000000"
-    script.writes("work.txt", "work\n").runs(f"{flood}; {flood} >&2")
+    script.writes("work.txt", "work\n").runs(f"{FLOOD} 12000000; {FLOOD} 12000000 >&2")
     result, case = generate(project)
     assert came_to(result) == {"stitch::p-a": "landed"}
     attempt = next(project.path.glob(".cobbler/*/attempts/p-a/1"))
@@ -117,25 +119,25 @@ def test_an_agent_that_kills_itself_fails(project: Project, script: Script) -> N
 
 
 @pytest.mark.parametrize(
-    ("gate", "summary"),
+    ("gate", "limit", "summary"),
     [
-        ("sleep 600", "gate: test timed out after 2s"),
-        ("trap '' TERM; while :; do echo; sleep 0.1; done", "gate: test timed out after 2s"),
-        (f"cd /tmp; {STAYS} exit 3", "gate: test failed (exit 3)"),
+        ("sleep 600", "2s", "gate: test timed out after 2s"),
+        ("trap '' TERM; while :; do echo; sleep 0.1; done", "2s", "gate: test timed out after 2s"),
+        (f"cd /tmp; {STAYS} exit 3", "60s", "gate: test failed (exit 3)"),
     ],
     ids=["hangs", "does not heed", "leaves processes"],
 )
 def test_a_gate_that_misbehaves_fails_the_task(
-    project: Project, script: Script, gate: str, summary: str
+    project: Project, script: Script, gate: str, limit: str, summary: str
 ) -> None:
     script.writes("good.txt", "good\n")
-    project.configure(test_command=f"[ -e p-a.txt ] || {{ {gate}; }}", gate_timeout="2s")
+    project.configure(test_command=f"[ -e p-a.txt ] || {{ {gate}; }}", gate_timeout=limit)
     assert_failed(project, "gate", summary, "good.txt")
 
 
 def test_a_gate_that_floods_its_output_fails_the_task(project: Project, script: Script) -> None:
     script.writes("good.txt", "good\n")
-    project.configure(test_command="yes 'nothing to say' | head -c 20000000; exit 1")
+    project.configure(test_command=f"{FLOOD} 20000000; exit 1")
     result, case = generate(project)
     assert came_to(result) == {"stitch::p-a": "failed"}
     assert len(case.message) < 100_000
