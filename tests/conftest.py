@@ -23,6 +23,10 @@ def pytest_report_header() -> str:
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
     markers.mark(items)
+    if [Path(argument).name for argument in config.args] == config.getini("testpaths"):
+        config.stash[markers.COLLECTED] = {
+            item.nodeid: {mark.name for mark in item.iter_markers()} for item in items
+        }
     if any("::" in argument for argument in config.args):
         return  # a test that is named runs
     left_out = set(markers.left_out(items, markers.seed()))

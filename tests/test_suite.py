@@ -27,8 +27,10 @@ def pytest_collection_finish(session):
 
 
 @pytest.fixture(scope="module")
-def tests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """Node id -> marks, of every test."""
+def tests(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """Node id -> marks, of every test; a run of the whole suite has collected them already."""
+    if request.config.stash.get(markers.COLLECTED, None):
+        return request.config.stash[markers.COLLECTED]
     directory = tmp_path_factory.mktemp("listing")
     (directory / "lister.py").write_text(LISTER)
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}

@@ -29,6 +29,7 @@ class Terminal:
 
     def __init__(self, project: Project, columns: int, *options: str) -> None:
         self._screen = pyte.Screen(columns, LINES)
+        self._rows: list[str] = []
         self._stream = pyte.ByteStream(self._screen)
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, columns, 0, 0))
@@ -46,10 +47,14 @@ class Terminal:
         os.close(slave)
 
     def rows(self) -> list[str]:
+        changed = not self._rows
         with contextlib.suppress(BlockingIOError, OSError):  # EIO: everybody has left
             while data := os.read(self._master, 65536):
                 self._stream.feed(data)
-        return [row.rstrip() for row in self._screen.display]
+                changed = True
+        if changed:  # pyte looks up the width of each character
+            self._rows = [row.rstrip() for row in self._screen.display]
+        return self._rows
 
     def wait_for(self, condition: Callable[[list[str]], bool]) -> list[str]:
         deadline = time.monotonic() + 60
