@@ -44,7 +44,7 @@ def test_errors_of_the_api_are_reported_as_failures(project: Project, api: Scrip
     for title, (answer, _) in FAILURES.items():
         api.script(f"<title>\n{title}", [always(answer)])
 
-    result = project.run("--cobbler-generate", env=api.environment)
+    result = project.run("--cobbler-generate", env=api.environment, timeout=300)
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert check(project, result) == []
