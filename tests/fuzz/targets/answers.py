@@ -43,7 +43,19 @@ _WORDS = (
         "[]",
         '[{"index":0,"title":"a","description":"b"}]',
     ),
-    *("../x", "/etc/passwd", "a/../b", "./a", "Add it", "add it.", "\uff21dd it", "x" * 201, "y" * 201),
+    *(
+        "../x",
+        "/etc/passwd",
+        "a/../b",
+        "..",
+        "a/../../x",
+        "./a",
+        "Add it",
+        "add it.",
+        "\uff21dd it",
+        "x" * 201,
+        "y" * 201,
+    ),
     *("-1", "null", "NaN", "1e999", "true", "\u200b", "\u2066", "\x85", "\r\n", "\t"),
 )
 _JSON = st.recursive(

@@ -97,6 +97,20 @@ _WORDS = (
     ),
 )
 _TEXTS = st.sampled_from(_WORDS) | st.text(max_size=6)
+_OUTCOMES = st.sampled_from(
+    [
+        {"tag": "failure"},
+        {"tag": "error"},
+        {"tag": "skipped"},
+        {"tag": "skipped", "attributes": {"type": "pytest.xfail"}},
+        {"tag": "properties", "children": [{"tag": "failure"}]},
+    ]
+)
+_CASE = st.fixed_dictionaries(
+    {"tag": st.just("testcase"), "children": st.lists(_OUTCOMES, max_size=3)},
+    optional={"attributes": st.dictionaries(st.sampled_from(_ATTRIBUTES), _TEXTS, max_size=3)},
+)
+_SUITE = st.fixed_dictionaries({"tag": st.just("testsuite"), "children": st.lists(_CASE, max_size=4)})
 _ELEMENT = st.recursive(
     st.fixed_dictionaries(
         {"tag": st.sampled_from(_TAGS)},
@@ -122,6 +136,7 @@ _EVENT = st.fixed_dictionaries(
 )
 _REPORT = (
     _ELEMENT
+    | _SUITE
     | st.lists(_EVENT | _TEXTS, max_size=8)
     | st.lists(_TEXTS, max_size=12).map("".join)
     | st.binary(max_size=60).map(to_text)
