@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 
 from pytest_cobbler.config import Config, load
-from pytest_cobbler.display import counted, named
+from pytest_cobbler.display import counted, named, one_line
 from pytest_cobbler.errors import CobblerError, SandboxError, UsageProblem
 from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.landing.statements import (
@@ -27,21 +27,27 @@ from pytest_cobbler.landing.statements import (
     results_of,
 )
 from pytest_cobbler.landing.tree_records import summary_of, verdict_of
+from pytest_cobbler.languages import Language
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository import trailers
 from pytest_cobbler.repository.checkouts import checkouts
+from pytest_cobbler.repository.checks import check_change
 from pytest_cobbler.repository.generations import find_generation, read_generation, tip_of
+from pytest_cobbler.repository.landing import merge
 from pytest_cobbler.repository.notes import noted, read_note
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trailers import Landed, landed_commits
 from pytest_cobbler.wiring.hooks import Hooks
 from pytest_cobbler.wiring.languages import language_of
 from pytest_cobbler.wiring.parts import make_gate, make_sandbox
+from pytest_cobbler.wiring.policy import protection_of
 
 __all__ = ["Status", "Verification", "Verifier", "chosen_commits"]
 
 _MARK = "verify-"
 _MOST_NAMED = 10
+_LONGEST = 600
+"""Characters of a reason."""
 
 
 class Status(StrEnum):
@@ -148,21 +154,26 @@ class Verifier:
 
     def _compare(self, commit: str, statement: Statement, cancellation: Cancellation) -> Verification:
         if differences := tuple(self._other_objects(commit, statement)):
-            return Verification(status=Status.DIFFERS, reasons=differences)
+            return _differing(differences)
         self._check_base(statement.base)
         config = self._config_of(statement.base)
-        gate = self._gate_of(config, statement.base)
+        language = language_of(config, self._repository, statement.base)
+        gate = self._gate_of(config, language)
+        if differences := tuple(self._forbidden(commit, statement, config, language, gate)):
+            return _differing(differences)
         if gate.steps and statement.gate.image:
             if difference := _other_image(gate, statement.gate.image):
-                return Verification(status=Status.DIFFERS, reasons=(difference,))
+                return _differing([difference])
             gate = replace(gate, image=statement.gate.image)
         result = self._run(gate, commit, cancellation) if gate.steps else None
         stated = StatedGate.of(gate.conditions()) if gate.steps else StatedGate()
         differences = (*_other_gate(statement, stated), *_other_result(statement, result))
+        if config.sign_command and not statement.signed:
+            differences = (*differences, "signature: none, and the base's configuration has sign_command")
         return Verification(
             status=Status.DIFFERS if differences else Status.VERIFIED,
-            reasons=differences,
-            remarks=tuple(_other_circumstances(statement.gate, stated)),
+            reasons=_shortened(differences),
+            remarks=_shortened(_other_circumstances(statement.gate, stated)),
             tests=summary_of(result.tests) if result else UNTESTED,
             log=result.output if result and not result.passed else "",
         )
@@ -179,11 +190,36 @@ class Verifier:
         for name, (stated, now) in actual.items():
             if stated != now:
                 yield f"{name}: {stated[:12]} in the statement, {now[:12]} in the repository"
-        name = trailers.read_trailers(repository, commit).get(trailers.GENERATION, "")
-        start = read_generation(repository, name, tip=commit).start
         base = repository.resolve(f"{statement.base}^{{commit}}")
-        if base is None or not repository.reaches(base, start):
-            yield f"base: {statement.base[:12]} does not hold the commit from which {name} began"
+        if base is None or not repository.reaches(base, self._start_of(commit)):
+            yield f"base: {statement.base[:12]} does not hold the commit from which the generation began"
+
+    def _start_of(self, commit: str) -> str:
+        """The commit of the base from which the generation of a landed commit began."""
+        name = trailers.read_trailers(self._repository, commit).get(trailers.GENERATION, "")
+        return read_generation(self._repository, name, tip=commit).start
+
+    def _forbidden(
+        self, commit: str, statement: Statement, config: Config, language: Language, gate: Gate
+    ) -> Iterator[str]:
+        """What the commit changes and no task may change, such as the files of the gate."""
+        repository = self._repository
+        protection = protection_of(
+            config,
+            repository,
+            language,
+            secrets=(),
+            reserved=frozenset(),
+            steps=gate.steps,
+            trusted=(self._start_of(commit), statement.base),
+        )
+        before = statement.tip
+        if merged := repository.resolve(f"{commit}^2^{{commit}}"):  # the task was to merge the base
+            self._check_base(merged)
+            before = merge(repository, statement.tip, merged).tree
+        tree = repository.tree_of(commit)
+        for refusal in check_change(repository.objects, before, tree, protection.policy())[1]:
+            yield f"a task may not do this: {refusal}"
 
     def _check_base(self, base: str) -> None:
         """Check that the base is the user's: its configuration says what runs here.
@@ -213,11 +249,9 @@ class Verifier:
             raise _CannotVerify(f"the base {base[:12]} has sandbox: none, and {path.name} has not")
         return config
 
-    def _gate_of(self, config: Config, base: str) -> Gate:
-        repository = self._repository
-        sandbox = make_sandbox(config, repository, self._run_id, _MARK)
+    def _gate_of(self, config: Config, language: Language) -> Gate:
+        sandbox = make_sandbox(config, self._repository, self._run_id, _MARK)
         sandbox.check_engine()
-        language = language_of(config, repository, base)
         return make_gate(config, language, sandbox, self._run_id, self._hooks.gate)
 
     def _run(self, gate: Gate, commit: str, cancellation: Cancellation) -> GateResult:
@@ -227,6 +261,15 @@ class Verifier:
         ):
             tree = place.create(commit).tree
             return gate.run(tree, Path(directory) / "gate.log", cancellation)
+
+
+def _differing(reasons: Iterable[str]) -> Verification:
+    return Verification(status=Status.DIFFERS, reasons=_shortened(reasons))
+
+
+def _shortened(lines: Iterable[str]) -> tuple[str, ...]:
+    """Lines whose length a note does not decide on."""
+    return tuple(one_line(line, _LONGEST) for line in lines)
 
 
 def _other_image(gate: Gate, image: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
 from pytest_cobbler.repository.identity import Identity
@@ -21,7 +23,8 @@ def add_note(repository: Repository, notes: str, commit: str, content: bytes, id
     blob = git.run("hash-object", "-w", "--stdin", stdin=content).text.strip()
     directory, name = commit[:2], commit[2:]
     above = _entries(repository, f"{notes}^{{tree}}") if notes else {}
-    below = _entries(repository, above[directory].split()[2]) if directory in above else {}
+    held = above.get(directory, "")
+    below = _entries(repository, held.split()[2]) if held.startswith("040000") else {}
     below[name] = f"100644 blob {blob}"
     above[directory] = f"040000 tree {_tree(repository, below)}"
     message = f"Notes added by 'pytest --cobbler' for {commit}\n"
@@ -61,9 +64,9 @@ def _pairs(commit: str, depth: int) -> list[str]:
 def _entries(repository: Repository, tree: str) -> dict[str, str]:
     """Name -> mode, kind and object id."""
     listed = (entry.partition(b"\t") for entry in repository.objects.fields("ls-tree", "-z", tree))
-    return {name.decode(): facts.decode() for facts, _, name in listed}
+    return {os.fsdecode(name): facts.decode() for facts, _, name in listed}
 
 
 def _tree(repository: Repository, entries: dict[str, str]) -> str:
     lines = "".join(f"{facts}\t{name}\0" for name, facts in entries.items())
-    return repository.objects.run("mktree", "-z", stdin=lines.encode()).text.strip()
+    return repository.objects.run("mktree", "-z", stdin=os.fsencode(lines)).text.strip()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository.landing import land, merge
 from pytest_cobbler.repository.notes import NOTES, add_note, read_note
 from pytest_cobbler.repository.repository import Repository
@@ -78,6 +79,27 @@ def test_many_notes_stay_readable_for_git(user: UserRepository, repository: Repo
     assert read_note(repository, head, LARGEST) == b"by git\n"
     assert read_note(repository, other, LARGEST) == b"after git\n"
     assert len(user.git("notes", "--ref=cobbler", "list").splitlines()) == 302
+
+
+def test_foreign_files_among_the_notes_do_not_stop_a_landing(user: UserRepository) -> None:
+    """Whoever can push may put any file there."""
+    repository = user.open()
+    git = repository.objects
+    blob = git.text("hash-object", "-w", "--stdin", stdin=b"mine\n")
+    names = [b"\xff", *(b"%02x" % number for number in range(256))]
+    entries = b"".join(b"100644 blob %s\t%s\0" % (blob.encode(), name) for name in names)
+    tree = git.text("mktree", "-z", stdin=entries)
+    repository.set_ref(NOTES, repository.commit(tree, [], "Notes\n", ADA))
+    commit = land_with_note(user, "a.txt", lambda _: b"ours\n")
+    assert commit
+    assert read_note(repository, commit, LARGEST) == b"ours\n"
+
+
+def test_a_huge_note_is_not_read(user: UserRepository, repository: Repository) -> None:
+    commit = land_with_note(user, "a.txt", lambda _: b"x" * (LARGEST + 1))
+    assert commit
+    with pytest.raises(RepositoryError, match="has more than 1000 bytes"):
+        read_note(repository, commit, LARGEST)
 
 
 def test_notes_that_somebody_else_moved_meanwhile_are_kept(user: UserRepository) -> None:
