@@ -109,8 +109,9 @@ def chosen_commits(config: Config, repository: Repository, chosen: str) -> list[
     generation = find_generation(repository, config.gen_prefix, config.generation_branch)
     if generation:
         return landed_commits(repository, f"{generation.first}..{tip_of(repository, generation)}")
-    with_notes = noted(repository)
-    return [landed for landed in landed_commits(repository, "HEAD") if landed.commit in with_notes]
+    head, with_notes = repository.head_commit(), noted(repository)
+    landed_here = landed_commits(repository, head) if head else []
+    return [landed for landed in landed_here if landed.commit in with_notes]
 
 
 def _commit(repository: Repository, revision: str) -> str:

@@ -18,7 +18,7 @@ def generate(project: Project) -> str:
     """Land one task, which adds a test; the landed commit."""
     project.agent.measure().writes_tasks([{"title": "Add it"}])
     project.agent.task("Add it").writes("tests/test_it.py", TEST)
-    result = project.run("--cobbler-generate")
+    result = project.run("--cobbler-generate", timeout=300)
     assert result.ret == 0, result.outlines
     return project.landed()[-1].commit
 
@@ -107,7 +107,7 @@ def test_a_landing_that_could_not_be_signed_lands_and_is_named(cobbler_project: 
 
     verified = project.run("--cobbler-verify")  # in the history of HEAD
 
-    assert verified.ret == 1
+    assert verified.ret == 1, verified.errlines
     reason = "DIFFERS: signature: none, and the base's configuration has sign_command"
     verified.stdout.fnmatch_lines([f"{commit[:12]} Add it: {reason}"])
     case = verified.junit[f"configuration.yaml::verify::{commit[:12]}"]
