@@ -17,8 +17,8 @@ from tests.fuzz.target import Arc, Target, encode, execute
 
 _BATCH = 20
 """Inputs that Hypothesis makes at a time."""
-_CHANGED = 10
-"""Inputs that are made by changes of earlier ones, for each one that Hypothesis makes: they cost less."""
+_CHANGED = 2
+"""Inputs that are made by changes of earlier ones, for each one that Hypothesis makes."""
 _TRIALS = 60
 """Executions that make an input smaller before it is kept."""
 

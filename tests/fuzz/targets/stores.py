@@ -93,9 +93,14 @@ _VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
     max_leaves=4,
 )
+_NAMES = st.sampled_from(_IDS[:3]) | st.sampled_from(_IDS)
+_BLOCKS = st.fixed_dictionaries({"depends_on_id": st.sampled_from(_IDS[:3])})
 _EDGES = st.fixed_dictionaries(
-    {"depends_on_id": st.sampled_from(_IDS)},
-    optional={"type": st.sampled_from(["blocks", "parent-child", "waits-for"]), "id": _TEXTS},
+    {"depends_on_id": _NAMES},
+    optional={
+        "type": st.sampled_from(["blocks", "parent-child", "waits-for"]),
+        "id": _TEXTS,
+    },
 )
 _COMMENTS = st.fixed_dictionaries(
     {"text": _TEXTS | st.just(_RECORD)},
@@ -105,23 +110,24 @@ _COMMENTS = st.fixed_dictionaries(
         "created_at": _TEXTS,
     },
 )
+_GOOD = st.fixed_dictionaries(
+    {"id": _NAMES},
+    optional={
+        "title": _TEXTS,
+        "status": st.sampled_from(_STATUSES[:3]) | st.sampled_from(_STATUSES),
+        "assignee": st.sampled_from([ACTOR, "jane", ""]),
+        "priority": st.integers(0, 4),
+        "metadata": st.just(_CLAIM) | _VALUES,
+        "dependencies": st.lists(_BLOCKS, max_size=3) | st.lists(_EDGES, max_size=3),
+        "comments": st.lists(_COMMENTS, max_size=2),
+        "labels": st.lists(_TEXTS, max_size=2),
+        "updated_at": _TEXTS,
+    },
+)
 _ISSUE = st.builds(
-    lambda first, strange: {**first, **strange},
-    st.fixed_dictionaries(
-        {"id": st.sampled_from(_IDS)},
-        optional={
-            "title": _TEXTS,
-            "status": st.sampled_from(_STATUSES),
-            "assignee": st.sampled_from([ACTOR, "jane", ""]),
-            "priority": st.integers(0, 4),
-            "metadata": st.just(_CLAIM) | _VALUES,
-            "dependencies": st.lists(_EDGES, max_size=3),
-            "comments": st.lists(_COMMENTS, max_size=2),
-            "labels": st.lists(_TEXTS, max_size=2),
-            "updated_at": _TEXTS,
-        },
-    ),
-    st.just({}) | st.dictionaries(st.sampled_from(_FIELDS), _VALUES, max_size=2),
+    lambda good, strange: {**good, **strange},
+    _GOOD,
+    st.dictionaries(st.sampled_from(_FIELDS), _VALUES, max_size=2),
 )
 _CALLS = (
     "create",
@@ -135,10 +141,10 @@ _CALLS = (
     "again",
     "edit",
 )
-_CALL = st.tuples(st.sampled_from(_CALLS), st.integers(0, 6), _TEXTS).map(list)
+_CALL = st.tuples(st.sampled_from(_CALLS) | st.just("close"), st.integers(0, 6), _TEXTS).map(list)
 INPUTS = st.fixed_dictionaries(
     {
-        "lines": st.lists(_ISSUE, max_size=5)
+        "lines": st.lists(_GOOD, max_size=5, unique_by=lambda issue: str(issue["id"]))
         | st.lists(_ISSUE | _TEXTS | st.binary(max_size=9).map(to_text), max_size=4),
         "calls": st.lists(_CALL, max_size=8),
     }
@@ -163,7 +169,11 @@ class Store:
 
     def edit(self, text: str) -> None:
         """Add an issue, as another program does."""
-        issue = {"id": f"edited-{self.file.stat().st_size}", "title": text, "status": "deferred"}
+        issue = {
+            "id": f"edited-{self.file.stat().st_size}",
+            "title": text,
+            "status": "deferred",
+        }
         with self.file.open("a") as file:
             file.write(f"\n{json.dumps(issue)}")
 
@@ -265,7 +275,13 @@ def carry_out(store: Store, method: Any, name: str, text: str) -> set[str]:
         case "create":
             batch = [
                 NewTask(key="a", title=f"t{text}", description=text),
-                NewTask(key="b", title="b", description="", needs=("a",), labels=("generation-x",)),
+                NewTask(
+                    key="b",
+                    title="b",
+                    description="",
+                    needs=("a",),
+                    labels=("generation-x",),
+                ),
             ]
             return set(tracker.create(batch).values())
         case "claim":
@@ -288,7 +304,13 @@ def carry_out(store: Store, method: Any, name: str, text: str) -> set[str]:
 
 
 def check_write(
-    store: Store, method: str, name: str, text: str, issues: Issues, others: list[bytes], created: set[str]
+    store: Store,
+    method: str,
+    name: str,
+    text: str,
+    issues: Issues,
+    others: list[bytes],
+    created: set[str],
 ) -> None:
     """The call changed the fields of its task that it has to change, and no other byte of a line."""
     found = store.issues()
@@ -301,7 +323,15 @@ def check_write(
     assert store.other_lines({name}) == others, "another line has changed"
     old, new = issues[name], found[name]
     changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
-    fields = {"updated_at", "comments", "comment_count", "metadata", "status", "assignee", "started_at"}
+    fields = {
+        "updated_at",
+        "comments",
+        "comment_count",
+        "metadata",
+        "status",
+        "assignee",
+        "started_at",
+    }
     fields |= {
         "closed_at",
         "close_reason",
@@ -311,7 +341,11 @@ def check_write(
         "lease_granted_node",
     }
     assert changed <= fields, changed
-    status = {"claim": "in_progress", "claim_theirs": "in_progress", "close": "closed"}.get(method, "open")
+    status = {
+        "claim": "in_progress",
+        "claim_theirs": "in_progress",
+        "close": "closed",
+    }.get(method, "open")
     assert method == "comment" or new["status"] == status
     if method in ("release", "reopen", "comment") and (text or method == "comment"):
         assert (
@@ -362,7 +396,11 @@ def check_reading(store: Store) -> None:
 def check_selection(tasks: list[Task]) -> None:
     """A session does each of its open tasks once, after its needs, or says why not."""
     chosen = select_tasks(
-        tasks, finished=(), foreign_labels=frozenset({"generation-x"}), task_label=None, limit=3
+        tasks,
+        finished=(),
+        foreign_labels=frozenset({"generation-x"}),
+        task_label=None,
+        limit=3,
     )
     names = [task.id for task in (*chosen.taken, *chosen.left)]
     assert len(set(names)) == len(names)
