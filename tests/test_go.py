@@ -198,6 +198,52 @@ def gate(language: Go, tree: Path, cache: Path) -> tuple[list[int], str]:
     return statuses, said
 
 
+BUILDS = {
+    "settings and directives": {
+        "go.mod": f"{MODULE}\ntoolchain go1.99.0\n\ntool example.com/calc/run\n",
+        "go.env": "GOFLAGS=-toolexec=./run.sh\n",
+        "sum.go": f"//go:generate ./run.sh\n{SUM}",
+        "run/main.go": "package main\n\nfunc main() {}\n",
+    },
+    "programs of cgo": {
+        f"{name}/a.go": f'package {name}\n\n// #cgo {line}\nimport "C"\n'
+        for name, line in {
+            "wrapper": "CFLAGS: -wrapper ../run.sh",
+            "compiler": "CFLAGS: -B../",
+            "plugin": "CFLAGS: -fplugin=../run.sh",
+            "linker": "LDFLAGS: -fuse-ld=../run.sh",
+            "library": "pkg-config: --libs `../run.sh`",
+        }.items()
+    },
+}
+"""What go might run of a tree while it builds and vets it."""
+
+
+def test_a_directory_of_tests_alone_is_built_and_tested(tree: Path, go_cache: Path) -> None:
+    alone = check(3).replace("package calc\n", 'package tests\n\nimport . "example.com/calc"\n', 1)
+    write(tree, {"go.mod": MODULE, "sum.go": SUM, "tests/sum_test.go": alone})
+    statuses, said = gate(GO, tree, go_cache)
+    assert statuses == [0, 0], said
+    assert "example.com/calc/tests" in said
+    write(tree, {"tests/sum_test.go": alone.replace("!= 3", "!= 4")})
+    assert gate(GO, tree, go_cache)[0] == [0, 1]
+    write(tree, {"tests/sum.go": "package tests\n\nfunc (\n"})
+    assert gate(GO, tree, go_cache)[0] == [1]
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_nothing_of_the_tree_runs_before_the_tests(name: str, tree: Path, go_cache: Path) -> None:
+    canary = tree.parent / "canary"
+    write(tree, {"go.mod": MODULE, "sum.go": SUM, **BUILDS[name], "run.sh": f"#!/bin/sh\ntouch {canary}\n"})
+    (tree / "run.sh").chmod(0o755)
+    for step in GO.gate():  # without tests, the second one only vets
+        run(step, tree, COBBLER_GOCACHE=str(go_cache))
+    assert not canary.exists()
+    if "go.env" in BUILDS[name]:  # the canary shows what runs
+        run(GO.default_build(), tree, script="go generate ./...")
+        assert canary.exists()
+
+
 def test_the_gate_builds_then_vets_and_tests() -> None:
     assert [(step.name, step.shown) for step in GO.gate()] == [
         ("build", "go build ./..."),

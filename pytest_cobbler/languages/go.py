@@ -54,13 +54,21 @@ elif [ -n "$(find . -name '[!._]*.go' ! -path './{kept_glob}/*' ! -path '*/[._]*
 fi
 """
 
+# A package of tests alone is left out: `go build` accepts it as a part of ./..., and not by its name.
 _BUILD = """\
-if [ -z "$packages" ]; then
+built=
+if [ -n "$packages" ]; then
+  built=$(go list -e -f '{sources}' $packages) || exit
+fi
+if [ -z "$built" ]; then
   echo "build: no packages yet"
   exit 0
 fi
-go build -o /dev/null $packages || exit
+go build -o /dev/null $built || exit
 """
+_SOURCES = (
+    "{{if or .GoFiles .CgoFiles .InvalidGoFiles (not (or .TestGoFiles .XTestGoFiles))}}{{.ImportPath}}{{end}}"
+)
 
 _BUILD_MAIN = """\
 if [ -n "$(find {main} -maxdepth 1 -name '*.go' 2>/dev/null | head -n 1)" ]; then
@@ -167,7 +175,7 @@ class Go(NamedSources):
         return go_planted(path, content, functions, token)
 
     def default_build(self) -> Step:
-        script, shown = _BUILD, "go build ./..."
+        script, shown = _BUILD.replace("{sources}", _SOURCES), "go build ./..."
         if self.main and self.binary:
             main, binary = shlex.quote(f"./{self.main}"), shlex.quote(str(self.binary))
             script += _BUILD_MAIN.format(main=main, binary=binary, shown=_plain(self.main))
