@@ -94,19 +94,16 @@ PYTHON = (
 )
 
 FAULT = "package {package}\n\nfunc init() {{ panic(0) }}\n"
+_SHLEX = "v0.0.0-20191202100458-e7afc7fbc510"
 GO = (
     Project(name="github.com/google/uuid", version="v1.6.0", shape="one package", faulty="uuid"),
     Project(name="github.com/mattn/go-isatty", version="v0.0.20", shape="build tags", faulty="isatty"),
     Project(name="github.com/spf13/pflag", version="v1.0.10", shape="several directories", faulty="pflag"),
     Project(name="github.com/hashicorp/go-version", version="v1.7.0", shape="table tests", faulty="version"),
-    Project(name="golang.org/x/mod", version="v0.20.0", shape="several packages, internal, testdata"),
-    Project(name="github.com/google/go-cmp", version="v0.6.0", shape="internal, testdata, build tags"),
-    Project(name="github.com/BurntSushi/toml", version="v1.4.0", shape="fuzz tests, programs", faulty="toml"),
-    Project(name="github.com/cespare/xxhash/v2", version="v2.3.0", shape="assembly", faulty="xxhash"),
-    Project(
-        name="github.com/mattn/go-runewidth", version="v0.0.16", shape="a dependency", faulty="runewidth"
-    ),
-    Project(name="github.com/kr/pretty", version="v0.3.1", shape="vendor", faulty="pretty", vendors=True),
+    Project(name="golang.org/x/sync", version="v0.8.0", shape="several packages, none at the top"),
+    Project(name="github.com/gorilla/mux", version="v1.8.1", shape="subtests, examples", faulty="mux"),
+    Project(name="github.com/google/shlex", version=_SHLEX, shape="no dependencies", faulty="shlex"),
+    Project(name="github.com/fatih/color", version="v1.17.0", shape="vendor", faulty="color", vendors=True),
     Project(
         name="github.com/rivo/uniseg",
         version="v0.4.7",

@@ -66,6 +66,14 @@ def test_the_attacks_are_held_for_an_ordinary_user(ordinary_user: OrdinaryUser, 
     assert " 1 passed in " in result.stdout
 
 
+def test_the_gate_of_an_ordinary_user_tests_the_tree_and_compares_it_with_the_tip(
+    ordinary_user: OrdinaryUser,
+) -> None:
+    result = ordinary_user.pytest("tests/end_to_end/test_gate.py")
+    assert result.returncode == 0, result.stdout
+    assert " 1 passed in " in result.stdout
+
+
 def everything_is_the_users(directory: Path, uid: int) -> None:
     paths = list(directory.rglob("*"))
     names = {path.name for path in paths}
