@@ -182,7 +182,7 @@ def go_edits(lane: Lane) -> Iterator[Edit]:
     sources = [
         path for path in files if path.endswith(".go") and not lane.language.is_test(PurePosixPath(path))
     ]
-    for source in (sources[0], sources[-1]):  # the last one may be in vendor/ or in a nested module
+    for source in dict.fromkeys((sources[0], sources[-1])):  # the last may be in a nested module
         if "vendor/" not in source:
             yield Edit(name=f"another {source}", files={source: files[source] + b"\n// A note.\n"})
     yield Edit(name="another go.mod", files={"go.mod": files["go.mod"] + b"\n// A note.\n"})
