@@ -398,10 +398,22 @@ def test_the_module_of_the_project_is_tested_from_the_tree_only(
     assert gate(GO, tree, go_cache)[0] == [0, 0]
     statuses, said = gate(Go(module="example.com/calc"), tree, go_cache)
     assert statuses == [0, 94]
-    assert said.endswith(f"the module example.com/calc was taken from {tmp_path}/copy, not from the tree\n")
+    taken = "the module example.com/calc was taken from"
+    assert said.endswith(f"{taken} {tmp_path}/copy, not from the top of the tree\n")
 
     shutil.rmtree(tree.parent / "home")  # each job has its own
-    write(tree, {"go.mod": MODULE, "calc.go": SUM, "calc_test.go": check(3), "other.go": "package calc\n"})
+    shutil.copytree(tmp_path / "copy", tree / "copy")
+    write(tree, {"go.mod": (tree / "go.mod").read_text().replace(f"{tmp_path}/copy", "./copy")})
+    statuses, said = gate(Go(module="example.com/calc"), tree, go_cache)
+    assert statuses == [0, 94]
+    assert said.endswith(f"{taken} {tree}/copy, not from the top of the tree\n")
+
+    shutil.rmtree(tree.parent / "home")
+    shutil.rmtree(tree / "copy")
+    write(
+        tree,
+        {"go.mod": MODULE, "calc.go": SUM, "calc_test.go": check(3), "other.go": "package calc\n", **MAIN},
+    )
     assert gate(Go(module="example.com/calc"), tree, go_cache)[0] == [0, 0]
 
 

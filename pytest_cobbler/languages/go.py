@@ -113,17 +113,17 @@ export GOROOT
 """
 
 # A go.mod may rename the module of the tree, and take the old one from elsewhere: by `replace` or a version.
+# Elsewhere may also be another directory of the tree.
 _CHECK = """\
-copy=$(go list -deps -test -f '{{if .Module}}{{.Module.Path}} {{.Dir}}{{end}}' $packages |
+copy=$(go list -deps -test -f '{{if .Module}}{{.Module.Path}} {{.Module.Dir}}{{end}}' $packages |
   while read -r path directory; do
-    case $directory in "$PWD" | "$PWD"/*) continue ;; esac
-    if [ "$path" = {module} ]; then
+    if [ "$path" = {module} ] && [ "$directory" != "$PWD" ]; then
       printf '%s\\n' "$directory"
       break
     fi
   done)
 if [ -n "$copy" ]; then
-  echo "the module "{module}" was taken from $copy, not from the tree"
+  echo "the module "{module}" was taken from $copy, not from the top of the tree"
   exit {status}
 fi
 """
