@@ -17,6 +17,7 @@ from fnmatch import fnmatchcase
 
 from pytest_cobbler.globs import GlobError, compile_glob, escape_glob, matches_any
 from pytest_cobbler.landing.command_words import Words, included, words_in, words_of
+from pytest_cobbler.landing.make_targets import goals_in, made_targets
 from pytest_cobbler.languages.base import Language, Step
 from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
 from pytest_cobbler.repository.checks import LONGEST_PATH
@@ -32,6 +33,7 @@ _CODE = re.compile(
     r"\.(?:pyi?|go|rs|c|h|cc|cpp|cxx|hpp|hh|m|swift|java|kt|kts|scala|groovy|cs|fs|rb|php|pl|pm|lua|[cm]?[jt]sx?"
     r"|vue|svelte|hs|ml|mli|ex|exs|erl|clj|el|jl|r|R|nim|zig|d|dart|sql|proto|css|scss)\Z"
 )
+_MAKEFILE = re.compile(r"(?:.*/)?(?:gnu)?makefile|.*\.(?:mk|make|mak)", re.IGNORECASE)
 _TEST = re.compile(r"(?:test|spec)(?!$)|.*[._-](?:test|spec)s?|tests?|specs?", re.IGNORECASE)
 _TEST_DIRECTORIES = frozenset({"test", "tests", "spec", "specs", "__tests__"})
 
@@ -66,7 +68,9 @@ def find_gate_files(
         if step in language.gate():
             search.use({"pytest"} if language.name == "python" else set())
         else:
+            search.goals |= goals_in(" ".join(step.argv))
             search.command(words_of(step.argv))
+    search.protect_targets()
     return search.result()
 
 
@@ -82,6 +86,8 @@ class _Search:
     directories: dict[str, None] = field(default_factory=lambda: {"": None})
     used: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
+    goals: set[str] = field(default_factory=set)
+    makefiles: dict[str, str] = field(default_factory=dict)
 
     def result(self) -> GateFiles:
         return GateFiles(
@@ -122,6 +128,26 @@ class _Search:
         for program in new:
             self._read_configuration(program)
 
+    def protect_targets(self) -> None:
+        """Protect what make would take for its work if it existed: files in the places of targets."""
+        for place in sorted(self.directories if self.makefiles else ()):
+            # A makefile in a directory that make is not told to enter may be used in any.
+            texts = [
+                text
+                for path, text in self.makefiles.items()
+                if posixpath.dirname(path) in {place, *{posixpath.dirname(path)} - self.directories.keys()}
+            ]
+            found = made_targets(texts, self.goals, lambda names, place=place: self._made(names, place))
+            for name in sorted(found):
+                self._protect(posixpath.normpath(posixpath.join(place, name)))
+
+    def _made(self, names: set[str], place: str) -> set[str]:
+        """Those of the targets of a directory that are there, or outside of the tree."""
+        paths = {name: posixpath.normpath(posixpath.join(place, name)) for name in names}
+        inside = {path for path in paths.values() if not path.startswith(("/", ".."))}
+        missing = inside - set(self._existing(inside))
+        return {name for name, path in paths.items() if path not in missing}
+
     # -- files
 
     def _protect(self, path: str) -> None:
@@ -147,6 +173,9 @@ class _Search:
         """Protect what a file that decides in the gate runs or includes."""
         directory = posixpath.dirname(path)
         words = words_in(text)
+        self.goals |= goals_in(text)
+        if _MAKEFILE.fullmatch(path):
+            self.makefiles[path] = text
         self._enter(words.directories)
         for script, _ in self._found(words.scripts, directory):
             if self._decides(script, is_script=True):
@@ -219,6 +248,12 @@ class _Search:
             for mode, _, path in entries_at(self.repository.objects, tree, [os.fsencode(p) for p in paths]):
                 if mode.startswith("100"):
                     yield os.fsdecode(path), mode
+
+    def _existing(self, paths: Iterable[str]) -> Iterator[str]:
+        """Those of ``paths`` that a tree has, of whatever kind."""
+        for tree in self.trees:
+            for _, _, path in entries_at(self.repository.objects, tree, sorted(map(os.fsencode, paths))):
+                yield os.fsdecode(path)
 
     def _names_in(self, directory: str) -> Iterator[str]:
         git = self.repository.objects

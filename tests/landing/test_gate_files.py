@@ -200,6 +200,34 @@ class TestMake:
         modes = {"sub/check": "100755"}
         assert bench.refused(files, "make test", modes=modes, changed={"sub/check": "x"}) == {"sub/check"}
 
+    @pytest.mark.parametrize(
+        ("gate", "path"),
+        [
+            ("make test", "test"),
+            ("make test", "test/test_new.py"),
+            ("make all", "out/app"),
+            ("make", "lint"),
+            ("make -f ci/other.mk unit", "unit"),
+            ("make -C sub", "sub/check"),
+            ("sh run.sh", "lint"),
+            ("make test", "src/a.o"),
+        ],
+    )
+    def test_no_change_makes_what_make_would_take_for_its_work(
+        self, bench: Bench, gate: str, path: str
+    ) -> None:
+        files: dict[str, Content] = {
+            "Makefile": "BIN = out/app\nall: lint $(BIN)\nlint:\n\truff .\ndocs:\n\tsphinx\n"
+            "test: src/a.c\n\t./run\n.PHONY: all clean\n$(BIN): src/a.c\n\tcc\nclean:\n\trm\n",
+            "ci/other.mk": "unit:\n\tpytest\n",
+            "sub/Makefile": "check:\n\tpytest\n",
+            "run.sh": "set -e\nmake lint\n",
+            "src/a.c": "",
+        }
+        free = {"docs/a.md": "x", "clean": "x", "all": "x", "src/b.c": "x", "src/a.c": "x", "tests/a.py": "x"}
+        changed: dict[str, Content] = {path: "x", **free}
+        assert bench.refused(files, gate, changed=changed) == {path}
+
     def test_another_makefile_by_name_is_protected(self, bench: Bench) -> None:
         files = {"ci.make": "include more.inc\n", "more.inc": "", "a.txt": ""}
         assert bench.refused(files, "make -f ci.make test") == {"ci.make", "more.inc"}
