@@ -44,6 +44,13 @@ bunfig.toml  pip.conf  .pypirc  uv.toml  poetry.toml  pdm.toml  .cargo/config  .
 rust-toolchain  rust-toolchain.toml  .mvn/extensions.xml  mvnw  mvnw.cmd  gradlew  gradlew.bat
 gradle/wrapper/gradle-wrapper.jar  init.gradle.kts  .bundle/config  nuget.config  .bazelrc
 .beads/issues.jsonl  configuration.yaml
+x.cpython-311-x86_64-linux-gnu.so  x.abi3.so  x.pyd  pyvenv.cfg  .venv/bin/python  .tox/py/bin/python
+.nox/file  .eggs/x.egg/file  __pypackages__/3.11/lib/file  .pytest_cache/v/cache/lastfailed  .cline/file
+.devin/file  .firebender/file  firebender.json  .goose/file  .kilocodemodes  .rovodev/file  .ruler/file
+.tabnine/file  .zencoder/file  replit.md  .coderabbit.yaml  greptile.json  .arcconfig  .reviewboardrc  .lvimrc
+.vim/coc-settings.json  .helix/languages.toml  .vs/launch.vs.json  .theia/tasks.json  .nova/tasks.json
+.shadowenv.d/x.lisp  .autoenv.zsh  .trunk/trunk.yaml  node_modules/.bin/jest  .gradle/file  .bazeliskrc
+tools/bazel
 """
 )
 
@@ -54,6 +61,8 @@ justfile  .justfile  Taskfile.yml  magefile.go  magefiles/x.go  tasks.py  dodo.p
 tox.toml  .coveragerc  ruff.toml  .ruff.toml  mypy.ini  .mypy.ini  pyrightconfig.json  ty.toml  .flake8
 pylintrc  .pylintrc  .isort.cfg  .bandit  .codespellrc  .pydocstyle.ini  .importlinter  .golangci.yml
 staticcheck.conf  clippy.toml  .clippy.toml  rustfmt.toml  .rustfmt.toml  .config/nextest.toml  deny.toml
+x.o  x.obj  x.lo  x.a  x.la  .task/checksum/test  .ruff_cache/file  .mypy_cache/3.11/x.json  .dmypy.json
+target/debug/x  .eslintcache  x.tsbuildinfo  .nx/cache/x  .turbo/x  .wireit/x  .moon/cache/x
 jest.config.js  vitest.config.ts  .mocharc.json  ava.config.js  karma.conf.js  playwright.config.ts
 cypress.config.js  .c8rc.json  .nycrc  .eslintrc.json  .eslintignore  eslint.config.mjs  .prettierrc
 .prettierignore  prettier.config.js  biome.jsonc  .stylelintrc  stylelint.config.js  tsconfig.json
@@ -72,7 +81,7 @@ environment.yml  Cargo.toml  Cargo.lock  build.rs  go.mod  go.sum  go.work  go.w
 build.gradle.kts  gradle.properties  gradle.lockfile  Gemfile  Gemfile.lock  x.gemspec  composer.json
 composer.lock  Directory.Build.props  packages.lock.json  MODULE.bazel.lock  WORKSPACE  WORKSPACE.bazel
 deno.json  deno.lock  Containerfile  Dockerfile  Containerfile.dev  compose.yaml  docker-compose.yml
-docker-bake.hcl  Vagrantfile
+docker-bake.hcl  Vagrantfile  x.so  .python-version  .prototools
 """
 )
 
