@@ -176,6 +176,50 @@ def test_a_change_cannot_make_the_gate_test_the_copy(image: Image, change: dict[
     assert "So the tests did not test the tree." in output
 
 
+FAULTY = "def total(*n):\n    return 4\n"
+
+
+@pytest.mark.parametrize(
+    ("base", "place"),
+    [(SRC, "tests/calc"), (SRC, "calc"), (FLAT, "tests/calc"), ({}, "tests/calc")],
+    ids=["src", "src, top", "flat", "new"],
+)
+def test_another_copy_in_the_tree_is_not_tested(image: Image, base: dict[str, str], place: str) -> None:
+    image.write(base)
+    sources = "src/calc" if base is SRC else "calc"
+    write(image.tree, base or FLAT)
+    assert image.gate()[0] == 0
+    write(image.tree, {f"{sources}/core.py": FAULTY, **in_directory(place, CALC)})
+    status, output = image.gate()
+    assert status == STATUS, output
+    assert f"calc was imported from {place}/__init__.py, not from {sources}." in output
+    assert "So the tests did not test the project." in output
+
+
+def test_a_project_may_move_and_have_namesakes(image: Image) -> None:
+    image.write({**FLAT, "tests/tools.py": "x = 1\n", "tools.py": "x = 2\n"})
+    (image.tree / "tests/test_calc.py").write_text(f"import tools\n{TEST}")
+    assert image.gate()[0] == 0, "the base has both"
+    shutil.rmtree(image.tree / "calc")
+    write(
+        image.tree,
+        {**in_directory("src/calc", CALC), "tests/more/core.py": "", "tests/unit/calc/test_a.py": TEST},
+    )
+    status, output = image.gate()
+    assert status == 0, output
+
+
+def test_a_package_that_the_gate_makes_in_the_tree_is_its_own(image: Image) -> None:
+    image.write({**SRC, "pyproject.toml": f"{PYPROJECT}[tool.pytest.ini_options]\npythonpath = ['made']\n"})
+    started = image.directory / "started"
+    started.mkdir()
+    write(image.tree, in_directory("made/calc", CALC))
+    argv = image.language().default_test().argv
+    assert image.run(argv).returncode == STATUS, "committed"
+    done = image.run(tuple(word.replace("/cobbler/shell", str(started)) for word in argv))
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.parametrize("kind", ["editable", "editable finder", "PYTHONPATH"])
 def test_another_checkout_in_the_image_is_a_copy(image: Image, kind: str) -> None:
     app = image.directory / "app"

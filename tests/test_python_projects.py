@@ -17,7 +17,8 @@ def projects(files: Mapping[str, str]) -> Projects:
 
 def test_a_repository_without_settings_has_modules_but_no_distribution() -> None:
     found = projects({"calc/__init__.py": "", "one.py": "", "src/two.py": "", "README.md": ""})
-    assert found == Projects(modules=("calc", "one", "src.two", "two"), roots=("src",))
+    places = ("calc", "one", "src/two")
+    assert found == Projects(modules=("calc", "one", "src.two", "two"), roots=("src",), places=places)
 
 
 def test_a_distribution_has_the_name_that_installers_compare() -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 from pytest_cobbler.languages.functions import TestFunction
 from pytest_cobbler.languages.planted import PlantedTest
 
-TESTED_COPY = "it tested a copy of the project that is not in the tree"
+TESTED_COPY = "it tested a copy of the project"
 """Why a gate fails that could not see a fault in the tree."""
 
 

@@ -157,7 +157,7 @@ def _program() -> str:
     names = directory.joinpath("python_names.py").read_text("utf-8")
     text = directory.joinpath("python_tree.py").read_text("utf-8")
     text = re.sub(
-        "^from pytest_cobbler.languages.python_names import .*$",
+        r"^from pytest_cobbler\.languages\.python_names import (?:\([^)]*\)|.*)$",
         lambda _: names.replace("from __future__ import annotations\n", ""),
         text,
         flags=re.MULTILINE,

@@ -1,12 +1,17 @@
-"""The names of packages and modules in a directory; a part of the program in ``python_tree``.
+"""The names and files of packages and modules; a part of the program in ``python_tree``.
 
 So it imports nothing but the standard library, and runs with Python 3.8.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import re
+import sysconfig
 from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import unquote, urlsplit
 
 # fmt: off
 NOT_OF_PROJECT = frozenset({
@@ -16,6 +21,9 @@ NOT_OF_PROJECT = frozenset({
 })
 # fmt: on
 """Directories whose packages are not the project's: their names may be those of installed packages."""
+
+SUFFIXES = ("/__init__.py", ".py", ".so", ".pyd")
+"""What follows the name of a module in that of its file."""
 
 _DEEPEST = 4
 _BESIDE = frozenset({"setup", "conftest", "noxfile", "tasks", "__init__", "__main__"})
@@ -60,3 +68,50 @@ def shares_its_name(text: str) -> bool:
 def normalized(distribution: str) -> str:
     """The name of a distribution as installers compare it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def files_of(entry: str, module: str) -> list[str]:
+    """The files that Python may take for a module in an entry of its path."""
+    base = os.path.join(entry, *module.split("."))
+    return [base + suffix for suffix in SUFFIXES if os.path.isfile(base + suffix)]
+
+
+def compiled_files(entry: str, module: str) -> Iterator[str]:
+    """The files of a module whose names have the version of Python in them."""
+    directory, name = os.path.split(os.path.join(entry, *module.split(".")))
+    with contextlib.suppress(OSError):
+        for file in os.listdir(directory):
+            if file.startswith(name + ".") and file.endswith((".so", ".pyd")):
+                yield os.path.join(directory, file)
+
+
+def editable_directory(direct_url: str | None) -> str:
+    """The directory of an editable distribution; empty for others."""
+    try:
+        record = json.loads(direct_url or "{}")
+        url = urlsplit(record["url"])
+        return unquote(url.path) if record["dir_info"]["editable"] and url.scheme == "file" else ""
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def directories_of(*kinds: str) -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    return tuple({os.path.realpath(paths[kind]) + os.sep for kind in kinds if paths.get(kind)})
+
+
+def beginning() -> float:
+    """The time, in nanoseconds, after which the files of the tree were made by the gate itself."""
+    try:
+        return os.stat("/cobbler/shell").st_ctime_ns  # the first process of a container fills it
+    except OSError:
+        return float("inf")
+
+
+def shortest(copies: dict[str, str]) -> dict[str, str]:
+    """The copies without those that are inside another one."""
+    return {
+        name: file
+        for name, file in sorted(copies.items())
+        if not any(name.startswith(f"{other}.") for other in copies)
+    }

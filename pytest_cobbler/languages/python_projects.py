@@ -56,13 +56,15 @@ class Projects:
     """What a tree says of its projects.
 
     ``distributions`` are normalized names, ``modules`` dotted ones. ``roots`` are directories with modules,
-    without the top directory; ``sources`` are those of the project at the top.
+    without the top directory; ``sources`` are those of the project at the top. ``places`` are the modules as
+    paths without their endings, wherever the tree has one of their names: ``src/calc``, ``tests/calc``.
     """
 
     distributions: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     roots: tuple[str, ...] = ("src",)
     sources: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
 
 
 def find_projects(paths: Iterable[str], read: Callable[[str], bytes | None]) -> Projects:
@@ -72,6 +74,7 @@ def find_projects(paths: Iterable[str], read: Callable[[str], bytes | None]) -> 
         paths: the files of the tree.
         read: the content of a file.
     """
+    paths = tuple(paths)
     listing = _listing_of(paths)
 
     def text(path: str) -> str:
@@ -109,7 +112,20 @@ def find_projects(paths: Iterable[str], read: Callable[[str], bytes | None]) -> 
         modules=tuple(sorted(modules))[:_MOST_MODULES],
         roots=tuple(root for root in roots if root),
         sources=tuple(root for root in roots if root and root in sources),
+        places=tuple(sorted(_places(paths, modules)))[:_MOST_MODULES],
     )
+
+
+def _places(paths: Iterable[str], modules: set[str]) -> Iterator[str]:
+    """The files and directories that have the name of one of ``modules``, without endings."""
+    deepest = max((module.count(".") + 1 for module in modules), default=0)
+    for path in paths:
+        place = path.removesuffix(".py").removesuffix("/__init__")
+        parts = place.split("/")
+        if path.endswith(".py") and any(
+            ".".join(parts[-count:]) in modules for count in range(1, deepest + 1) if count <= len(parts)
+        ):
+            yield place
 
 
 def _listing_of(paths: Iterable[str]) -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ read it from the ``HOME`` of the job. PYTEST_DONT_REWRITE: pytest has it importe
 
 A *copy* is a module that was imported neither from the tree nor from the job's ``HOME``. It belongs to an
 installed distribution of the project, or to no distribution and has the name of a module of the project.
+A module of the tree is a copy if the project has its name in another place, and the base has none here.
 """
 
 from __future__ import annotations
@@ -18,12 +19,21 @@ import os
 import re
 import runpy
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from pytest_cobbler.languages.python_names import modules_below, normalized, shares_its_name
+from pytest_cobbler.languages.python_names import (
+    SUFFIXES,
+    beginning,
+    compiled_files,
+    directories_of,
+    editable_directory,
+    files_of,
+    modules_below,
+    normalized,
+    shares_its_name,
+    shortest,
+)
 
 NAME = "cobbler_tree"
 """The name of this module in the job."""
@@ -39,8 +49,6 @@ So tested code that ends the process, with `raise SystemExit` or `os._exit(0)`, 
 
 _SET_DUMPABLE = 4
 """``PR_SET_DUMPABLE`` of the kernel."""
-
-_SUFFIXES = ("/__init__.py", ".py", ".so", ".pyd")
 
 
 class Tree:
@@ -58,8 +66,10 @@ class Tree:
         self._sources = [root for root in facts["sources"] if root in self.roots]
         self._held = {root: self._modules_of(root) for root in ["", *self.roots]}
         self.modules = {*facts["modules"], *(name for names in self._held.values() for name in names)}
-        self._library = _directories("stdlib", "platstdlib")
-        self._sites = _directories("purelib", "platlib")
+        self._places = frozenset(facts["places"])
+        self._began = beginning()
+        self._library = directories_of("stdlib", "platstdlib")
+        self._sites = directories_of("purelib", "platlib")
         self._own_files: set[str] = set()
         self._own_directories: list[str] = []
         self._firsts = {name.partition(".")[0] for name in self.modules}
@@ -98,7 +108,7 @@ class Tree:
             for file in distribution.files or ():
                 self._own_files.add(os.path.realpath(str(distribution.locate_file(file))))
                 self._firsts.add(re.split(r"[./]", str(file), maxsplit=1)[0])
-            if directory := _editable(distribution.read_text("direct_url.json")):
+            if directory := editable_directory(distribution.read_text("direct_url.json")):
                 self._own_directories.append(os.path.realpath(directory) + os.sep)
 
     def is_outside(self, path: str) -> bool:
@@ -112,15 +122,36 @@ class Tree:
 
     def is_copy(self, module: str, file: str) -> bool:
         path = os.path.realpath(file)
+        if path.startswith(self.top + os.sep):
+            return self._is_second(module, path)
         if not self.is_outside(path) or self.is_library(path):
             return False
         if path in self._own_files or path.startswith(tuple(self._own_directories)):
             return True
         return self._is_named(module) and not self._belongs_to_another(module, path)
 
-    def _is_named(self, module: str) -> bool:
+    def _is_second(self, module: str, path: str) -> bool:
+        """Whether a module was committed beside the one of the project that has its name."""
+        name = self._name_of(module)
+        below = module.count(".") - name.count(".")
+        parts = os.path.relpath(re.sub(r"(/__init__)?\.\w+$", "", path), self.top).split(os.sep)
+        place = "/".join(parts[: len(parts) - below])
+        inside = name.replace(".", "/")
+        if not name or place in self._places or not f"/{place}".endswith(f"/{inside}"):
+            return False
+        if os.stat(path).st_ctime_ns > self._began:  # made by the gate
+            return False
+        roots = {"/".join(filter(None, (root, inside))) for root in self._held if name in self._held[root]}
+        return bool(roots) and roots != {place}
+
+    def _name_of(self, module: str) -> str:
+        """The module of the project to which a module belongs; empty if it belongs to none."""
         parts = module.split(".")
-        return any(".".join(parts[:count]) in self.modules for count in range(1, len(parts) + 1))
+        names = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+        return next((name for name in names if name in self.modules), "")
+
+    def _is_named(self, module: str) -> bool:
+        return bool(self._name_of(module))
 
     def _belongs_to_another(self, module: str, path: str) -> bool:
         if not self._others_are_known:
@@ -134,7 +165,7 @@ class Tree:
             if normalized(distribution.metadata["Name"] or "") in self._distributions:
                 continue
             site = os.path.realpath(str(distribution.locate_file(""))) + os.sep
-            site = _editable(distribution.read_text("direct_url.json")) or site
+            site = editable_directory(distribution.read_text("direct_url.json")) or site
             names = (distribution.read_text("top_level.txt") or "").split()
             names += [str(file).partition("/")[0].partition(".")[0] for file in distribution.files or ()]
             for name in names:
@@ -143,7 +174,7 @@ class Tree:
     def copies(self, names: Iterable[str], directory: str) -> dict[str, str]:
         """Those of ``names`` of which ``directory``, an entry of the path, holds a copy, and its file."""
         held = {
-            name: [file for file in _files(directory, name) if self.is_copy(name, file)] for name in names
+            name: [file for file in files_of(directory, name) if self.is_copy(name, file)] for name in names
         }
         return {name: files[0] for name, files in held.items() if files}
 
@@ -152,7 +183,7 @@ class Tree:
         if module.partition(".")[0] not in self._firsts:
             return ""
         for _, entry in self.outside_path():
-            for file in [*_files(entry, module), *_compiled(entry, module)]:
+            for file in [*files_of(entry, module), *compiled_files(entry, module)]:
                 if self.is_copy(module, file):
                     return file
         return ""
@@ -198,7 +229,7 @@ class Tree:
         """An installed module of another distribution that has one of ``names``; empty if there is none."""
         for index, entry in self.outside_path():
             for name in names if index >= first else ():
-                for file in _files(entry, name):
+                for file in files_of(entry, name):
                     if not self.is_copy(name, file):
                         return f"the installed {name} ({file})"
         return ""
@@ -206,7 +237,7 @@ class Tree:
     def _replaces_library(self, names: Iterable[str]) -> bool:
         known = getattr(sys, "stdlib_module_names", None)
         for name in names:
-            in_files = any(os.path.exists(place + name + end) for place in self._library for end in _SUFFIXES)
+            in_files = any(os.path.exists(place + name + end) for place in self._library for end in SUFFIXES)
             if name != "test" and (name in known if known is not None else in_files):
                 return True
         return False
@@ -221,42 +252,16 @@ class Tree:
         return found
 
     def path_of(self, module: str) -> str:
-        """Where the tree holds a module, relative to its top; empty if it does not."""
+        """Where the project holds a module, relative to the top; empty if it does not."""
+        found = ""
         for root in [*self.roots, ""]:
             path = os.path.join(root, *module.split("."))
             for end in ("", ".py"):
                 if os.path.exists(os.path.join(self.top, path + end)):
-                    return path + end
-        return ""
-
-
-def _files(entry: str, module: str) -> list[str]:
-    """The files that Python may take for a module in an entry of its path."""
-    base = os.path.join(entry, *module.split("."))
-    return [base + suffix for suffix in _SUFFIXES if os.path.isfile(base + suffix)]
-
-
-def _compiled(entry: str, module: str) -> Iterator[str]:
-    directory, name = os.path.split(os.path.join(entry, *module.split(".")))
-    with contextlib.suppress(OSError):
-        for file in os.listdir(directory):
-            if file.startswith(name + ".") and file.endswith((".so", ".pyd")):
-                yield os.path.join(directory, file)
-
-
-def _directories(*kinds: str) -> tuple[str, ...]:
-    paths = sysconfig.get_paths()
-    return tuple({os.path.realpath(paths[kind]) + os.sep for kind in kinds if paths.get(kind)})
-
-
-def _editable(direct_url: str | None) -> str:
-    """The directory of an editable distribution; empty for others."""
-    try:
-        record = json.loads(direct_url or "{}")
-        url = urlsplit(record["url"])
-        return unquote(url.path) if record["dir_info"]["editable"] and url.scheme == "file" else ""
-    except (ValueError, KeyError, TypeError):
-        return ""
+                    if path in self._places:
+                        return path + end
+                    found = found or path + end
+        return found
 
 
 # In the job
@@ -304,15 +309,6 @@ def read_findings() -> dict[str, dict[str, str]]:
     return found
 
 
-def shortest(copies: dict[str, str]) -> dict[str, str]:
-    """The copies without those that are inside another one."""
-    return {
-        name: file
-        for name, file in sorted(copies.items())
-        if not any(name.startswith(f"{other}.") for other in copies)
-    }
-
-
 def report(tree: Tree, *, accepted: bool, reasons: list[str], status: int) -> int:
     """Print what was found; returns the exit status of the gate."""
     found = read_findings()
@@ -327,6 +323,9 @@ def report(tree: Tree, *, accepted: bool, reasons: list[str], status: int) -> in
             )
     for name, file in copies.items():
         held = tree.path_of(name)
+        if not tree.is_outside(file):
+            print(f"{name} was imported from {os.path.relpath(file, tree.top)}, not from {held}.")
+            continue
         print(f"{name} was imported from {file}, not from the tree" + (f" ({held})." if held else "."))
     if not copies:
         return status
@@ -336,7 +335,8 @@ def report(tree: Tree, *, accepted: bool, reasons: list[str], status: int) -> in
                 f"the tests imported {name} from {file}, not from the tree\n" for name, file in copies.items()
             )
         return status
-    print(*reasons, "So the tests did not test the tree.", sep="\n")
+    missed = "tree" if any(map(tree.is_outside, copies.values())) else "project"
+    print(*reasons, f"So the tests did not test the {missed}.", sep="\n")
     return STATUS
 
 
