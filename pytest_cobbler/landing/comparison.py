@@ -84,11 +84,20 @@ class _Comparing:
         if is_there and not after and (is_same or self._tip.is_test(path)):
             ran = counted(sum(before.values()), "test")
             return f"{path}: {ran} of this file ran on the tip, and none runs now"
+        functions = _by_name(self._tip.functions(path))
+        left = _by_name(self._merged.functions(path)) if is_there else {}
+        may_fail = [
+            name
+            for name in self._may_fail.get(path, ())
+            if name in functions and functions[name].digest == _digest(left, name)
+        ]
+        if may_fail:
+            return (
+                f"{path}: as it was on the tip, where it passed, and may fail now: {named(sorted(may_fail))}"
+            )
         missing = [name for name in before if name and name not in after]
         if not missing:
             return ""
-        functions = _by_name(self._tip.functions(path))
-        left = _by_name(self._merged.functions(path)) if is_there else {}
         kept = [
             name for name in missing if name in functions and functions[name].digest == _digest(left, name)
         ]
@@ -103,6 +112,18 @@ class _Comparing:
     def _places(self, function: TestFunction, path: str) -> list[tuple[str, str]]:
         """Where else the change put the function as it was: files and names."""
         return [place for place in self._put.get(function.digest, ()) if place[0] != path]
+
+    @cached_property
+    def _may_fail(self) -> Mapping[str, set[str]]:
+        """File -> functions of which a case passed on the tip, and fails now as a mark expects."""
+        before = self._tip.run.results if self._tip.run else ()
+        after = self._merged.run.results if self._merged.run else ()
+        passed = {result.id for result in before if result.passed and not result.xfailed}
+        found: dict[str, set[str]] = {}
+        for result in after:
+            if result.xfailed and not result.passed and result.id in passed:
+                found.setdefault(result.file, set()).add(result.function)
+        return found
 
     @cached_property
     def _put(self) -> Mapping[str, Sequence[tuple[str, str]]]:

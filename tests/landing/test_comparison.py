@@ -16,11 +16,14 @@ PYTHON = get("python")
 
 
 def run_of(ids: str) -> TestRun:
-    """The run of these ids, which passed; those after ``-`` were skipped, those after ``!`` failed."""
+    """The run of these ids.
+
+    They passed; after ``-`` they were skipped, after ``!`` they failed, after ``?``
+    they failed as expected."""
     results = []
     for word in ids.split():
-        outcome = {"-": "skipped", "!": "failed"}.get(word[0], "passed")
-        name = word.lstrip("-!")
+        outcome = {"-": "skipped", "!": "failed", "?": "xfailed"}.get(word[0], "passed")
+        name = word.lstrip("-!?")
         file, _, function = name.partition("::")
         results.append(CaseResult(id=name, file=file, function=function.partition("[")[0], **{outcome: 1}))
     return TestRun.of(results)
@@ -63,6 +66,16 @@ def compared(
         ({A: "# nothing\n"}, "", "2 tests of this file"),
         ({"tests/conftest.py": "del items[0]"}, f"{A}::test_two", f"{A}: as it was on the tip, where it ran"),
         ({A: "__test__ = 1\n" + ONE + TWO}, f"{A}::test_two -{A}::test_one", "does not run now: test_one"),
+        (
+            {"tests/conftest.py": "xfail"},
+            f"{A}::test_two ?{A}::test_one",
+            "passed, and may fail now: test_one",
+        ),
+        (
+            {A: "pytestmark = xfail\n" + ONE + TWO},
+            f"?{A}::test_one ?{A}::test_two",
+            "may fail now: test_one, t",
+        ),
         ({A: None, "tests/test_b.py": ONE + TWO}, "", "test_one was moved to tests/test_b.py"),
         ({A: TWO, "tests/old/test_a.py": ONE}, f"{A}::test_two", "test_one was moved to tests/old/test_a.py"),
     ],
@@ -104,6 +117,7 @@ def test_good_work_is_neither_refused_nor_noted(files: dict[str, str | None], af
             "new skip or xfail in test_one",
         ),
         ({A: "pytestmark = pytest.mark.xfail\n" + ONE + TWO}, BOTH, "new skip or xfail in the file itself"),
+        ({A: "@xfail\n" + ONE + TWO}, f"?{A}::test_one {A}::test_two", "new skip or xfail in test_one"),
     ],
 )
 def test_weaker_tests_are_one_note_for_each_file(files: dict[str, str | None], after: str, note: str) -> None:
@@ -131,6 +145,12 @@ def test_fewer_cases_of_a_test_that_is_parametrised_from_data_are_no_refusal() -
     text = FROM_DATA[CASES].replace("@cases", "@cases([1])")
     found = compared({CASES: text}, f"{CASES}::test_case[1]", tip=FROM_DATA, before=before)
     assert found == fewer
+
+
+def test_a_case_that_was_expected_to_fail_may_go_on_failing() -> None:
+    before = f"{A}::test_one[a] ?{A}::test_one[b] {A}::test_two"
+    after = f"{A}::test_one[a] ?{A}::test_one[b] ?{A}::test_one[c] {A}::test_two"
+    assert compared({"a.py": "x"}, after, before=before) == Comparison()
 
 
 def test_a_changed_function_that_no_longer_runs_is_noted() -> None:

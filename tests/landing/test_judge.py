@@ -149,6 +149,11 @@ ATTACKS: dict[str, dict[str, str | None]] = {
     "collect_ignore": {"pkg/tests/conftest.py": "collect_ignore = ['test_core.py']\n"},
     "a skip of the module": {PROTECTED: SKIP + TEST},
     "pytestmark": {PROTECTED: "import pytest\npytestmark = pytest.mark.skip\n" + TEST},
+    "an expected failure": {
+        "zz/conftest.py": "def pytest_collection_modifyitems(items):\n"
+        "    [item.add_marker('xfail') for item in items if item.name == 'test_double']\n",
+        "zz/test_z.py": "def test_z(): pass\n",
+    },
     "__test__": {PROTECTED: TEST + "\n\n__test__ = False\n"},
 }
 
