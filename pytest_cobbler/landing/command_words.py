@@ -30,6 +30,11 @@ _INCLUDED = re.compile(
     r"^[ \t]*(?:-?s?include[ \t]+([^#\n]+)|import\??[ \t]+['\"]([^'\"\n]+)|(?:-[ \t]+)?taskfile:[ \t]*(\S+))",
     re.MULTILINE,
 )
+_MODULE = re.compile(r"(?:^|\s)-m\s+(\w+)")
+_PYTHONPATH = re.compile(r"\bPYTHONPATH\s*=\s*[\"']?([^\s;&|\"']+)")
+_IMPORTED = re.compile(
+    r"^[ \t]*(?:from[ \t]+\.*(\w+)[\w.]*[ \t]+import\b|import[ \t]+([^#\n;]+))", re.MULTILINE
+)
 _VARIABLE = re.compile(r"\$\(wildcard\s([^()$]*)\)|\$\([^()$]*\)|\$\{[^{}$]*\}|\$\w")
 _DEEPEST = 5
 _MOST_WORDS = 5000
@@ -88,6 +93,22 @@ def included(text: str) -> Iterator[str]:
     """The files that a Makefile, justfile or Taskfile includes, with ``*`` for what it computes."""
     for groups in _INCLUDED.findall(text.replace("\\\n", " ")):
         yield from (name.strip("\"'") for name in _without_variables(" ".join(groups)).split())
+
+
+def modules_in(text: str) -> tuple[set[str], set[str]]:
+    """The first names of the modules that a text runs with ``-m``, and the directories in PYTHONPATH."""
+    paths = {path for value in _PYTHONPATH.findall(text) for path in value.split(":")}
+    return set(_MODULE.findall(text)), {
+        path.removeprefix("./").rstrip("/") for path in paths if "$" not in path
+    } - {""}
+
+
+def imported(text: str) -> set[str]:
+    """The first names of the modules that a Python file imports."""
+    names: set[str] = set()
+    for one, several in _IMPORTED.findall(text):
+        names |= {one} if one else {name.split(".")[0].strip().split(" ")[0] for name in several.split(",")}
+    return {name for name in names if name.isidentifier()}
 
 
 def _without_variables(names: str) -> str:

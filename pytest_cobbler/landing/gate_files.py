@@ -7,16 +7,17 @@ paths says which files a program reads. All is read from trees that the user tru
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from pytest_cobbler.globs import GlobError, compile_glob, escape_glob, matches_any
-from pytest_cobbler.landing.command_words import Words, included, words_in, words_of
+from pytest_cobbler.landing.command_words import Words, imported, included, modules_in, words_in, words_of
 from pytest_cobbler.landing.make_targets import goals_in, made_targets
 from pytest_cobbler.languages.base import Language, Step
 from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
@@ -35,6 +36,8 @@ _CODE = re.compile(
 )
 _MAKEFILE = re.compile(r"(?:.*/)?(?:gnu)?makefile|.*\.(?:mk|make|mak)", re.IGNORECASE)
 _TEST = re.compile(r"(?:test|spec)(?!$)|.*[._-](?:test|spec)s?|tests?|specs?", re.IGNORECASE)
+_PYTEST_MODULES = frozenset({"pytest", "_pytest", "pluggy"})
+_TOOLS = re.compile(r"\.?(?:bin|build|checks?|ci|dev|gate|hack|lint|scripts?|tools?|utils?)")
 _TEST_DIRECTORIES = frozenset({"test", "tests", "spec", "specs", "__tests__"})
 
 
@@ -42,12 +45,13 @@ _TEST_DIRECTORIES = frozenset({"test", "tests", "spec", "specs", "__tests__"})
 class GateFiles:
     """Patterns of the files that a gate depends on, and rows of files of which a key does.
 
-    ``files`` are those that exist, for people.
+    ``files`` are those that exist, for people. ``modules`` are run by their names, and are not the project's.
     """
 
     patterns: tuple[str, ...] = ()
     keys: tuple[Row, ...] = ()
     files: tuple[str, ...] = ()
+    modules: frozenset[str] = frozenset()
 
 
 def find_gate_files(
@@ -69,8 +73,10 @@ def find_gate_files(
             search.use({"pytest"} if language.name == "python" else set())
         else:
             search.goals |= goals_in(" ".join(step.argv))
+            search.run_modules(" ".join(step.argv))
             search.command(words_of(step.argv))
     search.protect_targets()
+    search.protect_modules()
     return search.result()
 
 
@@ -88,10 +94,15 @@ class _Search:
     read: set[str] = field(default_factory=set)
     goals: set[str] = field(default_factory=set)
     makefiles: dict[str, str] = field(default_factory=dict)
+    modules: set[str] = field(default_factory=set)
+    paths: set[str] = field(default_factory=set)
 
     def result(self) -> GateFiles:
         return GateFiles(
-            patterns=tuple(self.patterns), keys=tuple(self.keys), files=tuple(sorted(self.files))
+            patterns=tuple(self.patterns),
+            keys=tuple(self.keys),
+            files=tuple(sorted(self.files)),
+            modules=frozenset(self.modules),
         )
 
     def command(self, words: Words) -> None:
@@ -128,6 +139,22 @@ class _Search:
         for program in new:
             self._read_configuration(program)
 
+    def run_modules(self, text: str, known: Collection[str] | None = None) -> None:
+        """Note the modules that a text runs with ``-m``, if they are ``known``, and its ``PYTHONPATH``."""
+        found, paths = modules_in(text)
+        self.modules |= found if known is None else found.intersection(known)
+        self.paths |= {path for path in paths if not path.startswith(("/", ".."))}
+
+    def protect_modules(self) -> None:
+        """Protect the places in which Python would find another module of the name of one that is run."""
+        own = {posixpath.join(path, name) for path in ("", *self.paths) for name in self.modules}
+        there = set(self._existing({f"{name}{end}" for name in own for end in ("", ".py")}))
+        self.modules -= {posixpath.basename(path).removesuffix(".py") for path in there}
+        for path in sorted(self.paths):
+            for name in sorted(self.modules | _PYTEST_MODULES):
+                for end in (".py", ".so", "/__init__.py"):
+                    self._protect(posixpath.join(path, name + end))
+
     def protect_targets(self) -> None:
         """Protect what make would take for its work if it existed: files in the places of targets."""
         for place in sorted(self.directories if self.makefiles else ()):
@@ -137,11 +164,11 @@ class _Search:
                 for path, text in self.makefiles.items()
                 if posixpath.dirname(path) in {place, *{posixpath.dirname(path)} - self.directories.keys()}
             ]
-            found = made_targets(texts, self.goals, lambda names, place=place: self._made(names, place))
+            found = made_targets(texts, self.goals, functools.partial(self._made, place))
             for name in sorted(found):
                 self._protect(posixpath.normpath(posixpath.join(place, name)))
 
-    def _made(self, names: set[str], place: str) -> set[str]:
+    def _made(self, place: str, names: set[str]) -> set[str]:
         """Those of the targets of a directory that are there, or outside of the tree."""
         paths = {name: posixpath.normpath(posixpath.join(place, name)) for name in names}
         inside = {path for path in paths.values() if not path.startswith(("/", ".."))}
@@ -174,18 +201,41 @@ class _Search:
         directory = posixpath.dirname(path)
         words = words_in(text)
         self.goals |= goals_in(text)
+        # Such a file may also run what no change has made as yet.
+        self.run_modules(text, {word for forms in commands().values() for word in forms})
         if _MAKEFILE.fullmatch(path):
             self.makefiles[path] = text
         self._enter(words.directories)
         for script, _ in self._found(words.scripts, directory):
             if self._decides(script, is_script=True):
                 self._protect(script)
+        for script in words.scripts:  # one that is used if it is there
+            if re.search(r"[./]", script) and not _CODE.search(script):
+                for place in self._places(script, directory):
+                    self._protect(place)
+        if path.endswith(".py"):
+            self._take_modules(path, text)
         for other, mode in self._found(words.others, directory):
             if (mode == "100755" or _SHELL.search(other)) and self._decides(other, is_script=False):
                 self._protect(other)
         for name in included(text):
             self._include(name, directory)
         self.use(set(words.called))
+
+    def _take_modules(self, path: str, text: str) -> None:
+        """Protect the modules beside a script that it imports, and names that others would take.
+
+        Of a directory for anything else than tools, a module that is there may be what the gate judges.
+        """
+        directory = posixpath.dirname(path)
+        if not directory:
+            return  # beside the packages of the project
+        files = {f"{directory}/{name}{end}" for name in imported(text) for end in (".py", "")}
+        there = set(self._existing(files))
+        for file in sorted(files):
+            is_tool = _TOOLS.fullmatch(posixpath.basename(directory)) is not None
+            if (file not in there or is_tool) and self._decides(file, is_script=True):
+                self._protect(file)
 
     def _include(self, name: str, directory: str) -> None:
         if "*" not in name:

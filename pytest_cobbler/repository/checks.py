@@ -106,7 +106,8 @@ class Policy:
     ``.gitignore`` files count.
     ``secrets`` are the values that must not be committed; ``marked`` the files into which we put conflict
     markers;
-    ``reserved`` names that no new module at the top may have;
+    ``reserved`` names that no new module at the top may have, because pytest loads them, and ``run`` because
+    the gate runs them;
     ``left_out`` directories whose new files a harvest does not take.
     """
 
@@ -122,6 +123,7 @@ class Policy:
     marked: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     reserved: frozenset[str] = frozenset()
+    run: frozenset[str] = frozenset()
 
 
 def read_change(git: Git, old: str, new: str) -> Change:
@@ -196,7 +198,8 @@ def _leads_out(path: bytes, target: bytes) -> bool:
 
 def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> Iterable[Refusal]:
     # A project may be a plugin of pytest itself.
-    top = git.fields("ls-tree", "-z", "--name-only", parent) if policy.reserved else []
+    taken = dict.fromkeys(policy.run, "the gate runs") | dict.fromkeys(policy.reserved, "pytest loads")
+    top = git.fields("ls-tree", "-z", "--name-only", parent) if taken else []
     modules = {os.fsdecode(name).partition(".")[0] for name in top}
     for entry in change.entries:
         path = os.fsdecode(entry.path)
@@ -211,8 +214,8 @@ def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> I
             yield Refusal(reason="a protected path: the gate uses it", path=entry.shown)
         elif _matches(path, policy.protected) or module in _LIBRARY:
             yield Refusal(reason="a protected path", path=entry.shown)
-        elif module in policy.reserved and module not in modules:
-            yield Refusal(reason=f"takes the place of {module}, which pytest loads", path=entry.shown)
+        elif module in taken and module not in modules:
+            yield Refusal(reason=f"takes the place of {module}, which {taken[module]}", path=entry.shown)
 
 
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:

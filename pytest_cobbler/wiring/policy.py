@@ -67,6 +67,7 @@ class Protection:
             marked=tuple(marked),
             left_out=self.left_out,
             reserved=self.reserved,
+            run=self.gate.modules,
         )
 
 

@@ -37,7 +37,9 @@ class Bench:
         """The paths that no change may touch, of ``changed``, else of all ``files`` of the project."""
         base = commit_files(self.repository, self.base, files, modes=modes)
         found = self.find(base, gate, language=language, sources=sources)
-        policy = Policy(protected=(), keys=(*built_in_keys(), *found.keys), gate=found.patterns)
+        policy = Policy(
+            protected=(), keys=(*built_in_keys(), *found.keys), gate=found.patterns, run=found.modules
+        )
         new = changed or {path: f"{content!r}-changed" for path, content in files.items()}
         tree = self.repository.tree_of(commit_files(self.repository, base, new))
         _, refusals = check_change(self.repository.objects, base, tree, policy)
@@ -166,6 +168,60 @@ def test_a_script_that_is_missing_cannot_be_made_by_a_change(bench: Bench) -> No
     assert bench.refused({}, "sh run_tests.sh", changed={"run_tests.sh": "exit 0\n", "a.sh": ""}) == {
         "run_tests.sh"
     }
+
+
+def test_a_file_that_a_script_uses_if_it_is_there_cannot_be_made_by_a_change(bench: Bench) -> None:
+    files: dict[str, Content] = {
+        "run.sh": 'here=$(dirname "$0")\n[ ! -f ci/a.sh ] || . ci/a.sh\n[ ! -x $here/b ] || $here/b\n',
+        "ci/x.sh": "",
+    }
+    changed: dict[str, Content] = {"ci/a.sh": "exit 0", "b": "exit 0", "ci/other.sh": "", "src/a.py": ""}
+    assert bench.refused(files, "sh run.sh", changed=changed) == {"ci/a.sh", "b"}
+
+
+def test_modules_that_a_script_imports_are_protected(bench: Bench) -> None:
+    files: dict[str, Content] = {
+        "ci/check.py": "import os, rules as r\nfrom more.names import x\nimport calc\n",
+        "ci/rules.py": "from deep import y\n",
+        "ci/deep.py": "",
+        "ci/more/__init__.py": "",
+        "ci/other.py": "",
+        "calc/__init__.py": "",
+        "app/cli.py": "import core\n",
+        "app/core.py": "",
+    }
+    changed: dict[str, Content] = {**files, "ci/os.py": "x", "ci/unused.py": "x", "app/sys.py": "x"}
+    changed = {path: f"{content!r}-changed" for path, content in changed.items()}
+    refused = {"ci/check.py", "ci/rules.py", "ci/deep.py", "ci/more/__init__.py", "ci/os.py"}
+    assert bench.refused(files, "python3 ci/check.py", changed=changed) == refused
+    assert bench.refused(files, "python3 app/cli.py", changed=changed) == {"app/cli.py"}
+
+
+@pytest.mark.parametrize(
+    ("gate", "refused"),
+    [
+        ("python3 -m linter src", {"linter.py"}),
+        ("PYTHONPATH=src:lib python3 -m linter", {"linter.py", "src/linter/__init__.py", "src/pytest.py"}),
+        ("sh run.sh", {"mypy/__init__.py"}),
+        ("python3 -m calc", set()),
+    ],
+)
+def test_no_change_takes_the_place_of_a_module_that_the_gate_runs(
+    bench: Bench, gate: str, refused: set[str]
+) -> None:
+    files: dict[str, Content] = {"run.sh": "python -m mypy . && python -m app\n", "calc/__init__.py": ""}
+    changed: dict[str, Content] = dict.fromkeys(
+        [
+            "linter.py",
+            "src/linter/__init__.py",
+            "src/pytest.py",
+            "mypy/__init__.py",
+            "app.py",
+            "calc/core.py",
+        ],
+        "x",
+    )
+    assert bench.refused(files, gate, changed=changed) == refused
 
 
 class TestMake:
