@@ -211,9 +211,10 @@ def _touch(line: Line) -> tuple[Record, str]:
     """
     record = Record.parse(line.text)
     now = _now()
-    with contextlib.suppress(TypeError, ValueError):
+    # Another program may have written a time without a zone, or one at the end of the calendar.
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
         before = datetime.fromisoformat(record.get("updated_at"))
-        now = max(now, (before + timedelta(seconds=1.5)).replace(microsecond=0))
+        now = max(now, (before + timedelta(seconds=1.5)).replace(microsecond=0)).astimezone(UTC)
     record.set("updated_at", _rfc3339(now))
     return record, _rfc3339(now)
 

@@ -62,6 +62,17 @@ def test_every_write_is_newer_than_the_last_by_a_second(embedded_store: Embedded
     assert seen[1:] == ["2999-01-01T00:00:02Z", "2999-01-01T00:00:03Z", "2999-01-01T00:00:04Z"]
 
 
+@pytest.mark.parametrize(
+    "time", ["9999-12-31T23:59:59Z", "9999-12-31T20:00:00-12:00", "0001-01-01T00:00:00+23:59"]
+)
+def test_a_time_at_an_end_of_the_calendar_does_not_end_a_write(
+    embedded_store: EmbeddedStore, time: str
+) -> None:
+    embedded_store.seed(issue("proj-abc", updated_at=time))
+    embedded_store.tracker().comment("proj-abc", "text")
+    assert embedded_store.records()["proj-abc"]["updated_at"].startswith("20")
+
+
 def test_comments_are_numbered_through_the_whole_file(embedded_store: EmbeddedStore) -> None:
     embedded_store.seed(
         issue("proj-abc", comments=[{"id": "41", "text": "a"}], comment_count=1),
