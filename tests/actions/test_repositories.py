@@ -228,32 +228,24 @@ def test_an_action_works_or_is_refused_before_it_has_changed_anything(
     project: Project,
     kind: Kind,
     only_git: dict[str, str],
-    pytester: pytest.Pytester,
     subtests: pytest.Subtests,
 ) -> None:
     kind.make(project)
     for action in ACTIONS:
         with subtests.test(action=action):
-            look_at(project, action, kind.refused.get(action), Runs(project, pytester, only_git))
+            look_at(project, action, kind.refused.get(action), Runs(project, only_git))
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Runs actions: in this process, which is many times as quick, except for sessions of items."""
+    """Runs actions; ``init`` where git is the only program."""
 
     project: Project
-    pytester: pytest.Pytester
     only_git: Mapping[str, str]
 
-    def __call__(self, action: str, option: str) -> RunResult | pytest.RunResult:
-        if action in ("generate", "resume"):
-            return self.project.run(option)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(self.project.path)
-            own = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-            for name, value in {**own, **(self.only_git if action == "init" else {})}.items():
-                patch.setenv(name, value)
-            return self.pytester.runpytest_inprocess("-p", "no:cacheprovider", option)
+    def __call__(self, action: str, option: str) -> RunResult:
+        env = self.only_git if action == "init" else {}
+        return self.project.run("-p", "no:cacheprovider", option, env=env)
 
 
 def look_at(project: Project, action: str, refusal: Refusal | None, run: Runs) -> None:

@@ -12,7 +12,13 @@ import pytest
 from pytest_cobbler.testing.project import Project, RunResult
 
 _OURS = (".beads",)
-_OUR_REFS = ("refs/cobbler/", "refs/heads/task/", "refs/heads/generation-", "refs/tags/generation-")
+_OUR_REFS = (
+    "refs/cobbler/",
+    "refs/notes/cobbler",
+    "refs/heads/task/",
+    "refs/heads/generation-",
+    "refs/tags/generation-",
+)
 _OF_GIT = ("HEAD", "index", "config", "hooks", "info", "MERGE_HEAD", "ORIG_HEAD")
 _NO_CHANGE = (".pytest_cache", ".cobbler", ".git", "cobbler.lock", ".jsonl.lock")
 """Files for people or for pytest, which are tested elsewhere, and lock files that a run leaves."""
