@@ -34,6 +34,13 @@ def test_names_begin_and_end_as_those_of_the_example(
     assert [found.name for found in python_functions(test.content)] == ["", name]
 
 
+def test_a_case_of_unittest_is_imitated_by_one() -> None:
+    source = "class TestA(unittest.TestCase):\n    def test_b(self): pass\n"
+    test = planted("python", "tests/test_a.py", source, "TestA::test_b")
+    assert (test.path, test.function) == ("tests/test_beef01_a.py", "Test_beef01::test_beef01")
+    assert [found.name for found in python_functions(test.content)] == ["", "Test_beef01::test_beef01"]
+
+
 def test_a_file_whose_name_is_fixed_gets_the_test_itself() -> None:
     test = planted("python", "app/tests.py", "def test_a(): pass", "test_a")
     assert test.path == "app/tests.py"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -13,7 +13,14 @@ from pytest_cobbler.display import named
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.landing.comparison import Comparison, compare
 from pytest_cobbler.landing.gate import GateResult
-from pytest_cobbler.landing.planting import examples, may_switch_tests_off, plant, unreported
+from pytest_cobbler.landing.planting import (
+    below,
+    examples,
+    may_switch_tests_off,
+    packages_above,
+    plant,
+    unreported,
+)
 from pytest_cobbler.landing.tests_of_trees import TreeTests
 from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import TestRun
@@ -127,8 +134,8 @@ class TestJudge:
             found = compare(tip.compared, merged.compared)
         hidden = [*self._none_ran(tip, merged), *self._without_those_of_base(passed, tip, found.hidden)]
         notes: list[str] = []
-        if not hidden and (causes := self._causes(passed.paths)):
-            hidden, notes = self._plant(passed, tip, merged, causes)
+        if not hidden:
+            hidden, notes = self._plant(passed, tip, merged)
         weakened = self._weakened(passed, merged, found)
         return Judgement(hidden=tuple(hidden), weakened=weakened, notes=tuple(notes), seconds=self._seconds)
 
@@ -204,16 +211,23 @@ class TestJudge:
 
     # -- planted tests
 
-    def _causes(self, paths: Iterable[str]) -> tuple[str, ...]:
+    def _wanted(
+        self, paths: Iterable[str], merged: TreeTests
+    ) -> tuple[Mapping[str, tuple[str, ...]], tuple[str, ...]]:
+        """The examples for planted tests, and the changed paths that may keep these from running."""
         if not self._language.source_patterns:
-            return ()
-        return tuple(path for path in paths if may_switch_tests_off(path, self._language))
-
-    def _plant(
-        self, passed: Passed, tip: TreeTests, merged: TreeTests, causes: tuple[str, ...]
-    ) -> tuple[list[str], list[str]]:
-        """Reasons why a failing test does not fail, and notes; the tip is asked if one does not."""
+            return {}, ()
         wanted = examples(merged)
+        if causes := tuple(path for path in paths if may_switch_tests_off(path, self._language)):
+            return wanted, causes
+        if merged.run is not None:  # then tests that no longer run were found by their names
+            return {}, ()
+        causes = packages_above(wanted, paths)
+        return {path: wanted[path] for path in below(causes, wanted)}, causes
+
+    def _plant(self, passed: Passed, tip: TreeTests, merged: TreeTests) -> tuple[list[str], list[str]]:
+        """Reasons why a failing test does not fail, and notes; the tip is asked if one does not."""
+        wanted, causes = self._wanted(passed.paths, merged)
         planted = plant(merged, wanted, _token)
         if not planted:
             return [], []

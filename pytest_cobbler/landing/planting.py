@@ -12,7 +12,7 @@ from pytest_cobbler.landing.tree_records import TestRun
 from pytest_cobbler.languages import Language
 from pytest_cobbler.languages.planted import PlantedTest
 
-__all__ = ["examples", "may_switch_tests_off", "plant", "unreported"]
+__all__ = ["below", "examples", "may_switch_tests_off", "packages_above", "plant", "unreported"]
 
 _DOCUMENTS: Final = frozenset({".adoc", ".markdown", ".md", ".org", ".rst"})
 _DOCUMENT_NAMES: Final = re.compile(
@@ -27,6 +27,21 @@ def may_switch_tests_off(path: str, language: Language) -> bool:
         return True
     is_document = place.suffix in _DOCUMENTS or _DOCUMENT_NAMES.fullmatch(place.name)
     return not (is_document or language.is_source(place) or language.is_test(place))
+
+
+def packages_above(tests: Mapping[str, object], paths: Iterable[str]) -> tuple[str, ...]:
+    """Those of ``paths`` that make a package of a directory with some of the files ``tests``, or above one.
+
+    unittest finds tests in packages alone, and a package can name its tests itself (``load_tests``).
+    """
+    packages = (path for path in paths if PurePosixPath(path).name == "__init__.py")
+    return tuple(path for path in packages if below((path,), tests))
+
+
+def below(packages: Iterable[str], tests: Mapping[str, object]) -> set[str]:
+    """Those of the files ``tests`` that lie in one of the packages with these ``__init__.py``, or below."""
+    above = {PurePosixPath(path).parent for path in packages}
+    return {test for test in tests if above.intersection(PurePosixPath(test).parents)}
 
 
 def examples(tests: TreeTests) -> Mapping[str, tuple[str, ...]]:

@@ -20,6 +20,15 @@ def {name}() -> None:
     assert int("{token}", 16) < 0
 """
 
+_CASE: Final = """\
+import unittest
+
+
+class {case}(unittest.TestCase):
+    def {name}(self) -> None:
+        self.fail("{token}")
+"""
+
 _DOCTEST: Final = '''\
 """Shows a number.
 
@@ -62,6 +71,10 @@ def python_planted(path: str, content: bytes, functions: Collection[str], token:
         return PlantedTest(path=str(new), content=_DOCTEST.format(token=token).encode())
     name = _with_token(names[0], token) if names else f"test_{token}"
     text = _FUNCTION.format(name=name, token=token).encode()
+    if not names and b"TestCase" in content:  # unittest finds no functions
+        case = f"Test_{token}"
+        text = _CASE.format(case=case, name=name, token=token).encode()
+        name = f"{case}::{name}"
     if "_" not in place.stem:
         # The name is fixed, as that of Django's tests.py: no other file would be found.
         return PlantedTest(path=path, content=content.rstrip() + b"\n\n\n" + text, function=name)

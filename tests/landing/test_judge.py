@@ -265,6 +265,23 @@ def test_a_gate_that_a_change_keeps_from_failing_is_found_by_a_planted_test(
     assert landing.hidden
 
 
+CASE = "import unittest\n\n\nclass TestCase(unittest.TestCase):\n    def test(self):\n        pass\n"
+
+
+@pytest.mark.parametrize(
+    "content", [None, "def load_tests(loader, tests, pattern):\n    return loader.suiteClass()\n"]
+)
+def test_a_package_that_hides_its_tests_from_unittest_is_found(bench: Bench, content: str | None) -> None:
+    bench.make("python3 -m unittest", unknown=True)
+    tests = {"tests/__init__.py": "", "tests/test_other.py": CASE}
+    assert bench.land({**tests, "tests/unit/__init__.py": "", "tests/unit/test_case.py": CASE}).commit
+    landing = bench.land({"tests/unit/__init__.py": content})
+    assert (landing.commit, landing.cause) == ("", Cause.GATE)
+    [reason] = landing.hidden
+    assert "tests/unit/; cause: tests/unit/__init__.py" in reason
+    assert bench.land({"tests/unit/__init__.py": "x = 1\n"}).commit
+
+
 def test_a_gate_that_never_ran_the_planted_tests_is_noted(bench: Bench) -> None:
     bench.make("true", unknown=True)
     landing = bench.land({"data.json": "[]"})
