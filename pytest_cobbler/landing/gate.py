@@ -153,6 +153,7 @@ class Gate:
             limits=asdict(self.limits),
             network=self.network.value,
             report=self.collect,
+            keeps_services=self.keeps_services,
         )
 
     def run(self, checkout: Path, log: Path, cancellation: Cancellation) -> GateResult:

@@ -105,6 +105,7 @@ class StatedGate:
     limits: Mapping[str, float | None] = field(default_factory=dict)
     network: str = "none"
     report: str = ""
+    keeps_services: bool = False
 
     @classmethod
     def of(cls, conditions: Conditions) -> StatedGate:
@@ -117,6 +118,7 @@ class StatedGate:
             limits=conditions.limits,
             network=conditions.network,
             report=conditions.report,
+            keeps_services=conditions.keeps_services,
         )
 
     @property

@@ -152,6 +152,8 @@ class Conditions:
     network: str = "none"
     report: str = ""
     """The file of the job with the results of its tests; empty if there is none."""
+    keeps_services: bool = False
+    """Whether processes that a step leaves running stay for the next one."""
     image_digests: tuple[str, ...] = field(default=(), compare=False)
     """The references by which registries give the image. They decide nothing: a push or a tag adds one."""
 

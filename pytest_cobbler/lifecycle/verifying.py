@@ -302,7 +302,7 @@ def _other_gate(statement: Statement, now: StatedGate) -> Iterator[str]:
         yield f"image: {then.image or 'none'} then, {now.image or 'none'} now"
     if then.commands != now.commands and statement.version == version("pytest-cobbler"):
         yield "gate: the base's commands are not those of the statement"
-    for name in ("network", "report"):
+    for name in ("network", "report", "keeps_services"):
         old, new = getattr(then, name), getattr(now, name)
         if old != new:
             yield f"gate: {name}: {old or 'none'} in the statement, {new or 'none'} in the base"

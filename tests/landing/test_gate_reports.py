@@ -257,3 +257,4 @@ class TestConditions:
         other_run = replace(gate, environment={"LANG": "C", "RUN": "2"})
         assert other_run.conditions() == conditions
         assert replace(gate, network=Network.OPEN).conditions() != conditions
+        assert replace(gate, keeps_services=True).conditions() != conditions
