@@ -112,7 +112,7 @@ def test_vendored_packages_and_examples_are_not_projects(path: str) -> None:
     found = projects(
         {path: '[project]\nname = "requests"\n', f"{directory}/requests/__init__.py": "", "calc.py": ""}
     )
-    assert found == Projects(modules=("calc",), roots=("src",))
+    assert found == Projects(modules=("calc",), roots=("src",), places=("calc",))
 
 
 def test_a_repository_of_several_projects_has_all_their_names() -> None:

@@ -37,7 +37,7 @@ from pytest_cobbler.repository.harvest import Harvest
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.sandbox import lifeline
 from pytest_cobbler.sandbox.base import Capability, Job, Limits, Loopback, Network
-from tests.support.attacked import Altered, Careless, believed, not_held, others_than_held, target_of
+from tests.support.attacked import PART, Altered, Careless, believed, not_held, others_than_held, target_of
 from tests.support.images import busybox_image
 from tests.support.podmans import Podman, open_to_others, own_podman
 
@@ -75,10 +75,6 @@ def attack_of(family: str, name: str) -> Attack:
 
 def names_of(family: str) -> list[str]:
     return [attack.name for attack in attacks_of(family)]
-
-
-PART = "COBBLER_TEST_ATTACKS"
-"""A variable that chooses attacks: ``1/6`` are the second and every sixth after it."""
 
 
 def test_every_attack_is_held(target: Target) -> None:

@@ -82,7 +82,7 @@ def test_measure_lists_every_known_task_once_and_in_order() -> None:
 
 
 def test_only_the_latest_of_very_many_tasks_are_listed() -> None:
-    tasks = [Task(id=f"x-{n}", title="T", created_at=f"{n:05}") for n in range(1_500)]
+    tasks = [Task(id=f"x-{n}", title="T", created_at=f"2026-01-02T03:04:05.{n:06}Z") for n in range(1_500)]
     listed = blocks(measure_prompt(None, dataclasses.replace(MEASURE, finished_tasks=tasks)))[
         "finished-tasks"
     ]
@@ -110,7 +110,7 @@ def test_the_prompt_states_whether_the_gate_has_a_network(offline: bool) -> None
 def test_no_prompt_grows_without_bounds() -> None:
     """Other people's texts: 5,000 tasks of a kind, 20,000 files with long names, a description of 5 MB."""
     tasks = [
-        Task(id=f"x-{n}", title="T" * 500, description="d" * 5_000, created_at=f"{n:05}")
+        Task(id=f"x-{n}", title="T" * 500, description="d" * 5_000, created_at=f"2026-01-02T03:04:05.{n:06}Z")
         for n in range(5_000)
     ]
     files = tuple(f"{'long' * 20}{n}/{'name' * 40}" for n in range(20_000))
@@ -140,7 +140,9 @@ def test_a_cut_description_is_marked_as_cut() -> None:
 
 
 def test_three_hundred_tasks_are_all_listed() -> None:
-    tasks = [Task(id=f"x-{n}", title="T" * 200, created_at=f"{n:05}") for n in range(300)]
+    tasks = [
+        Task(id=f"x-{n}", title="T" * 200, created_at=f"2026-01-02T03:04:05.{n:06}Z") for n in range(300)
+    ]
     prompt = measure_prompt(None, dataclasses.replace(MEASURE, finished_tasks=tasks))
     assert len(blocks(prompt)["finished-tasks"].splitlines()) == 300
 
@@ -327,7 +329,8 @@ def test_numbers_can_be_compared(condition: str, holds: bool) -> None:
 
 def test_only_the_latest_of_very_many_issues_are_given_as_a_whole_array() -> None:
     tasks = [
-        Task(id=f"x-{n}", title="T", description="d" * 9_000, created_at=f"{n:05}") for n in range(3_000)
+        Task(id=f"x-{n}", title="T", description="d" * 9_000, created_at=f"2026-01-02T03:04:05.{n:06}Z")
+        for n in range(3_000)
     ]
     prompt = measure_prompt(
         "{{.ExistingIssues}}|{{.OutputPath}}", dataclasses.replace(MEASURE, open_tasks=tasks)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.test_suite import PART
+from tests.support.attacked import PART
 from tests.support.images import busybox_image, minimal_image, python_image
 from tests.support.ordinary_user import OrdinaryUser, ordinary_user
 from tests.support.podmans import own_podman, rootless_podman

@@ -17,8 +17,8 @@ from pytest_cobbler.landing.statements import read_statement, to_sign
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.landing import Merge
 from pytest_cobbler.secret_forms import Secrets
-from tests.landing.test_statements import COMMIT, RECORD, TIP, WORK
 from tests.support.parts import need
+from tests.support.stated import COMMIT, RECORD, TIP, WORK
 
 MERGED = Merge(tip=TIP, tree=RECORD.tree)
 

@@ -21,7 +21,10 @@ from pytest_cobbler.sandbox.base import Capability, Completed, Engine, Job, Netw
 from pytest_cobbler.wiring.parts import SandboxSettings
 from tests.support.podmans import Podman
 
-__all__ = ["Altered", "Careless", "believed", "not_held", "others_than_held", "target_of"]
+__all__ = ["PART", "Altered", "Careless", "believed", "not_held", "others_than_held", "target_of"]
+
+PART = "COBBLER_TEST_ATTACKS"
+"""A variable that chooses attacks: ``1/6`` are the second and every sixth after it."""
 
 
 def target_of(podman: Podman, image: str, place: Path, arguments: Sequence[str] = (), **more: Any) -> Target:

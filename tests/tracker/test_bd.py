@@ -242,7 +242,8 @@ def test_bd_gets_only_the_environment_that_it_needs(
     assert (place / "stdin").read_bytes() == b""
     assert (place / "cwd").read_text() == f"{place}\n"
     words = (place / "argv").read_text().split()
-    assert words == ["list", "--all", "--include-gates", "--limit", "0", "--actor", "cobbler", "--json"]
+    every = ["--all", "--include-gates", "--include-templates", "--limit", "0"]
+    assert words == ["list", *every, "--actor", "cobbler", "--json"]
 
 
 UNOPENED = {
