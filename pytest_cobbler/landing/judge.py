@@ -217,11 +217,11 @@ class TestJudge:
         """The examples for planted tests, and the changed paths that may keep these from running."""
         if not self._language.source_patterns:
             return {}, ()
-        wanted = examples(merged)
         if causes := tuple(path for path in paths if may_switch_tests_off(path, self._language)):
-            return wanted, causes
+            return examples(merged), causes
         if merged.run is not None:  # then tests that no longer run were found by their names
             return {}, ()
+        wanted = examples(merged)
         causes = packages_above(wanted, paths)
         return {path: wanted[path] for path in below(causes, wanted)}, causes
 
