@@ -89,7 +89,7 @@ class Ground:
     private: str
     """A commit of another repository of the host."""
     words: Mapping[str, str]
-    """Random words by what they are: whoever prints one has read that."""
+    """A random word for each thing that is to stay secret; an output with the word shows that it was read."""
     loopback: Listener
     addresses: Listener
     abstract: Listener

@@ -82,7 +82,7 @@ def test_many_notes_stay_readable_for_git(user: UserRepository, repository: Repo
 
 
 def test_foreign_files_among_the_notes_do_not_stop_a_landing(user: UserRepository) -> None:
-    """Whoever can push may put any file there."""
+    """Everyone who can push can put any file there."""
     repository = user.open()
     git = repository.objects
     blob = git.text("hash-object", "-w", "--stdin", stdin=b"mine\n")

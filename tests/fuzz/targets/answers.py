@@ -131,7 +131,7 @@ def check_refusal(errors: Sequence[str], answer: Any, existing: Sequence[Task]) 
 
 
 def is_plainly_good(answer: Any, existing: Sequence[Task]) -> bool:
-    """Whether nobody could refuse an answer: different plain words, and needs of earlier tasks alone."""
+    """Whether every reader accepts the answer: different plain words, and needs of earlier tasks alone."""
     if not isinstance(answer, list) or len(answer) > LIMITS.tasks:
         return False
     titles = {task.title.casefold() for task in existing}
