@@ -104,6 +104,10 @@ GO = (
     Project(name="github.com/gorilla/mux", version="v1.8.1", shape="subtests, examples", faulty="mux"),
     Project(name="github.com/google/shlex", version=_SHLEX, shape="no dependencies", faulty="shlex"),
     Project(name="github.com/fatih/color", version="v1.17.0", shape="vendor", faulty="color", vendors=True),
+    Project(name="github.com/google/go-cmp", version="v0.7.0", shape="internal packages", faulty="cmp"),
+    Project(name="github.com/BurntSushi/toml", version="v1.4.0", shape="testdata", faulty="toml"),
+    Project(name="github.com/cespare/xxhash/v2", version="v2.3.0", shape="assembly", faulty="xxhash"),
+    Project(name="github.com/mattn/go-runewidth", version="v0.0.16", shape="tables", faulty="runewidth"),
     Project(
         name="github.com/rivo/uniseg",
         version="v0.4.7",
@@ -252,7 +256,6 @@ def go_tree(bench: Bench, project: Project, tree: Path) -> dict[str, str]:
     if project.vendors:
         go("mod", "vendor")
     go("test", "-count=1", "-run=^$", "./...")
-    go("vet", "./...")
     return variables
 
 

@@ -1,4 +1,4 @@
-"""Go: built by ``go build``, tested by ``go vet`` and ``go test``."""
+"""Go: built by ``go build``, tested by ``go test``."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ fi
 REPORT = "cobbler-report.json"
 """The file in the job's HOME with the events of the tests."""
 
-# The pipe keeps go's exit status, and shows the events while the tests run.
+# The pipe keeps go's exit status, and shows the events while the tests run. `go test` makes those checks of
+# `go vet` that are nearly never wrong. With all of them, real projects would fail as they are.
 _TEST = """\
 report=$HOME/{report}
 echo '{}' >"$report"
@@ -89,7 +90,6 @@ if [ -z "$packages" ]; then
   echo "tests: none yet"
   exit 0
 fi
-go vet $packages || exit
 tested=$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $packages) || exit
 if [ -z "$tested" ]; then
   echo "tests: none yet"
@@ -194,7 +194,7 @@ class Go(NamedSources):
                 self._prepare()
                 + _TEST.replace("{report}", REPORT).replace("{check}", check).replace("{hidden}", _HIDDEN),
             ),
-            shown="go vet ./...; go test ./...",
+            shown="go test ./...",
             report=f"~/{REPORT}",
             prints_events=True,
             reasons=((_STATUS, TESTED_COPY),),
