@@ -154,10 +154,10 @@ class Python(NamedSources):
 def _program() -> str:
     """The shell commands that write the program that runs in the image: one file, of two modules."""
     directory = resources.files("pytest_cobbler.languages")
-    names = directory.joinpath("python_names.py").read_text("utf-8")
+    names = directory.joinpath("python_modules.py").read_text("utf-8")
     text = directory.joinpath("python_tree.py").read_text("utf-8")
     text = re.sub(
-        r"^from pytest_cobbler\.languages\.python_names import (?:\([^)]*\)|.*)$",
+        r"^from pytest_cobbler\.languages\.python_modules import (?:\([^)]*\)|.*)$",
         lambda _: names.replace("from __future__ import annotations\n", ""),
         text,
         flags=re.MULTILINE,

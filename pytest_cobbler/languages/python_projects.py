@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from pytest_cobbler.languages.python_names import (
+from pytest_cobbler.languages.python_modules import (
     NOT_OF_PROJECT,
     modules_below,
     normalized,

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pytest_cobbler.languages.python_names import (
+from pytest_cobbler.languages.python_modules import (
     SUFFIXES,
     beginning,
     compiled_files,
