@@ -59,6 +59,7 @@ from pytest_cobbler.wiring.parts import (
     make_engine,
     make_gate,
     make_sandbox,
+    make_signer,
     sandbox_settings,
 )
 from pytest_cobbler.wiring.policy import agent_network
@@ -155,6 +156,7 @@ class Doctor:
             Check(name="lifeline", run=self._lifeline, needs=("image",), by_hand=podman),
             Check(name="gate", run=self._check_gate, needs=("image",), by_hand=podman),
             Check(name="landing", run=self._landing, needs=("files",), by_hand=podman),
+            Check(name="signature", run=self._signature, needs=("configuration",)),
             Check(name="disk", run=self._disk, needs=("configuration", "repository"), by_hand="df"),
             Check(
                 name="tracker",
@@ -387,6 +389,13 @@ class Doctor:
         prove_landing(worthless, self._sandbox, gate)
         self._worthless = worthless
         return "worktree, harvest, merge, gate and landing work on a scratch repository"
+
+    def _signature(self) -> Seen | str:
+        signer = make_signer(self._config)
+        if signer is None:
+            return _off("statements of landings are not signed: sign_command is not set")
+        signer.sign(b"{}", self._cancellation)
+        return f"{signer.command[0]} signs"
 
     def _disk(self) -> Seen | str:
         work = Repository(self._config.root, self._config.work_dir)

@@ -360,3 +360,18 @@ class TestDisk:
         found = examine_one(cobbler_project, "disk")
         assert (found.status, found.remedy) == ("warning", "Free some space: podman image prune")
         assert re.match(r"\d+ MiB left for ", found.text)
+
+
+class TestSignature:
+    def test_a_program_that_signs_is_ok(self, cobbler_project: Project) -> None:
+        assert examine_one(cobbler_project, "signature").status == "off"
+        cobbler_project.configure(sign_command=["sha256sum"])
+        assert assert_well(cobbler_project, "signature").text == "sha256sum signs"
+
+    def test_a_program_that_does_not_sign_fails(self, cobbler_project: Project) -> None:
+        cobbler_project.configure(sign_command=["no-such-program"])
+        assert (
+            failed(cobbler_project, "signature").text == "sign_command: there is no program no-such-program"
+        )
+        cobbler_project.configure(sign_command=["sh", "-c", "echo locked >&2; exit 3"])
+        assert failed(cobbler_project, "signature").text == "sign_command failed (exit 3): locked"
