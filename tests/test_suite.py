@@ -135,6 +135,12 @@ pytestmark = pytest.mark.matrix
 def test_many(case): ...
 
 def test_one(): ...
+
+@pytest.mark.matrix("pair")
+def test_here(): ...
+
+@pytest.mark.matrix("pair")
+def test_there(): ...
 """
 
 
@@ -157,7 +163,8 @@ def test_a_run_has_a_sample_of_each_matrix(tmp_path: Path) -> None:
     assert drawn == cases(tmp_path, "5")
     assert len([case for case in drawn if "test_many" in case]) == 4
     assert "<Function test_one>" in drawn
-    assert len(cases(tmp_path, "all")) == 13
+    assert len({"<Function test_here>", "<Function test_there>"} & set(drawn)) == 1
+    assert len(cases(tmp_path, "all")) == 15
     assert len(cases(tmp_path, "5", "test_matrix.py::test_many")) == 12, "what is named is not left out"
 
 

@@ -223,6 +223,7 @@ def only_git(tmp_path: Path) -> dict[str, str]:
     return {"PATH": str(tmp_path)}
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_an_action_works_or_is_refused_before_it_has_changed_anything(
     project: Project,

@@ -89,6 +89,7 @@ def test_a_silent_api_is_a_timeout(project: Project, api: ScriptedApi) -> None:
 END = int(time.time()) + 24 * 3600
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("answer", "message", "ends"),
     [

@@ -116,6 +116,7 @@ class Calculator:
         )
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("sample", "tracker"),
     [(PYTHON, "bd"), (PYTHON, "embedded"), (GO, "bd")],

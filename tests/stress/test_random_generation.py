@@ -12,7 +12,7 @@ from tests.support.forest import KINDS, Planned, gate_of_every_commit, grow, pla
 from tests.support.images import minimal_image
 from tests.support.stores import bd_program, bd_project, bd_template
 
-pytestmark = pytest.mark.matrix
+pytestmark = pytest.mark.matrix("random generations")
 __all__ = ["bd_program", "bd_project", "bd_template", "minimal_image"]
 
 MOST_RUNS = 15

@@ -5,7 +5,8 @@ that needs one in its body marks itself. A test on a project, which runs pytest,
 marked ``quick``: then it is one of the few that show, in the quick selection, that a run works.
 
 Tests marked ``matrix`` by hand are slow and have many cases. A run has a sample of them, drawn by the number
-in ``COBBLER_TEST_SEED``. ``COBBLER_TEST_SEED=all`` runs every case.
+in ``COBBLER_TEST_SEED``. ``COBBLER_TEST_SEED=all`` runs every case. The cases of a function are one matrix;
+those of a file with the same name, as in ``matrix("old bd")``, are one together.
 """
 
 from __future__ import annotations
@@ -71,17 +72,18 @@ def mark(items: Iterable[pytest.Function]) -> None:
 
 
 def left_out(items: Sequence[pytest.Function], seed: str) -> list[pytest.Function]:
-    """The cases of matrices that are not in the sample: of each function at least one is."""
+    """The cases of matrices that are not in the sample: of each matrix at least one is."""
     if seed == "all":
         return []
-    functions: dict[str, list[pytest.Function]] = defaultdict(list)
+    matrices: dict[str, list[pytest.Function]] = defaultdict(list)
     for item in items:
-        if item.get_closest_marker("matrix"):
-            functions[item.nodeid.partition("[")[0]].append(item)
+        if mark := item.get_closest_marker("matrix"):
+            file, _, function = item.nodeid.partition("[")[0].partition("::")
+            matrices[f"{file}::{mark.args[0] if mark.args else function}"].append(item)
     return [
         case
-        for function, cases in functions.items()
-        for case in random.Random(f"{seed} {function}").sample(cases, len(cases) - -(-len(cases) // DRAWN))
+        for matrix, cases in matrices.items()
+        for case in random.Random(f"{seed} {matrix}").sample(cases, len(cases) - -(-len(cases) // DRAWN))
     ]
 
 

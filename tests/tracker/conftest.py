@@ -50,14 +50,17 @@ def old_bd_store(place: Path, old_bd_program: Path, old_bd_template: Path) -> Bd
     return BdStore(root, old_bd_program, old_bd_template)
 
 
-@pytest.fixture(params=["embedded", "bd", "old_bd"])
+STORES = ["embedded", "bd", pytest.param("old_bd", marks=pytest.mark.matrix("old bd"))]
+
+
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> Store:
     """An empty store of each kind."""
     found: Store = request.getfixturevalue(f"{request.param}_store")
     return found
 
 
-@pytest.fixture(params=["embedded", "bd", "old_bd"])
+@pytest.fixture(params=STORES)
 def no_store(request: pytest.FixtureRequest) -> Callable[[Path], Store]:
     """Makes what is to become a store of each kind."""
     if request.param == "embedded":
