@@ -136,6 +136,10 @@ OTHER = "0" * 40
         (lambda d: result(d)["results"].update(second="passed"), "1 test: passed then, skipped now: second"),
         (lambda d: result(d)["results"].pop("first"), "1 test: did not run then, passed now: first"),
         (lambda d: result(d)["results"].update(x="passed"), "1 test: passed then, did not run now: x"),
+        (
+            lambda d: (result(d).pop("results"), result(d)["counts"].update(passed=2)),
+            "tests: 2 passed, 1 skipped then, 1 passed, 1 skipped now",
+        ),
         (lambda d: result(d).pop("counts"), "tests: what ran is unknown then, 1 passed, 1 skipped now"),
     ],
 )
@@ -165,6 +169,35 @@ def test_the_gate_of_a_base_that_the_checkout_does_not_hold_does_not_run(bench: 
     needs(document, "base").update(gitCommit=evil)
     bench.write(json.dumps(document))
     found = bench.verify()
+    assert found.status is Status.IMPOSSIBLE
+    assert found.reasons[0] == f"the checkout does not hold the base {evil[:12]}, whose gate would run"
+
+
+def test_a_base_from_before_the_generation_differs(bench: Bench) -> None:
+    """Its gate may be one that the user has mended since."""
+    first = bench.project.git("rev-list", "--max-parents=0", "main").strip()
+    document = bench.note
+    needs(document, "base").update(gitCommit=first)
+    bench.write(json.dumps(document))
+    found = bench.verify()
+    assert found.status is Status.DIFFERS
+    assert found.reasons == (f"base: {first[:12]} does not hold the commit from which the generation began",)
+
+
+def test_a_forged_merge_of_a_strangers_base_does_not_choose_the_gate(bench: Bench) -> None:
+    """A task may merge the base: what the base changes is the user's, and no refusal."""
+    git = bench.project.git
+    bench.project.write({"gate.sh": f"touch {bench.canary}\n"})
+    evil = bench.commit_tree("gate.sh", message="Evil", parent="main")
+    tree = git("rev-parse", f"{evil}^{{tree}}").strip()
+    parents = [option for parent in (f"{bench.commit}^", evil) for option in ("-p", parent)]
+    message = git("log", "-1", "--format=%B", bench.commit)
+    forged = git("commit-tree", *parents, "-m", message, tree).strip()
+    document = bench.note
+    document["subject"][0]["digest"]["gitCommit"] = forged
+    document["subject"][1]["digest"]["gitTree"] = tree
+    bench.write(json.dumps(document), forged)
+    found = bench.verify(forged)
     assert found.status is Status.IMPOSSIBLE
     assert found.reasons[0] == f"the checkout does not hold the base {evil[:12]}, whose gate would run"
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from pytest_cobbler.testing.project import Project
-from tests.support.images import minimal_image, podman, python_image
+import pytest
 
-__all__ = ["minimal_image", "python_image"]
+from pytest_cobbler.testing.project import Project
+from tests.support.images import busybox_image, minimal_image, podman, python_image
+
+__all__ = ["busybox_image", "minimal_image", "python_image"]
 
 TEST = "def test_it():\n    assert True\n"
 
@@ -39,18 +42,28 @@ def change(project: Project, commit: str, edit: Callable[[dict[str, Any]], objec
     write_note(project, commit, json.dumps(document))
 
 
+@pytest.fixture
+def image_name() -> Iterator[str]:
+    """A name that images may have one after the other."""
+    name = f"localhost/cobbler-test-verified-{os.getpid()}"
+    yield name
+    podman("untag", name, name)
+
+
 def test_a_landing_in_podman_is_stated_and_verified(
-    cobbler_project: Project, python_image: str, minimal_image: str
+    cobbler_project: Project, python_image: str, minimal_image: str, busybox_image: str, image_name: str
 ) -> None:
     project = cobbler_project
+    podman("tag", python_image, image_name)
     project.python_sample()
     project.configure(
         sandbox="podman",
-        podman_image=python_image,
+        podman_image=image_name,
         podman_args=project.agent.podman_arguments,
         test_command=None,
     )
     commit = generate(project)
+    podman("tag", busybox_image, image_name)  # has no Python: the gate runs in the image of the statement
     stated = note(project, commit)
     assert stated["subject"][0]["digest"] == {"gitCommit": commit}
 
@@ -73,6 +86,7 @@ def test_a_landing_in_podman_is_stated_and_verified(
     def state_image(document: dict[str, Any], image: str) -> None:
         document["predicate"]["buildDefinition"]["internalParameters"]["gate"]["image"] = image
 
+    podman("tag", python_image, image_name)
     other = f"sha256:{podman('image', 'inspect', '--format={{.Id}}', minimal_image)}"
     change(project, commit, lambda document: state_image(document, other))
     project.run("--cobbler-verify", commit).stdout.fnmatch_lines(
