@@ -142,6 +142,8 @@ def test_a_generation_with_the_real_claude_lands_its_tasks(
     assert attempts(result) == {SUBTRACT: 1, MULTIPLY: 2, DIVIDE: 2}
     assert checkout(calculator) == before
     assert gate_passes_on_the_tip(calculator, sample)
+    verified = calculator.run("--cobbler-verify", calculator.landed()[-1].commit, env=api.environment)
+    verified.stdout.fnmatch_lines(["*: verified: * passed, not signed"])
     assert not [path for path in calculator.files() if path.startswith("bin/")]
     assert all(INSTRUCTION in json.dumps(request.body["system"]) for request in api.requests)
     result.stdout.fnmatch_lines(["agent: claude, 2 in parallel, network proxy (the API alone)"])

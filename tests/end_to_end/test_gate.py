@@ -116,5 +116,7 @@ def test_good_work_lands_and_faults_do_not_though_the_image_has_a_good_copy(
         "Add a dependency": "3 passed",
     }
     assert "tests changed" not in project.git("log", "--format=%B", project.generation or "")
+    verified = project.run("--cobbler-verify", project.landed()[-1].commit)
+    verified.stdout.fnmatch_lines(["* Add a dependency: verified: 3 passed, not signed"])
     shown = "\n".join(result.outlines)
     assert f"calc.sums is not in the tree: only an installed copy has it ({IN_IMAGE}/calc/sums.py)." in shown
