@@ -93,7 +93,7 @@ def _built(kind: str) -> str:
 
 
 def _content(kind: str) -> str:
-    digest = hashlib.sha256(BUILDER.read_bytes())
+    digest = hashlib.sha256(BUILDER.read_bytes() + Path(__file__).read_bytes())
     if kind == "python":
         versions = [f"{name} {importlib.metadata.version(name)}" for name in DISTRIBUTIONS]
         digest.update("\n".join(versions).encode())
@@ -123,6 +123,7 @@ def _build(kind: str, name: str) -> None:
         assert built.returncode == 0, built.stderr
         if kind == "python":
             _copy_distributions(root / "usr/lib/python3/dist-packages")
+            _compile(root)
         archive = Path(directory, "root.tar")
         subprocess.run(["tar", "-C", root, "--owner=0", "--group=0", "-cf", archive, "."], check=True)
         podman("import", "--quiet", str(archive), name)
@@ -134,3 +135,18 @@ def _copy_distributions(target: Path) -> None:
             if ".." not in file.parts and file.suffix != ".pyc":
                 (target / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file.locate(), target / file)
+
+
+def _compile(root: Path) -> None:
+    """Compile all modules by the Python of the image: else each gate would do it again."""
+    packages = root / "usr/lib"
+    compiled = subprocess.run(
+        [
+            *(root / "usr/bin/python3.11", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"),
+            *("-s", root, "-p", "/", packages / "python3.11", packages / "python3"),
+        ],
+        env={"PYTHONHOME": str(root / "usr")},
+        capture_output=True,
+        text=True,
+    )
+    assert compiled.returncode == 0, compiled.stdout + compiled.stderr
