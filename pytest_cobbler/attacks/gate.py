@@ -116,8 +116,7 @@ def _judged(ground: Ground, attack: Attack, results: list[GateResult], changed: 
     if ground.loopback.heard(attack.name):
         return Line(attack=attack, status="NOT HELD", evidence=f"it reached {ground.loopback.shown}")
     ends = results[-1].summary
-    said = next((line for line in reversed(output.splitlines()) if line.strip()), "")
-    word, _, rest = said.partition(" ")
+    word, rest = last_word(output.encode())
     match word:
         case "got":
             return Line(attack=attack, status="NOT HELD", evidence=rest)
@@ -127,7 +126,7 @@ def _judged(ground: Ground, attack: Attack, results: list[GateResult], changed: 
             return Line(attack=attack, status="not tried", evidence=rest)
     if attack.name == "killed-judge":  # it may have ended itself before its last word
         return Line(attack=attack, status="held", evidence=ends)
-    return Line(attack=attack, status="not tried", evidence=f"the script failed: {said}")
+    return Line(attack=attack, status="not tried", evidence=f"the script failed: {word} {rest}")
 
 
 def _judged_by_report(attack: Attack, result: GateResult) -> Line:
