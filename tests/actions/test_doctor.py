@@ -50,7 +50,7 @@ def everything(project: Project) -> dict[str, tuple[int, bytes]]:
     return {str(p): (p.lstat().st_uid, p.read_bytes() if p.is_file() else b"") for p in paths}
 
 
-NOT_HERE = {"runtime": "off", "limits": "off", "network": "off", "lifeline": "off", "live": "off"}
+NOT_HERE = dict.fromkeys(("runtime", "limits", "network", "lifeline", "signature", "live"), "off")
 """Without a sandbox, and without being asked for."""
 
 
@@ -75,7 +75,7 @@ class TestWhereAllIsWell:
         assert None not in found, result.stdout.str()
         assert {match[2]: match[1] for match in found if match and match[1] != "ok"} == NOT_HERE
         assert all(bool(match[3]) == (match[1] != "off") for match in found if match)
-        assert re.fullmatch(r"14 ok, 5 off in \d+\.\d s", result.outlines[-1])
+        assert re.fullmatch(r"14 ok, 6 off in \d+\.\d s", result.outlines[-1])
         assert everything(cobbler_project) == before
 
     def test_the_doctor_reports_what_it_checked(self, cobbler_project: Project) -> None:
@@ -108,7 +108,7 @@ class TestWhereAllIsWell:
             env = {"ANTHROPIC_API_KEY": API_KEY, "ANTHROPIC_BASE_URL": api.url}
             found = doctor(cobbler_project, "--cobbler-live", env=env, ret=0)
             assert not api.failures
-        assert set(statuses(found)) <= {"limits", "runtime"}
+        assert set(statuses(found)) <= {"limits", "runtime", "signature"}
         used = found["credential"]["text"]
         assert used.startswith(
             "an API key, from ANTHROPIC_API_KEY in the environment; used at http://127.0.0.1:"
