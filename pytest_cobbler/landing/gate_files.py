@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 
 from pytest_cobbler.globs import GlobError, compile_glob, escape_glob, matches_any
 from pytest_cobbler.landing.command_words import Words, imported, included, modules_in, words_in, words_of
-from pytest_cobbler.landing.make_targets import goals_in, made_targets
+from pytest_cobbler.landing.make_targets import goals_in, made_targets, needed_files, sources_of
 from pytest_cobbler.languages.base import Language, Step
 from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
 from pytest_cobbler.repository.checks import LONGEST_PATH
@@ -167,6 +167,11 @@ class _Search:
             found = made_targets(texts, self.goals, functools.partial(self._made, place))
             for name in sorted(found):
                 self._protect(posixpath.normpath(posixpath.join(place, name)))
+            needed = {posixpath.normpath(posixpath.join(place, n)) for n in needed_files(texts, self.goals)}
+            for path in sorted(self._existing({path for path in needed if not path.startswith(("/", ".."))})):
+                self._protect_sources(escape_glob(path))
+        for path in self.makefiles:
+            self._protect_sources(escape_glob(path))
 
     def _made(self, place: str, names: set[str]) -> set[str]:
         """Those of the targets of a directory that are there, or outside of the tree."""
@@ -184,6 +189,11 @@ class _Search:
         with contextlib.suppress(GlobError):  # a shell or make would read it in another way
             compile_glob(pattern)
             self.patterns[pattern] = None
+
+    def _protect_sources(self, pattern: str) -> None:
+        """Protect the files from which make would make what a pattern matches."""
+        for source in sources_of(pattern):
+            self._protect_all(source)
 
     def _follow(self) -> None:
         """Read the protected files, and protect what they run or include."""
@@ -240,15 +250,19 @@ class _Search:
     def _include(self, name: str, directory: str) -> None:
         if "*" not in name:
             for path in self._places(name, directory):
-                self._protect(path)
+                self._protect_included(escape_glob(path))
             return
         # What a variable stands for is unknown: any directory, or any makefile.
         last = name.rpartition("/")[2]
         if "*" in name.rpartition("/")[0] or name.startswith("*"):
-            self._protect_all(f"**/{last}" if last.strip("*") else "**/*.mk")
+            self._protect_included(f"**/{last}" if last.strip("*") else "**/*.mk")
         else:
             for path in self._places(name, directory):
-                self._protect_all(path)
+                self._protect_included(path)
+
+    def _protect_included(self, pattern: str) -> None:
+        self._protect_all(pattern)
+        self._protect_sources(pattern)
 
     def _read_configuration(self, program: str) -> None:
         """Read the files of a program that lie where the gate runs it."""

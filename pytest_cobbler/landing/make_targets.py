@@ -1,4 +1,4 @@
-"""Which files would keep make from doing its work, because it would take them for what it has made."""
+"""Files by which a change would decide what make does: results that exist, and sources of its own files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["goals_in", "made_targets"]
+__all__ = ["goals_in", "made_targets", "needed_files", "sources_of"]
 
 _GOALS: Final = re.compile(r"(?:\bg?make\b|\$[({]MAKE[)}])([^\n;&|#)\"'`]*)")
 _RULE: Final = re.compile(r"([^\t#=:\s][^#=:\n]*?)\s*::?(?![=:])([^;\n#]*)(;?)")
 _SETTING: Final = re.compile(r"(?:export\s+|override\s+)?([\w.-]+)\s*(?:::?:?|\?|\+)?=\s*([^#\n]*)")
 _REFERENCE: Final = re.compile(r"\$(?:\((\w+)\)|\{(\w+)\})")
 _NAME: Final = re.compile(r"[\w.+@/-]+")
+_SOURCES: Final = (
+    *("%.[cflmoprswy]", "%.sh", "%.cc", "%.cpp", "%.mod"),
+    *("%,v", "RCS/%", "RCS/%,v", "s.%", "SCCS/s.%"),
+)
+"""The right sides of make's built-in rules for any file, and for the files on these."""
+
 _DEEPEST: Final = 5
 _MOST_LINES: Final = 20_000
 
@@ -46,16 +52,40 @@ def made_targets(
         existing: picks the targets that are there already: a change cannot add them.
     """
     rules, phony, first = _read(texts)
+    files = _wanted(rules, first, goals) - phony - {""}
+    missing = files - existing(files)
+    always = phony | missing
+    return {name for name in missing if not always.intersection(rules[name].needs)}
+
+
+def needed_files(texts: Iterable[str], goals: Collection[str]) -> set[str]:
+    """What make makes sure of before its commands run: a file of these that is older than a source is made.
+
+    Args:
+        texts, goals: as for :func:`made_targets`.
+    """
+    rules, phony, first = _read(texts)
+    return {name for target in _wanted(rules, first, goals) for name in rules[target].needs} - phony
+
+
+def sources_of(file: str) -> tuple[str, ...]:
+    """Patterns of the files from which make's built-in rules make any file, also a makefile.
+
+    For example, ``Makefile.sh`` is copied to ``Makefile`` if it is newer.
+    """
+    directory, slash, name = file.rpartition("/")
+    return tuple(directory + slash + source.replace("%", name) for source in _SOURCES)
+
+
+def _wanted(rules: Mapping[str, _Rule], first: str, goals: Collection[str]) -> set[str]:
+    """The targets that have rules and may be made."""
     chosen = {goal for goal in goals if goal in rules} or {first}
     wanted: set[str] = set()
     while chosen:
         wanted |= chosen
         further = {name for target in chosen for name in (*rules[target].needs, *rules[target].goals)}
         chosen = {name for name in further if name in rules} - wanted
-    files = wanted - phony - {""}
-    missing = files - existing(files)
-    always = phony | missing
-    return {name for name in missing if not always.intersection(rules[name].needs)}
+    return wanted
 
 
 def _read(texts: Iterable[str]) -> tuple[Mapping[str, _Rule], set[str], str]:

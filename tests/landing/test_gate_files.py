@@ -251,6 +251,20 @@ class TestMake:
     ) -> None:
         assert bench.refused(self.FILES, "make test", changed={path: "x"}) == {path}
 
+    @pytest.mark.parametrize(
+        "path", ["Makefile.sh", "config.mk.c", "mk/new.mk.sh", "sub/SCCS/s.Makefile", "sub/local.inc.o"]
+    )
+    def test_a_file_from_which_make_would_make_a_makefile_is_protected(self, bench: Bench, path: str) -> None:
+        changed: dict[str, Content] = {path: "x", "Makefile.am": "x", "src/a.c": "x", "notes.sh": "x"}
+        assert bench.refused(self.FILES, "make test", changed=changed) == {path}
+
+    def test_a_file_from_which_make_would_make_what_it_needs_is_protected(self, bench: Bench) -> None:
+        text = "test: ci/check src/a.c missing\n\tsh ci/check\ndocs: docs/a\n.PHONY: test\n"
+        files = {"Makefile": text, "ci/check": "", "src/a.c": "", "docs/a": ""}
+        paths = ["ci/check.sh", "src/a.c", "missing.c", "docs/a.sh"]
+        changed: dict[str, Content] = dict.fromkeys(paths, "x")
+        assert bench.refused(files, "make test", changed=changed) == {"ci/check.sh"}
+
     def test_a_program_of_the_tree_that_make_runs_is_protected(self, bench: Bench) -> None:
         files = {**self.FILES, "sub/check": ""}
         modes = {"sub/check": "100755"}

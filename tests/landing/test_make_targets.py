@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+from pathlib import Path
+
 import pytest
 
-from pytest_cobbler.landing.make_targets import goals_in, made_targets
+from pytest_cobbler.globs import matches_any
+from pytest_cobbler.landing.make_targets import goals_in, made_targets, needed_files, sources_of
+from tests.support.parts import need
 
 
 @pytest.mark.parametrize(
@@ -48,3 +55,32 @@ def test_the_words_after_each_call_of_make_are_goals() -> None:
 def test_any_number_of_references_is_read_in_time() -> None:
     text = "A = " + "$(A) " * 50 + "\nt: $(A)\n\tx\n"
     assert made_targets([text], {"t"}, lambda _: set()) == {"t"}
+
+
+def make(directory: Path, *arguments: str) -> str:
+    completed = subprocess.run([need("make"), *arguments], cwd=directory, capture_output=True, text=True)
+    return completed.stdout
+
+
+def test_these_are_the_files_from_which_make_makes_any_file(tmp_path: Path) -> None:
+    rules = re.findall(r"^%::? (\S*%\S*)$", make(tmp_path, "-p", "-f", os.devnull), re.MULTILINE)
+    assert {"%.sh", "%.c", "SCCS/s.%"} <= set(rules)
+    for rule in rules:
+        assert matches_any("sub/" + rule.replace("%", "a.mk"), sources_of("sub/a.mk"), fold_case=True), rule
+    assert not matches_any("sub/Makefile.in", sources_of("sub/Makefile"), fold_case=True)
+
+
+@pytest.mark.parametrize("file", ["Makefile", "more.inc", "check"])
+def test_make_makes_what_decides_in_it_from_a_newer_file(file: str, tmp_path: Path) -> None:
+    rules = "include more.inc\ntest: check\n\t@sh check\n.PHONY: test\n"
+    for name, content in {"Makefile": rules, "more.inc": "", "check": "echo run\n"}.items():
+        (tmp_path / name).write_text(content)
+        os.utime(tmp_path / name, (0, 0))
+    assert make(tmp_path, "test") == "run\n"
+    (tmp_path / f"{file}.sh").write_text("echo forged\n" if file == "check" else "$(info forged)\n")
+    assert "forged\n" in make(tmp_path, "test")
+
+
+def test_what_make_needs_for_a_goal() -> None:
+    text = "test: check | deep\n\tsh check\ndeep: a.txt\n\tx\nother: b.txt\n.PHONY: deep\n"
+    assert needed_files([text], {"test"}) == {"check", "a.txt"}

@@ -17,6 +17,7 @@ INSTALL = {
     "bd": "build github.com/steveyegge/beads/cmd/bd v1.3.0 and put `bd` on PATH",
     "old-bd": "build the same at v1.0.5, the oldest supported, and set COBBLER_TEST_OLD_BD to its path",
     "go": "unpack https://go.dev/dl (1.24 or later) to /usr/local/go",
+    "make": "apt-get install make",
     "openssl": "apt-get install openssl",
     "claude": "npm install -g @anthropic-ai/claude-code@2.1.330",
 }
