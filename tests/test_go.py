@@ -13,6 +13,7 @@ import pytest
 
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.languages import Go, LineCount, Step, detect, get
+from pytest_cobbler.languages.go_constraints import is_built
 from tests.support.parts import need
 from tests.support.toolchain import go_cache, go_root
 
@@ -141,6 +142,63 @@ def test_a_module_file_that_go_does_not_read_is_refused(name: str, tmp_path: Pat
 
 def test_a_directive_of_a_later_go_is_accepted() -> None:
     assert GO.module_file(b"module old\nnovelty x\n", "a.b/c") == ("go.mod", b"module a.b/c\nnovelty x\n")
+
+
+# Its build constraints
+
+NAMES = [
+    *("a", "linux", "a_linux", "a_windows", "a_plan9_linux", "a_windows_amd64", "a_linux_amd64", "a_arm64"),
+    *("a_linux_arm64", "windows_a", "windows", "a_unix", "a_linux.x", "_linux", "a_amd64_linux"),
+]
+CONSTRAINTS = [
+    *(
+        "linux",
+        "windows",
+        "!windows",
+        "!linux",
+        "unix && !darwin",
+        "a || linux",
+        "a && linux || windows",
+        "!(a)",
+    ),
+    *(
+        "!(a || linux)",
+        "(windows || linux) && !a",
+        "!a && !b || a && b",
+        "go1.18",
+        "!go1.18",
+        "a || !(b && c)",
+    ),
+    *("windows || (a || (b || (linux)))", "!(!(a)&&linux)"),
+]
+
+
+def test_files_are_built_on_linux_as_go_says(tree: Path) -> None:
+    files = {f"{name}_test.go": "package calc\n" for name in NAMES}
+    files |= {f"x{n}_test.go": f"//go:build {said}\n\npackage calc\n" for n, said in enumerate(CONSTRAINTS)}
+    files |= {
+        "late_test.go": "package calc\n\n//go:build windows\n",
+        "old_test.go": "// +build a\n\npackage calc\n",
+    }
+    write(tree, {"go.mod": MODULE.replace("1.24", "1.16"), **files})
+    environment = {
+        "GOCACHE": str(tree.parent / "cache"),
+        "GOENV": "off",
+        "CGO_ENABLED": "1",
+        "GOTOOLCHAIN": "local",
+    }
+    listing = run(
+        GO.default_build(), tree, script="go list -f '{{join .TestGoFiles \"\\n\"}}'", **environment
+    ).stdout.split()
+    built = {name for name, content in files.items() if is_built(f"calc/{name}", content.encode())}
+    assert built - {"_linux_test.go"} == set(listing)  # go takes no file whose name begins with a line
+
+
+@pytest.mark.parametrize(
+    "text", ["", "(", "!", "a &&", "a b", "(" * 100_000, "1 " * 1000, "!" * 900 + "0", "a\0"]
+)
+def test_a_constraint_that_go_cannot_read_builds_nothing(text: str) -> None:
+    assert is_built("a.go", f"//go:build {text}x y\n\npackage a\n".encode()) is False
 
 
 # The default gate
@@ -320,6 +378,29 @@ def test_a_fault_fails_the_gate_with_the_error(
     found, output = gate(PROGRAM, tree, go_cache)
     assert found == statuses
     assert said in output
+
+
+HIDING = {
+    "space": "zz example.com/calc",
+    "newline": "zz\nexample.com/calc",
+    "wildcard": "zz[a]",
+}
+"""Names of directories that a shell would take for several packages, or for another one."""
+
+
+@pytest.mark.parametrize("name", HIDING)
+def test_a_package_whose_name_the_shell_would_split_is_not_left_out(
+    name: str, tree: Path, go_cache: Path
+) -> None:
+    broken = "package zz\n\nfunc Broken() int { }\n"
+    write(tree, {"go.mod": MODULE, "calc.go": SUM, "calc_test.go": check(3), "zz/zz.go": "package zz\n"})
+    write(tree, {"example.com/calc/zza/a.go": "package zza\n", "zza/a.go": "package zza\n"})
+    assert gate(GO, tree, go_cache)[0] == [0, 0]
+    write(tree, {f"{HIDING[name]}/a.go": broken})
+    statuses, said = gate(GO, tree, go_cache)
+    assert statuses == [1]
+    assert "cannot be in an import path" in said
+    assert "zz" in said.rpartition("import path")[2]
 
 
 @pytest.mark.usefixtures("go_cache")

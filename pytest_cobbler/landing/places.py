@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from pytest_cobbler.languages.go_constraints import is_built
+
 __all__ = ["Place", "Places"]
 
 MOST_NAMESAKES: Final = 50
@@ -21,7 +23,6 @@ LARGEST_SOURCE: Final = 4 * 1024 * 1024
 """Bytes of a file in which functions are looked for."""
 
 _GO_FUNCTION = re.compile(rb"^func[ \t]+((?:Test|Example|Fuzz|Benchmark)[^\s(]*)[ \t]*\(", re.MULTILINE)
-_GO_CONSTRAINT = re.compile(rb"^//(?:go:build|[ \t]*\+build)[ \t]", re.MULTILINE)
 _GO_MODULE = re.compile(rb'^module[ \t]+"?([^\s"/][^\s"]*)"?', re.MULTILINE)
 
 
@@ -138,33 +139,37 @@ class Places:
     def _go_functions(self, package: str) -> dict[str, str]:
         """Name of each test function of a package -> its file."""
         if package not in self._go_files:
-            plain: dict[str, list[str]] = {}
-            constrained: dict[str, list[str]] = {}
+            built: dict[str, list[str]] = {}
+            others: dict[str, list[str]] = {}
             for file in self._go_tests.get(self._go_directory(package) or "", []):
                 content = self._read(file)
-                functions = constrained if _GO_CONSTRAINT.search(content) else plain
+                functions = built if is_built(file, content) else others
                 for name in set(_GO_FUNCTION.findall(content)):
                     functions.setdefault(name.decode("utf-8", "replace"), []).append(file)
-            # If two files have the function, the one that is built on every machine is the one that ran.
-            found = constrained | plain
+            # If two files have the function, the one that is built for Linux is the one that ran.
+            found = others | built
             self._go_files[package] = {name: files[0] for name, files in found.items() if len(files) == 1}
         return self._go_files[package]
 
     def _go_directory(self, package: str) -> str | None:
         """The directory of a package, ``.`` for the root; ``None`` if its module is not in the tree."""
+        found: list[str] = []
         prefix = package
         while prefix:
             if prefix in self._go_modules:
                 rest = package[len(prefix) :].strip("/")
-                return os.path.normpath(f"{self._go_modules[prefix]}/{rest}")
+                found.append(os.path.normpath(f"{self._go_modules[prefix]}/{rest}"))
             prefix = prefix.rpartition("/")[0]
-        return None
+        # A module below may have the name of a package that is in the module above it.
+        with_tests = [directory for directory in reversed(found) if directory in self._go_tests]
+        return next(iter(with_tests or found), None)
 
     @cached_property
     def _go_modules(self) -> dict[str, str]:
         """Path of each module in the tree -> its directory."""
         found = {}
-        for path in self._paths:
+        # Of modules with the same name, such as those in testdata, the first is that of the project.
+        for path in sorted(self._paths, key=lambda path: path.count("/"), reverse=True):
             if PurePosixPath(path).name == "go.mod" and (named := _GO_MODULE.search(self._read(path))):
                 found[named[1].decode("utf-8", "replace")] = str(PurePosixPath(path).parent)
         return found

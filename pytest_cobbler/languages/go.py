@@ -41,11 +41,19 @@ export PATH GOCACHE="$cache" GOENV=off GOTOOLCHAIN=local GOWORK="$workspace"
 _OFFLINE = "export GOPROXY=off\n"
 
 # Every package, also broken ones, except those in magefiles_dir: they are tools and not generated code.
+# The shell would split other names into several, and leave their packages out. `go build ./...` refuses them.
 _PACKAGES = """\
 packages=
 if [ -f go.mod ]; then
-  module=$(go list -m) && all=$(go list -e ./...) || exit
-  for package in $all; do
+  module=$(go list -m) && all=$(go list -e -f '{{{{printf "%q" .ImportPath}}}}' ./...) || exit
+  case $all in *[!A-Za-z0-9._~+/'"
+'-]*)
+    echo "the name of a directory cannot be in an import path:"
+    printf '%s\n' "$all" | grep '[^A-Za-z0-9._~+/"-]'
+    exit 1
+    ;;
+  esac
+  for package in $(printf '%s\n' "$all" | tr -d '"'); do
     case $package in "$module"/{kept} | "$module"/{kept}/*) ;; *) packages="$packages $package" ;; esac
   done
 elif [ -n "$(find . -name '[!._]*.go' ! -path './{kept_glob}/*' ! -path '*/[._]*/*' | head -n 1)" ]; then
