@@ -67,8 +67,9 @@ class NeedFacts:
 class Feedback:
     """Why the last attempt did not land.
 
-    ``files`` have conflict markers, or were refused. ``theirs`` are the titles of the landed tasks on the
-    other side of a conflict. ``details`` is output, cut to its informative part when it is shown.
+    ``files`` have conflict markers, or were refused; ``unmarked`` conflict without markers. ``theirs`` are
+    the titles of the landed tasks on the other side of a conflict. ``details`` is output, cut to its
+    informative part when it is shown.
     ``continues``: the worktree holds the work of the last attempt, merged with the tip.
     """
 
@@ -76,6 +77,7 @@ class Feedback:
     summary: str
     details: str = ""
     files: tuple[str, ...] = ()
+    unmarked: tuple[str, ...] = ()
     theirs: tuple[str, ...] = ()
     continues: bool = True
 

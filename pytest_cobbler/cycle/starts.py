@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_cobbler.causes import Cause
@@ -84,25 +85,33 @@ class Starts:
 
     def _from(self, commit: str, feedback: Feedback | None, base: str = "") -> Start:
         """Earlier work, or the base, merged with the current tip. Conflict markers stay in."""
-        merged = merge(self._repository, self._project.tip(), commit)
+        tip = self._project.tip()
+        merged = merge(self._repository, tip, commit, attributes=(tip, base) if base else (tip,))
         parent = merged.tip
         if base:  # the agent's change is the difference from the merge, and only that is checked
             generation, identity = self._project.generation, self._project.identity
             values = {trailers.GENERATION: generation.name, trailers.TARGET: generation.base}
             message = trailers.message(self._repository, "The merge that is to be resolved", "", values)
             parent = self._repository.commit(merged.tree, [merged.tip, base], message, identity)
-        if merged.conflicts and feedback:
-            feedback = self._about_conflict(feedback, commit, merged)
         # Not only this merge's markers: the work may still have markers from an earlier start.
-        marked = {*merged.conflicts, *marked_files(self._repository.objects, merged.tip, merged.tree)}
+        with_markers = marked_files(self._repository.objects, merged.tip, merged.tree)
+        if merged.conflicts and feedback:
+            feedback = self._about_conflict(feedback, commit, merged, with_markers)
+        marked = {*merged.conflicts, *with_markers}
         return Start(
             parent=parent, tree=merged.tree, marked=tuple(sorted(marked)), base=base, feedback=feedback
         )
 
-    def _about_conflict(self, feedback: Feedback, commit: str, merged: Merge) -> Feedback:
+    def _about_conflict(
+        self, feedback: Feedback, commit: str, merged: Merge, with_markers: Sequence[str]
+    ) -> Feedback:
         landed = trailers.landed_tasks(self._repository, f"{commit}^..{merged.tip}")
-        theirs = tuple(task.title for task in landed.values())
-        feedback = replace(feedback, files=merged.conflicts, theirs=theirs)
+        feedback = replace(
+            feedback,
+            files=tuple(path for path in merged.conflicts if path in with_markers),
+            unmarked=tuple(path for path in merged.conflicts if path not in with_markers),
+            theirs=tuple(task.title for task in landed.values()),
+        )
         if feedback.kind is Cause.CONFLICT:
             return feedback
         summary = f"{feedback.summary}; since then the work conflicts with what landed"

@@ -14,12 +14,14 @@ LABEL = "cobbler-merge"
 
 _DESCRIPTION = """\
 The branch {base} has changed since this generation started from it, and both have changed the same files. \
-The checkout holds the merge of the two. These files have conflict markers:
+The checkout holds the merge of the two. These files conflict:
 
 {files}
 
-Resolve every conflict so that the intent of both sides is kept, and leave no marker. Change nothing else \
-unless the build or the tests require it. If no file has a marker, change nothing and report that.
+Resolve every conflict so that the intent of both sides is kept, and leave no marker. Git does not merge \
+some files line by line and leaves no markers in them: such a file holds the version of {generation}, and \
+git show HEAD^2:FILE prints that of {base}. Make it anew so that it fits both. Change nothing else \
+unless the build or the tests require it. If no conflict is left, change nothing and report that.
 """
 
 
@@ -38,7 +40,9 @@ def propose_join(config: Config, lane: TrackerLane, generation: Generation, file
     new = NewTask(
         key="join",
         title=f"Merge {generation.base} into {generation.name}",
-        description=_DESCRIPTION.format(base=generation.base, files="\n".join(f"* {name}" for name in files)),
+        description=_DESCRIPTION.format(
+            base=generation.base, generation=generation.name, files="\n".join(f"* {name}" for name in files)
+        ),
         labels=tuple(filter(None, (generation.name, LABEL, config.task_label))),
     )
     return lane.create([new]).result()["join"]

@@ -217,7 +217,7 @@ class Verifier:
         before = statement.tip
         if merged := repository.resolve(f"{commit}^2^{{commit}}"):  # the task was to merge the base
             self._check_base(merged)
-            before = merge(repository, statement.tip, merged).tree
+            before = merge(repository, statement.tip, merged, attributes=(statement.tip, merged)).tree
         tree = repository.tree_of(commit)
         for refusal in check_change(repository.objects, before, tree, protection.policy())[1]:
             yield f"a task may not do this: {refusal}"

@@ -92,10 +92,12 @@ class Git:
         self._index = index
         self._work_tree = work_tree
 
-    def using(self, *, index: Path, work_tree: Path | None = None) -> Git:
-        """The same git directory with another index and, maybe, a work tree."""
+    def using(
+        self, *, index: Path | None = None, work_tree: Path | None = None, git_dir: Path | None = None
+    ) -> Git:
+        """The same objects and settings with another index, a work tree, or another git directory."""
         return Git(
-            self.git_dir,
+            git_dir or self.git_dir,
             objects=self._objects,
             shallow=self._shallow,
             settings=self._settings,

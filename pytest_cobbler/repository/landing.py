@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_cobbler.display import shown_path
 from pytest_cobbler.repository.checks import read_change
+from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.identity import Identity
+from pytest_cobbler.repository.merge_attributes import merge_attributes
 from pytest_cobbler.repository.moving import ZERO
 from pytest_cobbler.repository.notes import NOTES, add_note
 from pytest_cobbler.repository.repository import Repository
@@ -28,36 +30,57 @@ class Merge:
     messages: str = ""
 
 
-def merge(repository: Repository, tip: str, commit: str) -> Merge:
-    """Merge ``commit`` with ``tip``; nothing moves."""
-    if repository.objects.text("rev-parse", "--verify", f"{commit}^") == tip:
+def merge(repository: Repository, tip: str, commit: str, attributes: Sequence[str] = ()) -> Merge:
+    """Merge ``commit`` with ``tip``; nothing moves.
+
+    Args:
+        attributes: commits whose ``.gitattributes`` say how to merge files (``merge_attributes``); by default
+            the tip.
+    """
+    git = repository.objects
+    if git.text("rev-parse", "--verify", f"{commit}^") == tip:
         return Merge(tip=tip, tree=repository.tree_of(commit))
-    completion = repository.objects.run(
+    merged, paths = _merge(git, tip, commit)
+    lines = merge_attributes(git, attributes or (tip,), paths) if paths else b""
+    if not lines:
+        return merged
+    with tempfile.TemporaryDirectory(prefix="cobbler-") as directory:
+        git_dir = Path(directory) / "git"
+        init_bare(git_dir, object_format=repository.object_format, alternates=())
+        (git_dir / "info").mkdir()
+        (git_dir / "info" / "attributes").write_bytes(lines)
+        return _merge(git.using(git_dir=git_dir), tip, commit)[0]
+
+
+def _merge(git: Git, tip: str, commit: str) -> tuple[Merge, tuple[bytes, ...]]:
+    """The merge in this git directory, and the paths of the messages: they include all that both changed."""
+    completion = git.run(
         "merge-tree", "--write-tree", "-z", "--name-only", "--messages", tip, commit, accepted=(0, 1)
     )
-    head, _, messages = completion.stdout.partition(b"\0\0")
-    tree, *conflicts = head.rstrip(b"\0").split(b"\0")
-    if completion.status == 0:
-        return Merge(tip=tip, tree=tree.decode())
-    return Merge(
+    tree, _, rest = completion.stdout.partition(b"\0")
+    conflicts: list[bytes] = []
+    if completion.status:
+        named, _, rest = rest.partition(b"\0\0")
+        conflicts = named.split(b"\0")
+    messages = list(_messages(rest.removeprefix(b"\0")))
+    merged = Merge(
         tip=tip,
         tree=tree.decode(),
-        conflicts=tuple(dict.fromkeys(shown_path(path) for path in conflicts)),
-        messages=_readable(messages),
+        conflicts=tuple(dict.fromkeys(map(shown_path, conflicts))),
+        messages="\n".join(shown_path(message.strip()) for _, message in messages) if conflicts else "",
     )
+    return merged, tuple(dict.fromkeys(path for paths, _ in messages for path in paths))
 
 
-def _readable(messages: bytes) -> str:
-    """The informational messages of merge-tree -z: <count> <path>... <type> <message>, NUL between."""
-    fields = messages.split(b"\0")
-    lines = []
+def _messages(output: bytes) -> Iterator[tuple[list[bytes], bytes]]:
+    """The paths and the text of each message of merge-tree -z: <count> <path>... <type> <message>."""
+    fields = output.split(b"\0")
     while fields and fields[0].isdigit():
         paths = int(fields[0])
         if len(fields) < paths + 3:
             break
-        lines.append(shown_path(fields[paths + 2].strip()))
+        yield fields[1 : paths + 1], fields[paths + 2]
         fields = fields[paths + 3 :]
-    return "\n".join(lines)
 
 
 def land(

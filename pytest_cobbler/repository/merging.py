@@ -19,10 +19,12 @@ class NotMerged(CobblerError):
 def merge_into_base(repository: Repository, base: str, tip: str, tracker: PurePosixPath) -> Merge:
     """Merge commit ``tip`` into commit ``base``; nothing moves.
 
+    The attributes of the base take precedence, as in a merge by git, then those of the generation count.
+
     Args:
         tracker: the directory of the tracker. It is taken from the base: no generation changes it.
     """
-    merged = merge(repository, base, tip)
+    merged = merge(repository, base, tip, attributes=(base, tip))
     tracker_path = shown_path(tracker)
     conflicts = tuple(
         path for path in merged.conflicts if path != tracker_path and not path.startswith(f"{tracker_path}/")

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.prompts import StitchFacts, stitch_prompt
 from pytest_cobbler.cycle.starts import Start, Starts
 from pytest_cobbler.lifecycle.joining import LABEL
 from pytest_cobbler.repository.attempts import keep_attempt
@@ -124,6 +125,20 @@ def test_conflicting_work_has_markers_and_the_titles_of_the_landed_tasks(bench: 
     assert start.feedback.kind == "conflict"
     assert start.feedback.files == (README,)
     assert start.feedback.summary.startswith("gate: test failed; since then")
+
+
+def test_an_attempt_after_a_conflict_in_a_file_that_git_must_not_merge_is_told_to_make_it_anew(
+    bench: Bench,
+) -> None:
+    bench.land({".gitattributes": "*.lock -merge\n", "deps.lock": "0\n", README: "0\n"})
+    work = bench.commit({"deps.lock": "0\nours\n", README: "ours\n"})
+    bench.land({"deps.lock": "theirs\n0\n", README: "theirs\n"})
+    start = bench.after(work)
+    assert bench.files(start)["deps.lock"] == b"theirs\n0\n"
+    assert start.feedback is not None
+    assert (start.feedback.files, start.feedback.unmarked) == ((README,), ("deps.lock",))
+    prompt = stitch_prompt(None, StitchFacts(id="t-1", title="Write it", feedback=start.feedback))
+    assert "<unmarked-conflicts>\ndeps.lock\n</unmarked-conflicts>" in prompt
 
 
 def test_the_merge_of_the_base_starts_from_a_commit_that_holds_it(bench: Bench) -> None:
