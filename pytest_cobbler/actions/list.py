@@ -13,6 +13,7 @@ from pytest_cobbler.config import load
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path, wants_json
 from pytest_cobbler.lifecycle.listing import Listed, list_generations
+from pytest_cobbler.repository.names import LEFT
 from pytest_cobbler.wiring.parts import make_tracker
 from pytest_cobbler.wiring.project import open_repository
 
@@ -47,6 +48,7 @@ def _as_json(generations: Sequence[Listed]) -> dict[str, Any]:
                 "tip": generation.tip or None,
                 "landed": generation.landed,
                 "open": generation.open,
+                "left": generation.left,
                 "age_seconds": None if generation.age is None else round(generation.age),
                 "cost_usd": generation.usage.cost_usd,
                 "cost_is_partial": generation.usage.cost_is_partial,
@@ -64,10 +66,13 @@ def _lines(generations: Sequence[Listed]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    if any(generation.left for generation in generations):
+        yield f"What agents left beside their files: git for-each-ref {LEFT}"
 
 
 def _cells(generation: Listed) -> tuple[str, ...]:
     tasks = f"{generation.landed} landed" + ("" if generation.open is None else f", {generation.open} open")
+    tasks += f", {generation.left} left beside" if generation.left else ""
     mark = "*" if generation.is_chosen else " "
     return (
         f"{mark} {generation.name}",

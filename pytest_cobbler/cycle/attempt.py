@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
@@ -18,11 +18,15 @@ from pytest_cobbler.errors import CobblerError, HookProblem, OutsideProblem, Rep
 from pytest_cobbler.listeners import AttemptEnd
 from pytest_cobbler.recordings.files import place_of_task
 from pytest_cobbler.repository import names, trailers
-from pytest_cobbler.repository.harvest import Harvest, harvest, set_aside
+from pytest_cobbler.repository.harvest import Harvest, harvest
 from pytest_cobbler.repository.landing import patch_of
+from pytest_cobbler.repository.left_work import KeptWork, keep_left
 from pytest_cobbler.repository.moving import ZERO
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.tracker.base import Task
+
+_NAMED = 10
+"""Works beside the files that are named on an item."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +38,7 @@ class Attempt:
     ``summary`` the same in one line, ``details`` the evidence; all are empty if the change may land.
     ``is_last``: a further attempt would fail in the same way. ``base`` is that of the start. ``tests`` are
     the tests that the gate ran, for people; empty if it has not run. ``prompt`` is the sha256 of the prompt.
+    ``ignored`` counts the ignored files and directories that are not kept.
     """
 
     number: int
@@ -49,6 +54,7 @@ class Attempt:
     is_last: bool = False
     tests: str = ""
     prompt: str = ""
+    ignored: int = 0
 
 
 def run_attempt(
@@ -73,7 +79,11 @@ def run_attempt(
     prompt = run.ledger.scrub(prompt)
     purpose = {"task": task.id, "title": task.title, "number": str(number), "run": run.ledger.claim.run}
     worktree = run.worktrees.create(
-        f"{task.id}-{number}", parent=start.parent, tree=start.tree, purpose=purpose
+        f"{task.id}-{number}",
+        parent=start.parent,
+        tree=start.tree,
+        purpose=purpose,
+        also=[work.commit for work in start.left],
     )
     question = Question(
         phase="stitch",
@@ -165,6 +175,7 @@ def _prompt(run: Run, task: Task, number: int, start: Start) -> str:
             finished=start.surroundings.finished,
             attempt=number,
             feedback=start.feedback,
+            left=[f"{work.commit[:16]}, attempt {work.number}: {work.name}" for work in start.left],
             documents=start.surroundings.documents,
             files=start.surroundings.files,
         ),
@@ -181,7 +192,7 @@ def _take(
         # Not cancelled with the run: it takes a second, and saves the agent's work.
         policy = run.parts.protection.policy(start.marked)
         harvested = harvest(worktree, repository, sandbox, policy, sandbox.owner)
-        aside = set_aside(worktree, repository, sandbox, sandbox.owner) if not harvested.change else ()
+        left = _keep_left(run, task, number, harvested)
         if harvested.importable and harvested.change:
             attempt = replace(attempt, commit=_commit(run, task, number, harvested))
     except CobblerError as error:
@@ -190,7 +201,8 @@ def _take(
         return replace(attempt, cause=Cause.HARVEST, summary=error.cause, details=details, kept_at=kept_at)
     attempt = replace(
         attempt,
-        notes=(*attempt.notes, *_notes(harvested)),
+        notes=(*attempt.notes, *_notes(harvested, left)),
+        ignored=harvested.ignored_count,
         paths=tuple(refusal.path for refusal in harvested.refusals if refusal.path),
     )
     run.listener.harvested(task.id, number, len(harvested.change.entries), attempt.notes)
@@ -202,11 +214,12 @@ def _take(
             details="\n".join(map(str, harvested.refusals)),
             kept_at=str(run.worktrees.keep(worktree)),
         )
-    if (harvested.ignored or aside) and not harvested.change:  # all work is in ignored files
-        kept_tree = run.worktrees.keep(worktree)
-        note = f"also left in the agent's own git, {kept_tree.with_name('git')}: {named(aside)}"
-        notes = (*attempt.notes, note) if aside else attempt.notes
-        attempt = replace(attempt, kept_at=str(kept_tree), notes=notes)
+    if harvested.unread:
+        kept_git = run.worktrees.keep(worktree).with_name("git")
+        note = f"there may be more work in the agent's own git, {kept_git}: {harvested.unread}"
+        attempt = replace(attempt, notes=(*attempt.notes, note))
+    elif harvested.ignored and not harvested.change:  # all work is in ignored files
+        attempt = replace(attempt, kept_at=str(run.worktrees.keep(worktree)))
     else:
         run.worktrees.remove(worktree)
     broken_off = run.turns.broken_off(place_of_task(task.title) / str(number))
@@ -232,12 +245,30 @@ def _verdict(result: AgentResult, harvested: Harvest, broken_off: Cause) -> tupl
     return Cause.NONE, "", ""
 
 
-def _notes(harvested: Harvest) -> tuple[str, ...]:
+def _keep_left(run: Run, task: Task, number: int, harvested: Harvest) -> tuple[KeptWork, ...]:
+    """Keep the work beside the files, whatever becomes of the files."""
+    return keep_left(
+        run.project.repository,
+        run.project.generation,
+        task.id,
+        number,
+        works=harvested.left,
+        secrets=run.parts.protection.policy().secrets,
+        identity=run.project.identity,
+    )
+
+
+def _notes(harvested: Harvest, left: Sequence[KeptWork]) -> tuple[str, ...]:
     notes = []
     if harvested.removed:
         notes.append(f"removed before harvest: {named(harvested.removed)}")
-    if harvested.ignored:
+    if harvested.checkouts:
+        notes.append(f"not harvested (checkouts of the agent's own git): {named(harvested.checkouts)}")
+    if harvested.ignored and not harvested.change:
         notes.append(f"not harvested (ignored): {named(harvested.ignored)}")
+    notes += [f"also left, and kept as {work.ref}: {work.name}" for work in left[:_NAMED]]
+    if len(left) > _NAMED:
+        notes.append(f"and {len(left) - _NAMED} more, kept beside them")
     return tuple(notes)
 
 
@@ -284,6 +315,7 @@ def _write_result(run: Run, task: Task, attempt: Attempt) -> None:
         "commit": attempt.commit,
         "kept_at": attempt.kept_at,
         "notes": attempt.notes,
+        "ignored": attempt.ignored,
         "session": attempt.result.session_id,
         "seconds": round(attempt.result.completed.seconds, 3),
         "turns": usage.turns,

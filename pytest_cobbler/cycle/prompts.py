@@ -88,6 +88,7 @@ class StitchFacts:
 
     Read ``documents``, ``files`` and ``finished`` (titles) once for a cycle: they precede the task in the
     prompt, and a prompt that begins like the previous one costs less. The gate is as in ``MeasureFacts``.
+    ``left`` are commits of work that earlier attempts left beside their files, a line each.
     """
 
     id: str
@@ -101,6 +102,7 @@ class StitchFacts:
     finished: Sequence[str] = ()
     attempt: int = 1
     feedback: Feedback | None = None
+    left: Sequence[str] = ()
     documents: Sequence[Document] = ()
     document_budget: int = DOCUMENT_BUDGET
     files: Sequence[str] = ()

@@ -14,6 +14,7 @@ from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import kept_attempts
 from pytest_cobbler.repository.landing import Merge, merge
+from pytest_cobbler.repository.left_work import KeptWork, kept_left
 from pytest_cobbler.repository.markers import marked_files
 from pytest_cobbler.tracker.base import Task
 from pytest_cobbler.wiring.project import Project
@@ -25,7 +26,7 @@ class Start:
 
     ``tree`` is checked out; ``parent`` becomes the parent of the harvested commit. ``marked`` are the files
     in which we left conflict markers. ``base`` is the commit of the base to merge, if that is the task.
-    ``surroundings`` are the current ones.
+    ``left`` is the work that earlier attempts left beside their files. ``surroundings`` are the current ones.
     """
 
     parent: str
@@ -33,6 +34,7 @@ class Start:
     marked: tuple[str, ...] = ()
     base: str = ""
     feedback: Feedback | None = None
+    left: tuple[KeptWork, ...] = ()
     surroundings: Surroundings = field(default_factory=Surroundings)
 
 
@@ -70,6 +72,10 @@ class Starts:
             return self._from(commit, feedback, base)
         afresh = replace(feedback, continues=False)
         return self._with_base(afresh) if base else self._from_tip(afresh)
+
+    def left(self) -> tuple[KeptWork, ...]:
+        """The work that all earlier attempts left beside their files."""
+        return tuple(kept_left(self._repository, self._project.generation.name, self._task.id))
 
     def _from_tip(self, feedback: Feedback | None = None) -> Start:
         tip = self._project.tip()

@@ -142,7 +142,7 @@ class Stitching:
         self._has_slot = True
         self._count(queue_seconds=time.monotonic() - began)
         with run.turns.passing(point):
-            return replace(make_start(), surroundings=run.view.current)
+            return replace(make_start(), left=self._starts.left(), surroundings=run.view.current)
 
     def _start_after(self, attempt: Attempt) -> Start:
         return self._starts.after(

@@ -1,16 +1,20 @@
 # Packs the content of a worktree. Runs in a sandbox, never directly on the host.
 #   $1 the worktree, writable    $2 the worktree, read-only if the sandbox supports it    $3 a git directory made by the host
-#   $4 the commit to pack against    $5 the largest accepted file in KiB
-# Output: records that end with NUL (removed PATH, large PATH, inside PATH, ignored PATH, tree ID), then `pack`, NUL, the pack.
+#   $4 the commit to pack against    $5 the largest accepted file in KiB    $6 the agent's git directory
+#   $7 a directory beside the worktree, for checkouts    $8 the script left.sh; the further ones are arguments for it
+# Output: records that end with NUL (checkout PATH, removed PATH, large PATH, inside PATH, ignored PATH, left TREE NAME,
+#   ignored-kept NUMBER, unread REASON, left-pack SIZE, tree ID), then `pack`, NUL, the pack of the left work, the pack of the tree.
 # Exit status: 65 for a file that is too large, 66 for a path that git cannot open.
 # Needs sh, git, find, xargs, sed, cut, paste and coreutils or busybox.
 set -eu
-tidy=$1 tree=$2 base=$4 largest=$5
+tidy=$1 tree=$2 base=$4 largest=$5 agent=$6 moved=$7 left=$8
 export GIT_DIR="$3" GIT_WORK_TREE="$tree" GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
+shift 8
 export GIT_ATTR_NOSYSTEM=1 GIT_NO_REPLACE_OBJECTS=1 GIT_LITERAL_PATHSPECS=1 LC_ALL=C
 list=$GIT_DIR/cobbler-list
 tab=$(printf '\t')
-export tab
+real=$(cd "$agent" 2>/dev/null && pwd -P) || real=$agent
+export tab list tree agent real moved
 
 # Remove what git cannot add, and what git would treat as another repository. Change a mode only if it is necessary:
 # git reads a file again after any change of its mode. find enters a directory after chmod has opened it.
@@ -18,6 +22,27 @@ chmod u+rwx "$tidy"
 cd "$tidy"
 find . -xdev -type d ! -perm -700 -exec chmod u+rwx {} \;
 find . -xdev -type f ! -perm -600 -exec chmod u+rw {} +
+
+# A directory whose .git names a worktree of the agent's own git is a checkout and not work.
+: >"$list.checkouts"
+find . -xdev -mindepth 2 -name .git -type f -size -2 -exec sh -c '
+  for file; do
+    directory=${file%/.git} line=
+    [ -f "$file" ] || continue # it was in a checkout
+    IFS= read -r line <"$file" || :
+    case $line in
+      "gitdir: /"*) target=${line#gitdir: } ;;
+      "gitdir: "*) target=$(cd "$tree/$directory" && cd "${line#gitdir: }" 2>/dev/null && pwd -P) || continue ;;
+      *) continue ;;
+    esac
+    case $target in "$agent"/worktrees/* | "$real"/worktrees/*) ;; *) continue ;; esac
+    number=0
+    while [ -e "$moved/$number" ]; do number=$((number + 1)); done
+    mv "$directory" "$moved/$number" || exit 1
+    printf "checkout %s\0" "$directory"
+    printf "%s %s %s\n" "$number" "${target##*/}" "$(printf %s "${directory#./}" | tr "\n" " ")" >>"$list.checkouts"
+  done' sh {} +
+
 find . -xdev -mindepth 2 -iname .git -prune -exec printf 'removed %s\0' {} + -exec rm -rf {} +
 find . -xdev -mindepth 1 -maxdepth 1 -iname .git ! -name .git -exec printf 'removed %s\0' {} + -exec rm -rf {} +
 find . -xdev ! -type f ! -type d ! -type l -exec printf 'removed %s\0' {} + -exec rm -f {} +
@@ -85,8 +110,19 @@ if [ -s "$list" ]; then
   git update-index --index-info <"$list.same"
 fi
 
-git ls-files --others --ignored --exclude-standard --directory -z | xargs -0 -r printf 'ignored %s\0'
+git ls-files --others --ignored --exclude-standard --directory -z >"$list.ignored"
+xargs -0 -r printf 'ignored %s\0' <"$list.ignored"
 id=$(git write-tree)
+
+# A failure there is no failure of the harvest.
+if sh -c "$left" left "$agent" "$GIT_DIR/left" "$base" "$id" "$moved" "$largest" "$@" >"$list.left" 2>"$list.errors"; then
+  cat "$list.left"
+else
+  : >"$list.left-pack"
+  printf 'unread %s\0' "$(tail -n 1 "$list.errors" | head -c 300)"
+fi
+if [ -s "$list.left-pack" ]; then printf 'left-pack %s\0' "$(($(wc -c <"$list.left-pack")))"; fi
 printf 'tree %s\0pack\0' "$id"
+if [ -s "$list.left-pack" ]; then cat "$list.left-pack"; fi
 # Exclude a tree: `^COMMIT` would exclude nothing here, because git subtracts commits from commits and trees from trees.
 printf '%s\n^%s^{tree}\n' "$id" "$base" | git pack-objects --revs --stdout -q

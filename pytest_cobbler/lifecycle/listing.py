@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.errors import RepositoryError
@@ -16,6 +16,7 @@ from pytest_cobbler.repository.generations import (
     chosen_generation,
     read_generation,
 )
+from pytest_cobbler.repository.left_work import left_counts
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trailers import landed_tasks, usage_of
 from pytest_cobbler.tracker.base import Task
@@ -32,8 +33,8 @@ class Listed:
     ``state``: active (it has a branch), merged, abandoned, finished (it has only that tag), gone (only its
     start tag is left), or unreadable (it has the name of a generation, but pytest-cobbler did not make it).
     ``is_chosen``: the one that commands work on. ``landed`` counts tasks, ``open`` those that are not done;
-    it is ``None`` if the branch is gone. ``age`` is in seconds, ``None`` if it is unknown; ``usage`` is that
-    of the tasks that landed.
+    it is ``None`` if the branch is gone. ``left`` counts the works that agents left beside their files.
+    ``age`` is in seconds, ``None`` if it is unknown; ``usage`` is that of the tasks that landed.
     """
 
     name: str
@@ -43,13 +44,15 @@ class Listed:
     tip: str = ""
     landed: int = 0
     open: int | None = None
+    left: int = 0
     age: float | None = None
     usage: Usage = NOTHING
 
 
 def list_generations(config: Config, repository: Repository, tasks: Sequence[Task]) -> list[Listed]:
     """All generations, sorted by name. Changes nothing."""
-    return list(_listed(config, repository, list(tasks)))
+    left = left_counts(repository)
+    return [replace(one, left=left.get(one.name, 0)) for one in _listed(config, repository, list(tasks))]
 
 
 def _listed(config: Config, repository: Repository, tasks: list[Task]) -> Iterator[Listed]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pytest_cobbler.causes import Cause
+from pytest_cobbler.display import named
 from pytest_cobbler.errors import CobblerError, TrackerError
 from pytest_cobbler.lifecycle.finished import Finished
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
@@ -17,6 +18,7 @@ from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.generations import active_generations, complete_start
 from pytest_cobbler.repository.harvest import harvest
 from pytest_cobbler.repository.landing import size_of
+from pytest_cobbler.repository.left_work import keep_left
 from pytest_cobbler.repository.notes import NOTES
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trailers import Landed
@@ -74,14 +76,27 @@ class Recovery:
             harvested = harvest(worktree, repository, self.sandbox, self.policy, self.sandbox.owner)
         except CobblerError as error:
             return f"kept {self.worktrees.keep(worktree)} of {task_id}: {error.cause}"
+        number = int(worktree.purpose["number"])
+        left = keep_left(
+            repository,
+            self.project.generation,
+            task_id,
+            number,
+            works=harvested.left,
+            secrets=self.policy.secrets,
+            identity=self.project.identity,
+        )
         if not harvested.importable:
             return f"kept {self.worktrees.keep(worktree)} of {task_id}: {harvested.refusals[0]}"
         line = f"removed worktree {worktree.name}, which had no change"
         if harvested.change:
             message = f"Work on {task_id}\n"
             commit = repository.commit(harvested.tree, [harvested.parent], message, self.project.identity)
-            number, title = int(worktree.purpose["number"]), worktree.purpose.get("title", "")
-            line = self._keep(task_id, number, commit, title)
+            line = self._keep(task_id, number, commit, worktree.purpose.get("title", ""))
+        if left:
+            line += f", and what it had left beside its files as {named([work.ref for work in left])}"
+        if harvested.unread:
+            return f"{line}, and {self.worktrees.keep(worktree)}: {harvested.unread}"
         self.worktrees.remove(worktree)  # only after the work is kept: this run may be killed too
         return line
 

@@ -333,15 +333,19 @@ def _read(path: Path, kind: type[_F]) -> _F:
 
 
 _OUTPUT = re.compile(r"(<(output(?:-\d+)?)>\n).*?(\n</\2>)", re.DOTALL)
+_LEFT = re.compile(r"\n# What earlier attempts left in git\n.*?</left-work(?:-\d+)?>\n", re.DOTALL)
 _TIMES = re.compile(r"\b\d+(?:\.\d+)? ?(?:ms|s|seconds)\b")
 
 
 def difference(recorded: str, prompt: str, name: str) -> str:
     """A unified diff from the recorded prompt to ``prompt``; empty if both ask for the same.
 
-    The output of programs (the gate's, in a further attempt) and their durations are not compared.
+    The output of programs (the gate's, in a further attempt), their durations, and what earlier attempts left
+    in their own git, which is not recorded, are not compared.
     """
-    old, new = (_TIMES.sub("[time]", _OUTPUT.sub(r"\1[output]\3", text)) for text in (recorded, prompt))
+    old, new = (
+        _TIMES.sub("[time]", _LEFT.sub("", _OUTPUT.sub(r"\1[output]\3", text))) for text in (recorded, prompt)
+    )
     lines = difflib.unified_diff(
         old.splitlines(), new.splitlines(), f"{name} (recorded)", "prompt (now)", lineterm="", n=2
     )

@@ -76,13 +76,13 @@ def kept_attempts(repository: Repository, generation: str, task_id: str) -> list
 
 
 def last_numbers(repository: Repository, generation: str) -> dict[str, int]:
-    """Task id -> highest number of a kept attempt."""
-    prefix = names.attempts_prefix(generation)
+    """Task id -> highest number of an attempt that is kept, or that left work beside its files."""
     numbers: dict[str, int] = {}
-    for ref in repository.list_refs(prefix.rstrip("/")):
-        task_id, _, number = ref.removeprefix(prefix).rpartition("/")
-        if number.isdigit():
-            numbers[task_id] = max(numbers.get(task_id, 0), int(number))
+    for prefix, parts in ((names.attempts_prefix(generation), 1), (names.left_prefix(generation), 2)):
+        for ref in repository.list_refs(prefix.rstrip("/")):
+            task_id, number, *_ = ref.removeprefix(prefix).rsplit("/", parts)
+            if number.isdigit():
+                numbers[task_id] = max(numbers.get(task_id, 0), int(number))
     return numbers
 
 

@@ -6,11 +6,13 @@ strict checks; ``checks`` examines the change there; only then do the objects re
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import IO
@@ -21,6 +23,7 @@ from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import LARGEST_CHANGE, Change, Policy, Refusal, check_change
 from pytest_cobbler.repository.git import SETTINGS, Git, init_bare
+from pytest_cobbler.repository.left_work import LeftWork, check_left
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Owner, Worktree, chown_tree, remove_tree
 from pytest_cobbler.sandbox.base import Capability, Job, Limits, Mount, Sandbox
@@ -28,6 +31,10 @@ from pytest_cobbler.sandbox.base import Capability, Job, Limits, Mount, Sandbox
 LARGEST_FILE = 50 * 1024 * 1024
 LARGEST_PACK = LARGEST_CHANGE + 16 * 1024 * 1024
 LONGEST_HARVEST = 600.0
+LARGEST_IGNORED = 256 * 1024
+"""Bytes of an ignored file that is kept beside other work."""
+MOST_LEFT = 100
+"""Works outside of the files, and ignored files, of one attempt."""
 _LARGEST_HEADER = 64 * 1024 * 1024
 _LOOSE = 100
 _TOO_LARGE = 65
@@ -52,7 +59,9 @@ class Harvest:
     """The content of a worktree.
 
     ``tree`` is its tree, in the repository unless a refusal is ``poisonous``; ``removed`` were nested
-    repositories and special files, ``ignored`` paths that a .gitignore hid. Paths are for display.
+    repositories and special files, ``checkouts`` worktrees of the agent's own git, ``ignored`` paths that a
+    .gitignore hid, ``ignored_count`` the number of those that are not in ``left``. Paths are for display.
+    ``left`` is work beside the files, in the repository too; ``unread`` is why there may be more of it.
     """
 
     tree: str
@@ -60,7 +69,11 @@ class Harvest:
     change: Change
     refusals: tuple[Refusal, ...] = ()
     removed: tuple[str, ...] = ()
+    checkouts: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    ignored_count: int = 0
+    left: tuple[LeftWork, ...] = ()
+    unread: str = ""
 
     @property
     def importable(self) -> bool:
@@ -84,10 +97,12 @@ def harvest(
     directory = worktree.directory / "harvest"
     remove_tree(directory)
     directory.mkdir()
+    worktree.checkouts.mkdir(exist_ok=True)
     try:
         with (directory / "output").open("w+b") as output:
             _run_job(worktree, repository, sandbox, owner, directory, output, cancellation, policy.left_out)
             records = _read_records(output)
+            left, unread = _take_left(records, worktree.parent, repository, output, directory, policy)
             quarantine = _receive(directory / "quarantine.git", repository, output)
         tree = _tree_of(records, repository)
         change, refusals = check_change(quarantine, worktree.parent, tree, policy)
@@ -96,46 +111,21 @@ def harvest(
             tree=tree,
             parent=worktree.parent,
             change=change,
-            refusals=(*refusals, *(Refusal(reason=inside, path=path) for path in records.get("inside", ()))),
-            removed=tuple(records.get("removed", ())),
-            ignored=tuple(path for path in records.get("ignored", ()) if not _IS_BYTECODE.search(path)),
+            refusals=(*refusals, *(Refusal(reason=inside, path=path) for path in records.all("inside"))),
+            removed=records.all("removed"),
+            checkouts=records.all("checkout"),
+            ignored=records.all("ignored"),
+            ignored_count=records.counts["ignored"] - records.number("ignored-kept"),
+            left=left,
+            unread=unread,
         )
         if harvested.importable:
             _migrate(quarantine, repository)
         return harvested
     finally:
         remove_tree(directory)
-
-
-def set_aside(worktree: Worktree, repository: Repository, sandbox: Sandbox, owner: Owner) -> tuple[str, ...]:
-    """Branches and stashes of the agent's git with commits of its own; names for display.
-
-    Raises:
-        HarvestError: its git failed.
-        SandboxError: the job could not be run.
-    """
-    lines: list[bytes] = []
-    git_dir = f"--git-dir={worktree.git}"
-    completed = sandbox.run(
-        Job(
-            name=f"aside-{worktree.name}",
-            argv=(
-                "git",
-                git_dir,
-                "for-each-ref",
-                "--format=%(refname:short)",
-                f"--no-merged={worktree.parent}",
-            ),
-            workdir="/",
-            environment={"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"},
-            mounts=(Mount(source=worktree.git, target=str(worktree.git)), *repository.object_mounts(owner)),
-            limits=Limits(wall=LONGEST_HARVEST),
-            on_line=lambda line: lines.append(line) if len(lines) < _NAMED else None,
-        )
-    )
-    if not completed.ok:
-        raise HarvestError("harvest: the agent's own git cannot be read", evidence=completed.stderr)
-    return tuple(map(shown_path, lines))
+        with contextlib.suppress(OSError):
+            worktree.checkouts.rmdir()
 
 
 def _run_job(
@@ -149,13 +139,16 @@ def _run_job(
     left_out: Sequence[str],
 ) -> None:
     git_dir = directory / "git"
-    init_bare(
-        git_dir,
-        object_format=repository.object_format,
-        alternates=[Path(mount.target) for mount in repository.object_mounts(owner)],
-        shallow=repository.shallow,
-        settings=_HARVEST_SETTINGS,
-    )
+    stores = [Path(mount.target) for mount in repository.object_mounts(owner)]
+    with_agents = [git_dir / "objects", worktree.git / "objects", *stores]
+    for place, alternates in ((git_dir, stores), (git_dir / "left", with_agents)):
+        init_bare(
+            place,
+            object_format=repository.object_format,
+            alternates=alternates,
+            shallow=repository.shallow,
+            settings=_HARVEST_SETTINGS,
+        )
     (git_dir / "info").mkdir()
     ignored = [*_BYTECODE, *map(_ignoring, left_out)]
     (git_dir / "info" / "exclude").write_text("".join(f"{line}\n" for line in ignored))
@@ -163,8 +156,13 @@ def _run_job(
     shutil.copy2(worktree.index, git_dir / "index")
     if owner:
         chown_tree(git_dir, owner)
+        os.chown(worktree.checkouts, *owner)
     tree, tidy = str(worktree.tree), str(worktree.tree)
-    mounts = [Mount(source=git_dir, target=str(git_dir), mode="rw")]
+    mounts = [
+        Mount(source=git_dir, target=str(git_dir), mode="rw"),
+        Mount(source=worktree.checkouts, target=str(worktree.checkouts), mode="rw"),
+        Mount(source=worktree.git, target=str(worktree.git)),
+    ]
     if Capability.READ_ONLY in sandbox.capabilities:
         tidy = _TIDY
         mounts += [
@@ -174,8 +172,11 @@ def _run_job(
     else:
         mounts.append(Mount(source=worktree.tree, target=tree, mode="rw"))
     mounts += repository.object_mounts(owner)
-    script = resources.files("pytest_cobbler").joinpath("data/harvest.sh").read_text()
-    arguments = (tidy, tree, str(git_dir), worktree.parent, str(LARGEST_FILE // 1024))
+    data = resources.files("pytest_cobbler").joinpath("data")
+    script, left = (data.joinpath(name).read_text() for name in ("harvest.sh", "left.sh"))
+    agents = (str(worktree.git), str(worktree.checkouts), left)
+    most = (str(LARGEST_IGNORED // 1024), str(MOST_LEFT))
+    arguments = (tidy, tree, str(git_dir), worktree.parent, str(LARGEST_FILE // 1024), *agents, *most)
     completed = sandbox.run(
         Job(
             name=f"harvest-{worktree.name}",
@@ -189,7 +190,7 @@ def _run_job(
     )
     output.flush()
     if completed.cause == Ending.EXITED and completed.status == _TOO_LARGE:
-        large = ", ".join(_read_records(output, needs_pack=False).get("large", ())[:5])
+        large = ", ".join(_read_records(output, needs_pack=False).all("large")[:5])
         raise HarvestError(f"harvest: larger than {shown_size(LARGEST_FILE)}: {large}")
     if completed.cause == Ending.EXITED and completed.status == _TOO_LONG:
         raise HarvestError("harvest: a path is too long for git", evidence=completed.stderr)
@@ -203,14 +204,39 @@ def _ignoring(directory: str) -> str:
     return "/" + re.sub(r"([\\*?\[ ])", r"\\\1", directory) + "/"
 
 
-def _read_records(output: IO[bytes], *, needs_pack: bool = True) -> dict[str, list[str]]:
-    """The records before the pack, by kind, with paths for display; ``output`` is left where the pack begins.
+@dataclass(kw_only=True)
+class _Records:
+    """The records before the packs: some of each kind, for display, and how many there are."""
+
+    named: dict[str, list[str]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def all(self, kind: str) -> tuple[str, ...]:
+        return tuple(self.named.get(kind, ()))
+
+    def number(self, kind: str) -> int:
+        """The number in the only record of a kind; 0 if there is none."""
+        match self.all(kind):
+            case (number,) if number.isdigit():
+                return int(number)
+        return 0
+
+    def add(self, kind: str, value: str) -> None:
+        if kind == "ignored" and _IS_BYTECODE.search(value):
+            return
+        self.counts[kind] += 1
+        if len(named := self.named.setdefault(kind, [])) < _NAMED:
+            named.append(value)
+
+
+def _read_records(output: IO[bytes], *, needs_pack: bool = True) -> _Records:
+    """The records before the packs; ``output`` is left where the packs begin.
 
     Raises:
         HarvestError: there are too many, or nothing follows them.
     """
     output.seek(0)
-    records: dict[str, list[str]] = {}
+    records = _Records()
     offset, rest = 0, b""
     while chunk := output.read(1 << 20):
         *whole, rest = (rest + chunk).split(b"\0")
@@ -220,8 +246,7 @@ def _read_records(output: IO[bytes], *, needs_pack: bool = True) -> dict[str, li
             if kind == b"pack":
                 output.seek(offset)
                 return records
-            if len(named := records.setdefault(kind.decode("ascii", "replace"), [])) < _NAMED:
-                named.append(shown_path(value.removeprefix(b"./")))
+            records.add(kind.decode("ascii", "replace"), shown_path(value.removeprefix(b"./")))
         if offset > _LARGEST_HEADER or len(rest) > _LARGEST_HEADER:
             raise HarvestError("harvest: too many files are ignored or removed")
     if needs_pack:
@@ -229,10 +254,51 @@ def _read_records(output: IO[bytes], *, needs_pack: bool = True) -> dict[str, li
     return records
 
 
-def _tree_of(records: dict[str, list[str]], repository: Repository) -> str:
+def _take_left(
+    records: _Records,
+    parent: str,
+    repository: Repository,
+    output: IO[bytes],
+    directory: Path,
+    policy: Policy,
+) -> tuple[tuple[LeftWork, ...], str]:
+    """Import the work outside of the files, all or nothing; ``output`` is left where the next pack begins.
+
+    Returns:
+        the works, and why there may be others that are not imported.
+    """
+    unread = "; ".join(records.all("unread"))
+    begin, size = output.tell(), records.number("left-pack")
+    if not size:
+        return (), unread
+    works = []
+    for record in records.all("left"):
+        tree, _, name = record.partition(" ")
+        works.append(LeftWork(tree=tree, parent=parent, name=name))
+    try:
+        if size > LARGEST_PACK:
+            raise HarvestError(f"it is larger than {shown_size(LARGEST_PACK)}")
+        with (directory / "left.pack").open("w+b") as pack:
+            left = size
+            while chunk := output.read(min(left, 1 << 20)):
+                pack.write(chunk)
+                left -= len(chunk)
+            pack.seek(0)
+            quarantine = _receive(directory / "left.git", repository, pack)
+        if reason := check_left(quarantine, works, policy):
+            raise HarvestError(reason)
+        _migrate(quarantine, repository)
+    except CobblerError as error:
+        return (), error.cause
+    finally:
+        output.seek(begin + size)
+    return tuple(works), unread
+
+
+def _tree_of(records: _Records, repository: Repository) -> str:
     digits = 64 if repository.object_format == "sha256" else 40
-    match records.get("tree"):
-        case [tree] if re.fullmatch(rf"[0-9a-f]{{{digits}}}", tree):
+    match records.all("tree"):
+        case (tree,) if re.fullmatch(rf"[0-9a-f]{{{digits}}}", tree):
             return tree
     raise HarvestError("harvest: the job named no tree")
 

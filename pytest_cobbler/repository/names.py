@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 STAMP = "%Y-%m-%d-%H-%M-%S"
 ATTEMPTS = "refs/cobbler/attempts/"
+LEFT = "refs/cobbler/left/"
 
 _TASK_ID = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?![.]))*")
 
@@ -39,6 +40,16 @@ def attempts_prefix(generation: str, task_id: str | None = None) -> str:
 
 def attempt_ref(generation: str, task_id: str, number: int) -> str:
     return f"{attempts_prefix(generation, task_id)}{number}"
+
+
+def left_prefix(generation: str, task_id: str | None = None) -> str:
+    """The refs of work that agents left outside of their files, of one task or all; ends with ``/``."""
+    return f"{LEFT}{generation}/" + (f"{task_id}/" if task_id else "")
+
+
+def left_ref(generation: str, task_id: str, number: int, place: int) -> str:
+    """``number`` is that of the attempt, ``place`` counts its works from 1."""
+    return f"{left_prefix(generation, task_id)}{number}/{place}"
 
 
 def stopping_ref(generation: str) -> str:

@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +65,11 @@ class Worktree:
     def output(self) -> Path:
         return self.directory / "output"
 
+    @property
+    def checkouts(self) -> Path:
+        """What a harvest moves out of ``tree``; it is there during a harvest, and if there is such work."""
+        return self.directory / "checkouts"
+
     def mounts(self, repository: Repository) -> tuple[Mount, ...]:
         """The mounts of an agent's job, at the same paths as on the host."""
         return (
@@ -94,8 +99,13 @@ class Worktrees:
         self._owner = owner
         self._alone = alone
 
-    def create(self, name: str, *, parent: str, tree: str, purpose: dict[str, str]) -> Worktree:
+    def create(
+        self, name: str, *, parent: str, tree: str, purpose: dict[str, str], also: Sequence[str] = ()
+    ) -> Worktree:
         """Check ``tree`` out into a new worktree.
+
+        Args:
+            also: commits that its git can read, whatever else it can.
 
         Raises:
             RepositoryError: it exists already, or git or the disk failed.
@@ -117,7 +127,7 @@ class Worktrees:
             worktree.tree.mkdir()
             worktree.output.mkdir()
             self._check_out(worktree)
-            self._make_git(worktree)
+            self._make_git(worktree, also)
             _write_facts(worktree)
         except BaseException as error:
             remove_tree(worktree.directory)
@@ -138,7 +148,7 @@ class Worktrees:
             # A change of owner makes every entry of the index look modified.
             git.run("update-index", "-q", "--refresh")
 
-    def _make_git(self, worktree: Worktree) -> None:
+    def _make_git(self, worktree: Worktree, also: Sequence[str]) -> None:
         init_bare(
             worktree.git,
             object_format=self._repository.object_format,
@@ -149,22 +159,23 @@ class Worktrees:
             settings=_AGENT_SETTINGS,
         )
         if worktree.alone:
-            self._give_objects(worktree)
+            self._give_objects(worktree, (worktree.parent, *also))
         (worktree.git / "refs" / "heads" / "work").write_text(f"{worktree.parent}\n")
         shutil.copy2(worktree.index, worktree.git / "index")  # with its time, which git compares
         if self._owner:
             chown_tree(worktree.git, self._owner)
             os.chown(worktree.directory / "gitfile", *self._owner)
 
-    def _give_objects(self, worktree: Worktree) -> None:
-        """Copy the objects of the files into the worktree's git, where the history begins with its parent."""
+    def _give_objects(self, worktree: Worktree, commits: Sequence[str]) -> None:
+        """Copy the objects of the files and of ``commits``, with which the history of its git begins."""
         git = self._repository.objects
-        trees = (f"{worktree.parent}^{{tree}}", worktree.tree_id)
+        trees = (*(f"{commit}^{{tree}}" for commit in commits), worktree.tree_id)
         listed = git.run("rev-list", "--objects", "--no-object-names", *trees).stdout
         pack = worktree.git / "objects" / "pack"
         pack.mkdir()
-        git.run("pack-objects", "-q", pack / "pack", stdin=listed + f"{worktree.parent}\n".encode())
-        (worktree.git / "shallow").write_text(f"{worktree.parent}\n")
+        lines = "".join(f"{commit}\n" for commit in commits)
+        git.run("pack-objects", "-q", pack / "pack", stdin=listed + lines.encode())
+        (worktree.git / "shallow").write_text(lines)
 
     def leftovers(self) -> list[Worktree]:
         """The worktrees that earlier runs left. Incomplete ones, which no agent has seen, are removed."""

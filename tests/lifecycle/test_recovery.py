@@ -146,7 +146,8 @@ def test_a_task_that_a_person_reopened_is_done_again(chain: Project, cobbler_age
 def test_work_of_a_dead_run_on_a_reopened_task_is_kept(chain: Project, cobbler_agent: StandInAgent) -> None:
     change_issues(chain, TITLES[1], status="open", assignee="")
     at_work = cobbler_agent.directory / "at-work"
-    cobbler_agent.task(TITLES[1], attempt=2).runs(f"echo half >half.txt; touch {at_work}; sleep 60")
+    stash = "echo aside >aside.txt; git stash push --quiet --include-untracked"
+    cobbler_agent.task(TITLES[1], attempt=2).runs(f"{stash}; echo half >half.txt; touch {at_work}; sleep 60")
     running = chain.start("--cobbler-generate", "--cobbler-cycles", "0")
     running.wait_until(at_work.exists)
     running.kill()
@@ -161,6 +162,7 @@ def test_work_of_a_dead_run_on_a_reopened_task_is_kept(chain: Project, cobbler_a
     )
     assert chain.task(TITLES[1]).status == "open"
     assert "half.txt" in chain.files(f"refs/cobbler/attempts/{chain.generation}/{task.id}/2")
+    assert "aside.txt" in chain.files(f"refs/cobbler/left/{chain.generation}/{task.id}/2/1")
 
 
 def test_a_lock_of_git_on_our_own_refs_is_removed(chain: Project) -> None:

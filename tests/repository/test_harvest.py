@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 import tracemalloc
@@ -581,6 +582,29 @@ def object_counts(user: UserRepository) -> dict[str, int]:
     """The figures of ``git count-objects``, by name."""
     lines = user.git("count-objects", "-v").splitlines()
     return {name: int(figure) for name, _, figure in (line.partition(": ") for line in lines)}
+
+
+@pytest.mark.parametrize("size", [1024, 1 << 20], ids=["300 files", "300 MiB"])
+def test_the_repository_grows_by_four_objects_in_a_landing_however_large_it_is(
+    tmp_path: Path, host: Sandbox, size: int
+) -> None:
+    user = UserRepository.create(tmp_path)
+    user.configure({"core.compression": "0"})
+    block = os.urandom(size - 8)  # nothing that compression or deltas make small
+    user.commit({f"data/{number}": b"%08d" % number + block for number in range(300)})
+    bench = Bench(user, user.open(), user.start(), host)
+    before = object_counts(user)
+    try:
+        tip, harvested = bench.tip, bench.harvested("echo new >new")
+        assert (harvested.change.paths, harvested.refusals) == (("new",), ())
+        work = bench.repository.commit(harvested.tree, [tip], "Work\n", ADA)
+        assert land(bench.repository, bench.generation.ref, merge(bench.repository, tip, work), "Land\n", ADA)
+        after = object_counts(user)
+    finally:
+        shutil.rmtree(user.path)  # pytest keeps the directory
+        shutil.rmtree(user.work_dir)
+    assert after["count"] == before["count"] + 4  # the file, the tree at the top, the work, the landing
+    assert (after["packs"], after["in-pack"]) == (before["packs"], before["in-pack"])
 
 
 class Broken:

@@ -1,0 +1,73 @@
+"""What an agent leaves beside its files is kept, named on its item, and told to the next attempt."""
+
+from __future__ import annotations
+
+import json
+
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.project import Project
+from tests.support.sessions import seed, stitch, task
+
+STASH = "echo work >feature.txt; git stash push --quiet --include-untracked"
+
+
+def test_work_that_was_stashed_and_not_restored_is_kept_when_other_files_land(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
+    seed(cobbler_project, task("t"))
+    cobbler_agent.task("t").runs(
+        f"{STASH}; echo report >report.xml; printf '*.log\\n' >.gitignore; echo x >x.log"
+    )
+    result = cobbler_project.run("--cobbler-generate", "configuration.yaml::stitch")
+    assert result.ret == 0
+    generation = cobbler_project.generation
+    prefix = f"refs/cobbler/left/{generation}/t/1"
+    notes = result.junit[stitch("t")].properties["cobbler_notes"]
+    assert f"also left, and kept as {prefix}/1: stash " in notes
+    assert f"also left, and kept as {prefix}/2: ignored files" in notes
+    assert cobbler_project.git("show", f"{prefix}/1:feature.txt") == "work\n"
+    assert cobbler_project.git("show", f"{prefix}/2:x.log") == "x\n"
+    (path,) = cobbler_project.path.glob(".cobbler/*/attempts/t/1/result.json")
+    assert json.loads(path.read_text())["ignored"] == 0
+    listed = cobbler_project.run("--cobbler-list")
+    listed.stdout.fnmatch_lines(["*1 landed, 0 open, 2 left beside*", "*git for-each-ref refs/cobbler/left/"])
+    assert cobbler_project.run("--cobbler-stop").ret == 0
+    assert cobbler_project.git("show", f"{prefix}/1:feature.txt") == "work\n"
+
+
+def test_the_next_attempt_is_told_what_the_last_one_left_in_its_git(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
+    cobbler_project.configure(max_attempts=1)
+    seed(cobbler_project, task("t"))
+    cobbler_agent.task("t").runs(f'if [ "$COBBLER_ATTEMPT" = 1 ]; then {STASH}; else echo done >done.txt; fi')
+    first = cobbler_project.run("--cobbler-generate", "configuration.yaml::stitch")
+    assert first.junit[stitch("t")].message.startswith("no change")
+    second = cobbler_project.run("--cobbler-generate", "configuration.yaml::stitch")
+    assert second.ret == 0
+    (prompt,) = cobbler_project.path.glob(".cobbler/*/attempts/t/2/prompt.md")
+    text = prompt.read_text()
+    ref = f"refs/cobbler/left/{cobbler_project.generation}/t/1/1"
+    commit = cobbler_project.git("rev-parse", ref).strip()
+    assert f"<left-work>\n{commit[:16]}, attempt 1: stash " in text
+
+
+def test_a_linked_worktree_of_a_sub_agent_does_not_land_or_stop_the_landing(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
+    seed(cobbler_project, task("t"))
+    cobbler_agent.task("t").runs(
+        "echo done >done.txt; git worktree add --quiet -b sub .claude/worktrees/sub\n"
+        "cd .claude/worktrees/sub\n"
+        "echo sub >sub.txt; git add --all; git commit --quiet --message=Sub"
+    )
+    result = cobbler_project.run("--cobbler-generate", "configuration.yaml::stitch")
+    assert result.ret == 0
+    files = cobbler_project.files()
+    assert "done.txt" in files
+    assert not [name for name in files if name.startswith(".claude")]
+    notes = result.junit[stitch("t")].properties["cobbler_notes"]
+    assert "not harvested (checkouts of the agent's own git): .claude/worktrees/sub" in notes
+    ref = f"refs/cobbler/left/{cobbler_project.generation}/t/1/1"
+    assert f"{ref}: branch sub " in notes
+    assert cobbler_project.git("show", f"{ref}:sub.txt") == "sub\n"
