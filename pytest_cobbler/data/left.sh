@@ -75,9 +75,10 @@ if [ -s "$list.new" ]; then
   # The names of commits: references in files of their own come first, as for git.
   find "$agent/refs" -type f -size -2 -exec sh -c '
     for file; do
+      id=
       IFS= read -r id <"$file" || :
       printf "%s refs/%s\n" "$id" "${file#"$0"/refs/}"
-    done' "$agent" {} + | grep -E '^[0-9a-f]{40,64} ' >"$list.refs" || :
+    done' "$agent" {} + | sed -n '/^[0-9a-f]\{40,64\} /p' >"$list.refs"
   if [ -f "$agent/packed-refs" ]; then sed -n '/^[0-9a-f]/p' "$agent/packed-refs" >>"$list.refs"; fi
   head=$(commit_in "$agent/HEAD")
 

@@ -62,6 +62,7 @@ def test_a_line_shows_state_tasks_age_and_cost(project: Project, cobbler_agent: 
         "tip": project.git("rev-parse", project.generation or "").strip(),
         "landed": 1,
         "open": 2,
+        "left": 0,
         "cost_usd": 0.25,
         "cost_is_partial": False,
     }
