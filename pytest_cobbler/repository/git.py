@@ -187,13 +187,18 @@ def init_bare(
         (directory / "objects" / "info" / "alternates").write_bytes(alternate_lines)
         if shallow and shallow.is_file():
             shutil.copyfile(shallow, directory / "shallow")
-        with (directory / "config").open("w") as config:
-            for name, value in configuration.items():
-                section, _, key = name.partition(".")
-                config.write(f"[{section}]\n\t{key} = {value}\n")
+        lines = [_setting(name, value) for name, value in configuration.items()]
+        (directory / "config").write_bytes(os.fsencode("".join(lines)))
         (directory / "HEAD").write_text("ref: refs/heads/work\n")
     except OSError as error:
         raise RepositoryError(f"cannot make {directory}: {error.strerror}") from error
+
+
+def _setting(name: str, value: str) -> str:
+    """A setting as a configuration file has it."""
+    section, _, key = name.partition(".")
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'[{section}]\n\t{key} = "{quoted}"\n'
 
 
 def _arguments(settings: Mapping[str, str]) -> list[str]:

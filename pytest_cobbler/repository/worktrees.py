@@ -156,7 +156,9 @@ class Worktrees:
             if worktree.alone
             else [Path(mount.target) for mount in self._repository.object_mounts(self._owner)],
             shallow=None if worktree.alone else self._repository.shallow,
-            settings=_AGENT_SETTINGS,
+            # As in the git directory of a submodule: claude makes worktrees for sub-agents only where a .git
+            # file names a git directory that names the files in turn.
+            settings=_AGENT_SETTINGS | {"core.worktree": str(worktree.tree)},
         )
         if worktree.alone:
             self._give_objects(worktree, (worktree.parent, *also))
