@@ -77,14 +77,7 @@ def run_attempt(
     directory = run.ledger.numbers.directory(task.id, number)
     prompt = run.parts.hooks.prompt("stitch", task, number, _prompt(run, task, number, start))
     prompt = run.ledger.scrub(prompt)
-    purpose = {"task": task.id, "title": task.title, "number": str(number), "run": run.ledger.claim.run}
-    worktree = run.worktrees.create(
-        f"{task.id}-{number}",
-        parent=start.parent,
-        tree=start.tree,
-        purpose=purpose,
-        also=[work.commit for work in start.left],
-    )
+    worktree = _worktree(run, task, number, start)
     question = Question(
         phase="stitch",
         name=task.id,
@@ -119,6 +112,17 @@ def run_attempt(
     _write_result(run, task, attempt)
     _tell_end(run, request, start, attempt)
     return attempt
+
+
+def _worktree(run: Run, task: Task, number: int, start: Start) -> Worktree:
+    """The checkout of an attempt; its git also shows what earlier attempts left."""
+    return run.worktrees.create(
+        f"{task.id}-{number}",
+        parent=start.parent,
+        tree=start.tree,
+        purpose={"task": task.id, "title": task.title, "number": str(number), "run": run.ledger.claim.run},
+        also=[work.commit for work in start.left],
+    )
 
 
 def _not_run(number: int, error: AgentError) -> Attempt:

@@ -138,25 +138,7 @@ def _run_job(
     cancellation: Cancellation | None,
     left_out: Sequence[str],
 ) -> None:
-    git_dir = directory / "git"
-    stores = [Path(mount.target) for mount in repository.object_mounts(owner)]
-    with_agents = [git_dir / "objects", worktree.git / "objects", *stores]
-    for place, alternates in ((git_dir, stores), (git_dir / "left", with_agents)):
-        init_bare(
-            place,
-            object_format=repository.object_format,
-            alternates=alternates,
-            shallow=repository.shallow,
-            settings=_HARVEST_SETTINGS,
-        )
-    (git_dir / "info").mkdir()
-    ignored = [*_BYTECODE, *map(_ignoring, left_out)]
-    (git_dir / "info" / "exclude").write_text("".join(f"{line}\n" for line in ignored))
-    # With its time: git reads again what changed in the second in which the index was written.
-    shutil.copy2(worktree.index, git_dir / "index")
-    if owner:
-        chown_tree(git_dir, owner)
-        os.chown(worktree.checkouts, *owner)
+    git_dir = _make_git_dir(worktree, repository, owner, directory, left_out)
     tree, tidy = str(worktree.tree), str(worktree.tree)
     mounts = [
         Mount(source=git_dir, target=str(git_dir), mode="rw"),
@@ -174,9 +156,11 @@ def _run_job(
     mounts += repository.object_mounts(owner)
     data = resources.files("pytest_cobbler").joinpath("data")
     script, left = (data.joinpath(name).read_text() for name in ("harvest.sh", "left.sh"))
-    agents = (str(worktree.git), str(worktree.checkouts), left)
-    most = (str(LARGEST_IGNORED // 1024), str(MOST_LEFT))
-    arguments = (tidy, tree, str(git_dir), worktree.parent, str(LARGEST_FILE // 1024), *agents, *most)
+    arguments = (
+        *(tidy, tree, str(git_dir), worktree.parent, str(LARGEST_FILE // 1024)),
+        *(str(worktree.git), str(worktree.checkouts), left),
+        *(str(LARGEST_IGNORED // 1024), str(MOST_LEFT)),
+    )
     completed = sandbox.run(
         Job(
             name=f"harvest-{worktree.name}",
@@ -197,6 +181,32 @@ def _run_job(
     if not completed.ok:
         how = f"exit {completed.status}" if completed.cause == Ending.EXITED else completed.cause
         raise HarvestError(f"harvest failed ({how})", evidence=completed.stderr)
+
+
+def _make_git_dir(
+    worktree: Worktree, repository: Repository, owner: Owner, directory: Path, left_out: Sequence[str]
+) -> Path:
+    """The git directory of the job, and in it one that also reads the objects of the agent's git."""
+    git_dir = directory / "git"
+    stores = [Path(mount.target) for mount in repository.object_mounts(owner)]
+    with_agents = [git_dir / "objects", worktree.git / "objects", *stores]
+    for place, alternates in ((git_dir, stores), (git_dir / "left", with_agents)):
+        init_bare(
+            place,
+            object_format=repository.object_format,
+            alternates=alternates,
+            shallow=repository.shallow,
+            settings=_HARVEST_SETTINGS,
+        )
+    (git_dir / "info").mkdir()
+    ignored = [*_BYTECODE, *map(_ignoring, left_out)]
+    (git_dir / "info" / "exclude").write_text("".join(f"{line}\n" for line in ignored))
+    # With its time: git reads again what changed in the second in which the index was written.
+    shutil.copy2(worktree.index, git_dir / "index")
+    if owner:
+        chown_tree(git_dir, owner)
+        os.chown(worktree.checkouts, *owner)
+    return git_dir
 
 
 def _ignoring(directory: str) -> str:
