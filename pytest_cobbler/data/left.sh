@@ -11,6 +11,8 @@ agent=$1 view=$2 base=$3 harvested=$4 moved=$5 largest=$6 small=$7 most=$8
 list=$GIT_DIR/cobbler-list
 for name in refs objects new tips trees; do : >"$list.$name"; done
 
+nothing=$(git hash-object -t tree --stdin </dev/null)
+
 # git where it finds the agent's objects as well. Its configuration and references are not read.
 in_view() { GIT_DIR=$view git "$@"; }
 
@@ -102,6 +104,9 @@ if [ -s "$list.new" ]; then
       in_view ls-tree -r -z --full-tree "$untracked" | GIT_INDEX_FILE=$list.index in_view update-index -z --add --replace --index-info
       tree=$(GIT_INDEX_FILE=$list.index in_view write-tree)
     fi
+    # A rebase leaves an empty commit; the commit before an amended message has the same files.
+    if [ "$tree" = "$nothing" ]; then continue; fi
+    case $(cat "$list.trees") in *"$tree"*) continue ;; esac
     # What lies in the files was developed further from HEAD. Everything else stands for itself.
     if [ "$commit" = "$head" ]; then has_lost "$tree" || continue; else has_more "$tree" || continue; fi
     names=$(sed -n "s,^$commit ,,p" "$list.refs" | sed 's,^refs/heads/,branch ,; s,^refs/,,' | sed 5q | tr '\n' ' ')

@@ -360,7 +360,7 @@ class TestRefs:
         drop_attempts(repository, generation, "t")
         host_bench.user.git("gc", "--quiet", "--prune=now")
         assert kept_left(repository, generation, "t") == list(works)
-        contents = [files_in(repository, work.ref) for work in works]
+        contents = [files_in(repository, work.commit) for work in works]
         assert any(files.get("feature.txt") == b"work\n" for files in contents)
         assert left_counts(repository) == {generation: 2}
         assert last_numbers(repository, generation) == {"t": 1}
