@@ -191,7 +191,16 @@ def test_the_architecture_names_files_that_exist() -> None:
         for word in quoted(ARCHITECTURE)
         if re.fullmatch(r"[\w/]+/|[\w/.]+\.(?:py|sh|md|toml|yaml)", word)
     }
-    theirs = {"configuration.yaml", "CLAUDE.md", ".git", "tree/", "git/", "output/", "worktree.json"}
+    theirs = {
+        "configuration.yaml",
+        "CLAUDE.md",
+        ".git",
+        "tree/",
+        "git/",
+        "output/",
+        "checkouts/",
+        "worktree.json",
+    }
     missing = [p for p in paths - theirs if not ((PACKAGE / p).exists() or (ROOT / p).exists())]
     assert len(paths) > 20
     assert missing == []
