@@ -25,6 +25,7 @@ _MEANT_FOR = {
     "--cobbler-record": _SESSIONS,
     "--cobbler-format": ("list", "switch", "stats", "doctor"),
     "--cobbler-force": ("stop",),
+    "--cobbler-accept-deletions": ("stop",),
     "--cobbler-resolve": ("stop",),
     "--cobbler-live": ("doctor",),
     "--cobbler-attacks": ("doctor",),

@@ -55,6 +55,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("--cobbler-stop", _FLAG, "Merge the generation into its base, tag both, and delete its branch."),
     ("--cobbler-force", _FLAG, "With --cobbler-stop: merge although tasks are unfinished; they stay open."),
     (
+        "--cobbler-accept-deletions",
+        _FLAG,
+        "With --cobbler-stop: merge although sources that the generation began without were not written again.",
+    ),
+    (
         "--cobbler-resolve",
         {"choices": ("agent", "hand")},
         "With --cobbler-stop, on conflicts: create a task for an agent, or prepare a directory for you.",

@@ -160,6 +160,7 @@ def test_a_wrong_value_names_its_option(cobbler_project: Project) -> None:
         ("--cobbler-record=recording", {"generate", "resume"}),
         ("--cobbler-format=json", {"list", "doctor"}),
         ("--cobbler-force", set()),
+        ("--cobbler-accept-deletions", set()),
         ("--cobbler-resolve=hand", set()),
         ("--cobbler-live", {"doctor"}),
         ("--cobbler-attacks", {"doctor"}),

@@ -125,4 +125,6 @@ def _remaining(path: Path, required: list[str]) -> Iterator[str]:
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(value.values())
+    if isinstance(value, bool):
+        return str(value).lower()
     return ", ".join(value) if isinstance(value, list) else str(value)

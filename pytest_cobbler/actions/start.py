@@ -8,7 +8,7 @@ import pytest
 
 from pytest_cobbler.config import load
 from pytest_cobbler.invocation import configuration_path, overrides
-from pytest_cobbler.lifecycle.starting import find_base, start_generation, uncommitted
+from pytest_cobbler.lifecycle.starting import find_base, removed_sources, start_generation, uncommitted
 from pytest_cobbler.repository.generations import Generation, active_generations
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.wiring.languages import language_of
@@ -27,14 +27,16 @@ def run(config: pytest.Config) -> int:
         base = find_base(settings, repository)
         generation = start_generation(settings, repository, language_of(settings, repository), base)
         active = active_generations(repository, settings.gen_prefix)
-    _say(generation, list(active), uncommitted(settings, repository))
+    notes = [uncommitted(settings, repository)]
+    if removed := removed_sources(repository, generation):
+        notes.append(f"It {removed}.")
+    _say(generation, list(active), notes)
     return 0
 
 
-def _say(generation: Generation, active: list[str], unseen: str) -> None:
+def _say(generation: Generation, active: list[str], notes: list[str]) -> None:
     lines = [f"Started {generation.name} from {generation.base} ({generation.start[:12]})."]
-    if unseen:
-        lines.append(unseen)
+    lines += filter(None, notes)
     if len(active) > 1:
         lines += [
             f"Active generations: {', '.join(active)}.",

@@ -32,11 +32,14 @@ def run(config: pytest.Config) -> int:
         settings,
         project_hooks(config, settings),
         force=config.getoption("cobbler_force"),
+        accept_deletions=config.getoption("cobbler_accept_deletions"),
         resolve=config.getoption("cobbler_resolve"),
     )
 
 
-def carry_out(settings: Config, hooks: Hooks, *, force: bool, resolve: Resolve | None) -> int:
+def carry_out(
+    settings: Config, hooks: Hooks, *, force: bool, accept_deletions: bool, resolve: Resolve | None
+) -> int:
     """Stop the generation with the given options; see :func:`run`."""
     repository = open_repository(settings)
     tracker = make_tracker(settings, hooks)
@@ -44,7 +47,16 @@ def carry_out(settings: Config, hooks: Hooks, *, force: bool, resolve: Resolve |
     with run_lock(repository.common_dir, "pytest --cobbler-stop", ours):
         lane = TrackerLane(tracker)
         try:
-            stopped = stop(settings, repository, lane, hooks, force=force, resolve=resolve, say=_say)
+            stopped = stop(
+                settings,
+                repository,
+                lane,
+                hooks,
+                force=force,
+                accept_deletions=accept_deletions,
+                resolve=resolve,
+                say=_say,
+            )
         except NotMerged as error:
             _say(escaped_lines(str(error)))
             return int(pytest.ExitCode.TESTS_FAILED)

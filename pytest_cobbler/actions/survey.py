@@ -53,6 +53,8 @@ def survey(repository: Repository, commit: str) -> Survey:
     if len(both := [name for name in language_names() if any(map(get(name).is_source, files))]) > 1:
         note = f"language: found {' and '.join(both)}; the gate builds and tests only {language.name}"
         found = replace(found, notes=(*found.notes, note))
+    if any(map(language.is_source, files)):
+        found.found["reset_sources"] = False  # the default of some languages is to begin without sources
     if globs := documents(files):
         found.found["spec_globs"] = globs
     return found

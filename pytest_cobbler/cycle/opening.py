@@ -26,7 +26,7 @@ from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.lines import SourceLines
 from pytest_cobbler.lifecycle.recovery import Recovery, remove_remains
 from pytest_cobbler.lifecycle.selection import Selection, choose, no_generation
-from pytest_cobbler.lifecycle.starting import Base, find_base, start_generation
+from pytest_cobbler.lifecycle.starting import Base, find_base, removed_sources, start_generation
 from pytest_cobbler.listeners import JournalListener, Listeners, LogListener
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.recordings.files import broken_off_attempts, order_of, place_of_task
@@ -68,7 +68,7 @@ class Opened:
 
     ``started``: its generation has just been created. ``recovered``: what was recovered from a dead run, one
     line for each step. ``warnings``: conditions that may end the run early. ``address``: that of the API, and
-    where it is set, if it is not Anthropic's.
+    where it is set, if it is not Anthropic's. ``sources``: see ``removed_sources``.
     """
 
     run: Run
@@ -77,6 +77,7 @@ class Opened:
     recovered: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     address: str = ""
+    sources: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,6 +285,7 @@ class _Opening:
             recovered=tuple(recovered),
             warnings=tuple(filter(None, self._warnings)),
             address="" if self._agent_of_hook else foreign_address(self._config),
+            sources=removed_sources(repository, generation),
         )
 
     def _close_hint(self) -> str:

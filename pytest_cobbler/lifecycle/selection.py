@@ -11,12 +11,14 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.plan import Plan, State
+from pytest_cobbler.lifecycle.starting import find_base, removed_sources, sources_to_remove
 from pytest_cobbler.repository.generations import Generation, active_generations, find_generation, tip_of
 from pytest_cobbler.repository.names import is_usable_task_id
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.tracker.base import ACTOR, Task
 from pytest_cobbler.tracker.needs import put_off, with_all_needs
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
+from pytest_cobbler.wiring.languages import language_of
 from pytest_cobbler.wiring.parts import make_tracker
 from pytest_cobbler.wiring.project import open_repository
 
@@ -152,10 +154,20 @@ def _shown(circle: list[str]) -> str:
     return " -> ".join(circle if len(circle) <= 10 else [*circle[:8], "...", circle[-1]])
 
 
-def look(
-    config: Config, hooks: Hooks = NO_HOOKS, *, start_new: bool = True
-) -> tuple[Generation | None, Selection]:
-    """The tasks that a run would do. Changes nothing.
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What a run would do.
+
+    ``generation`` is the active one, if any; ``sources``: see ``removed_sources``.
+    """
+
+    generation: Generation | None
+    selection: Selection
+    sources: str
+
+
+def look(config: Config, hooks: Hooks = NO_HOOKS, *, start_new: bool = True) -> Outlook:
+    """The generation and the tasks of the next run. Changes nothing.
 
     Raises:
         CobblerError: a run would fail; with ``start_new=False`` also because no generation is active.
@@ -168,7 +180,13 @@ def look(
     landed = {}
     if generation:
         landed = finished_tasks(repository, generation, tip_of(repository, generation))
-    return generation, choose(config, repository, tasks, generation, Finished(landed), hooks.left_out(tasks))
+        sources = removed_sources(repository, generation)
+    else:
+        base = find_base(config, repository)
+        sources = sources_to_remove(config, repository, language_of(config, repository), base)
+    left_out = hooks.left_out(tasks)
+    selection = choose(config, repository, tasks, generation, Finished(landed), left_out)
+    return Outlook(generation=generation, selection=selection, sources=sources)
 
 
 def choose(

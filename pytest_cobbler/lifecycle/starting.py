@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 
 from pytest_cobbler.config import Config
-from pytest_cobbler.display import named, shown_path
+from pytest_cobbler.display import counted, named, shown_path
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.languages import Language
+from pytest_cobbler.languages.base import lines
 from pytest_cobbler.repository.generations import Changes, Generation, create_generation
 from pytest_cobbler.repository.repository import Repository
 
@@ -76,6 +77,34 @@ def changed_paths(config: Config, repository: Repository, *, new: bool = True) -
         for path in repository.uncommitted(new=new)
         if not any(path.rstrip(b"/") == place or path.startswith(place + b"/") for place in excluded)
     ]
+
+
+def removed_sources(repository: Repository, generation: Generation) -> str:
+    """The text on the sources that the generation's first commit removed; empty if it removed none."""
+    if not generation.reset:
+        return ""
+    gone = set(repository.files(generation.start)) - set(repository.files(generation.first))
+    return _without(repository, generation.start, gone)
+
+
+def sources_to_remove(config: Config, repository: Repository, language: Language, base: Base) -> str:
+    """As ``removed_sources``, for a generation that a run would start.
+
+    Raises:
+        CobblerError: its first commit could not be made.
+    """
+    changes = starting_files(config, repository, language, base.commit)
+    text = _without(repository, base.commit, set(changes.remove) - changes.write("").keys())
+    return f"{text} (reset_sources: false keeps them)" if text and config.reset_sources is None else text
+
+
+def _without(repository: Repository, commit: str, gone: Collection[str]) -> str:
+    if not gone:
+        return ""
+    blobs = [blob for path, blob in repository.blobs(commit).items() if path in gone]
+    length = {blob: lines(content) for blob, content in repository.read_blobs(sorted(set(blobs)))}
+    total = sum(length[blob] for blob in blobs)
+    return f"begins without its sources: {counted(len(gone), 'file')}, {counted(total, 'line')}"
 
 
 def starting_files(config: Config, repository: Repository, language: Language, start: str) -> Changes:

@@ -18,6 +18,7 @@ from pytest_cobbler.display import counted, escaped, named
 from pytest_cobbler.errors import RepositoryError, UsageProblem
 from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
+from pytest_cobbler.lifecycle.deletions import refuse_deletions
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.joining import end_joins, joins_base, propose_join
 from pytest_cobbler.lifecycle.recovery import Recovery, recovery_without_agent, remove_remains
@@ -81,6 +82,7 @@ def stop(
     hooks: Hooks = NO_HOOKS,
     *,
     force: bool = False,
+    accept_deletions: bool = False,
     resolve: Resolve | None = None,
     say: Callable[[str], object] = lambda _text: None,
 ) -> Stopped | None:
@@ -90,6 +92,7 @@ def stop(
 
     Args:
         force: merge although tasks are open.
+        accept_deletions: merge although the generation did not write all sources again.
         resolve: for conflicts, prepare a worktree to resolve them by hand, or create a task for an agent.
         say: prints a line before a step that takes long.
 
@@ -116,7 +119,7 @@ def stop(
     is_new = not repository.reaches(base, tip)
     if is_new:
         _refuse_unfinished(generation, {} if force else left, len(landed))
-        base = _Merging(recovery, base, tip, hooks, say).run(resolve)
+        base = _Merging(recovery, base, tip, hooks, say).run(resolve, accept_deletions=accept_deletions)
     merge = merged_at(repository, base, tip)
     tagged = tag_merged(config, repository, generation, tip, merge)
     cleaned = _clean_up(project, lane, merge)
@@ -200,7 +203,7 @@ class _Merging:
         self._is_checked_out = self._ref in self._repository.checked_out()
         self._resolution = Resolution(self._repository, self._generation)
 
-    def run(self, resolve: Resolve | None) -> str:
+    def run(self, resolve: Resolve | None, *, accept_deletions: bool) -> str:
         """Move the base and return its new commit."""
         config, repository = self._project.config, self._repository
         tracker = PurePosixPath(config.beads_dir.relative_to(config.root))
@@ -211,6 +214,8 @@ class _Merging:
             raise self._conflicting(merged, resolved, resolve)
         if resolved and (marked := marked_files(repository.objects, self._base, merged.tree)):
             raise self._marked(marked)
+        if not accept_deletions:
+            refuse_deletions(self._project, self._base, merged.tree)
         following = Following(repository, self._base, merged.tree)
         self._check_checkout(following)
         tests = ""

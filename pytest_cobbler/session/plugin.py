@@ -26,8 +26,7 @@ from pytest_cobbler.invocation import (
     refuse_idle_options,
     warn_uncontained,
 )
-from pytest_cobbler.lifecycle.selection import LEFT_OUT, UNUSABLE, Selection, look
-from pytest_cobbler.repository.generations import Generation
+from pytest_cobbler.lifecycle.selection import LEFT_OUT, UNUSABLE, Outlook, Selection, look
 from pytest_cobbler.repository.names import is_usable_task_id
 from pytest_cobbler.session.collection import ConfigurationSession
 from pytest_cobbler.session.loop import Events, Loop
@@ -84,6 +83,7 @@ class GenerationSession(ConfigurationSession):
         self._hooks = project_hooks(config, settings)
         self.open_tasks: tuple[Task, ...] = ()
         self.generation_name = ""
+        self._outlook: Outlook | None = None
         self._selection = Selection()
         self._opened: Opened | None = None
         self._loop: Loop | None = None
@@ -103,7 +103,7 @@ class GenerationSession(ConfigurationSession):
     def _starts_new(self) -> bool:
         return self._action != "resume"
 
-    def _look(self) -> tuple[Generation | None, Selection]:
+    def _look(self) -> Outlook:
         return look(self.settings, self._hooks, start_new=self._starts_new)
 
     @property
@@ -119,12 +119,14 @@ class GenerationSession(ConfigurationSession):
         try:
             self.config.pluginmanager.check_pending()  # pytest does the same, but only after our start
             if self._starts_nothing:
-                generation, self._selection = self._look()
+                self._outlook = self._look()
+                self._selection = self._outlook.selection
+                generation = self._outlook.generation
                 self.generation_name = generation.name if generation else ""
             else:
                 with ended_by_signals():
                     if any("::" in argument for argument in self.config.args):
-                        plan = self._look()[1]
+                        plan = self._look().selection
                         self._refuse_unknown_items(plan, maybe=plan.waiting)
                     record = record_directory(self.config)
                     opening = open_run(
@@ -246,7 +248,7 @@ class GenerationSession(ConfigurationSession):
         from pytest_cobbler.session.texts import header, plan
 
         if self._opened is None:
-            return plan(self.generation_name, self._selection)
+            return plan(self._outlook) if self._outlook else []
         return header(self._opened, self.settings, self._turned_off)
 
     @pytest.hookimpl(tryfirst=True)

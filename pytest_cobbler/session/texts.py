@@ -11,7 +11,7 @@ from pytest_cobbler.cycle.opening import Opened
 from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.display import escaped, named
 from pytest_cobbler.landing.tree_records import UNKNOWN
-from pytest_cobbler.lifecycle.selection import Selection
+from pytest_cobbler.lifecycle.selection import Outlook, Selection
 from pytest_cobbler.session.nodes import AgentItem, MeasureItem
 from pytest_cobbler.usage import NOTHING
 
@@ -24,6 +24,7 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
     parts, generation = opened.run.parts, opened.run.project.generation
     lines = [
         f"cobbler: {generation.name} on {generation.base}" + (" (started now)" if opened.started else ""),
+        *_sources(opened.sources),
         f"sandbox: {parts.sandbox.description}",
         f"{parts.agent.description}, {config.jobs} in parallel, network {_network(parts.agent, config)}",
         f"gate: {'; '.join(parts.gate.shown) or 'none: what lands is neither built nor tested'}",
@@ -61,9 +62,15 @@ def _network(agent: Agent, config: Config) -> str:
     return config.agent_network
 
 
-def plan(generation: str, selection: Selection) -> list[str]:
+def plan(outlook: Outlook) -> list[str]:
     """The lines of the header if no agent is to start."""
-    return [f"cobbler: {generation or 'no generation yet'}, nothing is started", *_not_taken(selection)]
+    name = outlook.generation.name if outlook.generation else "no generation yet"
+    lines = [f"cobbler: {name}, nothing is started", *_sources(outlook.sources)]
+    return lines + _not_taken(outlook.selection)
+
+
+def _sources(removed: str) -> list[str]:
+    return [f"cobbler: the generation {removed}"] if removed else []
 
 
 def summary(

@@ -89,6 +89,20 @@ def test_a_go_project_needs_an_image_and_nothing_else(project: Project, init: In
     assert config.spec_globs == {"readme": "README.md", "docs": "docs/**/*.md"}
 
 
+def test_an_existing_go_project_keeps_its_sources(project: Project, init: Init) -> None:
+    """By default, Go generations begin without them, and a stop would then delete them."""
+    result = init(go_sample())
+    result.stdout.fnmatch_lines(["  reset_sources: false"])
+    assert yaml.safe_load(written(project))["reset_sources"] is False
+
+
+def test_a_go_project_without_sources_gets_the_default_for_the_later_ones(
+    project: Project, init: Init
+) -> None:
+    init({"go.mod": "module example.com/words\n"})
+    assert yaml.safe_load(written(project))["reset_sources"] is None
+
+
 def test_a_python_project_needs_an_image_and_nothing_else(project: Project, init: Init) -> None:
     result = init(python_sample())
     assert (result.ret, result.errlines) == (0, [])
@@ -101,6 +115,8 @@ def test_a_python_project_needs_an_image_and_nothing_else(project: Project, init
             f"Wrote {project.path}/configuration.yaml",
             "  language: python",
             "  source_dirs: calculator, tests",
+            "*",
+            "  reset_sources: false",
             "Fill in before the first run:",
             "  podman_image: no image on this machine has *; the README shows how to make one",
             "Then: git add configuration.yaml*",
@@ -130,6 +146,7 @@ def test_the_file_has_every_key_with_its_meaning_and_default(project: Project, i
         allowed = f" Allowed: {key.allowed}." if key.allowed else ""
         assert f"{key.description}{allowed}\n{key.name}:" in text
     found = {"language", "module_path", "source_dirs", "main_package", "binary_name", "spec_globs"}
+    found |= {"reset_sources"}
     same = Config.model_fields.keys() - found - {"podman_image", "base_branch"}
     bare = Config.model_validate({}, context=project.path / "configuration.yaml")
     config = load(project.path / "configuration.yaml")

@@ -203,7 +203,7 @@ def test_recreated_files_survive_whether_equal_or_not(project: Project) -> None:
     project.commit("Sources")
     reset = Changes(reset=True, remove=("same.go", "other.go", "gone.go"))
     generation(project, {"same.go": "same\n", "other.go": "after\n"}, changes=reset)
-    assert stop(project).ret == 0
+    assert stop(project, accept_deletions=True).ret == 0
     files = project.files("main")
     assert (files["same.go"], files["other.go"]) == ("same\n", "after\n")
     assert "gone.go" not in files

@@ -66,7 +66,13 @@ def commit_on(project: Project, branch: str, files: Mapping[str, str | None], me
     return commit
 
 
-def stop(project: Project, *, force: bool = False, resolve: Resolve | None = None) -> pytest.RunResult:
+def stop(
+    project: Project,
+    *,
+    force: bool = False,
+    accept_deletions: bool = False,
+    resolve: Resolve | None = None,
+) -> pytest.RunResult:
     """Run ``pytest --cobbler-stop`` in this process, which is many times faster."""
     output = io.StringIO()
     errors = ""
@@ -75,7 +81,9 @@ def stop(project: Project, *, force: bool = False, resolve: Resolve | None = Non
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         try:
             settings = load(project.path / "configuration.yaml")
-            ret = carry_out(settings, NO_HOOKS, force=force, resolve=resolve)
+            ret = carry_out(
+                settings, NO_HOOKS, force=force, accept_deletions=accept_deletions, resolve=resolve
+            )
         except CobblerError as error:
             ret, errors = int(pytest.ExitCode.USAGE_ERROR), f"ERROR: {error}"
     return pytest.RunResult(ret, output.getvalue().splitlines(), errors.splitlines(), 0.0)
