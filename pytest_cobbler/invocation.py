@@ -6,7 +6,7 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -137,6 +137,21 @@ def overrides(config: pytest.Config) -> dict[str, object]:
     names = {"cycles": "cobbler_cycles", "jobs": "cobbler_jobs", "max_issues": "cobbler_max_issues"}
     given = {key: config.getoption(option) for key, option in names.items()}
     return {key: value for key, value in given.items() if value is not None}
+
+
+def announcer(config: pytest.Config) -> Callable[[str], None]:
+    """Prints a line on a step that takes seconds, before that step; with ``-q`` nothing.
+
+    It goes to pytest's own report: each line is complete, so that a pipe or a CI log shows it as it is.
+    """
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+
+    def announce(step: str) -> None:
+        if reporter is not None and config.get_verbosity() >= 0:
+            reporter.write_line(f"cobbler: {step} ...")
+            reporter.flush()
+
+    return announce
 
 
 def warn_uncontained(settings: Config) -> None:

@@ -26,7 +26,7 @@ from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.lines import SourceLines
 from pytest_cobbler.lifecycle.recovery import Recovery, remove_remains
 from pytest_cobbler.lifecycle.selection import Selection, choose, no_generation
-from pytest_cobbler.lifecycle.starting import Base, find_base, removed_sources, start_generation
+from pytest_cobbler.lifecycle.starting import Base, find_base, removed_sources, start_generation, unseen_paths
 from pytest_cobbler.listeners import JournalListener, Listeners, LogListener
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.recordings.files import broken_off_attempts, order_of, place_of_task
@@ -68,7 +68,8 @@ class Opened:
 
     ``started``: its generation has just been created. ``recovered``: what was recovered from a dead run, one
     line for each step. ``warnings``: conditions that may end the run early. ``address``: that of the API, and
-    where it is set, if it is not Anthropic's. ``sources``: see ``removed_sources``.
+    where it is set, if it is not Anthropic's. ``sources``: see ``removed_sources``,
+    ``unseen``: see ``unseen_paths``.
     """
 
     run: Run
@@ -78,6 +79,7 @@ class Opened:
     warnings: tuple[str, ...] = ()
     address: str = ""
     sources: str = ""
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,7 @@ def open_run(
     config: Config,
     *,
     freed: Callable[[], None],
+    announce: Callable[[str], object] = lambda _step: None,
     hooks: Hooks = NO_HOOKS,
     command: str = "pytest --cobbler-generate",
     start_new: bool = True,
@@ -117,6 +120,7 @@ def open_run(
 
     Args:
         freed: called when a slot for an agent becomes free.
+        announce: called with the name of a step that takes seconds, before the step.
         hooks: the project's changes to a run.
         command: shown to other commands that wait for this run.
         start_new: start a generation if none is active.
@@ -136,7 +140,7 @@ def open_run(
         generation = find_generation(repository, config.gen_prefix, config.generation_branch)
         if generation is None and not start_new:
             raise no_generation()
-        opening = _Opening(stack, config, repository, hooks, generation, record)
+        opening = _Opening(stack, config, repository, hooks, generation, record, announce)
         opening.check_parts()
         opening.open_tracker()
         project = opening.start()
@@ -160,8 +164,10 @@ class _Opening:
         hooks: Hooks,
         generation: Generation | None,
         record: Path | None,
+        announce: Callable[[str], object],
     ) -> None:
         self._stack = stack
+        self._announce = announce
         self._config = config
         self._repository = repository
         self._hooks = hooks
@@ -210,6 +216,7 @@ class _Opening:
             check_place(recordings.record, name, plays=recordings.renews)
         gate = make_gate(config, language, sandbox, run_id, self._hooks.gate, credentials=agent.secrets)
         check_repository(repository, sandbox.owner)
+        self._announce("checking the sandbox, the agent and the gate")
         findings = preflight(repository, sandbox, gate, language, agent)
         self._warnings = (*self._warnings, *findings.warnings)
         protection = protection_of(
@@ -286,6 +293,7 @@ class _Opening:
             warnings=tuple(filter(None, self._warnings)),
             address="" if self._agent_of_hook else foreign_address(self._config),
             sources=removed_sources(repository, generation),
+            unseen=tuple(unseen_paths(self._config, repository, self._generation)),
         )
 
     def _close_hint(self) -> str:

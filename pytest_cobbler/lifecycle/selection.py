@@ -11,7 +11,7 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.plan import Plan, State
-from pytest_cobbler.lifecycle.starting import find_base, removed_sources, sources_to_remove
+from pytest_cobbler.lifecycle.starting import find_base, removed_sources, sources_to_remove, unseen_paths
 from pytest_cobbler.repository.generations import Generation, active_generations, find_generation, tip_of
 from pytest_cobbler.repository.names import is_usable_task_id
 from pytest_cobbler.repository.repository import Repository
@@ -158,12 +158,14 @@ def _shown(circle: list[str]) -> str:
 class Outlook:
     """What a run would do.
 
-    ``generation`` is the active one, if any; ``sources``: see ``removed_sources``.
+    ``generation`` is the active one, if any; ``sources``: see ``removed_sources``, ``unseen``: see
+    ``unseen_paths``.
     """
 
     generation: Generation | None
     selection: Selection
     sources: str
+    unseen: tuple[str, ...]
 
 
 def look(config: Config, hooks: Hooks = NO_HOOKS, *, start_new: bool = True) -> Outlook:
@@ -186,7 +188,8 @@ def look(config: Config, hooks: Hooks = NO_HOOKS, *, start_new: bool = True) -> 
         sources = sources_to_remove(config, repository, language_of(config, repository), base)
     left_out = hooks.left_out(tasks)
     selection = choose(config, repository, tasks, generation, Finished(landed), left_out)
-    return Outlook(generation=generation, selection=selection, sources=sources)
+    unseen = tuple(unseen_paths(config, repository, generation))
+    return Outlook(generation=generation, selection=selection, sources=sources, unseen=unseen)
 
 
 def choose(

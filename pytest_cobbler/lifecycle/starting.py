@@ -63,6 +63,16 @@ def uncommitted(config: Config, repository: Repository) -> str:
     return f"Not committed, so agents do not see it: {named(paths)}" if paths else ""
 
 
+def unseen_paths(config: Config, repository: Repository, generation: Generation | None) -> list[str]:
+    """The uncommitted paths of the checkout that a run concerns and its agents do not see, for display.
+
+    Those of a generation that goes on have its files; of the checkout, only the configuration is used.
+    """
+    paths = changed_paths(config, repository)
+    own = shown_path(config.path.relative_to(config.root))
+    return paths if generation is None else [path for path in paths if path == own]
+
+
 def changed_paths(config: Config, repository: Repository, *, new: bool = True) -> list[str]:
     """The paths of the checkout that differ from HEAD, for display.
 

@@ -258,9 +258,9 @@ class _Merging:
             self._hooks.gate,
             credentials=self._secrets,
         )
-        preflight_without_agent(repository, sandbox, gate, language)
         both = f"the merge of {self._generation.name} and {self._generation.base}"
         self._say(f"gate: {'; '.join(gate.shown)}, on {both}")
+        preflight_without_agent(repository, sandbox, gate, language)
         log = config.cobbler_dir / self._generation.name / "stop" / "gate.log"
         checkout = GateCheckout(repository, self._generation.name, sandbox.owner)
         tree_gate = TreeGate(gate=gate, checkout=checkout, records=TreeRecords.of(repository.work_dir))

@@ -19,6 +19,7 @@ from pytest_cobbler.display import escaped_lines
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import (
+    announcer,
     configuration_path,
     ended_by_signals,
     overrides,
@@ -132,6 +133,7 @@ class GenerationSession(ConfigurationSession):
                     opening = open_run(
                         self.settings,
                         freed=self._events.wake,
+                        announce=announcer(self.config),
                         hooks=self._hooks,
                         record=record,
                         command=f"pytest --cobbler-{self._action}",

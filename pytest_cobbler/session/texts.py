@@ -43,9 +43,14 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
     if opened_files := parts.protection.opened:
         lines.append(f"gate: tasks may change {named(map(escaped, opened_files), _MOST)} (allow_paths)")
     lines += [f"warning: {what}" for what in opened.warnings]
+    lines += _unseen(opened.unseen)
     lines += turned_off
     lines += _recovered(opened)
     return lines + _not_taken(opened.selection)
+
+
+def _unseen(paths: Sequence[str]) -> list[str]:
+    return [f"warning: not committed, so agents do not see it: {named(paths)}"] if paths else []
 
 
 def _recovered(opened: Opened) -> list[str]:
@@ -66,6 +71,7 @@ def plan(outlook: Outlook) -> list[str]:
     """The lines of the header if no agent is to start."""
     name = outlook.generation.name if outlook.generation else "no generation yet"
     lines = [f"cobbler: {name}, nothing is started", *_sources(outlook.sources)]
+    lines += _unseen(outlook.unseen)
     return lines + _not_taken(outlook.selection)
 
 
