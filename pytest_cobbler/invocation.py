@@ -24,7 +24,7 @@ _MEANT_FOR = {
     "--cobbler-max-issues": _SESSIONS,
     "--cobbler-record": _SESSIONS,
     "--cobbler-format": ("list", "switch", "stats", "doctor"),
-    "--cobbler-force": ("stop",),
+    "--cobbler-force": ("stop", "clean"),
     "--cobbler-accept-deletions": ("stop",),
     "--cobbler-resolve": ("stop",),
     "--cobbler-live": ("doctor",),

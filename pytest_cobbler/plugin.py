@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ACTIONS = (
     *("init", "start", "generate", "resume", "stop", "reset"),
-    *("list", "switch", "stats", "verify", "doctor", "demo"),
+    *("list", "switch", "stats", "verify", "clean", "doctor", "demo"),
 )
 """The names of ``--cobbler-ACTION``; a command line has at most one."""
 
@@ -53,7 +53,12 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "Like --cobbler-generate, but fail if there is no generation instead of starting one.",
     ),
     ("--cobbler-stop", _FLAG, "Merge the generation into its base, tag both, and delete its branch."),
-    ("--cobbler-force", _FLAG, "With --cobbler-stop: merge although tasks are unfinished; they stay open."),
+    (
+        "--cobbler-force",
+        _FLAG,
+        "With --cobbler-stop: merge although tasks are unfinished; they stay open. "
+        "With --cobbler-clean: remove the directories.",
+    ),
     (
         "--cobbler-accept-deletions",
         _FLAG,
@@ -84,6 +89,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "--cobbler-verify",
         {"nargs": "?", "const": "", "metavar": "COMMIT|RANGE"},
         "Run the base's gate again on landed commits, and compare with the statements about them.",
+    ),
+    (
+        "--cobbler-clean",
+        {"nargs": "?", "const": "", "metavar": "NAME"},
+        "List the directories in work_dir whose repository is gone; with --cobbler-force, remove them.",
     ),
     (
         "--cobbler-doctor",

@@ -8,10 +8,10 @@ import pytest
 
 from pytest_cobbler.config import load
 from pytest_cobbler.invocation import configuration_path, overrides
+from pytest_cobbler.lifecycle.named_places import checked_language
 from pytest_cobbler.lifecycle.starting import find_base, removed_sources, start_generation, uncommitted
 from pytest_cobbler.repository.generations import Generation, active_generations
 from pytest_cobbler.repository.lock import run_lock
-from pytest_cobbler.wiring.languages import language_of
 from pytest_cobbler.wiring.project import open_repository
 
 
@@ -25,7 +25,8 @@ def run(config: pytest.Config) -> int:
     repository = open_repository(settings)
     with run_lock(repository.common_dir, "pytest --cobbler-start"):
         base = find_base(settings, repository)
-        generation = start_generation(settings, repository, language_of(settings, repository), base)
+        language = checked_language(settings, repository, (base.commit,))
+        generation = start_generation(settings, repository, language, base)
         active = active_generations(repository, settings.gen_prefix)
     notes = [uncommitted(settings, repository)]
     if removed := removed_sources(repository, generation):

@@ -24,6 +24,7 @@ from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.lines import SourceLines
+from pytest_cobbler.lifecycle.named_places import checked_language
 from pytest_cobbler.lifecycle.recovery import Recovery, remove_remains
 from pytest_cobbler.lifecycle.selection import Selection, choose, no_generation
 from pytest_cobbler.lifecycle.starting import Base, find_base, removed_sources, start_generation, unseen_paths
@@ -46,7 +47,6 @@ from pytest_cobbler.tracker.base import Task, Tracker
 from pytest_cobbler.tracker.choose import open_tracker
 from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
-from pytest_cobbler.wiring.languages import language_of
 from pytest_cobbler.wiring.parts import (
     NESTED,
     Parts,
@@ -199,7 +199,7 @@ class _Opening:
         start = generation.start if generation else begins
         base = repository.read_ref(names.branch_ref(generation.base)) if generation else None
         self._gate_base = base or start
-        language = language_of(config, repository)
+        language = checked_language(config, repository, list(dict.fromkeys((start, begins))))
         sandbox = make_sandbox(config, repository, run_id)
         agent = self._agent_of_hook or make_agent(
             config, run_id, names=recordings.names, renew_prompts=recordings.renews

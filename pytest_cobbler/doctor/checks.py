@@ -31,6 +31,7 @@ from pytest_cobbler.doctor.proofs import (
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.languages import Language
+from pytest_cobbler.lifecycle.named_places import checked_language
 from pytest_cobbler.lifecycle.starting import find_base, uncommitted
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.report.log import EventLog
@@ -223,9 +224,12 @@ class Doctor:
         generation = find_generation(repository, config.gen_prefix, config.generation_branch)
         if generation:
             refuse_checked_out(repository, [generation], ", and landings would change its files")
-            state = f"{generation.name} on {generation.base}, at {tip_of(repository, generation)[:12]}"
+            tip = tip_of(repository, generation)
+            checked_language(config, repository, (generation.start, tip))
+            state = f"{generation.name} on {generation.base}, at {tip[:12]}"
         else:
             base = find_base(config, repository)
+            checked_language(config, repository, (base.commit,))
             state = f"none is active; the next one starts from {base.branch} ({base.commit[:12]})"
         unseen = uncommitted(config, repository)
         return f"{state}. {unseen}" if unseen else state

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pytest_cobbler.config import Config
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
+from pytest_cobbler.lifecycle.named_places import checked_language
 from pytest_cobbler.lifecycle.plan import Plan, State
 from pytest_cobbler.lifecycle.starting import find_base, removed_sources, sources_to_remove, unseen_paths
 from pytest_cobbler.repository.generations import Generation, active_generations, find_generation, tip_of
@@ -18,7 +19,6 @@ from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.tracker.base import ACTOR, Task
 from pytest_cobbler.tracker.needs import put_off, with_all_needs
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
-from pytest_cobbler.wiring.languages import language_of
 from pytest_cobbler.wiring.parts import make_tracker
 from pytest_cobbler.wiring.project import open_repository
 
@@ -181,11 +181,14 @@ def look(config: Config, hooks: Hooks = NO_HOOKS, *, start_new: bool = True) -> 
     tasks = make_tracker(config, hooks).tasks()
     landed = {}
     if generation:
-        landed = finished_tasks(repository, generation, tip_of(repository, generation))
+        tip = tip_of(repository, generation)
+        checked_language(config, repository, (generation.start, tip))
+        landed = finished_tasks(repository, generation, tip)
         sources = removed_sources(repository, generation)
     else:
         base = find_base(config, repository)
-        sources = sources_to_remove(config, repository, language_of(config, repository), base)
+        language = checked_language(config, repository, (base.commit,))
+        sources = sources_to_remove(config, repository, language, base)
     left_out = hooks.left_out(tasks)
     selection = choose(config, repository, tasks, generation, Finished(landed), left_out)
     unseen = tuple(unseen_paths(config, repository, generation))

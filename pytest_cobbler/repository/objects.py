@@ -18,12 +18,15 @@ from pathlib import Path
 import platformdirs
 
 from pytest_cobbler.errors import RepositoryError
-from pytest_cobbler.files import make_private
+from pytest_cobbler.files import make_private, write_atomically
 from pytest_cobbler.repository.blobs import all_entries
 from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.reading import Reading
 from pytest_cobbler.sandbox.base import Mount
+
+PLACE = "repository"
+"""The file in a work directory with the path of its repository's git directory."""
 
 _BLOBS_AT_ONCE = 500
 
@@ -66,6 +69,8 @@ class Objects(Reading):
         """
         try:
             make_private(self.work_dir)
+            if not (self.work_dir / PLACE).exists():
+                write_atomically(self.work_dir / PLACE, os.fsencode(self.common_dir))
         except OSError as error:
             raise RepositoryError(
                 f"cannot make {self.work_dir}: {error.strerror}", "Set work_dir to a directory you can write."

@@ -380,7 +380,7 @@ class TestObjects:
         (scratch / "mark").touch()
         assert user.open().objects.git_dir == scratch
         assert (scratch / "mark").exists()
-        assert [path.name for path in repository.work_dir.iterdir()] == [scratch.name]
+        assert {path.name for path in repository.work_dir.iterdir()} == {"repository", scratch.name}
 
     def test_a_work_directory_that_cannot_be_made_is_an_error(
         self, user: UserRepository, tmp_path: Path
