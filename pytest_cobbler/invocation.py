@@ -142,14 +142,13 @@ def overrides(config: pytest.Config) -> dict[str, object]:
 def announcer(config: pytest.Config) -> Callable[[str], None]:
     """Prints a line on a step that takes seconds, before that step; with ``-q`` nothing.
 
-    It goes to pytest's own report: each line is complete, so that a pipe or a CI log shows it as it is.
+    Each line is complete, so that a pipe or a CI log shows it as it is.
     """
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
 
     def announce(step: str) -> None:
-        if reporter is not None and config.get_verbosity() >= 0:
-            reporter.write_line(f"cobbler: {step} ...")
-            reporter.flush()
+        if config.get_verbosity() >= 0 and not config.pluginmanager.is_blocked("terminal"):
+            sys.stdout.write(f"cobbler: {step} ...\n")
+            sys.stdout.flush()
 
     return announce
 

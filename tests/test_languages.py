@@ -146,8 +146,8 @@ def run(step: Step | None, tree: Path, programs: Path) -> subprocess.CompletedPr
 
 def test_the_gate_builds_then_tests() -> None:
     assert [(step.name, step.shown) for step in PYTHON.gate()] == [
-        ("build", "python -m compileall -q ."),
-        ("test", "python -m pytest"),
+        ("build", "python3 -m compileall -q ."),
+        ("test", "python3 -m pytest"),
     ]
 
 

@@ -13,14 +13,14 @@ import pytest
 from pytest_cobbler.actions.survey import Survey, survey
 from pytest_cobbler.config import load
 from pytest_cobbler.config.template import configuration_text
-from pytest_cobbler.display import named
+from pytest_cobbler.display import escaped, named
 from pytest_cobbler.errors import ConfigurationProblem, UsageProblem
-from pytest_cobbler.invocation import FILE
+from pytest_cobbler.invocation import FILE, announcer
 from pytest_cobbler.landing.gate_files import find_gate_files
 from pytest_cobbler.languages import Step, language_names
 from pytest_cobbler.repository.ownership import given_back
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.wiring.parts import find_image
+from pytest_cobbler.wiring.images import ImageSearch, find_image
 
 _GATE = ("build_command", "test_command")
 
@@ -53,15 +53,16 @@ def run(config: pytest.Config) -> int:
         if branch := repository.head_branch():
             values["base_branch"] = branch
         required, remarks = [*seen.required], dict[str, str]()
-        if image := find_image(repository, seen.language):
-            values["podman_image"] = image
+        search = find_image(repository, seen.language, announcer(config))
+        if search.image:
+            values["podman_image"] = search.image
         else:
             required.append("podman_image")
         if files := named(_gate_files(repository, commit, seen)):
             remarks["protected_paths"] = f"Protected, because the gate uses them: {files}."
         with given_back(repository.common_dir, [path]):
             _write(path, configuration_text(values, required, remarks))
-    sys.stdout.write("\n".join(_report(path, seen, required, remarks.values())) + "\n")
+    sys.stdout.write("\n".join(_report(path, seen, required, remarks.values(), search)) + "\n")
     return 0
 
 
@@ -92,18 +93,20 @@ def _exists(path: Path) -> UsageProblem:
     )
 
 
-def _report(path: Path, seen: Survey, required: list[str], remarks: Iterable[str]) -> Iterator[str]:
+def _report(
+    path: Path, seen: Survey, required: list[str], remarks: Iterable[str], search: ImageSearch
+) -> Iterator[str]:
     yield f"Wrote {path}"
     yield from (f"  {key}: {_shown(value)}" for key, value in seen.found.items())
     yield from (f"  {note}" for note in (*seen.notes, *remarks))
-    remaining = list(_remaining(path, required))
+    remaining = list(_remaining(path, required, search))
     if remaining:
         yield "Fill in before the first run:"
         yield from (f"  {line}" for line in remaining)
     yield f"Then: git add {FILE} && git commit, and pytest --cobbler-generate --collect-only"
 
 
-def _remaining(path: Path, required: list[str]) -> Iterator[str]:
+def _remaining(path: Path, required: list[str], search: ImageSearch) -> Iterator[str]:
     if "language" in required:
         *others, last = language_names()
         choice = f"{', '.join(others)} or {last}"
@@ -115,6 +118,8 @@ def _remaining(path: Path, required: list[str]) -> Iterator[str]:
             "podman_image: no image on this machine has what agents and the gate need; "
             "the README shows how to make one"
         )
+        yield from (f"  {escaped(reason)}" for reason in search.reasons)
+        yield from (f"    {escaped(line)}" for line in search.evidence.splitlines())
     try:
         load(path)
     except ConfigurationProblem as error:

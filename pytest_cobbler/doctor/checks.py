@@ -250,10 +250,16 @@ class Doctor:
         if ends := expiring(self._credential, config):
             return Seen(detail=ends, status="warning", remedy=RENEWAL)
         if committed := self._committed(self._credential):
+            remedy = f"Revoke it, because it stays in the history. Remove it: git rm --cached {committed}"
+            if committed == self._config.path.name:  # the file itself has to stay
+                remedy = (
+                    f"Delete the key from {committed}, commit that, and revoke the key: it stays in the history.\n"
+                    "Set a new one as ANTHROPIC_API_KEY in the environment, or in a file of secrets_dir."
+                )
             return Seen(
                 detail=f"{self._credential.shown}; it is committed in {committed}, where agents can read it",
                 status="warning",
-                remedy=f"Remove it from git and create a new one: git rm --cached {committed}",
+                remedy=remedy,
             )
         address = foreign_address(config)
         return f"{self._credential.shown}{f'; used at {address}' if address else ''}"

@@ -14,6 +14,7 @@ from pytest_cobbler.causes import Ending
 from pytest_cobbler.display import shown_duration, shown_size
 from pytest_cobbler.files import Tail
 from pytest_cobbler.landing.go_events import GoLog
+from pytest_cobbler.landing.own_programs import mounts_of_programs, path_of_programs
 from pytest_cobbler.landing.places import Places
 from pytest_cobbler.landing.reports import ReportProblem, read_report
 from pytest_cobbler.landing.tree_records import Conditions, TestRun, TreeRecord, digests, verdict_of
@@ -207,7 +208,10 @@ class _Passage:
             argv=("sh", "-c", _script(gate, mark)),
             workdir=str(checkout),
             environment=dict(gate.environment),
-            mounts=(Mount(source=checkout, target=str(checkout), mode="overlay"),),
+            mounts=(
+                Mount(source=checkout, target=str(checkout), mode="overlay"),
+                *mounts_of_programs(gate.sandbox),
+            ),
             network=gate.network,
             limits=gate.limits,
             image=gate.image,
@@ -261,7 +265,7 @@ fi"""
 
 
 def _script(gate: Gate, mark: str) -> str:
-    lines = ["exec 2>&1"]
+    lines = ["exec 2>&1", path_of_programs(gate.sandbox)]
     if gate.report:  # the tree may hold one
         lines.append(f"rm -f -- {shlex.quote(gate.report)}")
     for number, step in enumerate(gate.steps):

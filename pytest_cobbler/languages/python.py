@@ -128,13 +128,13 @@ class Python(NamedSources):
         return python_planted(path, content, functions, token)
 
     def default_build(self) -> Step:
-        return Step(name="build", argv=("sh", "-c", _BUILD), shown="python -m compileall -q .")
+        return Step(name="build", argv=("sh", "-c", _BUILD), shown="python3 -m compileall -q .")
 
     def default_test(self) -> Step:
         return Step(
             name="test",
             argv=("sh", "-c", self._filled(_TEST)),
-            shown="python -m pytest",
+            shown="python3 -m pytest",
             reasons=((STATUS, TESTED_COPY),),
             notes=("sh", "-c", _PRINT_NOTES) if self.accepts_copies else (),
             report=f"~/{REPORT}",

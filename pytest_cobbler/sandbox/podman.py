@@ -91,13 +91,18 @@ def job_owner(repository: Path) -> tuple[int, int] | None:
 
 
 def local_images(program: str = "podman") -> list[str]:
-    """The names of podman's images, newest first; empty if podman is missing or fails."""
+    """The names of podman's images, newest first.
+
+    Raises:
+        SandboxError: podman is missing, or fails.
+    """
     if shutil.which(program) is None:
-        return []
+        raise SandboxError(f"{program} is not installed")
     command = [program, "images", "--sort=created", "--format={{.Repository}}:{{.Tag}}"]
     images = run(command, env=podman_environment(), timeout=_ADMINISTRATION)
-    names = images.text.split() if images.ok else []
-    return [name for name in names if "<none>" not in name]
+    if not images.ok:
+        raise SandboxError(f"{program} cannot list its images", evidence=images.errors)
+    return [name for name in images.text.split() if "<none>" not in name]
 
 
 class PodmanSandbox:

@@ -142,7 +142,7 @@ def _shared(jobs: Sequence[Job], mark: str) -> Job:
         argv=("sh", "-c", _EVALUATE),  # by stdin, because the environments are in the script
         workdir=workdir,
         stdin=_script(jobs, workdir, mark).encode("utf-8", "surrogateescape"),
-        mounts=tuple(mount for job in jobs for mount in job.mounts),
+        mounts=tuple(dict.fromkeys(mount for job in jobs for mount in job.mounts)),
         network=loopbacks[0] if loopbacks else jobs[0].network,
         limits=Limits(wall=None if None in walls else sum(wall or 0.0 for wall in walls)),
         image=jobs[0].image,

@@ -21,7 +21,7 @@ from pytest_cobbler.agents.credential import Credential, find_credential
 from pytest_cobbler.config import Config
 from pytest_cobbler.config.addresses import VARIABLE, is_anthropics, shown_address
 from pytest_cobbler.display import escaped
-from pytest_cobbler.errors import SandboxError, UsageProblem
+from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.landing.notary import Signer
 from pytest_cobbler.languages import Language
@@ -29,7 +29,7 @@ from pytest_cobbler.languages.base import Step
 from pytest_cobbler.recordings.names import RunNames
 from pytest_cobbler.recordings.replay import ReplayAgent
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.sandbox.base import Job, Limits, Network, Sandbox
+from pytest_cobbler.sandbox.base import Network, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, local_images, podman_environment
 from pytest_cobbler.tracker.base import Tracker
@@ -43,13 +43,7 @@ NESTED = "COBBLER_SESSION"
 STAND_IN = Credential(kind="api_key", value="", source="").stand_in()
 """A worthless credential."""
 
-_IMAGES_TRIED = 5
 _OTHER_CREDENTIALS = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS")
-
-_IS_SUITABLE = """\
-command -v claude >/dev/null && command -v git >/dev/null && mkdir empty && cd empty || exit 1
-for step; do sh -c "$step" || exit 1; done
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,25 +129,19 @@ def make_sandbox(config: Config, repository: Repository, run_id: str, mark: str 
     return sandbox_settings(config, repository, run_id, mark).make()
 
 
-def find_image(repository: Repository, language: Language) -> str | None:
-    """The newest local image with claude, git and the tools of the language's default gate, if any."""
-    for image in local_images()[:_IMAGES_TRIED]:
-        sandbox = PodmanSandbox(
-            image, repository="survey", run_id=secrets.token_hex(4), owner=job_owner(repository.root)
-        )
-        scripts = [step.argv[-1] for step in language.gate()]
-        job = Job(
-            name="survey",
-            argv=("sh", "-c", _IS_SUITABLE, "sh", *scripts),
-            workdir="/tmp",
-            limits=Limits(wall=60),
-        )
-        try:
-            if sandbox.run(job).ok:
-                return image
-        except SandboxError:
-            continue  # built for another architecture, for example, or without a shell
-    return None
+def images_of_podman() -> list[str]:
+    """The names of the images on this machine, newest first.
+
+    Raises:
+        SandboxError: podman is missing, or fails.
+    """
+    return local_images()
+
+
+def sandbox_of_image(image: str, repository: Repository) -> Sandbox:
+    """A sandbox to try out an image of this machine that no configuration names."""
+    owner = job_owner(repository.root)
+    return PodmanSandbox(image, repository="survey", run_id=secrets.token_hex(4), owner=owner)
 
 
 def make_engine(config: Config | None, root: Path) -> Sandbox:

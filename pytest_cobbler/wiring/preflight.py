@@ -17,6 +17,7 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.display import shown_size
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.landing.gate import Gate, GateResult
+from pytest_cobbler.landing.own_programs import mounts_of_programs, path_of_programs
 from pytest_cobbler.languages import Language
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Capability, Completed, Job, Limits, Mount, Sandbox
@@ -220,7 +221,9 @@ def _gate_probes(gate: Gate, language: Language, stack: contextlib.ExitStack) ->
     programs = [program for program in configured if program and "/" not in program]
     if programs:
         missing: list[bytes] = []
-        job = _job(gate, ("sh", "-c", _LOOKS, "sh", *programs), missing)
+        looks = f"{path_of_programs(gate.sandbox)}\n{_LOOKS}"
+        job = _job(gate, ("sh", "-c", looks, "sh", *programs), missing)
+        job = replace(job, mounts=mounts_of_programs(gate.sandbox))
         yield Probe(job=job, judge=lambda completed: _judge_programs(completed, missing))
 
 

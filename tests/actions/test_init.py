@@ -280,6 +280,72 @@ def test_init_chooses_the_newest_image_with_the_needed_programs(
     assert without not in written(project)
 
 
+def test_a_user_without_a_fitting_image_reads_why_each_does_not_fit(
+    project: Project, minimal_image: str, python_image: str, tmp_path: Path
+) -> None:
+    """Also podman's own error, if it starts no container."""
+    claude = f"localhost/cobbler-test-init-{uuid.uuid4().hex[:8]}"
+    container = podman("create", "--pull=never", minimal_image, "true")
+    podman("cp", shutil.which("true") or "", f"{container}:/usr/bin/claude")
+    podman("commit", "--quiet", container, claude)
+    podman("rm", container)
+    images = only_images(tmp_path, f"{claude}:latest", python_image)
+    try:
+        result = init_with(project, images)
+        lines = [
+            "*podman_image: no image on this machine has *",
+            f"    {claude}:latest: python3 is not installed where the gate runs*",
+            f"    {python_image}: has no claude",
+        ]
+        result.stdout.fnmatch_lines([lines[0], *lines[1:]], consecutive=True)
+    finally:
+        podman("rmi", claude)
+
+
+def test_a_user_whose_podman_starts_nothing_reads_its_error(project: Project, tmp_path: Path) -> None:
+    program = tmp_path / "podman"
+    script = """case $1 in
+version) echo 5.0.0 local ;;
+images) echo localhost/one:latest; echo localhost/two:latest ;;
+run) echo 'Error: crun: no such cgroup' >&2; exit 126 ;;
+esac
+"""
+    program.write_text(f"#!/bin/sh\n{script}")
+    program.chmod(0o755)
+    result = init_with(project, program)
+    result.stdout.fnmatch_lines(
+        [
+            "cobbler: trying 2 images of this machine ...",
+            "    localhost/one:latest: podman cannot start containers with its present configuration",
+            "    localhost/two:latest: podman cannot start containers with its present configuration",
+            "      Error: crun: no such cgroup",
+        ]
+    )
+
+
+def test_a_user_without_podman_reads_that(project: Project, init: Init) -> None:
+    init(python_sample()).stdout.fnmatch_lines(["    podman is not installed"])
+
+
+def only_images(directory: Path, *images: str) -> Path:
+    """A podman that lists only these images."""
+    real = shutil.which("podman")
+    program = directory / "podman"
+    listed = "".join(f"echo {image}; " for image in images)
+    program.write_text(f'#!/bin/sh\nif [ "$1" = images ]; then {listed}exit; fi\nexec {real} "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+def init_with(project: Project, program: Path) -> RunResult:
+    project.write(python_sample())
+    project.commit("Sample")
+    result = project.run("--cobbler-init", env={"PATH": f"{program.parent}:{os.environ['PATH']}"})
+    assert result.ret == 0
+    assert yaml.safe_load(written(project))["podman_image"] is None
+    return result
+
+
 def test_the_files_that_the_gate_uses_are_named(init: Init, project: Project) -> None:
     makefile = "include rules.mk\ntest:\n\tsh ci/run.sh\n"
     result = init({"Makefile": makefile, "rules.mk": "", "ci/run.sh": "exit 0\n", "main.c": ""})

@@ -209,6 +209,18 @@ class TestCredential:
         project.git("commit", "--quiet", "--message=Take it out")
         assert examined(project, "repository", "credential")[-1].status == "ok"
 
+    def test_a_user_with_a_key_in_the_configuration_is_not_told_to_remove_the_file(
+        self, project: Project
+    ) -> None:
+        project.configure(podman_args=["-e", f"ANTHROPIC_API_KEY={API_KEY}"])
+        found = examined(project, "repository", "credential")[-1]
+        assert found.status == "warning"
+        assert "it is committed in configuration.yaml" in found.text
+        assert "git rm" not in found.remedy
+        assert found.remedy.startswith("Delete the key from configuration.yaml, commit that, and revoke the key")
+        project.configure(podman_args=None)
+        assert API_KEY not in project.files("HEAD")["configuration.yaml"]
+
     @pytest.mark.claude
     def test_a_key_that_the_api_rejects_fails(
         self, project: Project, monkeypatch: pytest.MonkeyPatch
