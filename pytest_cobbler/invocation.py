@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
 import signal
 import sys
 import threading
@@ -39,6 +41,8 @@ _SELECTING = {"-k": "keyword", "-m": "markexpr", "--deselect": "deselect"}
 def configuration_path(config: pytest.Config, option: str) -> Path:
     """``configuration.yaml``: the one named on the command line, else the nearest one from here upwards.
 
+    With ``--rootdir`` or ``-c``, it is looked for from pytest's root directory upwards.
+
     Raises:
         UsageProblem: there is none.
     """
@@ -47,7 +51,20 @@ def configuration_path(config: pytest.Config, option: str) -> Path:
         named = (here / config.args[0].split("::")[0]).resolve()
         if named.name == FILE:
             return named
-    for directory in (here, *here.parents):
+    starts = starting_directories(config)
+    for start in starts:
+        if path := _nearest(start, option):
+            return path
+    raise UsageProblem(
+        f"{option}: no {FILE} was found",
+        "Create one: pytest --cobbler-init "
+        f"(looked in {' and '.join(map(str, starts))} and the parent directories)",
+    )
+
+
+def _nearest(start: Path, option: str) -> Path | None:
+    """The configuration in ``start`` or above it, up to the top of the repository."""
+    for directory in (start, *start.parents):
         if (directory / FILE).exists():
             return (directory / FILE).resolve()
         if (directory / _OTHER).exists():
@@ -56,10 +73,30 @@ def configuration_path(config: pytest.Config, option: str) -> Path:
             )
         if (directory / ".git").exists():
             break
-    raise UsageProblem(
-        f"{option}: no {FILE} was found",
-        f"Create one: pytest --cobbler-init (looked in {here} and its parent directories)",
-    )
+    return None
+
+
+def starting_directories(config: pytest.Config) -> list[Path]:
+    """The directories from which a project is looked for, in this order."""
+    options, here = config.known_args_namespace, config.invocation_params.dir
+    if options.rootdir:
+        return [config.rootpath]
+    # A file of -c need not lie in a project: `-c /dev/null` only turns the project's own off.
+    return [config.rootpath, here] if options.inifilename else [here]
+
+
+def name_project(early_config: pytest.Config) -> None:
+    """Let pytest load the conftests of the project that ``--rootdir`` or ``-c`` means, and no others."""
+    options = early_config.known_args_namespace
+    if not options.file_or_dir and (options.rootdir or options.inifilename):
+        options.file_or_dir = [str(path) for path in starting_directories(early_config)]
+
+
+def project_directory(config: pytest.Config) -> Path:
+    """The directory whose repository is meant, if no configuration has to be there."""
+    starts = starting_directories(config)
+    inside = (one for one in starts if any((path / ".git").exists() for path in (one, *one.parents)))
+    return next(inside, starts[-1])
 
 
 def refuse_idle_options(config: pytest.Config, action: str) -> None:
@@ -102,13 +139,31 @@ def refuse_arguments(config: pytest.Config, action: str) -> None:
         UsageProblem: there is such an argument.
     """
     given = list(config.args) if config.args_source is config.ArgsSource.ARGS else []
-    chosen = [argument for argument in given if Path(argument).name != FILE]
-    chosen += [option for option, name in _SELECTING.items() if config.getoption(name, None)]
+    chosen = [
+        f"{argument}{origin_of(config, argument)}" for argument in given if Path(argument).name != FILE
+    ]
+    words = list(map(str, config.invocation_params.args))
+    chosen += [
+        option
+        for option, name in _SELECTING.items()
+        if config.getoption(name, None) and any(word.startswith(option) for word in words)
+    ]
     if chosen:
         raise UsageProblem(
             f"--cobbler-{action} does not take {' '.join(chosen)}",
             f"It accepts only {FILE}. To choose a generation: pytest --cobbler-switch NAME",
         )
+
+
+def origin_of(config: pytest.Config, argument: str) -> str:
+    """The origin of an argument that is not on the command line, for a message; else empty."""
+    if argument in map(str, config.invocation_params.args):
+        return ""
+    if argument in shlex.split(os.environ.get("PYTEST_ADDOPTS", "")):
+        return " (from PYTEST_ADDOPTS in the environment)"
+    if argument in config.getini("addopts"):
+        return " (from addopts in pytest's configuration; not in this run: -o addopts=)"
+    return ""
 
 
 def record_directory(config: pytest.Config) -> Path | None:

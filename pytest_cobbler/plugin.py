@@ -158,7 +158,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         raise pytest.UsageError("git is not on PATH\nInstall git 2.38 or newer.")
     elif actions:
         from pytest_cobbler.actions.guard import refuse_untrusted_checkout
+        from pytest_cobbler.invocation import name_project
 
+        name_project(early_config)
         refuse_untrusted_checkout(early_config)
     if actions in SESSIONS:
         from pytest_cobbler.session.surroundings import stop_coverage

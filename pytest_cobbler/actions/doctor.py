@@ -22,7 +22,7 @@ from pytest_cobbler.doctor.checks import Doctor
 from pytest_cobbler.doctor.contained import Contained
 from pytest_cobbler.doctor.examination import Finding, examine
 from pytest_cobbler.hooks import project_hooks
-from pytest_cobbler.invocation import configuration_path, ended_by_signals, wants_json
+from pytest_cobbler.invocation import configuration_path, ended_by_signals, project_directory, wants_json
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Capability, Network
 from pytest_cobbler.secret_forms import Secrets
@@ -50,7 +50,7 @@ def run(config: pytest.Config) -> int:
         return load(configuration_path(config, "--cobbler-doctor"))
 
     with Doctor(
-        config.invocation_params.dir,
+        project_directory(config),
         settings,
         lambda loaded: project_hooks(config, loaded),
         live=bool(config.getoption("cobbler_live")),

@@ -15,7 +15,7 @@ from pytest_cobbler.config import load
 from pytest_cobbler.config.template import configuration_text
 from pytest_cobbler.display import escaped, named
 from pytest_cobbler.errors import ConfigurationProblem, UsageProblem
-from pytest_cobbler.invocation import FILE, announcer
+from pytest_cobbler.invocation import FILE, announcer, project_directory
 from pytest_cobbler.landing.gate_files import find_gate_files
 from pytest_cobbler.languages import Step, language_names
 from pytest_cobbler.repository.ownership import given_back
@@ -33,7 +33,7 @@ def run(config: pytest.Config) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="cobbler-") as work_dir:
         # The configuration says where to work, and is not written yet.
-        repository = Repository(config.invocation_params.dir, Path(work_dir))
+        repository = Repository(project_directory(config), Path(work_dir))
         path = repository.root / FILE
         if path.exists() or path.is_symlink():
             raise _exists(path)

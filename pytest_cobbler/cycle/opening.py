@@ -37,6 +37,7 @@ from pytest_cobbler.recordings.names import RunNames
 from pytest_cobbler.recordings.recorder import Recorder, check_place, refuse_places
 from pytest_cobbler.recordings.turns import Turns
 from pytest_cobbler.repository import names
+from pytest_cobbler.repository.elsewhere import refuse_other_start
 from pytest_cobbler.repository.generations import Generation, find_generation, refuse_checked_out, tip_of
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.objects import default_work_dir
@@ -138,8 +139,10 @@ def open_run(
         ours = (config.cobbler_dir, config.beads_dir, *_below(repository.root, record))
         stack.enter_context(run_lock(repository.common_dir, command, ours))
         generation = find_generation(repository, config.gen_prefix, config.generation_branch)
-        if generation is None and not start_new:
-            raise no_generation()
+        if generation is None:
+            refuse_other_start(repository, config.gen_prefix)
+            if not start_new:
+                raise no_generation()
         opening = _Opening(stack, config, repository, hooks, generation, record, announce)
         opening.check_parts()
         opening.open_tracker()

@@ -13,6 +13,7 @@ from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.named_places import checked_language
 from pytest_cobbler.lifecycle.plan import Plan, State
 from pytest_cobbler.lifecycle.starting import find_base, removed_sources, sources_to_remove, unseen_paths
+from pytest_cobbler.repository.elsewhere import refuse_other_start
 from pytest_cobbler.repository.generations import Generation, active_generations, find_generation, tip_of
 from pytest_cobbler.repository.names import is_usable_task_id
 from pytest_cobbler.repository.repository import Repository
@@ -176,8 +177,10 @@ def look(config: Config, hooks: Hooks = NO_HOOKS, *, start_new: bool = True) -> 
     """
     repository = open_repository(config)
     generation = find_generation(repository, config.gen_prefix, config.generation_branch)
-    if generation is None and not start_new:
-        raise no_generation()
+    if generation is None:
+        refuse_other_start(repository, config.gen_prefix)
+        if not start_new:
+            raise no_generation()
     tasks = make_tracker(config, hooks).tasks()
     landed = {}
     if generation:

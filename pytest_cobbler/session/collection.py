@@ -8,6 +8,8 @@ from typing import ClassVar
 
 import pytest
 
+from pytest_cobbler.invocation import origin_of
+
 
 class ConfigurationSession:
     """Makes pytest collect the configuration file, and import nothing of the project for it."""
@@ -32,7 +34,8 @@ class ConfigurationSession:
         here = config.invocation_params.dir
         for argument in config.args:
             if (here / argument.split("::")[0]).resolve() != self.path:
-                raise pytest.UsageError(f"--cobbler-{action} takes {takes}, not {argument}")
+                origin = origin_of(config, argument)
+                raise pytest.UsageError(f"--cobbler-{action} takes {takes}, not {argument}{origin}")
 
     @property
     def _starts_nothing(self) -> bool:
