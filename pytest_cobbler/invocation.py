@@ -139,9 +139,7 @@ def refuse_arguments(config: pytest.Config, action: str) -> None:
         UsageProblem: there is such an argument.
     """
     given = list(config.args) if config.args_source is config.ArgsSource.ARGS else []
-    chosen = [
-        f"{argument}{origin_of(config, argument)}" for argument in given if Path(argument).name != FILE
-    ]
+    chosen = [f"{argument}{origin_of(config, argument)}" for argument in given if Path(argument).name != FILE]
     words = list(map(str, config.invocation_params.args))
     chosen += [
         option

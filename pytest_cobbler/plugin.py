@@ -62,7 +62,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     (
         "--cobbler-accept-deletions",
         _FLAG,
-        "With --cobbler-stop: merge although sources that the generation began without were not written again.",
+        "With --cobbler-stop: merge although sources were not written again, which deletes them.",
     ),
     (
         "--cobbler-resolve",

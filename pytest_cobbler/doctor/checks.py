@@ -253,7 +253,8 @@ class Doctor:
             remedy = f"Revoke it, because it stays in the history. Remove it: git rm --cached {committed}"
             if committed == self._config.path.name:  # the file itself has to stay
                 remedy = (
-                    f"Delete the key from {committed}, commit that, and revoke the key: it stays in the history.\n"
+                    f"Delete the key from {committed}, commit that, and revoke the key, which stays in "
+                    "the history.\n"
                     "Set a new one as ANTHROPIC_API_KEY in the environment, or in a file of secrets_dir."
                 )
             return Seen(

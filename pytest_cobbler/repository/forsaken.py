@@ -1,4 +1,4 @@
-"""Directories of a work directory whose repository is gone: deleted, moved, or on a disk that is unmounted."""
+"""Directories of a work directory whose repository is gone: deleted, moved, or on an unmounted disk."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _gone(path: Path) -> str | None:
     except OSError:
         return None
     try:
-        os.stat(repository)
+        Path(os.fsdecode(repository)).stat()
     except (FileNotFoundError, NotADirectoryError):
         return shown_path(repository)
     except OSError:

@@ -323,7 +323,7 @@ esac
     )
 
 
-def test_a_user_without_podman_reads_that(project: Project, init: Init) -> None:
+def test_a_user_without_podman_reads_that(init: Init) -> None:
     init(python_sample()).stdout.fnmatch_lines(["    podman is not installed"])
 
 

@@ -217,7 +217,9 @@ class TestCredential:
         assert found.status == "warning"
         assert "it is committed in configuration.yaml" in found.text
         assert "git rm" not in found.remedy
-        assert found.remedy.startswith("Delete the key from configuration.yaml, commit that, and revoke the key")
+        assert found.remedy.startswith(
+            "Delete the key from configuration.yaml, commit that, and revoke the key"
+        )
         project.configure(podman_args=None)
         assert API_KEY not in project.files("HEAD")["configuration.yaml"]
 

@@ -25,9 +25,7 @@ PROGRAM = "/cobbler/programs/python"
 
 def gate(sandbox: Sandbox, *scripts: str) -> Gate:
     steps = [Step(name=f"step{n}", argv=("sh", "-c", text), shown=text) for n, text in enumerate(scripts)]
-    return Gate(
-        steps=steps, sandbox=sandbox, network=Network.NONE, image=None, timeout=60.0, environment={}
-    )
+    return Gate(steps=steps, sandbox=sandbox, network=Network.NONE, image=None, timeout=60.0, environment={})
 
 
 def run(directory: Path, sandbox: Sandbox, *scripts: str) -> GateResult:
@@ -45,7 +43,7 @@ def podman(image: str, directory: Path) -> Sandbox:
 def test_a_command_that_says_python_runs_where_only_python3_is(python_image: str, tmp_path: Path) -> None:
     """Also in a script that the command calls; and tested code cannot replace the program."""
     sandbox = podman(python_image, tmp_path)
-    attack = f"echo 'exit 0' >{PROGRAM} || mv {PROGRAM} /tmp || umount {os.path.dirname(PROGRAM)}; true"
+    attack = f"echo 'exit 0' >{PROGRAM} || mv {PROGRAM} /tmp || umount {Path(PROGRAM).parent}; true"
     preflight_gate(gate(sandbox, "python -m pytest"), get("none"))
     result = run(
         tmp_path,
