@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.config import Config
+from pytest_cobbler.display import escaped
 from pytest_cobbler.errors import UsageProblem
 
 FILE = "configuration.yaml"
@@ -193,17 +194,17 @@ def overrides(config: pytest.Config) -> dict[str, object]:
 
 
 def announcer(config: pytest.Config) -> Callable[[str], None]:
-    """Prints a line on a step that takes seconds, before that step; with ``-q`` nothing.
+    """Prints a line before a step that takes seconds; with ``-q`` nothing.
 
     Each line is complete, so that a pipe or a CI log shows it as it is.
     """
 
-    def announce(step: str) -> None:
+    def say(text: str) -> None:
         if config.get_verbosity() >= 0 and not config.pluginmanager.is_blocked("terminal"):
-            sys.stdout.write(f"cobbler: {step} ...\n")
+            sys.stdout.write(f"{escaped(text)}\n")
             sys.stdout.flush()
 
-    return announce
+    return say
 
 
 def warn_uncontained(settings: Config) -> None:

@@ -110,22 +110,22 @@ def open_run(
     config: Config,
     *,
     freed: Callable[[], None],
-    announce: Callable[[str], object] = lambda _step: None,
     hooks: Hooks = NO_HOOKS,
     command: str = "pytest --cobbler-generate",
     start_new: bool = True,
     record: Path | None = None,
     cancellation: Cancellation | None = None,
+    say: Callable[[str], object] = lambda _text: None,
 ) -> Iterator[Opened]:
     """Hold the repository, check everything, find or start the generation, recover, choose the open tasks.
 
     Args:
         freed: called when a slot for an agent becomes free.
-        announce: called with the name of a step that takes seconds, before the step.
         hooks: the project's changes to a run.
         command: shown to other commands that wait for this run.
         start_new: start a generation if none is active.
         record: a directory in which to keep what agents do.
+        say: prints a line before a step that takes long.
 
     Raises:
         CobblerError: something is missing or wrong. Nothing was spent, and no generation was started.
@@ -143,7 +143,7 @@ def open_run(
             refuse_other_start(repository, config.gen_prefix)
             if not start_new:
                 raise no_generation()
-        opening = _Opening(stack, config, repository, hooks, generation, record, announce)
+        opening = _Opening(stack, config, repository, hooks, generation, record, say)
         opening.check_parts()
         opening.open_tracker()
         project = opening.start()
@@ -167,10 +167,10 @@ class _Opening:
         hooks: Hooks,
         generation: Generation | None,
         record: Path | None,
-        announce: Callable[[str], object],
+        say: Callable[[str], object],
     ) -> None:
         self._stack = stack
-        self._announce = announce
+        self._say = say
         self._config = config
         self._repository = repository
         self._hooks = hooks
@@ -219,7 +219,7 @@ class _Opening:
             check_place(recordings.record, name, plays=recordings.renews)
         gate = make_gate(config, language, sandbox, run_id, self._hooks.gate, credentials=agent.secrets)
         check_repository(repository, sandbox.owner)
-        self._announce("checking the sandbox, the agent and the gate")
+        self._say("checking the sandbox, the agent and the gate ...")
         findings = preflight(repository, sandbox, gate, language, agent)
         self._warnings = (*self._warnings, *findings.warnings)
         protection = protection_of(

@@ -133,11 +133,11 @@ class GenerationSession(ConfigurationSession):
                     opening = open_run(
                         self.settings,
                         freed=self._events.wake,
-                        announce=announcer(self.config),
                         hooks=self._hooks,
                         record=record,
                         command=f"pytest --cobbler-{self._action}",
                         start_new=self._starts_new,
+                        say=announcer(self.config),
                     )
                     self._opened = self._stack.enter_context(opening)
                 self._selection = self._opened.selection

@@ -39,19 +39,19 @@ class ImageSearch:
 
 
 def find_image(
-    repository: Repository, language: Language, announce: Callable[[str], object] = lambda _step: None
+    repository: Repository, language: Language, say: Callable[[str], object] = lambda _text: None
 ) -> ImageSearch:
     """The newest local image with claude, git and the tools of the language's default gate.
 
     Args:
-        announce: called with the name of a step that takes seconds, before the step.
+        say: prints a line before a step that takes long.
     """
     try:
         images = images_of_podman()
     except SandboxError as error:
         return ImageSearch(reasons=(error.cause,), evidence=error.evidence)
     if images:
-        announce(f"trying {counted(len(images[:_TRIED]), 'image')} of this machine")
+        say(f"trying {counted(len(images[:_TRIED]), 'image')} of this machine ...")
     reasons: list[str] = []
     errors: list[SandboxError] = []
     for image in images[:_TRIED]:

@@ -315,7 +315,7 @@ esac
     result = init_with(project, program)
     result.stdout.fnmatch_lines(
         [
-            "cobbler: trying 2 images of this machine ...",
+            "trying 2 images of this machine ...",
             "    localhost/one:latest: podman cannot start containers with its present configuration",
             "    localhost/two:latest: podman cannot start containers with its present configuration",
             "      Error: crun: no such cgroup",

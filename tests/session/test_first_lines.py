@@ -7,7 +7,7 @@ import pytest
 from pytest_cobbler.testing.project import Project
 from tests.support.sessions import seed, task
 
-CHECKING = "cobbler: checking the sandbox, the agent and the gate ..."
+CHECKING = "checking the sandbox, the agent and the gate ..."
 
 
 @pytest.fixture
