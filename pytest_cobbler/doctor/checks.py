@@ -35,6 +35,7 @@ from pytest_cobbler.lifecycle.named_places import checked_language
 from pytest_cobbler.lifecycle.starting import find_base, uncommitted
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.report.log import EventLog
+from pytest_cobbler.repository.elsewhere import refuse_other_start
 from pytest_cobbler.repository.generations import find_generation, refuse_checked_out, tip_of
 from pytest_cobbler.repository.git import check_git
 from pytest_cobbler.repository.names import ATTEMPTS
@@ -228,6 +229,7 @@ class Doctor:
             checked_language(config, repository, (generation.start, tip))
             state = f"{generation.name} on {generation.base}, at {tip[:12]}"
         else:
+            refuse_other_start(repository, config.gen_prefix)
             base = find_base(config, repository)
             checked_language(config, repository, (base.commit,))
             state = f"none is active; the next one starts from {base.branch} ({base.commit[:12]})"
