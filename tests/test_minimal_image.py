@@ -28,7 +28,7 @@ def image(minimal_image: str, tmp_path: Path) -> Iterator[str]:  # noqa: ARG001 
     """An image that the script made, with Python, pytest and something called claude."""
     name = f"localhost/cobbler-test-script-{uuid.uuid4().hex[:8]}"
     environment = {**os.environ, "CLAUDE": shutil.which("true") or "", "TMPDIR": str(tmp_path)}
-    command = ["sh", SCRIPT, name, "python3-pytest"]
+    command = ["sh", str(SCRIPT), name, "python3-pytest"]
     made = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert made.returncode == 0, made.stderr
     assert list(tmp_path.iterdir()) == []

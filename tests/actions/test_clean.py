@@ -34,7 +34,7 @@ def test_directories_of_deleted_repositories_are_listed_and_removed(project: Pro
     _ = Repository(project.path, project.directory / "work").objects
     gone = other(project, "gone", "log/events.jsonl", "records/1.json")
     kept = other(project, "kept", "kept/generation-1/p-a.1/tree/file")
-    work = other(project, "work", "generation-1/p-a/worktree.json")
+    work = other(project, "lost", "generation-1/p-a/worktree.json")
     place = project.directory / "work"
     everything = sorted(place.iterdir())
     assert len(everything) == 4
@@ -46,7 +46,7 @@ def test_directories_of_deleted_repositories_are_listed_and_removed(project: Pro
             f"Directories in {place} whose repository is gone (or on a disk that is not mounted):",
             f"  {gone.name} of {project.directory}/gone/.git",
             f"  {kept.name} of {project.directory}/kept/.git, with kept work: kept/generation-1",
-            f"  {work.name} of {project.directory}/work/.git, with kept work: generation-1/p-a",
+            f"  {work.name} of {project.directory}/lost/.git, with kept work: generation-1/p-a",
             "Remove those without kept work: pytest --cobbler-clean --cobbler-force",
             "Remove another one: pytest --cobbler-clean NAME --cobbler-force",
         ],
