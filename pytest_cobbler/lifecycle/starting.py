@@ -59,7 +59,7 @@ def start_generation(config: Config, repository: Repository, language: Language,
 
 def uncommitted(config: Config, repository: Repository) -> str:
     """A line with the uncommitted paths of the checkout, which agents do not see; empty if there are none."""
-    paths = changed_paths(config, repository)
+    paths = _not_seen(config, repository)
     return f"Not committed, so agents do not see it: {named(paths)}" if paths else ""
 
 
@@ -68,9 +68,16 @@ def unseen_paths(config: Config, repository: Repository, generation: Generation 
 
     Those of a generation that goes on have its files; of the checkout, only the configuration is used.
     """
-    paths = changed_paths(config, repository)
+    paths = _not_seen(config, repository)
     own = shown_path(config.path.relative_to(config.root))
     return paths if generation is None else [path for path in paths if path == own]
+
+
+def _not_seen(config: Config, repository: Repository) -> list[str]:
+    """The uncommitted paths, without the directory of the credential, which has to stay uncommitted."""
+    secret = shown_path(config.secrets_dir.relative_to(config.root))
+    paths = changed_paths(config, repository)
+    return [path for path in paths if path.rstrip("/") != secret and not path.startswith(f"{secret}/")]
 
 
 def changed_paths(config: Config, repository: Repository, *, new: bool = True) -> list[str]:

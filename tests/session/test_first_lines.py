@@ -35,11 +35,11 @@ def test_an_uncommitted_configuration_is_named_by_every_run(project: Project) ->
     line = "warning: not committed, so agents do not see it: "
     path = project.path / "configuration.yaml"
     path.write_text(path.read_text() + "max_attempts: 1\n")
-    project.write({"README.md": "edited\n"})
+    project.write({"README.md": "edited\n", ".secrets/notes": ""})  # which stays uncommitted
     both = f"{line}README.md, configuration.yaml"
     assert both in project.run("--cobbler-generate", "--collect-only").outlines
     assert both in project.run("--cobbler-generate", "--cobbler-cycles=0").outlines
     assert f"{line}configuration.yaml" in project.run("--cobbler-generate", "--collect-only").outlines
     assert f"{line}configuration.yaml" in project.run("--cobbler-resume").outlines
-    project.commit("Settings")
+    project.git("commit", "--quiet", "--all", "--message=Settings")
     assert not [text for text in project.run("--cobbler-resume").outlines if text.startswith(line)]
