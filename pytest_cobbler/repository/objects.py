@@ -69,8 +69,6 @@ class Objects(Reading):
         """
         try:
             make_private(self.work_dir)
-            if not (self.work_dir / PLACE).exists():
-                write_atomically(self.work_dir / PLACE, os.fsencode(self.common_dir))
         except OSError as error:
             raise RepositoryError(
                 f"cannot make {self.work_dir}: {error.strerror}", "Set work_dir to a directory you can write."
@@ -113,6 +111,9 @@ class Objects(Reading):
         scratch = self.work_dir / f"scratch-{self.object_format}.git"
         if not scratch.is_dir():
             self._make_scratch(scratch)
+        if not (self.work_dir / PLACE).exists():
+            with contextlib.suppress(OSError):  # nothing but --cobbler-clean reads it
+                write_atomically(self.work_dir / PLACE, os.fsencode(self.common_dir))
         return Git(
             scratch,
             objects=self.object_stores[0],
