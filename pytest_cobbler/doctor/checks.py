@@ -15,6 +15,7 @@ from typing import Self
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.agents.credential import RENEWAL, Credential, no_credential
 from pytest_cobbler.config import Config
+from pytest_cobbler.doctor.committed import committed
 from pytest_cobbler.doctor.contained import Contained
 from pytest_cobbler.doctor.examination import Check, Seen
 from pytest_cobbler.doctor.proofs import (
@@ -251,31 +252,10 @@ class Doctor:
             return "none: the command gets no credential, and no API is served to it"
         if ends := expiring(self._credential, config):
             return Seen(detail=ends, status="warning", remedy=RENEWAL)
-        if committed := self._committed(self._credential):
-            remedy = f"Revoke it, because it stays in the history. Remove it: git rm --cached {committed}"
-            if committed == self._config.path.name:  # the file itself has to stay
-                remedy = (
-                    f"Delete the key from {committed}, commit that, and revoke the key, which stays in "
-                    "the history.\n"
-                    "Set a new one as ANTHROPIC_API_KEY in the environment, or in a file of secrets_dir."
-                )
-            return Seen(
-                detail=f"{self._credential.shown}; it is committed in {committed}, where agents can read it",
-                status="warning",
-                remedy=remedy,
-            )
+        if self._opened and (warning := committed(self._opened, config, self._credential)):
+            return warning
         address = foreign_address(config)
         return f"{self._credential.shown}{f'; used at {address}' if address else ''}"
-
-    def _committed(self, credential: Credential) -> str:
-        """The file of HEAD, if there is one, that holds the credential."""
-        head = self._opened.head_commit() if self._opened else None
-        for path in (self._config.path, self._config.token_path):
-            if self._opened and head and path.is_relative_to(self._config.root):
-                name = path.relative_to(self._config.root).as_posix()
-                if credential.value.encode() in (self._opened.read_file(head, name) or b""):
-                    return name
-        return ""
 
     # -- where jobs run
 
