@@ -7,9 +7,10 @@ them, not as a shell would run them: a word too many protects a file too many, w
 from __future__ import annotations
 
 import itertools
+import posixpath
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "fish"})
@@ -31,7 +32,14 @@ _INCLUDED = re.compile(
     re.MULTILINE,
 )
 _MODULE = re.compile(r"(?:^|\s)-m\s+(\w+)")
-_PYTHONPATH = re.compile(r"\bPYTHONPATH\s*=\s*[\"']?([^\s;&|\"']+)")
+_PYTHONPATH = re.compile(r"\bPYTHONPATH\s*:?=\s*([^\s;&|]+)")
+_PATH = re.compile(r"(?<!\w)PATH\s*:?=\s*([^\s;&|]+)")
+_HERE = re.compile(r"\A(?:\$\(\w+\)|\$\{\w+\}|\$\w+|`pwd`)/")
+_HOME = re.compile(r"\A[$({]*HOME\b")
+_READ = re.compile(
+    r"(?:(?<![^\s\"'=])@|<[ \t]*|--[\w-]*(?:config|rc-?file|settings)[\w-]*[= \t][ \t]*)([\w./$(){}-]+)"
+)
+_PARTS = re.compile(r"[\s;&|()<>\"'`,=:@]+")
 _IMPORTED = re.compile(
     r"^[ \t]*(?:from[ \t]+\.*(\w+)[\w.]*[ \t]+import\b|import[ \t]+([^#\n;]+))", re.MULTILINE
 )
@@ -45,13 +53,15 @@ class Words:
     """The words of commands.
 
     ``called`` may be programs; ``scripts`` are the files that an interpreter or the shell is told to run;
-    ``others`` are all other words; ``directories`` are those that a command changes to.
+    ``others`` are all other words; ``directories`` are those that a command changes to. ``arguments`` are
+    words that name what a program of a script reads.
     """
 
     called: frozenset[str] = frozenset()
     scripts: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
 
     def __add__(self, other: Words) -> Words:
         return Words(
@@ -59,6 +69,7 @@ class Words:
             scripts=(*self.scripts, *other.scripts),
             others=(*self.others, *other.others),
             directories=(*self.directories, *other.directories),
+            arguments=(*self.arguments, *other.arguments),
         )
 
 
@@ -68,21 +79,41 @@ def words_of(argv: Sequence[str]) -> Words:
     for script in _for_shell(argv):
         for command in _commands(script):
             words += words_of(command)
-    return words
+    # Also what a quoted text, a setting, ``@file`` or ``<file`` names.
+    return words + Words(others=tuple(dict.fromkeys(_PARTS.split(" ".join(argv))))[:_MOST_WORDS])
 
 
-def words_in(text: str) -> Words:
-    """The words of a file that a gate runs or reads: a script, a Makefile, commands in a configuration."""
+def words_in(text: str, programs: Collection[str] = ()) -> Words:
+    """The words of a file that a gate runs or reads: a script, a Makefile, commands in a configuration.
+
+    Args:
+        programs: what such a file may run on other files that decide, for example ``pytest -c FILE``.
+    """
     text = _COMMENT.sub("", text).replace("\\\n", " ")
     called = frozenset(_CALLED.findall(text)) | frozenset(_OPTION.findall(text))
-    lines = [_of_command(_tokens(line)) for line in re.split(r"[\n;&|]+", text)]
+    commands = [_tokens(line) for line in re.split(r"[\n;&|]+", text)]
+    lines = [_of_command(command) for command in commands]
+    arguments = {
+        word
+        for command, line in zip(commands, lines, strict=True)
+        if not _programs(command).isdisjoint(programs)
+        for word in line.others
+    }
     others = {word for line in lines for word in line.others if "." in word or "/" in word}
     return Words(
         called=called,
         scripts=tuple(sorted({word for line in lines for word in line.scripts}))[:_MOST_WORDS],
         others=tuple(sorted(others))[:_MOST_WORDS],
         directories=tuple(sorted({word for line in lines for word in line.directories})),
+        arguments=tuple(sorted(arguments | set(_READ.findall(text))))[:_MOST_WORDS],
     )
+
+
+def _programs(command: Sequence[str]) -> set[str]:
+    """The programs that a command runs: its first word, and those after ``-m``, ``run`` and the like."""
+    words = list(itertools.dropwhile(_PREFIX.fullmatch, command))
+    follow = {after for word, after in itertools.pairwise(words) if word == "-m" or word in _RUNNERS}
+    return {word.rpartition("/")[2] for word in {*words[:1], *follow}}
 
 
 def _tokens(line: str) -> list[str]:
@@ -97,10 +128,20 @@ def included(text: str) -> Iterator[str]:
 
 def modules_in(text: str) -> tuple[set[str], set[str]]:
     """The first names of the modules that a text runs with ``-m``, and the directories in PYTHONPATH."""
-    paths = {path for value in _PYTHONPATH.findall(text) for path in value.split(":")}
-    return set(_MODULE.findall(text)), {
-        path.removeprefix("./").rstrip("/") for path in paths if "$" not in path
-    } - {""}
+    return set(_MODULE.findall(text)), _directories(_PYTHONPATH.findall(text))
+
+
+def program_directories(text: str) -> set[str]:
+    """The directories of the tree that a text puts on ``PATH``."""
+    return _directories(_PATH.findall(text))
+
+
+def _directories(values: Iterable[str]) -> set[str]:
+    """The directories of the tree in values of ``PATH`` and the like: ``src``, ``$PWD/bin``."""
+    found = {part.strip("\"'") for value in values for part in value.split(":")}
+    inside = {_HERE.sub("", path) for path in found if not _HOME.match(path)}
+    inside = {posixpath.normpath(path) for path in inside if re.fullmatch(r"[\w.+@-][\w./+@-]*", path)}
+    return {path for path in inside if not path.startswith("..")} - {"."}
 
 
 def imported(text: str) -> set[str]:

@@ -17,7 +17,15 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from pytest_cobbler.globs import GlobError, compile_glob, escape_glob, matches_any
-from pytest_cobbler.landing.command_words import Words, imported, included, modules_in, words_in, words_of
+from pytest_cobbler.landing.command_words import (
+    Words,
+    imported,
+    included,
+    modules_in,
+    program_directories,
+    words_in,
+    words_of,
+)
 from pytest_cobbler.landing.make_targets import goals_in, made_targets, needed_files, sources_of
 from pytest_cobbler.languages.base import Language, Step
 from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
@@ -36,7 +44,7 @@ _CODE = re.compile(
 )
 _MAKEFILE = re.compile(r"(?:.*/)?(?:gnu)?makefile|.*\.(?:mk|make|mak)", re.IGNORECASE)
 _TEST = re.compile(r"(?:test|spec)(?!$)|.*[._-](?:test|spec)s?|tests?|specs?", re.IGNORECASE)
-_PYTEST_MODULES = frozenset({"pytest", "_pytest", "pluggy"})
+_RUN_BY_OTHERS = frozenset({"bash", "cc", "env", "gcc", "git", "go", "node", "python", "python3", "sh"})
 _TOOLS = re.compile(r"\.?(?:bin|build|checks?|ci|dev|gate|hack|lint|scripts?|tools?|utils?)")
 _TEST_DIRECTORIES = frozenset({"test", "tests", "spec", "specs", "__tests__"})
 
@@ -46,12 +54,14 @@ class GateFiles:
     """Patterns of the files that a gate depends on, and rows of files of which a key does.
 
     ``files`` are those that exist, for people. ``modules`` are run by their names, and are not the project's.
+    ``places`` are directories, besides the top, in which Python looks for modules first.
     """
 
     patterns: tuple[str, ...] = ()
     keys: tuple[Row, ...] = ()
     files: tuple[str, ...] = ()
     modules: frozenset[str] = frozenset()
+    places: tuple[str, ...] = ()
 
 
 def find_gate_files(
@@ -72,10 +82,10 @@ def find_gate_files(
         if step in language.gate():
             search.use({"pytest"} if language.name == "python" else set())
         else:
-            search.goals |= goals_in(" ".join(step.argv))
-            search.run_modules(" ".join(step.argv))
+            search.note(" ".join(step.argv))
             search.command(words_of(step.argv))
     search.protect_targets()
+    search.protect_programs()
     search.protect_modules()
     return search.result()
 
@@ -96,6 +106,8 @@ class _Search:
     makefiles: dict[str, str] = field(default_factory=dict)
     modules: set[str] = field(default_factory=set)
     paths: set[str] = field(default_factory=set)
+    called: set[str] = field(default_factory=set)
+    program_directories: set[str] = field(default_factory=set)
 
     def result(self) -> GateFiles:
         return GateFiles(
@@ -103,6 +115,7 @@ class _Search:
             keys=tuple(self.keys),
             files=tuple(sorted(self.files)),
             modules=frozenset(self.modules),
+            places=tuple(sorted(self.paths)),
         )
 
     def command(self, words: Words) -> None:
@@ -123,6 +136,7 @@ class _Search:
 
     def use(self, words: set[str]) -> None:
         """Protect what the programs among ``words`` read."""
+        self.called |= words
         table = commands()
         new = [
             program
@@ -139,21 +153,28 @@ class _Search:
         for program in new:
             self._read_configuration(program)
 
-    def run_modules(self, text: str, known: Collection[str] | None = None) -> None:
-        """Note the modules that a text runs with ``-m``, if they are ``known``, and its ``PYTHONPATH``."""
+    def note(self, text: str, known: Collection[str] | None = None) -> None:
+        """Note the goals of make in a text, the modules that it runs if they are ``known``, and its paths."""
+        self.goals |= goals_in(text)
         found, paths = modules_in(text)
         self.modules |= found if known is None else found.intersection(known)
-        self.paths |= {path for path in paths if not path.startswith(("/", ".."))}
+        self.paths |= paths
+        self.program_directories |= program_directories(text)
 
     def protect_modules(self) -> None:
-        """Protect the places in which Python would find another module of the name of one that is run."""
+        """Note where Python would find another module of the name of one that is run."""
+        if self.modules:  # `python -m` looks first where it runs
+            self.paths |= self.directories.keys() - {""}
         own = {posixpath.join(path, name) for path in ("", *self.paths) for name in self.modules}
         there = set(self._existing({f"{name}{end}" for name in own for end in ("", ".py")}))
         self.modules -= {posixpath.basename(path).removesuffix(".py") for path in there}
-        for path in sorted(self.paths):
-            for name in sorted(self.modules | _PYTEST_MODULES):
-                for end in (".py", ".so", "/__init__.py"):
-                    self._protect(posixpath.join(path, name + end))
+
+    def protect_programs(self) -> None:
+        """Protect what the gate would run instead of a program, from a directory of the tree on ``PATH``."""
+        names = sorted(name for name in self.called | _RUN_BY_OTHERS if re.fullmatch(r"[\w.+-]+", name))
+        places = {f"{path}/{name}" for path in self.program_directories for name in names[:_MOST_FILES]}
+        for place in sorted(places - set(self._existing(places))):
+            self._protect(place)
 
     def protect_targets(self) -> None:
         """Protect what make would take for its work if it existed: files in the places of targets."""
@@ -209,10 +230,9 @@ class _Search:
     def _take(self, path: str, text: str) -> None:
         """Protect what a file that decides in the gate runs or includes."""
         directory = posixpath.dirname(path)
-        words = words_in(text)
-        self.goals |= goals_in(text)
         # Such a file may also run what no change has made as yet.
-        self.run_modules(text, {word for forms in commands().values() for word in forms})
+        self.note(text, {word for forms in commands().values() for word in forms})
+        words = words_in(text, _test_runners())
         if _MAKEFILE.fullmatch(path):
             self.makefiles[path] = text
         self._enter(words.directories)
@@ -225,12 +245,22 @@ class _Search:
                     self._protect(place)
         if path.endswith(".py"):
             self._take_modules(path, text)
-        for other, mode in self._found(words.others, directory):
-            if (mode == "100755" or _SHELL.search(other)) and self._decides(other, is_script=False):
-                self._protect(other)
+        self._take_files(words, directory)
         for name in included(text):
             self._include(name, directory)
         self.use(set(words.called))
+
+    def _take_files(self, words: Words, directory: str) -> None:
+        """Protect the scripts that a file names, and what its programs read."""
+        found = [
+            path
+            for path, mode in self._found(words.others, directory)
+            if mode == "100755" or _SHELL.search(path)
+        ]
+        found += [path for path, _ in self._found(words.arguments, directory)]
+        for path in found:
+            if self._decides(path, is_script=False):
+                self._protect(path)
 
     def _take_modules(self, path: str, text: str) -> None:
         """Protect the modules beside a script that it imports, and names that others would take.
@@ -351,6 +381,13 @@ class _Search:
     def _is_source(self, path: str) -> bool:
         inside = (source for source in self.sources if source not in ("", "."))
         return any(path.startswith(f"{source}/") for source in inside)
+
+
+@functools.cache
+def _test_runners() -> frozenset[str]:
+    """The programs whose arguments decide what runs. The files that a linter is given are what it judges."""
+    programs = {"pytest", "coverage", "javascript_tests", *run_commands()} - {"make"}
+    return frozenset(word for program in programs for word in commands()[program])
 
 
 def _covers(pattern: str, path: str) -> bool:

@@ -107,7 +107,7 @@ class Policy:
     ``secrets`` are the values that must not be committed; ``marked`` the files into which we put conflict
     markers;
     ``reserved`` names that no new module at the top may have, because pytest loads them, and ``run`` because
-    the gate runs them;
+    the gate runs them; ``places`` are directories, besides the top, in which Python looks for modules then;
     ``left_out`` directories whose new files a harvest does not take.
     """
 
@@ -124,6 +124,7 @@ class Policy:
     left_out: tuple[str, ...] = ()
     reserved: frozenset[str] = frozenset()
     run: frozenset[str] = frozenset()
+    places: tuple[str, ...] = ()
 
 
 def read_change(git: Git, old: str, new: str) -> Change:
@@ -199,8 +200,7 @@ def _leads_out(path: bytes, target: bytes) -> bool:
 def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> Iterable[Refusal]:
     # A project may be a plugin of pytest itself.
     taken = dict.fromkeys(policy.run, "the gate runs") | dict.fromkeys(policy.reserved, "pytest loads")
-    top = git.fields("ls-tree", "-z", "--name-only", parent) if taken else []
-    modules = {os.fsdecode(name).partition(".")[0] for name in top}
+    modules = _modules_in(git, parent, "") if taken else set()
     for entry in change.entries:
         path = os.fsdecode(entry.path)
         never = (*policy.never, *_NEVER_NEW) if entry.status == "A" else policy.never
@@ -216,6 +216,23 @@ def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> I
             yield Refusal(reason="a protected path", path=entry.shown)
         elif module in taken and module not in modules:
             yield Refusal(reason=f"takes the place of {module}, which {taken[module]}", path=entry.shown)
+    taken = dict.fromkeys(_LIBRARY, "Python loads") | taken
+    for place in policy.places:
+        inside = [entry for entry in change.entries if entry.path.startswith(os.fsencode(f"{place}/"))]
+        modules = _modules_in(git, parent, place) if inside else set()
+        for entry in inside:
+            path = os.fsdecode(entry.path)
+            module = _module_at_top(path.removeprefix(f"{place}/"), entry.new_mode)
+            if module in taken and module not in modules and not _matches(path, policy.allowed):
+                yield Refusal(reason=f"takes the place of {module}, which {taken[module]}", path=entry.shown)
+
+
+def _modules_in(git: Git, tree: str, directory: str) -> set[str]:
+    """The names of what a directory of a tree holds, without their endings."""
+    found = entries_at(git, tree, [os.fsencode(directory)]) if directory else []
+    is_there = not directory or any(mode == "040000" for mode, _, _ in found)
+    names = git.fields("ls-tree", "-z", "--name-only", f"{tree}:{directory}") if is_there else []
+    return {os.fsdecode(name).partition(".")[0] for name in names}
 
 
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:

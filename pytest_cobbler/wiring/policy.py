@@ -68,6 +68,7 @@ class Protection:
             left_out=self.left_out,
             reserved=self.reserved,
             run=self.gate.modules,
+            places=self.gate.places,
         )
 
 

@@ -38,7 +38,11 @@ class Bench:
         base = commit_files(self.repository, self.base, files, modes=modes)
         found = self.find(base, gate, language=language, sources=sources)
         policy = Policy(
-            protected=(), keys=(*built_in_keys(), *found.keys), gate=found.patterns, run=found.modules
+            protected=(),
+            keys=(*built_in_keys(), *found.keys),
+            gate=found.patterns,
+            run=found.modules,
+            places=found.places,
         )
         new = changed or {path: f"{content!r}-changed" for path, content in files.items()}
         tree = self.repository.tree_of(commit_files(self.repository, base, new))
