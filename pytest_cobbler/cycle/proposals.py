@@ -140,7 +140,7 @@ def normalised(title: str) -> str:
 # Reading
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_FENCE = re.compile(r"\A\s*```[\w-]*[ \t]*\n(.*?)\n?[ \t]*```\s*\Z", re.DOTALL)
+_FENCE = re.compile(r"\A\s*```[\w-]*[ \t]*\r?\n(.*?)\n?[ \t]*```\s*\Z", re.DOTALL)
 
 
 def _read(raw: bytes, limits: Limits) -> Proposals:

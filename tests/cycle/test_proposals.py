@@ -86,7 +86,8 @@ def test_both_dependency_keys_are_combined() -> None:
 
 
 @pytest.mark.parametrize(
-    "fence", ["```json\n{}\n```", "\n```\n{}```\n", "\ufeff{}", "\ufeff```JSON\n{}\n```"]
+    "fence",
+    ["```json\n{}\n```", "\n```\n{}```\n", "\ufeff{}", "\ufeff```JSON\n{}\n```", "```json\r\n{}\r\n```\r\n"],
 )
 def test_a_fence_or_a_byte_order_mark_is_tolerated(fence: str) -> None:
     assert len(parse(fence.format(json.dumps([entry(0)])).encode())) == 1
