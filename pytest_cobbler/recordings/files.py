@@ -267,10 +267,20 @@ def order_of(recording: Path) -> tuple[str, ...]:
     """The order in which the recorded attempts began and landed.
 
     Raises:
-        UsageProblem: as ``read_head``.
+        UsageProblem: as ``read_head``; or a name in the order is wrong.
     """
     order = read_head(recording).order
-    return tuple(text for text in order if (recording / text.partition(" ")[2]).parent.is_dir())
+    recorded = {path.parent for path in recorded_attempts(recording) if path.parents[1].name == "stitch"}
+    points = [text for text in order if not text.startswith("run ")]
+    named = {text: (recording / text.partition(" ")[2]).parent for text in points}
+    unknown = [text for text, task in named.items() if not task.is_dir()]
+    if unknown and (without := sorted(task.name for task in recorded - set(named.values()))):
+        raise UsageProblem(
+            f"{recording / HEAD}: order: {unknown[0]!r} names a task that was not recorded, "
+            f"and stitch/{without[0]} is not in the order",
+            "Fix the name, or record it again.",
+        )
+    return tuple(text for text in order if text not in unknown)
 
 
 def read_head(recording: Path) -> Head:
@@ -324,9 +334,8 @@ def _read(path: Path, kind: type[_F]) -> _F:
     except ValidationError as error:
         [first, *_] = error.errors(include_url=False)
         where = ".".join(map(str, first["loc"]))
-        raise RecordingError(
-            f"{path} cannot be read: {where + ': ' if where else ''}{first['msg']}"
-        ) from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise RecordingError(f"{path} cannot be read: {where + ': ' if where else ''}{message}") from error
 
 
 # Prompts

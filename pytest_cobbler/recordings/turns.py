@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from types import MappingProxyType
@@ -17,9 +16,6 @@ from typing import Literal, NamedTuple
 
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.process import Cancellation
-
-PATIENCE = 20.0
-"""Seconds to wait for the recording's next task if no thread works on that task."""
 
 
 class Point(NamedTuple):
@@ -59,17 +55,12 @@ class Turns:
         self._order = list(order)
         self._note = note
         self._is_new_run = False
-        self._tasks: set[str] = set()
-        """Tasks that a thread works on."""
-        self._changed = time.monotonic()
+        self._waiting: list[Point] = []
         self._condition = threading.Condition(threading.RLock())
 
     def must_wait(self, point: Point) -> bool:
-        """Whether other points come first. From now on the task of ``point`` counts as under way."""
+        """Whether other points come first."""
         with self._condition:
-            if point.task not in self._tasks:
-                self._tasks.add(point.task)
-                self._change()
             if str(point) in self._order:
                 # The recording's earlier points of this task will not be reached any more.
                 before = self._order[: self._order.index(str(point))]
@@ -89,11 +80,25 @@ class Turns:
     def wait(self, point: Point, cancellation: Cancellation) -> None:
         """Wait until it is the turn of ``point``, or the run ends."""
         with self._condition:
-            while self.must_wait(point) and not cancellation.requested:
-                self._condition.wait(0.2)
-                first = _task_of(self._order[0]) if self._order else ""
-                if first not in self._tasks and time.monotonic() - self._changed > PATIENCE:
-                    self._drop([text for text in self._order if _task_of(text) == first])
+            self._waiting.append(point)
+            try:
+                while self.must_wait(point) and not cancellation.requested:
+                    self._condition.wait(0.2)
+            finally:
+                self._waiting.remove(point)
+
+    def go_on(self, under_way: int) -> None:
+        """Give up the recording's next task if nothing can reach its point any more.
+
+        That is so if all threads wait for their turn. Call it only while no further thread can be started.
+
+        Args:
+            under_way: the number of threads that work on items.
+        """
+        with self._condition:
+            if self._order and under_way == len(self._waiting) and all(map(self.must_wait, self._waiting)):
+                first = _task_of(self._order[0])
+                self._drop([text for text in self._order if _task_of(text) == first])
 
     @contextlib.contextmanager
     def passing(self, point: Point) -> Iterator[None]:
@@ -114,7 +119,6 @@ class Turns:
     def over(self, task: str) -> None:
         """Drop the remaining points of a task that is over in this run."""
         with self._condition:
-            self._tasks.discard(task)
             self._drop([text for text in self._order if _task_of(text) == task])
 
     def _drop(self, texts: Sequence[str]) -> None:
@@ -125,11 +129,7 @@ class Turns:
             while self._order and self._order[0].startswith("run "):
                 self._order.pop(0)
                 self._is_new_run = True
-            self._change()
-
-    def _change(self) -> None:
-        self._changed = time.monotonic()
-        self._condition.notify_all()
+            self._condition.notify_all()
 
 
 def _task_of(text: str) -> str:

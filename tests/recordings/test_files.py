@@ -69,6 +69,17 @@ def test_an_order_with_a_point_twice_is_refused(tmp_path: Path) -> None:
         read_head(tmp_path)
 
 
+def test_an_order_with_a_wrong_name_is_refused(tmp_path: Path) -> None:
+    """The point was left out, and the replay took another order."""
+    (tmp_path / HEAD).write_text(
+        json.dumps({"generation": "g", "order": ["begin stitch/stoer/1", "begin stitch/b/1"]})
+    )
+    for name in ("store", "b"):
+        (tmp_path / "stitch" / name / "1").mkdir(parents=True)
+    with pytest.raises(UsageProblem, match=r"order: 'begin stitch/stoer/1' .* stitch/store is not in"):
+        order_of(tmp_path)
+
+
 def test_the_order_omits_tasks_without_a_recorded_attempt(tmp_path: Path) -> None:
     (tmp_path / HEAD).write_text(
         json.dumps({"generation": "g", "order": ["begin stitch/a/1", "begin stitch/b/1"]})

@@ -7,7 +7,6 @@ import threading
 import pytest
 
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.recordings import turns as module
 from pytest_cobbler.recordings.turns import Point, Turns
 
 A1, B1 = Point("begin", "stitch/a", 1), Point("begin", "stitch/b", 1)
@@ -77,20 +76,22 @@ def test_a_skipped_point_does_not_delay_others() -> None:
     assert not turns.must_wait(A2)  # its attempt 1 did not reach its landing
 
 
-def test_a_task_that_never_starts_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.1)
+def test_a_task_that_can_never_start_is_given_up_when_all_others_wait_for_it() -> None:
     passed: list[Point] = []
-    assert Walker(Turns(order(A1, LAND_A, B1)), passed, B1).ends()
+    turns = Turns(order(A1, LAND_A, B1))
+    walker = Walker(turns, passed, B1)
+    while walker.is_alive():
+        turns.go_on(under_way=1)
     assert passed == [B1]
 
 
-def test_a_task_that_a_thread_works_on_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.0)
+def test_a_task_is_not_given_up_while_anything_is_under_way() -> None:
     passed: list[Point] = []
     turns = Turns(order(A1, LAND_A, B1))
-    assert not turns.must_wait(A1)
     walker = Walker(turns, passed, B1)
-    walker.join(0.5)
+    for _ in range(3):
+        walker.join(0.1)
+        turns.go_on(under_way=2)
     assert passed == []
     turns.passed(A1)
     turns.passed(LAND_A)

@@ -128,6 +128,16 @@ def test_a_recording_is_played_with_any_number_of_agents(clone: Project) -> None
     assert [cause for title, cause in kept(clone) if title in (A, B)] == ["conflict"]
 
 
+def test_a_recorded_task_that_is_not_selected_holds_up_no_other(clone: Project) -> None:
+    """The others waited for it until 20 seconds had passed without anything."""
+    hook = (
+        f"def pytest_collection_modifyitems(items):\n    items[:] = [i for i in items if i.title != {B!r}]\n"
+    )
+    clone.write({"conftest.py": hook})
+    result = clone.run("--cobbler-generate", "-v")
+    assert [commit.title for commit in clone.landed()] == [A, C], "\n".join(result.outlines)
+
+
 def test_the_header_names_the_recording(clone: Project) -> None:
     result = clone.run("--cobbler-generate")
     result.stdout.fnmatch_lines(["agent: replay of recordings/one (its costs are shown*network none"])
