@@ -225,8 +225,8 @@ def run(
     began = time.monotonic()
     try:
         child = subprocess.Popen(
-            words,
-            env=dict(env),
+            [_encoded(word) for word in words],
+            env={_encoded(name): _encoded(value) for name, value in env.items()},
             cwd=cwd,
             stdin=_stdin_of_child(stdin, keep_stdin_open),
             stdout=subprocess.PIPE,
@@ -251,6 +251,11 @@ def run(
     return Completion(
         argv=words, status=child.wait(), end=end, stdout=out.kept, stderr=errors.kept, seconds=seconds
     )
+
+
+def _encoded(word: str) -> bytes:
+    """A word for the child, whatever the locale of this process: in that of C a title has no other form."""
+    return word.encode("utf-8", "surrogateescape")
 
 
 def _stdin_of_child(stdin: bytes | IO[bytes], keep_open: bool) -> int | IO[bytes]:

@@ -122,6 +122,22 @@ class TestEnvironment:
         assert run([sys.executable, "-c", script], env=ENVIRONMENT).text == "True\n"
 
 
+class TestWords:
+    @pytest.mark.parametrize("name", ["Größe — 日本", "caf\udce9"])
+    def test_words_and_variables_reach_the_child_in_any_locale(self, name: str) -> None:
+        script = (
+            "from pytest_cobbler.process import run\n"
+            f"name = {name!a}\n"
+            "argv = ['sh', '-c', 'printf %s \"$1$NAME\"', 'sh', name]\n"
+            "print(ascii(run(argv, env={'NAME': name}).stdout))\n"
+        )
+        locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+        completion = run([sys.executable, "-c", script], env=host_environment(**locale))
+        assert completion.text.strip() == ascii(2 * name.encode("utf-8", "surrogateescape")), (
+            completion.errors
+        )
+
+
 class TestStdin:
     def test_stdin_carries_any_bytes_and_its_end(self) -> None:
         much = os.urandom(1_000_000)

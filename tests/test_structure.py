@@ -51,6 +51,19 @@ def big_rooms(package: Path) -> Iterator[str]:
             yield f"{room} has {count} of {total} lines"
 
 
+def texts_without_encoding(package: Path) -> Iterator[str]:
+    """The places that open a text file in the encoding of the locale, which may lack a title's characters."""
+    for path, text in modules(package).items():
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.Call) or any(word.arg == "encoding" for word in node.keywords):
+                continue
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            values = [value.value for value in node.args if isinstance(value, ast.Constant)]
+            is_text = name in ("read_text", "write_text") and "utf-8" not in values and "ascii" not in values
+            if is_text or (name == "open" and values and str(values[-1]) in ("r", "w", "a", "x", "r+", "w+")):
+                yield f"{path}:{node.lineno}: {name} without an encoding"
+
+
 def rooms_without_a_row(package: Path, page: str) -> Iterator[str]:
     """The rooms, and the modules beside them, that the table of rooms does not list."""
     rows = [line for line in page.splitlines() if line.startswith("| `")]
@@ -76,6 +89,12 @@ def test_no_function_is_longer_than_60_lines() -> None:
 
 def test_no_room_has_more_than_16_percent_of_the_lines() -> None:
     assert list(big_rooms(PACKAGE)) == []
+
+
+def test_every_text_file_is_opened_with_its_encoding() -> None:
+    in_the_image = "languages/python_tree.py:"  # it runs in the gate, in the encoding of the tests
+    found = [place for place in texts_without_encoding(PACKAGE) if not place.startswith(in_the_image)]
+    assert [place for place in found if not place.startswith("config/paths.py")] == []
 
 
 def test_every_room_is_in_the_table_of_rooms() -> None:

@@ -206,9 +206,9 @@ def prepared(target: Target) -> Iterator[Ground]:
     for directory, mode in ((outside, 0o755), (outside / "proof", 0o777), (other, 0o777)):
         directory.mkdir(parents=True)
         directory.chmod(mode)
-    (outside / "secret").write_text(words["a file of the host"])
+    (outside / "secret").write_text(words["a file of the host"], "utf-8")
     _make_victim(outside / "victim", target.sandbox.owner)
-    (other / "secret").write_text(words["the worktree of another task"])
+    (other / "secret").write_text(words["the worktree of another task"], "utf-8")
     tip = _fill(repository, words["the configuration of the repository"], outside / "proof")
     private = _make_private(outside / "private.git", words["another repository of the host"])
     if target.sandbox.owner:
@@ -278,7 +278,7 @@ def _fill(repository: Repository, word: str, proof: Path) -> str:
     first = repository.commit_of(branch_ref(BRANCH))
     tip = repository.commit(git.text("write-tree"), [first], "Files\n", ATTACKER)
     repository.set_ref(branch_ref(BRANCH), tip)
-    with (repository.git_dir / "config").open("a") as file:
+    with (repository.git_dir / "config").open("a", encoding="utf-8") as file:
         file.write(f'[http]\n\textraHeader = "AUTHORIZATION: basic {word}"\n')
         file.write("[core]\n\thooksPath = .hooks\n")
         for name in ("users", "base"):

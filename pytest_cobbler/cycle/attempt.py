@@ -328,4 +328,4 @@ def _write_result(run: Run, task: Task, attempt: Attempt) -> None:
         "model": usage.model,
     }
     text = run.ledger.scrub(json.dumps(facts, indent=2, ensure_ascii=False))
-    (directory / "result.json").write_text(f"{text}\n")
+    (directory / "result.json").write_text(f"{text}\n", "utf-8")

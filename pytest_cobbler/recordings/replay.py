@@ -136,7 +136,7 @@ class ReplayAgent:
         sandbox: Sandbox,
         cancellation: Cancellation,
     ) -> AgentResult:
-        script = resources.files("pytest_cobbler").joinpath("data/replay.sh").read_text()
+        script = resources.files("pytest_cobbler").joinpath("data/replay.sh").read_text("utf-8")
         program = Program(
             argv=("sh", "-c", script, "replay", str(attempt), *recorded.replaced),
             stdin=b"",

@@ -79,7 +79,7 @@ def _alive(place: Path, name: str) -> Iterator[None]:
     """Hold the lock by which other processes see that this process still uses its directory."""
     path = place / f"{name}.lock"
     draft = path.with_suffix(".new")
-    with draft.open("w") as file:
+    with draft.open("w", encoding="utf-8") as file:
         lock(file)
         draft.rename(path)  # only now, when it is held
         try:
@@ -90,7 +90,7 @@ def _alive(place: Path, name: str) -> Iterator[None]:
 
 def _remove_dead(place: Path) -> None:
     for path in place.glob("*.lock"):
-        with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("r+") as file:
+        with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("r+b") as file:
             lock(file)
             remove_tree(path.with_suffix(""))
             path.unlink(missing_ok=True)

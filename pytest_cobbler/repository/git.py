@@ -189,7 +189,7 @@ def init_bare(
             shutil.copyfile(shallow, directory / "shallow")
         lines = [_setting(name, value) for name, value in configuration.items()]
         (directory / "config").write_bytes(os.fsencode("".join(lines)))
-        (directory / "HEAD").write_text("ref: refs/heads/work\n")
+        (directory / "HEAD").write_text("ref: refs/heads/work\n", "utf-8")
     except OSError as error:
         raise RepositoryError(f"cannot make {directory}: {error.strerror}") from error
 

@@ -155,7 +155,7 @@ def _run_job(
         mounts.append(Mount(source=worktree.tree, target=tree, mode="rw"))
     mounts += repository.object_mounts(owner)
     data = resources.files("pytest_cobbler").joinpath("data")
-    script, left = (data.joinpath(name).read_text() for name in ("harvest.sh", "left.sh"))
+    script, left = (data.joinpath(name).read_text("utf-8") for name in ("harvest.sh", "left.sh"))
     arguments = (
         *(tidy, tree, str(git_dir), worktree.parent, str(LARGEST_FILE // 1024)),
         *(str(worktree.git), str(worktree.checkouts), left),
@@ -200,7 +200,7 @@ def _make_git_dir(
         )
     (git_dir / "info").mkdir()
     ignored = [*_BYTECODE, *map(_ignoring, left_out)]
-    (git_dir / "info" / "exclude").write_text("".join(f"{line}\n" for line in ignored))
+    (git_dir / "info" / "exclude").write_text("".join(f"{line}\n" for line in ignored), "utf-8")
     # With its time: git reads again what changed in the second in which the index was written.
     shutil.copy2(worktree.index, git_dir / "index")
     if owner:

@@ -111,6 +111,7 @@ def _can_read(path: Path, owner: tuple[int, int]) -> bool:
 
 def _umask() -> int:
     """Read from /proc: the only other way to learn the umask is to set it, for all threads."""
-    lines = Path("/proc/self/status").read_text().splitlines() if Path("/proc/self/status").exists() else []
+    status = Path("/proc/self/status")
+    lines = status.read_text("utf-8").splitlines() if status.exists() else []
     umask = next((line.split()[1] for line in lines if line.startswith("Umask:")), "0")
     return int(umask, 8)

@@ -140,8 +140,8 @@ class Worktrees:
         git = self._repository.objects.using(index=worktree.index, work_tree=worktree.tree)
         git.run("read-tree", "--reset", "-u", worktree.tree_id)
         gitfile = f"gitdir: {worktree.git}\n"
-        (worktree.directory / "gitfile").write_text(gitfile)
-        (worktree.tree / ".git").write_text(gitfile)
+        (worktree.directory / "gitfile").write_text(gitfile, "utf-8")
+        (worktree.tree / ".git").write_text(gitfile, "utf-8")
         if self._owner:
             chown_tree(worktree.tree, self._owner)
             chown_tree(worktree.output, self._owner)
@@ -162,7 +162,7 @@ class Worktrees:
         )
         if worktree.alone:
             self._give_objects(worktree, (worktree.parent, *also))
-        (worktree.git / "refs" / "heads" / "work").write_text(f"{worktree.parent}\n")
+        (worktree.git / "refs" / "heads" / "work").write_text(f"{worktree.parent}\n", "utf-8")
         shutil.copy2(worktree.index, worktree.git / "index")  # with its time, which git compares
         if self._owner:
             chown_tree(worktree.git, self._owner)
@@ -177,7 +177,7 @@ class Worktrees:
         pack.mkdir()
         lines = "".join(f"{commit}\n" for commit in commits)
         git.run("pack-objects", "-q", pack / "pack", stdin=listed + lines.encode())
-        (worktree.git / "shallow").write_text(lines)
+        (worktree.git / "shallow").write_text(lines, "utf-8")
 
     def leftovers(self) -> list[Worktree]:
         """The worktrees that earlier runs left. Incomplete ones, which no agent has seen, are removed."""
@@ -280,7 +280,7 @@ def _write_facts(worktree: Worktree) -> None:
 
 def _read_facts(directory: Path) -> Worktree | None:
     try:
-        facts = json.loads((directory / _FACTS).read_text())
+        facts = json.loads((directory / _FACTS).read_text("utf-8"))
         return Worktree(
             directory=directory,
             name=directory.name,

@@ -70,7 +70,7 @@ def _privileges(seccomp: Path | None) -> list[str]:
 
 
 def _selinux_enforces() -> bool:
-    return _ENFORCING.is_file() and _ENFORCING.read_text().strip() == "1"
+    return _ENFORCING.is_file() and _ENFORCING.read_text("utf-8").strip() == "1"
 
 
 def _network(network: Network | Loopback) -> list[str]:

@@ -100,7 +100,7 @@ class Profile:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.path: Path | None = None
         try:
-            text = without_user_namespaces(_chosen(environment).read_text(), platform.machine())
+            text = without_user_namespaces(_chosen(environment).read_text("utf-8"), platform.machine())
         except (OSError, ValueError, IndexError):
             return
         descriptor, name = tempfile.mkstemp(prefix="cobbler-seccomp-", suffix=".json")
@@ -119,6 +119,6 @@ def _chosen(environment: Mapping[str, str]) -> Path:
         places = [Path(replaced)]
     if further := environment.get("CONTAINERS_CONF_OVERRIDE"):
         places.append(Path(further))
-    texts = [place.read_text() for place in places if place.is_file()]
+    texts = [place.read_text("utf-8") for place in places if place.is_file()]
     named = [Path(name) for text in texts for name in _CHOSEN.findall(text)]
     return [*(path for path in reversed(_PROFILES) if path.is_file()), *named][-1]

@@ -157,7 +157,7 @@ class Runner:
         gitfile = worktree.tree / ".git"
         remove_tree(gitfile)
         remove_tree(worktree.output / OUTPUT)
-        with gitfile.open("x") as file:
+        with gitfile.open("x", encoding="utf-8") as file:
             file.write(f"gitdir: {worktree.git}\n")
         if owner := self._sandbox.owner:
             for base, directories, files in os.walk(worktree.tree):

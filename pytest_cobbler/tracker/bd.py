@@ -245,14 +245,14 @@ class BdTracker:
                 prefix=f"{self._beads_dir.name}-new-", dir=self._beads_dir.parent
             ) as aside,
         ):
-            (Path(aside) / ".gitignore").write_text("*\n")
+            (Path(aside) / ".gitignore").write_text("*\n", "utf-8")
             new = Path(aside) / self._beads_dir.name
             env = self._environment() | {"BEADS_DIR": str(new), "HOME": home, "GIT_CEILING_DIRECTORIES": home}
             options = ("--quiet", "--stealth", "--skip-hooks", "--skip-agents", "--non-interactive")
             completion = self._run(("init", "--prefix", self._prefix, *options), env=env, cwd=Path(home))
             if not bd_owns(new):
                 raise _Answer(completion).failure("bd init made no store")
-            with (new / ".gitignore").open("a") as ignored:
+            with (new / ".gitignore").open("a", encoding="utf-8") as ignored:
                 ignored.write("\n# Added by pytest-cobbler: git ignores this directory.\n*\n")
             new.rename(self._beads_dir)
 

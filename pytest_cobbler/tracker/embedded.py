@@ -192,7 +192,7 @@ def _make_directory(beads_dir: Path) -> None:
     try:
         beads_dir.mkdir(parents=True, exist_ok=True)
         if not any(beads_dir.iterdir()):
-            (beads_dir / ".gitignore").write_text(_IGNORE_ALL)
+            (beads_dir / ".gitignore").write_text(_IGNORE_ALL, "utf-8")
     except OSError as error:
         raise TrackerError(f"cannot make {beads_dir}: {error.strerror}") from error
 
