@@ -27,7 +27,7 @@ def run(config: pytest.Config, option: str = "--cobbler-list") -> int:
     settings = load(configuration_path(config, option))
     repository = open_repository(settings)
     tracker = make_tracker(settings, project_hooks(config, settings))
-    generations = list_generations(settings, repository, tracker.tasks())
+    generations = list_generations(settings, repository, tracker)
     text = (
         json.dumps(_as_json(generations), indent=2) if wants_json(config) else "\n".join(_lines(generations))
     )
@@ -52,6 +52,8 @@ def _as_json(generations: Sequence[Listed]) -> dict[str, Any]:
                 "age_seconds": None if generation.age is None else round(generation.age),
                 "cost_usd": generation.usage.cost_usd,
                 "cost_is_partial": generation.usage.cost_is_partial,
+                "paid_usd": generation.paid.cost_usd,
+                "paid_is_partial": generation.paid.cost_is_partial,
             }
             for generation in generations
         ],
@@ -79,8 +81,14 @@ def _cells(generation: Listed) -> tuple[str, ...]:
         generation.state,
         "" if generation.age is None else tasks,
         _age(generation.age),
-        generation.usage.cost_shown,
+        _cost(generation),
     )
+
+
+def _cost(generation: Listed) -> str:
+    """What was paid, and the part of it that landed."""
+    paid, landed = generation.paid.cost_shown, generation.usage.cost_shown
+    return paid if landed in ("", paid) else f"{paid}, {landed} of it landed"
 
 
 def _age(seconds: float | None) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.selection import choose
+from pytest_cobbler.lifecycle.stats import collect_generations
 from pytest_cobbler.repository.generations import (
     Generation,
     active_generations,
@@ -19,7 +20,7 @@ from pytest_cobbler.repository.generations import (
 from pytest_cobbler.repository.left_work import left_counts
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trailers import landed_tasks, usage_of
-from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.tracker.base import Task, Tracker
 from pytest_cobbler.usage import NOTHING, Usage
 
 _ENDS = (("merged", "finished"), ("abandoned", "abandoned"), ("finished", "finished"))
@@ -34,7 +35,8 @@ class Listed:
     start tag is left), or unreadable (it has the name of a generation, but pytest-cobbler did not make it).
     ``is_chosen``: the one that commands work on. ``landed`` counts tasks, ``open`` those that are not done;
     it is ``None`` if the branch is gone. ``left`` counts the works that agents left beside their files.
-    ``age`` is in seconds, ``None`` if it is unknown; ``usage`` is that of the tasks that landed.
+    ``age`` is in seconds, ``None`` if it is unknown; ``usage`` is that of the tasks that landed, ``paid``
+    that of all agents, as far as it is known.
     """
 
     name: str
@@ -47,12 +49,22 @@ class Listed:
     left: int = 0
     age: float | None = None
     usage: Usage = NOTHING
+    paid: Usage = NOTHING
 
 
-def list_generations(config: Config, repository: Repository, tasks: Sequence[Task]) -> list[Listed]:
-    """All generations, sorted by name. Changes nothing."""
+def list_generations(config: Config, repository: Repository, tracker: Tracker) -> list[Listed]:
+    """All generations, sorted by name. Changes nothing.
+
+    Raises:
+        CobblerError: git or the tracker failed.
+    """
+    tasks = tracker.tasks()
     left = left_counts(repository)
-    return [replace(one, left=left.get(one.name, 0)) for one in _listed(config, repository, list(tasks))]
+    paid = {one.name: one.paid for one in collect_generations(config, repository, tracker, tasks)}
+    return [
+        replace(one, left=left.get(one.name, 0), paid=paid.get(one.name, one.usage))
+        for one in _listed(config, repository, tasks)
+    ]
 
 
 def _listed(config: Config, repository: Repository, tasks: list[Task]) -> Iterator[Listed]:

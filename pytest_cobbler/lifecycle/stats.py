@@ -47,6 +47,11 @@ class GenerationStats:
         return tuple(task for task in self.tasks if task.commit)
 
     @property
+    def paid(self) -> Usage:
+        """The usage of all agents: of measures, and of all attempts, whether they landed or not."""
+        return sum((usage for task in self.tasks for usage in (task.landed, task.wasted)), self.measures)
+
+    @property
     def size(self) -> Size:
         """The sum over the tasks that landed."""
         sizes = [task.size for task in self.tasks]
@@ -80,17 +85,28 @@ def collect(config: Config, repository: Repository, tracker: Tracker) -> Stats:
         CobblerError: git or the tracker failed.
     """
     active = active_generations(repository, config.gen_prefix)
-    work = landed_work(repository, _tips(repository, config.gen_prefix))
-    tasks = {task.id: task for task in tracker.tasks()}
+    return Stats(
+        revisions=tuple(_revisions(config, repository, active)),
+        generations=collect_generations(config, repository, tracker, tracker.tasks()),
+    )
+
+
+def collect_generations(
+    config: Config, repository: Repository, tracker: Tracker, tasks: Sequence[Task]
+) -> tuple[GenerationStats, ...]:
+    """The statistics of the generations alone, sorted by name.
+
+    Raises:
+        CobblerError: git or the tracker failed.
+    """
+    active = active_generations(repository, config.gen_prefix)
+    work = landed_in(repository, config.gen_prefix)
     records = [
         record
         for task_id, comments in tracker.comments().items()
         for record in read_records(task_id, comments)
     ]
-    return Stats(
-        revisions=tuple(_revisions(config, repository, active)),
-        generations=tuple(_generations(work, records, tasks, active)),
-    )
+    return tuple(_generations(work, records, {task.id: task for task in tasks}, active))
 
 
 # -- code and specifications
@@ -136,6 +152,11 @@ class _Words:
 
 
 # -- generations
+
+
+def landed_in(repository: Repository, prefix: str) -> list[LandedWork]:
+    """Every landing of the repository's generations, oldest first."""
+    return landed_work(repository, _tips(repository, prefix))
 
 
 def _tips(repository: Repository, prefix: str) -> list[str]:

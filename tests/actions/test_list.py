@@ -65,8 +65,25 @@ def test_a_line_shows_state_tasks_age_and_cost(project: Project, cobbler_agent: 
         "left": 0,
         "cost_usd": 0.25,
         "cost_is_partial": False,
+        "paid_usd": 0.25,
+        "paid_is_partial": False,
     }
     assert check(project, before=before) == []
+
+
+def test_the_list_shows_what_was_paid_not_only_what_landed(
+    project: Project, cobbler_agent: StandInAgent
+) -> None:
+    project.configure(max_attempts=2)
+    cobbler_agent.otherwise().runs(WRITES_A_FILE).reports(cost_usd=0.25)
+    cobbler_agent.task("p-bad").reports(cost_usd=0.5).fails()
+    cobbler_agent.measure().reports(cost_usd=2.0).writes_tasks([{"title": "Proposed"}])
+    seed(project, task("p-a"), task("p-bad"))
+    assert project.run("--cobbler-generate").ret == 1
+    (facts,) = as_json(project)
+    assert (facts["cost_usd"], facts["paid_usd"]) == (0.5, 3.5)
+    (line,) = project.run("--cobbler-list").outlines
+    assert line.endswith("  3.5000 USD, 0.5000 USD of it landed")
 
 
 def test_ended_generations_are_listed_with_how_they_ended(project: Project) -> None:
