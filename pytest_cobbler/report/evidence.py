@@ -7,13 +7,16 @@ from collections.abc import Sequence
 
 from pytest_cobbler.display import CONTROL
 
+EXCERPT = 20
+"""Lines of a gate's output below a failure."""
+
 EVIDENCE = 8_000
 """Characters of a gate's or an agent's output in one prompt."""
 
 
 def informative(text: str, limit: int = EVIDENCE) -> str:
     """At most ``limit`` characters of a program's output: the lines around the first error, and the end."""
-    lines = [_shortened(line) for line in _plain(text).strip("\n").split("\n")]
+    lines = [_shortened(line) for line in plain(text).strip("\n").split("\n")]
     if _size(lines) <= limit:
         return "\n".join(lines)
     start = max(0, next((number for number, line in enumerate(lines) if _ERROR.search(line)), 0) - 2)
@@ -29,6 +32,42 @@ def informative(text: str, limit: int = EVIDENCE) -> str:
     return "\n".join(shown)[-limit:]
 
 
+def failing_line(text: str) -> str:
+    """The line of a program's output that says best why it failed; empty if there is no output."""
+    return telling_line(text) or next(reversed(_told(text)), "")
+
+
+def telling_line(text: str) -> str:
+    """The first line that names the failure; empty if no line is recognised."""
+    lines = _told(text)
+    for pattern in (*_TELLING, _ERROR):
+        for line in lines:
+            if match := pattern.search(line):
+                return match["line"] if "line" in match.groupdict() else line
+    return ""
+
+
+def excerpt(text: str, most: int = EXCERPT) -> str:
+    """At most ``most`` lines of a program's output: those around the first error, and the last ones."""
+    lines = informative(text).split("\n")
+    if len(lines) <= most:
+        return "\n".join(lines)
+    error = next((number for number, line in enumerate(lines) if _ERROR.search(line)), 0)
+    half = (most - 2) // 2
+    start = min(max(0, error - 2), len(lines) - half)
+    head = lines[start : min(start + half, len(lines) - half)]
+    tail = lines[-half:]
+    before = [_left_out(start)] if start else []
+    between = len(lines) - start - len(head) - len(tail)
+    return "\n".join([*before, *head, *([_left_out(between)] if between else []), *tail])
+
+
+def _told(text: str) -> list[str]:
+    """The lines of an output without blank ones and headings."""
+    lines = [" ".join(line.split()) for line in plain(text).split("\n")]
+    return [_shortened(line) for line in lines if line and not _HEADING.fullmatch(line)]
+
+
 def _left_out(count: int) -> str:
     return f"[... {count} lines left out ...]"
 
@@ -38,6 +77,14 @@ _ERROR = re.compile(
     r"(?<!no )(?<!\b0 )\b(\w*errors?|\w*exception|fail(ed|ures?)?|panic|fatal|traceback|undefined|cannot)\b",
     re.IGNORECASE,
 )
+_HEADING = re.compile(r"[=_-]{2,} .* [=_-]{2,}")
+_TELLING = (
+    # An error that is not that of an assertion, as Python and pytest print one.
+    re.compile(r"^(E )?(?P<line>(?!AssertionError)[\w.]*(Error|Exception|NotFound): .+)"),
+    re.compile(r"^(FAILED|ERROR) (?P<line>\S+( - .+)?)"),
+    re.compile(r"^--- FAIL: (?P<line>\S+)"),
+)
+"""The lines that tell most, the best kind first."""
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
 
 
@@ -59,7 +106,7 @@ def _shortened(line: str) -> str:
     return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 4]} ..."
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Without colours, overwritten progress lines and control characters."""
     lines = _ESCAPE_SEQUENCE.sub("", text).replace("\r\n", "\n").split("\n")
     return "\n".join(CONTROL.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in lines)
