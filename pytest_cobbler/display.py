@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Characters that are not text; tabs and line ends are."""
@@ -30,6 +31,11 @@ def quoted(text: str) -> str:
 def shown_path(path: bytes | str | os.PathLike[str]) -> str:
     """A path in printable characters; bytes that are not UTF-8 are escaped too."""
     return escaped(os.fsencode(path).decode("utf-8", "backslashreplace"))
+
+
+def below(path: Path | str, root: Path) -> str:
+    """``path`` relative to ``root`` if it is below it, else as it is."""
+    return str(Path(path).relative_to(root)) if path and Path(path).is_relative_to(root) else str(path)
 
 
 def one_line(text: str, limit: int = 200) -> str:

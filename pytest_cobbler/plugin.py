@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ACTIONS = (
     *("init", "start", "generate", "resume", "stop", "reset"),
-    *("list", "switch", "stats", "verify", "clean", "doctor", "demo"),
+    *("list", "switch", "show", "stats", "verify", "clean", "doctor", "demo"),
 )
 """The names of ``--cobbler-ACTION``; a command line has at most one."""
 
@@ -79,6 +79,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "--cobbler-switch",
         {"nargs": "?", "const": "", "metavar": "NAME"},
         "Choose the generation that commands work on; without a name, list the generations.",
+    ),
+    (
+        "--cobbler-show",
+        {"metavar": "ID"},
+        "Print prompt, steps, diff and gate log of each attempt at a task or measure; with -v in full.",
     ),
     (
         "--cobbler-stats",

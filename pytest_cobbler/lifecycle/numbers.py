@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-_UNCOUNTED = "uncounted"
+UNCOUNTED = "uncounted"
 """A file in the directory of an attempt whose number is free again."""
 
 
@@ -28,13 +28,13 @@ class AttemptNumbers:
         """The number of the next attempt of a task or measure."""
         number = max(self._last.get(name, 0), self._last_directory(name)) + 1
         self._last[name] = number
-        (self.directory(name, number) / _UNCOUNTED).unlink(missing_ok=True)
+        (self.directory(name, number) / UNCOUNTED).unlink(missing_ok=True)
         return number
 
     def forget(self, name: str, number: int) -> None:
         """Give the number to the next attempt, because no agent has worked in this one."""
         self._last[name] = number - 1
-        (self.directory(name, number) / _UNCOUNTED).touch()
+        (self.directory(name, number) / UNCOUNTED).touch()
 
     def directory(self, name: str, number: int) -> Path:
         """Where prompt, transcript, logs and result of an attempt lie."""
@@ -45,5 +45,5 @@ class AttemptNumbers:
         return self._directory / name
 
     def _last_directory(self, name: str) -> int:
-        counted = [path for path in self.directories(name).glob("*") if not (path / _UNCOUNTED).exists()]
+        counted = [path for path in self.directories(name).glob("*") if not (path / UNCOUNTED).exists()]
         return max((int(path.name) for path in counted if path.name.isdigit()), default=0)

@@ -12,6 +12,19 @@ from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.files import lock
 from pytest_cobbler.repository.ownership import given_back
 
+_FILE = "cobbler.lock"
+
+
+def is_locked(common_dir: Path) -> bool:
+    """Whether a run holds the lock now. It is not taken: another run may be about to start."""
+    try:
+        number = (common_dir / _FILE).stat().st_ino
+        locks = Path("/proc/locks").read_text("utf-8").splitlines()
+    except OSError:
+        return False
+    files = (field for line in locks if " FLOCK " in line for field in line.split() if field.count(":") == 2)
+    return any(field.rpartition(":")[2] == str(number) for field in files)
+
 
 @contextlib.contextmanager
 def run_lock(common_dir: Path, what: str, ours: Iterable[Path] = ()) -> Iterator[None]:
@@ -22,7 +35,7 @@ def run_lock(common_dir: Path, what: str, ours: Iterable[Path] = ()) -> Iterator
     Raises:
         RepositoryError: another run holds the lock, or the repository cannot be written.
     """
-    path = common_dir / "cobbler.lock"
+    path = common_dir / _FILE
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
