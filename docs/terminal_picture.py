@@ -65,7 +65,7 @@ def screen() -> list[Line]:
         demo = subprocess.Popen(
             [sys.executable, "-m", *COMMAND.split()],
             cwd=directory,
-            env={**os.environ, "TERM": "xterm-256color", "TMPDIR": directory},
+            env={**os.environ, "TERM": "xterm-256color", "TMPDIR": directory, "COLUMNS": str(COLUMNS)},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shlex
 import signal
@@ -212,6 +213,24 @@ def warn_uncontained(settings: Config) -> None:
     if settings.sandbox == "none":
         sys.stdout.write(f"{settings.path.name} has sandbox: none: agents and the gate can do what you can\n")
         sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def escaping_output() -> Iterator[None]:
+    """Let standard output escape characters that its encoding does not have: a title may have any.
+
+    Otherwise such a character would be an error, or pytest would escape the whole text, line ends and all.
+    """
+    output = sys.stdout
+    if not isinstance(output, io.TextIOWrapper):
+        yield
+        return
+    before = output.errors
+    output.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        output.reconfigure(errors=before)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_cobbler.display import escaped_lines
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.invocation import refuse_arguments, refuse_idle_options
+from pytest_cobbler.invocation import escaping_output, refuse_arguments, refuse_idle_options
 
 
 def run(config: pytest.Config, actions: Sequence[str]) -> int:
@@ -29,6 +29,7 @@ def run(config: pytest.Config, actions: Sequence[str]) -> int:
     try:
         refuse_idle_options(config, actions[0])
         refuse_arguments(config, actions[0])
-        return int(module.run(config))
+        with escaping_output():
+            return int(module.run(config))
     except (CobblerError, OSError) as error:
         raise pytest.UsageError(escaped_lines(str(error))) from error

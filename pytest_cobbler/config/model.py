@@ -236,6 +236,11 @@ class Config(BaseModel):
     )
     allow_paths: Patterns = Field((), description="Protected paths that tasks may change.")
 
+    junit_name: Annotated[Literal["title", "id"], one_of("title", "id")] = Field(
+        "title",
+        description="Name of a case in the JUnit report; title: the title and, in parentheses, the id.",
+    )
+
     beads_dir: OwnDirectory = Field(Path(".beads"), description="Directory of the tracker.")
     cobbler_dir: OwnDirectory = Field(
         Path(".cobbler"), description="Directory of transcripts, journal and logs."
@@ -313,6 +318,7 @@ SECTIONS: Mapping[str, str] = {
     "spec_globs": "Tasks",
     "agent": "The agent",
     "build_command": "The gate",
+    "junit_name": "Reports",
     "beads_dir": "Directories",
 }
 """First key of a section -> heading of the section."""

@@ -308,9 +308,12 @@ class Measuring:
             tracker.comment(task_ids[0], record)
         titles = tuple(proposal.title for proposal in omitted)
         run.listener.proposed(self._name, task_ids, titles)
-        summary = f"{counted(len(tasks), 'task')} proposed" if tasks else "nothing left to propose"
         return Measured(
-            outcome=Outcome(verdict=Verdict.PROPOSED, summary=summary, details=quoted("\n".join(titles))),
+            outcome=Outcome(
+                verdict=Verdict.PROPOSED,
+                summary=f"{counted(len(tasks), 'task')} proposed" if tasks else "0 proposed",
+                details=quoted("\n".join(titles)),
+            ),
             tasks=tasks,
             omitted=titles,
         )

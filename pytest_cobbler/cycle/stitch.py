@@ -16,7 +16,7 @@ from pytest_cobbler.cycle.attempt import Attempt, run_attempt, scrubbed
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.starts import Start, Starts
-from pytest_cobbler.display import quoted
+from pytest_cobbler.display import below, quoted
 from pytest_cobbler.files import read_tail
 from pytest_cobbler.landing.lane import Candidate, Landing
 from pytest_cobbler.landing.statements import Work
@@ -24,7 +24,7 @@ from pytest_cobbler.landing.tree_records import TreeRecord
 from pytest_cobbler.lifecycle.records import Record
 from pytest_cobbler.recordings.files import place_of_task
 from pytest_cobbler.recordings.turns import Point
-from pytest_cobbler.report.evidence import informative
+from pytest_cobbler.report.evidence import excerpt, informative, telling_line
 from pytest_cobbler.report.journal import timestamp
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt
@@ -291,7 +291,7 @@ class Stitching:
     def _failed(self, attempt: Attempt) -> Outcome:
         earlier = [f"attempt {failed.number}: {failed.summary}" for failed in self._earlier]
         notes = self._notes(attempt)
-        parts = (quoted(informative(attempt.details)), *earlier, *notes, self._where(attempt))
+        parts = (*self._evidence(attempt), *earlier, *notes, self._where(attempt))
         verdicts = {Cause.CANCELLED: Verdict.CANCELLED, Cause.LIMITED: Verdict.LIMITED}
         summary = attempt.summary
         if all(failed.cause == Cause.NO_CHANGE for failed in (*self._earlier, attempt)):
@@ -317,6 +317,14 @@ class Stitching:
             for note in failed.result.notes
         )
         return (*earlier, *attempt.notes)
+
+    def _evidence(self, attempt: Attempt) -> tuple[str, ...]:
+        """The output that shows why an attempt failed; for the gate the lines that matter, and its log."""
+        if attempt.cause is not Cause.GATE:
+            return (quoted(informative(attempt.details)),)
+        log = self._run.ledger.numbers.directory(self._task.id, attempt.number) / "gate.log"
+        where = below(log, self._run.project.config.root)
+        return quoted(excerpt(attempt.details)), f"The whole output: {where}"
 
     def _where(self, attempt: Attempt) -> str:
         """A line that names the place of the work."""
@@ -385,7 +393,8 @@ def _not_landed(attempt: Attempt, landing: Landing) -> Attempt:
         return replace(attempt, cause=Cause.GATE, summary=summary, details="\n".join(landing.hidden))
     if landing.cause == Cause.GATE and landing.gate:
         gate = landing.gate
-        return replace(attempt, cause=Cause.GATE, summary=f"gate: {gate.summary}", details=gate.output)
+        summary = "; ".join(filter(None, [telling_line(gate.output), gate.summary]))
+        return replace(attempt, cause=Cause.GATE, summary=f"gate: {summary}", details=gate.output)
     if landing.error:
         summary = f"landing: {landing.error.cause}"
         return replace(attempt, cause=Cause.LANDING, summary=summary, details=str(landing.error))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from pytest_cobbler.invocation import origin_of
+from pytest_cobbler.invocation import escaping_output, origin_of
 
 
 class ConfigurationSession:
@@ -20,6 +22,9 @@ class ConfigurationSession:
     def __init__(self, config: pytest.Config, path: Path) -> None:
         self.config = config
         self.path = path
+        stack = contextlib.ExitStack()
+        stack.enter_context(escaping_output())
+        config.add_cleanup(stack.close)
 
     def _take_arguments(self, action: str, takes: str) -> None:
         """Collect the configuration file, whatever ``testpaths`` says.
@@ -32,10 +37,18 @@ class ConfigurationSession:
             config.args[:] = [str(self.path)]
             config.args_source = config.ArgsSource.ARGS
         here = config.invocation_params.dir
+        # pytest takes no bracket in the path of an argument: from the current directory, it rarely has one.
+        shown = os.path.relpath(self.path, here)
         for argument in config.args:
             if (here / argument.split("::")[0]).resolve() != self.path:
                 origin = origin_of(config, argument)
                 raise pytest.UsageError(f"--cobbler-{action} takes {takes}, not {argument}{origin}")
+        if "[" in shown:
+            raise pytest.UsageError(
+                f"pytest does not accept the path {shown}, because it contains a bracket\n"
+                f"Run it in that directory: cd {shlex.quote(str(self.path.parent))}"
+            )
+        config.args[:] = ["::".join([shown, *argument.split("::")[1:]]) for argument in config.args]
 
     @property
     def _starts_nothing(self) -> bool:

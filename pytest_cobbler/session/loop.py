@@ -10,6 +10,7 @@ import queue
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,8 +25,16 @@ from pytest_cobbler.errors import HookProblem
 from pytest_cobbler.hooks import call
 from pytest_cobbler.lifecycle.plan import Plan, State
 from pytest_cobbler.lifecycle.records import Record
-from pytest_cobbler.session.nodes import AgentItem, ConfigurationFile, MeasureItem, Placeholder, StitchItem
-from pytest_cobbler.session.status import StatusLine
+from pytest_cobbler.session.nodes import (
+    AgentItem,
+    ConfigurationFile,
+    MeasureItem,
+    Placeholder,
+    StitchItem,
+    proposals,
+)
+from pytest_cobbler.session.status import StatusLine, cut
+from pytest_cobbler.session.titles import labelled
 
 if TYPE_CHECKING:
     from pytest_cobbler.cycle.run import Run
@@ -34,6 +43,8 @@ if TYPE_CHECKING:
 _TICK = 0.5
 _BACKLOG = 1000
 """Above this number of unread events, steps are dropped; the transcripts have all of them."""
+_LONGEST_TITLE = 30
+"""Columns of a title in the status line."""
 _PATIENCE = 30.0
 """Seconds that threads have to end their agents when the session is aborted."""
 
@@ -182,6 +193,8 @@ class Loop:
         self._start()
         event = self._events.get(_TICK)
         if event is None:
+            if self._running and not self._plan.ready():
+                self._run.turns.go_on(len(self._running))
             self._show_status()
         else:
             self._take(event)
@@ -265,7 +278,8 @@ class Loop:
         if isinstance(event, Stepped):
             self._steps[event.key] = one_line(event.text)
             if not self._run.project.config.silence_agent:
-                self._print(f"{event.key.partition('::')[2]}: {one_line(event.text)}")
+                item = self._items[event.key]
+                self._print(f"{labelled(item.name, item.title)}: {one_line(event.text)}")
         elif isinstance(event, Ended):
             self._end(event)
 
@@ -274,6 +288,11 @@ class Loop:
         if self._reporter is not None:
             self._reporter.ensure_newline()
             self._reporter.write_line(text)
+
+    def _print_all(self, lines: Sequence[str]) -> None:
+        if self._reporter is not None and self._reporter.verbosity >= 0:
+            for line in lines:
+                self._print(line)
 
     def _end_session(self, end: BaseException) -> None:
         self._exit = self._exit or end
@@ -316,7 +335,12 @@ class Loop:
         except HookProblem as problem:  # this item's failure, and no other's
             item.error = item.error or problem
         more = bool(self._plan.waiting() or self._running or getattr(item, "tasks", ()))
+        proposed = proposals(item) if isinstance(item, MeasureItem) else []
+        # With -v below the line of the measure, else above the progress line, which stays in one piece.
+        is_below = self._reporter is not None and self._reporter.verbosity > 0
+        self._print_all([] if is_below else proposed)
         item.ihook.pytest_runtest_protocol(item=item, nextitem=self._placeholder if more else None)
+        self._print_all(proposed if is_below else [])
         try:
             self._call(item.ihook.pytest_cobbler_reported, item=item, outcome=outcome)
         except HookProblem as problem:
@@ -379,8 +403,9 @@ class Loop:
         now = time.monotonic()
         parts = []
         for key, began in self._running.items():
-            step = self._steps.get(key, "")
-            parts.append(f"{key.partition('::')[2]} {now - began:.0f}s{' ' + step[:40] if step else ''}")
+            item, step = self._items[key], self._steps.get(key, "")
+            label = labelled(item.name, cut(item.title, _LONGEST_TITLE))
+            parts.append(f"{label} {now - began:.0f}s{' ' + step[:40] if step else ''}")
         waiting = len(self._plan.waiting())
         self._status.show(f"cobbler: {len(parts)} running ({'; '.join(parts)}), {waiting} waiting")
 

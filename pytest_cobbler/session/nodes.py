@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from traceback import TracebackException
 from typing import Any, Protocol
 
@@ -17,8 +16,9 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.display import escaped, escaped_lines, quoted
 from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.session.item import SessionItem
 from pytest_cobbler.session.properties import properties_of
-from pytest_cobbler.session.surroundings import marks
+from pytest_cobbler.session.titles import labelled
 from pytest_cobbler.tracker.base import Task
 
 
@@ -40,6 +40,9 @@ class SessionState(Protocol):
 
 STATE: pytest.StashKey[SessionState] = pytest.StashKey()
 """The key of the session's state in ``config.stash``."""
+
+_MOST = 20
+"""Proposed tasks that are listed; further ones are only counted."""
 
 _FRAMEWORK = re.compile(r"[/\\](_pytest|pluggy)[/\\]")
 
@@ -75,44 +78,20 @@ class MeasureGroup(pytest.Collector):
             yield MeasureItem.from_parent(self, name=f"cycle-{cycle}", cycle=cycle)
 
 
-class AgentItem(pytest.Item):
+class AgentItem(SessionItem):
     """An item whose work is done in a thread before its protocol runs."""
-
-    _parallel_custom_item = True  # keeps pytest-run-parallel from running it several times
-
-    # Attributes that the conftests of projects commonly read.
-    module = cls = function = obj = instance = originalname = None
 
     def __init__(self, *, cycle: int, **kw: Any) -> None:
         super().__init__(**kw)
-        self.fixturenames: list[str] = []  # some conftests add to it
-        self.funcargs: dict[str, object] = {}
         self.cycle = cycle
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
         """The exception that ended the work, if there is no outcome."""
-        for mark in marks(self.config):
-            self.add_marker(mark)
-
-    @property
-    def title(self) -> str:
-        """The title of the task; empty for a measure."""
-        return ""
 
     @property
     def task_id(self) -> str:
         """The task's id; empty for a measure."""
         return ""
-
-    @property
-    def key(self) -> str:
-        """``measure::cycle-1``, ``stitch::ID``: unique in the session."""
-        assert self.parent is not None
-        return f"{self.parent.name}::{self.name}"
-
-    def reportinfo(self) -> tuple[Path, int, str]:
-        headline = f"{self.key} {self.title}" if self.title else self.key
-        return self.path, 0, headline  # a line number: a skip mark needs one
 
     def is_marked_not_to_run(self) -> bool:
         """Whether a hook of the project gave it a mark with which pytest would not run it."""
@@ -133,6 +112,7 @@ class AgentItem(pytest.Item):
             title=self.title,
             cycle=self.cycle,
             generation=self.config.stash[STATE].generation_name,
+            root=self.config.stash[STATE].settings.root,
         )
         self.user_properties += [pair for pair in properties if pair[0] not in existing]
 
@@ -168,7 +148,7 @@ class AgentItem(pytest.Item):
             reason = report.longrepr[2].removeprefix("Skipped: ")
             if outcome.verdict.is_success:
                 reason = f"{result}; {reason}"
-            report.longrepr = (str(self.path), 1, reason)
+            report.longrepr = (self.location[0], 1, reason)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if self.config.getoption("fulltrace", False):
@@ -199,7 +179,18 @@ class MeasureItem(AgentItem):
         self.add_marker("cobbler_measure")
 
     def passed(self) -> None:
+        if listed := proposals(self):
+            self.add_report_section("call", "stdout proposals", "\n".join(listed))
         self.config.stash[STATE].admit(self)
+
+
+def proposals(measure: MeasureItem) -> list[str]:
+    """The lines that list what a measure proposed; none if it did not come so far."""
+    if measure.outcome is None or measure.outcome.verdict is not Verdict.PROPOSED:
+        return []
+    listed = [f"  {labelled(task.id, escaped(task.title))}" for task in measure.tasks[:_MOST]]
+    more = [f"  and {len(measure.tasks) - _MOST} more"] if len(measure.tasks) > _MOST else []
+    return [f"{measure.name}: {len(measure.tasks)} proposed", *listed, *more]
 
 
 class StitchItem(AgentItem):

@@ -31,6 +31,7 @@ from pytest_cobbler.lifecycle.selection import LEFT_OUT, UNUSABLE, Outlook, Sele
 from pytest_cobbler.repository.names import is_usable_task_id
 from pytest_cobbler.session.collection import ConfigurationSession
 from pytest_cobbler.session.loop import Events, Loop
+from pytest_cobbler.session.next_steps import LastLines, next_steps
 from pytest_cobbler.session.nodes import (
     STATE,
     AgentItem,
@@ -38,7 +39,9 @@ from pytest_cobbler.session.nodes import (
     MeasureItem,
     StitchGroup,
 )
+from pytest_cobbler.session.rerunning import kept_away
 from pytest_cobbler.session.surroundings import selecting_addopts, turn_off
+from pytest_cobbler.session.titles import show_titles
 from pytest_cobbler.tracker.base import Task
 
 _WORDS: Mapping[str, tuple[str, str, dict[str, bool]]] = {
@@ -70,6 +73,8 @@ def register(config: pytest.Config, action: str) -> None:
     session = GenerationSession(config, action, path, settings)
     config.stash[STATE] = session
     config.pluginmanager.register(session, "cobbler-generation")
+    show_titles(config, settings)
+    config.pluginmanager.register(LastLines(session.next_steps), "cobbler-next")
 
 
 class GenerationSession(ConfigurationSession):
@@ -251,7 +256,7 @@ class GenerationSession(ConfigurationSession):
 
         if self._opened is None:
             return plan(self._outlook) if self._outlook else []
-        return header(self._opened, self.settings, self._turned_off)
+        return header(self._opened, self.settings, [*self._turned_off, *kept_away(self.config)])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -272,6 +277,12 @@ class GenerationSession(ConfigurationSession):
         if (self._failures or not_selected or unusable) and session.exitstatus in (0, pytest.ExitCode.OK):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self.run.ledger.journal.write("end", exit=int(session.exitstatus))
+
+    def next_steps(self) -> list[str]:
+        """What a person may do after this run."""
+        if self._opened is None:
+            return []
+        return next_steps(self.run, self._selection, self._items, self.config.invocation_params.dir)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._opened is None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pytest_cobbler.cycle.outcome import Outcome
-from pytest_cobbler.display import escaped
+from pytest_cobbler.display import below, escaped
 
 
 def properties_of(
-    outcome: Outcome, *, task_id: str, title: str, cycle: int, generation: str
+    outcome: Outcome, *, task_id: str, title: str, cycle: int, generation: str, root: Path
 ) -> list[tuple[str, object]]:
-    """The ``cobbler_*`` properties of an item. A property without a value is left out."""
+    """The ``cobbler_*`` properties of an item. A property without a value is left out.
+
+    Args:
+        root: paths in the report are relative to it, because a report is read on other machines.
+    """
     record, usage = outcome.record, outcome.record.usage
     properties: list[tuple[str, object]] = [
         ("cobbler_task", task_id),
@@ -34,6 +40,6 @@ def properties_of(
         ("cobbler_deletions", record.deletions if task_id else ""),
         ("cobbler_tests", outcome.tests),
         ("cobbler_notes", "\n".join(map(escaped, outcome.notes))),
-        ("cobbler_transcript", record.transcript),
+        ("cobbler_transcript", below(record.transcript, root)),
     ]
     return [(name, value) for name, value in properties if value != ""]

@@ -31,10 +31,6 @@ def turn_off(config: pytest.Config) -> list[str]:
         lines.append("-n is ignored: jobs or --cobbler-jobs sets the number of agents")
     if getattr(option, "cov_source", None):
         lines.append("--cov is ignored: no test runs in this process")
-    if getattr(option, "reruns", None) or getattr(option, "force_reruns", None):
-        lines.append("--reruns is ignored: max_attempts limits the attempts of a task")
-    if hasattr(option, "force_reruns"):
-        option.force_reruns = 0  # no mark and no mode adds to it
     if _has_session_timeout(config):
         option.session_timeout = math.inf
         lines.append("session_timeout is ignored: it applies to tests; use task_timeout for agents")
@@ -61,8 +57,6 @@ def marks(config: pytest.Config) -> list[pytest.MarkDecorator]:
     decorators = []
     if has("timeout") or has("pytest_timeout"):
         decorators.append(pytest.mark.timeout(0))  # the timeout of a test suite is too short for agents
-    if has("rerunfailures") or has("pytest_rerunfailures"):
-        decorators.append(pytest.mark.flaky(reruns=0))  # only the report would run again
     return decorators
 
 

@@ -12,7 +12,7 @@ from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.display import escaped, named
 from pytest_cobbler.landing.tree_records import UNKNOWN
 from pytest_cobbler.lifecycle.selection import Outlook, Selection
-from pytest_cobbler.session.nodes import AgentItem, MeasureItem
+from pytest_cobbler.session.nodes import AgentItem, MeasureItem, proposals
 from pytest_cobbler.usage import NOTHING
 
 _MOST = 20
@@ -102,8 +102,10 @@ def summary(
         for one in run.ledger.finished.all()  # in the order of the branch
         if one.commit in landed
     ]
-    for item in items:
-        if isinstance(item, MeasureItem) and item.omitted:
+    measures = [item for item in items if isinstance(item, MeasureItem)]
+    lines += [heading for item in measures for heading in proposals(item)[:1]]
+    for item in measures:
+        if item.omitted:
             lines.append(
                 f"{item.name} proposed more (max_issues): {named(map(escaped, item.omitted), _MOST)}"
             )

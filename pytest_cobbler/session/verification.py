@@ -23,7 +23,10 @@ from pytest_cobbler.process import Cancellation
 from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.repository.trailers import Landed
 from pytest_cobbler.session.collection import ConfigurationSession
-from pytest_cobbler.session.surroundings import marks, turn_off
+from pytest_cobbler.session.item import SessionItem
+from pytest_cobbler.session.rerunning import kept_away
+from pytest_cobbler.session.surroundings import turn_off
+from pytest_cobbler.session.titles import show_titles
 from pytest_cobbler.wiring.project import open_repository
 
 _STATE: pytest.StashKey[VerificationSession] = pytest.StashKey()
@@ -48,11 +51,13 @@ def register_verification(config: pytest.Config) -> None:
     try:
         refuse_idle_options(config, "verify")
         path = configuration_path(config, "--cobbler-verify")
-        session = VerificationSession(config, path, load(path))
+        settings = load(path)
+        session = VerificationSession(config, path, settings)
     except CobblerError as error:
         raise pytest.UsageError(escaped_lines(str(error))) from error
     config.stash[_STATE] = session
     config.pluginmanager.register(session, "cobbler-verification")
+    show_titles(config, settings)
 
 
 class NotVerified(Exception):
@@ -74,22 +79,17 @@ class CommitGroup(pytest.Collector):
             yield CommitItem.from_parent(self, name=landed.commit[:12], landed=landed)
 
 
-class CommitItem(pytest.Item):
+class CommitItem(SessionItem):
     """Verifies a commit."""
-
-    # Attributes that the conftests of projects commonly read.
-    module = cls = function = obj = instance = originalname = None
 
     def __init__(self, *, landed: Landed, **kw: Any) -> None:
         super().__init__(**kw)
-        self.fixturenames: list[str] = []  # some conftests add to it
         self.landed = landed
         self.extra_keyword_matches.add(landed.title)
-        for mark in marks(self.config):
-            self.add_marker(mark)
 
-    def reportinfo(self) -> tuple[Path, int, str]:
-        return self.path, 0, escaped(f"{_GROUP}::{self.name} {self.landed.title}".rstrip())
+    @property
+    def title(self) -> str:
+        return escaped(self.landed.title)
 
     def runtest(self) -> None:
         session = self.config.stash[_STATE]
@@ -160,7 +160,8 @@ class VerificationSession(ConfigurationSession):
             return (yield)
 
     def pytest_report_header(self) -> list[str]:
-        return [f"cobbler: commits to verify: {len(self.commits)}", *self._turned_off]
+        line = f"cobbler: commits to verify: {len(self.commits)}"
+        return [line, *self._turned_off, *kept_away(self.config)]
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
         word = str(dict(getattr(report, "user_properties", ())).get(_OUTCOME, ""))

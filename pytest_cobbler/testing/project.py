@@ -179,8 +179,8 @@ class Project:
     def _create(self) -> None:
         self.path.mkdir(parents=True)
         self.git("init", "--quiet", "--template=", "--initial-branch=main")
-        with (self.path / ".git" / "config").open("a") as file:  # git itself would be started for each value
-            file.write(_GIT_CONFIGURATION)
+        with (self.path / ".git" / "config").open("a", encoding="utf-8") as file:
+            file.write(_GIT_CONFIGURATION)  # git itself would be started for each value
         self.write({"README.md": "# A project\n"})
         self._write_configuration()
         self.commit("First commit")
@@ -411,7 +411,11 @@ def _node_id(case: ElementTree.Element) -> str:
     parents = case.get("classname", "")
     if parents.startswith(f"{_FILE}."):
         parents = f"{_FILE}::{parents.removeprefix(f'{_FILE}.')}"
-    return f"{parents}::{case.get('name', '')}"
+    name = case.get("name", "")
+    title = _case(case).properties.get("cobbler_title", "")
+    if name.startswith(f"{title} ("):  # TITLE (ID)
+        name = name.removeprefix(f"{title} (").removesuffix(")")
+    return f"{parents}::{name}"
 
 
 def _case(case: ElementTree.Element) -> Case:

@@ -17,9 +17,11 @@ PLUGINS = {
     "asyncio": ["-o", "asyncio_mode=auto"],
     "pytest_cov": ["--cov=.", "--cov-fail-under=90"],
     "html": ["-p", "html_fixtures", "-p", "metadata", "--html=report.html"],
+    "flaky": ["--force-flaky", "--max-runs=3"],
     "pytest_jsonreport": ["-p", "metadata", "--json-report", "--json-report-file=report.json"],
     "randomly": ["-p", "randomly"],
     "pytest_reportlog": ["--report-log=log.jsonl"],
+    "pytest-retry": ["--retries=2"],
     "rerunfailures": ["--reruns=2"],
     "sugar": ["--force-sugar"],
     "timeout": ["--timeout=1"],
@@ -119,6 +121,58 @@ def report_log(path: Path) -> dict[str, str]:
     }
 
 
+RUNS_THE_PROTOCOL_AGAIN = """
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    for _ in range(3):
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        for report in reports:
+            item.ihook.pytest_runtest_logreport(report=report)
+    return True
+"""
+RUNS_THE_CALL_AGAIN = """
+import pytest
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call" and call.excinfo:
+        item.ihook.pytest_runtest_teardown(item=item, nextitem=item)
+        item._initrequest()
+        pytest.CallInfo.from_call(lambda: item.ihook.pytest_runtest_setup(item=item), when="setup")
+        again = pytest.CallInfo.from_call(lambda: item.ihook.pytest_runtest_call(item=item), when="call")
+        outcome.force_result(pytest.TestReport.from_item_and_call(item, again))
+"""
+
+
+@pytest.mark.parametrize("conftest", [RUNS_THE_PROTOCOL_AGAIN, RUNS_THE_CALL_AGAIN])
+def test_a_project_that_runs_its_flaky_tests_again_does_no_task_again(
+    project: Project, conftest: str
+) -> None:
+    """The session ended with an internal error at the first task that failed, or reported it three times."""
+    project.write({"conftest.py": conftest})
+    result = project.run("--cobbler-generate")
+    assert_as_without(project, result)
+    result.assert_outcomes(passed=4, failed=1, skipped=1)
+    result.stdout.fnmatch_lines(["ignored, because they run tests again: *conftest.py"])
+
+
+def test_a_conftest_that_only_watches_the_items_still_sees_them(project: Project) -> None:
+    hook = """
+        import pytest
+
+        @pytest.hookimpl(hookwrapper=True)
+        def pytest_runtest_makereport(item, call):
+            outcome = yield
+            outcome.get_result().sections.append(("Captured stdout seen", item.name))
+    """
+    project.write({"conftest.py": "\n".join(line[8:] for line in hook.splitlines())})
+    result = project.run("--cobbler-generate", "-rP")
+    result.stdout.fnmatch_lines(["*Captured stdout seen*", "p-a"])
+    result.stdout.no_fnmatch_line("ignored, because*")
+
+
 @pytest.mark.parametrize("names", [["timeout", "rerunfailures"], ["pytest_timeout", "pytest_rerunfailures"]])
 def test_settings_for_tests_do_not_apply_to_agents(project: Project, names: list[str]) -> None:
     project.write(
@@ -132,7 +186,10 @@ def test_settings_for_tests_do_not_apply_to_agents(project: Project, names: list
     assert_as_without(project, result)
     assert "rerun" not in result.outcomes()
     result.stdout.fnmatch_lines(
-        ["--reruns is ignored: max_attempts*", "session_timeout is ignored: *task_timeout*"]
+        [
+            "session_timeout is ignored: *task_timeout*",
+            "ignored, because they run tests again: *rerunfailures",
+        ]
     )
 
 

@@ -76,7 +76,7 @@ def test_a_failure_shows_its_output_and_where_the_work_is(project: Project, agen
     result.stdout.fnmatch_lines(
         [
             "*___ stitch::red Make it red ___*",
-            "gate: test failed (exit 1)",
+            "gate: assertion 1 == 2 failed; test failed (exit 1)",
             "| *assertion 1 == 2 *failed",
             f"The work is kept as refs/cobbler/attempts/{generation}/red/1",
             "*Captured stdout transcript call*",

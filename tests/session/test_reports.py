@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,7 +82,7 @@ def junit_has_a_case_for_each_item(result: RunResult) -> None:
 def a_landed_item_has_every_property(project: Project, result: RunResult) -> None:
     properties = dict(result.junit[stitch("p-slow")].properties)
     seconds = {name: float(properties.pop(name)) for name in SECONDS}
-    transcript = Path(properties.pop("cobbler_transcript"))
+    transcript = project.path / properties.pop("cobbler_transcript")
     assert properties == {
         "cobbler_task": "p-slow",
         "cobbler_title": "Slow",
@@ -171,9 +170,9 @@ def the_transcript_is_a_captured_section(project: Project, result: RunResult) ->
         case.get("name"): case.findtext("system-out") or ""
         for case in ElementTree.parse(report).getroot().iter("testcase")
     }
-    assert "Second try" in sections["p-slow"]
+    assert "Second try" in sections["Slow (p-slow)"]
     assert "Nothing is missing." in sections["cycle-1"]
-    assert "stdout" not in sections["p-later"]
+    assert "stdout" not in sections["Later (p-later)"]
 
 
 def header_and_summary_say_what_ran_and_what_came_of_it(project: Project, result: RunResult) -> None:

@@ -134,7 +134,8 @@ def test_a_line_shows_what_is_running_and_disappears_for_a_report(
     after = rows[first + 1 : first + 5]
     assert {row.split()[0].rpartition("::")[2] for row in after} == {"p-b", "p-c", "p-d", "cycle-1"}
     assert [row[-6:] for row in after] == ["[ 40%]", "[ 60%]", "[ 80%]", "[100%]"]
-    assert (rows[first + 5], "- cobbler -" in rows[first + 6]) == ("", True)
+    assert rows[first + 5 : first + 7] == ["cycle-1: 0 proposed", ""]
+    assert "- cobbler -" in rows[first + 7]
     assert terminal.cursor == (last_row(rows) + 1, 0)
 
 
@@ -157,8 +158,10 @@ def test_the_line_fits_the_short_report_and_a_narrow_screen(
     assert set(rows[progress + 2 :]) == {""}  # it was cut, not wrapped
     go(project)
     rows = terminal.wait()
-    assert rows[progress] == line("configuration.yaml LLLL.", "[100%]", 50)
-    assert (rows[progress + 1], "- cobbler -" in rows[progress + 2]) == ("", True)
+    progress = rows.index("configuration.yaml LLLL")
+    assert rows[progress + 1 : progress + 3] == ["cycle-1: 0 proposed", ""]
+    assert rows[progress + 3 : progress + 5] == [line("configuration.yaml .", "[100%]", 50), ""]
+    assert "- cobbler -" in rows[progress + 5]
     assert status(rows) == ""
 
 

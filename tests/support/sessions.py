@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,20 @@ from pytest_cobbler.testing.project import Case, Project, RunResult
 from tests.support.stores import Record, edge, issue, lines
 
 FILE = "configuration.yaml"
+
+WORDS = (
+    "LANDED",
+    "PROPOSED",
+    "FAILED",
+    "BLOCKED",
+    "LIMITED",
+    "CANCELLED",
+    "SKIPPED",
+    "PASSED",
+    "XFAIL",
+    "ERROR",
+)
+"""The words of a verbose run."""
 
 WRITES_A_FILE = 'echo "$COBBLER_ATTEMPT" >"$COBBLER_TASK_ID.txt"'
 """A command for an agent that adds a file, for any task."""
@@ -56,9 +71,9 @@ def by_title(result: RunResult) -> Mapping[str, Case]:
 
 
 def words(result: RunResult) -> dict[str, str]:
-    """Node id without the file -> the word that a verbose run prints."""
-    lines = (line.split() for line in result.outlines if line.startswith(f"{FILE}::"))
-    return {line[0].removeprefix(f"{FILE}::"): line[1] for line in lines if len(line) > 1}
+    """Node id without the file -> the word that a verbose run prints, behind the title."""
+    line = re.compile(rf"{FILE}::(\S+) (?:.* )?({'|'.join(WORDS)})\b")
+    return {found[1]: found[2] for found in map(line.match, result.outlines) if found}
 
 
 def statuses(project: Project) -> dict[str, str]:

@@ -1,0 +1,83 @@
+"""The end of a run on the terminal: what to do next, as commands."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.cycle.outcome import Verdict
+from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.display import escaped
+from pytest_cobbler.lifecycle.selection import Selection
+from pytest_cobbler.session.nodes import AgentItem
+from pytest_cobbler.session.titles import labelled
+
+__all__ = ["LastLines", "next_steps"]
+
+_MOST = 3
+"""Failed items that are named."""
+
+
+class LastLines:
+    """Prints lines below everything else, only pytest's counts come after them."""
+
+    def __init__(self, lines: Callable[[], Sequence[str]]) -> None:
+        self._lines = lines
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around pytest's own short summary
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter
+    ) -> Generator[None, object, object]:
+        result = yield
+        if lines := self._lines():
+            terminalreporter.section("next", "-")
+            for line in lines:
+                terminalreporter.write_line(line)
+        return result
+
+
+def next_steps(run: Run, selection: Selection, items: Sequence[AgentItem], here: Path) -> list[str]:
+    """What a person may do after the run, with a command for each.
+
+    Args:
+        here: the directory in which the commands have to work.
+    """
+    verdicts = [item.outcome.verdict for item in items if item.outcome]
+    failed = [item for item in items if item.outcome and item.outcome.verdict is Verdict.FAILED]
+    commands = _Commands(run, here)
+    lines = []
+    for item in failed[:_MOST]:
+        assert item.outcome is not None
+        lines.append(f"{labelled(item.name, item.title)}: {escaped(item.outcome.summary)}")
+        lines.append(f"To see what its agent did: {commands.show(item.name)}")
+    unfinished = selection.left or not all(verdict.is_success for verdict in verdicts)
+    if Verdict.LIMITED in verdicts:
+        lines.append(f"To go on when the limit has ended: {commands.resume}")
+    elif unfinished:
+        lines.append(f"To try what did not land again: {commands.resume}")
+    if run.ledger.finished.all():
+        lines.append(f"To look at what landed: {commands.diff}")
+        if not unfinished:
+            lines.append(f"To merge it into {run.project.generation.base}: {commands.stop}")
+    if not unfinished:
+        lines.append(f"To let agents propose more: {commands.resume}")
+    return lines
+
+
+class _Commands:
+    """The commands of a project, as they have to be written in a directory."""
+
+    def __init__(self, run: Run, here: Path) -> None:
+        config, generation = run.project.config, run.project.generation
+        is_inside = here.resolve().is_relative_to(config.root.resolve())
+        self._file = "" if is_inside else f" {shlex.quote(str(config.path))}"
+        place = "" if is_inside else f" -C {shlex.quote(str(config.root))}"
+        self.diff = f"git{place} diff {shlex.quote(f'{generation.base}...{generation.name}')}"
+        self.stop = f"pytest --cobbler-stop{self._file}"
+        self.resume = f"pytest --cobbler-resume{self._file}"
+
+    def show(self, name: str) -> str:
+        return f"pytest --cobbler-show {shlex.quote(name)}{self._file}"
