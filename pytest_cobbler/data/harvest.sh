@@ -114,12 +114,13 @@ git ls-files --others --ignored --exclude-standard --directory -z >"$list.ignore
 xargs -0 -r printf 'ignored %s\0' <"$list.ignored"
 id=$(git write-tree)
 
-# A failure there is no failure of the harvest.
-if sh -c "$left" left "$agent" "$GIT_DIR/left" "$base" "$id" "$moved" "$largest" "$@" >"$list.left" 2>"$list.errors"; then
+# A failure there is no failure of the harvest. The agent's objects may be such that git takes hours.
+if timeout 120 sh -c "$left" left "$agent" "$GIT_DIR/left" "$base" "$id" "$moved" "$largest" "$@" >"$list.left" 2>"$list.errors"; then
   cat "$list.left"
 else
   : >"$list.left-pack"
-  printf 'unread %s\0' "$(tail -n 1 "$list.errors" | head -c 300)"
+  reason=$(tail -n 1 "$list.errors" | head -c 300)
+  printf 'unread %s\0' "${reason:-it took too long}"
 fi
 if [ -s "$list.left-pack" ]; then printf 'left-pack %s\0' "$(($(wc -c <"$list.left-pack")))"; fi
 printf 'tree %s\0pack\0' "$id"

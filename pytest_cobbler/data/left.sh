@@ -128,6 +128,7 @@ while read -r number branch name; do
   (cd "$directory" && GIT_WORK_TREE=$directory GIT_INDEX_FILE=$list.index git add --all 2>/dev/null)
   tree=$(GIT_INDEX_FILE=$list.index git write-tree)
   commit=$(commit_in "$agent/worktrees/$branch/HEAD")
+  if [ "$tree" = "$nothing" ]; then continue; fi
   if [ "$tree" = "$(in_view rev-parse --quiet --verify "$commit^{tree}" || :)" ]; then continue; fi
   if has_more "$tree"; then keep "$tree" "files in the checkout $name"; fi
 done <"$list.checkouts"

@@ -14,6 +14,7 @@ import pytest
 
 from pytest_cobbler.agents.base import AgentError, AgentResult
 from pytest_cobbler.causes import Ending
+from pytest_cobbler.cycle.prompts import StitchFacts, stitch_prompt
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.recordings.files import (
@@ -355,6 +356,14 @@ def test_output_of_programs_is_not_compared() -> None:
     )
     assert difference(prompt.format("0.12", "/a"), prompt.format("3", "/b"), "prompt.md") == ""
     assert difference(prompt.format("1", "/a"), prompt.format("1", "/a") + "Now.\n", "prompt.md") != ""
+
+
+def test_what_an_earlier_attempt_left_in_its_git_is_not_compared() -> None:
+    left = ["0123456789abcdef, attempt 1: stash"]
+    before = stitch_prompt(None, StitchFacts(id="t", title="T", protected=("x",)))
+    after = stitch_prompt(None, StitchFacts(id="t", title="T", protected=("x",), left=left))
+    assert difference(after, before, "prompt.md") == difference(before, after, "prompt.md") == ""
+    assert left[0] in after
 
 
 def test_each_title_has_its_own_directory() -> None:

@@ -455,6 +455,15 @@ def test_a_harvest_by_the_tools_of_busybox_handles_odd_paths(host_bench: Bench) 
         modes={link: "160000", replaced: "160000"},
     )
     worktree = host_bench.worktree(parent=tip)
+    host_bench.work(
+        worktree,
+        """
+        blob=$(echo work | git hash-object -w --stdin)
+        tree=$(printf '100644 blob %s\tbeside\n' $blob | git mktree)
+        git branch other $(git commit-tree -m Other -p HEAD $tree)
+        git worktree add -q --detach .worktrees/x; echo x >.worktrees/x/new; git gc -q
+        """,
+    )
     (worktree.tree / text).touch()
     (worktree.tree / ignored).touch()
     (worktree.tree / odd / "new").write_text("work\n")
@@ -464,6 +473,9 @@ def test_a_harvest_by_the_tools_of_busybox_handles_odd_paths(host_bench: Bench) 
     assert taken.change.paths == (shown_path(os.fsencode(f"{odd}/new")),)
     assert [refusal.path for refusal in taken.refusals] == [shown_path(os.fsencode(f"{link}/file"))]
     assert taken.ignored == (shown_path(os.fsencode(ignored)),)
+    assert taken.checkouts == (".worktrees/x",)
+    names = [work.name.split(":")[0].split()[0] for work in taken.left]
+    assert (names, taken.unread) == (["branch", "files", "ignored"], "")
 
 
 class TestQuarantine:
