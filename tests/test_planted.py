@@ -53,6 +53,24 @@ def test_a_file_of_doctests_is_imitated_by_a_doctest() -> None:
     assert b'>>> int("beef01", 16) < 0\nTrue\n' in test.content
 
 
+@pytest.mark.parametrize(
+    ("language", "path", "source", "functions"),
+    [
+        ("python", "tests/test_a.py", "def test_a(): pass", ["test_a"]),
+        ("python", "tests/test_a.py", "class TestA(unittest.TestCase): pass", ["TestA::test_a"]),
+        ("python", "src/a.py", "", []),
+        ("go", "a_test.go", "package a", ["TestA"]),
+    ],
+)
+def test_only_a_test_that_runs_prints_the_proof_of_its_failure(
+    language: str, path: str, source: str, functions: list[str]
+) -> None:
+    test = planted(language, path, source, *functions)
+    assert test.proof == str(0xBEEF01)
+    assert test.proof.encode() not in test.content
+    assert b"beef01" in test.content
+
+
 def test_a_go_test_is_in_the_package_of_the_example() -> None:
     source = "//go:build linux\n\n// Package a\npackage a_test\n\nfunc TestA(t *testing.T) {}\n"
     test = planted("go", "pkg/a_test.go", source, "FuzzA", "TestA", "TestMain")

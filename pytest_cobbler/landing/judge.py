@@ -15,10 +15,12 @@ from pytest_cobbler.landing.comparison import Comparison, compare
 from pytest_cobbler.landing.gate import GateResult
 from pytest_cobbler.landing.planting import (
     below,
+    by_directory,
     examples,
     may_switch_tests_off,
     packages_above,
     plant,
+    unprinted,
     unreported,
 )
 from pytest_cobbler.landing.tests_of_trees import TreeTests
@@ -35,6 +37,10 @@ __all__ = ["Judgement", "Passed", "TestJudge"]
 
 _KEPT: Final = 8
 """Trees whose tests are kept in memory: the tip, and candidates that may become the tip."""
+
+
+_MOST_ALONE: Final = 10
+"""Directories whose planted tests have a run of the gate to themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,14 +237,15 @@ class TestJudge:
         planted = plant(merged, wanted, _token)
         if not planted:
             return [], []
-        result = self._run_planted(merged, planted, passed.log.with_name("gate-planted.log"))
-        is_known = merged.run is not None
-        missing = _missing(planted, result, is_known=is_known)
+        log, is_known = passed.log.with_name("gate-planted.log"), merged.run is not None
+        missing = self._missing(merged, planted, log, is_known=is_known, near=causes)
         if not missing:
             return [], []
-        control = plant(tip, wanted, _token)
-        on_tip = self._run_planted(tip, control, passed.log.with_name("gate-planted-tip.log"))
-        missing_on_tip = _missing(control, on_tip, is_known=is_known)
+        # A change may have moved all tests.
+        control = plant(tip, wanted, _token) or plant(tip, examples(tip), _token)
+        log = passed.log.with_name("gate-planted-tip.log")
+        near = [test.path for test in missing]
+        missing_on_tip = self._missing(tip, control, log, is_known=is_known, near=near)
         here, there = _directories(missing), _directories(missing_on_tip)
         new = here - _directories(control)
         lost = (here - there - new) | (new if control and not missing_on_tip else set())
@@ -250,19 +257,35 @@ class TestJudge:
             f"the gate does not run tests that are added to {named(_shown(here))}, as before the change"
         ]
 
+    def _missing(
+        self,
+        tests: TreeTests,
+        planted: tuple[PlantedTest, ...],
+        log: Path,
+        *,
+        is_known: bool,
+        near: Iterable[str],
+    ) -> tuple[PlantedTest, ...]:
+        """The planted tests that do not fail.
+
+        ``is_known``: the gate reports what ran. ``near``: paths close to those that most likely do not fail.
+        """
+        result = self._run_planted(tests, planted, log)
+        if result.passed:
+            return planted
+        if is_known:  # the gate left a report before: without one, none of them is in it
+            return unreported(planted, result.tests or TestRun())
+        if len(_directories(planted)) == 1:
+            return ()
+        # The gate fails if one of them does, and may stop there. Those of which it prints nothing run alone.
+        silent = by_directory(unprinted(planted, log.read_bytes()), near)[:_MOST_ALONE]
+        return tuple(
+            test for group in silent if self._run_planted(tests, group, log).passed for test in group
+        )
+
     def _run_planted(self, tests: TreeTests, planted: Iterable[PlantedTest], log: Path) -> GateResult:
         tree = edited_tree(self._repository, tests.tree, (), {test.path: test.content for test in planted})
         return self._run(tree, log)
-
-
-def _missing(
-    planted: tuple[PlantedTest, ...], result: GateResult, *, is_known: bool
-) -> tuple[PlantedTest, ...]:
-    """The planted tests that did not fail; ``is_known``: the gate reports what ran."""
-    if result.passed:
-        return planted
-    # The gate left a report before: without one, none of them is in it.
-    return unreported(planted, result.tests or TestRun()) if is_known else ()
 
 
 def _token() -> str:

@@ -12,7 +12,16 @@ from pytest_cobbler.landing.tree_records import TestRun
 from pytest_cobbler.languages import Language
 from pytest_cobbler.languages.planted import PlantedTest
 
-__all__ = ["below", "examples", "may_switch_tests_off", "packages_above", "plant", "unreported"]
+__all__ = [
+    "below",
+    "by_directory",
+    "examples",
+    "may_switch_tests_off",
+    "packages_above",
+    "plant",
+    "unprinted",
+    "unreported",
+]
 
 _DOCUMENTS: Final = frozenset({".adoc", ".markdown", ".md", ".org", ".rst"})
 _DOCUMENT_NAMES: Final = re.compile(
@@ -80,6 +89,27 @@ def unreported(planted: Iterable[PlantedTest], run: TestRun) -> tuple[PlantedTes
         for test in planted
         if not ((test.path, test.function) in failed if test.function else test.path in files)
     )
+
+
+def unprinted(planted: Iterable[PlantedTest], output: bytes) -> tuple[PlantedTest, ...]:
+    """The planted tests of whose failure the output of a gate says nothing."""
+    return tuple(test for test in planted if test.proof.encode() not in output)
+
+
+def by_directory(planted: Iterable[PlantedTest], near: Iterable[str]) -> tuple[tuple[PlantedTest, ...], ...]:
+    """The planted tests of each directory, first those of directories that are close to one of the paths."""
+    groups: dict[PurePosixPath, tuple[PlantedTest, ...]] = {}
+    for test in planted:
+        directory = PurePosixPath(test.path).parent
+        groups[directory] = (*groups.get(directory, ()), test)
+    places = [PurePosixPath(path) for path in near]
+
+    def distance(directory: PurePosixPath) -> tuple[int, str]:
+        around = {directory, *directory.parents}
+        common = (len(around.intersection([place, *place.parents])) for place in places)
+        return -max(common, default=0), str(directory)
+
+    return tuple(groups[directory] for directory in sorted(groups, key=distance))
 
 
 def _found(tests: TreeTests) -> Iterator[tuple[str, set[str]]]:

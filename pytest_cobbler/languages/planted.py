@@ -17,7 +17,7 @@ _LARGEST_HEAD: Final = 64 * 1024
 
 _FUNCTION: Final = """\
 def {name}() -> None:
-    assert int("{token}", 16) < 0
+    assert int("{token}", 16) < 0, int("{token}", 16)
 """
 
 _CASE: Final = """\
@@ -26,12 +26,14 @@ import unittest
 
 class {case}(unittest.TestCase):
     def {name}(self) -> None:
-        self.fail("{token}")
+        self.fail(str(int("{token}", 16)))
 """
 
 _DOCTEST: Final = '''\
 """Shows a number.
 
+>>> int("{token}", 16)
+0
 >>> int("{token}", 16) < 0
 True
 """
@@ -43,17 +45,21 @@ _GO: Final = """\
 import "testing"
 
 func {name}(t *testing.T) {{
-	t.Fatal("{token}")
+	t.Fatal(int64(0x{token}))
 }}
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlantedTest:
-    """A test that fails: the new content of the file ``path``, and the function in it (empty: a doctest)."""
+    """A test that fails: the new content of the file ``path``, and the function in it (empty: a doctest).
+
+    ``proof`` is a number that is printed if it fails, and that its text does not have.
+    """
 
     path: str
     content: bytes
+    proof: str
     function: str = ""
 
 
@@ -64,11 +70,11 @@ def python_planted(path: str, content: bytes, functions: Collection[str], token:
         functions: the functions of the file that are run as tests; none if they are doctests.
         token: hexadecimal digits that no name has.
     """
-    place = PurePosixPath(path)
+    place, proof = PurePosixPath(path), str(int(token, 16))
     names = sorted(name for name in functions if "::" not in name and name.isidentifier())
     if not functions:
         new = place.with_name(f"{_with_token(place.stem, token)}.py")
-        return PlantedTest(path=str(new), content=_DOCTEST.format(token=token).encode())
+        return PlantedTest(path=str(new), content=_DOCTEST.format(token=token).encode(), proof=proof)
     name = _with_token(names[0], token) if names else f"test_{token}"
     text = _FUNCTION.format(name=name, token=token).encode()
     if not names and b"TestCase" in content:  # unittest finds no functions
@@ -77,9 +83,9 @@ def python_planted(path: str, content: bytes, functions: Collection[str], token:
         name = f"{case}::{name}"
     if "_" not in place.stem:
         # The name is fixed, as that of Django's tests.py: no other file would be found.
-        return PlantedTest(path=path, content=content.rstrip() + b"\n\n\n" + text, function=name)
+        return PlantedTest(path=path, content=content.rstrip() + b"\n\n\n" + text, proof=proof, function=name)
     new = place.with_name(f"{_with_token(place.stem, token)}.py")
-    return PlantedTest(path=str(new), content=text, function=name)
+    return PlantedTest(path=str(new), content=text, proof=proof, function=name)
 
 
 def go_planted(path: str, content: bytes, functions: Collection[str], token: str) -> PlantedTest | None:
@@ -96,7 +102,7 @@ def go_planted(path: str, content: bytes, functions: Collection[str], token: str
         constraints=f"{constraints}\n" if constraints else "", package=package[1], name=name, token=token
     )
     new = PurePosixPath(path).with_name(f"z{token}_test.go")
-    return PlantedTest(path=str(new), content=source.encode(), function=name)
+    return PlantedTest(path=str(new), content=source.encode(), proof=str(int(token, 16)), function=name)
 
 
 def _with_token(name: str, token: str) -> str:

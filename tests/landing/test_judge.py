@@ -265,6 +265,30 @@ def test_a_gate_that_a_change_keeps_from_failing_is_found_by_a_planted_test(
     assert landing.hidden
 
 
+@pytest.mark.parametrize("options", ["", "-x", "-x --tb=no -rN"])
+def test_a_directory_whose_tests_are_off_is_found_beside_others_without_a_report(
+    bench: Bench, options: str
+) -> None:
+    bench.make(f"{sys.executable} -m pytest -q -p no:cacheprovider {options}", unknown=True)
+    moved = {"test/test_core.py": TEST, "pkg/tests/test_core.py": None, "pkg/tests/__init__.py": None}
+    off = "conda-meta/history"  # pytest takes the directory for an environment
+    attacks: list[dict[str, str | None]] = [
+        {f"pkg/tests/{off}": ""},
+        {**moved, f"test/{off}": "", "test2/test_other.py": OTHER, "tests/test_other.py": None},
+    ]
+    for attack in attacks:
+        landing = bench.land({**BROKEN, **attack})
+        assert (landing.commit, landing.cause) == ("", Cause.GATE)
+        assert landing.gate is not None
+        assert landing.gate.passed
+        [reason] = landing.hidden
+        assert "failing tests were added, and did not fail" in reason
+        assert reason.endswith(off)
+    del bench.runs[:]
+    assert bench.land({"pkg/tests/data.json": "[]\n"}).commit
+    assert bench.runs == ["gate.log", *["gate-planted.log"] * (3 if "N" in options else 2 if options else 1)]
+
+
 CASE = "import unittest\n\n\nclass TestCase(unittest.TestCase):\n    def test(self):\n        pass\n"
 
 
