@@ -44,13 +44,18 @@ bunfig.toml  pip.conf  .pypirc  uv.toml  poetry.toml  pdm.toml  .cargo/config  .
 rust-toolchain  rust-toolchain.toml  .mvn/extensions.xml  mvnw  mvnw.cmd  gradlew  gradlew.bat
 gradle/wrapper/gradle-wrapper.jar  init.gradle.kts  .bundle/config  nuget.config  .bazelrc
 .beads/issues.jsonl  configuration.yaml
-x.cpython-311-x86_64-linux-gnu.so  x.abi3.so  x.pyd  pyvenv.cfg  .venv/bin/python  .tox/py/bin/python
+x.cpython-311-x86_64-linux-gnu.so  x.abi3.so  x.pyd  pyvenv.cfg  conda-meta/history  .venv/bin/python
+.tox/py/bin/python
 .nox/file  .eggs/x.egg/file  __pypackages__/3.11/lib/file  .pytest_cache/v/cache/lastfailed  .cline/file
 .devin/file  .firebender/file  firebender.json  .goose/file  .kilocodemodes  .rovodev/file  .ruler/file
 .tabnine/file  .zencoder/file  replit.md  .coderabbit.yaml  greptile.json  .arcconfig  .reviewboardrc  .lvimrc
 .vim/coc-settings.json  .helix/languages.toml  .vs/launch.vs.json  .theia/tasks.json  .nova/tasks.json
 .shadowenv.d/x.lisp  .autoenv.zsh  .trunk/trunk.yaml  node_modules/.bin/jest  .gradle/file  .bazeliskrc
-tools/bazel
+tools/bazel  .claude-plugin/marketplace.json  .agent/rules/x.md  .aiassistant/rules/x.md  .codebuddy/file
+CODEBUDDY.md  .iflow/file  IFLOW.md  .lingma/rules/x.md  .byebugrc  .iex.exs  .ocamlinit  .octaverc  .perldb
+.direnv/bin/x  .gitlint  .ci.yaml  .harness/x.yaml  .onedev-buildspec.yml  .prow.yaml  .taskcluster.yml
+circle.yml  screwdriver.yaml  wercker.yml  .pnp.cjs  .jvmopts  .sbtopts  .kodiak.toml  bors.toml  .policy.yml
+.pullapprove.yml  ansible.cfg  .user.ini
 """
 )
 
@@ -67,7 +72,12 @@ jest.config.js  vitest.config.ts  .mocharc.json  ava.config.js  karma.conf.js  p
 cypress.config.js  .c8rc.json  .nycrc  .eslintrc.json  .eslintignore  eslint.config.mjs  .prettierrc
 .prettierignore  prettier.config.js  biome.jsonc  .stylelintrc  stylelint.config.js  tsconfig.json
 .rubocop.yml  .shellcheckrc  .yamllint  .markdownlint.json  .hadolint.yaml  .vale.ini  .clang-tidy
-.clang-format  CPPLINT.cfg  .sqlfluff
+.clang-format  CPPLINT.cfg  .sqlfluff  Rakefile.rb  rakelib/x.rake  .coveragerc.toml  .coverage  .coverage.x.1
+nx.json  project.json  turbo.jsonc  moon.yml  Makefile.toml  vite.config.ts  vitest.workspace.ts  .taprc
+jasmine.json  web-test-runner.config.mjs  typos.toml  _typos.toml  .typos.toml  .gitleaks.toml
+.gitleaksignore  .trivyignore  .semgrepignore  .secrets.baseline  nose2.cfg  unittest.cfg  .stestr.conf
+behave.ini  .behaverc  .proverc  CTestCustom.cmake  CTestTestfile.cmake  CMakePresets.json
+CMakeUserPresets.json
 """
 )
 
@@ -81,7 +91,10 @@ environment.yml  Cargo.toml  Cargo.lock  build.rs  go.mod  go.sum  go.work  go.w
 build.gradle.kts  gradle.properties  gradle.lockfile  Gemfile  Gemfile.lock  x.gemspec  composer.json
 composer.lock  Directory.Build.props  packages.lock.json  MODULE.bazel.lock  WORKSPACE  WORKSPACE.bazel
 deno.json  deno.lock  Containerfile  Dockerfile  Containerfile.dev  compose.yaml  docker-compose.yml
-docker-bake.hcl  Vagrantfile  x.so  .python-version  .prototools
+docker-bake.hcl  Vagrantfile  x.so  .python-version  .prototools  OWNERS  OWNERS_ALIASES  codecov.yml
+.codecov.yml  sonar-project.properties  .snyk  .htaccess  .goreleaser.yml  .releaserc.json
+release.config.js  .release-it.json  Procfile  .ebextensions/x.config  .kamal/hooks/pre-deploy  fly.toml
+firebase.json  wrangler.toml  serverless.yml  amplify.yml  render.yaml  CMakeLists.txt
 """
 )
 
