@@ -29,7 +29,7 @@ from pytest_cobbler.languages.python_projects import find_projects
 from pytest_cobbler.listeners import RunListener
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import Policy, check_change
-from pytest_cobbler.repository.generations import Changes, Generation, create_generation
+from pytest_cobbler.repository.generations import Changes, Generation, create_generation, draft_generation
 from pytest_cobbler.repository.identity import Identity, Person
 from pytest_cobbler.repository.path_table import built_in_keys, built_in_patterns
 from pytest_cobbler.repository.repository import Repository
@@ -69,12 +69,15 @@ class Lane:
         assert start
         self.generation: Generation = create_generation(
             self.repository,
-            prefix="generation-",
-            base="main",
-            start=start,
-            identity=ADA,
-            now=datetime.datetime(2026, 1, 1),
-            changes=Changes(),
+            draft_generation(
+                self.repository,
+                prefix="generation-",
+                base="main",
+                start=start,
+                now=datetime.datetime(2026, 1, 1),
+                changes=Changes(),
+            ),
+            ADA,
         )
         gate = Gate(
             steps=language.gate(),

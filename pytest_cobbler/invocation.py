@@ -27,6 +27,7 @@ _MEANT_FOR = {
     "--cobbler-jobs": _SESSIONS,
     "--cobbler-max-issues": _SESSIONS,
     "--cobbler-record": _SESSIONS,
+    "--cobbler-red-base": (*_SESSIONS, "stop", "verify", "doctor"),
     "--cobbler-format": ("list", "switch", "stats", "doctor"),
     "--cobbler-force": ("stop", "clean"),
     "--cobbler-accept-deletions": ("stop",),
@@ -191,6 +192,7 @@ def overrides(config: pytest.Config) -> dict[str, object]:
     """Keys that options set for this run."""
     names = {"cycles": "cobbler_cycles", "jobs": "cobbler_jobs", "max_issues": "cobbler_max_issues"}
     given = {key: config.getoption(option) for key, option in names.items()}
+    given["red_base"] = "allow" if config.getoption("cobbler_red_base") else None
     return {key: value for key, value in given.items() if value is not None}
 
 

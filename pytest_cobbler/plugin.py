@@ -122,6 +122,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         {"metavar": "DIR"},
         "Record the agents of this run in a directory; `agent: replay` replays it at no cost.",
     ),
+    (
+        "--cobbler-red-base",
+        _FLAG,
+        "Work although the gate fails as it is: a change may leave exactly these failures (red_base: allow).",
+    ),
     ("--cobbler-max-issues", _NUMBER, "Maximum number of tasks per measure and per cycle."),
     (
         "--cobbler-live",

@@ -22,7 +22,13 @@ from pytest_cobbler.doctor.checks import Doctor
 from pytest_cobbler.doctor.contained import Contained
 from pytest_cobbler.doctor.examination import Finding, examine
 from pytest_cobbler.hooks import project_hooks
-from pytest_cobbler.invocation import configuration_path, ended_by_signals, project_directory, wants_json
+from pytest_cobbler.invocation import (
+    configuration_path,
+    ended_by_signals,
+    overrides,
+    project_directory,
+    wants_json,
+)
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Capability, Network
 from pytest_cobbler.secret_forms import Secrets
@@ -47,7 +53,7 @@ def run(config: pytest.Config) -> int:
     attacks: list[Line] | None = None
 
     def settings() -> Config:
-        return load(configuration_path(config, "--cobbler-doctor"))
+        return load(configuration_path(config, "--cobbler-doctor"), overrides(config))
 
     with Doctor(
         project_directory(config),

@@ -10,7 +10,7 @@ import pytest
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.display import counted, escaped_lines
 from pytest_cobbler.hooks import project_hooks
-from pytest_cobbler.invocation import configuration_path, warn_uncontained
+from pytest_cobbler.invocation import configuration_path, overrides, warn_uncontained
 from pytest_cobbler.lifecycle.stopping import Resolve, Stopped, stop
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.merging import NotMerged
@@ -26,7 +26,7 @@ def run(config: pytest.Config) -> int:
     Raises:
         CobblerError: a precondition failed and nothing was changed, or the same command completes it.
     """
-    settings = load(configuration_path(config, "--cobbler-stop"))
+    settings = load(configuration_path(config, "--cobbler-stop"), overrides(config))
     warn_uncontained(settings)
     return carry_out(
         settings,

@@ -227,6 +227,10 @@ class Config(BaseModel):
     weakened_tests: Annotated[Literal["note", "refuse"], one_of("note", "refuse")] = Field(
         "note", description="Whether a change that removes or weakens tests is noted or refused."
     )
+    red_base: Annotated[Literal["refuse", "allow"], one_of("refuse", "allow")] = Field(
+        "refuse",
+        description="Whether a run begins if the gate already fails; allow: tasks may leave its failures.",
+    )
     sign_command: Program = Field(
         None,
         description="Signs the statement of each landing; runs on this machine, prints a signature of stdin.",

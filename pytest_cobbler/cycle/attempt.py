@@ -175,6 +175,7 @@ def _prompt(run: Run, task: Task, number: int, start: Start) -> str:
             needs=run.view.needs_of(task),
             gate=run.parts.gate.shown,
             gate_is_offline=run.parts.gate.is_offline,
+            red=start.red,
             protected=run.parts.protection.shown,
             finished=start.surroundings.finished,
             attempt=number,

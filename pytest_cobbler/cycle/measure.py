@@ -278,6 +278,7 @@ class Measuring:
                 tried=run.view.tried(open_tasks),
                 gate=run.parts.gate.shown,
                 gate_is_offline=run.parts.gate.is_offline,
+                red=run.landing.red,
                 protected=run.parts.protection.shown,
                 documents=run.view.current.documents,
                 files=run.view.current.files,

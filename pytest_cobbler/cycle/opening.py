@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.recorded import Recordings, below, not_for_recordings, refuse_same_titles
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.cycle.surroundings import RepositoryView
@@ -19,15 +19,17 @@ from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.landing.judge import TestJudge
 from pytest_cobbler.landing.lane import LandingLane
 from pytest_cobbler.landing.notary import Notary
+from pytest_cobbler.landing.tip import Red, Tip
 from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
+from pytest_cobbler.lifecycle.ground import Ground
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.lines import SourceLines
 from pytest_cobbler.lifecycle.named_places import checked_language
 from pytest_cobbler.lifecycle.recovery import Recovery, remove_remains
 from pytest_cobbler.lifecycle.selection import Selection, choose, no_generation
-from pytest_cobbler.lifecycle.starting import Base, find_base, removed_sources, start_generation, unseen_paths
+from pytest_cobbler.lifecycle.starting import Base, find_base, removed_sources, unseen_paths
 from pytest_cobbler.listeners import JournalListener, Listeners, LogListener
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.recordings.files import broken_off_attempts, order_of, place_of_task
@@ -36,11 +38,18 @@ from pytest_cobbler.recordings.listener import RecordingListener
 from pytest_cobbler.recordings.names import RunNames
 from pytest_cobbler.recordings.recorder import Recorder, check_place, refuse_places
 from pytest_cobbler.recordings.turns import Turns
+from pytest_cobbler.report.journal import ignore_itself
 from pytest_cobbler.repository import names
 from pytest_cobbler.repository.elsewhere import refuse_other_start
-from pytest_cobbler.repository.generations import Generation, find_generation, refuse_checked_out, tip_of
+from pytest_cobbler.repository.generations import (
+    Draft,
+    Generation,
+    create_generation,
+    find_generation,
+    refuse_checked_out,
+    tip_of,
+)
 from pytest_cobbler.repository.lock import run_lock
-from pytest_cobbler.repository.objects import default_work_dir
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.suitability import check_repository
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
@@ -70,7 +79,7 @@ class Opened:
     ``started``: its generation has just been created. ``recovered``: what was recovered from a dead run, one
     line for each step. ``warnings``: conditions that may end the run early. ``address``: that of the API, and
     where it is set, if it is not Anthropic's. ``sources``: see ``removed_sources``,
-    ``unseen``: see ``unseen_paths``.
+    ``unseen``: see ``unseen_paths``. ``red``: what fails on the tip, which it may.
     """
 
     run: Run
@@ -81,28 +90,7 @@ class Opened:
     address: str = ""
     sources: str = ""
     unseen: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Recordings:
-    """The recordings of a run: the one that is played and the one that is made.
-
-    ``renews``: both are the same, and the current prompts replace the recorded ones.
-    """
-
-    config: Config
-    record: Path | None
-    names: RunNames
-    plays: bool
-
-    @property
-    def renews(self) -> bool:
-        recording = self.config.recording
-        return bool(self.record and recording and self.record.resolve() == recording.resolve())
-
-    @property
-    def directories(self) -> tuple[Path, ...]:
-        return tuple(path for path in (self.config.recording, self.record) if path)
+    red: Red | None = None
 
 
 @contextlib.contextmanager
@@ -136,7 +124,7 @@ def open_run(
     with contextlib.ExitStack() as stack:
         if record:
             refuse_places(record, not_for_recordings(config, repository))
-        ours = (config.cobbler_dir, config.beads_dir, *_below(repository.root, record))
+        ours = (config.cobbler_dir, config.beads_dir, *below(repository.root, record))
         stack.enter_context(run_lock(repository.common_dir, command, ours))
         generation = find_generation(repository, config.gen_prefix, config.generation_branch)
         if generation is None:
@@ -146,8 +134,10 @@ def open_run(
         opening = _Opening(stack, config, repository, hooks, generation, record, say)
         opening.check_parts()
         opening.open_tracker()
+        cancellation = cancellation or Cancellation()
+        opening.check_tip(cancellation)
         project = opening.start()
-        yield opening.open(project, freed, cancellation or Cancellation())
+        yield opening.open(project, freed, cancellation)
 
 
 class _Opening:
@@ -158,6 +148,9 @@ class _Opening:
     _tracker: Tracker
     _lane: TrackerLane
     _tasks: list[Task]
+    _gate: TreeGate
+    _draft: Draft | None = None
+    _tip: Tip = Tip()
 
     def __init__(
         self,
@@ -178,7 +171,7 @@ class _Opening:
         self._run_id = secrets.token_hex(4)
         self._agent_of_hook = hooks.agent()
         self._tracker_of_hook: Tracker | None = None
-        self._recordings = _Recordings(
+        self._recordings = Recordings(
             config=config,
             record=record,
             names=RunNames(repository.root, repository.work_dir),
@@ -251,15 +244,48 @@ class _Opening:
         self._lane.prepare().result()
         self._tasks = self._lane.tasks().result()
         if self._recordings.directories:
-            _refuse_same_titles(self._tasks)
+            refuse_same_titles(self._tasks)
         self._left_out = self._hooks.left_out(self._tasks)
+
+    def check_tip(self, cancellation: Cancellation) -> None:
+        """Run the gate on the tree that agents start from, if agents may start.
+
+        Raises:
+            UsageProblem: it fails, and may not.
+        """
+        config, repository, parts = self._config, self._repository, self._parts
+        if self._generation:
+            ground = Ground.of(repository, self._generation)
+        else:
+            assert self._base is not None
+            ground = Ground.new(config, repository, parts.language, self._base)
+        self._draft = ground.draft
+        checkout = GateCheckout(repository, ground.name, parts.sandbox.owner)
+        self._stack.callback(checkout.remove)
+        records = TreeRecords.of(repository.work_dir)
+        self._gate = TreeGate(gate=parts.gate, checkout=checkout, records=records)
+        if self._may_pay():
+            ignore_itself(config.cobbler_dir)
+            log = config.cobbler_dir / "gate-tip.log"
+            self._tip = ground.check(repository, parts.language, self._gate, log, cancellation, self._say)
+            ground.refuse(config, self._tip, log)
+            if not self._tip.is_red:
+                log.unlink(missing_ok=True)
+
+    def _may_pay(self) -> bool:
+        """Whether an agent may start that costs something, or that is told what fails on the tip."""
+        config = self._config
+        if self._recordings.plays and config.red_base == "refuse":
+            return False
+        has_tasks = any(task.type == "task" and task.status != "closed" for task in self._tasks)
+        return has_tasks or bool(config.cycles and config.max_issues)
 
     def start(self) -> Project:
         """Start the generation if none is active."""
         generation = self._generation
         if generation is None:
-            assert self._base is not None
-            generation = start_generation(self._config, self._repository, self._parts.language, self._base)
+            assert self._draft is not None
+            generation = create_generation(self._repository, self._draft, self._identity)
         remove_remains(self._repository)
         return Project(
             config=self._config,
@@ -286,8 +312,6 @@ class _Opening:
         finished.forget(run.open_tasks)
         run.view.refresh()
         run.turns.on_new_run = run.view.refresh
-        if selection.taken:
-            run.landing.prepare()
         return Opened(
             run=run,
             selection=selection,
@@ -297,6 +321,7 @@ class _Opening:
             address="" if self._agent_of_hook else foreign_address(self._config),
             sources=removed_sources(repository, generation),
             unseen=tuple(unseen_paths(self._config, repository, self._generation)),
+            red=self._tip.red,
         )
 
     def _close_hint(self) -> str:
@@ -328,23 +353,24 @@ class _Opening:
         # The recording comes first: it must know an attempt before anything else of the attempt exists.
         recording = [RecordingListener(recorder, repository)] if recorder else []
         listener = Listeners([*recording, LogListener(ledger.log), JournalListener(ledger.journal)])
-        checkout = GateCheckout(repository, generation.name, owner)
-        self._stack.callback(checkout.remove)
         alone = self._config.agent_history == "tip"
         worktrees = Worktrees(repository, generation.name, owner, alone=alone)
         self._stack.callback(worktrees.remove_all)
-        records = TreeRecords.of(repository.work_dir)
-        gate = TreeGate(gate=parts.gate, checkout=checkout, records=records)
+        allows_red = self._config.red_base == "allow"
+        judge = TestJudge(repository, self._gate, parts.language, cancellation, allows_red=allows_red)
+        if self._tip.record:
+            judge.learn(self._tip.record)
         landing = LandingLane(
             repository,
             generation,
             project.identity,
-            gate,
-            TestJudge(repository, gate, parts.language, cancellation),
+            self._gate,
+            judge,
             listener,
             cancellation,
             refuses_weakened=self._config.weakened_tests == "refuse",
         )
+        landing.red = self._tip.red
         self._stack.callback(landing.close)
         return Run(
             project=project,
@@ -388,31 +414,6 @@ class _Opening:
         return recovered
 
 
-def not_for_recordings(config: Config, repository: Repository) -> list[Path]:
-    """Directories that belong to git, the tracker, runs and the user's secrets."""
-    work = config.work_dir or default_work_dir()
-    ours = (config.cobbler_dir, config.beads_dir, config.secrets_dir, work)
-    return [repository.root / ".git", repository.git_dir, repository.common_dir, *ours]
-
-
 def _empty_submodules(repository: Repository, commit: str) -> str:
     paths = sorted(shown_path(path) for path in repository.submodules(commit))
     return f"submodules are empty directories for agents and the gate: {named(paths)}" if paths else ""
-
-
-def _below(root: Path, record: Path | None) -> tuple[Path, ...]:
-    """The top-level directory that contains the recording, if it is in the repository."""
-    root = root.resolve()
-    if record is None or record == root or not record.is_relative_to(root):
-        return ()
-    return (root / record.relative_to(root).parts[0],)
-
-
-def _refuse_same_titles(tasks: list[Task]) -> None:
-    """Refuse tasks with the same title: a recording knows tasks by title, because ids differ in every run."""
-    titles = Counter(task.title for task in tasks if task.type == "task" and task.status == "open")
-    if repeated := [title for title, count in titles.items() if count > 1]:
-        raise UsageProblem(
-            f"several open tasks have the title {repeated[0]!r}, and recordings identify tasks by title",
-            "Rename or close all but one of them.",
-        )

@@ -17,6 +17,7 @@ from pytest_cobbler.config.templates import Phase, TemplateProblem, translate
 from pytest_cobbler.cycle import framing
 from pytest_cobbler.cycle.framing import DOCUMENT_BUDGET, Document
 from pytest_cobbler.errors import ConfigurationProblem
+from pytest_cobbler.landing.tip import Red
 from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.tracker.base import Task
 
@@ -31,9 +32,9 @@ class MeasureFacts:
 
     ``other_tasks`` are the rejected and deferred tasks. ``documents`` are in the order of their importance;
     those beyond ``document_budget`` bytes are only named. ``gate`` are the commands as they are shown;
-    ``gate_is_offline``: they have no network. ``tried``: task id -> how the last attempt at it ended.
-    ``user_input`` is the configuration's ``user_prompt``. ``errors`` are the faults of the last answer,
-    ``previous``.
+    ``gate_is_offline``: they have no network; ``red``: what fails already. ``tried``: task id -> how the last
+    attempt at it ended. ``user_input`` is the configuration's ``user_prompt``. ``errors`` are the faults of
+    the last answer, ``previous``.
     """
 
     open_tasks: Sequence[Task] = ()
@@ -47,6 +48,7 @@ class MeasureFacts:
     lines_max: int
     gate: tuple[str, ...] = ()
     gate_is_offline: bool = True
+    red: Red | None = None
     protected: tuple[str, ...] = ()
     documents: Sequence[Document] = ()
     document_budget: int = DOCUMENT_BUDGET
@@ -98,6 +100,7 @@ class StitchFacts:
     needs: Sequence[NeedFacts] = ()
     gate: tuple[str, ...] = ()
     gate_is_offline: bool = True
+    red: Red | None = None
     protected: tuple[str, ...] = ()
     finished: Sequence[str] = ()
     attempt: int = 1

@@ -9,6 +9,7 @@ from pytest_cobbler.causes import Cause
 from pytest_cobbler.cycle.prompts import Feedback
 from pytest_cobbler.cycle.surroundings import Surroundings
 from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.landing.tip import Red
 from pytest_cobbler.lifecycle.joining import joins_base
 from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.repository import names, trailers
@@ -26,7 +27,8 @@ class Start:
 
     ``tree`` is checked out; ``parent`` becomes the parent of the harvested commit. ``marked`` are the files
     in which we left conflict markers. ``base`` is the commit of the base to merge, if that is the task.
-    ``left`` is the work that earlier attempts left beside their files. ``surroundings`` are the current ones.
+    ``left`` is the work that earlier attempts left beside their files. ``surroundings`` are the current ones,
+    ``red`` is what fails on the tip.
     """
 
     parent: str
@@ -36,6 +38,7 @@ class Start:
     feedback: Feedback | None = None
     left: tuple[KeptWork, ...] = ()
     surroundings: Surroundings = field(default_factory=Surroundings)
+    red: Red | None = None
 
 
 class Starts:

@@ -142,7 +142,8 @@ class Stitching:
         self._has_slot = True
         self._count(queue_seconds=time.monotonic() - began)
         with run.turns.passing(point):
-            return replace(make_start(), left=self._starts.left(), surroundings=run.view.current)
+            left, red = self._starts.left(), run.landing.red
+            return replace(make_start(), left=left, surroundings=run.view.current, red=red)
 
     def _start_after(self, attempt: Attempt) -> Start:
         return self._starts.after(
@@ -389,7 +390,8 @@ def _not_landed(attempt: Attempt, landing: Landing) -> Attempt:
             paths=tuple(refusal.path for refusal in landing.refusals if refusal.path),
         )
     if landing.hidden:
-        summary = f"gate: passed without tests of the tip: {landing.hidden[0]}"
+        how = "passed" if landing.gate and landing.gate.passed else "failed as before, but"
+        summary = f"gate: {how} without tests of the tip: {landing.hidden[0]}"
         return replace(attempt, cause=Cause.GATE, summary=summary, details="\n".join(landing.hidden))
     if landing.cause == Cause.GATE and landing.gate:
         gate = landing.gate

@@ -29,6 +29,7 @@ from pytest_cobbler.doctor.proofs import (
     scratch_below,
     scratch_repository,
 )
+from pytest_cobbler.doctor.tip import gate_on_tip
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.languages import Language
@@ -77,6 +78,9 @@ from pytest_cobbler.wiring.project import open_repository, refuse_empty
 
 _LIVE_LIMIT = 180.0
 """Seconds of the one real turn."""
+
+_GATE_LIMIT = 3600.0
+"""Seconds of the gate on the tip, which has a time limit of its own."""
 
 
 def _off(why: str) -> Seen:
@@ -158,6 +162,13 @@ class Doctor:
             Check(name="network", run=self._network, needs=("image",), by_hand=podman),
             Check(name="lifeline", run=self._lifeline, needs=("image",), by_hand=podman),
             Check(name="gate", run=self._check_gate, needs=("image",), by_hand=podman),
+            Check(
+                name="tip",
+                run=self._gate_on_tip,
+                needs=("generation", "gate", "files"),
+                by_hand=podman,
+                limit=_GATE_LIMIT,
+            ),
             Check(name="landing", run=self._landing, needs=("files",), by_hand=podman),
             Check(name="signature", run=self._signature, needs=("configuration",)),
             Check(name="disk", run=self._disk, needs=("configuration", "repository"), by_hand="df"),
@@ -358,6 +369,9 @@ class Doctor:
                 remedy="Set test_command.",
             )
         return f"{'; '.join(gate.shown)}: the programs are installed"
+
+    def _gate_on_tip(self) -> Seen | str:
+        return gate_on_tip(self._config, self._scratch, self._language, self._gate(), self._cancellation)
 
     def _gate(self) -> Gate:
         return make_gate(

@@ -17,7 +17,14 @@ from pytest_cobbler.landing.go_events import GoLog
 from pytest_cobbler.landing.own_programs import mounts_of_programs, path_of_programs
 from pytest_cobbler.landing.places import Places
 from pytest_cobbler.landing.reports import ReportProblem, read_report
-from pytest_cobbler.landing.tree_records import Conditions, TestRun, TreeRecord, digests, verdict_of
+from pytest_cobbler.landing.tree_records import (
+    Conditions,
+    Failures,
+    TestRun,
+    TreeRecord,
+    digests,
+    verdict_of,
+)
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Job, Limits, Mount, Network, Sandbox
@@ -63,6 +70,13 @@ class GateResult:
     def passed(self) -> bool:
         return self.cause == Ending.EXITED and self.status == 0 and not self.failed
 
+    @property
+    def failures(self) -> Failures | None:
+        """How it failed; ``None`` if it passed, or if what failed is unknown."""
+        if self.passed or self.cause != Ending.EXITED:
+            return None
+        return Failures.of(self.failed, self.status, self.tests)
+
     def record(self, tree: str, conditions: Conditions, made: datetime) -> TreeRecord:
         """The record of the tree that was tested."""
         return TreeRecord(
@@ -70,6 +84,7 @@ class GateResult:
             conditions=conditions,
             verdict=verdict_of(self.cause, passed=self.passed),
             failed_step=self.failed,
+            status=self.status,
             seconds=self.seconds,
             made=made,
             tests=self.tests,

@@ -1,4 +1,4 @@
-"""The judge of a green gate: whether the tests of the tip still run, and still decide."""
+"""The judge of a gate: whether the tests of the tip still run, and still decide."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Final
 
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.display import named
-from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.landing.comparison import Comparison, compare
 from pytest_cobbler.landing.gate import GateResult
 from pytest_cobbler.landing.planting import (
@@ -25,7 +24,7 @@ from pytest_cobbler.landing.planting import (
 )
 from pytest_cobbler.landing.tests_of_trees import TreeTests
 from pytest_cobbler.landing.tree_gate import TreeGate
-from pytest_cobbler.landing.tree_records import TestRun
+from pytest_cobbler.landing.tree_records import Failures, TestRun, TreeRecord
 from pytest_cobbler.languages import Language
 from pytest_cobbler.languages.planted import PlantedTest
 from pytest_cobbler.process import Cancellation
@@ -61,7 +60,7 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True)
 class Passed:
-    """A change whose gate passed.
+    """A change whose gate passed, or left the failures of the tip as they are.
 
     ``before`` is the tree before the change, ``base`` the commit of the base that it merges, if that is the
     task. ``log`` is the file of the gate's output; those of further runs are beside it.
@@ -86,7 +85,11 @@ class _Ended(Exception):
 class TestJudge:
     """Compares each merged tree with the tip. Called from one thread at a time.
 
-    The tip's tests are those of the last landing; before the first landing the gate runs on the tip.
+    The tip's tests are those of the last landing; before the first landing, those of its kept record, or of a
+    run of the gate.
+
+    Args:
+        allows_red: whether a change may leave the failures of the tip as they are.
     """
 
     __test__ = False
@@ -97,23 +100,37 @@ class TestJudge:
         gate: TreeGate,
         language: Language,
         cancellation: Cancellation,
+        *,
+        allows_red: bool = False,
     ) -> None:
         self._repository = repository
         self._gate = gate
+        self._allows_red = allows_red
         self._collects = bool(gate.gate.collect)
         self._language = language
         self._cancellation = cancellation
         self._known: dict[str, TreeTests] = {}
         self._seconds = 0.0
 
-    def prepare(self, tip: str, cancellation: Cancellation) -> None:
-        """Find out which tests run on the tip, while agents work."""
+    def learn(self, record: TreeRecord) -> None:
+        """Take the record of a tree, so that the gate need not run on it again."""
+        tests, failures = record.tests, record.failures
+        self._keep(self._tests(record.tree, tests, passed=record.passed, failures=failures))
+
+    def leaves_failures(self, merged: Merge, result: GateResult, log: Path) -> bool:
+        """Whether a change whose gate failed leaves exactly the failures of the tip, and may do so.
+
+        Args:
+            log: the file of the gate's output; that of a further run is beside it.
+        """
+        if not self._allows_red or not self._collects or result.failures is None:
+            return False
+        tree = self._repository.tree_of(merged.tip)
         try:
-            if self._collects:
-                log = self._gate.checkout.path.with_name("gate.log")
-                self._tests_of(self._repository.tree_of(tip), log, cancellation)
-        except (CobblerError, OSError, _Ended):
-            return  # the first landing tries again, and reports the error
+            tip = self._tests_of(tree, log.with_name("gate-tip.log"), self._cancellation)
+        except _Ended:
+            return False
+        return tip.failures == result.failures
 
     def judge(self, passed: Passed) -> Judgement:
         """Judge a change."""
@@ -124,7 +141,7 @@ class TestJudge:
             return Judgement(gate=ended.result, seconds=self._seconds)
 
     def _judge(self, passed: Passed) -> Judgement:
-        merged = self._keep(self._tests(passed.merged.tree, passed.result.tests))
+        merged = self._keep(self._tests_in(passed.merged.tree, passed.result, passed.result.tests))
         tip = self._tip(passed)
         if merged.run is None and tip.run is not None:
             # The gate leaves a report on the tip: without one, nothing ran.
@@ -133,10 +150,11 @@ class TestJudge:
         if found.hidden and merged.run and (merged.run.counts.skipped or merged.run.counts.xfailed):
             # Some tests skip themselves now and then, or expect to fail. A test that hides always does.
             again = self._run(merged.tree, passed.log.with_name("gate-again.log"))
-            if not again.passed:
+            as_before = again.failures is not None and again.failures == merged.failures
+            if not again.passed and not as_before:
                 raise _Ended(again)
             both = merged.run + (again.tests or TestRun())
-            merged = self._keep(self._tests(merged.tree, both))
+            merged = self._keep(self._tests_in(merged.tree, passed.result, both))
             found = compare(tip.compared, merged.compared)
         hidden = [*self._none_ran(tip, merged), *self._without_those_of_base(passed, tip, found.hidden)]
         notes: list[str] = []
@@ -162,10 +180,15 @@ class TestJudge:
         if record := self._gate.passed(tree):
             return self._keep(self._tests(tree, record.tests))
         result = self._counted(self._gate.record(tree, log, cancellation)[0])
-        return self._keep(self._tests(tree, result.tests, passed=result.passed))
+        return self._keep(self._tests_in(tree, result, result.tests))
 
-    def _tests(self, tree: str, run: TestRun | None, *, passed: bool = True) -> TreeTests:
-        return TreeTests(self._repository, self._language, tree, run, passed=passed)
+    def _tests_in(self, tree: str, result: GateResult, run: TestRun | None) -> TreeTests:
+        return self._tests(tree, run, passed=result.passed, failures=result.failures)
+
+    def _tests(
+        self, tree: str, run: TestRun | None, *, passed: bool = True, failures: Failures | None = None
+    ) -> TreeTests:
+        return TreeTests(self._repository, self._language, tree, run, passed=passed, failures=failures)
 
     def _keep(self, tests: TreeTests) -> TreeTests:
         self._known.pop(tests.tree, None)

@@ -15,6 +15,7 @@ from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.landing.gate import GateResult
 from pytest_cobbler.landing.judge import Judgement, Passed, TestJudge
+from pytest_cobbler.landing.tip import Red
 from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import UNKNOWN, TreeRecord
 from pytest_cobbler.listeners import RunListener
@@ -58,7 +59,8 @@ class Landing:
 
     Otherwise ``cause`` is the reason: a conflict, no change, a refusal, the gate, a cancellation, or
     ``Cause.LANDING`` with the ``error`` of git, podman or the disk, which the change did not cause.
-    ``hidden`` names the tests that the change keeps from running, if the gate passed without them.
+    ``hidden`` names the tests that the change keeps from running, if the gate passed without them. A change
+    that leaves the failures of the tip as they are may land, too: then ``gate`` and ``record`` say so.
     Seconds are wall time in the lane; ``gate_seconds`` are a part of ``seconds``. ``notes`` are for people
     who review the change, whether it landed or not. ``record`` is that of the merged tree; ``None`` if the
     gate has not run, was cancelled, or has no steps.
@@ -107,13 +109,9 @@ class LandingLane:
         self._refuses_weakened = refuses_weakened
         self._listener = listener
         self._cancellation = cancellation
-        self._preparing = Cancellation(cancellation)
+        self.red: Red | None = None
+        """What fails on the tip, if it may fail."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cobbler-landing")
-
-    def prepare(self) -> None:
-        """Let the judge look at the tip, in the thread of the lane."""
-        tip = current_tip(self._repository, self._generation)
-        self._thread.submit(self._judge.prepare, tip, self._preparing)
 
     def land(self, candidate: Candidate) -> Landing:
         """Queue a candidate and wait for its end."""
@@ -121,7 +119,6 @@ class LandingLane:
 
     def close(self) -> None:
         """Wait for the candidate that is in the lane."""
-        self._preparing.cancel()
         self._thread.shutdown()
 
     def _land(self, candidate: Candidate) -> Landing:
@@ -157,10 +154,11 @@ class LandingLane:
             gate, record = self._run_gate(candidate, merged)
             gate_seconds += gate.seconds
             landing = replace(landing, gate=gate, record=record, gate_seconds=gate_seconds)
-            if not gate.passed:
+            if not gate.passed and not self._judge.leaves_failures(merged, gate, candidate.log):
                 cause = Cause.CANCELLED if gate.cause == Ending.CANCELLED else Cause.GATE
                 return replace(landing, cause=cause)
-            landing = replace(landing, notes=(*landing.notes, *gate.notes, *self._missing_report(gate)))
+            landing = replace(landing, notes=(*landing.notes, *_known_failures(gate), *gate.notes))
+            landing = replace(landing, notes=(*landing.notes, *self._missing_report(gate)))
             judgement = self._judge.judge(
                 Passed(
                     merged=merged,
@@ -228,9 +226,16 @@ class LandingLane:
                 statement=(lambda commit: state(commit, merged, landing.record)) if state else None,
             )
         if commit:
+            self.red = Red.of(landing.record)
             candidate.on_landed(commit)
             self._listener.landed(candidate.task_id, commit)
         return commit
+
+
+def _known_failures(gate: GateResult) -> tuple[str, ...]:
+    """A note on the failures that a change leaves as they were, if there are any."""
+    failures = gate.failures
+    return (f"the gate fails as it did on the tip (red_base: allow): {failures.summary}",) if failures else ()
 
 
 def _judged(landing: Landing, judgement: Judgement, *, refuses_weakened: bool) -> Landing:

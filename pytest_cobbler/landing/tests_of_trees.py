@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from pytest_cobbler.landing.comparison import Tree
-from pytest_cobbler.landing.tree_records import TestRun
+from pytest_cobbler.landing.tree_records import Failures, TestRun
 from pytest_cobbler.languages import Language
 from pytest_cobbler.languages.functions import TestFunction
 from pytest_cobbler.repository.repository import Repository
@@ -20,10 +20,18 @@ class TreeTests:
     Args:
         run: the tests that the gate ran on it; ``None`` if what ran is unknown.
         passed: whether the gate passed on it.
+        failures: how the gate failed, if that is known.
     """
 
     def __init__(
-        self, repository: Repository, language: Language, tree: str, run: TestRun | None, *, passed: bool
+        self,
+        repository: Repository,
+        language: Language,
+        tree: str,
+        run: TestRun | None,
+        *,
+        passed: bool,
+        failures: Failures | None = None,
     ) -> None:
         self._repository = repository
         self._functions: dict[str, tuple[TestFunction, ...]] = {}
@@ -31,6 +39,7 @@ class TreeTests:
         self.tree = tree
         self.run = run
         self.passed = passed
+        self.failures = failures
 
     @cached_property
     def blobs(self) -> dict[str, str]:

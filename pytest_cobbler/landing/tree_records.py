@@ -19,6 +19,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from pytest_cobbler.causes import Ending
+from pytest_cobbler.display import named
 from pytest_cobbler.files import lock, write_atomically
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "CaseResult",
     "Conditions",
     "Counts",
+    "Failures",
     "TestRun",
     "TreeRecord",
     "TreeRecords",
@@ -135,6 +137,26 @@ class TestRun:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Failures:
+    """How a gate failed that reported its tests: the step, its status, and the ids of the failed tests."""
+
+    step: str
+    status: int
+    tests: frozenset[str]
+
+    @classmethod
+    def of(cls, step: str, status: int, run: TestRun | None) -> Failures | None:
+        """``None`` if no failed test was reported: what failed is unknown."""
+        failed = frozenset(result.id for result in run.results if result.failed) if run else frozenset()
+        return cls(step=step, status=status, tests=failed) if failed else None
+
+    @property
+    def summary(self) -> str:
+        """The failed tests, for people."""
+        return named(sorted(self.tests))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Conditions:
     """Everything besides the tree that decides what a gate runs and with which result.
 
@@ -176,13 +198,15 @@ class TreeRecord:
     """The gate's result for one tree under some conditions.
 
     ``verdict`` is passed, failed or how else the job ended (timeout, idle, killed); ``failed_step`` the step
-    that did not pass. ``tests`` is ``None`` if what ran is unknown. ``made`` is in UTC.
+    that did not pass, ``status`` its exit status. ``tests`` is ``None`` if what ran is unknown. ``made`` is
+    in UTC.
     """
 
     tree: str
     conditions: Conditions
     verdict: str
     failed_step: str = ""
+    status: int = 0
     seconds: float
     made: datetime
     tests: TestRun | None = None
@@ -190,6 +214,11 @@ class TreeRecord:
     @property
     def passed(self) -> bool:
         return self.verdict == PASSED
+
+    @property
+    def failures(self) -> Failures | None:
+        """How the gate failed; ``None`` if it passed, or if what failed is unknown."""
+        return Failures.of(self.failed_step, self.status, self.tests) if self.verdict == FAILED else None
 
     @property
     def summary(self) -> str:

@@ -13,7 +13,13 @@ from pytest_cobbler.display import counted, named, shown_path
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.languages import Language
 from pytest_cobbler.languages.base import lines
-from pytest_cobbler.repository.generations import Changes, Generation, create_generation
+from pytest_cobbler.repository.generations import (
+    Changes,
+    Draft,
+    Generation,
+    create_generation,
+    draft_generation,
+)
 from pytest_cobbler.repository.repository import Repository
 
 
@@ -44,17 +50,21 @@ def find_base(config: Config, repository: Repository) -> Base:
     return Base(branch=branch, commit=commit)
 
 
-def start_generation(config: Config, repository: Repository, language: Language, base: Base) -> Generation:
-    """Tag the base and make the generation branch."""
-    return create_generation(
+def draft(config: Config, repository: Repository, language: Language, base: Base) -> Draft:
+    """The generation that would be started now."""
+    return draft_generation(
         repository,
         prefix=config.gen_prefix,
         base=base.branch,
         start=base.commit,
-        identity=repository.identity(),
         now=datetime.now(),
         changes=starting_files(config, repository, language, base.commit),
     )
+
+
+def start_generation(config: Config, repository: Repository, language: Language, base: Base) -> Generation:
+    """Tag the base and make the generation branch."""
+    return create_generation(repository, draft(config, repository, language, base), repository.identity())
 
 
 def uncommitted(config: Config, repository: Repository) -> str:

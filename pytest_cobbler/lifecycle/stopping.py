@@ -10,12 +10,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.display import counted, escaped, named
 from pytest_cobbler.errors import RepositoryError, UsageProblem
+from pytest_cobbler.landing.gate import GateResult
 from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.lifecycle.deletions import refuse_deletions
@@ -266,15 +267,25 @@ class _Merging:
         tree_gate = TreeGate(gate=gate, checkout=checkout, records=TreeRecords.of(repository.work_dir))
         try:
             result, record = tree_gate.record(tree, log, Cancellation())
+            passed = result.passed or self._fails_as_base(result, tree_gate, log)
         finally:
             checkout.remove()
-        if not result.passed:
+        if not passed:
             raise NotMerged(
                 f"not merged: {result.summary} on {both}; nothing was changed",
                 f"What the gate printed: {log}",
                 informative(result.output),
             )
         return record.summary if record else ""
+
+    def _fails_as_base(self, result: GateResult, gate: TreeGate, log: Path) -> bool:
+        """Whether the merge leaves exactly the failures of the base, and may do so."""
+        if self._project.config.red_base == "refuse" or result.failures is None:
+            return False
+        self._say(f"gate: on {self._generation.base}, to compare: the merge has {result.failures.summary}")
+        tree = self._repository.tree_of(self._base)
+        before, _ = gate.record(tree, log.with_name("gate-base.log"), Cancellation())
+        return before.failures == result.failures
 
     def _message(self, tests: str) -> str:
         landed = trailers.landed_tasks(self._repository, f"{self._generation.first}..{self._tip}")

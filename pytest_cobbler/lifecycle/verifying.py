@@ -26,7 +26,7 @@ from pytest_cobbler.landing.statements import (
     read_statement,
     results_of,
 )
-from pytest_cobbler.landing.tree_records import summary_of, verdict_of
+from pytest_cobbler.landing.tree_records import PASSED, summary_of, verdict_of
 from pytest_cobbler.languages import Language
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository import trailers
@@ -169,6 +169,8 @@ class Verifier:
         result = self._run(gate, commit, cancellation) if gate.steps else None
         stated = StatedGate.of(gate.conditions()) if gate.steps else StatedGate()
         differences = (*_other_gate(statement, stated), *_other_result(statement, result))
+        if result and statement.verdict != PASSED:
+            differences = (*differences, *self._red(config, gate, statement, result, cancellation))
         if config.sign_command and not statement.signed:
             differences = (*differences, "signature: none, and the base's configuration has sign_command")
         return Verification(
@@ -178,6 +180,22 @@ class Verifier:
             tests=summary_of(result.tests) if result else UNTESTED,
             log=result.output if result and not result.passed else "",
         )
+
+    def _red(
+        self,
+        config: Config,
+        gate: Gate,
+        statement: Statement,
+        result: GateResult,
+        cancellation: Cancellation,
+    ) -> Iterator[str]:
+        """Why the commit should not have landed with that verdict."""
+        if "allow" not in (config.red_base, self._config.red_base):
+            yield f"verdict: {statement.verdict}, and the base's configuration has no red_base: allow"
+        elif result.failures is None or (
+            self._run(gate, statement.tip, cancellation).failures != result.failures
+        ):
+            yield f"verdict: {statement.verdict}, and the tip did not fail in the same way"
 
     def _other_objects(self, commit: str, statement: Statement) -> Iterator[str]:
         """Where the statement names other objects than the commit has."""

@@ -189,33 +189,43 @@ def read_generation(repository: Repository, name: str, tip: str = "") -> Generat
     )
 
 
-def create_generation(
-    repository: Repository,
-    *,
-    prefix: str,
-    base: str,
-    start: str,
-    identity: Identity,
-    now: datetime,
-    changes: Changes,
-) -> Generation:
-    """Branch off commit ``start`` of branch ``base`` with one commit that makes ``changes``; tag ``start``.
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A generation that can be created: its name, and the tree of its first commit on commit ``start``."""
+
+    name: str
+    base: str
+    start: str
+    tree: str
+    reset: bool
+
+
+def draft_generation(
+    repository: Repository, *, prefix: str, base: str, start: str, now: datetime, changes: Changes
+) -> Draft:
+    """A generation that branches off commit ``start`` of branch ``base`` and makes ``changes`` first."""
+    name = names.generation_name(prefix, now, _taken(repository, prefix))
+    tree = edited_tree(repository, repository.tree_of(start), changes.remove, changes.write(name))
+    return Draft(name=name, base=base, start=start, tree=tree, reset=changes.reset)
+
+
+def create_generation(repository: Repository, draft: Draft, identity: Identity) -> Generation:
+    """Make the branch of a draft with its first commit, and tag the commit that it starts from.
 
     Making the branch is the commit point: before it nothing is visible, after it the tag follows from it.
 
     Raises:
         RepositoryError: another process made the same branch at the same time.
     """
-    name = names.generation_name(prefix, now, _taken(repository, prefix))
-    tree = edited_tree(repository, repository.tree_of(start), changes.remove, changes.write(name))
+    name, base, start = draft.name, draft.base, draft.start
     trailer_values = {trailers.GENERATION: name, trailers.BASE: base} | (
-        {trailers.RESET: "yes"} if changes.reset else {}
+        {trailers.RESET: "yes"} if draft.reset else {}
     )
     text = trailers.message(repository, _subject(name), "", trailer_values)
-    first = repository.commit(tree, [start], text, identity)
+    first = repository.commit(draft.tree, [start], text, identity)
     if not repository.move_ref(names.branch_ref(name), first, ZERO, f"cobbler: start {name}"):
         raise RepositoryError(f"branch {name} appeared while it was being made", "Run the command again.")
-    generation = Generation(name=name, base=base, start=start, first=first, reset=changes.reset)
+    generation = Generation(name=name, base=base, start=start, first=first, reset=draft.reset)
     complete_start(repository, generation)
     return generation
 

@@ -29,6 +29,9 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
         f"{parts.agent.description}, {config.jobs} in parallel, network {_network(parts.agent, config)}",
         f"gate: {'; '.join(parts.gate.shown) or 'none: what lands is neither built nor tested'}",
     ]
+    if opened.red:
+        fails = named(map(escaped, opened.red.lines), _MOST) if opened.red.are_tests else opened.red.lines[0]
+        lines.append(f"gate: fails on the tip as it is (red_base: allow): {fails}")
     if parts.gate.steps and not parts.gate.collect:
         lines.append(f"gate: {UNKNOWN}: it leaves no report of its tests (gate_report)")
     for name, command in (("build", config.build_command), ("test", config.test_command)):

@@ -15,6 +15,7 @@ from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import (
     configuration_path,
     ended_by_signals,
+    overrides,
     refuse_idle_options,
     warn_uncontained,
 )
@@ -51,7 +52,7 @@ def register_verification(config: pytest.Config) -> None:
     try:
         refuse_idle_options(config, "verify")
         path = configuration_path(config, "--cobbler-verify")
-        settings = load(path)
+        settings = load(path, overrides(config))
         session = VerificationSession(config, path, settings)
     except CobblerError as error:
         raise pytest.UsageError(escaped_lines(str(error))) from error

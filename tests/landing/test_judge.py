@@ -14,6 +14,7 @@ from pytest_cobbler.causes import Cause
 from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.landing.judge import TestJudge
 from pytest_cobbler.landing.lane import Candidate, Landing, LandingLane
+from pytest_cobbler.landing.tip import Red, Tip, check_tip
 from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.languages import get
@@ -62,6 +63,7 @@ class Bench:
         command: str = f"{PYTEST}; status=$?; [ $status = 5 ] || exit $status",
         *,
         refuses_weakened: bool = False,
+        allows_red: bool = False,
         unknown: bool = False,
         language: str = "",
         sandbox: Sandbox | None = None,
@@ -91,16 +93,26 @@ class Bench:
         checkout = GateCheckout(self.repository, self.generation.name, sandbox.owner if sandbox else None)
         records = TreeRecords(self.directory / "records")
         tree_gate, cancellation = TreeGate(gate=gate, checkout=checkout, records=records), Cancellation()
+        self.tree_gate, self.language = tree_gate, get(language or "python")
+        self.judge = TestJudge(self.repository, tree_gate, self.language, cancellation, allows_red=allows_red)
         self.lane = LandingLane(
             self.repository,
             self.generation,
             self.repository.identity(),
             tree_gate,
-            TestJudge(self.repository, tree_gate, get(language or "python"), cancellation),
+            self.judge,
             RunListener(),
             cancellation,
             refuses_weakened=refuses_weakened,
         )
+
+    def check_tip(self) -> Tip:
+        """Run the gate on the tip, as a run does before its first agent."""
+        tree, log = self.repository.tree_of(self.tip), self.directory / "gate-tip.log"
+        tip = check_tip(self.tree_gate, self.repository, self.language, tree, log, Cancellation())
+        if tip.record:
+            self.judge.learn(tip.record)
+        return tip
 
     @property
     def tip(self) -> str:
@@ -218,12 +230,15 @@ def test_good_work_lands(bench: Bench) -> None:
 
 
 def test_the_gate_runs_no_more_often_than_needed(bench: Bench) -> None:
-    bench.lane.prepare()
+    assert not bench.check_tip().is_red
     assert bench.land({"pkg/new.py": "x = 1\n"}).commit
     assert bench.land({"README.md": "More.\n"}).commit
-    assert bench.runs == ["gate.log"] * 3, "the tip once, then each change"
+    assert bench.runs == ["gate-tip.log", "gate.log", "gate.log"], "the tip once, then each change"
     assert bench.land({"data.json": "[]\n"}).commit
     assert bench.runs[3:] == ["gate.log", "gate-planted.log"]
+    runs = len(bench.runs)
+    assert not bench.check_tip().is_red
+    assert bench.runs[runs:] == [], "a landed tree is known to pass"
 
 
 def test_a_test_that_skips_itself_now_and_then_lands(bench: Bench) -> None:
@@ -315,6 +330,72 @@ def test_a_gate_that_never_ran_the_planted_tests_is_noted(bench: Bench) -> None:
     )
 
 
+FAILING = "def test_known():\n    assert False\n\n\ndef test_fine():\n    pass\n"
+KNOWN = "tests/test_known.py::test_known"
+
+
+class TestRedTip:
+    """The tip fails, and the user allows that."""
+
+    @pytest.fixture
+    def bench(self, user: UserRepository, tmp_path: Path) -> Iterator[Bench]:
+        bench = Bench(user, tmp_path, {**PROJECT, "tests/test_known.py": FAILING})
+        bench.make(allows_red=True)
+        tip = bench.check_tip()
+        assert (tip.is_red, tip.red) == (True, Red(lines=(KNOWN,), are_tests=True))
+        yield bench
+        bench.lane.close()
+
+    def test_a_change_that_leaves_exactly_its_failures_lands_and_says_so(self, bench: Bench) -> None:
+        landing = bench.land({"pkg/new.py": "x = 1\n"})
+        assert landing.commit
+        assert landing.record is not None
+        assert (landing.record.verdict, landing.record.summary) == ("failed", "1 failed, 3 passed")
+        note = f"the gate fails as it did on the tip (red_base: allow): {KNOWN}"
+        assert landing.notes == (note,)
+        assert note in bench.repository.objects.text("log", "-1", "--format=%B", landing.commit)
+        assert bench.lane.red == Red(lines=(KNOWN,), are_tests=True)
+        assert bench.runs == ["gate-tip.log", "gate.log"]
+
+    def test_a_change_that_repairs_it_lands_and_from_then_on_red_is_red(self, bench: Bench) -> None:
+        assert bench.land({"tests/test_known.py": FAILING.replace("False", "True")}).commit
+        assert bench.lane.red is None
+        landing = bench.land({"tests/test_known.py": FAILING})
+        assert (landing.commit, landing.cause) == ("", Cause.GATE)
+
+    CHANGES: Mapping[str, dict[str, str | None]] = {
+        "it breaks another test": BROKEN,
+        "it breaks another test and repairs the known one": {**BROKEN, "tests/test_known.py": None},
+        "the runner itself fails": {"tests/conftest.py": "import nothing_of_that_name\n"},
+        "another test is skipped by the file": {PROTECTED: SKIP + TEST},
+        "the tests of a directory do not run": {"pkg/pyvenv.cfg": "home = /usr/bin\n"},
+    }
+
+    def test_a_change_that_makes_anything_worse_does_not_land(self, bench: Bench) -> None:
+        for name, change in self.CHANGES.items():
+            landing = bench.land(change)
+            assert (landing.commit, landing.cause) == ("", Cause.GATE), name
+
+    def test_without_leave_or_a_report_only_a_green_change_lands(self, bench: Bench) -> None:
+        for settings in ({"allows_red": False}, {"allows_red": True, "unknown": True}):
+            bench.make(**settings)
+            assert bench.land({"pkg/new.py": "x = 1\n"}).cause == Cause.GATE, settings
+        assert bench.land({"tests/test_known.py": None}).commit
+
+    def test_a_red_record_is_not_enough(self, bench: Bench) -> None:
+        runs = len(bench.runs)
+        assert bench.check_tip().is_red
+        assert len(bench.runs) == runs + 1
+
+
+def test_a_tree_without_tests_is_not_red(user: UserRepository, tmp_path: Path) -> None:
+    bench = Bench(user, tmp_path, {"src/a.py": "x = 1\n"})
+    bench.make(PYTEST)
+    tip = bench.check_tip()
+    assert (tip.is_red, tip.result and tip.result.status) == (False, 5)
+    bench.lane.close()
+
+
 def test_further_runs_count_as_time_of_the_gate(bench: Bench) -> None:
     landing = bench.land({"data.json": "[]\n"})
     assert landing.gate is not None
@@ -367,7 +448,7 @@ def test_go_tests_in_a_module_of_their_own_are_hidden(
 ) -> None:
     bench = Bench(user, tmp_path, {})
     bench.make(language="go", environment={"COBBLER_GOCACHE": str(go_cache), "CGO_ENABLED": "0"})
-    bench.lane.prepare()
+    assert bench.check_tip() == Tip(), "there are no sources to test"
     first: dict[str, str | None] = {"go.mod": GO_MOD, "pkg/a.go": GO_SOURCE, "pkg/a_test.go": GO_TEST}
     landing = bench.land(first)
     assert landing.commit, "the first task of a generation that began without sources"

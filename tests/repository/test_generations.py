@@ -17,6 +17,7 @@ from pytest_cobbler.repository.generations import (
     active_generations,
     complete_start,
     create_generation,
+    draft_generation,
     find_generation,
     read_generation,
 )
@@ -116,12 +117,15 @@ class TestStart:
         with pytest.raises(RepositoryError, match="appeared while it was being made"):
             create_generation(
                 repository,
-                prefix=PREFIX,
-                base="main",
-                start=head,
-                identity=ADA,
-                now=NOW,
-                changes=Changes(),
+                draft_generation(
+                    repository,
+                    prefix=PREFIX,
+                    base="main",
+                    start=head,
+                    now=NOW,
+                    changes=Changes(),
+                ),
+                ADA,
             )
         assert user.git("rev-parse", NAME) == head
 
@@ -166,12 +170,15 @@ class TestFinding:
         assert head is not None
         return create_generation(
             repository,
-            prefix=prefix,
-            base="main",
-            start=head,
-            identity=ADA,
-            now=NOW + timedelta(days=1),
-            changes=Changes(),
+            draft_generation(
+                repository,
+                prefix=prefix,
+                base="main",
+                start=head,
+                now=NOW + timedelta(days=1),
+                changes=Changes(),
+            ),
+            ADA,
         )
 
     def test_without_a_generation_none_is_found(self, repository: Repository) -> None:

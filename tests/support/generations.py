@@ -14,7 +14,7 @@ from pytest_cobbler.actions.stop import carry_out
 from pytest_cobbler.config import load
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.lifecycle.stopping import Resolve
-from pytest_cobbler.repository.generations import Changes, create_generation
+from pytest_cobbler.repository.generations import Changes, create_generation, draft_generation
 from pytest_cobbler.repository.identity import Identity, Person
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.testing.project import Project
@@ -34,12 +34,15 @@ def generation(project: Project, *landed: Mapping[str, str | None], changes: Cha
     assert start is not None
     generation = create_generation(
         repository,
-        prefix="generation-",
-        base=repository.head_branch() or "",
-        start=start,
-        identity=Identity.of(Person(name="Test", email="test@example.invalid")),
-        now=datetime.now(),
-        changes=changes or Changes(),
+        draft_generation(
+            repository,
+            prefix="generation-",
+            base=repository.head_branch() or "",
+            start=start,
+            now=datetime.now(),
+            changes=changes or Changes(),
+        ),
+        Identity.of(Person(name="Test", email="test@example.invalid")),
     )
     for number, files in enumerate(landed, 1):
         trailers = f"Cobbler-Task: p-{number}\nCobbler-Generation: {generation.name}\nCobbler-Run: r"

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pytest_cobbler.repository.checks import Policy
-from pytest_cobbler.repository.generations import Changes, Generation, create_generation
+from pytest_cobbler.repository.generations import Changes, Generation, create_generation, draft_generation
 from pytest_cobbler.repository.harvest import Harvest, harvest
 from pytest_cobbler.repository.identity import Identity, Person
 from pytest_cobbler.repository.repository import Repository
@@ -108,12 +108,15 @@ class UserRepository:
         assert start is not None
         return create_generation(
             repository,
-            prefix=prefix,
-            base=repository.head_branch() or "",
-            start=start,
-            identity=ADA,
-            now=NOW,
-            changes=changes or Changes(),
+            draft_generation(
+                repository,
+                prefix=prefix,
+                base=repository.head_branch() or "",
+                start=start,
+                now=NOW,
+                changes=changes or Changes(),
+            ),
+            ADA,
         )
 
 

@@ -1,0 +1,57 @@
+"""The check of ``--cobbler-doctor`` that runs the gate as a run does before its first agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_cobbler.config import Config
+from pytest_cobbler.display import named
+from pytest_cobbler.doctor.examination import Seen
+from pytest_cobbler.landing.gate import Gate
+from pytest_cobbler.landing.tree_gate import TreeGate
+from pytest_cobbler.landing.tree_records import TreeRecords
+from pytest_cobbler.languages import Language
+from pytest_cobbler.lifecycle.ground import Ground
+from pytest_cobbler.lifecycle.starting import find_base
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository.generations import find_generation
+from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.worktrees import GateCheckout
+
+__all__ = ["gate_on_tip"]
+
+
+def gate_on_tip(
+    config: Config, scratch: Path, language: Language, gate: Gate, cancellation: Cancellation
+) -> Seen | str:
+    """Run the gate on the tree that the next agents start from, unless it is known to pass.
+
+    Args:
+        scratch: a directory for everything that is written.
+
+    Raises:
+        UsageProblem: the gate fails, and ``red_base`` does not allow that.
+    """
+    if not gate.steps:
+        return Seen(detail="there is no gate to run", status="off")
+    repository = Repository(config.root, scratch)
+    repository.make_work_dir()
+    generation = find_generation(repository, config.gen_prefix, config.generation_branch)
+    if generation:
+        ground = Ground.of(repository, generation)
+    else:
+        ground = Ground.new(config, repository, language, find_base(config, repository))
+    checkout = GateCheckout(repository, ground.name, gate.sandbox.owner)
+    real = TreeRecords.of(Repository(config.root, config.work_dir).work_dir)
+    if record := TreeGate(gate=gate, checkout=checkout, records=real).passed(ground.tree):
+        return f"the gate passed on {ground.where}, as it is: {record.summary}"
+    records = TreeRecords.of(repository.work_dir)
+    tree_gate = TreeGate(gate=gate, checkout=checkout, records=records)
+    tip = ground.check(repository, language, tree_gate, scratch / "gate-tip.log", cancellation)
+    ground.refuse(config, tip)
+    if tip.red:
+        detail = f"the gate fails on {ground.where} as it is (red_base: allow): {named(tip.red.lines)}"
+        return Seen(detail=detail, status="warning", remedy=ground.fix)
+    if tip.record is None:
+        return Seen(detail="there are no sources to test yet", status="off")
+    return f"the gate passes on {ground.where}: {tip.record.summary}"
