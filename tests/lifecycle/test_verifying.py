@@ -291,3 +291,15 @@ def test_the_commits_are_those_of_the_generation_or_of_the_command_line(bench: B
     for wrong in ("nothing", "--all", "main...x", "nothing..main"):
         with pytest.raises(Exception, match="--cobbler-verify: there is no commit"):
             chosen(wrong)
+
+
+def test_a_gate_that_failed_then_and_fails_now_is_not_verified(bench: Bench) -> None:
+    bench.outside.touch()
+    document = bench.note
+    result(document).update(verdict="failed")
+    for name in ("results", "counts"):
+        result(document).pop(name)
+    bench.write(json.dumps(document))
+    found = bench.verify()
+    assert found.status is Status.DIFFERS
+    assert found.reasons == ("verdict: failed, and the base's configuration has no red_base: allow",)
