@@ -364,7 +364,7 @@ class TestRedTip:
         assert (landing.commit, landing.cause) == ("", Cause.GATE)
 
     CHANGES: Mapping[str, dict[str, str | None]] = {
-        "it breaks another test": BROKEN,
+        "it breaks another test": {**BROKEN},
         "it breaks another test and repairs the known one": {**BROKEN, "tests/test_known.py": None},
         "the runner itself fails": {"tests/conftest.py": "import nothing_of_that_name\n"},
         "another test is skipped by the file": {PROTECTED: SKIP + TEST},
@@ -377,9 +377,9 @@ class TestRedTip:
             assert (landing.commit, landing.cause) == ("", Cause.GATE), name
 
     def test_without_leave_or_a_report_only_a_green_change_lands(self, bench: Bench) -> None:
-        for settings in ({"allows_red": False}, {"allows_red": True, "unknown": True}):
-            bench.make(**settings)
-            assert bench.land({"pkg/new.py": "x = 1\n"}).cause == Cause.GATE, settings
+        for allows_red, unknown in ((False, False), (True, True)):
+            bench.make(allows_red=allows_red, unknown=unknown)
+            assert bench.land({"pkg/new.py": "x = 1\n"}).cause == Cause.GATE
         assert bench.land({"tests/test_known.py": None}).commit
 
     def test_a_red_record_is_not_enough(self, bench: Bench) -> None:
