@@ -27,7 +27,7 @@ _MEANT_FOR = {
     "--cobbler-jobs": _SESSIONS,
     "--cobbler-max-issues": _SESSIONS,
     "--cobbler-record": _SESSIONS,
-    "--cobbler-red-base": (*_SESSIONS, "stop", "verify", "doctor"),
+    "--cobbler-red-base": (*_SESSIONS, "regate", "stop", "verify", "doctor"),
     "--cobbler-format": ("list", "switch", "stats", "doctor"),
     "--cobbler-force": ("stop", "clean"),
     "--cobbler-accept-deletions": ("stop",),

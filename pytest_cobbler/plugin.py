@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from pytest_cobbler.testing.runner import Runner
 
 ACTIONS = (
-    *("init", "start", "generate", "resume", "stop", "reset"),
+    *("init", "start", "generate", "resume", "regate", "stop", "reset"),
     *("list", "switch", "show", "stats", "verify", "clean", "doctor", "demo"),
 )
 """The names of ``--cobbler-ACTION``; a command line has at most one."""
 
-SESSIONS = (["generate"], ["resume"], ["verify"])
+SESSIONS = (["generate"], ["resume"], ["regate"], ["verify"])
 """The actions that run items, as a pytest session."""
 
 _FLAG: dict[str, Any] = {"action": "store_true"}
@@ -51,6 +51,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "--cobbler-resume",
         _FLAG,
         "Like --cobbler-generate, but fail if there is no generation instead of starting one.",
+    ),
+    (
+        "--cobbler-regate",
+        _FLAG,
+        "Take kept work whose agent had ended well to the gate again, and land it; no agent is asked.",
     ),
     ("--cobbler-stop", _FLAG, "Merge the generation into its base, tag both, and delete its branch."),
     (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
@@ -39,6 +39,7 @@ class Attempt:
     ``is_last``: a further attempt would fail in the same way. ``base`` is that of the start. ``tests`` are
     the tests that the gate ran, for people; empty if it has not run. ``prompt`` is the sha256 of the prompt.
     ``ignored`` counts the ignored files and directories that are not kept.
+    ``facts`` are the trailers of the work, with which a later run can land it; empty if it may not land.
     """
 
     number: int
@@ -55,6 +56,7 @@ class Attempt:
     tests: str = ""
     prompt: str = ""
     ignored: int = 0
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 def run_attempt(
@@ -107,8 +109,9 @@ def run_attempt(
         return attempt
     on_result(result)
     run.listener.agent_ended(request, number, result)
-    attempt = scrubbed(run, _take(run, task, number, start, worktree, result))
-    attempt = replace(attempt, prompt=hashlib.sha256(prompt.encode()).hexdigest())
+    digest = hashlib.sha256(prompt.encode()).hexdigest()
+    attempt = Attempt(number=number, result=result, base=start.base, notes=result.notes, prompt=digest)
+    attempt = scrubbed(run, _take(run, task, start, worktree, attempt))
     _write_result(run, task, attempt)
     _tell_end(run, request, start, attempt)
     return attempt
@@ -187,22 +190,24 @@ def _prompt(run: Run, task: Task, number: int, start: Start) -> str:
     )
 
 
-def _take(
-    run: Run, task: Task, number: int, start: Start, worktree: Worktree, result: AgentResult
-) -> Attempt:
+def _take(run: Run, task: Task, start: Start, worktree: Worktree, attempt: Attempt) -> Attempt:
     """Harvest a worktree, however its agent ended, and decide whether the work may land."""
     repository, sandbox = run.project.repository, run.parts.sandbox
-    attempt = Attempt(number=number, result=result, base=start.base, notes=result.notes)
+    number, result = attempt.number, attempt.result
+    broken_off = run.turns.broken_off(place_of_task(task.title) / str(number))
     try:
         # Not cancelled with the run: it takes a second, and saves the agent's work.
         policy = run.parts.protection.policy(start.marked)
         harvested = harvest(worktree, repository, sandbox, policy, sandbox.owner)
         left = _keep_left(run, task, number, harvested)
+        cause, summary, details = _verdict(result, harvested, broken_off)
         if harvested.importable and harvested.change:
-            attempt = replace(attempt, commit=_commit(run, task, number, harvested))
+            attempt = replace(attempt, facts={} if cause else _facts(attempt))
+            attempt = replace(attempt, commit=_commit(run, task, attempt, harvested))
     except CobblerError as error:
         kept_at = str(run.worktrees.keep(worktree))
         details = "\n".join(part for part in (error.remedy, error.evidence) if part)
+        attempt = replace(attempt, facts={})
         return replace(attempt, cause=Cause.HARVEST, summary=error.cause, details=details, kept_at=kept_at)
     attempt = replace(
         attempt,
@@ -227,8 +232,6 @@ def _take(
         attempt = replace(attempt, kept_at=str(run.worktrees.keep(worktree)))
     else:
         run.worktrees.remove(worktree)
-    broken_off = run.turns.broken_off(place_of_task(task.title) / str(number))
-    cause, summary, details = _verdict(result, harvested, broken_off)
     return replace(attempt, cause=cause, summary=summary, details=details)
 
 
@@ -277,7 +280,19 @@ def _notes(harvested: Harvest, left: Sequence[KeptWork]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _commit(run: Run, task: Task, number: int, harvested: Harvest) -> str:
+def _facts(attempt: Attempt) -> dict[str, object]:
+    """What a later run has to know to land this work without its agent."""
+    usage = attempt.result.usage
+    return {
+        trailers.READY: "yes",
+        trailers.PROMPT: attempt.prompt,
+        trailers.MODEL: usage.model,
+        trailers.SESSION: attempt.result.session_id,
+        **usage.to_trailers(),
+    }
+
+
+def _commit(run: Run, task: Task, attempt: Attempt, harvested: Harvest) -> str:
     """Commit the work on the task branch. From then on the work cannot be lost.
 
     Raises:
@@ -289,10 +304,11 @@ def _commit(run: Run, task: Task, number: int, harvested: Harvest) -> str:
         f"Work on {task.id}: {task.title}",
         "",
         {
-            trailers.ATTEMPT: f"{task.id} {number}",
+            trailers.ATTEMPT: f"{task.id} {attempt.number}",
             trailers.GENERATION: generation.name,
             trailers.TARGET: generation.base,
             trailers.RUN: run.ledger.claim.run,
+            **attempt.facts,
         },
     )
     commit = repository.commit(harvested.tree, [harvested.parent], message, run.project.identity)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,8 +28,9 @@ from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.lines import SourceLines
 from pytest_cobbler.lifecycle.named_places import checked_language
 from pytest_cobbler.lifecycle.recovery import Recovery, remove_remains
-from pytest_cobbler.lifecycle.selection import Selection, choose, no_generation
+from pytest_cobbler.lifecycle.selection import Selection, choose, no_generation, only_with_work
 from pytest_cobbler.lifecycle.starting import Base, find_base, removed_sources, unseen_paths
+from pytest_cobbler.lifecycle.waiting import finished_work, waiting_work
 from pytest_cobbler.listeners import JournalListener, Listeners, LogListener
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.recordings.files import broken_off_attempts, order_of, place_of_task
@@ -40,6 +41,7 @@ from pytest_cobbler.recordings.recorder import Recorder, check_place, refuse_pla
 from pytest_cobbler.recordings.turns import Turns
 from pytest_cobbler.report.journal import ignore_itself
 from pytest_cobbler.repository import names
+from pytest_cobbler.repository.attempts import KeptAttempt
 from pytest_cobbler.repository.elsewhere import refuse_other_start
 from pytest_cobbler.repository.generations import (
     Draft,
@@ -101,6 +103,7 @@ def open_run(
     hooks: Hooks = NO_HOOKS,
     command: str = "pytest --cobbler-generate",
     start_new: bool = True,
+    asks_agents: bool = True,
     record: Path | None = None,
     cancellation: Cancellation | None = None,
     say: Callable[[str], object] = lambda _text: None,
@@ -112,6 +115,7 @@ def open_run(
         hooks: the project's changes to a run.
         command: shown to other commands that wait for this run.
         start_new: start a generation if none is active.
+        asks_agents: whether agents may start; else only finished work that is kept goes to its gate.
         record: a directory in which to keep what agents do.
         say: prints a line before a step that takes long.
 
@@ -131,7 +135,7 @@ def open_run(
             refuse_other_start(repository, config.gen_prefix)
             if not start_new:
                 raise no_generation()
-        opening = _Opening(stack, config, repository, hooks, generation, record, say)
+        opening = _Opening(stack, config, repository, hooks, generation, record, say, asks_agents=asks_agents)
         opening.check_parts()
         opening.open_tracker()
         cancellation = cancellation or Cancellation()
@@ -161,7 +165,10 @@ class _Opening:
         generation: Generation | None,
         record: Path | None,
         say: Callable[[str], object],
+        *,
+        asks_agents: bool,
     ) -> None:
+        self._asks_agents = asks_agents
         self._stack = stack
         self._say = say
         self._config = config
@@ -213,7 +220,7 @@ class _Opening:
         gate = make_gate(config, language, sandbox, run_id, self._hooks.gate, credentials=agent.secrets)
         check_repository(repository, sandbox.owner)
         self._say("checking the sandbox, the agent and the gate ...")
-        findings = preflight(repository, sandbox, gate, language, agent)
+        findings = preflight(repository, sandbox, gate, language, agent if self._asks_agents else None)
         self._warnings = (*self._warnings, *findings.warnings)
         protection = protection_of(
             config,
@@ -275,7 +282,7 @@ class _Opening:
     def _may_pay(self) -> bool:
         """Whether an agent may start that costs something, or that is told what fails on the tip."""
         config = self._config
-        if self._recordings.plays and config.red_base == "refuse":
+        if not self._asks_agents or (self._recordings.plays and config.red_base == "refuse"):
             return False
         has_tasks = any(task.type == "task" and task.status != "closed" for task in self._tasks)
         return has_tasks or bool(config.cycles and config.max_issues)
@@ -308,6 +315,9 @@ class _Opening:
             run.turns.over(str(place_of_task(landed.title)))
         recovered = self._recover(run, recorder)
         selection = choose(self._config, repository, self._tasks, generation, finished, self._left_out)
+        run.waiting = self._waiting(generation, (*selection.taken, *selection.left))
+        if not self._asks_agents:
+            selection = only_with_work(selection, run.waiting)
         run.open_tasks = {task.id for task in selection.taken}
         finished.forget(run.open_tasks)
         run.view.refresh()
@@ -323,6 +333,15 @@ class _Opening:
             unseen=tuple(unseen_paths(self._config, repository, self._generation)),
             red=self._tip.red,
         )
+
+    def _waiting(self, generation: Generation, tasks: Sequence[Task]) -> dict[str, KeptAttempt]:
+        """The kept work that goes to the gate. What a recording holds or gets is the work of agents."""
+        if not self._asks_agents:
+            return finished_work(self._repository, generation, tasks)
+        if self._recordings.directories:
+            return {}
+        gate = self._parts.gate
+        return waiting_work(self._repository, generation, tasks, lambda: gate.conditions().digest)
 
     def _close_hint(self) -> str:
         """How a person closes a task in this tracker; ``{}`` is its id."""
@@ -387,6 +406,7 @@ class _Opening:
             names=self._recordings.names,
             turns=self._make_turns(recorder),
             cancellation=cancellation,
+            asks_agents=self._asks_agents,
         )
 
     def _make_turns(self, recorder: Recorder | None) -> Turns:

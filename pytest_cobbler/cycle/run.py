@@ -14,6 +14,7 @@ from pytest_cobbler.listeners import RunListener
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.recordings.names import RunNames
 from pytest_cobbler.recordings.turns import Turns
+from pytest_cobbler.repository.attempts import KeptAttempt
 from pytest_cobbler.repository.worktrees import Worktrees
 from pytest_cobbler.wiring.parts import Parts
 from pytest_cobbler.wiring.project import Project
@@ -25,7 +26,8 @@ class Run:
 
     ``base`` is the base's commit at which the run began: its configuration and its files are the gate's.
     ``open_tasks`` are the ids of the session's tasks: a need outside them is met. ``names`` and ``turns``
-    belong to recordings, and have no effect without one.
+    belong to recordings, and have no effect without one. ``waiting``: task id -> the kept work that goes to
+    the gate before any agent is asked; without ``asks_agents``, none is.
     """
 
     project: Project
@@ -43,3 +45,5 @@ class Run:
     turns: Turns
     cancellation: Cancellation
     open_tasks: set[str] = field(default_factory=set)
+    waiting: dict[str, KeptAttempt] = field(default_factory=dict)
+    asks_agents: bool = True

@@ -13,6 +13,7 @@ from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.agents.claims import bounded
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.cycle.attempt import Attempt, run_attempt, scrubbed
+from pytest_cobbler.cycle.kept import attempt_of, check_kept
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.starts import Start, Starts
@@ -27,10 +28,11 @@ from pytest_cobbler.recordings.turns import Point
 from pytest_cobbler.report.evidence import excerpt, informative, telling_line
 from pytest_cobbler.report.journal import timestamp
 from pytest_cobbler.repository import names, trailers
-from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt
+from pytest_cobbler.repository.attempts import KeptAttempt, drop_attempts, keep_attempt
 from pytest_cobbler.repository.landing import Merge, size_of
 from pytest_cobbler.repository.trailers import Landed
 from pytest_cobbler.tracker.base import AlreadyClaimed, Task
+from pytest_cobbler.usage import Usage
 
 STEPS_SHOWN = 40
 """The agent's last steps, for a report; the transcript has all steps."""
@@ -57,6 +59,7 @@ class Stitching:
             outcome = self._work()
         finally:
             self._run.turns.over(str(self._place))
+            self._run.waiting.pop(self._task.id, None)
         return replace(outcome, record=self._record, transcript_tail="\n".join(self._steps))
 
     @property
@@ -99,6 +102,11 @@ class Stitching:
     def _attempts(self) -> Outcome:
         run = self._run
         make_start, remaining = self._starts.first, run.project.config.max_attempts
+        if kept := run.waiting.get(self._task.id):
+            outcome = self._land_kept(kept)
+            if isinstance(outcome, Outcome):
+                return outcome
+            make_start = outcome
         while True:
             if run.cancellation.requested:
                 return _cancelled()
@@ -111,14 +119,10 @@ class Stitching:
             )
             if not attempt.cause:
                 self.give_slot()
-                landing = self._land(attempt)
-                notes = map(run.ledger.scrub, (*landing.notes, *self._unsigned))
-                tests = landing.record.summary if landing.record else ""
-                attempt = replace(attempt, notes=(*attempt.notes, *notes), tests=tests)
-                if landing.commit:
-                    return self._landed(attempt, landing)
-                attempt = scrubbed(run, _not_landed(attempt, landing))
-                run.listener.not_landed(self._task.title, number, attempt.cause)
+                ended = self._ended(attempt, self._land(attempt))
+                if isinstance(ended, Outcome):
+                    return ended
+                attempt = ended
             self._keep(attempt)
             remaining -= 1
             is_last = attempt.is_last or attempt.cause.is_final or not remaining
@@ -156,6 +160,45 @@ class Stitching:
         )
 
     # -- landing
+
+    def _land_kept(self, kept: KeptAttempt) -> Outcome | Callable[[], Start]:
+        """Land finished work of an earlier run; no agent is asked, and no attempt is counted.
+
+        Returns:
+            the outcome, or the start of the agent that goes on from the work.
+        """
+        run = self._run
+        self.give_slot()
+        if kept.cause is Cause.INTERRUPTED:  # its run died before it could write down the cost
+            cost = replace(Usage.from_trailers(kept.trailers), attempts=1)
+            self._record = replace(self._record, usage=self._record.usage + cost)
+        attempt = attempt_of(kept)
+        refusals = check_kept(run, kept)
+        landing = Landing(cause=Cause.REFUSED, refusals=refusals) if refusals else self._land(attempt)
+        ended = self._ended(attempt, landing)
+        run.waiting.pop(self._task.id, None)
+        if isinstance(ended, Outcome):
+            return ended
+        self._keep(ended)
+        if ended.cause in (Cause.CANCELLED, Cause.LANDING) or not run.asks_agents:
+            return self._failed(ended)
+        self._earlier.append(ended)
+        return self._starts.first if ended.cause is Cause.NO_CHANGE else partial(self._start_after, ended)
+
+    def _ended(self, attempt: Attempt, landing: Landing) -> Outcome | Attempt:
+        """The outcome of work that landed; else the attempt with the reason."""
+        run = self._run
+        notes = map(run.ledger.scrub, (*landing.notes, *self._unsigned))
+        tests = landing.record.summary if landing.record else ""
+        attempt = replace(attempt, notes=(*attempt.notes, *notes), tests=tests)
+        if landing.commit:
+            return self._landed(attempt, landing)
+        attempt = scrubbed(run, _not_landed(attempt, landing))
+        run.listener.not_landed(self._task.title, attempt.number, attempt.cause)
+        facts = {trailers.TIP: landing.merged.tip if landing.merged else ""}
+        if landing.record:
+            facts[trailers.CONDITIONS] = landing.record.conditions.digest
+        return replace(attempt, facts={**attempt.facts, **facts})
 
     def _land(self, attempt: Attempt) -> Landing:
         """Wait for the landing lane."""
@@ -201,7 +244,7 @@ class Stitching:
         values |= self._record.usage.to_trailers()
         values[trailers.ASSISTED] = self._run.parts.assistant(attempt.result.usage.model)
         if attempt.result.session_id:
-            values["Cobbler-Session"] = attempt.result.session_id
+            values[trailers.SESSION] = attempt.result.session_id
         message = trailers.message(
             project.repository, self._task.title, self._task.description, values, notes=notes
         )
@@ -276,6 +319,7 @@ class Stitching:
             cause=attempt.cause,
             details=f"{attempt.summary}\n\n{informative(attempt.details)}".strip(),
             identity=project.identity,
+            facts=attempt.facts,
         )
         self._drop_task_branch(attempt)
         self._run.listener.kept(self._task.id, attempt.number, ref, attempt.cause)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pytest_cobbler.causes import Cause
@@ -31,6 +31,9 @@ from pytest_cobbler.usage import Usage
 from pytest_cobbler.wiring.hooks import Hooks
 from pytest_cobbler.wiring.parts import make_agent, make_sandbox
 from pytest_cobbler.wiring.project import Project
+
+_OF_TASK_BRANCH = (trailers.ATTEMPT, trailers.GENERATION, trailers.TARGET, trailers.RUN)
+"""Trailers that a kept attempt has anyway, or does not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +103,9 @@ class Recovery:
         self.worktrees.remove(worktree)  # only after the work is kept: this run may be killed too
         return line
 
-    def _keep(self, task_id: str, number: int, commit: str, title: str) -> str:
+    def _keep(
+        self, task_id: str, number: int, commit: str, title: str, facts: Mapping[str, str] | None = None
+    ) -> str:
         ref = keep_attempt(
             self.project.repository,
             self.project.generation,
@@ -111,6 +116,7 @@ class Recovery:
             cause=Cause.INTERRUPTED,
             details="Its run ended before the work could land.",
             identity=self.project.identity,
+            facts=facts or {},
         )
         return f"kept the work on {task_id} as {ref}"
 
@@ -128,7 +134,8 @@ class Recovery:
                 drop_attempts(repository, generation, task_id)
             else:
                 subject = repository.objects.text("show", "-s", "--format=%s", commit)
-                yield self._keep(task_id, int(number), commit, subject.partition(": ")[2])
+                facts = {name: value for name, value in trailer.items() if name not in _OF_TASK_BRANCH}
+                yield self._keep(task_id, int(number), commit, subject.partition(": ")[2], facts)
             if repository.delete_refs({ref: commit}):
                 yield f"left branch {ref.removeprefix('refs/heads/')}, which another process moved"
 

@@ -13,6 +13,7 @@ from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.named_places import checked_language
 from pytest_cobbler.lifecycle.plan import Plan, State
 from pytest_cobbler.lifecycle.starting import find_base, removed_sources, sources_to_remove, unseen_paths
+from pytest_cobbler.lifecycle.waiting import finished_work
 from pytest_cobbler.repository.elsewhere import refuse_other_start
 from pytest_cobbler.repository.generations import Generation, active_generations, find_generation, tip_of
 from pytest_cobbler.repository.names import is_usable_task_id
@@ -25,6 +26,9 @@ from pytest_cobbler.wiring.project import open_repository
 
 LEFT_OUT = "left out by a hook"
 """The reason why a task waits that the project's hook excludes."""
+
+NO_WORK = "no finished work of it is kept"
+"""The reason why a task waits in a session that asks no agent."""
 
 UNUSABLE = "an id that cannot be part of a branch name: rename the task"
 """The reason why a task waits that no branch can be named after. A run with such a task does not pass."""
@@ -155,6 +159,20 @@ def _shown(circle: list[str]) -> str:
     return " -> ".join(circle if len(circle) <= 10 else [*circle[:8], "...", circle[-1]])
 
 
+def only_with_work(selection: Selection, finished: Collection[str]) -> Selection:
+    """The selection of a session that asks no agent: all tasks whose ids are in ``finished``."""
+    taken: list[Task] = []
+    left_out: dict[str, str] = {}
+    for task in (*selection.taken, *selection.left):  # needs come first
+        lacking = next((need for need in task.needs if need in left_out), "")
+        if lacking or task.id not in finished:
+            left_out[task.id] = f"waits for {lacking}" if lacking else NO_WORK
+        else:
+            taken.append(task)
+    waiting = {**selection.waiting, **left_out}
+    return Selection(taken=tuple(taken), waiting=waiting, foreign=selection.foreign)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
     """What a run would do.
@@ -169,7 +187,9 @@ class Outlook:
     unseen: tuple[str, ...]
 
 
-def look(config: Config, hooks: Hooks = NO_HOOKS, *, start_new: bool = True) -> Outlook:
+def look(
+    config: Config, hooks: Hooks = NO_HOOKS, *, start_new: bool = True, asks_agents: bool = True
+) -> Outlook:
     """The generation and the tasks of the next run. Changes nothing.
 
     Raises:
@@ -194,6 +214,9 @@ def look(config: Config, hooks: Hooks = NO_HOOKS, *, start_new: bool = True) -> 
         sources = sources_to_remove(config, repository, language, base)
     left_out = hooks.left_out(tasks)
     selection = choose(config, repository, tasks, generation, Finished(landed), left_out)
+    if generation and not asks_agents:
+        open_tasks = (*selection.taken, *selection.left)
+        selection = only_with_work(selection, finished_work(repository, generation, open_tasks))
     unseen = tuple(unseen_paths(config, repository, generation))
     return Outlook(generation=generation, selection=selection, sources=sources, unseen=unseen)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.repository import names, trailers
@@ -13,13 +15,28 @@ from pytest_cobbler.repository.repository import Repository
 
 @dataclass(frozen=True, kw_only=True)
 class KeptAttempt:
-    """An attempt that did not land. ``details`` is the body of its commit."""
+    """An attempt that did not land. ``details`` is the body of its commit, ``trailers`` are its trailers."""
 
     ref: str
     commit: str
     number: int
     cause: Cause
     details: str
+    trailers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its agent had ended well, and nothing but the landing went wrong."""
+        return self.cause in _OF_LANDING or (self.waited and trailers.READY in self.trailers)
+
+    @property
+    def waited(self) -> bool:
+        """Whether it ended before its gate did."""
+        return self.cause in _BROKEN_OFF
+
+
+_OF_LANDING = frozenset({Cause.GATE, Cause.CONFLICT, Cause.LANDING})
+_BROKEN_OFF = frozenset({Cause.CANCELLED, Cause.INTERRUPTED, Cause.LANDING})
 
 
 def keep_attempt(
@@ -33,8 +50,13 @@ def keep_attempt(
     cause: Cause,
     details: str,
     identity: Identity,
+    facts: Mapping[str, object] = MappingProxyType({}),
 ) -> str:
-    """Keep the work of ``commit`` as an attempt of the task, with the reason it failed; return the ref."""
+    """Keep the work of ``commit`` as an attempt of the task, with the reason it failed; return the ref.
+
+    Args:
+        facts: more trailers.
+    """
     text = trailers.message(
         repository,
         f"Attempt {number}, {cause}: {title}",
@@ -45,6 +67,7 @@ def keep_attempt(
             trailers.GENERATION: generation.name,
             trailers.TARGET: generation.base,
             trailers.CAUSE: cause,
+            **facts,
         },
     )
     parent = repository.objects.text("rev-parse", "--verify", f"{commit}^")
@@ -70,6 +93,7 @@ def kept_attempts(repository: Repository, generation: str, task_id: str) -> list
                 number=int(number),
                 cause=Cause.parse(trailer_of.get(trailers.CAUSE, "")),
                 details=trailers.read_body(repository, commit),
+                trailers=trailer_of,
             )
         )
     return sorted(attempts, key=lambda attempt: attempt.number)

@@ -225,8 +225,15 @@ class Loop:
                 return True
         return False
 
+    def _may_start(self) -> list[str]:
+        """The keys of ready items. Kept work goes to its gate before any agent is asked."""
+        ready, waiting = self._plan.ready(), self._run.waiting
+        first = [key for key in ready if self._items[key].task_id in waiting]
+        is_first = bool(first) or any(self._items[key].task_id in waiting for key in self._running)
+        return first if is_first else ready
+
     def _start(self) -> None:
-        for key in self._plan.ready():
+        for key in self._may_start():
             if not self._run.slots.take():
                 return
             if not self._begin(key):

@@ -1,4 +1,4 @@
-"""The generation session, registered only with ``--cobbler-generate`` and ``--cobbler-resume``."""
+"""The generation session of ``--cobbler-generate``, ``--cobbler-resume`` and ``--cobbler-regate``."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def register(config: pytest.Config, action: str) -> None:
     """Make this pytest session a generation session.
 
     Args:
-        action: ``generate``, or ``resume``, which never starts a generation.
+        action: ``generate``; ``resume``, which never starts a generation; or ``regate``, which never asks an
+            agent either.
 
     Raises:
         pytest.UsageError: the configuration or the command line is wrong.
@@ -67,7 +68,8 @@ def register(config: pytest.Config, action: str) -> None:
     try:
         refuse_idle_options(config, action)
         path = configuration_path(config, f"--cobbler-{action}")
-        settings = load(path, overrides(config))
+        given = overrides(config) | ({"cycles": 0} if action == "regate" else {})
+        settings = load(path, given)
     except CobblerError as error:
         raise pytest.UsageError(escaped_lines(str(error))) from error
     session = GenerationSession(config, action, path, settings)
@@ -107,10 +109,14 @@ class GenerationSession(ConfigurationSession):
 
     @property
     def _starts_new(self) -> bool:
-        return self._action != "resume"
+        return self._action == "generate"
+
+    @property
+    def _asks_agents(self) -> bool:
+        return self._action != "regate"
 
     def _look(self) -> Outlook:
-        return look(self.settings, self._hooks, start_new=self._starts_new)
+        return look(self.settings, self._hooks, start_new=self._starts_new, asks_agents=self._asks_agents)
 
     @property
     def run(self) -> Run:
@@ -142,6 +148,7 @@ class GenerationSession(ConfigurationSession):
                         record=record,
                         command=f"pytest --cobbler-{self._action}",
                         start_new=self._starts_new,
+                        asks_agents=self._asks_agents,
                         say=announcer(self.config),
                     )
                     self._opened = self._stack.enter_context(opening)

@@ -26,7 +26,7 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
         f"cobbler: {generation.name} on {generation.base}" + (" (started now)" if opened.started else ""),
         *_sources(opened.sources),
         f"sandbox: {parts.sandbox.description}",
-        f"{parts.agent.description}, {config.jobs} in parallel, network {_network(parts.agent, config)}",
+        _agents(opened, config),
         f"gate: {'; '.join(parts.gate.shown) or 'none: what lands is neither built nor tested'}",
     ]
     if opened.red:
@@ -54,6 +54,13 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
 
 def _unseen(paths: Sequence[str]) -> list[str]:
     return [f"warning: not committed, so agents do not see it: {named(paths)}"] if paths else []
+
+
+def _agents(opened: Opened, config: Config) -> str:
+    if not opened.run.asks_agents:
+        return "agent: none is asked; finished work that is kept goes to its gate"
+    agent = opened.run.parts.agent
+    return f"{agent.description}, {config.jobs} in parallel, network {_network(agent, config)}"
 
 
 def _recovered(opened: Opened) -> list[str]:

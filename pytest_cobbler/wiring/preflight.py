@@ -44,9 +44,9 @@ class Findings:
 
 
 def preflight(
-    repository: Repository, sandbox: Sandbox, gate: Gate, language: Language, agent: Agent
+    repository: Repository, sandbox: Sandbox, gate: Gate, language: Language, agent: Agent | None
 ) -> Findings:
-    """Try sandbox, agent and gate, in one job where they have the same image.
+    """Try sandbox, agent (``None``: none will run) and gate, in one job where they have the same image.
 
     Raises:
         CobblerError: of the first check that failed.
@@ -58,7 +58,9 @@ def preflight(
             _place_probes(repository, sandbox, stack), memory_probes(sandbox, gate, warnings.append)
         )
         rest = itertools.chain(_gate_probes(gate, language, stack), _module_probes(gate, language, modules))
-        if isinstance(agent, ProbedAgent):
+        if agent is None:
+            run_probes(sandbox, itertools.chain(place, rest))
+        elif isinstance(agent, ProbedAgent):
             run_probes(sandbox, itertools.chain(place, _agent_probes(agent, sandbox), rest))
         else:
             run_probes(sandbox, place)

@@ -1,0 +1,43 @@
+"""Finished work of an earlier run, as an attempt that can be landed."""
+
+from __future__ import annotations
+
+from pytest_cobbler.agents.base import AgentResult
+from pytest_cobbler.causes import Ending
+from pytest_cobbler.cycle.attempt import Attempt
+from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.repository import trailers
+from pytest_cobbler.repository.attempts import KeptAttempt
+from pytest_cobbler.repository.checks import Refusal, check_change
+from pytest_cobbler.sandbox.base import Completed
+from pytest_cobbler.usage import Usage
+
+_FACTS = (trailers.READY, trailers.PROMPT, trailers.MODEL, trailers.SESSION)
+
+
+def attempt_of(kept: KeptAttempt) -> Attempt:
+    """The attempt, as it was when its agent had ended."""
+    values = kept.trailers
+    usage = Usage.from_trailers(values)
+    completed = Completed(status=0, cause=Ending.EXITED, seconds=0.0, stderr="")
+    return Attempt(
+        number=kept.number,
+        result=AgentResult(
+            completed=completed,
+            usage=Usage(model=values.get(trailers.MODEL, "")),
+            session_id=values.get(trailers.SESSION, ""),
+        ),
+        commit=kept.commit,
+        notes=(f"the work of attempt {kept.number} of an earlier run: no agent was asked",),
+        prompt=values.get(trailers.PROMPT, ""),
+        facts={trailers.READY: "yes"}
+        | {name: values[name] for name in _FACTS if name in values}
+        | usage.to_trailers(),
+    )
+
+
+def check_kept(run: Run, kept: KeptAttempt) -> tuple[Refusal, ...]:
+    """Why the work may not land by the rules of today, which may be others than when it was kept."""
+    repository = run.project.repository
+    policy = run.parts.protection.policy()
+    return check_change(repository.objects, f"{kept.commit}^", repository.tree_of(kept.commit), policy)[1]
