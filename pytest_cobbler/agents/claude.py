@@ -20,6 +20,9 @@ __all__ = ["DEFAULT_ARGUMENTS", "ClaudeAgent"]
 
 DEFAULT_ARGUMENTS = ("--dangerously-skip-permissions", "-p", "--verbose", "--output-format", "stream-json")
 
+PATIENCE = 10.0
+"""Seconds after its success in which the program has to exit."""
+
 _ENVIRONMENT = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "DISABLE_AUTOUPDATER": "1",
@@ -93,9 +96,10 @@ class ClaudeAgent:
             stdin=_prompt(request.prompt).encode("utf-8", "replace"),
             environment=self._surroundings(sandbox),
         )
-        launched = launch(program, self._access, request, sandbox, cancellation)
+        launched = launch(program, self._access, request, sandbox, cancellation, PATIENCE)
         # An interrupted run exits with 0 too, and a result may be missing its end.
-        return launched.result(launched.error() or launched.reader.doubt, session_id)
+        error, doubt = launched.doubtful()
+        return launched.result(error, session_id, doubt)
 
     def _surroundings(self, sandbox: Sandbox) -> dict[str, str]:
         return self._environment | ({"IS_SANDBOX": "1"} if _runs_as_root(sandbox) else {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -68,7 +69,17 @@ class Launched:
         """The error by the limits, by the program's output or by its exit status; empty if there is none."""
         return _ending(self.completed, self.limits) or self.reader.failure or self._exit_error()
 
-    def result(self, error: str, session_id: str = "") -> AgentResult:
+    def doubtful(self) -> tuple[str, str]:
+        """The error and the doubt, if only the program's output says whether it is done.
+
+        Whatever ended the program after it had reported its success is a doubt, not an error.
+        """
+        reader = self.reader
+        if not reader.is_done or self.completed.cause in (Ending.CANCELLED, Ending.DISK):
+            return self.error() or reader.doubt, ""
+        return "", _ending(self.completed, self.limits) or self._exit_error() or reader.doubt
+
+    def result(self, error: str, session_id: str = "", doubt: str = "") -> AgentResult:
         reader, metered = self.reader, self.metered
         claimed = bool(error) and reader.limited
         limited = claimed if metered is None else bool(error) and self.api_limited
@@ -77,6 +88,7 @@ class Launched:
         return AgentResult(
             completed=self.completed,
             error=f"agent: {error}" if error else "",
+            doubt=f"agent: {doubt}" if doubt else "",
             limited=limited,
             limited_until=bounded(ends) if limited else None,
             limit_is_claimed=limited and metered is None,
@@ -105,12 +117,52 @@ class Launched:
         return f"{status}: {message}" if message else status
 
 
+class _Lingering:
+    """Ends a program that has reported its success and neither exits nor prints anything.
+
+    Args:
+        patience: seconds to wait for that; ``None``: for ever.
+    """
+
+    def __init__(self, reader: StreamReader, patience: float | None, cancellation: Cancellation) -> None:
+        self._reader = reader
+        self._patience = patience
+        self._timer: threading.Timer | None = None
+        self.cancellation = Cancellation(cancellation)
+        self.has_ended_it = False
+
+    def look(self) -> None:
+        """Begin to wait if the program is done. Call it after each line."""
+        self.close()
+        if self._patience is not None and self._reader.is_done:
+            self._timer = threading.Timer(self._patience, self._end)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def close(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _end(self) -> None:
+        self.has_ended_it = True
+        self.cancellation.cancel()
+
+
 def launch(
-    program: Program, access: Access, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation
+    program: Program,
+    access: Access,
+    request: AgentRequest,
+    sandbox: Sandbox,
+    cancellation: Cancellation,
+    patience: float | None = None,
 ) -> Launched:
     """Run ``program`` to its end; its output goes, without secrets, to the request's files and the reader.
 
     With a proxied ``access``, the proxy is the only network of the job.
+
+    Args:
+        patience: seconds after which a program is ended that has reported its success and does not exit.
 
     Raises:
         SandboxError: the job could not be run.
@@ -118,6 +170,7 @@ def launch(
     reader = StreamReader(request.on_step)
     secrets = Secrets(access.secrets)
     proxy = access.proxy(request.on_exchange) if access.proxied else None
+    lingering = _Lingering(reader, patience, cancellation)
     with contextlib.ExitStack() as stack:
         transcript = stack.enter_context(OutputFile(request.transcript))
         errors = stack.enter_context(OutputFile(request.errors, _ERRORS_LIMIT))
@@ -125,6 +178,7 @@ def launch(
         def keep_line(line: bytes) -> None:
             transcript.write(line)
             reader.feed(line)
+            lingering.look()
 
         # The end of stderr that the sandbox keeps may begin within a secret, where no form of it matches.
         error_tail = ErrorTail(errors.write)
@@ -143,7 +197,10 @@ def launch(
             on_line=take_line,
             on_error_line=take_error_line,
         )
-        completed = sandbox.run(job, cancellation)
+        stack.callback(lingering.close)
+        completed = sandbox.run(job, lingering.cancellation)
+    if lingering.has_ended_it and completed.cause == Ending.CANCELLED and not cancellation.requested:
+        completed = replace(completed, cause=Ending.EXITED, status=0)
     completed = replace(completed, stderr=error_tail.text or secrets.scrub_text(completed.stderr))
     return Launched(
         completed=completed,

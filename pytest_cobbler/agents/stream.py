@@ -56,6 +56,8 @@ _API_ERROR_PREFIX = re.compile(r"^API Error:?\s*(\d{3}\b)?:?\s*", re.IGNORECASE)
 _TELLING = ("file_path", "notebook_path", "command", "pattern", "path", "url", "query", "description")
 """Arguments that describe a tool call best, in this order."""
 
+_SILENT = "the last message is empty"
+
 _FAILURES = {
     "error_max_turns": "max turns reached",
     "error_max_budget_usd": "budget reached",
@@ -82,6 +84,8 @@ class StreamReader:
         self._rejection: Mapping[str, object] = {}
         self._result: Mapping[str, object] | None = None
         self._results: dict[str, Mapping[str, object]] = {}
+        self._is_over = False
+        self._in_background = False
 
     def feed(self, line: bytes) -> None:
         """Take one line, without its newline."""
@@ -90,6 +94,7 @@ class StreamReader:
             case "system":
                 self._take_system(event)
             case "assistant":
+                self._is_over = False
                 self._take_message(event)
             case "result":
                 self._take_result(event)
@@ -132,7 +137,15 @@ class StreamReader:
             return "no result"
         if not self._message_usage and "terminal_reason" not in self._result:
             return "the model was not asked: the prompt ran as a local command"
-        return "" if text_of(self._result, "result").strip() else "the last message is empty"
+        return "" if text_of(self._result, "result").strip() else _SILENT
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last event of a turn reported success, and nothing is running that starts another turn.
+
+        The last message may be empty.
+        """
+        return self._is_over and not self._in_background and not self.failure and self.doubt in ("", _SILENT)
 
     @property
     def limited(self) -> bool:
@@ -188,7 +201,10 @@ class StreamReader:
     def _take_system(self, event: Mapping[str, object]) -> None:
         match text_of(event, "subtype"):
             case "init":
+                self._is_over = False
                 self._init = event
+            case "background_tasks_changed":
+                self._in_background = bool(event.get("tasks"))
             case "api_retry":
                 self._retrying_on = event.get("error_status")
                 self._on_step(_retry_step(event))
@@ -217,6 +233,7 @@ class StreamReader:
 
     def _take_result(self, event: Mapping[str, object]) -> None:
         self._result = event
+        self._is_over = True
         identity = text_of(event, "uuid") or json.dumps(event, sort_keys=True)
         self._results[hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()] = {
             name: event[name] for name in ("num_turns", "duration_ms", "usage") if name in event

@@ -211,7 +211,7 @@ def _take(run: Run, task: Task, start: Start, worktree: Worktree, attempt: Attem
         return replace(attempt, cause=Cause.HARVEST, summary=error.cause, details=details, kept_at=kept_at)
     attempt = replace(
         attempt,
-        notes=(*attempt.notes, *_notes(harvested, left)),
+        notes=(*attempt.notes, *_notes(harvested, left, result)),
         ignored=harvested.ignored_count,
         paths=tuple(refusal.path for refusal in harvested.refusals if refusal.path),
     )
@@ -243,8 +243,8 @@ def _verdict(result: AgentResult, harvested: Harvest, broken_off: Cause) -> tupl
         return broken_off, result.error or broken_off, ""
     if result.limited:
         return Cause.LIMITED, result.error, ""
-    if result.error:
-        return Ending(result.completed.cause).cause, result.error, result.text or result.completed.stderr
+    if error := result.error or ("" if harvested.change else result.doubt):
+        return Ending(result.completed.cause).cause, error, result.text or result.completed.stderr
     if refusals := harvested.refusals:
         more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
         return Cause.REFUSED, f"refused: {refusals[0]}{more}", "\n".join(map(str, refusals))
@@ -266,8 +266,8 @@ def _keep_left(run: Run, task: Task, number: int, harvested: Harvest) -> tuple[K
     )
 
 
-def _notes(harvested: Harvest, left: Sequence[KeptWork]) -> tuple[str, ...]:
-    notes = []
+def _notes(harvested: Harvest, left: Sequence[KeptWork], result: AgentResult) -> tuple[str, ...]:
+    notes = [f"{result.doubt}: its change went to the gate"] if result.doubt and harvested.change else []
     if harvested.removed:
         notes.append(f"removed before harvest: {named(harvested.removed)}")
     if harvested.checkouts:

@@ -156,9 +156,9 @@ class Measuring:
                     limit_is_claimed=result.limit_is_claimed,
                 )
             )
-        if result.error:
+        if error := result.error or (result.doubt if isinstance(answer, NoAnswer) else ""):
             details = quoted(informative(result.text or result.completed.stderr))
-            return _Failure(cause=Cause.AGENT, summary=result.error, details=details)
+            return _Failure(cause=Cause.AGENT, summary=error, details=details)
         if isinstance(answer, NoAnswer):
             details = quoted(informative(result.text))
             return _Failure(cause=Cause.OUTPUT, summary=str(answer), details=details, errors=(str(answer),))

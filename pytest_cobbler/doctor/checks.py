@@ -443,7 +443,7 @@ class Doctor:
             _LIVE_LIMIT - 30,
             EventLog(self._repository.work_dir, {"item": "doctor"}, Secrets(agent.secrets).scrub_text),
         )
-        if result.error:
-            raise CobblerError(result.error, "", result.text or result.completed.stderr)
+        if error := result.error or result.doubt:
+            raise CobblerError(error, "", result.text or result.completed.stderr)
         took = f"{agent.description} answered in {result.completed.seconds:.1f} s"
         return ", ".join(filter(None, (took, result.usage.cost_shown)))

@@ -157,6 +157,7 @@ class RecordedResult(_File):
     status: int = 0
     seconds: float = 0.0
     error: str = ""
+    doubt: str = ""
     limited: bool = False
     limited_until: datetime | None = None
     limit_is_claimed: bool = False
@@ -179,6 +180,7 @@ class RecordedResult(_File):
             status=completed.status,
             seconds=round(completed.seconds, 3),
             error=result.error,
+            doubt=result.doubt,
             limited=result.limited,
             limited_until=result.limited_until,
             limit_is_claimed=result.limit_is_claimed,
@@ -195,6 +197,7 @@ class RecordedResult(_File):
         return AgentResult(
             completed=played,
             error=self.error,
+            doubt=self.doubt,
             limited=self.limited,
             limited_until=self.limited_until,
             limit_is_claimed=self.limit_is_claimed,

@@ -152,6 +152,7 @@ class Recorder:
         recorded = RecordedResult.of(request.title, result)
         texts = {
             "error": plain(recorded.error),
+            "doubt": plain(recorded.doubt),
             "text": plain(recorded.text),
             "replaced": tuple(replaced),
             "withheld": plain(withheld),

@@ -124,7 +124,7 @@ class Runner:
             remove_tree(worktree.tree / ".git")
             answer = read_answer(worktree)
         return AgentRun(
-            error=result.error,
+            error=result.error or ("" if harvested.change or answer is not None else result.doubt),
             text=result.text,
             usage=result.usage,
             seconds=result.completed.seconds,
