@@ -68,6 +68,7 @@ from pytest_cobbler.wiring.parts import (
     make_gate,
     make_sandbox,
     make_signer,
+    reach_api,
 )
 from pytest_cobbler.wiring.policy import protection_of
 from pytest_cobbler.wiring.preflight import expiring, preflight, preflight_room
@@ -222,6 +223,8 @@ class _Opening:
         self._say("checking the sandbox, the agent and the gate ...")
         findings = preflight(repository, sandbox, gate, language, agent if self._asks_agents else None)
         self._warnings = (*self._warnings, *findings.warnings)
+        if self._asks_agents and not self._agent_of_hook:
+            reach_api(config)
         protection = protection_of(
             config,
             repository,

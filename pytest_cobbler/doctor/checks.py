@@ -18,13 +18,12 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.doctor.committed import committed
 from pytest_cobbler.doctor.contained import Contained
 from pytest_cobbler.doctor.examination import Check, Seen
+from pytest_cobbler.doctor.network import NOT_CONTAINED, check_network
 from pytest_cobbler.doctor.proofs import (
     ask_once,
-    prove_closed,
     prove_landing,
     prove_lifeline,
     prove_limits,
-    prove_open,
     prove_tracker,
     scratch_below,
     scratch_repository,
@@ -55,8 +54,6 @@ from pytest_cobbler.tracker.choose import open_scratch, open_tracker
 from pytest_cobbler.wiring.hooks import Hooks
 from pytest_cobbler.wiring.languages import language_of
 from pytest_cobbler.wiring.parts import (
-    STAND_IN,
-    access_of,
     credential_of,
     foreign_address,
     make_agent,
@@ -85,9 +82,6 @@ _GATE_LIMIT = 3600.0
 
 def _off(why: str) -> Seen:
     return Seen(detail=why, status="off")
-
-
-_NOT_CONTAINED = _off("sandbox: none does not contain jobs")
 
 
 class Doctor:
@@ -301,7 +295,7 @@ class Doctor:
 
     def _limits(self) -> Seen | str:
         if not self._contained:
-            return _NOT_CONTAINED
+            return NOT_CONTAINED
         if Capability.LIMITS not in self._sandbox.capabilities:
             return Seen(
                 detail="memory and processes of jobs are not limited: with cgroup v1 only root can",
@@ -326,28 +320,11 @@ class Doctor:
         return f"{agent.description}: starts"
 
     def _network(self) -> Seen | str:
-        config = self._config
-        if not self._contained:
-            return _NOT_CONTAINED
-        if self._own_agent:
-            return _off(f"{self._own_agent.description} comes from a hook, which chooses the network itself")
-        if config.agent == "replay":
-            prove_closed(self._sandbox, Network.NONE)
-            return "closed: nothing can be reached"
-        if config.agent_network == "open":
-            prove_open(self._sandbox)
-            return "open: agents have network access and get the credential"
-        access = access_of(config, self._credential or (STAND_IN if config.agent == "claude" else None))
-        if not access.proxied:
-            prove_closed(self._sandbox, Network.NONE)
-            return "closed: nothing can be reached, not even the API"
-        access.preflight(self._sandbox)
-        prove_closed(self._sandbox, access.proxy().network)
-        return "closed: only the API can be reached, through a proxy"
+        return check_network(self._config, self._sandbox, self._own_agent, self._credential)
 
     def _lifeline(self) -> Seen | str:
         if not self._contained:
-            return _NOT_CONTAINED
+            return NOT_CONTAINED
         mark = secrets.token_hex(4)  # containers of this check only
         mortal, witness = (sandbox_settings(self._config, self._repository, name, mark) for name in "ab")
         prove_lifeline(mortal, witness.make())

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from pytest_cobbler.agents.access import Access
+from pytest_cobbler.agents.address import API
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.agents.claude import ClaudeAgent
 from pytest_cobbler.agents.command import CommandAgent
@@ -193,6 +194,19 @@ def foreign_address(config: Config) -> str:
         return ""
     is_assigned = config.container_environment.get(VARIABLE) and VARIABLE in config.podman_args.assigned
     return f"{escaped(shown_address(address))}, from {config.path.name if is_assigned else 'the environment'}"
+
+
+def reach_api(config: Config) -> None:
+    """Check that the host of the API answers, if claude will ask it.
+
+    Raises:
+        UsageProblem: it does not.
+    """
+    is_offline = config.agent_network == "none" and config.sandbox == "podman"
+    if config.agent == "claude" and not is_offline:
+        from pytest_cobbler.agents.reach import reach  # not every run needs its libraries
+
+        reach(_address(config) or API)
 
 
 def _address(config: Config) -> str | None:

@@ -1,0 +1,81 @@
+"""Whether the host of the API answers, before anything is spent: otherwise each agent retries for minutes."""
+
+from __future__ import annotations
+
+import email.message
+import socket
+import ssl
+import urllib.error
+import urllib.request
+from typing import IO, Any, Final
+from urllib.parse import urlsplit
+
+from pytest_cobbler.agents.address import API, check_address
+from pytest_cobbler.errors import UsageProblem
+
+__all__ = ["reach"]
+
+_TIMEOUT: Final = 20.0
+"""Seconds until the host has to answer."""
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Takes a redirection for an answer."""
+
+    def redirect_request(
+        self,
+        _request: urllib.request.Request,
+        _file: IO[bytes],
+        _code: int,
+        _message: str,
+        _headers: email.message.Message,
+        _address: str,
+    ) -> None:
+        return None
+
+
+def reach(address: str) -> None:
+    """Ask the host of an API for nothing, without a credential. Any answer will do, also an error.
+
+    The environment's ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE`` are honoured, as for the proxy of
+    the API.
+
+    Args:
+        address: that of the API.
+
+    Raises:
+        UsageProblem: the host does not answer, or the address is invalid.
+    """
+    check_address("ANTHROPIC_BASE_URL", address, f"an API, such as {API}")
+    parts = urlsplit(address)
+    place = parts.netloc.rpartition("@")[2]
+    request = urllib.request.Request(f"{parts.scheme}://{place}/", method="HEAD")
+    opener = urllib.request.build_opener(
+        _Stay, urllib.request.HTTPSHandler(context=ssl.create_default_context())
+    )
+    try:
+        opener.open(request, timeout=_TIMEOUT).close()
+    except urllib.error.HTTPError:
+        return
+    except OSError as error:
+        raise UsageProblem(
+            f"the API's host {parts.hostname} cannot be reached: {_why(error)}",
+            "Check the network of this machine, HTTPS_PROXY if it needs a proxy, and ANTHROPIC_BASE_URL if "
+            "you set it.",
+        ) from error
+    except Exception as error:  # what answers does not speak HTTP
+        raise UsageProblem(
+            f"the API's host {parts.hostname} does not answer as an API: {type(error).__name__}",
+            "Check ANTHROPIC_BASE_URL.",
+        ) from error
+
+
+def _why(error: OSError) -> str:
+    reason: Any = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(reason, socket.gaierror):
+        return "its name does not resolve"
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return f"its certificate is not valid here: {reason.verify_message}"
+    if isinstance(reason, TimeoutError):
+        return f"no answer within {_TIMEOUT:.0f} s"
+    return str(getattr(reason, "strerror", "") or reason)
