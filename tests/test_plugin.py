@@ -158,6 +158,7 @@ def test_a_wrong_value_names_its_option(cobbler_project: Project) -> None:
         ("--cobbler-jobs=1", {"generate", "resume"}),
         ("--cobbler-max-issues=1", {"generate", "resume"}),
         ("--cobbler-record=recording", {"generate", "resume"}),
+        ("--cobbler-red-base", {"generate", "resume", "doctor"}),
         ("--cobbler-format=json", {"list", "doctor"}),
         ("--cobbler-force", set()),
         ("--cobbler-accept-deletions", set()),

@@ -21,7 +21,7 @@ from pytest_cobbler.cycle.prompts import (
     stitch_prompt,
 )
 from pytest_cobbler.errors import ConfigurationProblem
-from pytest_cobbler.report.evidence import informative
+from pytest_cobbler.report.evidence import failing_line, informative
 from pytest_cobbler.tracker.base import Task
 
 MEASURE = MeasureFacts(limit=4, output_path="/work/out.json", lines_min=250, lines_max=350)
@@ -513,3 +513,19 @@ def test_text_that_only_resembles_an_error_is_not_one(line: str) -> None:
     noise = ["."] * 2000
     evidence = informative("\n".join([line, *noise, "TypeError: x", *noise]), 400)
     assert "TypeError: x" in evidence
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        ("", ""),
+        ("== test ==\nIt broke.\n", "It broke."),
+        ("== test ==\nmake: *** [test] Error 1\nbye\n", "make: *** [test] Error 1"),
+        ("Traceback (most recent call last):\n  x\nModuleNotFoundError: No module named 'calc'\nbye", ""),
+        ("E   ModuleNotFoundError: No module named 'calc'\nERROR tests/test_a.py\n1 error in 0.1s\n", ""),
+        ("E   AssertionError: no\nFAILED t.py::test_a - assert 1 == 2\n", "t.py::test_a - assert 1 == 2"),
+        ("ok x\n    --- FAIL: TestSub/a (0.00s)\n--- FAIL: TestA (0.00s)\nFAIL\n", "TestSub/a"),
+    ],
+)
+def test_the_line_that_says_why_a_program_failed(output: str, line: str) -> None:
+    assert failing_line(output) == (line or ("ModuleNotFoundError: No module named 'calc'" if output else ""))
