@@ -60,7 +60,7 @@ class AgentRequest:
 class AgentResult:
     """The end of a run. ``error`` is empty exactly when the agent says it is done.
 
-    ``doubt`` is why it may not be done although it says so; if it has changed something, the gate decides.
+    ``doubt`` is why it may not be done in spite of that; if it has changed something, the gate decides.
     ``limited``: a usage or rate limit, or spent credit, stopped it; ``limited_until``: when that ends, if
     reported. ``limit_is_claimed``: only the agent's program reports it; such a limit does not end the run.
     ``text`` is the agent's last message. ``notes`` are shown on the item.

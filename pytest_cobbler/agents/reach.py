@@ -35,7 +35,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 def reach(address: str) -> None:
-    """Ask the host of an API for nothing, without a credential. Any answer will do, also an error.
+    """Send the host of an API an empty request without a credential. Any answer will do, also an error.
 
     The environment's ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE`` are honoured, as for the proxy of
     the API.

@@ -283,7 +283,7 @@ class _Opening:
                 log.unlink(missing_ok=True)
 
     def _may_pay(self) -> bool:
-        """Whether an agent may start that costs something, or that is told what fails on the tip."""
+        """Whether an agent may start that costs something, or whose prompt names what fails on the tip."""
         config = self._config
         if not self._asks_agents or (self._recordings.plays and config.red_base == "refuse"):
             return False

@@ -60,7 +60,7 @@ class Landing:
     Otherwise ``cause`` is the reason: a conflict, no change, a refusal, the gate, a cancellation, or
     ``Cause.LANDING`` with the ``error`` of git, podman or the disk, which the change did not cause.
     ``hidden`` names the tests that the change keeps from running, if the gate passed without them. A change
-    that leaves the failures of the tip as they are may land, too: then ``gate`` and ``record`` say so.
+    that leaves the failures of the tip as they are may land, too; then ``gate`` and ``record`` have failed.
     Seconds are wall time in the lane; ``gate_seconds`` are a part of ``seconds``. ``notes`` are for people
     who review the change, whether it landed or not. ``record`` is that of the merged tree; ``None`` if the
     gate has not run, was cancelled, or has no steps.
