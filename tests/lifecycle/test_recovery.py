@@ -195,7 +195,8 @@ def conflicting(project: Project, tmp_path: Path, **configuration: Any) -> Stand
     agent.task("Theirs").writes("list.txt", "theirs\n")
     agent.task("Ours").writes("list.txt", "ours\n").runs(f"until [ -e {landed} ]; do sleep 0.05; done")
     project.configure(
-        test_command=f"if [ -e {landed} ]; then exit 0; fi; trap 'touch {landed}' EXIT", **configuration
+        test_command=f"[ -e list.txt ] && [ ! -e {landed} ] || exit 0; trap 'touch {landed}' EXIT",
+        **configuration,
     )
     return agent
 

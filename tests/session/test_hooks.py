@@ -234,7 +234,7 @@ def test_a_hook_that_raises_for_a_measure_fails_it(project: Project) -> None:
 
 
 def test_a_hook_that_fails_the_second_attempt_keeps_the_work_of_the_first(project: Project) -> None:
-    project.configure(test_command="false", max_attempts=2)
+    project.configure(test_command="! [ -e a.txt ]", max_attempts=2)
     seed(project, task("a"))
     result = run(project, raising("pytest_cobbler_prompt", "attempt", "attempt == 2"))
     case = result.junit[stitch("a")]
@@ -244,7 +244,7 @@ def test_a_hook_that_fails_the_second_attempt_keeps_the_work_of_the_first(projec
     assert kept == [f"refs/cobbler/attempts/{generation}/a/1"]
     project.configure(test_command="true")
     run(project, "").assert_outcomes(passed=1)
-    assert project.files()["a.txt"] == "2\n"
+    assert project.files()["a.txt"] == "1\n"
 
 
 # -- before and after

@@ -219,7 +219,7 @@ def test_the_scripts_of_a_gate_are_not_the_agents(
         {"run_tests.sh": "make check\n", "Makefile": "include rules.mk\n", "rules.mk": "check: ; false\n"}
     )
     cobbler_project.commit("A gate that always fails")
-    cobbler_project.configure(max_attempts=1, test_command="sh run_tests.sh")
+    cobbler_project.configure(max_attempts=1, test_command="sh run_tests.sh", red_base="allow")
     cobbler_agent.measure().writes_tasks(
         [{"title": name} for name in ("Script", "Makefile", "Rules", "Docs")]
     )
@@ -243,7 +243,7 @@ def test_the_header_names_the_files_of_the_gate_that_tasks_may_change(
 ) -> None:
     cobbler_project.write({"run_tests.sh": "exit 1\n", "other.sh": ""})
     cobbler_project.commit("Gate")
-    cobbler_project.configure(test_command="sh run_tests.sh", allow_paths=["*.sh"])
+    cobbler_project.configure(test_command="sh run_tests.sh", allow_paths=["*.sh"], red_base="allow")
     cobbler_agent.measure().writes_tasks([{"title": "Script"}])
     cobbler_agent.task("Script").writes("run_tests.sh", "exit 0\n")
 

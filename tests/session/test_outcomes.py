@@ -66,7 +66,7 @@ def test_each_failure_has_its_cause_in_the_first_line(project: Project, agent: S
 
 
 def test_a_failure_shows_its_output_and_where_the_work_is(project: Project, agent: StandInAgent) -> None:
-    project.configure(test_command="cat red.txt; false")
+    project.configure(test_command="[ ! -e red.txt ] || { cat red.txt; false; }")
     agent.task("Make it red").writes("red.txt", "assertion 1 == 2 \x1b[31mfailed\n").prints(
         "I think I am done."
     )

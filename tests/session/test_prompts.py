@@ -16,7 +16,7 @@ def test_prompts_name_failed_tasks_and_the_documents(
     cobbler_project: Project, cobbler_agent: StandInAgent
 ) -> None:
     """The documents are named even if spec_globs includes none of them."""
-    cobbler_project.configure(max_attempts=1, test_command="false", gate_network="open")
+    cobbler_project.configure(max_attempts=1, test_command="! [ -e bad.txt ]", gate_network="open")
     cobbler_project.write({"docs/vision.md": "To be seen.\n", "src/notes.md": "mine\n"})
     cobbler_project.commit("Documents")
     cobbler_agent.task("bad").writes("bad.txt", "bad\n")

@@ -131,13 +131,15 @@ def test_a_gate_that_misbehaves_fails_the_task(
     project: Project, script: Script, gate: str, limit: str, summary: str
 ) -> None:
     script.writes("good.txt", "good\n")
-    project.configure(test_command=f"[ -e p-a.txt ] || {{ {gate}; }}", gate_timeout=limit)
+    project.configure(
+        test_command=f"[ -e p-a.txt ] || [ ! -e good.txt ] || {{ {gate}; }}", gate_timeout=limit
+    )
     assert_failed(project, "gate", summary, "good.txt")
 
 
 def test_a_gate_that_floods_its_output_fails_the_task(project: Project, script: Script) -> None:
     script.writes("good.txt", "good\n")
-    project.configure(test_command=f"{FLOOD} 20000000; exit 1")
+    project.configure(test_command=f"[ ! -e good.txt ] || {{ {FLOOD} 20000000; exit 1; }}")
     result, case = generate(project)
     assert came_to(result) == {"stitch::p-a": "failed"}
     assert len(case.message) < 100_000

@@ -144,7 +144,9 @@ def has_been_asked_to_end(begun: Path) -> bool:
 
 def test_a_signal_while_the_gate_runs_ends_the_run_in_order(cobbler_project: Project) -> None:
     begun = cobbler_project.directory / "begun"
-    cobbler_project.configure(test_command=f"[ -e {begun} ] || {{ touch {begun}; sleep 300; }}")
+    cobbler_project.configure(
+        test_command=f"[ ! -e it.txt ] || [ -e {begun} ] || {{ touch {begun}; sleep 300; }}"
+    )
     cobbler_project.agent.measure().writes_tasks([{"title": "Add it"}])
     cobbler_project.agent.task("Add it").writes("it.txt", "1\n")
     cobbler_project.agent.task("Add it", attempt=2)
