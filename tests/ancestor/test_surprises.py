@@ -24,7 +24,9 @@ def test_no_key_in_podman_args_is_shown_or_kept(request: pytest.FixtureRequest, 
     project: Project = request.getfixturevalue(where)
     keys = ["-e", f"ANTHROPIC_API_KEY={KEY}", "-e", f"OTHER_TOKEN={KEY[::-1]}"]
     project.configure(
-        podman_args=[*project.configuration.get("podman_args", []), *keys], test_command="false"
+        podman_args=[*project.configuration.get("podman_args", []), *keys],
+        test_command="false",
+        red_base="allow",
     )
     seed(project, task("p-a"))
     result = project.run("--cobbler-generate", "-vvv", "-rA", "-s")
