@@ -154,7 +154,7 @@ def test_regate_lands_what_is_kept_and_asks_no_agent(project: Project) -> None:
     result.stdout.fnmatch_lines(
         [
             "agent: none is asked; finished work that is kept goes to its gate",
-            "waiting: t-3, t-4: no finished work of it is kept",
+            "waiting: t-4, t-3: no finished work of it is kept",
             "waiting: t-5: waits for t-4",
         ]
     )
