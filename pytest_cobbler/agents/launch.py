@@ -170,8 +170,8 @@ def launch(
     reader = StreamReader(request.on_step)
     secrets = Secrets(access.secrets)
     proxy = access.proxy(request.on_exchange) if access.proxied else None
-    lingering = _Lingering(reader, patience, cancellation)
     with contextlib.ExitStack() as stack:
+        lingering = stack.enter_context(contextlib.closing(_Lingering(reader, patience, cancellation)))
         transcript = stack.enter_context(OutputFile(request.transcript))
         errors = stack.enter_context(OutputFile(request.errors, _ERRORS_LIMIT))
 
@@ -197,7 +197,6 @@ def launch(
             on_line=take_line,
             on_error_line=take_error_line,
         )
-        stack.callback(lingering.close)
         completed = sandbox.run(job, lingering.cancellation)
     if lingering.has_ended_it and completed.cause == Ending.CANCELLED and not cancellation.requested:
         completed = replace(completed, cause=Ending.EXITED, status=0)

@@ -132,7 +132,9 @@ def test_a_gate_that_misbehaves_fails_the_task(
 ) -> None:
     script.writes("good.txt", "good\n")
     project.configure(
-        test_command=f"[ -e p-a.txt ] || [ ! -e good.txt ] || {{ {gate}; }}", gate_timeout=limit
+        test_command=f"[ -e p-a.txt ] || [ ! -e good.txt ] || {{ {gate}; }}",
+        gate_timeout=limit,
+        red_base="allow",  # on a busy machine the tip may need longer than that
     )
     assert_failed(project, "gate", summary, "good.txt")
 
