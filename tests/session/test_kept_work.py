@@ -161,7 +161,7 @@ def test_regate_lands_what_is_kept_and_asks_no_agent(project: Project) -> None:
     assert result.ret == 0
     assert asked(project) == before
     assert attempts(project) == ["t-3/1"]
-    assert ids_landed(project) == ["t-1", "t-2"]
+    assert set(ids_landed(project)) == {"t-1", "t-2"}
     assert statuses(project)["t-3"] == "open"
     assert project.run("--cobbler-regate").ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
