@@ -45,8 +45,8 @@ def test_no_command_runs_for_ever(project: Project, agent: StandInAgent) -> None
     assert came_to(result) == {"stitch::p-1": "failed", "stitch::p-2": "failed", "stitch::p-3": "landed"}
     result.stdout.fnmatch_lines_random(
         [
-            f"FAILED {stitch('p-1')} - agent: timeout after 3s",
-            f"FAILED {stitch('p-2')} - gate: test timed out after 4s",
+            f"FAILED {stitch('p-1')} hangs - agent: timeout after 3s",
+            f"FAILED {stitch('p-2')} hangs in the gate - gate: test timed out after 4s",
         ]
     )
     assert result.duration < 45
