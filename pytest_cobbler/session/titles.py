@@ -24,7 +24,7 @@ _WORD: Final = len(" CANCELLED [100%]")
 """Columns that a line of ``-v`` keeps for the outcome and the progress."""
 
 _LEAST: Final = 8
-"""Columns of a title that are worth showing."""
+"""Columns of a title that is cut; less of it is not worth showing."""
 
 _SHARE: Final = 4
 """A title has one in so many columns of the short summary, so that the cause of a failure has room."""
@@ -66,10 +66,10 @@ class _ShownTitles:
         # Another reporter may print a line of its own, with the title in it.
         if not title or verbosity <= 0 or not _stands_at(reporter, nodeid):
             return
-        if verbosity == 1:
-            title = _shortened(title, reporter._tw.fullwidth - reporter._tw.width_of_current_line - _WORD)
-        if len(title) >= _LEAST or verbosity > 1:
-            reporter.write(f"{title} ")
+        room = reporter._tw.fullwidth - reporter._tw.width_of_current_line - _WORD
+        shown = title if verbosity > 1 else _shortened(title, room)
+        if shown == title or room >= _LEAST:
+            reporter.write(f"{shown} ")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # around pytest's own summaries
     def pytest_terminal_summary(

@@ -92,7 +92,7 @@ def test_a_task_that_a_hook_gives_a_skip_mark_is_not_done(project: Project) -> N
     project.write({"conftest.py": "\n".join(line[8:] for line in hook.splitlines())})
     result = project.run("--cobbler-generate", "-v", "configuration.yaml::stitch")
     assert words(result) == {"stitch::p-a": "SKIPPED", "stitch::p-b": "LANDED", "stitch::p-c": "BLOCKED"}
-    result.stdout.fnmatch_lines(["*stitch::p-a SKIPPED (not today)*"])
+    result.stdout.fnmatch_lines(["*stitch::p-a Parse SKIPPED (not today)*"])
     assert ids_landed(project) == ["p-b"]
     assert statuses(project) == {"p-a": "open", "p-b": "closed", "p-c": "open"}
     assert not list(project.path.glob(".cobbler/*/attempts/p-a"))

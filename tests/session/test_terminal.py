@@ -86,11 +86,12 @@ def project(cobbler_project: Project) -> Project:
     """One task lands immediately; two keep working and one waits until :func:`go`."""
     agent = cobbler_project.agent
     agent.otherwise().runs(WRITES_A_FILE)
-    for name in ("p-b", "p-c"):
-        agent.task(name).prints(f"Reading {'資料 ' * 40}").runs(
+    for title in ("Read b", "Read c"):
+        agent.task(title).prints(f"Reading {'資料 ' * 40}").runs(
             f"until [ -e {agent.directory}/go ]; do sleep 0.05; done; {WRITES_A_FILE}"
         )
-    tasks = [task("p-a", priority=0), task("p-b"), task("p-c"), task("p-d", "p-b")]
+    b, c = task("p-b", title="Read b"), task("p-c", title="Read c")
+    tasks = [task("p-a", priority=0), b, c, task("p-d", "p-b")]
     seed(cobbler_project, *tasks)
     return cobbler_project
 
@@ -121,7 +122,7 @@ def test_a_line_shows_what_is_running_and_disappears_for_a_report(
 ) -> None:
     terminal = terminals(project, 100, "-v")
     rows = terminal.wait_for(lambda rows: any("LANDED" in row for row in rows) and "Reading" in status(rows))
-    assert re.match(r"cobbler: 2 running \(p-. \d+s Reading 資", status(rows))
+    assert re.match(r"cobbler: 2 running \(p-. Read . \d+s Reading 資", status(rows))
     landed = rows.index(line("configuration.yaml::stitch::p-a LANDED", "[ 20%]"))
     assert rows[landed + 1] == status(rows)
     assert set(rows[landed + 2 :]) == {""}
