@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any, Literal, get_args
+
+from pytest_cobbler.config.source import read
+from pytest_cobbler.errors import ConfigurationProblem
 
 Kind = Literal["protected", "gate", "named"]
 
@@ -18,8 +23,8 @@ Kind = Literal["protected", "gate", "named"]
 class Row:
     """A row of the table.
 
-    ``key``: only the values of this key of the TOML or JSON file count (names with dots between, the last
-    one may have wildcards); the rest of the file is free.
+    ``key``: only the values of this key of the TOML, JSON or YAML file count (names with dots between, the
+    last one may have wildcards); the rest of the file is free.
     """
 
     program: str
@@ -97,7 +102,7 @@ def changed_keys(path: str, old: bytes | None, new: bytes | None, keys: Sequence
 
 
 def values_of(path: str, content: bytes, key: str) -> Any:
-    """What a key of a TOML or JSON file is, below its names; nothing where the file cannot be read."""
+    """What a key of a TOML, JSON or YAML file is, below its names; nothing where the file cannot be read."""
     try:
         return _values(_parsed(path, content), key)
     except (ValueError, RecursionError):
@@ -106,6 +111,11 @@ def values_of(path: str, content: bytes, key: str) -> Any:
 
 def _parsed(path: str, content: bytes | None) -> Any:
     if content is None:
+        return {}
+    if path.lower().endswith(".yaml"):
+        # As our own configuration is read; what cannot be read so cannot be one.
+        with contextlib.suppress(ConfigurationProblem):
+            return read(Path(path), content).values
         return {}
     return tomllib.loads(content.decode()) if path.lower().endswith(".toml") else json.loads(content.decode())
 

@@ -134,6 +134,10 @@ KEYS: Mapping[str, tuple[str, str]] = {
     "tool.codespell": ("pyproject.toml", "[tool.codespell]\nskip = '*'\n"),
     "tool.pydocstyle": ("pyproject.toml", "[tool.pydocstyle]\nmatch = ''\n"),
     "tool.importlinter": ("pyproject.toml", "[tool.importlinter]\ncontracts = []\n"),
+    "sandbox": ("configuration.yaml", "sandbox: none\n"),
+    "*podman_*": ("configuration.yaml", "unsafe_podman_args: true\n"),
+    "*_command": ("configuration.yaml", "agent_command: [evil]\n"),
+    "*_paths": ("configuration.yaml", "allow_paths: ['**']\n"),
 }
 """Key -> a file that has it, and the content of that file."""
 
