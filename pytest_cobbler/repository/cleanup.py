@@ -30,6 +30,9 @@ def remove_untracked(repository: Repository, directories: Sequence[PurePosixPath
 
     Every directory is opened from the one above it and never through a link, so that nothing outside is
     reached, whatever replaces it meanwhile. Repositories inside the checkout stay.
+
+    Args:
+        directories: paths of the project.
     """
     cleaned = Cleaned()
     if not directories:
@@ -38,7 +41,8 @@ def remove_untracked(repository: Repository, directories: Sequence[PurePosixPath
     root = os.open(repository.root, _DIRECTORY & ~os.O_NOFOLLOW)
     try:
         for directory in directories:
-            _remove(root, b"", os.fsencode(directory).split(b"/"), tracked, cleaned)
+            path = os.fsencode(repository.directory.outward(str(directory)))
+            _remove(root, b"", path.split(b"/"), tracked, cleaned)
     finally:
         os.close(root)
     return cleaned

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pytest_cobbler.errors import RepositoryError
-from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
+from pytest_cobbler.repository.blobs import all_entries, entries_at, read_small_blobs
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.repository import Repository
 
@@ -34,7 +34,8 @@ def add_note(repository: Repository, notes: str, commit: str, content: bytes, id
 def noted(repository: Repository) -> set[str]:
     """The objects that have notes."""
     notes = repository.read_ref(NOTES)
-    return {path.replace("/", "") for path in repository.files(notes)} if notes else set()
+    paths = [path for _, _, path in all_entries(repository.objects, notes)] if notes else []
+    return {os.fsdecode(path).replace("/", "") for path in paths}
 
 
 def read_note(repository: Repository, commit: str, largest: int) -> bytes | None:

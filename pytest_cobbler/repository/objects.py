@@ -19,7 +19,7 @@ import platformdirs
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.files import make_private, write_atomically
-from pytest_cobbler.repository.blobs import all_entries
+from pytest_cobbler.repository.blobs import all_entries, entries_at
 from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.reading import Reading
@@ -40,7 +40,7 @@ class Objects(Reading):
     """The objects of a repository, and the directory outside of it where work on them takes place."""
 
     def __init__(self, directory: Path, work_dir: Path | None = None) -> None:
-        """Find the repository of ``directory``, a directory of its checkout.
+        """Find the repository of ``directory``, the directory of the project in its checkout.
 
         Raises:
             RepositoryError: there is no repository, it is bare, or git is too old or cannot read it.
@@ -137,16 +137,32 @@ class Objects(Reading):
     def tree_of(self, revision: str) -> str:
         return self.objects.text("rev-parse", "--verify", "--end-of-options", f"{revision}^{{tree}}")
 
+    # The paths of these are the project's, see ``Subdirectory``.
+
+    def project_tree(self, revision: str) -> str:
+        """The tree of the project in a tree or commit: at the top the same, without its directory empty."""
+        if not self.directory.path:
+            return revision
+        listed = entries_at(self.objects, revision, [os.fsencode(self.directory.path)])
+        tree = next((object_id for mode, object_id, _ in listed if mode == "040000"), None)
+        return tree or self.objects.text("mktree", stdin=b"")
+
     def files(self, tree: str) -> list[str]:
-        """Paths of a tree, undecodable bytes escaped."""
-        return [os.fsdecode(path) for path in self.objects.fields("ls-tree", "-r", "-z", "--name-only", tree)]
+        """Paths of the project in a tree, undecodable bytes escaped."""
+        listed = self.objects.fields("ls-tree", "-r", "-z", "--name-only", self.project_tree(tree))
+        return [os.fsdecode(path) for path in listed]
 
     def submodules(self, tree: str) -> set[str]:
-        """Paths of the submodules of a tree."""
-        return {os.fsdecode(path) for mode, _, path in all_entries(self.objects, tree) if mode == "160000"}
+        """Paths of the submodules of the project in a tree."""
+        entries = all_entries(self.objects, self.project_tree(tree))
+        return {os.fsdecode(path) for mode, _, path in entries if mode == "160000"}
 
     def blobs(self, tree: str) -> dict[str, str]:
-        """Path -> object id of every regular file of a tree."""
+        """Path -> object id of every regular file of the project in a tree."""
+        return self.all_blobs(self.project_tree(tree))
+
+    def all_blobs(self, tree: str) -> dict[str, str]:
+        """The same for every regular file of the repository, with paths of the repository."""
         entries = all_entries(self.objects, tree)
         return {os.fsdecode(path): blob for mode, blob, path in entries if mode.startswith("100")}
 
@@ -164,7 +180,7 @@ class Objects(Reading):
 
     def read_file(self, revision: str, path: str) -> bytes | None:
         """The content of a regular file at ``revision``, or ``None``."""
-        listed = self.objects.fields("ls-tree", "-z", revision, "--", path)
+        listed = self.objects.fields("ls-tree", "-z", revision, "--", self.directory.outward(path))
         if len(listed) != 1 or not listed[0].startswith(b"100"):
             return None
         blob = listed[0].split(b"\t", 1)[0].split()[2].decode()

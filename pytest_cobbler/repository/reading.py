@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository.git import check_git
 from pytest_cobbler.repository.identity import Identity, Person
+from pytest_cobbler.repository.subdirectory import Subdirectory
 
 if TYPE_CHECKING:
     from pytest_cobbler.repository.gitpython import Commands
@@ -26,7 +27,7 @@ class Reading:
     """The user's repository and its checkout, to read."""
 
     def __init__(self, directory: Path) -> None:
-        """Find the repository of ``directory``, a directory of its checkout.
+        """Find the repository of ``directory``, the directory of the project in its checkout.
 
         Raises:
             RepositoryError: there is no repository, it is bare, or git is too old or cannot read it.
@@ -36,6 +37,7 @@ class Reading:
 
         opened = Opened(directory)
         self.root = opened.root
+        self.directory = _below(opened.root, directory)
         self.git_dir = opened.git_dir
         """The git directory of this checkout; of a linked worktree it is below ``common_dir``."""
         self._plain = opened.plain
@@ -221,6 +223,12 @@ _EXTENDED = {
     "strip_newline_in_stdout": False,
 }
 """Options of GitPython: return status, output as bytes, and errors as text."""
+
+
+def _below(root: Path, directory: Path) -> Subdirectory:
+    root, directory = root.resolve(), directory.resolve()
+    inside = directory != root and directory.is_relative_to(root)
+    return Subdirectory(directory.relative_to(root).as_posix() if inside else "")
 
 
 def _git_dir_of(worktree: Path) -> Path:
