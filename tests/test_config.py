@@ -58,6 +58,39 @@ def errors(root: Path) -> Errors:
     return errors
 
 
+# Below the top of a repository
+
+
+@pytest.mark.parametrize(
+    ("directory", "prefix"),
+    [
+        ("api", "api-generation-"),
+        ("services/api.v2", "services-api-v2-generation-"),
+        ("ä/[b] c", "b-c-generation-"),
+        ("ä", "generation-"),
+        ("x" * 250, "x" * 68 + "-generation-"),
+    ],
+)
+def test_generations_are_named_after_the_directory(root: Path, directory: str, prefix: str) -> None:
+    path = root / directory / "configuration.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(IMAGE)
+    assert load(path).gen_prefix == prefix
+    path.write_text(IMAGE + "gen_prefix: mine-\n")
+    assert load(path).gen_prefix == "mine-"
+
+
+def test_patterns_may_begin_at_the_top_of_the_repository(root: Path) -> None:
+    path = root / "api" / "configuration.yaml"
+    path.parent.mkdir()
+    path.write_text(IMAGE + "allow_paths: [/shared/**, own]\nspec_globs: {all: /docs/*.md}\n")
+    config = load(path)
+    assert (config.allow_paths, config.spec_globs) == (("/shared/**", "own"), {"all": "/docs/*.md"})
+    path.write_text(IMAGE + "allow_paths: [../shared]\n")
+    with pytest.raises(ConfigurationProblem, match="leaves the project: begin it with / at the top"):
+        load(path)
+
+
 # What a good file means
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from pytest_cobbler.actions.survey import Survey, survey
+from pytest_cobbler.actions.survey import PROJECT_FILES, Survey, survey
 from pytest_cobbler.config import load
+from pytest_cobbler.config.paths import prefix_of, repository_of
 from pytest_cobbler.config.template import configuration_text
 from pytest_cobbler.display import escaped, named
 from pytest_cobbler.errors import ConfigurationProblem, UsageProblem
@@ -26,15 +27,15 @@ _GATE = ("build_command", "test_command")
 
 
 def run(config: pytest.Config) -> int:
-    """Write the file at the top of the repository.
+    """Write the file into the directory of the project.
 
     Raises:
         CobblerError: the file already exists, or there is no commit to read.
     """
     with tempfile.TemporaryDirectory(prefix="cobbler-") as work_dir:
         # The configuration says where to work, and is not written yet.
-        repository = Repository(project_directory(config), Path(work_dir))
-        path = repository.root / FILE
+        repository = Repository(_place(config), Path(work_dir))
+        path = repository.root / repository.directory.path / FILE
         if path.exists() or path.is_symlink():
             raise _exists(path)
         if (other := path.with_suffix(".yml")).exists():
@@ -61,9 +62,22 @@ def run(config: pytest.Config) -> int:
         if files := named(_gate_files(repository, commit, seen)):
             remarks["protected_paths"] = f"Protected, because the gate uses them: {files}."
         with given_back(repository.common_dir, [path]):
-            _write(path, configuration_text(values, required, remarks))
+            written = {**values, "gen_prefix": prefix_of(path.parent)}
+            _write(path, configuration_text(written, required, remarks))
     sys.stdout.write("\n".join(_report(path, seen, required, remarks.values(), search)) + "\n")
     return 0
+
+
+def _place(config: pytest.Config) -> Path:
+    """The directory of the named file, else the nearest one of a project, else the top."""
+    if config.args_source is config.ArgsSource.ARGS and config.args:
+        return (config.invocation_params.dir / config.args[0]).parent
+    here = project_directory(config)
+    top = repository_of(here)
+    for place in (here, *here.parents):
+        if place == top or any((place / name).is_file() for name in PROJECT_FILES):
+            return place
+    return here
 
 
 def _gate_files(repository: Repository, commit: str, seen: Survey) -> tuple[str, ...]:

@@ -22,6 +22,9 @@ _VERSION_FILES = frozenset(
     {"version.go", "version.py", "_version.py", "__version__.py", "version.txt", "version"}
 )
 _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "go.mod", "Cargo.toml", "package.json")
+"""Files that mark the directory of a project within a larger repository."""
+
 _MODULE = re.compile(r'^module[ \t]+["`]?([^\s"`]+)', re.MULTILINE)
 _LARGEST_SHARE = 20
 """Directories named as sources, at most; where there are more, the whole repository is."""
@@ -73,7 +76,8 @@ class _Look:
 
     def having(self, pattern: str, glob: str) -> list[PurePosixPath]:
         """The files whose content an extended regular expression matches."""
-        arguments = ("-z", "-l", "-I", "-E", "-e", pattern, self.commit, "--", glob)
+        tree = self.repository.project_tree(self.commit)
+        arguments = ("-z", "-l", "-I", "-E", "-e", pattern, tree, "--", glob)
         output = self.repository.objects.run("grep", *arguments, accepted=(0, 1)).text
         return [PurePosixPath(name.partition(":")[2]) for name in output.split("\0") if name]
 

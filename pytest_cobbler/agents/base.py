@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol, runtime_checkable
 
 from pytest_cobbler.errors import CobblerError
@@ -26,10 +26,12 @@ class AgentError(CobblerError):
 class AgentRequest:
     """One agent run.
 
-    ``worktree`` has the same path on the host and inside; ``output`` is the file that a measure must write,
-    inside the worktree's mounts; ``transcript`` and ``errors`` are files on the host that take what the agent
-    prints, as it comes, scrubbed of the credential. They lie in a directory of the attempt's own, which has
-    the number of the attempt over all runs as its name; ``attempt`` of a measure counts those of this run.
+    ``worktree`` is the directory of the project in ``checkout``, which is the same if the project lies at the
+    top of its repository. Both have the same path on the host and inside; ``output`` is the file that a
+    measure must write, inside the worktree's mounts; ``transcript`` and ``errors`` are files on the host that
+    take what the agent prints, as it comes, scrubbed of the credential. They lie in a directory of the
+    attempt's own, which has the number of the attempt over all runs as its name; ``attempt`` of a measure
+    counts those of this run.
     """
 
     phase: Literal["measure", "stitch"]
@@ -43,6 +45,8 @@ class AgentRequest:
     limits: Limits
     transcript: Path
     errors: Path
+    directory: str = ""
+    """The path of ``worktree`` in ``checkout``."""
     output: Path | None = None
     system_prompt_file: str | None = None
     """A file inside, mounted by the caller, that is added to the agent's system prompt."""
@@ -54,6 +58,12 @@ class AgentRequest:
     """Called with one line of text for each step the agent takes (a tool call, a message)."""
     on_exchange: OnExchange | None = None
     """Called, in any thread, for each request that leaves through the agent's proxy, and for its answer."""
+
+    @property
+    def checkout(self) -> Path:
+        """The directory with all files of the repository."""
+        below = len(PurePosixPath(self.directory).parts)
+        return self.worktree.parents[below - 1] if below else self.worktree
 
 
 @dataclass(frozen=True, kw_only=True)

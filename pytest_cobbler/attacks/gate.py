@@ -57,7 +57,9 @@ def _run(ground: Ground, attack: Attack, path: Path, cancellation: Cancellation)
     steps = _STEPS.get(attack.name, _steps)(attack.name)
     is_own = attack.name.startswith("report-") and not any(step.report for step in steps)
     report = _REPORT if is_own else ""
-    gate = replace(ground.target.gate, steps=steps, timeout=_LONGEST, credentials=(), report=report)
+    gate = replace(
+        ground.target.gate, steps=steps, directory="", timeout=_LONGEST, credentials=(), report=report
+    )
     return gate.run(path, ground.target.place / f"{attack.name}.log", cancellation)
 
 

@@ -44,6 +44,9 @@ from pytest_cobbler.config.values import (
 
 CLAUDE_ARGUMENTS = ("--dangerously-skip-permissions", "-p", "--verbose", "--output-format", "stream-json")
 
+_BY_PLACE: Any = None
+"""A default that the validator replaces, as it depends on the directory of the file."""
+
 
 class Config(BaseModel):
     """The validated ``configuration.yaml``; made by ``load``.
@@ -123,7 +126,10 @@ class Config(BaseModel):
         None,
         description="Branch to start from and to merge into; default: the branch checked out at the start.",
     )
-    gen_prefix: BranchPrefix = Field("generation-", description="Prefix of generation branches.")
+    gen_prefix: BranchPrefix = Field(
+        _BY_PLACE,
+        description="Prefix of generation branches; default: generation-, in a subdirectory after its path.",
+    )
     generation_branch: Branch = Field(None, description="Generation to work on if several are active.")
 
     spec_globs: Globs = Field(

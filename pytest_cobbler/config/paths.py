@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,7 @@ from pydantic import ValidationInfo
 
 from pytest_cobbler.config.faults import Part, Wrong, printable, shown
 from pytest_cobbler.config.templates import Phase, TemplateProblem, translate
-from pytest_cobbler.config.texts import each, mapping, optional_text, text
+from pytest_cobbler.config.texts import branch_prefix, each, mapping, optional_text, text
 
 _LONGEST_PATH = 1024
 
@@ -199,6 +200,18 @@ def work_directory(value: object, info: ValidationInfo) -> Path | None:
     if kind(path) in ("file", "other"):
         raise Wrong(f"{shown(name)} is not a directory")
     return path
+
+
+def generation_prefix(value: object, info: ValidationInfo) -> str:
+    """The written prefix; else one for the directory, so that two projects take no generation for theirs."""
+    return prefix_of(root_of(info)) if value is None else branch_prefix(value)
+
+
+def prefix_of(root: Path) -> str:
+    """The default prefix of generation branches for a configuration in the directory ``root``."""
+    below = root.relative_to(repository_of(root)).as_posix()
+    words = re.findall(r"[A-Za-z0-9_]+", below)
+    return "-".join([*words, "generation-"])[-80:].lstrip("-")
 
 
 def repository_of(root: Path) -> Path:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from pytest_cobbler.config import paths
 from pytest_cobbler.config.faults import Part, Wrong, shown
-from pytest_cobbler.config.texts import branch, branch_prefix, each, label, mapping, optional_text, text, word
+from pytest_cobbler.config.texts import branch, each, label, mapping, optional_text, text, word
 from pytest_cobbler.globs import GlobError, compile_glob
 
 LONGEST_WAIT = 30 * 24 * 3600.0
@@ -46,12 +46,16 @@ def one_of(*words: str) -> Allowed:
     return Allowed(" or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0])
 
 
-def _pattern(value: object) -> str:
-    """A path or glob of the repository, as git writes paths."""
+def _pattern(value: object, info: ValidationInfo) -> str:
+    """A path or glob, as git writes paths; below the top of the repository, ``/`` in front is the top."""
     pattern = text(value)
     if not pattern.strip() or not pattern.isprintable():
         raise Wrong(f"{shown(pattern)} is not a path")
-    if pattern.startswith(("/", "~")) or ".." in pattern.split("/"):
+    root = paths.root_of(info)
+    is_below = paths.repository_of(root) != root
+    if pattern.startswith("~" if is_below else ("/", "~")) or ".." in pattern.split("/"):
+        if is_below:
+            raise Wrong(f"{shown(pattern)} leaves the project: begin it with / at the top of the repository")
         raise Wrong(f"{shown(pattern)} leaves the repository: write it relative to the configuration")
     try:
         compile_glob(pattern)
@@ -60,16 +64,16 @@ def _pattern(value: object) -> str:
     return pattern
 
 
-def _patterns(value: object) -> tuple[str, ...]:
-    return each(value, _pattern)
+def _patterns(value: object, info: ValidationInfo) -> tuple[str, ...]:
+    return each(value, lambda element: _pattern(element, info))
 
 
-def _globs(value: object) -> dict[str, str]:
+def _globs(value: object, info: ValidationInfo) -> dict[str, str]:
     globs: dict[str, str] = {}
     wrong: list[Part] = []
     for name, glob in mapping(value, "label: glob").items():
         try:
-            globs[name] = _pattern(glob)
+            globs[name] = _pattern(glob, info)
         except Wrong as fault:
             wrong.extend(((name, *at), message) for at, message in fault.parts)
     if wrong:
@@ -168,7 +172,7 @@ Image = Annotated[str | None, PlainValidator(word("an image")), _PLAIN, WithJson
 ModelName = Annotated[str | None, PlainValidator(word("a model")), _PLAIN, WithJsonSchema(_STRING)]
 FileName = Annotated[str | None, PlainValidator(optional_text), _PLAIN, WithJsonSchema(_STRING)]
 Branch = Annotated[str | None, PlainValidator(branch), _PLAIN, WithJsonSchema(_STRING)]
-BranchPrefix = Annotated[str, PlainValidator(branch_prefix), _PLAIN, WithJsonSchema(_STRING)]
+BranchPrefix = Annotated[str, PlainValidator(paths.generation_prefix), _PLAIN, WithJsonSchema(_STRING)]
 OwnDirectory = Annotated[Path, PlainValidator(paths.own_directory), _PLAIN, WithJsonSchema(_STRING)]
 RepositoryPath = Annotated[
     PurePosixPath, PlainValidator(paths.repository_path), _PLAIN, WithJsonSchema(_STRING)

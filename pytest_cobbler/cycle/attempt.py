@@ -167,7 +167,9 @@ def scrubbed(run: Run, attempt: Attempt) -> Attempt:
 
 
 def _prompt(run: Run, task: Task, number: int, start: Start) -> str:
-    template = run.project.config.stitch_prompt
+    template, feedback = run.project.config.stitch_prompt, start.feedback
+    if feedback:
+        feedback = replace(feedback, files=run.view.in_project(feedback.files))
     return stitch_prompt(
         template.read_text(encoding="utf-8") if template else None,
         StitchFacts(
@@ -180,9 +182,11 @@ def _prompt(run: Run, task: Task, number: int, start: Start) -> str:
             gate_is_offline=run.parts.gate.is_offline,
             red=start.red,
             protected=run.parts.protection.shown,
+            directory=run.project.repository.directory.path,
+            outside=run.parts.protection.outside,
             finished=start.surroundings.finished,
             attempt=number,
-            feedback=start.feedback,
+            feedback=feedback,
             left=[f"{work.commit[:16]}, attempt {work.number}: {work.name}" for work in start.left],
             documents=start.surroundings.documents,
             files=start.surroundings.files,

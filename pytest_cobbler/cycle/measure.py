@@ -280,6 +280,8 @@ class Measuring:
                 gate_is_offline=run.parts.gate.is_offline,
                 red=run.landing.red,
                 protected=run.parts.protection.shown,
+                directory=run.project.repository.directory.path,
+                outside=run.parts.protection.outside,
                 documents=run.view.current.documents,
                 files=run.view.current.files,
                 errors=failure.errors,

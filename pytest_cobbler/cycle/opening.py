@@ -218,7 +218,10 @@ class _Opening:
         if recordings.record:
             name = generation.name if generation else None
             check_place(recordings.record, name, plays=recordings.renews)
-        gate = make_gate(config, language, sandbox, run_id, self._hooks.gate, credentials=agent.secrets)
+        place, change = repository.directory.path, self._hooks.gate
+        gate = make_gate(
+            config, language, sandbox, run_id, change, directory=place, credentials=agent.secrets
+        )
         check_repository(repository, sandbox.owner)
         self._say("checking the sandbox, the agent and the gate ...")
         findings = preflight(repository, sandbox, gate, language, agent if self._asks_agents else None)

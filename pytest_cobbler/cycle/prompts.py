@@ -32,7 +32,9 @@ class MeasureFacts:
 
     ``other_tasks`` are the rejected and deferred tasks. ``documents`` are in the order of their importance;
     those beyond ``document_budget`` bytes are only named. ``gate`` are the commands as they are shown;
-    ``gate_is_offline``: they have no network; ``red``: what fails already. ``tried``: task id -> how the last
+    ``gate_is_offline``: they have no network; ``red``: what fails already. ``directory`` is that of the
+    project in the repository, empty at the top; ``outside`` are the paths outside of it that may change.
+    ``tried``: task id -> how the last
     attempt at it ended. ``user_input`` is the configuration's ``user_prompt``. ``errors`` are the faults of
     the last answer, ``previous``.
     """
@@ -50,6 +52,8 @@ class MeasureFacts:
     gate_is_offline: bool = True
     red: Red | None = None
     protected: tuple[str, ...] = ()
+    directory: str = ""
+    outside: tuple[str, ...] = ()
     documents: Sequence[Document] = ()
     document_budget: int = DOCUMENT_BUDGET
     files: Sequence[str] = ()
@@ -102,6 +106,8 @@ class StitchFacts:
     gate_is_offline: bool = True
     red: Red | None = None
     protected: tuple[str, ...] = ()
+    directory: str = ""
+    outside: tuple[str, ...] = ()
     finished: Sequence[str] = ()
     attempt: int = 1
     feedback: Feedback | None = None

@@ -236,6 +236,7 @@ class Stitching:
         values: dict[str, object] = {
             trailers.TASK: self._task.id,
             trailers.GENERATION: project.generation.name,
+            trailers.DIRECTORY: project.generation.directory,
             trailers.TARGET: project.generation.base,
             trailers.ATTEMPT: attempt.number,
             trailers.RUN: self._run.ledger.claim.run,

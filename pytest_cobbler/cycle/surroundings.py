@@ -14,6 +14,7 @@ from pytest_cobbler.globs import matches_glob
 from pytest_cobbler.lifecycle.finished import Finished
 from pytest_cobbler.repository.attempts import kept_attempts, last_numbers
 from pytest_cobbler.repository.checks import read_change
+from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.tracker.base import Task
 from pytest_cobbler.wiring.project import Project
 
@@ -37,7 +38,7 @@ class RepositoryView:
     agents do not read the one in their worktree, which may be another agent's.
 
     Args:
-        hidden: directories that are not shown, from the top of the repository.
+        hidden: directories of the project that are not shown.
     """
 
     def __init__(self, project: Project, finished: Finished, hidden: Sequence[str] = ()) -> None:
@@ -45,7 +46,7 @@ class RepositoryView:
         self._finished = finished
         self._hidden = tuple(f"{directory}/" for directory in hidden)
         self.current = Surroundings()
-        self.instructions = project.repository.read_file(project.generation.start, INSTRUCTIONS)
+        self.instructions = read_instructions(project.repository, project.generation.start)
 
     def refresh(self) -> None:
         """Read the surroundings again, for a new cycle."""
@@ -63,8 +64,8 @@ class RepositoryView:
         configured = self._project.config.spec_globs
         globs = configured or documents([PurePosixPath(name) for name in files])
         for pattern in globs.values():
-            for name in files:
-                if name in listed or not matches_glob(name, pattern):
+            for name in self._matching(tip, files, pattern):
+                if name in listed:
                     continue
                 listed.add(name)
                 is_read = room > 0 and bool(configured)  # other documents are only named
@@ -72,6 +73,14 @@ class RepositoryView:
                 text = content.decode("utf-8", "replace") if content is not None else None
                 room -= len(text or "")
                 yield Document(path=name, text=text)
+
+    def _matching(self, tip: str, files: Sequence[str], pattern: str) -> list[str]:
+        """The files that a pattern names; with a slash in front, those outside of the project too."""
+        repository = self._project.repository
+        if repository.directory.is_outer(pattern):
+            found = [name for name in repository.all_blobs(tip) if matches_glob(name, pattern)]
+            return [repository.directory.inward(name) for name in found]
+        return [name for name in files if matches_glob(name, pattern)]
 
     def tried(self, tasks: Iterable[Task]) -> dict[str, str]:
         """Task id -> how the last kept attempt at it ended."""
@@ -91,5 +100,17 @@ class RepositoryView:
             if landed := self._finished.get(need):
                 objects = self._project.repository.objects
                 change = read_change(objects, f"{landed.commit}^", landed.commit)
-                needs.append(NeedFacts(title=landed.title, files=change.paths))
+                needs.append(NeedFacts(title=landed.title, files=self.in_project(change.paths)))
         return needs
+
+    def in_project(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Paths of the repository as prompts show them."""
+        return tuple(map(self._project.repository.directory.inward, paths))
+
+
+def read_instructions(repository: Repository, commit: str) -> bytes | None:
+    """The instructions for agents in the directory of the project and in those above it, the top first."""
+    directory = PurePosixPath(repository.directory.path)
+    places = [f"/{path / INSTRUCTIONS}" for path in (*reversed(directory.parents), directory)]
+    contents = [content for place in places if (content := repository.read_file(commit, place)) is not None]
+    return b"\n\n".join(contents) if contents else None

@@ -357,6 +357,7 @@ class Doctor:
             self._sandbox,
             secrets.token_hex(4),
             self._hooks.gate,
+            directory=self._repository.directory.path,
             credentials=self.secrets,
         )
 

@@ -118,6 +118,8 @@ class Gate:
     environment: Mapping[str, str]
     credentials: tuple[str, ...] = ()
     """Values that must not appear in the log or in the result."""
+    directory: str = ""
+    """The directory of the project in the checkout, where the commands run."""
     report: str = ""
     """The file with the results of the tests, as in ``Job.collect``, if it is not that of a step."""
     keeps_services: bool = False
@@ -161,6 +163,7 @@ class Gate:
         environment = {name: value for name, value in self.environment.items() if name not in self.passing}
         return Conditions(
             commands=tuple(step.argv for step in self.steps),
+            directory=self.directory,
             environment=digests(environment),
             image=engine.image,
             image_digests=engine.image_digests,
@@ -213,6 +216,7 @@ class _Passage:
         self._timeout = gate.timeout
         self._reasons = {(step.name, status): text for step in gate.steps for status, text in step.reasons}
         self._checkout = checkout
+        self._directory = gate.directory
         self._reader = _LogReader(write, mark.encode(), {step.name for step in gate.steps})
         self._scrubber = LineScrubber(Secrets(gate.credentials), self._reader)
         # Before the scrubber: in an event, a secret may be written in another way.
@@ -221,7 +225,7 @@ class _Passage:
         self.job = Job(
             name="gate",
             argv=("sh", "-c", _script(gate, mark)),
-            workdir=str(checkout),
+            workdir=str(checkout / gate.directory),
             environment=dict(gate.environment),
             mounts=(
                 Mount(source=checkout, target=str(checkout), mode="overlay"),
@@ -266,7 +270,8 @@ class _Passage:
         if completed.collected is None:
             return None, f"the gate left no report of at most {shown_size(LARGEST)} ({self.job.collect})"
         try:
-            return read_report(completed.collected, Places.below(self._checkout)), ""
+            places = Places.below(self._checkout, self._directory)
+            return read_report(completed.collected, places), ""
         except ReportProblem as problem:
             return None, f"{problem} ({self.job.collect})"
 

@@ -53,8 +53,9 @@ _TEST_DIRECTORIES = frozenset({"test", "tests", "spec", "specs", "__tests__"})
 class GateFiles:
     """Patterns of the files that a gate depends on, and rows of files of which a key does.
 
-    ``files`` are those that exist, for people. ``modules`` are run by their names, and are not the project's.
-    ``places`` are directories, besides the top, in which Python looks for modules first.
+    Paths are the project's. ``files`` are those that exist, for people. ``modules`` are run by their names,
+    and are not the project's. ``places`` are directories of the repository, besides that of the project, in
+    which Python looks for modules first.
     """
 
     patterns: tuple[str, ...] = ()
@@ -71,7 +72,7 @@ def find_gate_files(
     language: Language,
     sources: Iterable[str] = (),
 ) -> GateFiles:
-    """The files that ``steps`` depend on.
+    """The files that ``steps`` depend on, wherever they are in the repository.
 
     Args:
         trees: commits of the user, or that the gate has passed.
@@ -92,6 +93,8 @@ def find_gate_files(
 
 @dataclass
 class _Search:
+    """Paths are the repository's; ``directories`` are those in which the gate works."""
+
     repository: Repository
     trees: tuple[str, ...]
     language: Language
@@ -99,7 +102,7 @@ class _Search:
     patterns: dict[str, None] = field(default_factory=dict)
     keys: dict[Row, None] = field(default_factory=dict)
     files: dict[str, None] = field(default_factory=dict)
-    directories: dict[str, None] = field(default_factory=lambda: {"": None})
+    directories: dict[str, None] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
     goals: set[str] = field(default_factory=set)
@@ -109,11 +112,16 @@ class _Search:
     called: set[str] = field(default_factory=set)
     program_directories: set[str] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self.start = self.repository.directory.path
+        self.directories[self.start] = None
+
     def result(self) -> GateFiles:
+        directory = self.repository.directory
         return GateFiles(
-            patterns=tuple(self.patterns),
+            patterns=tuple(map(directory.inward_pattern, self.patterns)),
             keys=tuple(self.keys),
-            files=tuple(sorted(self.files)),
+            files=tuple(sorted(map(directory.inward, self.files))),
             modules=frozenset(self.modules),
             places=tuple(sorted(self.paths)),
         )
@@ -122,15 +130,15 @@ class _Search:
         """Protect what a command of the configuration names, though it may be missing as yet."""
         self._enter(words.directories)
         for script in words.scripts:
-            for path in self._places(script, ""):
+            for path in self._places(script, self.start):
                 if self._decides(path, is_script=True):
                     self._protect(path)
-        for path, _ in self._found(words.others, ""):
+        for path, _ in self._found(words.others, self.start):
             if self._decides(path, is_script=False):
                 self._protect(path)
         for word in words.others:
             if "*" in word and _SHELL.search(word):
-                self._protect_all(word)
+                self._protect_all(self.repository.directory.pattern(word))
         self.use(set(words.called))
         self._follow()
 
@@ -149,7 +157,7 @@ class _Search:
                 if row.key:
                     self.keys[row] = None
                 else:
-                    self.patterns[row.pattern] = None
+                    self.patterns.update(dict.fromkeys(self.repository.directory.everywhere(row.pattern)))
         for program in new:
             self._read_configuration(program)
 
@@ -158,14 +166,17 @@ class _Search:
         self.goals |= goals_in(text)
         found, paths = modules_in(text)
         self.modules |= found if known is None else found.intersection(known)
-        self.paths |= paths
-        self.program_directories |= program_directories(text)
+        self.paths |= self._from_start(paths)
+        self.program_directories |= self._from_start(program_directories(text))
+
+    def _from_start(self, paths: Iterable[str]) -> set[str]:
+        return {posixpath.normpath(posixpath.join(self.start, path)) for path in paths}
 
     def protect_modules(self) -> None:
         """Note where Python would find another module of the name of one that is run."""
         if self.modules:  # `python -m` looks first where it runs
-            self.paths |= self.directories.keys() - {""}
-        own = {posixpath.join(path, name) for path in ("", *self.paths) for name in self.modules}
+            self.paths |= self.directories.keys() - {"", self.start}
+        own = {posixpath.join(path, name) for path in (self.start, *self.paths) for name in self.modules}
         there = set(self._existing({f"{name}{end}" for name in own for end in ("", ".py")}))
         self.modules -= {posixpath.basename(path).removesuffix(".py") for path in there}
 
@@ -268,7 +279,7 @@ class _Search:
         Of a directory for anything else than tools, a module that is there may be what the gate judges.
         """
         directory = posixpath.dirname(path)
-        if not directory:
+        if directory in ("", self.start):
             return  # beside the packages of the project
         files = {f"{directory}/{name}{end}" for name in imported(text) for end in (".py", "")}
         there = set(self._existing(files))
@@ -317,7 +328,8 @@ class _Search:
 
     def _enter(self, directories: Iterable[str]) -> None:
         for directory in directories:
-            new = [path for path in self._places(directory, "") if path not in self.directories]
+            places = ("" if path == "." else path for path in self._within(directory, self.start))
+            new = [path for path in places if path not in self.directories]
             if new and len(self.directories) < _MOST_DIRECTORIES:
                 self.directories.update(dict.fromkeys(new))
                 for program in sorted(self.used):
@@ -326,12 +338,17 @@ class _Search:
     # -- trees
 
     def _places(self, word: str, directory: str) -> Iterator[str]:
-        """Where a path may lie: from a directory of the gate, or beside the file that names it."""
+        """Where a file may lie: from a directory of the gate, or beside the file that names it."""
+        above = self.repository.directory.is_replaced_by
+        return (path for path in self._within(word, directory) if path != "." and not above(path))
+
+    def _within(self, word: str, directory: str) -> Iterator[str]:
+        """The same for a file or a directory; ``.`` is the top of the repository."""
         beside = re.sub(r"\A[^/]*\$[^/]*/|\A/", "", word)  # "$here/lib.sh"
         for start in dict.fromkeys((*self.directories, directory)):
             for name in dict.fromkeys((word, beside)):
                 path = posixpath.normpath(posixpath.join(start, name))
-                inside = name and not path.startswith(("/", "..")) and path != "."
+                inside = name and not path.startswith(("/", ".."))
                 if inside and path.isprintable() and len(path) <= LONGEST_PATH:
                     yield path
 
@@ -380,7 +397,7 @@ class _Search:
 
     def _is_source(self, path: str) -> bool:
         inside = (source for source in self.sources if source not in ("", "."))
-        return any(path.startswith(f"{source}/") for source in inside)
+        return any(self.repository.directory.inward(path).startswith(f"{source}/") for source in inside)
 
 
 @functools.cache

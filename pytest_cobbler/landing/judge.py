@@ -246,6 +246,7 @@ class TestJudge:
         """The examples for planted tests, and the changed paths that may keep these from running."""
         if not self._language.source_patterns:
             return {}, ()
+        paths = [self._repository.directory.inward(path) for path in paths]
         if causes := tuple(path for path in paths if may_switch_tests_off(path, self._language)):
             return examples(merged), causes
         if merged.run is not None:  # then tests that no longer run were found by their names

@@ -39,25 +39,28 @@ class Places:
     """Finds the file and the function of a reported test by the paths of the tree.
 
     Args:
-        paths: the files of the tree, with slashes.
+        paths: the files of the project, with slashes.
         read: the content of one of them; empty if it cannot be read.
+        directory: that of the project, from where a runner may begin its paths too.
     """
 
-    def __init__(self, paths: Iterable[str], read: Callable[[str], bytes]) -> None:
+    def __init__(self, paths: Iterable[str], read: Callable[[str], bytes], directory: str = "") -> None:
         self._paths = frozenset(path for path in paths if _is_text(path))
         self._read = read
+        self._directory = directory
         self._go_files: dict[str, dict[str, str]] = {}
 
     @classmethod
-    def below(cls, directory: Path) -> Places:
-        """The places in a checkout, which is not changed meanwhile. Links are not followed."""
-        return cls(_files_below(directory), lambda path: _read_regular(directory / path))
+    def below(cls, checkout: Path, directory: str = "") -> Places:
+        """The places of the project in a checkout, which is not changed meanwhile. Links are not followed."""
+        place = checkout / directory
+        return cls(_files_below(place), lambda path: _read_regular(place / path), directory)
 
     def of_junit(self, group: str, name: str, file: str) -> Place:
         """The place of a test case with the attributes ``classname``, ``name`` and ``file``.
 
         pytest names the file in which a test is defined, which may be that of a base class; so the class name
-        comes first.
+        comes first. Its paths begin where its configuration is, which may be above the project.
         """
         if not group and name:  # pytest, of a file that it could not import, or that skips itself
             found, rest = self._by_group(name)
@@ -81,6 +84,10 @@ class Places:
         file = self._go_functions(package).get(function, "")
         return Place(id=f"{package}.{test}", file=file, function=function if file else "")
 
+    def _inside(self, name: str, start: str) -> str:
+        """``name`` without ``start``, which names the project's directory; empty if it does not begin so."""
+        return name[len(start) :] if self._directory and name.startswith(start) else ""
+
     def _by_group(self, group: str) -> tuple[str, list[str]]:
         """The file whose dotted path begins ``group``, and the words after it."""
         words = group.split(".")
@@ -88,6 +95,8 @@ class Places:
             found = self._by_dotted.get(".".join(words[:count]), [])
             if len(found) == 1:
                 return found[0], words[count:]
+        if inside := self._inside(group, f"{_dotted(self._directory)}."):
+            return self._by_group(inside)
         found = self._namesakes(words[-1], group)
         return (found[0], []) if len(found) == 1 else ("", [])
 
@@ -126,6 +135,8 @@ class Places:
         path = os.path.normpath(file.replace("\\", "/"))
         if path in self._paths:
             return path
+        if inside := self._inside(path, f"{self._directory}/"):
+            return self._by_path(inside)
         if path.startswith("/"):
             parts = path.split("/")
             ends = ("/".join(parts[begin:]) for begin in range(1, min(len(parts), 100)))

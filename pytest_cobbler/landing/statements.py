@@ -104,6 +104,7 @@ class StatedGate:
     arguments: tuple[str, ...] = ()
     limits: Mapping[str, float | None] = field(default_factory=dict)
     network: str = "none"
+    directory: str = ""
     report: str = ""
     keeps_services: bool = False
 
@@ -117,6 +118,7 @@ class StatedGate:
             arguments=conditions.arguments,
             limits=conditions.limits,
             network=conditions.network,
+            directory=conditions.directory,
             report=conditions.report,
             keeps_services=conditions.keeps_services,
         )
@@ -124,6 +126,8 @@ class StatedGate:
     @property
     def as_json(self) -> dict[str, Any]:
         document: dict[str, Any] = _gate().dump_python(self, mode="json")
+        if not self.directory:  # as in statements from before there was one
+            del document["directory"]
         return document
 
     @property

@@ -172,6 +172,8 @@ class Conditions:
     arguments: tuple[str, ...] = ()
     limits: Mapping[str, float | None] = field(default_factory=dict)
     network: str = "none"
+    directory: str = ""
+    """Where in the tree the commands run; empty at its top."""
     report: str = ""
     """The file of the job with the results of its tests; empty if there is none."""
     keeps_services: bool = False
@@ -182,6 +184,8 @@ class Conditions:
     @property
     def as_json(self) -> dict[str, Any]:
         document: dict[str, Any] = _conditions().dump_python(self, mode="json")
+        if not self.directory:  # as in records from before there was one
+            del document["directory"]
         return document
 
     @property

@@ -98,7 +98,8 @@ def changed_paths(config: Config, repository: Repository, *, new: bool = True) -
     Args:
         new: whether to include untracked files.
     """
-    excluded = [os.fsencode(path.relative_to(config.root)) for path in (config.beads_dir, config.cobbler_dir)]
+    own = [path.relative_to(config.root).as_posix() for path in (config.beads_dir, config.cobbler_dir)]
+    excluded = [os.fsencode(repository.directory.outward(path)) for path in own]
     return [
         shown_path(path)
         for path in repository.uncommitted(new=new)

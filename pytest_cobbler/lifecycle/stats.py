@@ -140,9 +140,15 @@ class _Words:
 
     def at(self, commit: str) -> dict[str, int]:
         """Label -> words."""
-        blobs = self._repository.blobs(commit) if self._globs else {}
+        repository, is_outer = self._repository, self._repository.directory.is_outer
+        own = repository.blobs(commit) if self._globs else {}
+        all_blobs = repository.all_blobs(commit) if any(map(is_outer, self._globs.values())) else {}
         chosen = {
-            label: [blob for path, blob in blobs.items() if matches_glob(path, pattern)]
+            label: [
+                blob
+                for path, blob in (all_blobs if is_outer(pattern) else own).items()
+                if matches_glob(path, pattern)
+            ]
             for label, pattern in self._globs.items()
         }
         unread = {blob for some in chosen.values() for blob in some} - self._words.keys()

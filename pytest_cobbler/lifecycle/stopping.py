@@ -207,7 +207,8 @@ class _Merging:
     def run(self, resolve: Resolve | None, *, accept_deletions: bool) -> str:
         """Move the base and return its new commit."""
         config, repository = self._project.config, self._repository
-        tracker = PurePosixPath(config.beads_dir.relative_to(config.root))
+        beads = config.beads_dir.relative_to(config.root).as_posix()
+        tracker = PurePosixPath(repository.directory.outward(beads))
         resolved = self._resolution.commit(self._base, self._tip)
         other = resolved or self._tip
         merged = merge_into_base(repository, self._base, other, tracker)
@@ -257,6 +258,7 @@ class _Merging:
             sandbox,
             secrets.token_hex(4),
             self._hooks.gate,
+            directory=repository.directory.path,
             credentials=self._secrets,
         )
         both = f"the merge of {self._generation.name} and {self._generation.base}"

@@ -271,7 +271,8 @@ class Verifier:
     def _gate_of(self, config: Config, language: Language) -> Gate:
         sandbox = make_sandbox(config, self._repository, self._run_id, _MARK)
         sandbox.check_engine()
-        return make_gate(config, language, sandbox, self._run_id, self._hooks.gate)
+        directory = self._repository.directory.path
+        return make_gate(config, language, sandbox, self._run_id, self._hooks.gate, directory=directory)
 
     def _run(self, gate: Gate, commit: str, cancellation: Cancellation) -> GateResult:
         with (
@@ -320,7 +321,7 @@ def _other_gate(statement: Statement, now: StatedGate) -> Iterator[str]:
         yield f"image: {then.image or 'none'} then, {now.image or 'none'} now"
     if then.commands != now.commands and statement.version == version("pytest-cobbler"):
         yield "gate: the base's commands are not those of the statement"
-    for name in ("network", "report", "keeps_services"):
+    for name in ("network", "directory", "report", "keeps_services"):
         old, new = getattr(then, name), getattr(now, name)
         if old != new:
             yield f"gate: {name}: {old or 'none'} in the statement, {new or 'none'} in the base"

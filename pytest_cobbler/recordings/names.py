@@ -34,7 +34,7 @@ class RunNames:
 
     def steady(self, request: AgentRequest, text: str) -> str:
         """A text of an attempt (prompt, transcript), with placeholders for the names of this run."""
-        names = {str(request.worktree.parent): "[worktree]", **self._places}
+        names = {str(request.checkout.parent): "[worktree]", **self._places}
         if self.generation:
             names[self.generation] = "[generation]"
         return steady(text, names | dict.fromkeys(self._ids, "[task]"))

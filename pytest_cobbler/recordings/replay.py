@@ -144,6 +144,8 @@ class ReplayAgent:
         )
         offline = replace(
             request,
+            worktree=request.checkout,  # where its patch begins
+            directory="",
             network=Network.NONE,
             mounts=(*request.mounts, Mount(source=attempt, target=str(attempt))),
         )

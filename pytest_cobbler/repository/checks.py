@@ -24,6 +24,7 @@ from pytest_cobbler.repository.path_table import (
     changed_keys,
     named_patterns,
 )
+from pytest_cobbler.repository.subdirectory import Subdirectory
 from pytest_cobbler.secret_forms import Secrets
 
 MOST_FILES = 20_000
@@ -109,6 +110,8 @@ class Policy:
     ``reserved`` names that no new module at the top may have, because pytest loads them, and ``run`` because
     the gate runs them; ``places`` are directories, besides the top, in which Python looks for modules then;
     ``left_out`` directories whose new files a harvest does not take.
+    All paths are the repository's. A change outside of ``directory`` has to match ``outside``, which opens
+    nothing else that is protected.
     """
 
     protected: tuple[str, ...] = field(default_factory=built_in_patterns)
@@ -125,6 +128,8 @@ class Policy:
     reserved: frozenset[str] = frozenset()
     run: frozenset[str] = frozenset()
     places: tuple[str, ...] = ()
+    directory: Subdirectory = field(default_factory=Subdirectory)
+    outside: tuple[str, ...] = ()
 
 
 def read_change(git: Git, old: str, new: str) -> Change:
@@ -149,6 +154,7 @@ def check_change(git: Git, parent: str, tree: str, policy: Policy) -> tuple[Chan
         return change, (Refusal(reason=reason, poisonous=True),)
     refusals = [
         *_check_kinds(git, change),
+        *_check_directory(change, policy),
         *_check_protected(git, change, parent, policy),
         *_check_keys(git, change, policy),
         *_check_ignored(git, change, parent, policy),
@@ -197,10 +203,25 @@ def _leads_out(path: bytes, target: bytes) -> bool:
     )
 
 
+def _check_directory(change: Change, policy: Policy) -> Iterable[Refusal]:
+    """Check that a change stays in the directory of the project, and leaves it a directory."""
+    directory = policy.directory
+    for entry in change.entries if directory.path else ():
+        path = os.fsdecode(entry.path)
+        if entry.status != "D" and directory.is_replaced_by(path):
+            # A link here would lead the next attempt, which starts from this one, to another place.
+            reason = f"takes the place of {directory.path}, the directory of the project"
+            yield Refusal(reason=reason, path=entry.shown, poisonous=True)
+        elif not directory.holds(path) and not _matches(path, policy.outside):
+            yield Refusal(
+                reason=f"outside of {directory.path}, the directory of the project", path=entry.shown
+            )
+
+
 def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> Iterable[Refusal]:
     # A project may be a plugin of pytest itself.
     taken = dict.fromkeys(policy.run, "the gate runs") | dict.fromkeys(policy.reserved, "pytest loads")
-    modules = _modules_in(git, parent, "") if taken else set()
+    modules = _modules_in(git, parent, policy.directory.path) if taken else set()
     for entry in change.entries:
         path = os.fsdecode(entry.path)
         never = (*policy.never, *_NEVER_NEW) if entry.status == "A" else policy.never
@@ -209,7 +230,7 @@ def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> I
             continue
         if _matches(path, policy.allowed):
             continue
-        module = _module_at_top(path, entry.new_mode)
+        module = _module_at_top(policy.directory.inward(path).lstrip("/"), entry.new_mode)
         if _matches(path, policy.gate):
             yield Refusal(reason="a protected path: the gate uses it", path=entry.shown)
         elif _matches(path, policy.protected) or module in _LIBRARY:
@@ -243,10 +264,11 @@ def _matches(path: str, patterns: tuple[str, ...]) -> bool:
 def _check_keys(git: Git, change: Change, policy: Policy) -> Iterable[Refusal]:
     """Check the keys of files that are free otherwise."""
     files = tuple(row.pattern for row in policy.keys)
+    decided = (*policy.allowed, *policy.protected)
     found = [
         (entry, [row for row in policy.keys if _matches(path, (row.pattern,))])
         for entry in change.entries
-        if _matches(path := os.fsdecode(entry.path), files) and not _matches(path, policy.allowed)
+        if _matches(path := os.fsdecode(entry.path), files) and not _matches(path, decided)
     ]
     for first in range(0, len(found), _READ_AT_ONCE):
         some = found[first : first + _READ_AT_ONCE]

@@ -23,7 +23,8 @@ class Generation:
     """One generation, as its refs and commits describe it.
 
     ``start`` is the base's commit at which it began; ``first`` its own first commit; ``reset`` says that the
-    first commit removed the sources, so that the tasks of the base's history are open again.
+    first commit removed the sources, so that the tasks of the base's history are open again. ``directory`` is
+    that of its project in the repository.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Generation:
     start: str
     first: str
     reset: bool = False
+    directory: str = ""
 
     @property
     def ref(self) -> str:
@@ -158,7 +160,7 @@ def read_generation(repository: Repository, name: str, tip: str = "") -> Generat
     """The generation as the commits of branch ``name``, or those up to ``tip``, describe it.
 
     Raises:
-        RepositoryError: it has no first commit of ours.
+        RepositoryError: it has no first commit of ours, or belongs to another project in the repository.
     """
     # By the trailer, which no landed commit can have; a task's title may be anything. Those of earlier
     # generations come up too when a person merged their base into this one.
@@ -175,17 +177,29 @@ def read_generation(repository: Repository, name: str, tip: str = "") -> Generat
         first, *parents = commits.decode().split()
         if subject.decode("utf-8", "replace") == _subject(name) and len(parents) == 1:
             trailer_of = trailers.read_trailers(repository, first)
+            directory = trailer_of.get(trailers.DIRECTORY, "")
+            if directory != repository.directory.name:
+                raise _of_another(repository, name, directory)
             return Generation(
                 name=name,
                 base=trailer_of.get(trailers.BASE, ""),
                 start=parents[0],
                 first=first,
                 reset=trailers.RESET in trailer_of,
+                directory=directory,
             )
     raise RepositoryError(
         f"branch {name} is not a generation: it has no commit {_subject(name)!r}",
         "Rename or delete that branch, or set another gen_prefix; if mage-claude-orchestrator made it, "
         "docs/moving.md says how to go on.",
+    )
+
+
+def _of_another(repository: Repository, name: str, directory: str) -> RepositoryError:
+    here, there = (place or "the top of the repository" for place in (repository.directory.name, directory))
+    return RepositoryError(
+        f"{name} is a generation of the project in {there}, and not of the one in {here}",
+        f"Work in {there}; or, if both have the same gen_prefix, set another one in one of them.",
     )
 
 
@@ -217,15 +231,20 @@ def create_generation(repository: Repository, draft: Draft, identity: Identity) 
     Raises:
         RepositoryError: another process made the same branch at the same time.
     """
-    name, base, start = draft.name, draft.base, draft.start
-    trailer_values = {trailers.GENERATION: name, trailers.BASE: base} | (
-        {trailers.RESET: "yes"} if draft.reset else {}
-    )
-    text = trailers.message(repository, _subject(name), "", trailer_values)
+    name, base, start, directory = draft.name, draft.base, draft.start, repository.directory.name
+    values = {
+        trailers.GENERATION: name,
+        trailers.BASE: base,
+        trailers.DIRECTORY: directory,
+        trailers.RESET: "yes" if draft.reset else "",
+    }
+    text = trailers.message(repository, _subject(name), "", values)
     first = repository.commit(draft.tree, [start], text, identity)
     if not repository.move_ref(names.branch_ref(name), first, ZERO, f"cobbler: start {name}"):
         raise RepositoryError(f"branch {name} appeared while it was being made", "Run the command again.")
-    generation = Generation(name=name, base=base, start=start, first=first, reset=draft.reset)
+    generation = Generation(
+        name=name, base=base, start=start, first=first, reset=draft.reset, directory=directory
+    )
     complete_start(repository, generation)
     return generation
 

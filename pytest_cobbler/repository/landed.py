@@ -26,7 +26,7 @@ class LandedWork:
 
 
 def landed_work(repository: Repository, tips: Iterable[str]) -> list[LandedWork]:
-    """Every landing that the commits ``tips`` reach, oldest first.
+    """Every landing of the project that the commits ``tips`` reach, oldest first.
 
     A copy of a landing counts once: a forge that merges by rebasing makes copies.
     """
@@ -49,7 +49,8 @@ def landed_work(repository: Repository, tips: Iterable[str]) -> list[LandedWork]
     for at in range(0, len(fields), _FIELDS):
         commit, lines, title, changes = fields[at : at + _FIELDS]
         pairs = dict(line.split(": ", 1) for line in lines.splitlines() if ": " in line)
-        if trailers.TASK in pairs and trailers.GENERATION in pairs:
+        is_own = pairs.get(trailers.DIRECTORY, "") == repository.directory.name
+        if is_own and trailers.TASK in pairs and trailers.GENERATION in pairs:
             names = (trailers.GENERATION, trailers.TASK, trailers.RUN, trailers.ATTEMPT)
             same = tuple(pairs.get(name, "") for name in names)
             landed.setdefault(same, _work(commit, pairs, title, changes))

@@ -15,6 +15,8 @@ GENERATION = "Cobbler-Generation"
 BASE = "Cobbler-Base"
 TARGET = "Cobbler-Target"
 """The base of the generation, in every commit of it but the first, which has ``BASE``."""
+DIRECTORY = "Cobbler-Directory"
+"""The directory of the project in the repository; without it, the top."""
 RESET = "Cobbler-Reset"
 ATTEMPT = "Cobbler-Attempt"
 CAUSE = "Cobbler-Cause"
@@ -101,31 +103,36 @@ class Landed:
 
 
 def landed_tasks(repository: Repository, revisions: str) -> dict[str, Landed]:
-    """Task id -> its newest commit with a task trailer, in a range of revisions; oldest first."""
+    """Task id -> its newest commit, of the project's tasks in a range of revisions; oldest first."""
     return {landed.task: landed for landed in landed_commits(repository, revisions)}
 
 
 def landed_commits(repository: Repository, revisions: str) -> list[Landed]:
-    """The commits with a task trailer in a range of revisions, one for each task; oldest first."""
-    tasks_of, run_of = (f"%(trailers:key={key},valueonly,unfold,separator=%x01)" for key in (TASK, RUN))
-    form = f"%H%x00{tasks_of}%x00{run_of}%x00%s"
+    """The commits of tasks of the project in a range of revisions, one for each task; oldest first."""
+    keys = (TASK, RUN, DIRECTORY)
+    values = "%x00".join(f"%(trailers:key={key},valueonly,unfold,separator=%x01)" for key in keys)
+    form = f"%H%x00{values}%x00%s"
     fields = repository.objects.fields(
         "log", "-z", "--reverse", f"--format={form}", f"--grep=^{TASK}: ", "--end-of-options", revisions
     )
     texts = iter([field.decode("utf-8", "replace") for field in fields])
     return [
         Landed(commit=commit, task=task, title=title, run=run.strip())
-        for commit, tasks, run, title in zip(texts, texts, texts, texts, strict=True)
+        for commit, tasks, run, directory, title in zip(texts, texts, texts, texts, texts, strict=True)
+        # A forge that joins commits joins their trailers too.
+        if repository.directory.name in (set(map(str.strip, directory.split("\x01"))) - {""} or {""})
         for task in filter(None, map(str.strip, tasks.split("\x01")))
     ]
 
 
 def usage_of(repository: Repository, revisions: str) -> Usage:
-    """The usage of the tasks that landed in a range of revisions."""
+    """The usage of the tasks of the project that landed in a range of revisions."""
     texts = repository.objects.fields(
         "log", "-z", f"--format={_ALL}", f"--grep=^{TASK}: ", "--end-of-options", revisions
     )
-    return sum((Usage.from_trailers(_pairs(text.decode("utf-8", "replace"))) for text in texts), NOTHING)
+    found = [_pairs(text.decode("utf-8", "replace")) for text in texts]
+    own = [pairs for pairs in found if pairs.get(DIRECTORY, "") == repository.directory.name]
+    return sum(map(Usage.from_trailers, own), NOTHING)
 
 
 def read_trailers(repository: Repository, commit: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_cobbler.errors import RepositoryError
@@ -17,6 +17,7 @@ from pytest_cobbler.process import host_environment, run
 from pytest_cobbler.repository.checks import read_change
 from pytest_cobbler.repository.git import init_bare
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.subdirectory import Subdirectory
 from pytest_cobbler.repository.suitability import check_repository
 from pytest_cobbler.sandbox.base import Mount
 
@@ -37,7 +38,8 @@ class Worktree:
 
     ``directory`` belongs to the host and holds ``tree`` (what the agent works on), ``git`` (its git
     directory), ``output`` (where it may leave a file) and the host's own ``index``, gitfile and facts.
-    ``alone``: its git has the objects of the files only, and cannot read the repository's.
+    ``alone``: its git has the objects of the files only, and cannot read the repository's. ``below`` is the
+    directory of the project in ``tree``.
     ``parent`` becomes the parent of the harvested commit; ``tree_id`` is the tree that was checked out.
     """
 
@@ -48,10 +50,16 @@ class Worktree:
     purpose: dict[str, str]
     owner: Owner = None
     alone: bool = False
+    below: Subdirectory = field(default_factory=Subdirectory)
 
     @property
     def tree(self) -> Path:
         return self.directory / "tree"
+
+    @property
+    def project(self) -> Path:
+        """The directory of the project in ``tree``."""
+        return self.tree / self.below.path
 
     @property
     def git(self) -> Path:
@@ -118,6 +126,7 @@ class Worktrees:
             purpose=purpose,
             owner=self._owner,
             alone=self._alone,
+            below=self._repository.directory,
         )
         try:
             worktree.directory.mkdir(parents=True)
@@ -142,6 +151,7 @@ class Worktrees:
         gitfile = f"gitdir: {worktree.git}\n"
         (worktree.directory / "gitfile").write_text(gitfile, "utf-8")
         (worktree.tree / ".git").write_text(gitfile, "utf-8")
+        worktree.below.make_below(worktree.tree)
         if self._owner:
             chown_tree(worktree.tree, self._owner)
             chown_tree(worktree.output, self._owner)
@@ -221,6 +231,7 @@ class GateCheckout:
         self.path = self._directory / "tree"
         self._git = repository.objects.using(index=self._directory / "index", work_tree=self.path)
         self._owner = owner
+        self._below = repository.directory
         self._tree: str | None = None
         self._make_empty()
 
@@ -242,7 +253,10 @@ class GateCheckout:
             old = None
         # --reset and not -m: a file whose attributes ask for other line ends than it has is never unchanged.
         self._git.run("read-tree", "--reset", "-u", tree)
+        made = self._below.make_below(self.path)
         if self._owner:
+            for directory in made:
+                os.chown(directory, *self._owner)
             if old is None:
                 chown_tree(self.path, self._owner)
             else:

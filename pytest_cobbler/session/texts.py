@@ -32,6 +32,10 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
     if opened.red:
         fails = named(map(escaped, opened.red.lines), _MOST) if opened.red.are_tests else opened.red.lines[0]
         lines.append(f"gate: fails on the tip as it is (red_base: allow): {fails}")
+    if directory := parts.protection.directory.name:
+        outside = parts.protection.outside
+        but = f" but {named(map(escaped, outside), _MOST)} (allow_paths)" if outside else ""
+        lines.append(f"directory: {directory}; tasks may change nothing else{but}")
     if parts.gate.steps and not parts.gate.collect:
         lines.append(f"gate: {UNKNOWN}: it leaves no report of its tests (gate_report)")
     for name, command in (("build", config.build_command), ("test", config.test_command)):

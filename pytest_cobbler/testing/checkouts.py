@@ -21,7 +21,7 @@ __all__ = ["Checkout", "factory"]
 
 @dataclass(frozen=True, kw_only=True)
 class Checkout(os.PathLike[str]):
-    """The files of ``commit`` in the directory ``path``, and nothing else.
+    """The files of ``commit``, and nothing else; ``path`` is the directory of the project.
 
     They may be an agent's: read them, and let ``cobbler_runner`` run them.
     """
@@ -51,6 +51,6 @@ def factory(
                 else:
                     commit = resolve(repository, revision)
                 worktree = made.create(commit)
-            return Checkout(path=worktree.tree, commit=commit, worktree=worktree)
+            return Checkout(path=worktree.project, commit=commit, worktree=worktree)
 
         yield make

@@ -258,7 +258,9 @@ class Project:
     @property
     def generation(self) -> str | None:
         """The active generation: the chosen one, else the newest that has a branch."""
-        prefix = self._configuration.get("gen_prefix", "generation-")
+        from pytest_cobbler.config.paths import prefix_of
+
+        prefix = self._configuration.get("gen_prefix") or prefix_of(self.path)
         names = self.git("for-each-ref", "--format=%(refname:lstrip=2)", f"refs/heads/{prefix}*").split()
         chosen = self.git("for-each-ref", "--format=%(symref:lstrip=2)", "refs/cobbler/active").strip()
         return chosen if chosen in names else max(names, default=None)
@@ -275,9 +277,9 @@ class Project:
         return found
 
     def files(self, revision: str = "") -> dict[str, str]:
-        """Path -> content at ``revision``; by default at the tip of the active generation, else at HEAD."""
+        """Path in the repository -> content at ``revision``, by default the tip of the generation or HEAD."""
         tree = revision or self._tip
-        paths = self.git("ls-tree", "-r", "-z", "--name-only", tree).split("\0")[:-1]
+        paths = self.git("ls-tree", "-r", "-z", "--full-tree", "--name-only", tree).split("\0")[:-1]
         return {path: self.git("cat-file", "blob", f"{tree}:{path}") for path in paths}
 
     @property

@@ -15,7 +15,7 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.config.templates import Phase
 from pytest_cobbler.cycle.asking import instructions_in
 from pytest_cobbler.cycle.measure import OUTPUT, read_answer
-from pytest_cobbler.cycle.surroundings import INSTRUCTIONS
+from pytest_cobbler.cycle.surroundings import read_instructions
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.languages import Language
@@ -129,7 +129,7 @@ class Runner:
             usage=result.usage,
             seconds=result.completed.seconds,
             transcript=request.transcript,
-            changed=harvested.change.paths,
+            changed=tuple(map(self._repository.directory.inward, harvested.change.paths)),
             files=self._files(harvested),
             refusals=tuple(map(str, harvested.refusals)),
             answer=answer.decode("utf-8", "replace") if isinstance(answer, bytes) else None,
@@ -139,7 +139,7 @@ class Runner:
         """Build and test the files of a checkout without changing them."""
         with failing_tests():
             self._check_sandbox()
-            return self._gate.run(checkout.path, self._next_directory() / "gate.log", Cancellation())
+            return self._gate.run(checkout.worktree.tree, self._next_directory() / "gate.log", Cancellation())
 
     def _check_sandbox(self) -> None:
         if not self._checked:
@@ -172,7 +172,7 @@ class Runner:
         output = worktree.output / OUTPUT if phase == "measure" else None
         task = Task(id="test", title=title) if phase == "stitch" else None
         head = self._repository.head_commit()
-        content = self._repository.read_file(head, INSTRUCTIONS) if head else None
+        content = read_instructions(self._repository, head) if head else None
         mounts, instructions = instructions_in(worktree, content)
         return AgentRequest(
             phase=phase,
@@ -180,7 +180,8 @@ class Runner:
             title=title,
             attempt=1,
             prompt=prompt.replace("{output}", str(output)) if output else prompt,
-            worktree=worktree.tree,
+            worktree=worktree.project,
+            directory=worktree.below.path,
             mounts=(*worktree.mounts(self._repository), *mounts),
             system_prompt_file=instructions,
             network=agent_network(self._config),
@@ -214,12 +215,12 @@ class Runner:
         if not harvested.importable:
             return {}
         contents = {
-            entry.shown: self._repository.read_file(harvested.tree, os.fsdecode(entry.path))
+            entry.shown: self._repository.read_file(harvested.tree, f"/{os.fsdecode(entry.path)}")
             for entry in harvested.change.entries
             if entry.status != "D"
         }
         return {
-            path: content.decode("utf-8", "surrogateescape")
+            self._repository.directory.inward(path): content.decode("utf-8", "surrogateescape")
             for path, content in contents.items()
             if content is not None
         }

@@ -112,4 +112,11 @@ def make_runner_gate(
 ) -> Gate:
     with failing_tests():
         hooks = project_hooks(pytestconfig, config)
-        return make_gate(config, language_of(config, repository), sandbox, secrets.token_hex(4), hooks.gate)
+        return make_gate(
+            config,
+            language_of(config, repository),
+            sandbox,
+            secrets.token_hex(4),
+            hooks.gate,
+            directory=repository.directory.path,
+        )

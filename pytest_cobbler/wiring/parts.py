@@ -281,11 +281,12 @@ def make_gate(
     run_id: str,
     change: Callable[[tuple[Step, ...]], tuple[Step, ...] | None] = lambda _steps: None,
     *,
+    directory: str = "",
     credentials: Sequence[str] = (),
 ) -> Gate:
     """The configured gate, or the language's; ``change`` may return other steps instead.
 
-    ``credentials`` are removed from its output.
+    ``directory`` is where in the tree it runs; ``credentials`` are removed from its output.
 
     Raises:
         UsageProblem: the configuration neither names a gate nor turns the gate off.
@@ -315,6 +316,7 @@ def make_gate(
         disk=config.job_disk,
         environment={**config.container_environment, NESTED: run_id},
         credentials=tuple(credentials),
+        directory=directory,
         report=str(config.gate_report or ""),
         keeps_services=config.build_services,
         passing=frozenset({NESTED}),

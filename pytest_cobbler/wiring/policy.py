@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_cobbler.config import Config
@@ -13,6 +13,7 @@ from pytest_cobbler.languages import Language, Step
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.path_table import built_in_keys, built_in_patterns, named_patterns
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.subdirectory import Subdirectory
 from pytest_cobbler.sandbox.base import Limits, Network
 
 
@@ -20,8 +21,9 @@ from pytest_cobbler.sandbox.base import Limits, Network
 class Protection:
     """Paths, values and modules that no change may contain.
 
-    Prompts name ``patterns`` and ``never``, which ``allowed`` does not open. They do not name
-    ``hidden_directories``, which hold recordings, so that prompts are the same with and without a recording.
+    Paths and patterns are the project's; ``policy`` makes those of the repository out of them. Prompts name
+    ``patterns`` and ``never``, which ``allowed`` does not open. They do not name ``hidden_directories``,
+    which hold recordings, so that prompts are the same with and without a recording.
     The ``.gitignore`` files of the commits ``trusted`` count, beside those of the tip. A harvest ignores new
     files in the directories ``left_out``. The gate's tools load the modules ``reserved`` by their names.
     """
@@ -36,6 +38,7 @@ class Protection:
     left_out: tuple[str, ...] = ()
     reserved: frozenset[str] = frozenset()
     hidden_directories: tuple[str, ...] = ()
+    directory: Subdirectory = field(default_factory=Subdirectory)
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -46,8 +49,14 @@ class Protection:
     @property
     def opened(self) -> tuple[str, ...]:
         """The files of the gate that tasks may change, because ``allow_paths`` names them."""
-        names = ((file, file.partition(": ")[0]) for file in self.gate.files)
-        return tuple(shown for shown, path in names if matches_any(path, self.allowed, fold_case=True))
+        names = ((file, self.directory.outward(file.partition(": ")[0])) for file in self.gate.files)
+        allowed = self.policy().allowed
+        return tuple(shown for shown, path in names if matches_any(path, allowed, fold_case=True))
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """The patterns of paths that tasks may change outside of the project's directory."""
+        return tuple(pattern for pattern in self.allowed if self.directory.is_outer(pattern))
 
     def policy(self, marked: Sequence[str] = ()) -> Policy:
         """The policy for one change.
@@ -55,21 +64,41 @@ class Protection:
         Args:
             marked: files in which we left conflict markers.
         """
+        hidden = (_below(path) for path in self.hidden_directories)
+        protected = self._everywhere((*self.patterns, *hidden))
+        gate = self._everywhere(self.gate.patterns)
+        keys = tuple(
+            replace(row, pattern=pattern)
+            for row in (*built_in_keys(), *self.gate.keys)
+            for pattern in self.directory.everywhere(row.pattern)
+        )
+        guarded = (*protected, *gate, *(row.pattern for row in keys))
+        # One that opens a directory outside opens nothing protected there; it has to name that itself.
+        allowed = [
+            pattern
+            for pattern in self.allowed
+            if pattern not in self.outside or matches_any(pattern.lstrip("/"), guarded, fold_case=True)
+        ]
         return Policy(
-            protected=(*self.patterns, *(f"{escape_glob(path)}/**" for path in self.hidden_directories)),
-            allowed=self.allowed,
-            gate=self.gate.patterns,
-            keys=(*built_in_keys(), *self.gate.keys),
-            never=self.never,
+            protected=protected,
+            allowed=tuple(map(self.directory.pattern, allowed)),
+            gate=gate,
+            keys=keys,
+            never=self._everywhere(self.never),
             trusted=self.trusted,
-            named=self.named,
+            named=self._everywhere(self.named),
             secrets=self.secrets,
             marked=tuple(marked),
-            left_out=self.left_out,
+            left_out=tuple(map(self.directory.outward, self.left_out)),
             reserved=self.reserved,
             run=self.gate.modules,
             places=self.gate.places,
+            directory=self.directory,
+            outside=self.outside,
         )
+
+    def _everywhere(self, patterns: Iterable[str]) -> tuple[str, ...]:
+        return tuple(found for pattern in patterns for found in self.directory.everywhere(pattern))
 
 
 def protection_of(
@@ -92,10 +121,10 @@ def protection_of(
         trusted: commits whose files say what the gate uses and what git ignores.
         recordings: directories that agents may not change and prompts do not name.
     """
-    root = repository.root.resolve()
-    inside = [path.resolve() for path in recordings]
+    root, directory = repository.root.resolve(), repository.directory
+    inside = [path.resolve().relative_to(root) for path in recordings if path.resolve().is_relative_to(root)]
     return Protection(
-        patterns=protected_paths(config, repository, language),
+        patterns=protected_paths(config, language),
         allowed=tuple(config.allow_paths),
         gate=gate_files_of(config, repository, language, steps, trusted),
         never=never_landed(config),
@@ -104,8 +133,15 @@ def protection_of(
         secrets=tuple(secrets),
         left_out=never_committed(config, language),
         reserved=reserved,
-        hidden_directories=tuple(str(path.relative_to(root)) for path in inside if path.is_relative_to(root)),
+        hidden_directories=tuple(directory.inward(path.as_posix()) for path in inside),
+        directory=directory,
     )
+
+
+def _below(directory: str) -> str:
+    """The pattern of everything in a directory."""
+    top, name = ("/", directory[1:]) if directory.startswith("/") else ("", directory)
+    return f"{top}{escape_glob(name)}/**"
 
 
 def agent_network(config: Config) -> Network:
@@ -117,9 +153,9 @@ def agent_limits(config: Config) -> Limits:
     return Limits(wall=config.task_timeout, idle=config.idle_timeout, disk=config.job_disk)
 
 
-def protected_paths(config: Config, repository: Repository, language: Language) -> tuple[str, ...]:
+def protected_paths(config: Config, language: Language) -> tuple[str, ...]:
     """Patterns of paths that no change may touch in this project."""
-    names = (escape_glob(path) for path in _named_files(config, repository))
+    names = (escape_glob(path) for path in _named_files(config))
     directories = (f"{escape_glob(path)}/**" for path in _own_directories(config, language))
     return tuple(dict.fromkeys((*built_in_patterns(), *names, *directories, *config.protected_paths)))
 
@@ -141,7 +177,7 @@ def never_landed(config: Config) -> tuple[str, ...]:
     """Patterns of paths that ``allow_paths`` does not open: a merge would replace the user's own files."""
     directories = (config.secrets_dir, config.cobbler_dir)
     inside = (path.relative_to(config.root) for path in directories if path.is_relative_to(config.root))
-    return tuple(f"{escape_glob(str(path))}/**" for path in inside)
+    return tuple(_below(path.as_posix()) for path in inside)
 
 
 def _own_directories(config: Config, language: Language) -> Iterable[str]:
@@ -150,9 +186,9 @@ def _own_directories(config: Config, language: Language) -> Iterable[str]:
         yield str(config.beads_dir.relative_to(config.root))
 
 
-def _named_files(config: Config, repository: Repository) -> Iterable[str]:
-    """Files of the repository that the configuration reads."""
-    root = repository.root.resolve()
+def _named_files(config: Config) -> Iterable[str]:
+    """Files of the project that the configuration reads."""
+    root = config.root
     trusted = [config.path, config.measure_prompt, config.stitch_prompt]
     for path in (*trusted, *config.seed_files.values()):
         if path is not None and Path(path).is_relative_to(root):

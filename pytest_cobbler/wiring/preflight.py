@@ -217,7 +217,7 @@ def _gate_probes(gate: Gate, language: Language, stack: contextlib.ExitStack) ->
         empty.mkdir(mode=0o755)
         if gate.sandbox.owner:
             os.chown(empty, *gate.sandbox.owner)
-        yield replace(gate, steps=defaults).probe(empty, _judge_defaults)
+        yield replace(gate, steps=defaults, directory="").probe(empty, _judge_defaults)
     configured = [_program(step.argv) for step in gate.steps if step not in defaults]
     # A program with a path may come from the checkout.
     programs = [program for program in configured if program and "/" not in program]

@@ -53,12 +53,12 @@ def open_repository(config: Config, work_dir: Path | None = None) -> Repository:
         work_dir: replaces the configured directory.
 
     Raises:
-        UsageProblem: the configuration is not at the repository's top, or the repository has no commit.
+        UsageProblem: the configuration is not among the repository's files, or the repository has no commit.
     """
     repository = Repository(config.root, work_dir or config.work_dir)
-    if repository.root.resolve() != config.root.resolve():
+    if not config.root.resolve().is_relative_to(repository.root.resolve()):
         raise UsageProblem(
-            f"{config.path} is not at the top of its repository",
+            f"{config.path} is not among the files of its repository",
             f"Move it to {repository.root / config.path.name}",
         )
     refuse_empty(repository)

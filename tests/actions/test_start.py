@@ -227,16 +227,15 @@ class TestWhereThereIsNothingToStartFrom:
             project, "--cobbler-generate", "*project has no commit yet", "Commit something: git add*"
         )
 
-    def test_a_configuration_below_the_top_is_an_error(self, project: Project) -> None:
+    def test_a_configuration_below_the_top_starts_a_generation_of_its_directory(
+        self, project: Project
+    ) -> None:
         project.write({"sub/configuration.yaml": (project.path / "configuration.yaml").read_bytes()})
         result = project.run("--cobbler-start", "--rootdir=sub", "sub/configuration.yaml")
-        assert result.ret == pytest.ExitCode.USAGE_ERROR
-        result.stderr.fnmatch_lines(
-            [
-                "ERROR: *sub/configuration.yaml is not at the top of its repository",
-                "Move it to *project/conf*",
-            ]
-        )
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(["Started sub-generation-* from main *"])
+        [branch] = project.git("for-each-ref", "--format=%(refname)", "refs/heads/sub-*").split()
+        assert "\nCobbler-Directory: sub\n" in project.git("log", "-1", "--format=%B", branch)
 
     def test_a_user_without_a_name_is_an_error(self, project: Project, tmp_path: Path) -> None:
         project.git("config", "--unset", "user.email")

@@ -150,6 +150,24 @@ def test_whose_teardown_fails(broken): pass
             passed=1,
         )
 
+    @pytest.mark.parametrize(
+        ("case", "identifier"),
+        [
+            ('classname="services.api.tests.test_a.TestA" name="test_b"', "tests/test_a.py::TestA::test_b"),
+            ('classname="tests.test_a.TestA" name="test_b"', "tests/test_a.py::TestA::test_b"),
+            ('classname="" name="services.api.tests.test_a"', "tests/test_a.py"),
+            ('classname="a" name="b" file="services/api/tests/test_a.py"', "tests/test_a.py::b"),
+            ('classname="a" name="b" file="/x/services/api/tests/test_a.py"', "tests/test_a.py::b"),
+            ('classname="services.web.tests.test_a" name="b"', "services.web.tests.test_a::b"),
+            ('classname="a" name="b" file="services/web/tests/test_a.py"', "a::b"),
+        ],
+    )
+    def test_a_root_directory_above_the_project(self, case: str, identifier: str) -> None:
+        found = Places(("tests/test_a.py",), lambda _path: b"", "services/api")
+        [result] = read_report(junit(f"<testcase {case}/>"), found).results
+        assert result.id == identifier
+        assert bool(result.file) == identifier.startswith("tests/")
+
     def test_a_prefix_of_class_names(self) -> None:
         case = '<testcase classname="nightly.tests.test_a.TestA" name="test_b" file="tests/test_a.py"/>'
         assert one(junit(case), "tests/test_a.py").id == "tests/test_a.py::TestA::test_b"

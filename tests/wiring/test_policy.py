@@ -16,7 +16,7 @@ def test_a_file_named_by_the_configuration_is_not_read_as_a_pattern(tmp_path: Pa
     path = user.path / "configuration.yaml"
     path.write_text("sandbox: none\nversion_file: 'src/[1]*.py'\nbeads_dir: 'b[x]'\n")
 
-    protected = protected_paths(load(path), user.open(), get("python"))
+    protected = protected_paths(load(path), get("python"))
 
     def is_protected(name: str) -> bool:
         return any(matches_glob(name, pattern) for pattern in protected)
