@@ -10,7 +10,7 @@ from pytest_cobbler.lifecycle.finished import Finished
 from pytest_cobbler.lifecycle.numbers import AttemptNumbers
 from pytest_cobbler.report.journal import Journal, ignore_itself
 from pytest_cobbler.report.log import EventLog
-from pytest_cobbler.repository.attempts import last_numbers
+from pytest_cobbler.repository.attempts import used_numbers
 from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.tracker.base import Claim
 from pytest_cobbler.tracker.lane import TrackerLane
@@ -50,7 +50,7 @@ def open_ledger(
     return Ledger(
         tracker=lane,
         finished=finished,
-        numbers=AttemptNumbers(project.directory, last_numbers(project.repository, generation)),
+        numbers=AttemptNumbers(project.directory, used_numbers(project.repository, generation)),
         journal=Journal(project.directory / "journal.jsonl", scrub),
         log=EventLog(project.repository.work_dir, {"run": run_id, "generation": generation}, scrub),
         claim=Claim(

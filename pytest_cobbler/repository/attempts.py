@@ -100,13 +100,25 @@ def kept_attempts(repository: Repository, generation: str, task_id: str) -> list
 
 
 def last_numbers(repository: Repository, generation: str) -> dict[str, int]:
+    """Task id -> highest number of a kept attempt."""
+    return _last(repository, names.attempts_prefix(generation), 1)
+
+
+def used_numbers(repository: Repository, generation: str) -> dict[str, int]:
     """Task id -> highest number of an attempt that is kept, or that left work beside its files."""
+    numbers = last_numbers(repository, generation)
+    for task_id, number in _last(repository, names.left_prefix(generation), 2).items():
+        numbers[task_id] = max(numbers.get(task_id, 0), number)
+    return numbers
+
+
+def _last(repository: Repository, prefix: str, parts: int) -> dict[str, int]:
+    """Task id -> highest number in the refs below ``prefix``, which have so many parts after the task."""
     numbers: dict[str, int] = {}
-    for prefix, parts in ((names.attempts_prefix(generation), 1), (names.left_prefix(generation), 2)):
-        for ref in repository.list_refs(prefix.rstrip("/")):
-            task_id, number, *_ = ref.removeprefix(prefix).rsplit("/", parts)
-            if number.isdigit():
-                numbers[task_id] = max(numbers.get(task_id, 0), int(number))
+    for ref in repository.list_refs(prefix.rstrip("/")):
+        task_id, number, *_ = ref.removeprefix(prefix).rsplit("/", parts)
+        if number.isdigit():
+            numbers[task_id] = max(numbers.get(task_id, 0), int(number))
     return numbers
 
 

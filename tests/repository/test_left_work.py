@@ -11,7 +11,7 @@ import pytest
 
 from pytest_cobbler.repository import harvest as module
 from pytest_cobbler.repository import names, trailers
-from pytest_cobbler.repository.attempts import drop_attempts, last_numbers
+from pytest_cobbler.repository.attempts import drop_attempts, last_numbers, used_numbers
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.harvest import Harvest
 from pytest_cobbler.repository.left_work import KeptWork, keep_left, kept_left, left_counts
@@ -363,7 +363,8 @@ class TestRefs:
         contents = [files_in(repository, work.commit) for work in works]
         assert any(files.get("feature.txt") == b"work\n" for files in contents)
         assert left_counts(repository) == {generation: 2}
-        assert last_numbers(repository, generation) == {"t": 1}
+        assert used_numbers(repository, generation) == {"t": 1}
+        assert last_numbers(repository, generation) == {}  # nothing of it is an attempt to go on from
 
     def test_left_works_are_sorted_by_attempt_and_place(self, host_bench: Bench, harvested: Harvest) -> None:
         works = [*kept(host_bench, harvested, 2), *kept(host_bench, harvested, 10)]
