@@ -75,7 +75,7 @@ class TestWhereAllIsWell:
         assert None not in found, result.stdout.str()
         assert {match[2]: match[1] for match in found if match and match[1] != "ok"} == NOT_HERE
         assert all(bool(match[3]) == (match[1] != "off") for match in found if match)
-        assert re.fullmatch(r"14 ok, 6 off in \d+\.\d s", result.outlines[-1])
+        assert re.fullmatch(r"15 ok, 6 off in \d+\.\d s", result.outlines[-1])
         assert everything(cobbler_project) == before
 
     def test_the_doctor_reports_what_it_checked(self, cobbler_project: Project) -> None:

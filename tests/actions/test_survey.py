@@ -35,6 +35,7 @@ def test_the_survey_of_a_go_project(surveyed: Surveyed) -> None:
         "main_package": "cmd/calculator",
         "binary_name": "calculator",
         "version_file": "internal/version.go",
+        "reset_sources": False,
         "spec_globs": {"docs": "docs/**/*.md"},
     }
     assert (seen.required, seen.notes) == ((), ())
@@ -49,6 +50,7 @@ def test_the_survey_of_a_python_project(surveyed: Surveyed) -> None:
         "module_path": "calculator",
         "source_dirs": ["calculator", "tests"],
         "version_file": "calculator/_version.py",
+        "reset_sources": False,
         "spec_globs": {"docs": "docs/**/*.md"},
     }
     assert seen.required == ()
