@@ -78,9 +78,10 @@ def unseen_paths(config: Config, repository: Repository, generation: Generation 
 
     Those of a generation that goes on have its files; of the checkout, only the configuration is used.
     """
-    paths = _not_seen(config, repository)
-    own = shown_path(config.path.relative_to(config.root))
-    return paths if generation is None else [path for path in paths if path == own]
+    if generation is None:
+        return _not_seen(config, repository)
+    own = repository.directory.outward(config.path.relative_to(config.root).as_posix())
+    return [shown_path(path) for path in repository.uncommitted(only=own)]
 
 
 def _not_seen(config: Config, repository: Repository) -> list[str]:

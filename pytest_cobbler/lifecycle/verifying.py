@@ -191,11 +191,11 @@ class Verifier:
     ) -> Iterator[str]:
         """Why the commit should not have landed with that verdict."""
         if "allow" not in (config.red_base, self._config.red_base):
-            yield f"verdict: {statement.verdict}, and the base's configuration has no red_base: allow"
+            yield "verdict: not passed, and the base's configuration has no red_base: allow"
         elif result.failures is None or (
             self._run(gate, statement.tip, cancellation).failures != result.failures
         ):
-            yield f"verdict: {statement.verdict}, and the tip did not fail in the same way"
+            yield "verdict: not passed, and the tip did not fail in the same way"
 
     def _other_objects(self, commit: str, statement: Statement) -> Iterator[str]:
         """Where the statement names other objects than the commit has."""

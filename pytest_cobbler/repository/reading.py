@@ -127,11 +127,14 @@ class Reading:
 
     # -- status and configuration
 
-    def uncommitted(self, *, new: bool = True) -> list[bytes]:
+    def uncommitted(self, *, new: bool = True, only: str = "") -> list[bytes]:
         """Paths of the checkout that differ from HEAD, and directories of new files, without ignored ones.
+
+        git reads a file that may have changed through the user's filters.
 
         Args:
             new: include untracked files.
+            only: a path of the repository; all others are left out.
         """
         listed = self._ask(
             self._configured,
@@ -141,6 +144,7 @@ class Reading:
             "--no-renames",
             "--ignore-submodules=dirty",
             f"--untracked-files={'normal' if new else 'no'}",
+            *(("--", f":(top,literal){only}") if only else ()),
         )
         return [entry[3:] for entry in listed.split(b"\0") if entry]
 

@@ -133,10 +133,11 @@ def test_limits_of_the_api_interrupt_the_run(
         assert abs(limit_end - END) <= 3600  # allows for the duration of the run
 
 
-def test_an_unreachable_api_is_reported(project: Project, api: ScriptedApi) -> None:
+def test_an_unreachable_api_ends_the_run_before_it_begins(project: Project, api: ScriptedApi) -> None:
     seed(project, task("p-a"))
     environment = api.environment | {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}
     result = project.run("--cobbler-generate", env=environment)
-    (case,) = result.junit.values()
-    assert case.properties["cobbler_cause"] == "agent"
-    assert case.message.startswith("agent: API error")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: the API's host 127.0.0.1 cannot be reached: *"])
+    assert statuses(project) == {"p-a": "open"}
+    assert project.generation is None

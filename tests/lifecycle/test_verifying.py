@@ -302,4 +302,4 @@ def test_a_gate_that_failed_then_and_fails_now_is_not_verified(bench: Bench) -> 
     bench.write(json.dumps(document))
     found = bench.verify()
     assert found.status is Status.DIFFERS
-    assert found.reasons == ("verdict: failed, and the base's configuration has no red_base: allow",)
+    assert found.reasons == ("verdict: not passed, and the base's configuration has no red_base: allow",)

@@ -48,9 +48,7 @@ def clone(recorded: Project, tmp_path: Path) -> Iterator[Project]:
     """A fresh clone that plays the recording."""
     project = Project(tmp_path, recorded.agent)
     subprocess.run(["git", "clone", "-q", recorded.path, project.path], check=True)
-    project.git(
-        "remote", "remove", "origin"
-    )  # it has an active generation
+    project.git("remote", "remove", "origin")  # it has an active generation
     for name, value in (("user.name", "Test"), ("user.email", "test@example.invalid")):
         project.git("config", name, value)
     project.options = recorded.options

@@ -127,7 +127,9 @@ def assert_verified_with_leave_only(project: Project) -> None:
     result = project.run("--cobbler-verify")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*verdict: failed, and the base's configuration has no red_base: allow*"])
+    result.stdout.fnmatch_lines(
+        ["*verdict: not passed, and the base's configuration has no red_base: allow*"]
+    )
 
 
 def test_without_a_report_only_a_green_change_lands(project: Project) -> None:

@@ -72,7 +72,7 @@ def test_a_landing_in_podman_is_stated_and_verified(
     assert verified.ret == 0, verified.outlines
     verified.stdout.fnmatch_lines(
         [
-            f"configuration.yaml::verify::{commit[:12]} VERIFIED*",
+            f"configuration.yaml::verify::{commit[:12]} Add it VERIFIED*",
             f"{commit[:12]} Add it: verified: 2 passed, not signed",
         ]
     )
@@ -98,7 +98,7 @@ def test_a_landing_in_podman_is_stated_and_verified(
     assert cannot.ret == 1
     cannot.stdout.fnmatch_lines(
         [
-            f"configuration.yaml::verify::{commit[:12]} CANNOT VERIFY*",
+            f"configuration.yaml::verify::{commit[:12]} Add it CANNOT VERIFY*",
             f"{commit[:12]} Add it: cannot verify: image gone: {gone}",
         ]
     )
