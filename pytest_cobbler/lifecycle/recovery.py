@@ -13,7 +13,7 @@ from pytest_cobbler.lifecycle.finished import Finished
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.records import Record
 from pytest_cobbler.repository import names, trailers
-from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt
+from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt, last_numbers
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.generations import active_generations, complete_start
 from pytest_cobbler.repository.harvest import harvest
@@ -56,6 +56,7 @@ class Recovery:
         complete_start(self.project.repository, self.project.generation)
         lines += self._recover_worktrees()
         lines += self._recover_task_branches()
+        self._drop_landed_attempts()
         lines += self._recover_claims()
         lines = [self.ledger.scrub(line) for line in lines]
         for line in lines:
@@ -138,6 +139,13 @@ class Recovery:
                 yield self._keep(task_id, int(number), commit, subject.partition(": ")[2], facts)
             if repository.delete_refs({ref: commit}):
                 yield f"left branch {ref.removeprefix('refs/heads/')}, which another process moved"
+
+    def _drop_landed_attempts(self) -> None:
+        """Delete the attempts of tasks that landed in a run which could not do it any more."""
+        repository, generation = self.project.repository, self.project.generation.name
+        for task_id in last_numbers(repository, generation):
+            if landed := self.ledger.finished.get(task_id):
+                drop_attempts(repository, generation, task_id, before=landed.commit)
 
     def _recover_claims(self) -> Iterator[str]:
         """Close the tasks of dead runs if they landed, else release them.

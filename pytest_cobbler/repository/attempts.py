@@ -122,11 +122,19 @@ def _last(repository: Repository, prefix: str, parts: int) -> dict[str, int]:
     return numbers
 
 
-def drop_attempts(repository: Repository, generation: str, task_id: str) -> tuple[str, ...]:
+def drop_attempts(
+    repository: Repository, generation: str, task_id: str, *, before: str = ""
+) -> tuple[str, ...]:
     """Delete the failed attempts of a task that has landed.
+
+    Args:
+        before: the landed commit; attempts that began from it stay, as the task was reopened for them.
 
     Returns:
         the refs that another process moved meanwhile: they stay.
     """
     prefix = names.attempts_prefix(generation, task_id).rstrip("/")
-    return repository.delete_refs(repository.list_refs(prefix))
+    attempts = repository.list_refs(prefix)
+    if before:
+        attempts = {ref: kept for ref, kept in attempts.items() if not repository.reaches(kept, before)}
+    return repository.delete_refs(attempts)

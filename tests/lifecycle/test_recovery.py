@@ -165,6 +165,16 @@ def test_work_of_a_dead_run_on_a_reopened_task_is_kept(chain: Project, cobbler_a
     assert "aside.txt" in chain.files(f"refs/cobbler/left/{chain.generation}/{task.id}/2/1")
 
 
+def test_attempts_of_a_landed_task_are_removed_unless_they_began_from_its_landing(chain: Project) -> None:
+    """A run that was killed after a landing could not remove them; a person may reopen a task later."""
+    attempts = f"refs/cobbler/attempts/{chain.generation}/{chain.task(TITLES[1]).id}"
+    before, after = chain.landed()[0].commit, chain.landed()[-1].commit
+    chain.git("update-ref", f"{attempts}/1", before)
+    chain.git("update-ref", f"{attempts}/2", after)
+    chain.run("--cobbler-generate")
+    assert chain.git("for-each-ref", "--format=%(refname)", attempts).split() == [f"{attempts}/2"]
+
+
 def test_a_lock_of_git_on_our_own_refs_is_removed(chain: Project) -> None:
     change_issues(chain, TITLES[3], status="open", assignee="")
     chain.git("update-ref", f"refs/heads/{chain.generation}", f"{chain.generation}~1")
