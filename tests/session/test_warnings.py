@@ -16,6 +16,7 @@ from pytest_cobbler.testing.project import Project
 from pytest_cobbler.wiring import preflight
 from pytest_cobbler.wiring.preflight import preflight_room
 from tests.support.parts import need
+from tests.support.scripted_api import ScriptedApi
 
 
 @pytest.mark.claude
@@ -28,7 +29,9 @@ def test_a_login_that_may_expire_during_the_run_is_a_warning_in_the_header(
     login = {"claudeAiOauth": {"accessToken": "sk-ant-oat01-none", "expiresAt": end}}
     cobbler_project.write({".secrets/claude.json": json.dumps(login)})
     path = f"{need('claude').parent}:{os.environ['PATH']}"
-    result = cobbler_project.run("--cobbler-generate", env={"PATH": path})
+    with ScriptedApi() as api:
+        env = {"PATH": path, "ANTHROPIC_BASE_URL": api.url}
+        result = cobbler_project.run("--cobbler-generate", env=env)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     warnings = [line for line in result.outlines if line.startswith("warning: ")]
     assert bool(warnings) == named
