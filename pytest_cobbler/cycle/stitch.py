@@ -369,7 +369,7 @@ class Stitching:
         if attempt.cause is not Cause.GATE:
             return (quoted(informative(attempt.details)),)
         log = self._run.ledger.numbers.directory(self._task.id, attempt.number) / "gate.log"
-        where = below(log, self._run.project.config.root)
+        where = below(log, self._run.project.repository.root)
         return quoted(excerpt(attempt.details)), f"The whole output: {where}"
 
     def _where(self, attempt: Attempt) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import pytest
 
 from pytest_cobbler.config import Config
+from pytest_cobbler.config.paths import repository_of
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.display import escaped, escaped_lines, quoted
 from pytest_cobbler.errors import CobblerError
@@ -112,7 +113,7 @@ class AgentItem(SessionItem):
             title=self.title,
             cycle=self.cycle,
             generation=self.config.stash[STATE].generation_name,
-            root=self.config.stash[STATE].settings.root,
+            root=repository_of(self.config.stash[STATE].settings.root),
         )
         self.user_properties += [pair for pair in properties if pair[0] not in existing]
 

@@ -15,6 +15,8 @@ from typing import Any, Final
 import pytest
 
 from pytest_cobbler.config import Config
+from pytest_cobbler.config.paths import repository_of
+from pytest_cobbler.display import below
 from pytest_cobbler.files import write_atomically
 from pytest_cobbler.session.status import cut
 
@@ -132,7 +134,7 @@ class _Cases:
             properties = {entry.get("name", ""): entry.get("value", "") for entry in case.iter("property")}
             if "cobbler_outcome" not in properties:
                 continue
-            case.set("file", self._settings.path.name)
+            case.set("file", below(self._settings.path, repository_of(self._settings.root)))
             name, title = case.get("name", ""), properties.get("cobbler_title", "")
             if self._settings.junit_name == "title" and title not in ("", name):
                 case.set("name", f"{title} ({name})")

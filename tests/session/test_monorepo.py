@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ElementTree
+
 import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
@@ -61,6 +63,11 @@ def test_tasks_are_measured_tested_and_landed_in_the_directory_alone(
     assert result.ret == 0
     new = project.task("Subtract").id
     assert came_to(result) == {"measure::cycle-1": "proposed", f"stitch::{new}": "landed"}
+    [report] = project.directory.glob("run-*/junit.xml")
+    cases = ElementTree.parse(report).iter("testcase")
+    assert {case.get("file") for case in cases} == {f"{DIRECTORY}/configuration.yaml"}
+    transcripts = {case.properties["cobbler_transcript"] for case in result.junit.values()}
+    assert all(path.startswith(f"{DIRECTORY}/.cobbler/") for path in transcripts)
     assert f"{DIRECTORY}/tests/test_subtract.py" in project.files()
     [landed] = project.landed()
     assert landed.trailers["Cobbler-Tests"] == "2 passed"
