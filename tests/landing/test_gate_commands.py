@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.landing.test_gate_files import Bench, bench
+from tests.support.gate_files import Bench, bench
 from tests.support.repositories import Content
 
 __all__ = ["bench"]
