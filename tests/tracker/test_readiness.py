@@ -19,6 +19,7 @@ PAST, FUTURE = "2020-02-03T04:05:06Z", "2999-02-03T04:05:06Z"
 def random_store(random: random.Random, count: int) -> list[Record]:
     """Issues with everything that bd looks at, and needs and parents among the earlier ones."""
     issues: list[Record] = []
+    above: dict[str, list[str]] = {}  # epic -> the epics above it
     for number in range(count):
         name = f"proj-{number}"
         earlier = [one["id"] for one in issues if not one.get("ephemeral")]
@@ -28,10 +29,13 @@ def random_store(random: random.Random, count: int) -> list[Record]:
         }
         if random.random() < 0.1:
             edges["proj-gone"] = edge(name, "proj-gone")
-        epics = [one["id"] for one in issues if one["issue_type"] == "epic" and one["id"] not in edges]
+        # bd takes no need on an epic above, which could never be closed; its import leaves it out.
+        epics = [end for end in above if not {end, *above[end]} & edges.keys()]
+        parents: list[str] = []
         if epics and random.random() < 0.5:
             end = random.choice(epics)
             edges[end] = edge(name, end, "parent-child")
+            parents = [end, *above[end]]
         if (left := [end for end in epics if end not in edges]) and random.random() < 0.1:
             end = random.choice(left)
             gate = random.choice([{}, {"gate": "any-children"}])
@@ -40,6 +44,8 @@ def random_store(random: random.Random, count: int) -> list[Record]:
             "status": random.choice(["open"] * 6 + ["closed", "closed", "deferred", "blocked", "pinned"]),
             "issue_type": random.choice(["task", "task", "task", "epic", "bug"]),
         }
+        if facts["issue_type"] == "epic":
+            above[name] = parents
         if random.random() < 0.2:
             facts["defer_until"] = random.choice([PAST, FUTURE])
         if random.random() < 0.1:
