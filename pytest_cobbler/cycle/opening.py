@@ -273,6 +273,7 @@ class _Opening:
             assert self._base is not None
             ground = Ground.new(config, repository, parts.language, self._base)
         self._draft = ground.draft
+        GateCheckout.remove_all(repository)
         checkout = GateCheckout(repository, ground.name, parts.sandbox.owner)
         self._stack.callback(checkout.remove)
         records = TreeRecords.of(repository.work_dir)

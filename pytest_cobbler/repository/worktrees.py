@@ -223,11 +223,24 @@ class Worktrees:
             self._directory.rmdir()
 
 
+def _gates(repository: Repository) -> Path:
+    return repository.work_dir / "gate"
+
+
 class GateCheckout:
     """One pristine checkout that is moved from tree to tree; jobs see it through an overlay."""
 
+    @staticmethod
+    def remove_all(repository: Repository) -> None:
+        """Remove the checkouts of dead processes, also for generations that were never started.
+
+        Call it under the run lock, before one is made.
+        """
+        for directory in _gates(repository).glob("*"):
+            remove_tree(directory)
+
     def __init__(self, repository: Repository, generation: str, owner: Owner) -> None:
-        self._directory = repository.work_dir / "gate" / generation
+        self._directory = _gates(repository) / generation
         self.path = self._directory / "tree"
         self._git = repository.objects.using(index=self._directory / "index", work_tree=self.path)
         self._owner = owner

@@ -175,6 +175,15 @@ def test_attempts_of_a_landed_task_are_removed_unless_they_began_from_its_landin
     assert chain.git("for-each-ref", "--format=%(refname)", attempts).split() == [f"{attempts}/2"]
 
 
+def test_the_checkout_of_a_gate_is_removed_whose_generation_was_never_started(chain: Project) -> None:
+    """A run that was killed in the gate on the first tree of a new generation leaves it."""
+    work_dir = Repository(chain.path, chain.directory / "work").work_dir
+    left = work_dir / "gate" / "generation-2020-01-02-03-04-05"
+    (left / "tree").mkdir(parents=True)
+    chain.run("--cobbler-generate")
+    assert not left.exists()
+
+
 def test_a_lock_of_git_on_our_own_refs_is_removed(chain: Project) -> None:
     change_issues(chain, TITLES[3], status="open", assignee="")
     chain.git("update-ref", f"refs/heads/{chain.generation}", f"{chain.generation}~1")
