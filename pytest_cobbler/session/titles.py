@@ -130,11 +130,12 @@ class _Cases:
 
     def _rewrite(self) -> None:
         tree = ElementTree.parse(self._report)
+        file = below(self._settings.path, repository_of(self._settings.root))
         for case in tree.iter("testcase"):
             properties = {entry.get("name", ""): entry.get("value", "") for entry in case.iter("property")}
             if "cobbler_outcome" not in properties:
                 continue
-            case.set("file", below(self._settings.path, repository_of(self._settings.root)))
+            case.set("file", file)
             name, title = case.get("name", ""), properties.get("cobbler_title", "")
             if self._settings.junit_name == "title" and title not in ("", name):
                 case.set("name", f"{title} ({name})")
