@@ -174,7 +174,7 @@ def test_the_gate_of_a_base_that_the_checkout_does_not_hold_does_not_run(bench: 
 
 
 def test_a_base_from_before_the_generation_differs(bench: Bench) -> None:
-    """Its gate may be one that the user has mended since."""
+    """The user may have corrected the gate since then."""
     first = bench.project.git("rev-list", "--max-parents=0", "main").strip()
     document = bench.note
     needs(document, "base").update(gitCommit=first)

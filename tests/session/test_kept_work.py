@@ -72,7 +72,7 @@ def test_what_an_interrupt_or_a_crash_left_at_the_gate_lands_without_an_agent(
     assert words(result) == {"stitch::t-1": "LANDED", "stitch::t-2": "LANDED"}
     assert asked(project) == ["t-1 1", "t-2"], "one after what t-1 left had landed"
     case = result.junit[stitch("t-1")]
-    cost = 1 if end is signal.SIGKILL else 0  # nobody else has written it down
+    cost = 1 if end is signal.SIGKILL else 0  # a killed run wrote no record of it
     assert int(case.properties["cobbler_attempts"]) == cost
     first = project.landed()[0]
     assert (first.task, first.trailers["Cobbler-Attempt"]) == ("t-1", "1")
