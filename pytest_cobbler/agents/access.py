@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_cobbler.agents.address import API, check_address
 from pytest_cobbler.agents.base import OnExchange
 from pytest_cobbler.agents.credential import Credential
+from pytest_cobbler.agents.prices import PriceList
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.sandbox.base import Capability, Sandbox
 
@@ -35,11 +36,13 @@ class Access:
         proxied: the program gets a stand-in for the credential and the address of a proxy on its own
             loopback, its only network; the proxy runs on the host and adds the credential. Otherwise the
             program gets both.
+        prices: by which the proxy counts; ``None``: the built-in list.
     """
 
     credential: Credential | None = None
     base_url: str | None = None
     proxied: bool = False
+    prices: PriceList | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -82,4 +85,4 @@ class Access:
         from pytest_cobbler.agents.proxy import ApiProxy  # takes a fifth of a second
 
         assert self.credential is not None
-        return ApiProxy(self.credential, self.base_url or API, PORT, on_exchange)
+        return ApiProxy(self.credential, self.base_url or API, PORT, on_exchange, self.prices)

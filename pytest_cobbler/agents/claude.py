@@ -12,6 +12,7 @@ from pytest_cobbler.agents.arguments import Arguments
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.credential import Credential, no_credential
 from pytest_cobbler.agents.launch import Program, launch, trial
+from pytest_cobbler.agents.prices import PriceList
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.sandbox.probes import Probe
@@ -50,6 +51,7 @@ class ClaudeAgent:
         credential: the key or token that claude uses.
         base_url: the address of the API, if it is not Anthropic's.
         proxied: credential and address stay on the host, see ``Access``.
+        prices: by which the proxy counts.
         environment: more variables.
     """
 
@@ -61,11 +63,12 @@ class ClaudeAgent:
         credential: Credential | None = None,
         base_url: str | None = None,
         proxied: bool = False,
+        prices: PriceList | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._arguments = _completed(arguments, model)
         self._model = model
-        self._access = Access(credential=credential, base_url=base_url, proxied=proxied)
+        self._access = Access(credential=credential, base_url=base_url, proxied=proxied, prices=prices)
         self._environment = {**_ENVIRONMENT, **(environment or {})}
 
     @property

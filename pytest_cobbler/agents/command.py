@@ -9,6 +9,7 @@ from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.launch import Program, launch, trial
+from pytest_cobbler.agents.prices import PriceList
 from pytest_cobbler.display import one_line
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.process import Cancellation
@@ -31,6 +32,7 @@ class CommandAgent:
         credential: given to the program in the same variables as to claude.
         base_url: the address of the API, if it is not Anthropic's.
         proxied: credential and address stay on the host, see ``Access``.
+        prices: by which the proxy counts.
     """
 
     def __init__(
@@ -41,12 +43,13 @@ class CommandAgent:
         credential: Credential | None = None,
         base_url: str | None = None,
         proxied: bool = False,
+        prices: PriceList | None = None,
     ) -> None:
         if not command:
             raise UsageProblem("agent_command is empty", "Give the program and its arguments as a list.")
         self._command = tuple(command)
         self._environment = dict(environment or {})
-        self._access = Access(credential=credential, base_url=base_url, proxied=proxied)
+        self._access = Access(credential=credential, base_url=base_url, proxied=proxied, prices=prices)
 
     @property
     def description(self) -> str:

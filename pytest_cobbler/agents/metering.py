@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from pytest_cobbler.agents.prices import cost_of
+from pytest_cobbler.agents.prices import PriceList, dollars
 from pytest_cobbler.agents.values import SNAKE, event_of, number_of, object_of, text_of, tokens_of
 from pytest_cobbler.display import one_line
 from pytest_cobbler.usage import NOTHING, Usage
@@ -26,6 +26,12 @@ _LIMIT_KINDS = ("rate_limit_error", "billing_error")
 _LEAST_ERROR = 400
 _NO_CREDIT = re.compile(r"(Your )?credit balance is too low[^:]*", re.IGNORECASE)
 """The whole message. An error that quotes the request has a colon after the quoted name."""
+
+_CONDITIONS = ("cache_creation", "server_tool_use", "speed", "inference_geo")
+"""What a usage says beside tokens, on which its price depends."""
+
+_PRICED_TOOLS = ("web_search_requests", "web_fetch_requests")
+"""Uses of the API's tools that the price list knows; a fetch costs only its tokens."""
 
 _LONGEST = 1024 * 1024
 """Bytes of a line; the events that report tokens are far shorter."""
@@ -39,9 +45,13 @@ class Answer:
     ``is_whole``: nothing is missing. A request that was sent may cost money although its response was cut, or
     never read. ``is_limit``: the response is that of a limit of the API; ``limit_ends``: when that ends, if
     the response names it.
+
+    Args:
+        prices: the price list, by which it costs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prices: PriceList) -> None:
+        self._prices = prices
         self.number = 0
         self.status = 0
         self.received = 0
@@ -57,15 +67,21 @@ class Answer:
         """The usage of this response, as a part of a run."""
         if not self._reported:
             return NOTHING
-        cost = cost_of(self.model, self._reported)
+        cost = self.cost
         return Usage(
             attempts=0,
             turns=1,
-            cost_usd=cost,
+            cost_usd=None if cost is None else dollars(cost),
             cost_is_partial=cost is not None and self._has_extras,
             model=self.model,
             **tokens_of([self._reported], SNAKE),
         )
+
+    @property
+    def cost(self) -> int | None:
+        """What it cost so far, in picodollars; ``None`` if its model has no price."""
+        price = self._prices.find(self.model)
+        return None if price is None else price.cost(self._reported)
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Take the head of the response. An error costs nothing."""
@@ -109,12 +125,12 @@ class Answer:
         for name in SNAKE.values():
             if name not in without and number_of(usage, name) is not None:
                 self._reported[name] = usage[name]
-        if isinstance(usage.get("cache_creation"), dict):
-            self._reported["cache_creation"] = usage["cache_creation"]
-        tools = object_of(
-            usage.get("server_tool_use")
-        )  # searches, for example, which have prices of their own
-        self._has_extras = self._has_extras or any(number_of(tools, name) for name in tools)
+        for name in _CONDITIONS:
+            if isinstance(usage.get(name), dict | str):
+                self._reported[name] = usage[name]
+        tools = object_of(usage.get("server_tool_use"))  # which may have prices of their own
+        uses = [name for name in tools if number_of(tools, name) and name not in _PRICED_TOOLS]
+        self._has_extras = self._has_extras or bool(uses)
 
     def _take_error(self, answer: Mapping[str, object]) -> None:
         error = object_of(answer.get("error"))

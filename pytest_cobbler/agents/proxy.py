@@ -33,6 +33,7 @@ from pytest_cobbler.agents.base import OnExchange
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.echo import EchoFilter, SpreadEcho
 from pytest_cobbler.agents.metering import Answer, Meter
+from pytest_cobbler.agents.prices import PriceList
 from pytest_cobbler.agents.values import event_of, text_of
 from pytest_cobbler.display import one_line, shown_size
 from pytest_cobbler.errors import UsageProblem
@@ -105,6 +106,7 @@ class ApiProxy:
     The environment's ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE`` are honoured.
 
     Args:
+        prices: by which the answers are counted; ``None``: the built-in list.
         on_exchange: called in the proxy's thread with ``request`` and its facts before a request is sent, and
             with ``answer`` and its facts when no more of the answer will come.
 
@@ -113,9 +115,15 @@ class ApiProxy:
     """
 
     def __init__(
-        self, credential: Credential, base_url: str, port: int, on_exchange: OnExchange | None = None
+        self,
+        credential: Credential,
+        base_url: str,
+        port: int,
+        on_exchange: OnExchange | None = None,
+        prices: PriceList | None = None,
     ) -> None:
         self._credential = credential
+        self._prices = prices or PriceList.built_in()
         self._base = _checked(base_url)
         _check_proxy(URL(self._base))
         self._port = port
@@ -180,7 +188,7 @@ class ApiProxy:
             await asyncio.wait({accepting})
 
     async def _answer(self, session: aiohttp.ClientSession, request: web.BaseRequest) -> web.StreamResponse:
-        answer = Answer()
+        answer = Answer(self._prices)
         try:
             return await self._exchange(session, request, answer)
         except _Refused as refused:

@@ -23,6 +23,7 @@ from pytest_cobbler.config.values import (
     MeasurePrompt,
     ModelName,
     OptionalDirectory,
+    OptionalFile,
     OptionalRepositoryPath,
     OptionalText,
     OwnDirectory,
@@ -205,6 +206,9 @@ class Config(BaseModel):
     secrets_dir: OwnDirectory = Field(Path(".secrets"), description="Directory of the agent's credential.")
     default_token_file: Text = Field("claude.json", description="File of the credential in secrets_dir.")
     token_file: FileName = Field(None, description="Other file of the credential in secrets_dir.")
+    prices: OptionalFile = Field(
+        None, description="File with prices of models, which replace built-in ones or add to them."
+    )
 
     build_command: StepCommand = Field(
         None,

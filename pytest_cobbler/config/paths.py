@@ -148,6 +148,10 @@ def read_text(path: Path) -> str:
         raise Wrong(f"{shown(path.name)} cannot be read: {error.strerror}") from None
 
 
+def optional_file(value: object, info: ValidationInfo) -> Path | None:
+    return None if value is None or value == "" else _existing_file(value, info)
+
+
 def prompt(phase: Phase) -> Callable[[object, ValidationInfo], Path | None]:
     """The path of a template that can be used in ``phase``."""
 

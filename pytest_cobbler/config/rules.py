@@ -174,7 +174,8 @@ def _taken(volume: Volume, config: Config) -> str:
             return f"which is or holds {key}"
     if volume.options & {"ro", "O"}:
         return ""
-    trusted = [config.path, config.measure_prompt, config.stitch_prompt, *config.seed_files.values()]
+    trusted = [config.path, config.measure_prompt, config.stitch_prompt, config.prices]
+    trusted += config.seed_files.values()
     for path in trusted:
         if path is not None and overlap(volume.source, real(path)):
             return f"where an agent could write {path.name}, which is trusted"
@@ -186,7 +187,7 @@ ONLY_GO = ("go_source_dirs", "main_package", "binary_name", "binary_dir", "magef
 
 _ACCEPTS_ADDRESS = "(allow_address: true accepts it; or set it in the environment)"
 _STATE = ("secrets_dir", "beads_dir", "cobbler_dir")
-_TRUSTED = ("measure_prompt", "stitch_prompt", "seed_files")
+_TRUSTED = ("measure_prompt", "stitch_prompt", "prices", "seed_files")
 _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("sandbox", "podman_image"), _image),
     (("estimated_lines_min", "estimated_lines_max"), _lines),

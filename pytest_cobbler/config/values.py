@@ -188,6 +188,7 @@ OptionalDirectory = Annotated[
     Path | None, PlainValidator(paths.optional_directory), _PLAIN, WithJsonSchema(_STRING)
 ]
 Directories = Annotated[tuple[Path, ...], PlainValidator(paths.directories), _PLAIN, WithJsonSchema(_STRINGS)]
+OptionalFile = Annotated[Path | None, PlainValidator(paths.optional_file), _PLAIN, WithJsonSchema(_STRING)]
 WorkDirectory = Annotated[Path | None, PlainValidator(paths.work_directory), _PLAIN, WithJsonSchema(_STRING)]
 MeasurePrompt = Annotated[
     Path | None, PlainValidator(paths.prompt("measure")), _PLAIN, WithJsonSchema(_STRING)

@@ -19,6 +19,7 @@ from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.agents.claude import ClaudeAgent
 from pytest_cobbler.agents.command import CommandAgent
 from pytest_cobbler.agents.credential import Credential, find_credential
+from pytest_cobbler.agents.prices import PriceList, read_prices
 from pytest_cobbler.config import Config
 from pytest_cobbler.config.addresses import VARIABLE, is_anthropics, shown_address
 from pytest_cobbler.display import escaped
@@ -184,7 +185,17 @@ def access_of(config: Config, credential: Credential | None) -> Access:
         credential=credential,
         base_url=_address(config),
         proxied=config.agent_network == "proxy" and config.sandbox == "podman" and credential is not None,
+        prices=make_prices(config),
     )
+
+
+def make_prices(config: Config) -> PriceList:
+    """The prices of models, with those of the configured file.
+
+    Raises:
+        UsageProblem: the file has something else.
+    """
+    return PriceList.built_in(read_prices(config.prices) if config.prices else None)
 
 
 def foreign_address(config: Config) -> str:
@@ -250,6 +261,7 @@ def make_agent(
             credential=access.credential if access.proxied else None,
             base_url=access.base_url if access.proxied else None,
             proxied=access.proxied,
+            prices=access.prices,
         )
     return ClaudeAgent(
         config.claude_args,
@@ -257,6 +269,7 @@ def make_agent(
         credential=access.credential,
         base_url=access.base_url,
         proxied=access.proxied,
+        prices=access.prices,
         environment=variables,
     )
 

@@ -189,7 +189,7 @@ def _own_directories(config: Config, language: Language) -> Iterable[str]:
 def _named_files(config: Config) -> Iterable[str]:
     """Files of the project that the configuration reads."""
     root = config.root
-    trusted = [config.path, config.measure_prompt, config.stitch_prompt]
+    trusted = [config.path, config.measure_prompt, config.stitch_prompt, config.prices]
     for path in (*trusted, *config.seed_files.values()):
         if path is not None and Path(path).is_relative_to(root):
             yield str(Path(path).relative_to(root))

@@ -596,12 +596,13 @@ class TestTheMeter:
             client.post()
         assert (proxy.usage.cost_usd, proxy.usage.cost_is_partial) == (0.0, False)
 
-    def test_a_model_without_a_price_and_a_search_make_the_cost_a_lower_bound(self) -> None:
+    def test_a_model_and_a_tool_without_a_price_make_the_cost_a_lower_bound(self) -> None:
         usages: list[dict[str, Any]] = [
             {"model": "claude-opus-5-5", "usage": {"input_tokens": 1_000_000}},
             {"model": "unknown", "usage": {"input_tokens": 1_000_000}},
         ]
         search = {"input_tokens": 0, "server_tool_use": {"web_search_requests": 100}}
+        other = {"input_tokens": 0, "server_tool_use": {"code_execution_requests": 1}}
 
         def play(handler: BaseHTTPRequestHandler, body: bytes) -> None:
             answer(json.dumps(usages[int(body)]).encode())(handler, body)
@@ -611,11 +612,12 @@ class TestTheMeter:
             assert (proxy.usage.cost_usd, proxy.usage.cost_is_partial) == (4.0, False)
             client.post(b"1")
             assert (proxy.usage.cost_usd, proxy.usage.cost_is_partial) == (4.0, True)
-        usages[1] = {"model": "claude-opus-5-5", "usage": search}
-        with Upstream(play) as upstream, proxied(upstream.url) as (client, proxy):
-            client.post(b"0")
-            client.post(b"1")
-            assert (proxy.usage.cost_usd, proxy.usage.cost_is_partial) == (4.0, True)
+        for usage, expected in ((search, (5.0, False)), (other, (4.0, True))):
+            usages[1] = {"model": "claude-opus-5-5", "usage": usage}
+            with Upstream(play) as upstream, proxied(upstream.url) as (client, proxy):
+                client.post(b"0")
+                client.post(b"1")
+                assert (proxy.usage.cost_usd, proxy.usage.cost_is_partial) == expected
 
 
 def failure(kind: str, message: str) -> bytes:

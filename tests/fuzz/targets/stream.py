@@ -18,6 +18,7 @@ from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.agents.claims import LONGEST_LIMIT
 from pytest_cobbler.agents.launch import Launched
 from pytest_cobbler.agents.metering import Answer, Meter
+from pytest_cobbler.agents.prices import PriceList
 from pytest_cobbler.agents.stream import LONGEST_TEXT, StreamReader
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.sandbox.base import Completed, Limits
@@ -298,7 +299,7 @@ def metered(answers: Sequence[Mapping[str, Any]]) -> Meter:
     """The count of the proxy that saw these answers."""
     meter = Meter()
     for facts in answers:
-        answer = Answer()
+        answer = Answer(PriceList.built_in())
         meter.ask(answer)
         if facts.get("is_sent") is False:
             answer.drop()
