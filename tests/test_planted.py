@@ -80,6 +80,51 @@ def test_a_go_test_is_in_the_package_of_the_example() -> None:
     assert planted("go", "a_test.go", "package a", "ExampleA").function == "Test_beef01"
 
 
+@pytest.mark.parametrize(
+    ("language", "path", "source", "functions"),
+    [
+        ("python", "tests/test_a.py", "# Mine\ndef test_a(): pass\n", ["test_a"]),
+        ("python", "tests/test_a.py", "class TestA(unittest.TestCase): pass", ["TestA::test_a"]),
+        ("python", "src/a.py", "# Mine\n", []),
+        ("go", "a_test.go", 'package a\n\nimport "testing"\n', ["TestA"]),
+    ],
+)
+def test_a_test_can_be_planted_in_the_file_of_the_example(
+    language: str, path: str, source: str, functions: list[str]
+) -> None:
+    test = get(language).planted(path, source.encode(), functions, TOKEN, inside=True)
+    assert test is not None
+    assert test.path == path
+    assert test.content.startswith(source.rstrip().encode() + b"\n\n")
+
+
+def test_a_go_test_is_not_planted_in_a_file_that_does_not_import_what_it_needs() -> None:
+    test = get("go").planted("a_test.go", b"package a\n", ["ExampleA"], TOKEN, inside=True)
+    assert test is not None
+    assert test.path == f"z{TOKEN}_test.go"
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(
+    ("path", "source", "functions", "options"),
+    [
+        ("test_a.py", "", ["test_a"], []),
+        ("test_a.py", "import unittest\n\nclass TestA(unittest.TestCase): pass", ["TestA::test_a"], []),
+        ("a.py", "", [], ["--doctest-modules"]),
+    ],
+)
+def test_the_failing_form_fails_with_its_proof_and_the_other_passes(
+    pytester: pytest.Pytester, path: str, source: str, functions: list[str], options: list[str], inside: bool
+) -> None:
+    test = get("python").planted(path, source.encode(), functions, TOKEN, inside=inside)
+    assert test is not None
+    for content, failed in ((test.content, True), (test.passing, False)):
+        (pytester.path / test.path).write_bytes(content)
+        result = pytester.runpytest_inprocess("-p", "no:cacheprovider", *options, test.path)
+        assert result.parseoutcomes() == {"failed" if failed else "passed": 1}
+        assert (test.proof in result.stdout.str()) == failed
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\x00", b"package", b"// package a"])
 def test_a_go_file_without_a_package_is_not_imitated(content: bytes) -> None:
     assert get("go").planted("a_test.go", content, ("TestA",), TOKEN) is None

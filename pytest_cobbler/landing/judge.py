@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.display import named
 from pytest_cobbler.landing.comparison import Comparison, compare
 from pytest_cobbler.landing.gate import GateResult
-from pytest_cobbler.landing.planting import (
-    below,
-    by_directory,
-    examples,
-    may_switch_tests_off,
-    packages_above,
-    plant,
-    unprinted,
-    unreported,
-)
+from pytest_cobbler.landing.planted_runs import PlantedRuns
+from pytest_cobbler.landing.planting import below, examples, may_switch_tests_off, packages_above
 from pytest_cobbler.landing.tests_of_trees import TreeTests
 from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import Failures, TestRun, TreeRecord
 from pytest_cobbler.languages import Language
-from pytest_cobbler.languages.planted import PlantedTest
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.landing import Merge
 from pytest_cobbler.repository.repository import Repository
@@ -36,10 +26,6 @@ __all__ = ["Judgement", "Passed", "TestJudge"]
 
 _KEPT: Final = 8
 """Trees whose tests are kept in memory: the tip, and candidates that may become the tip."""
-
-
-_MOST_ALONE: Final = 10
-"""Directories whose planted tests have a run of the gate to themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,67 +244,38 @@ class TestJudge:
     def _plant(self, passed: Passed, tip: TreeTests, merged: TreeTests) -> tuple[list[str], list[str]]:
         """Reasons why a failing test does not fail, and notes; the tip is asked if one does not."""
         wanted, causes = self._wanted(passed.paths, merged)
-        planted = plant(merged, wanted, _token)
-        if not planted:
-            return [], []
-        log, is_known = passed.log.with_name("gate-planted.log"), merged.run is not None
-        missing = self._missing(merged, planted, log, is_known=is_known, near=causes)
-        if not missing:
-            return [], []
+        runs = PlantedRuns(run=self._run_edited, reports=merged.run is not None)
+        here = runs.show(merged, wanted, passed.log.with_name("gate-planted.log"), causes)
+        notes = [f"it was not tried whether the gate runs {_added(here.untried)}"] if here.untried else []
+        doubtful = here.off | here.unclear
+        if not doubtful:
+            return [], notes
         # A change may have moved all tests.
-        control = plant(tip, wanted, _token) or plant(tip, examples(tip), _token)
         log = passed.log.with_name("gate-planted-tip.log")
-        near = [test.path for test in missing]
-        missing_on_tip = self._missing(tip, control, log, is_known=is_known, near=near)
-        here, there = _directories(missing), _directories(missing_on_tip)
-        new = here - _directories(control)
-        lost = (here - there - new) | (new if control and not missing_on_tip else set())
+        tip_wanted = wanted if not tip.blobs.keys().isdisjoint(wanted) else examples(tip)
+        there = runs.show(tip, tip_wanted, log, doubtful)
+        new = doubtful - there.planted
+        lost = here.off - there.off - new
+        if there.planted and not there.off:
+            lost |= here.off & new
+        dulled = here.unclear - there.doubtful - new
+        cause = f"cause: {named(causes)}"
         if lost:
-            return [
-                f"failing tests were added, and did not fail: {named(_shown(lost))}; cause: {named(causes)}"
-            ], []
-        return [], [
-            f"the gate does not run tests that are added to {named(_shown(here))}, as before the change"
-        ]
+            return [f"failing tests were added, and did not fail: {named(_shown(lost))}; {cause}"], []
+        if dulled:
+            return [f"the gate fails whether {_added(dulled)} fail or pass; {cause}"], []
+        if here.off:
+            notes.append(f"the gate does not run {_added(here.off)}, as before the change")
+        if here.unclear:
+            notes.append(f"the gate fails whether {_added(here.unclear)} fail or pass, as before the change")
+        return [], notes
 
-    def _missing(
-        self,
-        tests: TreeTests,
-        planted: tuple[PlantedTest, ...],
-        log: Path,
-        *,
-        is_known: bool,
-        near: Iterable[str],
-    ) -> tuple[PlantedTest, ...]:
-        """The planted tests that do not fail.
-
-        ``is_known``: the gate reports what ran. ``near``: paths close to those that most likely do not fail.
-        """
-        result = self._run_planted(tests, planted, log)
-        if result.passed:
-            return planted
-        if is_known:  # the gate left a report before: without one, none of them is in it
-            return unreported(planted, result.tests or TestRun())
-        if len(_directories(planted)) == 1:
-            return ()
-        # The gate fails if one of them does, and may stop there. Those of which it prints nothing run alone.
-        silent = by_directory(unprinted(planted, log.read_bytes()), near)[:_MOST_ALONE]
-        return tuple(
-            test for group in silent if self._run_planted(tests, group, log).passed for test in group
-        )
-
-    def _run_planted(self, tests: TreeTests, planted: Iterable[PlantedTest], log: Path) -> GateResult:
-        tree = edited_tree(self._repository, tests.tree, (), {test.path: test.content for test in planted})
-        return self._run(tree, log)
+    def _run_edited(self, tests: TreeTests, files: Mapping[str, bytes], log: Path) -> GateResult:
+        return self._run(edited_tree(self._repository, tests.tree, (), files), log)
 
 
-def _token() -> str:
-    # The first digit is a letter, so that a name may begin with it.
-    return f"{secrets.choice('abcdef')}{secrets.token_hex(4)}"
-
-
-def _directories(planted: Iterable[PlantedTest]) -> set[str]:
-    return {str(PurePosixPath(test.path).parent) for test in planted}
+def _added(directories: Iterable[str]) -> str:
+    return f"tests that are added to {named(_shown(directories))}"
 
 
 def _shown(directories: Iterable[str]) -> list[str]:

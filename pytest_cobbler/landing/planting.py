@@ -14,9 +14,9 @@ from pytest_cobbler.languages.planted import PlantedTest
 
 __all__ = [
     "below",
-    "by_directory",
     "examples",
     "may_switch_tests_off",
+    "nearest",
     "packages_above",
     "plant",
     "unprinted",
@@ -69,11 +69,15 @@ def examples(tests: TreeTests) -> Mapping[str, tuple[str, ...]]:
 
 
 def plant(
-    tests: TreeTests, wanted: Mapping[str, tuple[str, ...]], make_token: Callable[[], str]
+    tests: TreeTests,
+    wanted: Mapping[str, tuple[str, ...]],
+    make_token: Callable[[], str],
+    *,
+    inside: bool = False,
 ) -> tuple[PlantedTest, ...]:
-    """A failing test for each example that the tree has."""
+    """A failing test for each example that the tree has, in a new file or ``inside`` that of the example."""
     planted = (
-        tests.language.planted(path, tests.read(path), functions, make_token())
+        tests.language.planted(path, tests.read(path), functions, make_token(), inside)
         for path, functions in sorted(wanted.items())
         if path in tests.blobs
     )
@@ -96,20 +100,19 @@ def unprinted(planted: Iterable[PlantedTest], output: bytes) -> tuple[PlantedTes
     return tuple(test for test in planted if test.proof.encode() not in output)
 
 
-def by_directory(planted: Iterable[PlantedTest], near: Iterable[str]) -> tuple[tuple[PlantedTest, ...], ...]:
-    """The planted tests of each directory, first those of directories that are close to one of the paths."""
-    groups: dict[PurePosixPath, tuple[PlantedTest, ...]] = {}
-    for test in planted:
-        directory = PurePosixPath(test.path).parent
-        groups[directory] = (*groups.get(directory, ()), test)
+def nearest(planted: Iterable[PlantedTest], near: Iterable[str]) -> tuple[PlantedTest, ...]:
+    """The planted tests, first those in directories that are close to one of the paths.
+
+    Chance decides between those that are equally close: a change cannot choose those that come last.
+    """
     places = [PurePosixPath(path) for path in near]
 
-    def distance(directory: PurePosixPath) -> tuple[int, str]:
-        around = {directory, *directory.parents}
-        common = (len(around.intersection([place, *place.parents])) for place in places)
-        return -max(common, default=0), str(directory)
+    def distance(test: PlantedTest) -> tuple[int, str]:
+        around = PurePosixPath(test.path).parents
+        common = (len({place, *place.parents}.intersection(around)) for place in places)
+        return -max(common, default=0), test.proof
 
-    return tuple(groups[directory] for directory in sorted(groups, key=distance))
+    return tuple(sorted(planted, key=distance))
 
 
 def _found(tests: TreeTests) -> Iterator[tuple[str, set[str]]]:

@@ -86,12 +86,13 @@ class Language(Protocol):
         ...
 
     def planted(
-        self, path: str, content: bytes, functions: Collection[str], token: str
+        self, path: str, content: bytes, functions: Collection[str], token: str, inside: bool = False
     ) -> PlantedTest | None:
         """A failing test that is found where the tests ``functions`` of the file ``path`` are found.
 
         Args:
             token: hexadecimal digits, for names that no file and no test has.
+            inside: whether it is at the end of the file, if that is possible, and not in a new one beside it.
         """
         ...
 
@@ -145,7 +146,7 @@ class NamedSources:
         return False
 
     def planted(
-        self, _path: str, _content: bytes, _functions: Collection[str], _token: str
+        self, _path: str, _content: bytes, _functions: Collection[str], _token: str, _inside: bool = False
     ) -> PlantedTest | None:
         return None
 

@@ -178,9 +178,9 @@ class Go(NamedSources):
         return any(function.name and not function.name.startswith("Benchmark") for function in found)
 
     def planted(
-        self, path: str, content: bytes, functions: Collection[str], token: str
+        self, path: str, content: bytes, functions: Collection[str], token: str, inside: bool = False
     ) -> PlantedTest | None:
-        return go_planted(path, content, functions, token)
+        return go_planted(path, content, functions, token, inside)
 
     def default_build(self) -> Step:
         script, shown = _BUILD.replace("{sources}", _SOURCES), "go build ./..."

@@ -123,9 +123,9 @@ class Python(NamedSources):
         return any(function.name.rpartition("::")[2].startswith("test") for function in found)
 
     def planted(
-        self, path: str, content: bytes, functions: Collection[str], token: str
+        self, path: str, content: bytes, functions: Collection[str], token: str, inside: bool = False
     ) -> PlantedTest | None:
-        return python_planted(path, content, functions, token)
+        return python_planted(path, content, functions, token, inside)
 
     def default_build(self) -> Step:
         return Step(name="build", argv=("sh", "-c", _BUILD), shown="python3 -m compileall -q .")

@@ -301,7 +301,63 @@ def test_a_directory_whose_tests_are_off_is_found_beside_others_without_a_report
         assert reason.endswith(off)
     del bench.runs[:]
     assert bench.land({"pkg/tests/data.json": "[]\n"}).commit
-    assert bench.runs == ["gate.log", *["gate-planted.log"] * (3 if "N" in options else 2 if options else 1)]
+    assert bench.runs == ["gate.log", *["gate-planted.log"] * (4 if "N" in options else 2 if options else 1)]
+
+
+OWN = f"{sys.executable} -m pytest -q -p no:cacheprovider"
+HEADS = "! grep -rL '^# Mine' pkg/tests tests --include=test_*.py | grep ."
+
+
+def headed(files: Mapping[str, str]) -> dict[str, str | None]:
+    return {path: f"# Mine\n{text}" for path, text in files.items() if "test_" in path}
+
+
+def test_a_gate_that_refuses_added_files_before_it_runs_them_is_no_proof(bench: Bench) -> None:
+    assert bench.land(headed(PROJECT)).commit
+    bench.make(f"{HEADS} && {OWN}", unknown=True)
+    off = "pkg/tests/conda-meta/history"
+    landing = bench.land({**BROKEN, off: ""})
+    assert (landing.commit, landing.cause) == ("", Cause.GATE)
+    assert landing.gate is not None
+    assert landing.gate.passed
+    assert landing.hidden == (f"failing tests were added, and did not fail: pkg/tests/; cause: {off}",)
+    bench.make(f"{HEADS} && {OWN} --tb=no -rN", unknown=True)
+    landing = bench.land({"pkg/tests/data.json": "[]\n"})
+    assert (bool(landing.commit), landing.notes) == (True, ())
+
+
+def test_a_gate_that_fails_whatever_is_added_is_noted(bench: Bench) -> None:
+    counted = f"[ $(cat pkg/tests/*.py tests/*.py | wc -l) = $(cat lines) ] && {OWN}"
+    assert bench.land({"lines": f"{TEST.count(chr(10)) + OTHER.count(chr(10))}\n"}).commit
+    bench.make(counted, unknown=True)
+    landing = bench.land({"data.json": "[]\n"})
+    assert landing.commit
+    [note] = landing.notes
+    added = "tests that are added to pkg/tests/, tests/"
+    assert note == f"the gate fails whether {added} fail or pass, as before the change"
+
+
+def test_a_change_after_which_the_gate_fails_whatever_is_added_does_not_land(bench: Bench) -> None:
+    counted = "[ ! -f lines ] || [ $(cat pkg/tests/*.py tests/*.py | wc -l) = $(cat lines) ]"
+    bench.make(f"{counted} && {OWN}", unknown=True)
+    landing = bench.land({"lines": f"{TEST.count(chr(10)) + OTHER.count(chr(10))}\n"})
+    assert (landing.commit, landing.cause) == ("", Cause.GATE)
+    assert landing.hidden == (
+        "the gate fails whether tests that are added to pkg/tests/, tests/ fail or pass; cause: lines",
+    )
+
+
+def test_directories_that_are_too_many_to_try_are_noted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_cobbler.landing.planted_runs._MOST_ALONE", 1)
+    bench.make(f"{OWN} -x", unknown=True)
+    assert bench.land({"other/test_more.py": OTHER}).commit
+    landing = bench.land({"other/data.json": "[]\n"})
+    assert landing.commit
+    [note] = landing.notes
+    assert note.startswith("it was not tried whether the gate runs tests that are added to ")
+    assert "other/" not in note, "it was the nearest to the change"
 
 
 CASE = "import unittest\n\n\nclass TestCase(unittest.TestCase):\n    def test(self):\n        pass\n"
