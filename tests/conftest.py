@@ -10,6 +10,7 @@ import pytest
 from pytest_cobbler.testing.project import Project, start_afresh
 from tests.support import markers, parts
 from tests.support.forking import fork_server
+from tests.support.toolchain import python_without_plugins
 
 
 def pytest_configure() -> None:
@@ -74,6 +75,15 @@ def quick_bd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         if program:
             script = parts.in_less_time(Path(program).resolve(), tmp_path_factory.mktemp("programs"))
             patch.setenv("PATH", str(script.parent), prepend=os.pathsep)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_gates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let gates on the host find a Python whose pytest loads no plugins."""
+    with pytest.MonkeyPatch.context() as patch:
+        program = python_without_plugins(tmp_path_factory.mktemp("python"))
+        patch.setenv("PATH", str(program.parent), prepend=os.pathsep)
         yield
 
 

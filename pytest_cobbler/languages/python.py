@@ -25,13 +25,19 @@ python=$(command -v python3 || command -v python) || {
 """
 
 # -I: a module of the tree must not replace a module of the standard library that has the same name.
-# The bytecode is written elsewhere: the tree may be read-only, and must not change.
+# The bytecode is written elsewhere: the tree may be read-only, and must not change. The directory is set
+# after the imports, which otherwise would not find the bytecode of the standard library.
+_COMPILE = """\
+import compileall, sys
+sys.pycache_prefix = sys.argv.pop(1)
+sys.exit(not compileall.main())
+"""
 _BUILD = (
     _FIND_PYTHON
-    + """\
+    + f"""\
 cache=$(mktemp -d) || exit 1
 trap 'rm -rf "$cache"' EXIT
-"$python" -I -X pycache_prefix="$cache" -m compileall -q -x '/(\\.[^/]*|node_modules|site-packages)/' .
+"$python" -I -c '{_COMPILE}' "$cache" -q -x '/(\\.[^/]*|node_modules|site-packages)/' .
 """
 )
 

@@ -1,10 +1,16 @@
-"""The real Go, with a build cache: a cold build of the standard library takes half a minute."""
+"""What gates of the tests run with: the real Go with a build cache, and a Python that starts soon.
+
+A cold build of Go's standard library takes half a minute. Plugins of pytest that are installed for the tests
+of this project, Hypothesis above all, take as long to load as pytest itself.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,7 +19,7 @@ import pytest
 from pytest_cobbler.testing.samples import go_sample
 from tests.support.parts import need
 
-__all__ = ["go_arguments", "go_cache", "go_root"]
+__all__ = ["go_arguments", "go_cache", "go_root", "python_without_plugins"]
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +54,16 @@ def go_arguments(go_root: Path, go_cache: Path) -> tuple[str, ...]:
         *("--env", f"COBBLER_GOCACHE={cache}"),
         *("--env", "PATH=/usr/local/go/bin:/usr/local/bin:/usr/bin:/bin"),
     )
+
+
+def python_without_plugins(directory: Path) -> Path:
+    """A ``python3`` in ``directory`` whose pytest loads no plugins, as in a project without any."""
+    program = directory / "python3"
+    program.write_text(
+        f'#!/bin/sh\nexport PYTEST_DISABLE_PLUGIN_AUTOLOAD=1\nexec {shlex.quote(sys.executable)} "$@"\n'
+    )
+    program.chmod(0o755)
+    return program
 
 
 def _fill(cache: Path, go: Path) -> None:
