@@ -14,8 +14,11 @@ still runs, and reaps it. Until then the id belongs to the child, as with :class
 from __future__ import annotations
 
 import contextlib
+import fnmatch
+import functools
 import gc
 import importlib
+import inspect
 import json
 import os
 import pkgutil
@@ -31,7 +34,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest import junitxml
 
+CACHED = type(functools.cache(lambda: None))
 LARGEST = 1 << 20
 """Bytes of a request."""
 
@@ -45,13 +50,23 @@ class Child:
 
 
 class Imports:
-    """A plugin that imports everything while pytest rewrites the assertions of what is imported."""
+    """A plugin that imports everything while pytest rewrites the assertions of what is imported.
+
+    It also asks for the tables and patterns that every run makes once: a child then has them.
+    """
 
     def pytest_configure(self) -> None:
         import pytest_cobbler
 
-        for module in pkgutil.walk_packages(pytest_cobbler.__path__, "pytest_cobbler."):
-            importlib.import_module(module.name)
+        for found in pkgutil.walk_packages(pytest_cobbler.__path__, "pytest_cobbler."):
+            module = importlib.import_module(found.name)
+            for value in list(vars(module).values()):
+                if isinstance(value, CACHED) and not inspect.signature(value).parameters:
+                    value()
+        for forms in importlib.import_module("pytest_cobbler.repository.path_table").commands().values():
+            for form in forms:
+                fnmatch.fnmatchcase("", form)
+        junitxml.bin_xml_escape("")
 
 
 class Server:
