@@ -15,8 +15,10 @@ from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.starts import Start
 from pytest_cobbler.display import named
 from pytest_cobbler.errors import CobblerError, HookProblem, OutsideProblem, RepositoryError
+from pytest_cobbler.landing.lane import Landing
 from pytest_cobbler.listeners import AttemptEnd
 from pytest_cobbler.recordings.files import place_of_task
+from pytest_cobbler.report.evidence import telling_line
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.harvest import Harvest, harvest
 from pytest_cobbler.repository.landing import patch_of
@@ -39,6 +41,7 @@ class Attempt:
     ``is_last``: a further attempt would fail in the same way. ``base`` is that of the start. ``tests`` are
     the tests that the gate ran, for people; empty if it has not run. ``prompt`` is the sha256 of the prompt.
     ``ignored`` counts the ignored files and directories that are not kept.
+    ``left`` are refs of work beside the files.
     ``facts`` are the trailers of the work, with which a later run can land it; empty if it may not land.
     """
 
@@ -56,7 +59,27 @@ class Attempt:
     tests: str = ""
     prompt: str = ""
     ignored: int = 0
+    left: tuple[str, ...] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def did_nothing(self) -> bool:
+        """Whether there is no work at all, neither in the files nor beside them."""
+        return self.cause is Cause.NO_CHANGE and not self.left
+
+    @property
+    def headline(self) -> str:
+        """``summary`` for people; prompts do not have the refs, which a replay of the agent does not make."""
+        if self.cause is Cause.NO_CHANGE and self.left:
+            return f"{self.summary} in the files; the work is in git: {named(self.left, 3)}"
+        return self.summary
+
+    @property
+    def ends_the_item(self) -> bool:
+        """Whether a further attempt in the same run would not help."""
+        if self.cause is Cause.NO_CHANGE:
+            return self.is_last or self.did_nothing  # the next agent can take what is left
+        return self.is_last or self.cause.is_final
 
 
 def run_attempt(
@@ -218,6 +241,7 @@ def _take(run: Run, task: Task, start: Start, worktree: Worktree, attempt: Attem
         notes=(*attempt.notes, *_notes(harvested, left, result)),
         ignored=harvested.ignored_count,
         paths=tuple(refusal.path for refusal in harvested.refusals if refusal.path),
+        left=tuple(work.ref for work in left),
     )
     run.listener.harvested(task.id, number, len(harvested.change.entries), attempt.notes)
     if not harvested.importable:
@@ -336,7 +360,7 @@ def _write_result(run: Run, task: Task, attempt: Attempt) -> None:
         "title": task.title,
         "attempt": attempt.number,
         "cause": attempt.cause,
-        "error": attempt.summary,
+        "error": attempt.headline,
         "commit": attempt.commit,
         "kept_at": attempt.kept_at,
         "notes": attempt.notes,
@@ -350,3 +374,49 @@ def _write_result(run: Run, task: Task, attempt: Attempt) -> None:
     }
     text = run.ledger.scrub(json.dumps(facts, indent=2, ensure_ascii=False))
     (directory / "result.json").write_text(f"{text}\n", "utf-8")
+
+
+def write_ending(run: Run, task: Task, attempt: Attempt) -> None:
+    """Add to the result of an attempt why it did not land; the landing of a later one removes its ref."""
+    path = run.ledger.numbers.directory(task.id, attempt.number) / "result.json"
+    try:
+        facts = json.loads(path.read_bytes())
+    except (OSError, ValueError):  # the directory of the history was deleted
+        return
+    facts |= {"cause": attempt.cause, "error": attempt.headline}
+    path.write_text(f"{json.dumps(facts, indent=2, ensure_ascii=False)}\n", "utf-8")
+
+
+def not_landed(attempt: Attempt, landing: Landing) -> Attempt:
+    """The attempt with the reason why its landing failed."""
+    merged = landing.merged
+    if landing.cause == Cause.CONFLICT and merged:
+        return replace(
+            attempt,
+            cause=Cause.CONFLICT,
+            summary=f"conflict with the tip in {', '.join(merged.conflicts)}",
+            details=merged.messages,
+            paths=merged.conflicts,
+        )
+    if landing.refusals:
+        return replace(
+            attempt,
+            cause=Cause.REFUSED,
+            summary=f"refused after the merge: {landing.refusals[0]}",
+            details="\n".join(map(str, landing.refusals)),
+            paths=tuple(refusal.path for refusal in landing.refusals if refusal.path),
+        )
+    if landing.hidden:
+        how = "passed" if landing.gate and landing.gate.passed else "failed as before, but"
+        summary = f"gate: {how} without tests of the tip: {landing.hidden[0]}"
+        return replace(attempt, cause=Cause.GATE, summary=summary, details="\n".join(landing.hidden))
+    if landing.cause == Cause.GATE and landing.gate:
+        gate = landing.gate
+        summary = "; ".join(filter(None, [telling_line(gate.output), gate.summary]))
+        return replace(attempt, cause=Cause.GATE, summary=f"gate: {summary}", details=gate.output)
+    if landing.error:
+        summary = f"landing: {landing.error.cause}"
+        return replace(attempt, cause=Cause.LANDING, summary=summary, details=str(landing.error))
+    if landing.cause == Cause.NO_CHANGE:
+        return replace(attempt, cause=Cause.NO_CHANGE, summary="no change: the tip already has this change")
+    return replace(attempt, cause=Cause.CANCELLED, summary="cancelled")

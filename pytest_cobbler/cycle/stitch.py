@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.agents.claims import bounded
 from pytest_cobbler.causes import Cause
-from pytest_cobbler.cycle.attempt import Attempt, run_attempt, scrubbed
+from pytest_cobbler.cycle.attempt import Attempt, not_landed, run_attempt, scrubbed, write_ending
 from pytest_cobbler.cycle.kept import attempt_of, check_kept
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.run import Run
@@ -25,7 +25,7 @@ from pytest_cobbler.landing.tree_records import TreeRecord
 from pytest_cobbler.lifecycle.records import Record
 from pytest_cobbler.recordings.files import place_of_task
 from pytest_cobbler.recordings.turns import Point
-from pytest_cobbler.report.evidence import excerpt, informative, telling_line
+from pytest_cobbler.report.evidence import excerpt, informative
 from pytest_cobbler.report.journal import timestamp
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import KeptAttempt, drop_attempts, keep_attempt
@@ -125,7 +125,8 @@ class Stitching:
                 attempt = ended
             self._keep(attempt)
             remaining -= 1
-            is_last = attempt.is_last or attempt.cause.is_final or not remaining
+            is_followed = attempt.did_nothing and run.turns.is_followed(str(self._place), number)
+            is_last = not remaining or (attempt.ends_the_item and not is_followed)
             if is_last and not run.turns.broken_off(self._place / str(number)):
                 return self._failed(attempt)
             self._earlier.append(attempt)
@@ -193,7 +194,8 @@ class Stitching:
         attempt = replace(attempt, notes=(*attempt.notes, *notes), tests=tests)
         if landing.commit:
             return self._landed(attempt, landing)
-        attempt = scrubbed(run, _not_landed(attempt, landing))
+        attempt = scrubbed(run, not_landed(attempt, landing))
+        write_ending(run, self._task, attempt)
         run.listener.not_landed(self._task.title, attempt.number, attempt.cause)
         facts = {trailers.TIP: landing.merged.tip if landing.merged else ""}
         if landing.record:
@@ -335,12 +337,12 @@ class Stitching:
         return moved
 
     def _failed(self, attempt: Attempt) -> Outcome:
-        earlier = [f"attempt {failed.number}: {failed.summary}" for failed in self._earlier]
+        earlier = [f"attempt {failed.number}: {failed.headline}" for failed in self._earlier]
         notes = self._notes(attempt)
         parts = (*self._evidence(attempt), *earlier, *notes, self._where(attempt))
         verdicts = {Cause.CANCELLED: Verdict.CANCELLED, Cause.LIMITED: Verdict.LIMITED}
-        summary = attempt.summary
-        if all(failed.cause == Cause.NO_CHANGE for failed in (*self._earlier, attempt)):
+        summary = attempt.headline
+        if all(failed.did_nothing for failed in (*self._earlier, attempt)):
             hint = self._run.ledger.close_hint.format(self._task.id)
             summary = f"{summary}; if the task is already done: {hint}"
         return Outcome(
@@ -413,38 +415,3 @@ class Stitching:
 
 def _cancelled() -> Outcome:
     return Outcome(verdict=Verdict.CANCELLED, cause=Cause.CANCELLED, summary="cancelled")
-
-
-def _not_landed(attempt: Attempt, landing: Landing) -> Attempt:
-    """The attempt with the reason why its landing failed."""
-    merged = landing.merged
-    if landing.cause == Cause.CONFLICT and merged:
-        return replace(
-            attempt,
-            cause=Cause.CONFLICT,
-            summary=f"conflict with the tip in {', '.join(merged.conflicts)}",
-            details=merged.messages,
-            paths=merged.conflicts,
-        )
-    if landing.refusals:
-        return replace(
-            attempt,
-            cause=Cause.REFUSED,
-            summary=f"refused after the merge: {landing.refusals[0]}",
-            details="\n".join(map(str, landing.refusals)),
-            paths=tuple(refusal.path for refusal in landing.refusals if refusal.path),
-        )
-    if landing.hidden:
-        how = "passed" if landing.gate and landing.gate.passed else "failed as before, but"
-        summary = f"gate: {how} without tests of the tip: {landing.hidden[0]}"
-        return replace(attempt, cause=Cause.GATE, summary=summary, details="\n".join(landing.hidden))
-    if landing.cause == Cause.GATE and landing.gate:
-        gate = landing.gate
-        summary = "; ".join(filter(None, [telling_line(gate.output), gate.summary]))
-        return replace(attempt, cause=Cause.GATE, summary=f"gate: {summary}", details=gate.output)
-    if landing.error:
-        summary = f"landing: {landing.error.cause}"
-        return replace(attempt, cause=Cause.LANDING, summary=summary, details=str(landing.error))
-    if landing.cause == Cause.NO_CHANGE:
-        return replace(attempt, cause=Cause.NO_CHANGE, summary="no change: the tip already has this change")
-    return replace(attempt, cause=Cause.CANCELLED, summary="cancelled")

@@ -77,6 +77,11 @@ class Turns:
         this, after = str(Point("begin", task, number)), str(Point("begin", task, number + 1))
         return this in begun and after in begun and begun.index(after) > begun.index(this) + 1
 
+    def is_followed(self, task: str, number: int) -> bool:
+        """Whether the recorded run made another attempt after this one."""
+        after = str(Point("begin", task, number + 1))
+        return after in self._recorded and not self.is_resumed(task, number)
+
     def wait(self, point: Point, cancellation: Cancellation) -> None:
         """Wait until it is the turn of ``point``, or the run ends."""
         with self._condition:

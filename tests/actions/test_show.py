@@ -49,7 +49,7 @@ def test_each_attempt_is_shown_with_prompt_steps_diff_and_log(project: Project) 
     assert lines[0] == "p-twice Twice (closed)"
     heads = [line for line in lines if line.startswith("=== ")]
     assert heads == [
-        f"=== attempt 1 in {project.generation}: did not land",
+        f"=== attempt 1 in {project.generation}: gate: ValueError: it is wrong; test failed (exit 1)",
         f"=== attempt 2 in {project.generation}: landed in {commit[:12]}",
     ]
     first, second = lines[: lines.index(heads[1])], lines[lines.index(heads[1]) :]

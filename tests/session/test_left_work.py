@@ -42,14 +42,36 @@ def test_the_next_attempt_is_told_what_the_last_one_left_in_its_git(
     seed(cobbler_project, task("t"))
     cobbler_agent.task("t").runs(f'if [ "$COBBLER_ATTEMPT" = 1 ]; then {STASH}; else echo done >done.txt; fi')
     first = cobbler_project.run("--cobbler-generate", "configuration.yaml::stitch")
-    assert first.junit[stitch("t")].message.startswith("no change")
+    ref = f"refs/cobbler/left/{cobbler_project.generation}/t/1/1"
+    message = first.junit[stitch("t")].message
+    assert message.startswith(f"no change in the files; the work is in git: {ref}\n")
+    assert "already done" not in message
     second = cobbler_project.run("--cobbler-generate", "configuration.yaml::stitch")
     assert second.ret == 0
     (prompt,) = cobbler_project.path.glob(".cobbler/*/attempts/t/2/prompt.md")
     text = prompt.read_text()
-    ref = f"refs/cobbler/left/{cobbler_project.generation}/t/1/1"
     commit = cobbler_project.git("rev-parse", ref).strip()
     assert f"<left-work>\n{commit[:16]}, attempt 1: stash " in text
+
+
+def test_an_agent_whose_whole_work_is_in_a_stash_is_followed_by_one_that_knows_of_it(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
+    seed(cobbler_project, task("t"))
+    cobbler_agent.task("t").runs(STASH)
+    cobbler_agent.task("t", attempt=2).runs("git stash list >list.txt")
+    stitches = ("--cobbler-generate", "configuration.yaml::stitch")
+    result = cobbler_project.run(*stitches, "--cobbler-record", "recorded")
+    assert result.ret == 0
+    (prompt,) = cobbler_project.path.glob(".cobbler/*/attempts/t/2/prompt.md")
+    assert "attempt 1: stash " in prompt.read_text()
+    shown = cobbler_project.run("--cobbler-show", "t")
+    shown.stdout.fnmatch_lines(["=== attempt 1 in *: no change in the files; the work is in git: refs/*"])
+
+    assert cobbler_project.run("--cobbler-reset").ret == 0
+    cobbler_project.configure(agent="replay", agent_command=None, recording="recorded")
+    cobbler_project.commit("Play it")
+    assert cobbler_project.run(*stitches).ret == 0, "the stash is not recorded; the next attempt is"
 
 
 def test_a_linked_worktree_of_a_sub_agent_does_not_land_or_stop_the_landing(
