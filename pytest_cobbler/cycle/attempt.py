@@ -78,7 +78,7 @@ class Attempt:
     def ends_the_item(self) -> bool:
         """Whether a further attempt in the same run would not help."""
         if self.cause is Cause.NO_CHANGE:
-            return self.is_last or self.did_nothing  # the next agent can take what is left
+            return self.is_last or self.did_nothing  # the next agent can take it from git
         return self.is_last or self.cause.is_final
 
 
