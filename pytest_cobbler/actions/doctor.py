@@ -51,6 +51,7 @@ def run(config: pytest.Config) -> int:
     as_table = not wants_json(config)
     findings: list[Finding] = []
     attacks: list[Line] | None = None
+    waiting = _Waiting(enabled=as_table and sys.stdout.isatty())
 
     def settings() -> Config:
         return load(configuration_path(config, "--cobbler-doctor"), overrides(config))
@@ -65,14 +66,16 @@ def run(config: pytest.Config) -> int:
         def take(finding: Finding) -> None:
             findings.append(finding)
             if as_table:
+                waiting.hide()
                 _say("\n".join(_lines(finding, Secrets(doctor.secrets).scrub_text)))
 
         try:
             with ended_by_signals():
-                examine(doctor.checks(), take)
+                examine(doctor.checks(), take, waiting.show)
                 if config.getoption("cobbler_attacks"):
                     attacks = [*_attacked(doctor, as_table)]
         except KeyboardInterrupt:
+            waiting.hide()
             sys.stderr.write("interrupted\n")
             return pytest.ExitCode.INTERRUPTED
         scrub = Secrets(doctor.secrets).scrub_text
@@ -82,6 +85,22 @@ def run(config: pytest.Config) -> int:
     else:
         _say(json.dumps(_as_json(findings, attacks, seconds, scrub), indent=2))
     return pytest.ExitCode.TESTS_FAILED if _has_failed(findings, attacks) else pytest.ExitCode.OK
+
+
+class _Waiting:
+    """A line on a terminal with the check that runs: some, such as the gate on the tip, take minutes."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        self._enabled = enabled
+
+    def show(self, name: str) -> None:
+        if self._enabled:
+            sys.stdout.write(f"{'...':{_STATUS}}  {name}")
+            sys.stdout.flush()
+
+    def hide(self) -> None:
+        if self._enabled:
+            sys.stdout.write("\r\x1b[2K")
 
 
 def _has_failed(findings: Sequence[Finding], attacks: Sequence[Line] | None) -> bool:

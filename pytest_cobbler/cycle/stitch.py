@@ -216,9 +216,11 @@ class Stitching:
             statement=partial(self._statement, attempt),
             on_landed=self._note_landed,
             moving=partial(run.turns.passing, point),
+            begins=partial(self._show, "in the gate"),
             decided=partial(run.turns.passed, point),
         )
         queued = time.monotonic()
+        self._show("waits for the gate")
         run.turns.wait(point, run.cancellation)
         landing = run.landing.land(candidate)
         self._count(
@@ -398,6 +400,9 @@ class Stitching:
 
     def _step(self, text: str) -> None:
         self._steps.append(text)
+        self._show(text)
+
+    def _show(self, text: str) -> None:
         if self._on_step:
             self._on_step(text)
 

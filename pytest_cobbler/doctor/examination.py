@@ -67,13 +67,19 @@ class Finding:
     seconds: float | None = None
 
 
-def examine(checks: Sequence[Check], report: Callable[[Finding], None]) -> list[Finding]:
+def examine(
+    checks: Sequence[Check],
+    report: Callable[[Finding], None],
+    begin: Callable[[str], None] = lambda _name: None,
+) -> list[Finding]:
     """Run ``checks`` in their order, and pass each finding to ``report`` immediately.
+
+    ``begin`` gets the name of the check that is waited for, before its finding.
 
     Those aside begin as soon as what they need is done; they are told in their place. Whatever ends this
     early, an interrupt for instance, ends them too.
     """
-    return _Examination(checks, report).run()
+    return _Examination(checks, report, begin).run()
 
 
 class _TimeIsUp(BaseException):
@@ -81,9 +87,12 @@ class _TimeIsUp(BaseException):
 
 
 class _Examination:
-    def __init__(self, checks: Sequence[Check], report: Callable[[Finding], None]) -> None:
+    def __init__(
+        self, checks: Sequence[Check], report: Callable[[Finding], None], begin: Callable[[str], None]
+    ) -> None:
         self._checks = checks
         self._report = report
+        self._begin = begin
         self._findings: dict[str, Finding] = {}
         self._aside: dict[str, Future[Finding]] = {}
 
@@ -92,6 +101,7 @@ class _Examination:
             try:
                 for check in self._checks:
                     self._begin_aside(threads)
+                    self._begin(check.name)
                     finding = self._aside_finding(check) if check.aside else self._finding(check)
                     self._findings[check.name] = finding
                     self._report(finding)

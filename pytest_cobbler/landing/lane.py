@@ -37,8 +37,8 @@ class Candidate:
     the landed commit from the notes on the change and the record of its tree (``None`` without a gate), once
     the gate has passed. ``statement`` makes the note of that commit from its id, the merge and that record.
     The gate's output goes to ``log``. ``on_landed`` is called with the landed commit before any listener.
-    ``moving`` is held while the branch moves; ``decided`` is called when the candidate has landed or failed.
-    Both run in its thread.
+    ``begins`` is called when it is the candidate's turn, ``decided`` when it has landed or failed; ``moving``
+    is held while the branch moves. All run in the thread of the lane.
     """
 
     task_id: str
@@ -50,6 +50,7 @@ class Candidate:
     statement: Callable[[str, Merge, TreeRecord | None], bytes] | None = None
     base: str = ""
     moving: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    begins: Callable[[], None] = lambda: None
     decided: Callable[[], None] = lambda: None
 
 
@@ -123,6 +124,7 @@ class LandingLane:
 
     def _land(self, candidate: Candidate) -> Landing:
         began = time.monotonic()
+        candidate.begins()
         try:
             landing = self._try_to_land(candidate)
         except CobblerError as error:  # podman or git failed, not the work, which is kept

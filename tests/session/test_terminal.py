@@ -27,7 +27,9 @@ LINES = 40
 class Terminal:
     """pytest on a terminal of its own; ``rows`` are its lines without blank ones."""
 
-    def __init__(self, project: Project, columns: int, *options: str) -> None:
+    def __init__(
+        self, project: Project, columns: int, *options: str, action: str = "--cobbler-generate"
+    ) -> None:
         self._screen = pyte.Screen(columns, LINES)
         self._rows: list[str] = []
         self._stream = pyte.ByteStream(self._screen)
@@ -36,7 +38,7 @@ class Terminal:
         os.set_blocking(self._master, False)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "--cobbler-generate", *options],
+            [sys.executable, "-m", "pytest", action, *options],
             cwd=project.path,
             env=inherited | {"TERM": "xterm", "GIT_CONFIG_GLOBAL": os.devnull},
             stdin=slave,
@@ -104,8 +106,8 @@ def go(project: Project) -> None:
 def terminals() -> Iterator[Callable[..., Terminal]]:
     with contextlib.ExitStack() as stack:
 
-        def start(*arguments: object) -> Terminal:
-            terminal = Terminal(*arguments)  # type: ignore[arg-type]
+        def start(*arguments: object, **more: str) -> Terminal:
+            terminal = Terminal(*arguments, **more)  # type: ignore[arg-type]
             stack.callback(terminal.close)
             return terminal
 
@@ -138,6 +140,25 @@ def test_a_line_shows_what_is_running_and_disappears_for_a_report(
     assert rows[first + 5 : first + 7] == ["cycle-1: 0 proposed", ""]
     assert "- cobbler -" in rows[first + 7]
     assert terminal.cursor == (last_row(rows) + 1, 0)
+
+
+def test_the_line_shows_which_work_is_in_the_gate_and_which_waits_for_it(
+    project: Project, terminals: Callable[..., Terminal]
+) -> None:
+    seed(project, task("p-a"), task("p-e"))
+    go_on = f"until [ -e {project.agent.directory}/go ]; do sleep 0.05; done"
+    project.agent.otherwise().prints("Done.").writes("new.txt", "$COBBLER_TASK_ID")
+    project.agent.task("p-e").writes("other.txt", "")
+    project.configure(test_command=f"ls | grep -q '[.]txt$' || exit 0; {go_on}")
+    terminal = terminals(project, 100)
+    terminal.wait_for(
+        lambda rows: bool(
+            re.search(r"2 running \(.*s in the gate", status(rows))
+            and re.search(r"s waits for the gate", status(rows))
+        )
+    )
+    go(project)
+    terminal.wait()
 
 
 def line(left: str, right: str, columns: int = 100) -> str:
@@ -188,3 +209,17 @@ def test_without_a_terminal_the_line_is_not_shown(project: Project) -> None:
     assert result.ret == 0
     assert "\x1b" not in running.output
     result.stdout.no_fnmatch_line("*running (*")
+
+
+def test_the_doctor_shows_the_check_that_it_waits_for(
+    project: Project, terminals: Callable[..., Terminal]
+) -> None:
+    project.configure(test_command=f"until [ -e {project.agent.directory}/go ]; do sleep 0.05; done")
+    terminal = terminals(project, 100, action="--cobbler-doctor")
+    rows = terminal.wait_for(lambda rows: "...        tip" in rows)
+    assert [row for row in rows if row.startswith("...")] == ["...        tip"]
+    go(project)
+    rows = terminal.wait()
+    assert terminal.process.returncode == 0
+    assert not [row for row in rows if row.startswith("...")]
+    assert [row.split()[:2] for row in rows if " tip " in row] == [["ok", "tip"]]
