@@ -81,6 +81,8 @@ _HEADING = re.compile(r"[=_-]{2,} .* [=_-]{2,}")
 _TELLING = (
     # An error that is not that of an assertion, as Python and pytest print one.
     re.compile(r"^(E )?(?P<line>(?!AssertionError)[\w.]*(Error|Exception|NotFound): .+)"),
+    # Of go's compiler and of go vet, with a column; lines that a test logs have none.
+    re.compile(r"(?<!\S)(?P<line>\S+\.go:\d+:\d+: .+)"),
     re.compile(r"^(FAILED|ERROR) (?P<line>\S+( - .+)?)"),
     re.compile(r"^--- FAIL: (?P<line>\S+)"),
 )

@@ -23,6 +23,14 @@ ASSERTION = """\
 E       assert (1 + 1) == 3
 FAILED test_sum.py::test_sum - assert (1 + 1) == 3
 """
+GO_WITHOUT_A_MODULE = """\
+go: downloading golang.org/x/tools v0.52.0
+go: can't load test package: zip/zip_test.go:33:2: module lookup disabled by GOPROXY=off
+# golang.org/x/mod/zip
+zip/zip_test.go:33:2: module lookup disabled by GOPROXY=off
+FAIL\tgolang.org/x/mod/zip [setup failed]
+ok  \tgolang.org/x/mod/semver\t0.013s
+"""
 
 
 @pytest.mark.parametrize(
@@ -32,6 +40,7 @@ FAILED test_sum.py::test_sum - assert (1 + 1) == 3
         (ASSERTION, "test_sum.py::test_sum - assert (1 + 1) == 3"),
         ("=== RUN   TestAdd\n--- FAIL: TestAdd (0.00s)\nFAIL\texample.com/x\t0.01s\n", "TestAdd"),
         ("ok\n./main.go:3:2: undefined: x\n", "./main.go:3:2: undefined: x"),
+        (GO_WITHOUT_A_MODULE, "zip/zip_test.go:33:2: module lookup disabled by GOPROXY=off"),
         ("\x1b[31msh: make: cannot execute\x1b[0m\nbye\n", "sh: make: cannot execute"),
         ("a.txt\n", ""),
         ("", ""),
