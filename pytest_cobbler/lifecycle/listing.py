@@ -69,7 +69,7 @@ def list_generations(config: Config, repository: Repository, tracker: Tracker) -
 
 def _listed(config: Config, repository: Repository, tasks: list[Task]) -> Iterator[Listed]:
     active = active_generations(repository, config.gen_prefix)
-    chosen = config.generation_branch or chosen_generation(repository)
+    chosen = config.generation_branch or chosen_generation(repository, config.gen_prefix)
     if chosen not in active and len(active) == 1 and not config.generation_branch:
         chosen = next(iter(active))
     tags = repository.list_refs(f"refs/tags/{config.gen_prefix}*")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,11 +21,7 @@ class _Elsewhere:
 
     @property
     def fetch(self) -> str:
-        """The command that brings the branch, its tags and its kept attempts."""
-        name = self.generation.name
-        attempts = f"{names.ATTEMPTS}{name}/*"
-        specs = [f"{name}:{name}", f"refs/tags/{name}-*:refs/tags/{name}-*", f"{attempts}:{attempts}"]
-        return f"git fetch {shlex.join([self.remote, *specs])}"
+        return names.fetch_command(self.remote, self.generation.name)
 
 
 def refuse_other_start(repository: Repository, prefix: str) -> None:

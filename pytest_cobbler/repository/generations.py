@@ -15,6 +15,7 @@ from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trees import edited_tree
 
 ACTIVE_REF = "refs/cobbler/active"
+_ACTIVE_BELOW = "refs/cobbler/active-in"
 _MOST_STARTS = 100
 
 
@@ -67,13 +68,17 @@ def find_generation(repository: Repository, prefix: str, chosen: str | None) -> 
     active = active_generations(repository, prefix)
     if chosen:
         if chosen not in active:
+            there = [
+                f"Go on with it: {names.fetch_command(remote, chosen)}"
+                for remote in _remotes_with(repository, chosen)
+            ]
             active_names = ", ".join(active) or "none"
             raise RepositoryError(
                 f"generation_branch: no branch {chosen}",
-                f"Generations in this repository: {active_names}.",
+                "\n".join([*there, f"Generations in this repository: {active_names}."]),
             )
         return read_generation(repository, chosen)
-    switched = chosen_generation(repository)
+    switched = chosen_generation(repository, prefix)
     if switched in active:
         return read_generation(repository, switched)
     if len(active) > 1:
@@ -135,9 +140,24 @@ def _other_checkout(where: Path) -> str:
     return f"{where} is gone; if for good: git worktree prune"
 
 
-def chosen_generation(repository: Repository) -> str | None:
+def _remotes_with(repository: Repository, branch: str) -> list[str]:
+    """The remotes that have a branch, as far as the remote-tracking branches tell."""
+    refs = repository.list_refs("refs/remotes")
+    return [
+        ref.removeprefix("refs/remotes/").removesuffix(f"/{branch}")
+        for ref in refs
+        if ref.endswith(f"/{branch}")
+    ]
+
+
+def active_ref(repository: Repository, prefix: str) -> str:
+    """The symbolic ref of the choice: one for each project of the repository."""
+    return f"{_ACTIVE_BELOW}/{prefix}chosen" if repository.directory.path else ACTIVE_REF
+
+
+def chosen_generation(repository: Repository, prefix: str) -> str | None:
     """The branch that was chosen by ``choose_generation``; it may be gone."""
-    target = repository.target_of(ACTIVE_REF)
+    target = repository.target_of(active_ref(repository, prefix))
     return target.removeprefix("refs/heads/") if target else None
 
 
@@ -152,7 +172,7 @@ def choose_generation(repository: Repository, prefix: str, name: str) -> Generat
         remedy = f"Choose one of {', '.join(active)}." if active else "Start one: pytest --cobbler-start"
         raise RepositoryError(f"no generation {name} is active", remedy)
     generation = read_generation(repository, name)
-    repository.refs.run("symbolic-ref", ACTIVE_REF, generation.ref)
+    repository.refs.run("symbolic-ref", active_ref(repository, prefix), generation.ref)
     return generation
 
 
@@ -304,8 +324,9 @@ def delete_generation(repository: Repository, generation: Generation, tip: str) 
         RepositoryError: the branch is no longer at ``tip``.
     """
     repository.remove_stale_lock(generation.ref)
-    if chosen_generation(repository) == generation.name:
-        repository.refs.run("symbolic-ref", "--delete", ACTIVE_REF)
+    for choice in repository.list_refs(ACTIVE_REF, _ACTIVE_BELOW):
+        if repository.target_of(choice) == generation.ref:
+            repository.refs.run("symbolic-ref", "--delete", choice)
     deletion = repository.refs.run("update-ref", "-d", generation.ref, tip, accepted=(0, 1, 128))
     if not deletion.ok:
         raise RepositoryError(

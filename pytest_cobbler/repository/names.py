@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Container
 from datetime import datetime, timedelta
 
@@ -27,6 +28,17 @@ def branch_ref(branch: str) -> str:
 def tag_ref(generation: str, kind: str) -> str:
     """``kind``: start, finished, merged or abandoned."""
     return f"refs/tags/{generation}-{kind}"
+
+
+def fetch_command(remote: str, generation: str) -> str:
+    """The command of a person that brings the branch of a generation, its tags and its kept attempts."""
+    attempts = f"{ATTEMPTS}{generation}/*"
+    specs = [
+        f"{generation}:{generation}",
+        f"refs/tags/{generation}-*:refs/tags/{generation}-*",
+        f"{attempts}:{attempts}",
+    ]
+    return f"git fetch {shlex.join([remote, *specs])}"
 
 
 def task_branch(generation: str, task_id: str) -> str:

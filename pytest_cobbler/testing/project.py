@@ -262,8 +262,9 @@ class Project:
 
         prefix = self._configuration.get("gen_prefix") or prefix_of(self.path)
         names = self.git("for-each-ref", "--format=%(refname:lstrip=2)", f"refs/heads/{prefix}*").split()
-        chosen = self.git("for-each-ref", "--format=%(symref:lstrip=2)", "refs/cobbler/active").strip()
-        return chosen if chosen in names else max(names, default=None)
+        choices = ("refs/cobbler/active", "refs/cobbler/active-in")
+        chosen = self.git("for-each-ref", "--format=%(symref:lstrip=2)", *choices).split()
+        return max(set(chosen) & set(names) or names, default=None)
 
     def landed(self) -> list[LandedCommit]:
         """The commits of the active generation (without one: of HEAD) that did tasks, oldest first."""

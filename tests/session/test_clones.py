@@ -59,6 +59,22 @@ def test_in_a_clone_the_generation_of_the_remote_is_named_and_no_other_started(
     assert project.run("--cobbler-resume").ret == 0
 
 
+def test_in_a_clone_a_configured_generation_that_only_the_remote_has_is_named_with_the_way_to_it(
+    project: Project,
+) -> None:
+    name = generation(project, {"a.txt": "a\n"})
+    clone(project)
+    project.configure(generation_branch=name)
+    result = refused(project, "--cobbler-generate")
+    result.stderr.fnmatch_lines(
+        [
+            f"ERROR: generation_branch: no branch {name}",
+            f"Go on with it: git fetch origin {name}:{name} *",
+            "Generations in this repository: none.",
+        ]
+    )
+
+
 def test_a_start_in_a_clone_starts_another_generation_on_purpose(project: Project) -> None:
     generation(project, {"a.txt": "a\n"})
     clone(project)

@@ -245,6 +245,25 @@ def test_two_projects_have_generations_of_their_own(
     assert "* b" not in merged
 
 
+def test_each_project_keeps_the_generation_that_was_chosen_for_it(project: Project, web: Project) -> None:
+    chosen = {}
+    for one in (project, web):
+        assert [one.run("--cobbler-start").ret for _ in "12"] == [0, 0]
+        prefix = f"services-{one.path.name}-generation-"
+        first, second = one.git("for-each-ref", "--format=%(refname:short)", f"refs/heads/{prefix}*").split()
+        assert one.run("--cobbler-switch", first).ret == 0
+        chosen[one.path.name] = first
+        assert one.generation == first != second
+
+    for one in (project, web):
+        line = f"cobbler: {chosen[one.path.name]}, nothing is started"
+        one.run("--cobbler-generate", "--collect-only").stdout.fnmatch_lines([line])
+    assert web.run("--cobbler-reset").ret == 0
+    assert project.generation == chosen["api"]
+    assert project.run("--cobbler-reset").ret == 0
+    assert project.git("for-each-ref", "refs/cobbler/active", "refs/cobbler/active-in") == ""
+
+
 def test_a_generation_of_another_project_is_not_continued(project: Project, web: Project) -> None:
     for one in (project, web):
         one.configure(gen_prefix="generation-")
