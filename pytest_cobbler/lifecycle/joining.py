@@ -20,9 +20,13 @@ The checkout holds the merge of the two. These files conflict:
 
 Resolve every conflict so that the intent of both sides is kept, and leave no marker. Git does not merge \
 some files line by line and leaves no markers in them: such a file holds the version of {generation}, and \
-git show HEAD^2:FILE prints that of {base}. Make it anew so that it fits both. Change nothing else \
+{other}. Make it anew so that it fits both. Change nothing else \
 unless the build or the tests require it. If no conflict is left, change nothing and report that.
 """
+
+_READABLE = "git show HEAD^2:FILE prints that of {base}"
+_UNREADABLE = "that of {base} cannot be read here"
+"""With ``agent_history: tip``, an agent has one commit without parents."""
 
 
 def joins_base(task: Task) -> bool:
@@ -37,11 +41,15 @@ def propose_join(config: Config, lane: TrackerLane, generation: Generation, file
     """
     if open_joins := _open(lane, generation):
         return open_joins[0].id
+    other = _UNREADABLE if config.agent_history == "tip" else _READABLE
     new = NewTask(
         key="join",
         title=f"Merge {generation.base} into {generation.name}",
         description=_DESCRIPTION.format(
-            base=generation.base, generation=generation.name, files="\n".join(f"* {name}" for name in files)
+            base=generation.base,
+            generation=generation.name,
+            other=other.format(base=generation.base),
+            files="\n".join(f"* {name}" for name in files),
         ),
         labels=tuple(filter(None, (generation.name, LABEL, config.task_label))),
     )

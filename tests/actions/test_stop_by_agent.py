@@ -60,6 +60,22 @@ def test_a_conflict_creates_one_task_for_an_agent(project: Project) -> None:
     assert the_task(project) == made
 
 
+def test_the_task_promises_the_version_of_the_base_where_an_agent_can_read_it(project: Project) -> None:
+    made = the_task(project)
+    assert "git show HEAD^2:FILE prints that of main" in made.description
+    project.agent.task(made.title).runs(f"git show HEAD^2:a.txt >b.txt; {RESOLVES}")
+    assert list(resume(project).values()) == ["landed"]
+    assert project.files(str(project.generation))["b.txt"] == "mine\n"
+
+
+def test_the_task_promises_nothing_that_an_agent_without_history_cannot_read(project: Project) -> None:
+    seed(project, task("p-1", status="closed", labels=[str(project.generation)]))
+    project.configure(agent_history="tip")
+    stop(project, resolve="agent")
+    assert "HEAD^2" not in the_task(project).description
+    assert "that of main cannot be read here" in the_task(project).description
+
+
 def test_a_resolution_lands_as_a_merge_and_the_next_stop_has_no_conflict(project: Project) -> None:
     name, base = str(project.generation), refs(project)["refs/heads/main"]
     tip = refs(project)[f"refs/heads/{name}"]
