@@ -22,6 +22,7 @@ from typing import Any
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.landing.statements import LARGEST, read_statement
+from pytest_cobbler.landing.tree_records import FAILED
 from pytest_cobbler.process import host_environment, run
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.generations import Generation, find_generation
@@ -243,10 +244,22 @@ def _tasks_landed_once(state: _State) -> Iterator[str]:
 
 def _commits_passed_the_gate(state: _State) -> Iterator[str]:
     assert state.generation is not None
-    passed = {event["tree"] for event in state.events("gate") if event.get("passed")}
+    gates = state.events("gate")
+    passed = {event["tree"] for event in gates if event.get("passed")}
+    failed = {event["tree"] for event in gates} - passed
     for commit in state.commits:
-        if commit.id != state.generation.first and commit.tree not in passed:
+        # red_base: allow lands a change that leaves the failures of the tip, and its statement says so.
+        is_red = commit.tree in failed and _stated_verdict(state, commit) == FAILED
+        if commit.id != state.generation.first and commit.tree not in passed and not is_red:
             yield f"{_of(commit)}: the journal has no passed gate for its tree {commit.tree}"
+
+
+def _stated_verdict(state: _State, commit: _Commit) -> str:
+    try:
+        note = read_note(state.repository, commit.id, LARGEST)
+        return read_statement(note).verdict if note is not None else ""
+    except CobblerError:
+        return ""
 
 
 def _landed_commits_have_statements(state: _State) -> Iterator[str]:

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project
 from tests.support.sessions import ids_landed, seed, stitch, task, words
 
@@ -103,6 +104,7 @@ def test_with_leave_what_fails_already_is_told_and_changes_are_judged_by_it(proj
         "stitch::then": "FAILED",
     }
     assert ids_landed(project) == ["fine", "repair"]
+    assert check(project, result) == []
     fine, repair = project.landed()
     assert fine.trailers["Cobbler-Tests"] == "1 failed, 1 passed"
     assert repair.trailers["Cobbler-Tests"] == "2 passed"
