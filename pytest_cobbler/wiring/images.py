@@ -17,7 +17,9 @@ _PROGRAMS = ("claude", "git")
 
 _LOOKS = """\
 missing=
-for program in PROGRAMS; do command -v $program >/dev/null || missing="$missing $program"; done
+for program in PROGRAMS; do
+  command -v $program >/dev/null || missing="$missing${missing:+ and no} $program"
+done
 if [ -n "$missing" ]; then echo "has no$missing"; exit 1; fi
 mkdir empty && cd empty || exit 1
 for step; do
