@@ -248,7 +248,7 @@ def _commits_passed_the_gate(state: _State) -> Iterator[str]:
     passed = {event["tree"] for event in gates if event.get("passed")}
     failed = {event["tree"] for event in gates} - passed
     for commit in state.commits:
-        # red_base: allow lands a change that leaves the failures of the tip, and its statement says so.
+        # A change that leaves the failures of the tip lands with red_base: allow, and the verdict failed.
         is_red = commit.tree in failed and _stated_verdict(state, commit) == FAILED
         if commit.id != state.generation.first and commit.tree not in passed and not is_red:
             yield f"{_of(commit)}: the journal has no passed gate for its tree {commit.tree}"
