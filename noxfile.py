@@ -24,6 +24,12 @@ ATTACKS = sorted(map(str, Path("pytest_cobbler/data/attacks").rglob("*.sh")))
 WORKFLOWS = sorted(map(str, Path(".github/workflows").glob("*.yml")))
 
 
+def refuse_arguments(session: nox.Session) -> None:
+    """Arguments that would have no effect are a mistake."""
+    if session.posargs:
+        session.error(f"the session {session.name} takes no arguments: {' '.join(session.posargs)}")
+
+
 @nox.session
 def quick(session: nox.Session) -> None:
     """Every room, without podman, bd, claude and the long tests: under two minutes on two cores."""
@@ -34,6 +40,7 @@ def quick(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The README's test command, word for word."""
+    refuse_arguments(session)
     block = re.search(
         r"<!-- the tests -->\n```sh\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.S | re.M
     )
@@ -61,6 +68,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, types, layers, workflows, scripts, prose."""
+    refuse_arguments(session)
     session.install("-e", ".[dev]")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -85,6 +93,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The documentation site in build/docs; a warning is an error."""
+    refuse_arguments(session)
     session.install("-e", ".[docs]")
     session.run("sphinx-build", "-W", "--keep-going", "-n", "-q", "-b", "html", "docs", "build/docs")
     session.log(f"open {ROOT / 'build' / 'docs' / 'index.html'}")
@@ -93,6 +102,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def build(session: nox.Session) -> None:
     """Wheel and sdist in dist/, each installed in a fresh environment, where the demo runs."""
+    refuse_arguments(session)
     session.install("build")
     shutil.rmtree("dist", ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", "dist", ".")

@@ -1,8 +1,8 @@
 """The language of path patterns in the configuration: ``protected_paths``, ``allow_paths``, ``spec_globs``.
 
-A pattern is matched from the top of the repository. ``*`` and ``?`` stay within a name, ``[a-z]`` and
-``[!a-z]`` are one character of a name, and a name that is ``**`` is any number of directories. A pattern
-that matches a directory also covers everything below it.
+A pattern is matched from the project's directory, usually the top of the repository. ``*`` and ``?`` stay
+within a name, ``[a-z]`` and ``[!a-z]`` are one character of a name, and a name that is ``**`` is any number
+of directories. A pattern that matches a directory also covers everything below it.
 """
 
 from __future__ import annotations

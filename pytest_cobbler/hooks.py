@@ -16,7 +16,7 @@ import pytest
 
 from pytest_cobbler.agents.base import Agent, AgentRequest, AgentResult
 from pytest_cobbler.config import Config
-from pytest_cobbler.config.templates import Phase
+from pytest_cobbler.config.go_templates import Phase
 from pytest_cobbler.errors import CobblerError, HookProblem, OutsideProblem
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
@@ -265,12 +265,12 @@ class _OutsideTracker:
 
 
 def _is_result(given: object) -> str:
-    return "" if isinstance(given, AgentResult) else "an AgentResult (pytest_cobbler.agents.base)"
+    return "" if isinstance(given, AgentResult) else "an AgentResult (pytest_cobbler.api)"
 
 
 def _are_tasks(given: object) -> str:
     is_list = isinstance(given, list) and all(isinstance(task, Task) for task in given)
-    return "" if is_list else "a list of Task (pytest_cobbler.tracker.base)"
+    return "" if is_list else "a list of Task (pytest_cobbler.api)"
 
 
 def _is_text(given: object) -> str:

@@ -178,7 +178,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         name_project(early_config)
         refuse_untrusted_checkout(early_config)
     if actions in SESSIONS:
-        from pytest_cobbler.session.surroundings import stop_coverage
+        from pytest_cobbler.session.other_plugins import stop_coverage
 
         stop_coverage(early_config)
     with wrong_hooks_reported():

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pytest_cobbler.config import Config, json_schema, load, schema
+from pytest_cobbler.config import Config, load, schema
 from pytest_cobbler.config.model import PLANNED_KEYS, SECTIONS
 from pytest_cobbler.config.reference import ANCESTOR, renewed
 from pytest_cobbler.errors import ConfigurationProblem, UsageProblem
@@ -962,12 +962,12 @@ def test_what_is_wrong_with_a_go_project(errors: Errors, root: Path, text: str, 
 
 
 def test_the_published_schema_is_up_to_date() -> None:
-    update = "python -c 'from pytest_cobbler.config import schema; schema.write()'"
+    update = "python -m pytest_cobbler.config.schema"
     assert schema.FILE.read_text(encoding="utf-8") == schema.text(), f"bring it up to date: {update}"
 
 
 def test_the_schema_knows_every_key_and_what_is_planned() -> None:
-    published = json_schema()
+    published = schema.json_schema()
     assert list(published["properties"]) == list(Config.model_fields)
     assert published["additionalProperties"] is False
     assert published["x-planned"] == dict(PLANNED_KEYS)
@@ -998,7 +998,7 @@ def test_every_older_key_is_accepted_or_planned() -> None:
 
 
 def test_the_schema_tells_defaults_as_one_would_write_them(loaded: Loaded) -> None:
-    properties = json_schema()["properties"]
+    properties = schema.json_schema()["properties"]
     told = {key: value["default"] for key, value in properties.items() if "default" in value}
     assert loaded(yaml.safe_dump(told)) == loaded()
     assert (told["task_timeout"], told["podman_args"]) == ("30m", [])

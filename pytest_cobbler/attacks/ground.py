@@ -25,7 +25,7 @@ from typing import Final
 from pytest_cobbler.agents.access import PORT, Access
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.attacks.attack import Attack, helpers
-from pytest_cobbler.attacks.listeners import Listener, Upstream
+from pytest_cobbler.attacks.services import Listener, Upstream
 from pytest_cobbler.doctor.proofs import scratch_repository
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.repository.git import Git, init_bare

@@ -4,6 +4,5 @@ from __future__ import annotations
 
 from pytest_cobbler.config.loading import load
 from pytest_cobbler.config.model import Config
-from pytest_cobbler.config.schema import json_schema
 
-__all__ = ["Config", "json_schema", "load"]
+__all__ = ["Config", "load"]

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import ValidationInfo
 
 from pytest_cobbler.config.faults import Part, Wrong, printable, shown
-from pytest_cobbler.config.templates import Phase, TemplateProblem, translate
+from pytest_cobbler.config.go_templates import Phase, TemplateProblem, translate
 from pytest_cobbler.config.texts import branch_prefix, each, mapping, optional_text, text
 
 _LONGEST_PATH = 1024

@@ -52,3 +52,7 @@ def _or_nothing(choice: dict[str, Any]) -> dict[str, Any]:
 
 
 _NOTHING = {"type": "null"}
+
+
+if __name__ == "__main__":
+    write()

@@ -13,7 +13,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from pytest_cobbler.causes import Cause
-from pytest_cobbler.config.templates import Phase, TemplateProblem, translate
+from pytest_cobbler.config.go_templates import Phase, TemplateProblem, translate
 from pytest_cobbler.cycle import framing
 from pytest_cobbler.cycle.framing import DOCUMENT_BUDGET, Document
 from pytest_cobbler.errors import ConfigurationProblem

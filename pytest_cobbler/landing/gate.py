@@ -1,4 +1,4 @@
-"""The gate: builds and tests exactly the tree that is about to land, in its own job without a network."""
+"""The gate: builds and tests exactly the tree that is about to land, in a job of its own."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ class Engine:
 
 
 class Capability(Enum):
-    """A restriction that a sandbox enforces; the conformance suite tests the ones that it claims."""
+    """A restriction that a sandbox enforces, or a service that it offers."""
 
     READ_ONLY = "read-only mounts"
     OVERLAY = "overlay mounts"

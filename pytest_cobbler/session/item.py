@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from pytest_cobbler.session.other_plugins import marks
 from pytest_cobbler.session.rerunning import Hooks
-from pytest_cobbler.session.surroundings import marks
 
 
 class SessionItem(pytest.Item):

@@ -39,8 +39,8 @@ from pytest_cobbler.session.nodes import (
     MeasureItem,
     StitchGroup,
 )
+from pytest_cobbler.session.other_plugins import selecting_addopts, turn_off
 from pytest_cobbler.session.rerunning import kept_away
-from pytest_cobbler.session.surroundings import selecting_addopts, turn_off
 from pytest_cobbler.session.titles import show_titles
 from pytest_cobbler.tracker.base import Task
 

@@ -25,8 +25,8 @@ from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.repository.trailers import Landed
 from pytest_cobbler.session.collection import ConfigurationSession
 from pytest_cobbler.session.item import SessionItem
+from pytest_cobbler.session.other_plugins import turn_off
 from pytest_cobbler.session.rerunning import kept_away
-from pytest_cobbler.session.surroundings import turn_off
 from pytest_cobbler.session.titles import show_titles
 from pytest_cobbler.wiring.project import open_repository
 

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_cobbler.agents.base import Agent, AgentRequest
 from pytest_cobbler.config import Config
-from pytest_cobbler.config.templates import Phase
+from pytest_cobbler.config.go_templates import Phase
 from pytest_cobbler.cycle.asking import instructions_in
 from pytest_cobbler.cycle.measure import OUTPUT, read_answer
 from pytest_cobbler.cycle.surroundings import read_instructions

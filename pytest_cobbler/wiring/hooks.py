@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pytest_cobbler.agents.base import Agent
-from pytest_cobbler.config.templates import Phase
+from pytest_cobbler.config.go_templates import Phase
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.tracker.base import Task, Tracker
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import sys
 import time
@@ -25,15 +26,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.partition("\n")[0])
     parser.add_argument("target", choices=sorted(TARGETS))
     parser.add_argument("files", nargs="*", type=Path, help="run these inputs, and nothing else")
-    parser.add_argument("--seconds", type=float, default=900.0, help="how long (default: %(default)g)")
+    parser.add_argument("--seconds", type=_duration, default=900.0, help="how long (default: %(default)g)")
     parser.add_argument("--seed", type=int, help="repeats a run (default: a random one)")
     options = parser.parse_args()
     target = TARGETS[options.target]
     for path in options.files:
+        if not path.is_file():
+            parser.error(f"{path}: no such file")
         execute(target, corpus.read(path))
     if options.files:
         return 0
     return fuzz(target, options.seconds, random.randrange(10**6) if options.seed is None else options.seed)
+
+
+def _duration(text: str) -> float:
+    """Seconds of an option: more than none, and with an end."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError(text)
+    return value
 
 
 def fuzz(target: Target, limit: float, number: int) -> int:
