@@ -22,7 +22,7 @@ from pytest_cobbler.errors import UsageProblem
 __all__ = ["FILE", "Price", "PriceList", "Rates", "dollars", "picodollars", "read_prices"]
 
 FILE: Final = Path(__file__).parent.parent / "data" / "prices.json"
-"""The built-in list, made by ``python -m tests.agents.take_in_prices``.
+"""The built-in list, made by ``python -m tests.support.take_in_prices``.
 
 For claude-haiku-5-5 it has five times the price above 100,000 tokens of prompt, which an earlier table
 did not have. The list in the program claude 2.1.330 has the same step.

@@ -12,8 +12,8 @@ import pytest
 
 from pytest_cobbler.agents.prices import FILE, PriceList, read_prices
 from pytest_cobbler.errors import UsageProblem
-from tests.agents.take_in_prices import PROVIDERS, text_of
 from tests.support.scripted_api import ScriptedApi, text, turn
+from tests.support.take_in_prices import PROVIDERS, text_of
 from tests.support.workplaces import Workplace, claude
 
 PRICES = PriceList.built_in()

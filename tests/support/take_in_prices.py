@@ -1,7 +1,7 @@
 """Makes pytest_cobbler/data/prices.json from the data of genai-prices, whose package brings an HTTP client.
 
     pip download --no-deps --no-binary :all: genai-prices
-    python -m tests.agents.take_in_prices genai_prices-VERSION.tar.gz
+    python -m tests.support.take_in_prices genai_prices-VERSION.tar.gz
 
 The data is Python source. It is parsed and never run.
 """
