@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
+from itertools import accumulate
 from pathlib import Path
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -67,6 +69,17 @@ def shown_duration(seconds: float) -> str:
         if seconds % size == 0:
             return f"{seconds / size:g}{unit}"
     return f"{seconds:g}s"
+
+
+def cut(text: str, columns: int) -> str:
+    """The beginning of ``text`` that fits into ``columns`` of a terminal."""
+    widths = accumulate(map(width, text))
+    return "".join(char for char, end in zip(text, widths, strict=True) if end <= columns)
+
+
+def width(text: str) -> int:
+    """The columns that ``text`` takes in a terminal."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def _escaped(character: str) -> str:

@@ -117,7 +117,7 @@ def _report(
     if remaining:
         yield "Fill in before the first run:"
         yield from (f"  {line}" for line in remaining)
-    yield f"Then: git add {FILE} && git commit, and pytest --cobbler-generate --collect-only"
+    yield f"Then: git add {FILE} && git commit, and pytest --cobbler-doctor"
 
 
 def _remaining(path: Path, required: list[str], search: ImageSearch) -> Iterator[str]:

@@ -345,7 +345,7 @@ class Doctor:
                 status="warning",
                 remedy="Set test_command.",
             )
-        return f"{'; '.join(gate.shown)}: the programs are installed"
+        return f"{gate.line}: the programs are installed"
 
     def _gate_on_tip(self) -> Seen | str:
         return gate_on_tip(self._config, self._scratch, self._language, self._gate(), self._cancellation)

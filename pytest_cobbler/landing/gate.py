@@ -132,6 +132,12 @@ class Gate:
         return tuple(step.shown for step in self.steps)
 
     @property
+    def line(self) -> str:
+        """The commands in one line; empty if there is none."""
+        lines = (line.strip() for shown in self.shown for line in shown.splitlines())
+        return "; ".join(filter(None, lines))
+
+    @property
     def is_offline(self) -> bool:
         return self.network is Network.NONE
 

@@ -16,6 +16,10 @@ from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.generations import Draft, Generation, tip_of
 from pytest_cobbler.repository.repository import Repository
 
+_FURTHER = (
+    "If the image lacks a program or a package, add it there.",
+    "If git ignores a file that a tool generates, let build_command make it.",
+)
 _FIX_GATE = "Fix what the gate needs: its commands, its image, or what it reaches."
 
 
@@ -60,7 +64,7 @@ class Ground:
             log: the file of the gate's output.
             say: prints a line before the gate runs.
         """
-        announcement = f"gate: {'; '.join(gate.gate.shown)}, on {self.where} before any agent starts"
+        announcement = f"gate: {gate.gate.line}, on {self.where} before any agent starts"
         return check_tip(gate, repository, language, self.tree, log, cancellation, lambda: say(announcement))
 
     def refuse(self, config: Config, tip: Tip, log: Path | None = None) -> None:
@@ -76,6 +80,7 @@ class Ground:
             return
         ways = [
             self.fix,
+            *_FURTHER,
             f"Or work on it as it is: red_base: allow in {config.path.name}, or --cobbler-red-base",
         ]
         raise UsageProblem(

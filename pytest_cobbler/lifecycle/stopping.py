@@ -262,7 +262,7 @@ class _Merging:
             credentials=self._secrets,
         )
         both = f"the merge of {self._generation.name} and {self._generation.base}"
-        self._say(f"gate: {'; '.join(gate.shown)}, on {both}")
+        self._say(f"gate: {gate.line}, on {both}")
         preflight_without_agent(repository, sandbox, gate, language)
         log = config.cobbler_dir / self._generation.name / "stop" / "gate.log"
         checkout = GateCheckout(repository, self._generation.name, sandbox.owner)

@@ -238,7 +238,7 @@ class Verifier:
             before = merge(repository, statement.tip, merged, attributes=(statement.tip, merged)).tree
         tree = repository.tree_of(commit)
         for refusal in check_change(repository.objects, before, tree, protection.policy())[1]:
-            yield f"a task may not do this: {refusal}"
+            yield f"a task may not do this by {config.path.name} of {statement.base[:12]}: {refusal}"
 
     def _check_base(self, base: str) -> None:
         """Check that the base is the user's: its configuration says what runs here.

@@ -20,7 +20,7 @@ from pytest_cobbler.causes import Cause
 from pytest_cobbler.cycle.measure import Measured, Measuring
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.stitch import Stitching
-from pytest_cobbler.display import one_line
+from pytest_cobbler.display import counted, one_line
 from pytest_cobbler.errors import HookProblem
 from pytest_cobbler.hooks import call
 from pytest_cobbler.lifecycle.plan import Plan, State
@@ -33,7 +33,7 @@ from pytest_cobbler.session.nodes import (
     StitchItem,
     proposals,
 )
-from pytest_cobbler.session.status import StatusLine, cut
+from pytest_cobbler.session.status import Running, StatusLine
 from pytest_cobbler.session.titles import labelled
 
 if TYPE_CHECKING:
@@ -370,7 +370,7 @@ class Loop:
         """Stop the running agents, then report all remaining items."""
         self._run.cancellation.cancel()
         while self._running:
-            self._status.show(f"stopping {len(self._running)} agents")
+            self._status.show(f"stopping: {counted(len(self._running), 'item')} to end")
             event = self._events.get(_TICK)
             if isinstance(event, Ended):
                 self._end(event)
@@ -408,13 +408,12 @@ class Loop:
 
     def _show_status(self) -> None:
         now = time.monotonic()
-        parts = []
-        for key, began in self._running.items():
-            item, step = self._items[key], self._steps.get(key, "")
-            label = labelled(item.name, cut(item.title, _LONGEST_TITLE))
-            parts.append(f"{label} {now - began:.0f}s{' ' + step[:40] if step else ''}")
-        waiting = len(self._plan.waiting())
-        self._status.show(f"cobbler: {len(parts)} running ({'; '.join(parts)}), {waiting} waiting")
+        running = [
+            Running(item.name, item.title, now - began, self._steps.get(key, ""))
+            for key, began in self._running.items()
+            for item in [self._items[key]]
+        ]
+        self._status.show_running(running, len(self._plan.waiting()))
 
 
 def _restore(number: signal.Signals, handler: Any) -> None:

@@ -12,6 +12,7 @@ from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.display import escaped
 from pytest_cobbler.lifecycle.selection import Selection
+from pytest_cobbler.repository import names
 from pytest_cobbler.session.nodes import AgentItem
 from pytest_cobbler.session.titles import labelled
 
@@ -53,15 +54,20 @@ def next_steps(run: Run, selection: Selection, items: Sequence[AgentItem], here:
         assert item.outcome is not None
         lines.append(f"{labelled(item.name, item.title)}: {escaped(item.outcome.summary)}")
         lines.append(f"To see what its agent did: {commands.show(item.name)}")
+    if len(failed) > _MOST:
+        lines.append(f"{len(failed) - _MOST} more failed: see the short summary")
     unfinished = selection.left or not all(verdict.is_success for verdict in verdicts)
     if Verdict.LIMITED in verdicts:
         lines.append(f"To go on when the limit has ended: {commands.resume}")
     elif unfinished:
-        lines.append(f"To try what did not land again: {commands.resume}")
+        lines.append(f"To try again what did not land: {commands.resume}")
     if run.ledger.finished.all():
         lines.append(f"To look at what landed: {commands.diff}")
         if not unfinished:
             lines.append(f"To merge it into {run.project.generation.base}: {commands.stop}")
+    left = names.left_prefix(run.project.generation.name)
+    if run.project.repository.list_refs(left.rstrip("/")):
+        lines.append(f"To list what agents left beside their files: {commands.git} for-each-ref {left}")
     if not unfinished:
         lines.append(f"To let agents propose more: {commands.resume}")
     return lines
@@ -75,7 +81,8 @@ class _Commands:
         is_inside = here.resolve().is_relative_to(config.root.resolve())
         self._file = "" if is_inside else f" {shlex.quote(str(config.path))}"
         place = "" if is_inside else f" -C {shlex.quote(str(config.root))}"
-        self.diff = f"git{place} diff {shlex.quote(f'{generation.base}...{generation.name}')}"
+        self.git = f"git{place}"
+        self.diff = f"{self.git} diff {shlex.quote(f'{generation.base}...{generation.name}')}"
         self.stop = f"pytest --cobbler-stop{self._file}"
         self.resume = f"pytest --cobbler-resume{self._file}"
 

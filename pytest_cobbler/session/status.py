@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-import unicodedata
-from itertools import accumulate
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pytest_cobbler.display import cut, width
+from pytest_cobbler.session.titles import labelled
+
+_LONGEST_TITLE = 30
+_LEAST = 8
+"""Columns of a title or a step; less of it is not worth showing."""
+
+
+class Running(NamedTuple):
+    """An item under way, and the last step of its agent."""
+
+    name: str
+    title: str
+    seconds: float
+    step: str
 
 
 class StatusLine:
@@ -26,6 +41,10 @@ class StatusLine:
             self._shown = True
         self._reporter.write_raw("\r\x1b[2K" + cut(text, writer.fullwidth - 1), flush=True)
 
+    def show_running(self, items: Sequence[Running], waiting: int) -> None:
+        if self._enabled:
+            self.show(running_line(items, waiting, self._reporter._tw.fullwidth - 1))
+
     def hide(self) -> None:
         if not self._shown:
             return
@@ -35,7 +54,19 @@ class StatusLine:
         self._reporter.write_raw("\r\x1b[2K" + back, flush=True)
 
 
-def cut(text: str, columns: int) -> str:
-    """The beginning of ``text`` that fits into ``columns`` of a terminal."""
-    widths = accumulate(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
-    return "".join(char for char, end in zip(text, widths, strict=True) if end <= columns)
+def running_line(items: Sequence[Running], waiting: int, columns: int) -> str:
+    """The items under way in a line of ``columns``, each with the same share of it."""
+    begin, end = f"cobbler: {len(items)} running (", f"), {waiting} waiting"
+    room = columns - len(begin) - len(end) - 2 * (len(items) - 1)
+    share = room // max(1, len(items))
+    return begin + "; ".join(_shown(item, share) for item in items) + end
+
+
+def _shown(item: Running, columns: int) -> str:
+    """Name and time, and as much of title and step as fits."""
+    seconds = f" {item.seconds:.0f}s"
+    room = columns - len(item.name) - len(seconds) - 1
+    label = labelled(item.name, cut(item.title, min(room, _LONGEST_TITLE))) if room >= _LEAST else item.name
+    shown = label + seconds
+    room = columns - width(shown) - 1
+    return f"{shown} {cut(item.step, room)}" if item.step and room >= _LEAST else shown

@@ -27,7 +27,7 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
         *_sources(opened.sources),
         f"sandbox: {parts.sandbox.description}",
         _agents(opened, config),
-        f"gate: {'; '.join(parts.gate.shown) or 'none: what lands is neither built nor tested'}",
+        f"gate: {parts.gate.line or 'none: what lands is neither built nor tested'}",
     ]
     if opened.red:
         fails = named(map(escaped, opened.red.lines), _MOST) if opened.red.are_tests else opened.red.lines[0]
@@ -44,13 +44,16 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
     if parts.agent.secrets and not parts.agent.proxied:
         keeps = " (agent_network: proxy keeps it here)" if config.sandbox == "podman" else ""
         lines.append(f"credential: handed to the agent, which can read it{keeps}")
-    if opened.address:
+    if opened.address and opened.run.asks_agents:
         lines.append(f"api: {opened.address}: prompts and the credential go there, not to Anthropic")
     lines += [f"given away: {what}" for what in config.given_away]
     if opened_files := parts.protection.opened:
         lines.append(f"gate: tasks may change {named(map(escaped, opened_files), _MOST)} (allow_paths)")
     lines += [f"warning: {what}" for what in opened.warnings]
     lines += _unseen(opened.unseen)
+    if config.path.name in (path.rpartition("/")[2] for path in opened.unseen):
+        name = config.path.name
+        lines.append(f"warning: this run follows {name} as it is here, --cobbler-verify the committed one")
     lines += turned_off
     lines += _recovered(opened)
     return lines + _not_taken(opened.selection)

@@ -16,9 +16,8 @@ import pytest
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.config.paths import repository_of
-from pytest_cobbler.display import below
+from pytest_cobbler.display import below, cut
 from pytest_cobbler.files import write_atomically
-from pytest_cobbler.session.status import cut
 
 __all__ = ["labelled", "show_titles"]
 

@@ -119,7 +119,7 @@ def test_a_python_project_needs_an_image_and_nothing_else(project: Project, init
             "  reset_sources: false",
             "Fill in before the first run:",
             "  podman_image: no image on this machine has *; the README shows how to make one",
-            "Then: git add configuration.yaml*",
+            "Then: git add configuration.yaml && git commit, and pytest --cobbler-doctor",
         ]
     )
 

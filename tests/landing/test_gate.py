@@ -245,6 +245,11 @@ def test_a_credential_is_removed_from_the_log_and_the_result(bench: Bench, scrip
     assert not Secrets([KEY]).are_in(bench.log.read_bytes())
 
 
+def test_a_gate_of_several_lines_is_shown_in_one_line(host_bench: Bench) -> None:
+    script = "echo 1 >version\n\n  make all\n"
+    assert host_bench.gate(script, "make test").line == "echo 1 >version; make all; make test"
+
+
 def test_a_held_back_last_line_is_written_at_the_end(host_bench: Bench) -> None:
     """The last line may be the beginning of a credential."""
     result = host_bench.run(f"printf %s {KEY[:20]}; exit 1", credentials=(KEY,))

@@ -221,7 +221,8 @@ def test_a_forged_landing_that_changes_the_gate_differs(bench: Bench) -> None:
     bench.write(json.dumps(document), forged)
     found = bench.verify(forged)
     assert found.status is Status.DIFFERS
-    assert "a task may not do this: gate.sh" in found.reasons[0]
+    assert found.reasons[0].startswith("a task may not do this by configuration.yaml of ")
+    assert ": gate.sh: " in found.reasons[0]
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,9 @@ def test_an_uncommitted_configuration_is_named_by_every_run(project: Project) ->
     assert both in project.run("--cobbler-generate", "--collect-only").outlines
     assert both in project.run("--cobbler-generate", "--cobbler-cycles=0").outlines
     assert f"{line}configuration.yaml" in project.run("--cobbler-generate", "--collect-only").outlines
-    assert f"{line}configuration.yaml" in project.run("--cobbler-resume").outlines
+    outlines = project.run("--cobbler-resume").outlines
+    assert f"{line}configuration.yaml" in outlines
+    follows = "this run follows configuration.yaml as it is here, --cobbler-verify the committed one"
+    assert f"warning: {follows}" in outlines
     project.git("commit", "--quiet", "--all", "--message=Settings")
     assert not [text for text in project.run("--cobbler-resume").outlines if text.startswith(line)]

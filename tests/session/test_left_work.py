@@ -24,6 +24,8 @@ def test_work_that_was_stashed_and_not_restored_is_kept_when_other_files_land(
     prefix = f"refs/cobbler/left/{generation}/t/1"
     notes = result.junit[stitch("t")].properties["cobbler_notes"]
     assert f"also left, and kept as {prefix}/1: stash " in notes
+    next_step = f"git for-each-ref refs/cobbler/left/{generation}/"
+    assert f"To list what agents left beside their files: {next_step}" in result.outlines
     assert f"also left, and kept as {prefix}/2: ignored files" in notes
     assert cobbler_project.git("show", f"{prefix}/1:feature.txt") == "work\n"
     assert cobbler_project.git("show", f"{prefix}/2:x.log") == "x\n"

@@ -60,6 +60,8 @@ def test_a_base_that_fails_its_gate_is_an_error_before_anything_is_spent(project
             "ERROR: the gate fails on main as it is: t::old - ModuleNotFoundError: No module named "
             "'calc._version'",
             "Fix it, and commit that on main.",
+            "If the image lacks a program or a package, add it there.",
+            "If git ignores a file that a tool generates, let build_command make it.",
             "Or work on it as it is: red_base: allow in configuration.yaml, or --cobbler-red-base",
             f"The whole output: {log}",
             "  test failed (exit 1)",

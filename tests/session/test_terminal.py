@@ -174,7 +174,8 @@ def test_the_line_fits_the_short_report_and_a_narrow_screen(
     project: Project, terminals: Callable[..., Terminal]
 ) -> None:
     terminal = terminals(project, 50)
-    rows = terminal.wait_for(lambda rows: "configuration.yaml L" in rows and "Reading" in status(rows))
+    rows = terminal.wait_for(lambda rows: "configuration.yaml L" in rows and "2 running" in status(rows))
+    assert re.match(r"cobbler: 2 running \(p-b \d+s; p-c \d+s\), 2 waiting", status(rows))
     progress = rows.index("configuration.yaml L")
     assert rows[progress + 1] == status(rows)
     assert set(rows[progress + 2 :]) == {""}  # it was cut, not wrapped

@@ -109,7 +109,7 @@ def the_run_ends_with_what_to_do_next(project: Project, result: RunResult) -> No
     assert result.outlines[at + 1 : -1] == [
         f"p-red Index the words: gate: {MISSING}; test failed (exit 1)",
         "To see what its agent did: pytest --cobbler-show p-red",
-        "To try what did not land again: pytest --cobbler-resume",
+        "To try again what did not land: pytest --cobbler-resume",
         f"To look at what landed: git diff main...{project.generation}",
     ]
 
