@@ -302,10 +302,15 @@ def _notes(harvested: Harvest, left: Sequence[KeptWork], result: AgentResult) ->
         notes.append(f"not harvested (checkouts of the agent's own git): {named(harvested.checkouts)}")
     if harvested.ignored and not harvested.change:
         notes.append(f"not harvested (ignored): {named(harvested.ignored)}")
-    notes += [f"also left, and kept as {work.ref}: {work.name}" for work in left[:_NAMED]]
+    return (*notes, *left_notes(left))
+
+
+def left_notes(left: Sequence[KeptWork]) -> list[str]:
+    """A note for each work that an agent left beside its files."""
+    notes = [f"also left, and kept as {work.ref}: {work.name}" for work in left[:_NAMED]]
     if len(left) > _NAMED:
         notes.append(f"and {len(left) - _NAMED} more, kept beside them")
-    return tuple(notes)
+    return notes
 
 
 def _facts(attempt: Attempt) -> dict[str, object]:

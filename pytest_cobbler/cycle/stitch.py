@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.agents.claims import bounded
 from pytest_cobbler.causes import Cause
-from pytest_cobbler.cycle.attempt import Attempt, not_landed, run_attempt, scrubbed, write_ending
+from pytest_cobbler.cycle.attempt import Attempt, left_notes, not_landed, run_attempt, scrubbed, write_ending
 from pytest_cobbler.cycle.kept import attempt_of, check_kept
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.run import Run
@@ -366,7 +366,9 @@ class Stitching:
             for failed in self._earlier
             for note in failed.result.notes
         )
-        return (*earlier, *attempt.notes)
+        named = "\n".join(attempt.notes)
+        left = [work for work in self._starts.left() if work.ref not in named]
+        return (*earlier, *attempt.notes, *map(scrub, left_notes(left)))
 
     def _evidence(self, attempt: Attempt) -> tuple[str, ...]:
         """The output that shows why an attempt failed; for the gate the lines that matter, and its log."""

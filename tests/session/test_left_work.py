@@ -54,6 +54,23 @@ def test_the_next_attempt_is_told_what_the_last_one_left_in_its_git(
     text = prompt.read_text()
     commit = cobbler_project.git("rev-parse", ref).strip()
     assert f"<left-work>\n{commit[:16]}, attempt 1: stash " in text
+    assert f"also left, and kept as {ref}: stash " in second.junit[stitch("t")].properties["cobbler_notes"]
+
+
+def test_work_that_lands_without_its_agent_names_what_the_agent_left(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
+    cobbler_project.configure(max_attempts=1, test_command="! [ -e done.txt ]")
+    seed(cobbler_project, task("t"))
+    cobbler_agent.task("t").runs(f"{STASH}; echo done >done.txt")
+    assert cobbler_project.run("--cobbler-generate", "configuration.yaml::stitch").ret == 1
+    cobbler_project.configure(test_command="true")
+    result = cobbler_project.run("--cobbler-regate")
+    assert result.ret == 0
+    ref = f"refs/cobbler/left/{cobbler_project.generation}/t/1/1"
+    notes = result.junit[stitch("t")].properties["cobbler_notes"]
+    assert f"also left, and kept as {ref}: stash " in notes
+    assert notes.count(ref) == 1
 
 
 def test_an_agent_whose_whole_work_is_in_a_stash_is_followed_by_one_that_knows_of_it(
