@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import posixpath
 import re
@@ -17,9 +16,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from pytest_cobbler.globs import GlobError, compile_glob, escape_glob, matches_any
+from pytest_cobbler.landing import script_texts
 from pytest_cobbler.landing.command_words import (
     Words,
-    imported,
     included,
     modules_in,
     program_directories,
@@ -43,10 +42,7 @@ _CODE = re.compile(
     r"|vue|svelte|hs|ml|mli|ex|exs|erl|clj|el|jl|r|R|nim|zig|d|dart|sql|proto|css|scss)\Z"
 )
 _MAKEFILE = re.compile(r"(?:.*/)?(?:gnu)?makefile|.*\.(?:mk|make|mak)", re.IGNORECASE)
-_TEST = re.compile(r"(?:test|spec)(?!$)|.*[._-](?:test|spec)s?|tests?|specs?", re.IGNORECASE)
 _RUN_BY_OTHERS = frozenset({"bash", "cc", "env", "gcc", "git", "go", "node", "python", "python3", "sh"})
-_TOOLS = re.compile(r"\.?(?:bin|build|checks?|ci|dev|gate|hack|lint|scripts?|tools?|utils?)")
-_TEST_DIRECTORIES = frozenset({"test", "tests", "spec", "specs", "__tests__"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +81,7 @@ def find_gate_files(
         else:
             search.note(" ".join(step.argv))
             search.command(words_of(step.argv))
+            search.take_together(" ".join(step.argv), search.start)
     search.protect_targets()
     search.protect_programs()
     search.protect_modules()
@@ -254,8 +251,8 @@ class _Search:
             if re.search(r"[./]", script) and not _CODE.search(script):
                 for place in self._places(script, directory):
                     self._protect(place)
-        if path.endswith(".py"):
-            self._take_modules(path, text)
+        self._take_modules(path, text)
+        self.take_together(text, directory)
         self._take_files(words, directory)
         for name in included(text):
             self._include(name, directory)
@@ -274,19 +271,50 @@ class _Search:
                 self._protect(path)
 
     def _take_modules(self, path: str, text: str) -> None:
-        """Protect the modules beside a script that it imports, and names that others would take.
+        """Protect the modules that a script imports from beside it, and names that others would take.
 
         Of a directory for anything else than tools, a module that is there may be what the gate judges.
         """
-        directory = posixpath.dirname(path)
-        if directory in ("", self.start):
-            return  # beside the packages of the project
-        files = {f"{directory}/{name}{end}" for name in imported(text) for end in (".py", "")}
+        files = script_texts.imported_files(path, text)
         there = set(self._existing(files))
+        at_top = posixpath.dirname(path) in ("", self.start)  # beside the packages of the project
         for file in sorted(files):
-            is_tool = _TOOLS.fullmatch(posixpath.basename(directory)) is not None
-            if (file not in there or is_tool) and self._decides(file, is_script=True):
+            decides = script_texts.is_for_tools(posixpath.dirname(file))
+            if file in there:
+                decides = self._is_beside_sources(file) if at_top else decides
+            elif path.endswith(".py"):
+                other = file.removesuffix(".py") if file.endswith(".py") else f"{file}.py"
+                decides = not (at_top and other in there)
+            if decides and self._decides(file, is_script=True):
                 self._protect(file)
+
+    def _is_beside_sources(self, module: str) -> bool:
+        """Whether a module at the top of the project belongs to the gate, and is not what it judges."""
+        if script_texts.is_tool(module):
+            return True
+        sources = {posixpath.normpath(source) for source in self.sources}
+        own = self.repository.directory.inward(module)
+        inside = any(f"{source}/".startswith(f"{own}/") for source in sources)
+        return (
+            bool(sources)
+            and "." not in sources
+            and not inside
+            and not script_texts.is_test(f"{module}/__init__.py")
+        )
+
+    def take_together(self, text: str, directory: str) -> None:
+        """Protect lists of what a text runs, and directories and patterns if it runs all of their files."""
+        for path, _ in self._found(script_texts.listed_files(text), directory):
+            if self._decides(path, is_script=False):
+                self._protect(path)
+        for word in sorted(script_texts.run_together(text)):
+            for path in self._places(word, directory):
+                if script_texts.is_test(f"{path}/x"):
+                    continue
+                if "*" in path:
+                    self._protect_all(path)
+                elif self._decides(path, is_script=True):  # a file, or a directory and its files
+                    self._protect(path)
 
     def _include(self, name: str, directory: str) -> None:
         if "*" not in name:
@@ -320,7 +348,7 @@ class _Search:
             if row.kind == "gate":
                 self.files[f"{path}: {row.key}" if row.key else path] = None
             if row.key:
-                text = _strings(values_of(path, text.encode(), row.key))
+                text = script_texts.strings_in(values_of(path, text.encode(), row.key))
             if row.program == "pytest":  # its files have more than its options in them
                 self.use({word for word in words_in(text).called if word.startswith("--")})
             elif row.program in run_commands():
@@ -393,7 +421,7 @@ class _Search:
             return False
         if not _CODE.search(path):
             return True
-        return is_script and not _is_test(path) and not self._is_source(path)
+        return is_script and not script_texts.is_test(path) and not self._is_source(path)
 
     def _is_source(self, path: str) -> bool:
         inside = (source for source in self.sources if source not in ("", "."))
@@ -416,21 +444,7 @@ def _with_keys() -> tuple[str, ...]:
     return tuple(dict.fromkeys(row.pattern for row in path_table() if row.key))
 
 
-def _is_test(path: str) -> bool:
-    """Whether a file that is run is a test itself, and not a program that runs tests."""
-    *directories, name = path.split("/")
-    stem = name.rpartition(".")[0]
-    if stem.lower().startswith("run"):
-        return False
-    return bool(_TEST.fullmatch(stem)) or not _TEST_DIRECTORIES.isdisjoint(directories)
-
-
 def _plain(pattern: str) -> str:
     """The path that a pattern without wildcards names; empty for others."""
     path = re.sub(r"\[([*?\[])\]", r"\1", pattern)
     return path if escape_glob(path) == pattern else ""
-
-
-def _strings(values: object) -> str:
-    """The strings in the values of a configuration, a line each."""
-    return "\n".join(re.findall(r'"((?:[^"\\]|\\.)*)"', json.dumps(values, default=str)))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from pytest_cobbler.landing.command_words import included, words_in, words_of
+from pytest_cobbler.landing.script_texts import imported_files, listed_files, run_together
 from pytest_cobbler.languages import get
 from pytest_cobbler.repository.path_table import Row, commands, rows
 from tests.support.gate_files import Bench, bench
@@ -145,6 +146,98 @@ def test_modules_that_a_script_imports_are_protected(bench: Bench) -> None:
     refused = {"ci/check.py", "ci/rules.py", "ci/deep.py", "ci/more/__init__.py", "ci/os.py"}
     assert bench.refused(files, "python3 ci/check.py", changed=changed) == refused
     assert bench.refused(files, "python3 app/cli.py", changed=changed) == {"app/cli.py"}
+
+
+def test_modules_that_a_script_at_the_top_imports_are_protected(bench: Bench) -> None:
+    files: dict[str, Content] = {
+        "check.py": "import os, yaml\nimport calc\nfrom check_rules import x\nimport rules, core, tests\n",
+        "calc.py": "",
+        "check_rules.py": "import deep_lint\n",
+        "deep_lint.py": "",
+        "rules.py": "",
+        "core/__init__.py": "",
+        "tests/__init__.py": "",
+    }
+    more = dict.fromkeys(["yaml.py", "yaml/__init__.py", "unused.py", "core.py"], "")
+    changed: dict[str, Content] = {path: f"{content!r}-changed" for path, content in (files | more).items()}
+    known = {"check.py", "check_rules.py", "deep_lint.py", "yaml.py", "yaml/__init__.py"}
+    assert bench.refused(files, "python3 check.py", changed=changed) == known
+    beside = known | {"calc.py", "rules.py"}
+    assert bench.refused(files, "python3 check.py", changed=changed, sources=["core/a"]) == beside
+    assert bench.refused(files, "python3 check.py", changed=changed, sources=["."]) == known
+
+
+@pytest.mark.parametrize(
+    ("script", "text", "refused"),
+    [
+        ("ci/check.js",
+         'const r = require("./rules")\nimport x from "../tools/x.mjs"\nimport y from "../src/y.js"',
+         {"ci/rules.js", "ci/rules.json", "tools/x.mjs"}),
+        ("ci/check.rb", "require_relative 'rules'\nrequire 'json'\n", {"ci/rules.rb"}),
+    ],
+)  # fmt: skip
+def test_files_that_a_script_of_another_language_requires_are_protected(
+    bench: Bench, script: str, text: str, refused: set[str]
+) -> None:
+    files: dict[str, Content] = {script: text, "ci/rules.js": "", "ci/rules.rb": "", "tools/x.mjs": ""}
+    changed: dict[str, Content] = dict.fromkeys([*files, "src/y.js", "ci/rules.json", "ci/other.js"], "x")
+    program = "node" if script.endswith(".js") else "ruby"
+    assert bench.refused(files, f"{program} {script}", changed=changed) == {script, *refused}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "run-parts --exit-on-error ci/all.d",
+        'for check in ci/all.d/*; do\n  echo $check\n  "$check" || exit 1\ndone',
+        "for c in ci/all.d/*; do sh -eu $c; done",
+        'for c in a.txt ci/all.d/*\ndo . "$c"\ndone',
+        "find ci/all.d -type f -exec sh {} \\;",
+        "find ci/all.d -type f | sort | xargs -n 1 bash",
+        "ls ci/all.d/* | while read c; do sh $c; done",
+    ],
+)
+@pytest.mark.parametrize("is_script", [False, True])
+def test_all_files_of_a_directory_that_is_run_are_protected(bench: Bench, text: str, is_script: bool) -> None:
+    files: dict[str, Content] = {"ci/all.d/10-lint": "", "src/a.sh": "", "run.sh": text if is_script else ""}
+    changed: dict[str, Content] = dict.fromkeys(["ci/all.d/10-lint", "ci/all.d/new", "src/a.sh", "ci/b"], "x")
+    refused = {"ci/all.d/10-lint", "ci/all.d/new"}
+    assert bench.refused(files, "sh run.sh" if is_script else text, changed=changed) == refused
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "for t in $(cat list); do pytest $t; done",
+        "for t in `grep -v '#' list`; do pytest $t; done",
+        "all=$(cat list)\nfor t in $all; do pytest $t; done",
+        "pytest $(cat list)",
+        "cat list | xargs pytest",
+        "grep -v '#' list | sort | while read t; do pytest $t; done",
+        "xargs -a list pytest",
+    ],
+)
+def test_the_list_of_what_a_script_runs_is_protected(bench: Bench, text: str) -> None:
+    files: dict[str, Content] = {"run.sh": f"set -e\n{text}\n", "list": "a\n", "VERSION": ""}
+    assert bench.refused(files, "sh run.sh") == {"run.sh", "list"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version=$(cat VERSION)\necho $version",
+        "for f in src/*.sh; do sh -n $f; shellcheck $f; done",
+        "for f in tests/*.sh; do sh $f; done",
+        "find . -name '*.py' -exec sh -c 'python -m py_compile $0' {} \\;",
+        "find src -name '*.sh' | xargs shellcheck",
+        "cat README.md | sh",
+        "for n in 1 2 3; do pytest -k $n; done",
+    ],
+)
+def test_what_a_script_only_looks_at_may_change(bench: Bench, text: str) -> None:
+    free = ["VERSION", "src/a.sh", "tests/a.sh", "src/a.py", "README.md", "1", "tests/list"]
+    files: dict[str, Content] = {"run.sh": f"{text}\n", **dict.fromkeys(free, "")}
+    assert bench.refused(files, "sh run.sh") == {"run.sh"}
 
 
 @pytest.mark.parametrize(
@@ -315,12 +408,27 @@ def test_files_that_name_each_other_are_read_once(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["sh '", 'sh "$(', "\0", "a" * 100_000, "(" * 50_000, "sh -c " * 1000, "$" * 50_000, "make\\\n" * 20_000],
+    [
+        "sh '",
+        'sh "$(',
+        "\0",
+        "a" * 100_000,
+        "(" * 50_000,
+        "sh -c " * 1000,
+        "$" * 50_000,
+        "make\\\n" * 20_000,
+        "for x in cat a;do ls b " * 500,
+        "require('./" * 20_000,
+        "`cat x=$(cat a|" * 1000,
+    ],
 )
 def test_any_text_is_read(text: str) -> None:
     words_in(text)
     words_of(["sh", "-c", text])
     list(included(text))
+    listed_files(text)
+    run_together(text)
+    imported_files("a.js", text)
 
 
 @pytest.mark.parametrize(
