@@ -41,6 +41,7 @@ class Cause(StrEnum):
     DISK = "disk"
     KILLED = "killed"
     LIMITED = "limited"
+    BUDGET = "budget"
     NO_CHANGE = "no-change"
     HARVEST = "harvest"
     REFUSED = "refused"
@@ -96,9 +97,10 @@ _CONTINUED = frozenset(
         Cause.KILLED,
         Cause.CANCELLED,
         Cause.LIMITED,
+        Cause.BUDGET,
         Cause.LANDING,
         Cause.INTERRUPTED,
     }
 )
-_FINAL = frozenset({Cause.CANCELLED, Cause.LIMITED, Cause.NO_CHANGE, Cause.LANDING})
+_FINAL = frozenset({Cause.CANCELLED, Cause.LIMITED, Cause.BUDGET, Cause.NO_CHANGE, Cause.LANDING})
 _EXPLAINED = frozenset({Cause.CONFLICT, Cause.GATE, Cause.REFUSED, Cause.HARVEST})

@@ -26,6 +26,7 @@ _MEANT_FOR = {
     "--cobbler-cycles": _SESSIONS,
     "--cobbler-jobs": _SESSIONS,
     "--cobbler-max-issues": _SESSIONS,
+    "--cobbler-budget": _SESSIONS,
     "--cobbler-record": _SESSIONS,
     "--cobbler-red-base": (*_SESSIONS, "regate", "stop", "verify", "doctor"),
     "--cobbler-format": ("list", "switch", "stats", "doctor"),
@@ -191,6 +192,7 @@ def wants_json(config: pytest.Config) -> bool:
 def overrides(config: pytest.Config) -> dict[str, object]:
     """Keys that options set for this run."""
     names = {"cycles": "cobbler_cycles", "jobs": "cobbler_jobs", "max_issues": "cobbler_max_issues"}
+    names["budget_usd"] = "cobbler_budget"
     given = {key: config.getoption(option) for key, option in names.items()}
     given["red_base"] = "allow" if config.getoption("cobbler_red_base") else None
     return {key: value for key, value in given.items() if value is not None}

@@ -118,6 +118,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("--cobbler-cycles", _NUMBER, "Number of cycles (0: only finish open tasks)."),
     ("--cobbler-jobs", _NUMBER, "Number of agents that work in parallel."),
     (
+        "--cobbler-budget",
+        {"type": float, "metavar": "USD"},
+        "What all agents of this run may spend together, in US dollars (budget_usd).",
+    ),
+    (
         "--cobbler-format",
         {"choices": ("table", "json")},
         "Output of --cobbler-list, --cobbler-stats and --cobbler-doctor: a table (default) or JSON.",

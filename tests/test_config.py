@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pytest_cobbler.config import Config, load, schema
-from pytest_cobbler.config.model import PLANNED_KEYS, SECTIONS
+from pytest_cobbler.config.model import SECTIONS
 from pytest_cobbler.config.reference import ANCESTOR, renewed
 from pytest_cobbler.errors import ConfigurationProblem, UsageProblem
 
@@ -191,6 +191,10 @@ def test_times(loaded: Loaded, written: str, seconds: float | None) -> None:
         ("model", "claude-sonnet-4-5", "claude-sonnet-4-5"),
         ("user_prompt", "|\n  two\n  lines", "two\nlines\n"),
         ("task_label", "cobbler", "cobbler"),
+        ("budget_usd", "0.5", 0.5),
+        ("generation_budget_usd", "20", 20.0),
+        ("task_budget_usd", "", None),
+        ("budget_tokens", "1000000", 1_000_000),
     ],
 )
 def test_values(loaded: Loaded, key: str, written: str, value: object) -> None:
@@ -318,7 +322,7 @@ WRONG = [
     ('"a\\eb": 3', "a\\x1bb: unknown key"),
     ("version_fil: x", "version_fil: unknown key; did you mean version_file?"),
     ("cleanup_dir: x", "cleanup_dir: unknown key; did you mean cleanup_dirs?"),
-    ("budget: x", "budget: unknown key; did you mean budget_usd? That is planned, ..."),
+    ("budget: x", "budget: unknown key; did you mean budget_usd?"),
     ("[1]: 3", "a list where a key belongs"),
     ("jobs: !foo 3", "jobs: the tag !foo is not allowed"),
     ("model: !!python/name:a.b x", "model: the tag tag:yaml.org,2002:python/name:a.b is not allowed"),
@@ -327,6 +331,11 @@ WRONG = [
     # wrong types
     ('jobs: "4"', 'jobs: "4"' + JOBS),
     ("jobs: true", "jobs: true" + JOBS),
+    ("budget_usd: 0", "budget_usd: 0 is not allowed; allowed: more than 0, at most 1000000 US dollars"),
+    ("task_budget_usd: 2 USD", 'task_budget_usd: "2 USD" is not an amount in US dollars, such as 5 or 0.5'),
+    ("budget_usd: .nan", "budget_usd: ..."),
+    ("generation_budget_usd: yes", "generation_budget_usd: true is not an amount in US dollars, ..."),
+    ("prices: none.yaml", 'prices: "none.yaml": there is no such file in ...'),
     ("jobs: 2.0", "jobs: 2.0" + JOBS),
     ("jobs: 0", "jobs: 0" + JOBS),
     ("jobs: 65", "jobs: 65" + JOBS),
@@ -445,18 +454,6 @@ def test_what_is_wrong(root: Path, errors: Errors, text: str, line: str) -> None
         assert found.startswith(f"{where}: {line.removesuffix('...')}")
     else:
         assert found == f"{where}: {line}"
-
-
-@pytest.mark.parametrize("key", sorted(PLANNED_KEYS))
-def test_planned_keys_are_refused_as_planned(errors: Errors, key: str) -> None:
-    assert errors(f"{IMAGE}{key}: x\n") == [
-        f"configuration.yaml:2: {key}: planned, not available in this version ({PLANNED_KEYS[key]})"
-    ]
-
-
-@pytest.mark.parametrize("key", sorted(PLANNED_KEYS))
-def test_planned_keys_that_ask_for_nothing_are_taken(loaded: Loaded, key: str) -> None:
-    assert loaded(f"{key}:\n") == loaded()
 
 
 def test_the_image_is_required_where_there_are_images(errors: Errors, root: Path) -> None:
@@ -814,7 +811,7 @@ def test_a_branch_name_is_what_git_says(tmp_path: Path, name: str) -> None:
 
 
 _LINE = st.tuples(
-    st.sampled_from([*Config.model_fields, *PLANNED_KEYS, "x", "<<"]),
+    st.sampled_from([*Config.model_fields, "x", "<<"]),
     st.one_of(
         st.sampled_from(
             ["", "0", "1", "-1", "1.5", "yes", "null", "[]", "{}", "[[]]", "{a: {b: c}}", "/", "..", "~"]
@@ -966,12 +963,10 @@ def test_the_published_schema_is_up_to_date() -> None:
     assert schema.FILE.read_text(encoding="utf-8") == schema.text(), f"bring it up to date: {update}"
 
 
-def test_the_schema_knows_every_key_and_what_is_planned() -> None:
+def test_the_schema_knows_every_key() -> None:
     published = schema.json_schema()
     assert list(published["properties"]) == list(Config.model_fields)
     assert published["additionalProperties"] is False
-    assert published["x-planned"] == dict(PLANNED_KEYS)
-    assert not PLANNED_KEYS.keys() & Config.model_fields.keys()
     assert published["properties"]["jobs"]["maximum"] == 64
     assert published["properties"]["sandbox"]["enum"] == ["podman", "none", None]
     assert all(value["description"] for value in published["properties"].values())
@@ -992,8 +987,8 @@ def test_the_sections_of_keys_begin_with_keys() -> None:
     assert next(iter(SECTIONS)) == next(iter(Config.model_fields))
 
 
-def test_every_older_key_is_accepted_or_planned() -> None:
-    assert Config.model_fields.keys() | PLANNED_KEYS.keys() >= ANCESTOR
+def test_every_older_key_is_accepted() -> None:
+    assert Config.model_fields.keys() >= ANCESTOR
     assert len(ANCESTOR) == 28
 
 

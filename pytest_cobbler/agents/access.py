@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_cobbler.agents.address import API, check_address
 from pytest_cobbler.agents.base import OnExchange
+from pytest_cobbler.agents.budget import Account
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.prices import PriceList
 from pytest_cobbler.errors import UsageProblem
@@ -76,8 +77,12 @@ class Access:
                 "Set agent_network: open (agents then have a network, and can read the key).",
             )
 
-    def proxy(self, on_exchange: OnExchange | None = None) -> ApiProxy:
-        """The proxy of one job; ``on_exchange`` is told of the requests that leave through it.
+    @property
+    def price_list(self) -> PriceList:
+        return self.prices or PriceList.built_in()
+
+    def proxy(self, on_exchange: OnExchange | None = None, account: Account | None = None) -> ApiProxy:
+        """The proxy of one job; ``on_exchange`` is told of the requests, which ``account`` pays for.
 
         Raises:
             UsageProblem: ``base_url`` or the address of the proxy before it is invalid.
@@ -85,4 +90,4 @@ class Access:
         from pytest_cobbler.agents.proxy import ApiProxy  # takes a fifth of a second
 
         assert self.credential is not None
-        return ApiProxy(self.credential, self.base_url or API, PORT, on_exchange, self.prices)
+        return ApiProxy(self.credential, self.base_url or API, PORT, on_exchange, self.prices, account)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol, runtime_checkable
 
+from pytest_cobbler.agents.budget import Account, Unpaid
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Limits, Mount, Network, Sandbox
@@ -56,6 +57,8 @@ class AgentRequest:
     """Changes the command line of an agent that is a program before it is started."""
     on_step: Callable[[str], None] | None = None
     """Called with one line of text for each step the agent takes (a tool call, a message)."""
+    account: Account | None = None
+    """What pays for the agent; ``None``: nothing limits what it spends."""
     on_exchange: OnExchange | None = None
     """Called, in any thread, for each request that leaves through the agent's proxy, and for its answer."""
 
@@ -73,6 +76,7 @@ class AgentResult:
     ``doubt`` is why it may not be done in spite of that; if it has changed something, the gate decides.
     ``limited``: a usage or rate limit, or spent credit, stopped it; ``limited_until``: when that ends, if
     reported. ``limit_is_claimed``: only the agent's program reports it; such a limit does not end the run.
+    ``unpaid``: why the budget did not pay any more.
     ``text`` is the agent's last message. ``notes`` are shown on the item.
     """
 
@@ -82,10 +86,16 @@ class AgentResult:
     limited: bool = False
     limited_until: datetime | None = None
     limit_is_claimed: bool = False
+    unpaid: Unpaid | None = None
     usage: Usage = field(default_factory=Usage)
     text: str = ""
     session_id: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_out_of_money(self) -> bool:
+        """Whether the budget pays for no other agent either: more than this task's own is used up."""
+        return self.unpaid is not None and not self.unpaid.is_of_task
 
 
 @runtime_checkable

@@ -12,9 +12,11 @@ from types import MappingProxyType
 
 from pytest_cobbler.agents.access import PORT, Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.agents.budget import Unpaid
 from pytest_cobbler.agents.claims import bounded, disagreements
 from pytest_cobbler.agents.output_file import OutputFile
 from pytest_cobbler.agents.stream import StreamReader
+from pytest_cobbler.agents.watching import Watch
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.display import one_line, shown_duration, shown_size
 from pytest_cobbler.errors import CobblerError
@@ -31,6 +33,7 @@ _ERRORS_LIMIT = 8 * 1024 * 1024
 _NOT_FOUND = 127
 _TRY_LIMITS = Limits(wall=60.0)
 _UNREACHED = 97
+_NOT_STARTED = Completed(status=1, cause=Ending.EXITED, seconds=0.0, stderr="")
 # git is the one program in every image that can open a connection. The proxy answers it with an error.
 _REACH = f"""\
 case $(LC_ALL=C git ls-remote git://127.0.0.1:{PORT}/x 2>&1 </dev/null) in
@@ -54,8 +57,9 @@ class Launched:
     """A run that has ended: ``completed`` is reported by the sandbox, ``reader`` by the program's output.
 
     The proxy, if there was one, reports ``metered``, the usage; ``api_limited``, whether the API's last
-    response was that of a limit; and ``limit_ends``, when that limit ends. Its view counts, the program's own
-    reports are notes: the program runs what the agent wrote, and may print anything.
+    response was that of a limit; and ``limit_ends``, when that limit ends. ``unpaid`` is why the budget did
+    not pay for a request; without a proxy, why the agent was ended. The proxy's view counts, the program's
+    own reports are notes: the program runs what the agent wrote, and may print anything.
     """
 
     completed: Completed
@@ -64,6 +68,7 @@ class Launched:
     metered: Usage | None = None
     api_limited: bool = False
     limit_ends: datetime | None = None
+    unpaid: Unpaid | None = None
 
     def error(self) -> str:
         """The error by the limits, by the program's output or by its exit status; empty if there is none."""
@@ -85,9 +90,11 @@ class Launched:
         limited = claimed if metered is None else bool(error) and self.api_limited
         ends = reader.limited_until if metered is None else self.limit_ends
         usage = reader.usage if metered is None else replace(metered, seconds=reader.usage.seconds)
+        unpaid = self.unpaid if error and not self._is_cancelled else None
         return AgentResult(
             completed=self.completed,
-            error=f"agent: {error}" if error else "",
+            error=f"budget: {unpaid.reason}" if unpaid else f"agent: {error}" if error else "",
+            unpaid=unpaid,
             doubt=f"agent: {doubt}" if doubt else "",
             limited=limited,
             limited_until=bounded(ends) if limited else None,
@@ -97,6 +104,10 @@ class Launched:
             session_id=reader.session_id or session_id,
             notes=self._notes(claimed and not limited),
         )
+
+    @property
+    def _is_cancelled(self) -> bool:
+        return self.completed.cause == Ending.CANCELLED
 
     def _notes(self, claims_limit: bool) -> tuple[str, ...]:
         """The reports of the program that differ from what the proxy saw."""
@@ -168,9 +179,15 @@ def launch(
         SandboxError: the job could not be run.
     """
     reader = StreamReader(request.on_step)
+    account = request.account
+    if account and (lack := account.budget.lacking(account.task)):
+        return Launched(completed=_NOT_STARTED, limits=request.limits, reader=reader, unpaid=lack.unpaid)
     secrets = Secrets(access.secrets)
-    proxy = access.proxy(request.on_exchange) if access.proxied else None
+    proxy = access.proxy(request.on_exchange, account) if access.proxied else None
+    watch: Watch | None = None
     with contextlib.ExitStack() as stack:
+        if account:
+            stack.enter_context(account.budget.working())
         lingering = stack.enter_context(contextlib.closing(_Lingering(reader, patience, cancellation)))
         transcript = stack.enter_context(OutputFile(request.transcript))
         errors = stack.enter_context(OutputFile(request.errors, _ERRORS_LIMIT))
@@ -179,7 +196,11 @@ def launch(
             transcript.write(line)
             reader.feed(line)
             lingering.look()
+            if watch:
+                watch.look(line)
 
+        if account and not proxy:
+            watch = Watch(reader, account, access.price_list, lingering.cancellation)
         # The end of stderr that the sandbox keeps may begin within a secret, where no form of it matches.
         error_tail = ErrorTail(errors.write)
         take_line = stack.enter_context(LineScrubber(secrets, keep_line))
@@ -200,6 +221,9 @@ def launch(
         completed = sandbox.run(job, lingering.cancellation)
     if lingering.has_ended_it and completed.cause == Ending.CANCELLED and not cancellation.requested:
         completed = replace(completed, cause=Ending.EXITED, status=0)
+    unpaid = proxy.unpaid if proxy else _ended_by(watch, request, completed)
+    if watch and watch.unpaid and not cancellation.requested:
+        completed = replace(completed, cause=Ending.EXITED, status=1)
     completed = replace(completed, stderr=error_tail.text or secrets.scrub_text(completed.stderr))
     return Launched(
         completed=completed,
@@ -208,7 +232,18 @@ def launch(
         metered=proxy.usage if proxy else None,
         api_limited=proxy.is_limited if proxy else False,
         limit_ends=proxy.limit_ends if proxy else None,
+        unpaid=unpaid,
     )
+
+
+def _ended_by(watch: Watch | None, request: AgentRequest, completed: Completed) -> Unpaid | None:
+    """Why an agent without a proxy ended, if money was the reason. claude has a limit of its own, too."""
+    if watch is None or request.account is None:
+        return None
+    if request.on_exchange:
+        request.on_exchange("spent", watch.facts)
+    lack = None if completed.ok else request.account.budget.lacking(request.account.task)
+    return watch.unpaid or (lack.unpaid if lack else None)
 
 
 def trial(

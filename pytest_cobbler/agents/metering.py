@@ -78,6 +78,26 @@ class Answer:
         )
 
     @property
+    def counted(self) -> bool:
+        """Whether the API has reported tokens."""
+        return bool(self._reported)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it cost nothing: the request was not sent, or the response is an error."""
+        return self.is_whole and (self.status == 0 or self.status >= _LEAST_ERROR)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """The tokens of the prompt, cached or not."""
+        return self.tokens - int(number_of(self._reported, "output_tokens") or 0)
+
+    @property
+    def tokens(self) -> int:
+        """All its tokens."""
+        return sum(int(number_of(self._reported, name) or 0) for name in SNAKE.values())
+
+    @property
     def cost(self) -> int | None:
         """What it cost so far, in picodollars; ``None`` if its model has no price."""
         price = self._prices.find(self.model)

@@ -13,13 +13,12 @@ import contextlib
 import functools
 import io
 import logging
-import os
 import re
 import socket
 import ssl
 import threading
-import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -28,15 +27,22 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from pytest_cobbler.agents.address import API, check_address
 from pytest_cobbler.agents.base import OnExchange
+from pytest_cobbler.agents.budget import Account, Budget, Unpaid
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.echo import EchoFilter, SpreadEcho
 from pytest_cobbler.agents.metering import Answer, Meter
 from pytest_cobbler.agents.prices import PriceList
-from pytest_cobbler.agents.values import event_of, text_of
-from pytest_cobbler.display import one_line, shown_size
-from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.agents.spending import Order, Spender, TooDear
+from pytest_cobbler.agents.upstream import (
+    LARGEST_BODY,
+    check_proxy_of,
+    checked_base,
+    lines_of,
+    proxy_for,
+    whole,
+)
+from pytest_cobbler.display import shown_size
 from pytest_cobbler.sandbox.base import Loopback
 from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.usage import Usage
@@ -47,17 +53,8 @@ MESSAGES: Final = "/v1/messages"
 PATHS: Final = (MESSAGES, f"{MESSAGES}/count_tokens")
 """The paths that are served. Batches are not: they outlive the run, and their cost would be unknown."""
 
-LARGEST_BODY: Final = 32 * 1024 * 1024
-"""Bytes of a request, as the API allows, and of a response that is not a stream."""
-
 _ROOM: Final = 2 * LARGEST_BODY
 """Bytes of all requests that are being sent to the API at the same time."""
-
-_LONGEST_LINE: Final = 8 * 1024 * 1024
-"""Bytes of a line of an event stream."""
-
-_LARGEST_READ: Final = 1024 * 1024
-"""Bytes of a request that is read to learn which model it asks for; the answer names it, too."""
 
 _MOST_CONNECTIONS: Final = 64
 _CONNECT: Final = 30.0
@@ -100,6 +97,14 @@ class _Refused(Exception):
         self.kind = kind
 
 
+@dataclass(kw_only=True)
+class _Exchange:
+    """A request, with what is reserved for it, and its answer."""
+
+    answer: Answer
+    order: Order = field(default_factory=lambda: Order(body=b""))
+
+
 class ApiProxy:
     """Serves the API at ``base_url`` on a job's loopback, with ``credential``; for one job.
 
@@ -107,6 +112,7 @@ class ApiProxy:
 
     Args:
         prices: by which the answers are counted; ``None``: the built-in list.
+        account: pays for the requests; ``None``: there is no limit.
         on_exchange: called in the proxy's thread with ``request`` and its facts before a request is sent, and
             with ``answer`` and its facts when no more of the answer will come.
 
@@ -121,11 +127,15 @@ class ApiProxy:
         port: int,
         on_exchange: OnExchange | None = None,
         prices: PriceList | None = None,
+        account: Account | None = None,
     ) -> None:
         self._credential = credential
         self._prices = prices or PriceList.built_in()
-        self._base = _checked(base_url)
-        _check_proxy(URL(self._base))
+        account = account or Account(budget=Budget())
+        self._spender = Spender(account, self._prices)
+        self._streams = asyncio.Semaphore(account.streams)
+        self._base = checked_base(base_url)
+        check_proxy_of(URL(self._base))
         self._port = port
         self._secrets = Secrets(credential.secrets())
         self._meter = Meter()
@@ -143,6 +153,11 @@ class ApiProxy:
     def usage(self) -> Usage:
         """The usage of the job so far."""
         return self._meter.usage
+
+    @property
+    def unpaid(self) -> Unpaid | None:
+        """Why the budget did not pay for a request, if it refused one."""
+        return self._spender.unpaid
 
     @property
     def is_limited(self) -> bool:
@@ -188,69 +203,75 @@ class ApiProxy:
             await asyncio.wait({accepting})
 
     async def _answer(self, session: aiohttp.ClientSession, request: web.BaseRequest) -> web.StreamResponse:
-        answer = Answer(self._prices)
+        exchange = _Exchange(answer=Answer(self._prices))
+        is_to_model = request.path == MESSAGES
         try:
-            return await self._exchange(session, request, answer)
+            async with self._streams if is_to_model else contextlib.nullcontext():
+                return await self._exchange(session, request, exchange)
         except _Refused as refused:
             return _error(refused.status, refused.kind, str(refused))
         finally:
-            if answer.number:
-                self._tell_answer(answer)
+            if exchange.answer.number:
+                self._tell_answer(exchange)
 
     async def _exchange(
-        self, session: aiohttp.ClientSession, request: web.BaseRequest, answer: Answer
+        self, session: aiohttp.ClientSession, request: web.BaseRequest, exchange: _Exchange
     ) -> web.StreamResponse:
-        upstream = await self._ask(session, request, answer)
+        upstream = await self._ask(session, request, exchange)
         async with upstream:
             _refuse_hidden(upstream)
             try:
-                return await self._pass_on(request, upstream, answer)
+                return await self._pass_on(request, upstream, exchange.answer)
             except (aiohttp.ClientError, OSError, SpreadEcho):
                 # A response that the API breaks off is broken off here too; the agent's program handles that.
                 _break_off(request)
                 raise
 
-    def _tell_request(self, request: web.BaseRequest, answer: Answer, body: bytes) -> None:
+    def _tell_request(self, request: web.BaseRequest, exchange: _Exchange) -> None:
         self._sent += 1
-        answer.number = self._sent
-        asked = event_of(body) if len(body) <= _LARGEST_READ else {}
+        exchange.answer.number = self._sent
+        order = exchange.order
         self._on_exchange(
             "request",
             {
-                "number": answer.number,
+                "number": self._sent,
                 "api": self._base,
                 "method": request.method,
                 "path": request.raw_path,
-                "model": one_line(text_of(asked, "model")),
-                "bytes": len(body),
+                "model": order.model,
+                "bytes": len(order.body),
+                **order.facts,
             },
         )
 
-    def _tell_answer(self, answer: Answer) -> None:
+    def _tell_answer(self, exchange: _Exchange) -> None:
+        answer, charged = exchange.answer, self._spender.settle(exchange.order, exchange.answer)
         facts = {"number": answer.number, "status": answer.status, "model": answer.model}
         tokens = {kind: count for kind, count in answer.usage.tokens.items() if count}
-        self._on_exchange("answer", {**facts, "bytes": answer.received, "tokens": tokens})
+        self._on_exchange("answer", {**facts, "bytes": answer.received, "tokens": tokens, **charged})
 
     async def _ask(
-        self, session: aiohttp.ClientSession, request: web.BaseRequest, answer: Answer
+        self, session: aiohttp.ClientSession, request: web.BaseRequest, exchange: _Exchange
     ) -> aiohttp.ClientResponse:
         """Send the request to the API, if it is valid."""
         url = URL(self._base + self._target(request), encoded=True)
         length = _length(request)
         async with self._reserve(length):
             _invite(request)
-            body = await request.content.readexactly(length)
+            answer, body = exchange.answer, await request.content.readexactly(length)
             is_to_model = request.path == MESSAGES  # counting tokens is free, and has limits of its own
+            exchange.order = await self._afford(body) if is_to_model else Order.free(body)
             if is_to_model:
                 self._meter.ask(answer)
-            self._tell_request(request, answer, body)
+            self._tell_request(request, exchange)
+            body, exchange.order.body = exchange.order.body, b""
             try:
                 upstream = await session.post(
                     url,
                     data=io.BytesIO(body),
                     headers=self._headers(request),
                     allow_redirects=False,
-                    proxy=_proxy_for(url),
+                    proxy=proxy_for(url),
                 )
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 why = getattr(error, "strerror", None) or type(error).__name__
@@ -265,6 +286,12 @@ class ApiProxy:
             if is_to_model:
                 self._meter.begin(answer)
             return upstream
+
+    async def _afford(self, body: bytes) -> Order:
+        try:
+            return await self._spender.afford(body)
+        except TooDear as reason:
+            raise _Refused(403, "permission_error", str(reason)) from None  # which claude does not try again
 
     def _target(self, request: web.BaseRequest) -> str:
         """Path and query of the request, as they are in its first line."""
@@ -307,14 +334,14 @@ class ApiProxy:
             if name.lower() not in _HELD_BACK
         )
         if upstream.content_type != "text/event-stream":
-            body = await _whole(upstream)
+            body = await whole(upstream)
             answer.received = len(body)
             answer.take_body(body)
             return web.Response(status=upstream.status, headers=headers, body=self._secrets.scrub(body))
         response = web.StreamResponse(status=upstream.status, headers=headers)
         await response.prepare(request)
         echo = EchoFilter(self._secrets)
-        async for lines in _lines_of(upstream):
+        async for lines in lines_of(upstream):
             answer.received += len(lines)
             for line in lines.splitlines():
                 answer.take_line(line)
@@ -360,17 +387,6 @@ class _Server(web.Server):
         await self.shutdown(_PATIENCE)
 
 
-def _checked(base_url: str) -> str:
-    check_address("ANTHROPIC_BASE_URL", base_url, f"an API, such as {API}")
-    url = URL(base_url)
-    if url.user or url.password or url.query_string or url.fragment:
-        raise UsageProblem(
-            "ANTHROPIC_BASE_URL has more than a host, a port and a path",
-            "agent_network: proxy uses only the credential of the agent.",
-        )
-    return str(url).rstrip("/")
-
-
 def _length(request: web.BaseRequest) -> int:
     if "Transfer-Encoding" in request.headers or "Content-Encoding" in request.headers:
         raise _Refused(400, "invalid_request_error", "send the body unencoded, with a Content-Length")
@@ -388,42 +404,6 @@ def _invite(request: web.BaseRequest) -> None:
     """Tell a client that waits for 100 Continue to send its body."""
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-
-def _check_proxy(url: URL) -> None:
-    if value := _proxy_for(url):
-        names = (f"{url.scheme}_proxy", f"{url.scheme}_proxy".upper())
-        name = next((name for name in names if os.environ.get(name) == value), names[1])
-        check_address(name, value, "a proxy, such as http://proxy.example:3128")
-
-
-def _proxy_for(url: URL) -> str | None:
-    """The proxy for ``url`` from the environment."""
-    if urllib.request.proxy_bypass(f"{url.host}:{url.port}"):
-        return None
-    return urllib.request.getproxies().get(url.scheme)
-
-
-async def _whole(upstream: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in upstream.content.iter_any():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise aiohttp.ClientPayloadError("too large")
-    return bytes(body)
-
-
-async def _lines_of(upstream: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """The response in complete lines, so that the credential is found in each."""
-    rest = b""
-    async for chunk in upstream.content.iter_any():
-        complete, newline, rest = (rest + chunk).rpartition(b"\n")
-        if newline:
-            yield complete + newline
-        if len(rest) > _LONGEST_LINE:
-            raise aiohttp.ClientPayloadError("a line is too long")
-    if rest:
-        yield rest
 
 
 def _refuse_hidden(upstream: aiohttp.ClientResponse) -> None:

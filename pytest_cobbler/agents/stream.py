@@ -20,7 +20,9 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Literal
 
+from pytest_cobbler.agents.prices import PriceList, picodollars
 from pytest_cobbler.agents.values import (
     CAMEL,
     SNAKE,
@@ -168,6 +170,15 @@ class StreamReader:
             return None
         in_text = _RESET_IN_TEXT.search(self.text[:1000])
         return _moment(in_text[1] if in_text else self._rejection.get("resetsAt"))
+
+    def spent(self, prices: PriceList) -> tuple[Literal["usd", "tokens"], int]:
+        """What the run says that it spent so far, in picodollars; in tokens if there is no price."""
+        if (cost := number_of(self._result or {}, "total_cost_usd")) is not None:
+            return "usd", picodollars(cost)
+        messages = self._message_usage.values()
+        if price := prices.find(self._model):
+            return "usd", sum(price.cost(usage) for usage in messages)
+        return "tokens", sum(self.usage.tokens.values())
 
     @property
     def usage(self) -> Usage:

@@ -12,12 +12,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from pytest_cobbler.config.faults import Fault, Line, Wrong, problem, shown
-from pytest_cobbler.config.model import PLANNED_KEYS, Config
+from pytest_cobbler.config.model import Config
 from pytest_cobbler.config.rules import broken
 from pytest_cobbler.config.source import Source, read
 from pytest_cobbler.config.values import Allowed
-
-NOT_YET = "planned, not available in this version"
 
 
 def load(
@@ -83,33 +81,24 @@ class _Faults:
 
 
 def _option(key: str) -> str:
-    return "--cobbler-" + key.replace("_", "-")
+    return "--cobbler-budget" if key == "budget_usd" else "--cobbler-" + key.replace("_", "-")
 
 
 def _known(source: Source) -> tuple[dict[str, Any], list[Fault]]:
-    """The values of known keys (an empty one means the default), and the errors of other keys.
-
-    A planned key without a value asks for nothing.
-    """
+    """The values of known keys (an empty one means the default), and the errors of other keys."""
     values = {
         key: value for key, value in source.values.items() if value is not None and key in Config.model_fields
     }
-    nothing = {key for key, value in source.values.items() if key in PLANNED_KEYS and value is None}
-    keys = dict.fromkeys(key for spot in source.lines if (key := str(spot[0])) not in nothing)
+    keys = dict.fromkeys(str(spot[0]) for spot in source.lines)
     return values, [
         Fault(key=key, message=_unknown_key(key)) for key in keys if key not in Config.model_fields
     ]
 
 
 def _unknown_key(key: str) -> str:
-    if key in PLANNED_KEYS:
-        return f"{NOT_YET} ({PLANNED_KEYS[key]})"
     spelled = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).replace("-", "_").replace(" ", "_").lower()
-    nearest = difflib.get_close_matches(spelled[:100], [*Config.model_fields, *PLANNED_KEYS], n=1)
-    if not nearest:
-        return "unknown key"
-    later = f" That is {NOT_YET}." if nearest[0] in PLANNED_KEYS else ""
-    return f"unknown key; did you mean {nearest[0]}?{later}"
+    nearest = difflib.get_close_matches(spelled[:100], list(Config.model_fields), n=1)
+    return f"unknown key; did you mean {nearest[0]}?" if nearest else "unknown key"
 
 
 def _sound(values: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], list[Fault]]:

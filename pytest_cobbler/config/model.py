@@ -22,6 +22,7 @@ from pytest_cobbler.config.values import (
     Label,
     MeasurePrompt,
     ModelName,
+    Money,
     OptionalDirectory,
     OptionalFile,
     OptionalRepositoryPath,
@@ -200,12 +201,28 @@ class Config(BaseModel):
         False,
         description="Accept an API address that this file sets and that is not Anthropic's.",
     )
+    streams_per_agent: Annotated[int, *whole_number(1, 64)] = Field(
+        8, description="Number of answers of the API that one agent gets concurrently; others wait."
+    )
     silence_agent: Switch = Field(True, description="false: print the agent's steps as they happen.")
     task_timeout: Duration = Field(1800.0, description="Time limit of one agent run.")
     idle_timeout: Duration = Field(600.0, description="Time limit of an agent without any output.")
     secrets_dir: OwnDirectory = Field(Path(".secrets"), description="Directory of the agent's credential.")
     default_token_file: Text = Field("claude.json", description="File of the credential in secrets_dir.")
     token_file: FileName = Field(None, description="Other file of the credential in secrets_dir.")
+
+    budget_usd: Money = Field(None, description="What all agents of one run may spend; default: no limit.")
+    generation_budget_usd: Money = Field(
+        None, description="What all runs of a generation may spend; default: no limit."
+    )
+    task_budget_usd: Money = Field(
+        None, description="What one task may spend in all runs of a generation; default: no limit."
+    )
+    budget_tokens: Annotated[int | None, *whole_number(1, 10**12)] = Field(
+        None,
+        description="Tokens that one run may use of models without a price; default: no limit, "
+        "or none if another budget is set.",
+    )
     prices: OptionalFile = Field(
         None, description="File with prices of models, which replace built-in ones or add to them."
     )
@@ -331,14 +348,9 @@ SECTIONS: Mapping[str, str] = {
     "language": "What is generated",
     "spec_globs": "Tasks",
     "agent": "The agent",
+    "budget_usd": "Money",
     "build_command": "The gate",
     "junit_name": "Reports",
     "beads_dir": "Directories",
 }
 """First key of a section -> heading of the section."""
-
-PLANNED_KEYS: Mapping[str, str] = {
-    "budget_usd": "money per run",
-    "task_budget_usd": "money per task",
-}
-"""Planned keys, which are not accepted yet -> their meaning."""

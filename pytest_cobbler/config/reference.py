@@ -105,6 +105,8 @@ def _kind(value: dict[str, Any]) -> str:
         return f"`{str(value['const']).lower()}`"
     if value.get("pattern") == SIZE or ("integer" in _types(value) and "maximum" not in value):
         return "size"
+    if "exclusiveMinimum" in value:
+        return "US dollars"
     if "pattern" in value or "number" in _types(value):
         return "time"
     if "integer" in _types(value):

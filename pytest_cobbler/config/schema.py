@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from pytest_cobbler.config.keys import Key, keys
-from pytest_cobbler.config.model import PLANNED_KEYS, Config
+from pytest_cobbler.config.model import Config
 
 FILE = Path(__file__).parent.parent / "data" / "configuration.schema.json"
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema; ``x-planned`` names what is not accepted yet."""
+    """The schema."""
     generated = Config.model_json_schema()["properties"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -21,7 +21,6 @@ def json_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": {key.name: _property(key, generated[key.name]) for key in keys()},
-        "x-planned": dict(PLANNED_KEYS),
     }
 
 

@@ -19,6 +19,9 @@ from pytest_cobbler.globs import GlobError, compile_glob
 LONGEST_WAIT = 30 * 24 * 3600.0
 """Seconds; the longest timeout that can be set."""
 
+MOST_MONEY = 1_000_000
+"""US dollars; the largest budget that can be set."""
+
 _STRING = {"type": "string"}
 _STRINGS = {"type": "array", "items": _STRING}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([smh]?)")
@@ -35,6 +38,16 @@ class Allowed:
     """The accepted values of a key, in the words of an error."""
 
     words: str
+
+
+def _money(value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Wrong(f"{shown(value)} is not an amount in US dollars, such as 5 or 0.5")
+    if not 0 < value <= MOST_MONEY:
+        raise Wrong(f"{shown(value)} is not allowed; allowed: more than 0, at most {MOST_MONEY} US dollars")
+    return float(value)
 
 
 def whole_number(low: int, high: int) -> tuple[Any, Allowed]:
@@ -225,5 +238,12 @@ Size = Annotated[
     PlainValidator(_size),
     _PLAIN,
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": SIZE}]}),
+]
+Money = Annotated[
+    float | None,
+    PlainValidator(_money),
+    Allowed("an amount in US dollars, more than 0"),
+    _PLAIN,
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": MOST_MONEY}),
 ]
 Switch = Annotated[bool, Field(strict=True), Allowed("true or false")]

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult, OnExchange
+from pytest_cobbler.agents.budget import Account
+from pytest_cobbler.agents.prices import dollars
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.repository.worktrees import Worktree
@@ -41,6 +43,8 @@ def request_of(
     """The request to an agent that works in ``worktree``."""
     mounts, instructions = instructions_in(worktree, run.view.instructions)
     config = run.project.config
+    task = question.name if question.phase == "stitch" else None
+    left = None if run.parts.agent.proxied else run.budget.left(task)
     command = functools.partial(run.parts.hooks.command, question.phase, question.task, question.attempt)
     return AgentRequest(
         phase=question.phase,
@@ -59,6 +63,8 @@ def request_of(
         output=question.output,
         on_step=on_step,
         on_exchange=_logged(run, question),
+        account=Account(budget=run.budget, task=task, streams=config.streams_per_agent),
+        budget_usd=None if left is None else dollars(left),
         command=command,
     )
 

@@ -269,6 +269,8 @@ def _verdict(result: AgentResult, harvested: Harvest, broken_off: Cause) -> tupl
         return Cause.CANCELLED, "cancelled", ""
     if broken_off:
         return broken_off, result.error or broken_off, ""
+    if result.unpaid:
+        return Cause.BUDGET, result.error, ""
     if result.limited:
         return Cause.LIMITED, result.error, ""
     if error := result.error or ("" if harvested.change else result.doubt):

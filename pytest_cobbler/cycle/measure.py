@@ -146,11 +146,11 @@ class Measuring:
         result, answer = attempt.result, attempt.answer
         if result.completed.cause == Ending.CANCELLED:
             return _cancelled()
-        if result.limited:
+        if result.limited or result.unpaid:
             return Measured(
                 outcome=Outcome(
                     verdict=Verdict.LIMITED,
-                    cause=Cause.LIMITED,
+                    cause=Cause.BUDGET if result.unpaid else Cause.LIMITED,
                     summary=result.error,
                     until=bounded(result.limited_until),
                     limit_is_claimed=result.limit_is_claimed,

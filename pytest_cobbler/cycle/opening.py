@@ -29,6 +29,7 @@ from pytest_cobbler.lifecycle.lines import SourceLines
 from pytest_cobbler.lifecycle.named_places import checked_language
 from pytest_cobbler.lifecycle.recovery import Recovery, remove_remains
 from pytest_cobbler.lifecycle.selection import Selection, choose, no_generation, only_with_work
+from pytest_cobbler.lifecycle.spending import budget_of
 from pytest_cobbler.lifecycle.starting import Base, find_base, removed_sources, unseen_paths
 from pytest_cobbler.lifecycle.waiting import finished_work, waiting_work
 from pytest_cobbler.listeners import JournalListener, Listeners, LogListener
@@ -413,6 +414,7 @@ class _Opening:
             names=self._recordings.names,
             turns=self._make_turns(recorder),
             cancellation=cancellation,
+            budget=budget_of(self._config, repository.work_dir, generation.name),
             asks_agents=self._asks_agents,
         )
 

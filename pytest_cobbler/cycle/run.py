@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pytest_cobbler.agents.budget import Budget
 from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.cycle.surroundings import RepositoryView
 from pytest_cobbler.landing.lane import LandingLane
@@ -44,6 +45,7 @@ class Run:
     names: RunNames
     turns: Turns
     cancellation: Cancellation
+    budget: Budget = field(default_factory=Budget)
     open_tasks: set[str] = field(default_factory=set)
     waiting: dict[str, KeptAttempt] = field(default_factory=dict)
     asks_agents: bool = True

@@ -343,6 +343,8 @@ class Stitching:
         notes = self._notes(attempt)
         parts = (*self._evidence(attempt), *earlier, *notes, self._where(attempt))
         verdicts = {Cause.CANCELLED: Verdict.CANCELLED, Cause.LIMITED: Verdict.LIMITED}
+        if attempt.result.is_out_of_money:
+            verdicts[Cause.BUDGET] = Verdict.LIMITED
         summary = attempt.headline
         if all(failed.did_nothing for failed in (*self._earlier, attempt)):
             hint = self._run.ledger.close_hint.format(self._task.id)

@@ -147,6 +147,7 @@ class ReplayAgent:
             worktree=request.checkout,  # where its patch begins
             directory="",
             network=Network.NONE,
+            account=None,
             mounts=(*request.mounts, Mount(source=attempt, target=str(attempt))),
         )
         launched = launch(program, Access(), offline, sandbox, cancellation)

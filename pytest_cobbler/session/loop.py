@@ -124,6 +124,7 @@ class Loop:
         self._steps: dict[str, str] = {}
         self._no_measure = ""
         self._limit_claimed = ""
+        self._budget_spent = ""
         self._reporter = reporter
         self._status = StatusLine(reporter)
         self._looping = False
@@ -170,9 +171,13 @@ class Loop:
         self._looping = True
         try:
             while self._plan.waiting() or self._running:
+                if self._budget_spent and not self._running:
+                    session.shouldstop = session.shouldstop or self._budget_spent
                 if session.shouldstop or session.shouldfail:
                     break
                 self._step()
+            if self._budget_spent and not session.shouldfail:
+                session.shouldstop = session.shouldstop or self._budget_spent
             if session.shouldstop or session.shouldfail:
                 self._stop(str(session.shouldfail or session.shouldstop))
         finally:
@@ -233,6 +238,8 @@ class Loop:
         return first if is_first else ready
 
     def _start(self) -> None:
+        if self._budget_spent:
+            return
         for key in self._may_start():
             if not self._run.slots.take():
                 return
@@ -356,7 +363,13 @@ class Loop:
             self._take_limit(outcome)
 
     def _take_limit(self, outcome: Outcome) -> None:
-        """End the run at a limit of the API. A limit that only an agent reports ends nothing but its item."""
+        """End the run at a limit of the API. A limit that only an agent reports ends nothing but its item.
+
+        When the budget is used up, agents that work may end their work with what they have reserved.
+        """
+        if outcome.cause is Cause.BUDGET:
+            self._budget_spent = self._budget_spent or f"limited: {outcome.summary}"
+            return
         until = f" until {outcome.until.astimezone():%Y-%m-%d %H:%M %Z}" if outcome.until else ""
         reason = f"limited{until}: {outcome.summary}"
         if outcome.limit_is_claimed:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.display import escaped
@@ -57,7 +58,13 @@ def next_steps(run: Run, selection: Selection, items: Sequence[AgentItem], here:
     if len(failed) > _MOST:
         lines.append(f"{len(failed) - _MOST} more failed: see the short summary")
     unfinished = selection.left or not all(verdict.is_success for verdict in verdicts)
-    if Verdict.LIMITED in verdicts:
+    limits = [item.outcome for item in items if item.outcome and item.outcome.verdict is Verdict.LIMITED]
+    unpaid = next((limit.summary for limit in limits if limit.cause is Cause.BUDGET), "")
+    if "generation_budget_usd" in unpaid or "budget_tokens" in unpaid:
+        lines.append(f"To go on with more money: raise it in the configuration, and {commands.resume}")
+    elif unpaid:
+        lines.append(f"To go on with more money: {commands.resume} --cobbler-budget USD")
+    elif Verdict.LIMITED in verdicts:
         lines.append(f"To go on when the limit has ended: {commands.resume}")
     elif unfinished:
         lines.append(f"To try again what did not land: {commands.resume}")

@@ -12,6 +12,7 @@ from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.display import escaped, named
 from pytest_cobbler.landing.tree_records import UNKNOWN
 from pytest_cobbler.lifecycle.selection import Outlook, Selection
+from pytest_cobbler.session.money import money_lines, spending_lines
 from pytest_cobbler.session.nodes import AgentItem, MeasureItem, proposals
 from pytest_cobbler.usage import NOTHING
 
@@ -27,6 +28,7 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
         *_sources(opened.sources),
         f"sandbox: {parts.sandbox.description}",
         _agents(opened, config),
+        *money_lines(opened.run, config),
         f"gate: {parts.gate.line or 'none: what lands is neither built nor tested'}",
     ]
     if opened.red:
@@ -113,6 +115,7 @@ def summary(
     agent_seconds = sum(outcome.record.agent_seconds for outcome in outcomes)
     cost = f", {usage.cost_shown}" if usage.cost_usd or usage.cost_is_partial else ""
     lines.append(f"agents: {agent_seconds:.1f} s{cost}")
+    lines += spending_lines(run)
     landed = {item.outcome.commit: item for item in items if item.outcome and item.outcome.commit}
     lines += [
         f"{one.commit[:12]} {landed[one.commit].name} {landed[one.commit].title}"

@@ -23,7 +23,8 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.agents.credential import Credential
-from pytest_cobbler.agents.proxy import LARGEST_BODY, ApiProxy
+from pytest_cobbler.agents.proxy import ApiProxy
+from pytest_cobbler.agents.upstream import LARGEST_BODY
 from pytest_cobbler.errors import UsageProblem
 from tests.support.scripted_api import API_KEY, ScriptedApi, error, text, turn
 

@@ -1,0 +1,61 @@
+"""The lines of header and summary that say what a run may spend, and what it spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_cobbler.agents.budget import Purse
+from pytest_cobbler.agents.prices import dollars
+from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.display import escaped
+from pytest_cobbler.wiring.parts import credential_of
+
+__all__ = ["money_lines", "spending_lines"]
+
+
+def money_lines(run: Run, config: Config) -> Iterator[str]:
+    """The budget of a run that begins, and how it is held."""
+    if not run.asks_agents or config.agent == "replay":
+        return
+    budget = run.budget
+    parts = [_shown(purse) for purse in budget.purses if purse.limit is not None]
+    if budget.limits.task_budget_usd is not None:
+        parts.append(f"{dollars(budget.limits.task_budget_usd):.2f} USD a task")
+    if not parts:
+        yield "budget: none (budget_usd, --cobbler-budget)"
+        return
+    yield f"budget: {', '.join(parts)}"
+    agent = run.parts.agent
+    if not agent.proxied:
+        yield (
+            "budget: not behind the proxy, agents are stopped between turns, by what they report: "
+            "they may spend more"
+        )
+    elif (credential := credential_of(config)) and credential.kind == "oauth":
+        yield "budget: a login by subscription is counted at list price"
+
+
+def spending_lines(run: Run) -> Iterator[str]:
+    """What of the budget was spent, and the models whose price is unknown."""
+    for purse in run.budget.purses:
+        if purse.limit is not None:
+            yield f"budget: {_spent(purse)} spent ({purse.key})"
+    for model, tokens in sorted(run.budget.unpriced.items()):
+        yield f"price unknown: {escaped(model)}, {tokens} tokens; name its price in a file (prices)"
+
+
+def _shown(purse: Purse) -> str:
+    of = {"budget_usd": "this run", "generation_budget_usd": "the generation"}.get(purse.key, "this run")
+    limit = purse.limit or 0
+    if purse.unit == "tokens":
+        return f"{limit} tokens without a price"
+    spent = f", {dollars(purse.spent):.4f} of it spent" if purse.spent else ""
+    return f"{dollars(limit):.2f} USD for {of}{spent}"
+
+
+def _spent(purse: Purse) -> str:
+    limit = purse.limit or 0
+    if purse.unit == "tokens":
+        return f"{purse.spent} of {limit} tokens"
+    return f"{dollars(purse.spent):.4f} of {dollars(limit):.2f} USD"
