@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -23,8 +24,8 @@ _IMAGE: Final = 5_000
 _DOCUMENT: Final = 50
 """Tokens for a byte of a PDF document: its pages count as text and as images, and may be compressed."""
 
-_REMEMBERED: Final = 16
-"""Prompts that are remembered of each job: those of its conversations, and of sub-agents."""
+_REMEMBERED: Final = 128
+"""Prompts that are remembered of a run: the last ones of each conversation."""
 
 _LOCAL_TOOLS: Final = ("bash_", "text_editor_", "computer_", "memory_", "tool_search_tool_")
 """Types of tools that do not let the API fetch anything into the prompt; those of the agent have no type."""
@@ -38,7 +39,7 @@ class Prompt:
     """The parts of a request that the model reads. ``size`` is that of the others, in bytes.
 
     Raises:
-        Unbounded: nobody knows its size before it is answered.
+        Unbounded: its size is unknown before it is answered.
     """
 
     def __init__(self, body: Mapping[str, Any]) -> None:
@@ -58,19 +59,23 @@ class Prompt:
 
 
 class KnownPrompts:
-    """The prompts of one job whose tokens the API has counted."""
+    """The prompts of a run whose tokens the API has counted; agents have much in common. Thread-safe."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._known: deque[tuple[str, Counter[bytes], int]] = deque(maxlen=_REMEMBERED)
 
     def bound(self, model: str, prompt: Prompt) -> int:
         """The most tokens of ``prompt``; models count differently."""
-        counts = [prompt.bound(parts, tokens) for name, parts, tokens in self._known if name == model]
+        with self._lock:
+            known = [(parts, tokens) for name, parts, tokens in self._known if name == model]
+        counts = [prompt.bound(parts, tokens) for parts, tokens in known]
         return min([prompt.bound(Counter(), _OVERHEAD), *counts])
 
     def learn(self, model: str, prompt: Prompt, tokens: int) -> None:
         """The API has counted ``tokens`` of ``prompt``, from the cache or not."""
-        self._known.append((model, prompt.parts, tokens))
+        with self._lock:
+            self._known.append((model, prompt.parts, tokens))
 
 
 def _check(body: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
 
+from pytest_cobbler.agents.bounds import KnownPrompts
 from pytest_cobbler.agents.prices import dollars
 
 __all__ = [
@@ -161,6 +162,7 @@ class Budget:
 
     def __init__(self, limits: Limits = Limits(), past: Past = Past()) -> None:
         self.limits = limits
+        self.known = KnownPrompts()
         self._past = past
         self._lock = threading.Lock()
         self._run = Purse(key="budget_usd", unit="usd", limit=limits.budget_usd)
@@ -182,9 +184,15 @@ class Budget:
         """Those of the run, the generation, and the tokens of models without a price."""
         return self._run, self._generation, self._tokens
 
+    @property
+    def waiting(self) -> int:
+        """The number of requests that wait."""
+        with self._lock:
+            return len(self._waiting)
+
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
-        """An agent works; what is left is shared among those that do."""
+        """An agent works; the remaining amount is shared among those that do."""
         with self._lock:
             self._agents += 1
         try:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from pytest_cobbler.agents.access import PORT, Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
@@ -26,6 +27,9 @@ from pytest_cobbler.sandbox.probes import Probe
 from pytest_cobbler.sandbox.stderr import ErrorTail
 from pytest_cobbler.secret_forms import LineScrubber, Secrets
 from pytest_cobbler.usage import Usage
+
+if TYPE_CHECKING:
+    from pytest_cobbler.agents.proxy import ApiProxy
 
 __all__ = ["Launched", "Program", "launch", "trial"]
 
@@ -184,11 +188,13 @@ def launch(
         return Launched(completed=_NOT_STARTED, limits=request.limits, reader=reader, unpaid=lack.unpaid)
     secrets = Secrets(access.secrets)
     proxy = access.proxy(request.on_exchange, account) if access.proxied else None
-    watch: Watch | None = None
     with contextlib.ExitStack() as stack:
         if account:
             stack.enter_context(account.budget.working())
         lingering = stack.enter_context(contextlib.closing(_Lingering(reader, patience, cancellation)))
+        watch = None
+        if account and not proxy:
+            watch = Watch(reader, account, access.price_list, lingering.cancellation)
         transcript = stack.enter_context(OutputFile(request.transcript))
         errors = stack.enter_context(OutputFile(request.errors, _ERRORS_LIMIT))
 
@@ -199,31 +205,15 @@ def launch(
             if watch:
                 watch.look(line)
 
-        if account and not proxy:
-            watch = Watch(reader, account, access.price_list, lingering.cancellation)
         # The end of stderr that the sandbox keeps may begin within a secret, where no form of it matches.
         error_tail = ErrorTail(errors.write)
         take_line = stack.enter_context(LineScrubber(secrets, keep_line))
         take_error_line = stack.enter_context(LineScrubber(secrets, error_tail))
-        job = Job(
-            name=f"{request.phase}-{request.task_id}-{request.attempt}",
-            argv=request.command(program.argv) if request.command else program.argv,
-            workdir=str(request.worktree),
-            stdin=program.stdin,
-            environment=access.environment(program.environment),
-            secrets=access.variables(),
-            mounts=request.mounts,
-            network=proxy.network if proxy else request.network,
-            limits=request.limits,
-            on_line=take_line,
-            on_error_line=take_error_line,
-        )
+        job = _job(program, access, request, proxy, take_line, take_error_line)
         completed = sandbox.run(job, lingering.cancellation)
-    if lingering.has_ended_it and completed.cause == Ending.CANCELLED and not cancellation.requested:
-        completed = replace(completed, cause=Ending.EXITED, status=0)
+    if completed.cause == Ending.CANCELLED and not cancellation.requested:
+        completed = replace(completed, cause=Ending.EXITED, status=0 if lingering.has_ended_it else 1)
     unpaid = proxy.unpaid if proxy else _ended_by(watch, request, completed)
-    if watch and watch.unpaid and not cancellation.requested:
-        completed = replace(completed, cause=Ending.EXITED, status=1)
     completed = replace(completed, stderr=error_tail.text or secrets.scrub_text(completed.stderr))
     return Launched(
         completed=completed,
@@ -233,6 +223,29 @@ def launch(
         api_limited=proxy.is_limited if proxy else False,
         limit_ends=proxy.limit_ends if proxy else None,
         unpaid=unpaid,
+    )
+
+
+def _job(
+    program: Program,
+    access: Access,
+    request: AgentRequest,
+    proxy: ApiProxy | None,
+    on_line: Callable[[bytes], None],
+    on_error_line: Callable[[bytes], None],
+) -> Job:
+    return Job(
+        name=f"{request.phase}-{request.task_id}-{request.attempt}",
+        argv=request.command(program.argv) if request.command else program.argv,
+        workdir=str(request.worktree),
+        stdin=program.stdin,
+        environment=access.environment(program.environment),
+        secrets=access.variables(),
+        mounts=request.mounts,
+        network=proxy.network if proxy else request.network,
+        limits=request.limits,
+        on_line=on_line,
+        on_error_line=on_error_line,
     )
 
 

@@ -85,10 +85,10 @@ class Rates:
             }
         )
 
-    @property
-    def dearest_input(self) -> int:
-        """The most that a token of a prompt costs, whatever the cache does."""
-        return max(self.input, self.cache_read, self.cache_write, self.cache_write_1h)
+    def dearest_input(self, cached: bool, for_an_hour: bool) -> int:
+        """The most that a token of a prompt costs, if it may be written to the cache, for an hour or less."""
+        written = [self.cache_write, *([self.cache_write_1h] if for_an_hour else [])] if cached else []
+        return max(self.input, self.cache_read, *written)
 
 
 @dataclass(frozen=True, kw_only=True)

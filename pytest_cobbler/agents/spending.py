@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pytest_cobbler.agents.bounds import KnownPrompts, Prompt, Unbounded
+from pytest_cobbler.agents.bounds import Prompt, Unbounded
 from pytest_cobbler.agents.budget import Account, Need, Ticket, Unit, Unpaid
 from pytest_cobbler.agents.metering import Answer
 from pytest_cobbler.agents.prices import Price, PriceList, dollars, with_geography
@@ -66,11 +66,11 @@ class Spender:
     def __init__(self, account: Account, prices: PriceList) -> None:
         self._account = account
         self._prices = prices
-        self._known = KnownPrompts()
+        self._known = account.budget.known
         self.unpaid: Unpaid | None = None
 
     async def afford(self, body: bytes) -> Order:
-        """Wait until the request can be paid for. Its output may be lowered to what is left.
+        """Wait until the request can be paid for. Its output may be lowered to the remaining amount.
 
         Raises:
             TooDear: it cannot, and no request under way will change that.
@@ -127,7 +127,7 @@ class Spender:
         rates = price.rates(tokens, fast=text_of(asked, "speed") == "fast")
         # Where an answer is computed may be a setting of the account.
         need = Need(
-            input=with_geography(tokens * rates.dearest_input),
+            input=with_geography(tokens * rates.dearest_input(*_caching(asked))),
             each=with_geography(rates.output),
             asked=int(output),
         )
@@ -151,6 +151,12 @@ class Spender:
             self.unpaid = self.unpaid or ticket.lack.unpaid
             raise TooDear(f"the budget is used up ({ticket.lack.unpaid.reason})")
         return ticket
+
+
+def _caching(asked: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Whether the prompt may be written to the cache, and whether for an hour."""
+    text = json.dumps(asked)
+    return '"cache_control"' in text, '"1h"' in text
 
 
 def _no_price(model: str) -> str:

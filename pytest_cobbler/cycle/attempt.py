@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
 from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.cycle.asking import Question, prepare, request_of, result_of
+from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.cycle.prompts import StitchFacts, stitch_prompt
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.starts import Start
@@ -80,6 +81,14 @@ class Attempt:
         if self.cause is Cause.NO_CHANGE:
             return self.is_last or self.did_nothing  # the next agent can take it from git
         return self.is_last or self.cause.is_final
+
+    @property
+    def verdict(self) -> Verdict:
+        """How the item ends with this attempt. A task that has used up its own budget fails."""
+        if self.cause is Cause.CANCELLED:
+            return Verdict.CANCELLED
+        is_limit = self.cause is Cause.LIMITED or (self.cause is Cause.BUDGET and self.result.is_out_of_money)
+        return Verdict.LIMITED if is_limit else Verdict.FAILED
 
 
 def run_attempt(

@@ -342,15 +342,12 @@ class Stitching:
         earlier = [f"attempt {failed.number}: {failed.headline}" for failed in self._earlier]
         notes = self._notes(attempt)
         parts = (*self._evidence(attempt), *earlier, *notes, self._where(attempt))
-        verdicts = {Cause.CANCELLED: Verdict.CANCELLED, Cause.LIMITED: Verdict.LIMITED}
-        if attempt.result.is_out_of_money:
-            verdicts[Cause.BUDGET] = Verdict.LIMITED
         summary = attempt.headline
         if all(failed.did_nothing for failed in (*self._earlier, attempt)):
             hint = self._run.ledger.close_hint.format(self._task.id)
             summary = f"{summary}; if the task is already done: {hint}"
         return Outcome(
-            verdict=verdicts.get(attempt.cause, Verdict.FAILED),
+            verdict=attempt.verdict,
             cause=attempt.cause,
             summary=summary,
             details="\n".join(part for part in parts if part),

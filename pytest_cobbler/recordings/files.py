@@ -181,7 +181,7 @@ class RecordedResult(_File):
             seconds=round(completed.seconds, 3),
             error=result.error,
             doubt=result.doubt,
-            limited=result.limited,
+            limited=result.limited or result.is_out_of_money,
             limited_until=result.limited_until,
             limit_is_claimed=result.limit_is_claimed,
             text=result.text,

@@ -37,7 +37,7 @@ def money_lines(run: Run, config: Config) -> Iterator[str]:
 
 
 def spending_lines(run: Run) -> Iterator[str]:
-    """What of the budget was spent, and the models whose price is unknown."""
+    """The part of the budget that was spent, and the models whose price is unknown."""
     for purse in run.budget.purses:
         if purse.limit is not None:
             yield f"budget: {_spent(purse)} spent ({purse.key})"

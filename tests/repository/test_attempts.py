@@ -183,5 +183,5 @@ class TestEvidence:
 def test_a_cause_of_another_version_is_unknown(
     repository: Repository, generation: Generation, keep: Keep
 ) -> None:
-    keep(cause="budget")
+    keep(cause="weather")
     assert only(repository, generation).cause is Cause.UNKNOWN

@@ -1,0 +1,91 @@
+"""Budgets of agents that no proxy serves: they are counted by what they report."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.invariants import check
+from pytest_cobbler.testing.project import Project, RunResult
+from tests.support.sessions import by_title, came_to, seed, statuses, task
+
+WEAKER = (
+    "budget: not behind the proxy, agents are stopped between turns, by what they report: they may spend *"
+)
+
+
+@pytest.fixture
+def project(cobbler_project: Project, cobbler_agent: StandInAgent) -> Project:
+    """Four tasks, done one after the other; each agent reports 0.50 USD."""
+    cobbler_agent.reports(cost_usd=0.5)
+    for place in range(4):
+        cobbler_agent.task(f"write {place}").writes(f"{place}.txt", "done\n")
+    seed(cobbler_project, *(task(f"p-{place}", title=f"write {place}", priority=place) for place in range(4)))
+    cobbler_project.configure(cycles=0, jobs=1, max_attempts=2)
+    return cobbler_project
+
+
+def lines_of(result: RunResult) -> list[str]:
+    return [line for line in result.outlines if line.startswith("budget: ")]
+
+
+def test_a_run_ends_as_limited_and_more_money_goes_on(project: Project) -> None:
+    project.configure(budget_usd=0.9, max_attempts=1)
+    result = project.run("--cobbler-generate")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert came_to(result) == {
+        "stitch::p-0": "landed",
+        "stitch::p-1": "landed",
+        "stitch::p-2": "limited",
+        "stitch::p-3": "cancelled",
+    }
+    limited = by_title(result)["write 2"]
+    assert limited.properties["cobbler_cause"] == "budget"
+    assert "budget_usd: 1.0000 of 0.9000 USD are spent" in limited.message
+    assert lines_of(result)[0] == "budget: 0.90 USD for this run"
+    result.stdout.fnmatch_lines([WEAKER])
+    result.stdout.fnmatch_lines(["budget: 1.0000 of 0.90 USD spent (budget_usd)"])
+    result.stdout.fnmatch_lines(["To go on with more money: pytest --cobbler-resume --cobbler-budget USD"])
+    assert statuses(project) == {"p-0": "closed", "p-1": "closed", "p-2": "open", "p-3": "open"}
+
+    result = project.run("--cobbler-resume", "--cobbler-budget", "3")
+    assert (result.ret, set(came_to(result).values())) == (0, {"landed"})
+    assert lines_of(result)[0] == "budget: 3.00 USD for this run"
+    assert check(project, result) == []
+
+
+def test_all_runs_of_a_generation_share_its_budget(project: Project) -> None:
+    project.configure(generation_budget_usd=1.2, max_issues=2)
+    assert project.run("--cobbler-generate").ret == 0
+    result = project.run("--cobbler-resume")
+    assert lines_of(result)[0] == "budget: 1.20 USD for the generation, 1.0000 of it spent"
+    assert sorted(came_to(result).values()) == ["landed", "limited"]
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["To go on with more money: raise it in the configuration, and *"])
+    project.configure(generation_budget_usd=5)
+    assert project.run("--cobbler-resume").ret == 0
+
+
+def test_a_task_that_has_used_up_its_budget_fails_alone(
+    project: Project, cobbler_agent: StandInAgent
+) -> None:
+    cobbler_agent.task("write 0").runs("true").reports(cost_usd=0.7, error="no")
+    project.configure(task_budget_usd=0.6)
+    result = project.run("--cobbler-generate")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert came_to(result) == {"stitch::p-0": "failed"} | {f"stitch::p-{n}": "landed" for n in (1, 2, 3)}
+    failed = by_title(result)["write 0"]
+    assert failed.properties["cobbler_cause"] == "budget"
+    assert "task_budget_usd: 0.7000 of 0.6000 USD are spent" in failed.message
+    again = project.run("--cobbler-resume")
+    assert by_title(again)["write 0"].properties["cobbler_cause"] == "budget"
+
+
+def test_a_run_without_a_budget_says_so_and_a_wrong_amount_is_refused(project: Project) -> None:
+    result = project.run("--cobbler-generate", "--cobbler-max-issues", "1")
+    assert lines_of(result) == ["budget: none (budget_usd, --cobbler-budget)"]
+    wrong = project.run("--cobbler-generate", "--cobbler-budget", "-1")
+    assert wrong.ret == pytest.ExitCode.USAGE_ERROR
+    wrong.stderr.fnmatch_lines(["*--cobbler-budget: -1.0 is not allowed; allowed: more than 0*"])
+    wrong = project.run("--cobbler-stop", "--cobbler-budget", "1")
+    assert wrong.ret == pytest.ExitCode.USAGE_ERROR
