@@ -83,8 +83,9 @@ class Launched:
 
         Whatever ended the program after it had reported its success is a doubt, not an error.
         """
-        reader = self.reader
-        if not reader.is_done or self.completed.cause in (Ending.CANCELLED, Ending.DISK):
+        reader, cause = self.reader, self.completed.cause
+        waited = cause in (Ending.IDLE, Ending.TIMEOUT) and reader.waits_for_commands
+        if not (reader.is_done or waited) or cause in (Ending.CANCELLED, Ending.DISK):
             return self.error() or reader.doubt, ""
         return "", _ending(self.completed, self.limits) or self._exit_error() or reader.doubt
 

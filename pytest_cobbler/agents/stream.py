@@ -59,6 +59,8 @@ _TELLING = ("file_path", "notebook_path", "command", "pattern", "path", "url", "
 """Arguments that describe a tool call best, in this order."""
 
 _SILENT = "the last message is empty"
+_COMMAND = "local_bash"
+"""The type of a command in the background."""
 
 _FAILURES = {
     "error_max_turns": "max turns reached",
@@ -87,7 +89,7 @@ class StreamReader:
         self._result: Mapping[str, object] | None = None
         self._results: dict[str, Mapping[str, object]] = {}
         self._is_over = False
-        self._in_background = False
+        self._background: list[str] = []
 
     def feed(self, line: bytes) -> None:
         """Take one line, without its newline."""
@@ -147,7 +149,19 @@ class StreamReader:
 
         The last message may be empty.
         """
-        return self._is_over and not self._in_background and not self.failure and self.doubt in ("", _SILENT)
+        return self._has_succeeded and not self._background
+
+    @property
+    def waits_for_commands(self) -> bool:
+        """As ``is_done``, but commands are running in the background, such as a server that never ends.
+
+        A sub-agent in the background may still change files.
+        """
+        return self._has_succeeded and {*self._background} == {_COMMAND}
+
+    @property
+    def _has_succeeded(self) -> bool:
+        return self._is_over and not self.failure and self.doubt in ("", _SILENT)
 
     @property
     def limited(self) -> bool:
@@ -215,7 +229,7 @@ class StreamReader:
                 self._is_over = False
                 self._init = event
             case "background_tasks_changed":
-                self._in_background = bool(event.get("tasks"))
+                self._background = [text_of(task, "task_type") for task in blocks_of(event.get("tasks"))]
             case "api_retry":
                 self._retrying_on = event.get("error_status")
                 self._on_step(_retry_step(event))

@@ -37,8 +37,8 @@ def result(words: str = "Done.", **changes: Any) -> dict[str, Any]:
     }
 
 
-def background(*tasks: str) -> dict[str, Any]:
-    ids = [{"task_id": task} for task in tasks]
+def background(*tasks: str, kind: str = "local_bash") -> dict[str, Any]:
+    ids = [{"task_id": task, "task_type": kind} for task in tasks]
     return {"type": "system", "subtype": "background_tasks_changed", "tasks": ids}
 
 
@@ -106,6 +106,21 @@ def test_a_time_limit_after_the_success_is_a_doubt(
     monkeypatch.setattr(module, "PATIENCE", 60.0)
     ended = run(workplace, INIT, said("I wrote it."), result(), FOREVER, limits=Limits(idle=0.5))
     assert (ended.error, ended.doubt) == ("", "agent: no output for 0.5s")
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "doubt"),
+    [
+        ("local_bash", "", "agent: no output for 0.5s"),
+        ("local_agent", "agent: no output for 0.5s", ""),
+    ],
+)
+def test_a_server_in_the_background_that_never_ends_loses_no_work_and_a_sub_agent_is_no_success(
+    workplace: Workplace, kind: str, error: str, doubt: str
+) -> None:
+    steps = (INIT, said("I wrote it."), background("one", kind=kind), result(), FOREVER)
+    ended = run(workplace, *steps, limits=Limits(idle=0.5))
+    assert (ended.error, ended.doubt) == (error, doubt)
 
 
 @pytest.mark.parametrize(
