@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.lifecycle.estimate import Estimate, estimate
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.named_places import checked_language
 from pytest_cobbler.lifecycle.plan import Plan, State
 from pytest_cobbler.lifecycle.starting import find_base, removed_sources, sources_to_remove, unseen_paths
+from pytest_cobbler.lifecycle.stats import collect_generations
 from pytest_cobbler.lifecycle.waiting import finished_work
 from pytest_cobbler.repository.elsewhere import refuse_other_start
 from pytest_cobbler.repository.generations import Generation, active_generations, find_generation, tip_of
@@ -178,19 +180,25 @@ class Outlook:
     """What a run would do.
 
     ``generation`` is the active one, if any; ``sources``: see ``removed_sources``, ``unseen``: see
-    ``unseen_paths``.
+    ``unseen_paths``. ``estimate``: what the tasks may cost and take, if that was asked for and is known.
     """
 
     generation: Generation | None
     selection: Selection
     sources: str
     unseen: tuple[str, ...]
+    estimate: Estimate | None = None
 
 
 def look(
-    config: Config, hooks: Hooks = NO_HOOKS, *, start_new: bool = True, asks_agents: bool = True
+    config: Config,
+    hooks: Hooks = NO_HOOKS,
+    *,
+    start_new: bool = True,
+    asks_agents: bool = True,
+    estimates: bool = False,
 ) -> Outlook:
-    """The generation and the tasks of the next run. Changes nothing.
+    """The generation and the tasks of the next run, if wanted with an estimate. Changes nothing.
 
     Raises:
         CobblerError: a run would fail; with ``start_new=False`` also because no generation is active.
@@ -201,7 +209,8 @@ def look(
         refuse_other_start(repository, config.gen_prefix)
         if not start_new:
             raise no_generation()
-    tasks = make_tracker(config, hooks).tasks()
+    tracker = make_tracker(config, hooks)
+    tasks = tracker.tasks()
     landed = {}
     if generation:
         tip = tip_of(repository, generation)
@@ -218,7 +227,11 @@ def look(
         open_tasks = (*selection.taken, *selection.left)
         selection = only_with_work(selection, finished_work(repository, generation, open_tasks))
     unseen = tuple(unseen_paths(config, repository, generation))
-    return Outlook(generation=generation, selection=selection, sources=sources, unseen=unseen)
+    outlook = Outlook(generation=generation, selection=selection, sources=sources, unseen=unseen)
+    if estimates and asks_agents and selection.taken:
+        done = collect_generations(config, repository, tracker, tasks)
+        outlook = replace(outlook, estimate=estimate(done, len(selection.taken)))
+    return outlook
 
 
 def choose(

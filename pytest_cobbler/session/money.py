@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pytest_cobbler.agents.budget import Purse
 from pytest_cobbler.agents.prices import dollars
 from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.run import Run
-from pytest_cobbler.display import escaped
+from pytest_cobbler.display import counted, escaped
+from pytest_cobbler.lifecycle.estimate import Estimate
+from pytest_cobbler.usage import NOTHING
 from pytest_cobbler.wiring.parts import credential_of
 
-__all__ = ["money_lines", "spending_lines"]
+__all__ = ["estimate_lines", "money_lines", "shares", "spending_lines"]
 
 
 def money_lines(run: Run, config: Config) -> Iterator[str]:
@@ -43,6 +46,43 @@ def spending_lines(run: Run) -> Iterator[str]:
             yield f"budget: {_spent(purse)} spent ({purse.key})"
     for model, tokens in sorted(run.budget.unpriced.items()):
         yield f"price unknown: {escaped(model)}, {tokens} tokens; name its price in a file (prices)"
+
+
+def shares(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """The cost of what landed, of what did not, and of measures."""
+    landed = wasted = measures = NOTHING
+    for outcome in outcomes:
+        record = outcome.record
+        if outcome.verdict is Verdict.LANDED:
+            landed += record.usage - record.earlier
+            wasted += record.earlier if record.earlier.attempts else NOTHING
+        elif outcome.verdict is Verdict.PROPOSED:
+            measures += record.usage
+        else:
+            wasted += record.usage
+    parts = {"landed": landed, "wasted": wasted, "measures": measures}
+    shown = [f"{name} {usage.cost_shown}" for name, usage in parts.items() if usage.cost_shown]
+    if any(usage.cost_usd or usage.cost_is_partial for usage in parts.values()):
+        yield f"cost: {', '.join(shown)}"
+
+
+def estimate_lines(estimate: Estimate | None) -> Iterator[str]:
+    """What the tasks of a plan may cost and take."""
+    if estimate is None:
+        return
+    parts = []
+    if cost := estimate.cost_usd:
+        parts.append(f"{cost.middle:.2f} USD ({cost.least:.2f} to {cost.most:.2f})")
+    if time := estimate.seconds:
+        middle, least, most = (_minutes(seconds) for seconds in (time.middle, time.least, time.most))
+        parts.append(f"{middle} of agents and gates ({least} to {most})")
+    if parts:
+        of = counted(estimate.earlier, "landed task")
+        yield f"estimate: {counted(estimate.tasks, 'task')}, {', '.join(parts)}, by {of}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _shown(purse: Purse) -> str:

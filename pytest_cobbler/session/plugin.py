@@ -115,8 +115,14 @@ class GenerationSession(ConfigurationSession):
     def _asks_agents(self) -> bool:
         return self._action != "regate"
 
-    def _look(self) -> Outlook:
-        return look(self.settings, self._hooks, start_new=self._starts_new, asks_agents=self._asks_agents)
+    def _look(self, *, estimates: bool = False) -> Outlook:
+        return look(
+            self.settings,
+            self._hooks,
+            start_new=self._starts_new,
+            asks_agents=self._asks_agents,
+            estimates=estimates,
+        )
 
     @property
     def run(self) -> Run:
@@ -131,7 +137,7 @@ class GenerationSession(ConfigurationSession):
         try:
             self.config.pluginmanager.check_pending()  # pytest does the same, but only after our start
             if self._starts_nothing:
-                self._outlook = self._look()
+                self._outlook = self._look(estimates=True)
                 self._selection = self._outlook.selection
                 generation = self._outlook.generation
                 self.generation_name = generation.name if generation else ""

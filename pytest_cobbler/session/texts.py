@@ -12,7 +12,7 @@ from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.display import escaped, named
 from pytest_cobbler.landing.tree_records import UNKNOWN
 from pytest_cobbler.lifecycle.selection import Outlook, Selection
-from pytest_cobbler.session.money import money_lines, spending_lines
+from pytest_cobbler.session.money import estimate_lines, money_lines, shares, spending_lines
 from pytest_cobbler.session.nodes import AgentItem, MeasureItem, proposals
 from pytest_cobbler.usage import NOTHING
 
@@ -91,6 +91,7 @@ def plan(outlook: Outlook) -> list[str]:
     name = outlook.generation.name if outlook.generation else "no generation yet"
     lines = [f"cobbler: {name}, nothing is started", *_sources(outlook.sources)]
     lines += _unseen(outlook.unseen)
+    lines += estimate_lines(outlook.estimate)
     return lines + _not_taken(outlook.selection)
 
 
@@ -115,6 +116,7 @@ def summary(
     agent_seconds = sum(outcome.record.agent_seconds for outcome in outcomes)
     cost = f", {usage.cost_shown}" if usage.cost_usd or usage.cost_is_partial else ""
     lines.append(f"agents: {agent_seconds:.1f} s{cost}")
+    lines += shares(outcomes)
     lines += spending_lines(run)
     landed = {item.outcome.commit: item for item in items if item.outcome and item.outcome.commit}
     lines += [

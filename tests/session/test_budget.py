@@ -89,3 +89,19 @@ def test_a_run_without_a_budget_says_so_and_a_wrong_amount_is_refused(project: P
     wrong.stderr.fnmatch_lines(["*--cobbler-budget: -1.0 is not allowed; allowed: more than 0*"])
     wrong = project.run("--cobbler-stop", "--cobbler-budget", "1")
     assert wrong.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_the_summary_divides_the_cost_and_a_plan_estimates_it(
+    project: Project, cobbler_agent: StandInAgent
+) -> None:
+    cobbler_agent.task("write 0", attempt=1).runs("true").reports(cost_usd=0.25, error="no")
+    cobbler_agent.task("write 0", attempt=2).writes("0.txt", "done\n")
+    plan = project.run("--cobbler-generate", "--collect-only")
+    assert not [line for line in plan.outlines if line.startswith("estimate: ")]
+    result = project.run("--cobbler-generate", "--cobbler-max-issues", "2")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["cost: landed 1.0000 USD, wasted 0.2500 USD"])
+    plan = project.run("--cobbler-generate", "--collect-only")
+    (line,) = [line for line in plan.outlines if line.startswith("estimate: ")]
+    assert line.startswith("estimate: 2 tasks, 1.25 USD (1.00 to 1.50), ")
+    assert line.endswith(", by 2 landed tasks")
