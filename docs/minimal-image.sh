@@ -41,7 +41,10 @@ done
 
 # What scripts of packages would have made.
 ln -sf dash "$root/usr/bin/sh"
-[ -e "$root/usr/bin/awk" ] || ln -s mawk "$root/usr/bin/awk"
+for link in awk:mawk cc:gcc c++:g++ c89:c89-gcc c99:c99-gcc; do
+  name=$root/usr/bin/${link%:*}
+  [ -e "$name" ] || [ ! -e "$root/usr/bin/${link#*:}" ] || ln -s "${link#*:}" "$name"
+done
 cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$root/etc/ssl/certs/ca-certificates.crt"
 echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
 echo 'nobody:x:65534:65534:nobody:/nonexistent:/bin/false' >>"$root/etc/passwd"

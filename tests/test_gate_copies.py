@@ -284,7 +284,7 @@ def test_a_module_that_only_the_copy_has_is_named_with_the_remedy(image: Image) 
     status, output = image.gate()
     assert status == 2
     assert f"calc._version is not in the tree: only an installed copy has it ({image.site}" in output
-    assert "build_command" in output
+    assert "Make src/calc/_version.py in build_command: with the program that generates it" in output
 
 
 def test_a_copy_that_the_gate_installs_in_its_home_counts_as_the_tree(image: Image) -> None:

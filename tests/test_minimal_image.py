@@ -40,6 +40,7 @@ def test_a_user_without_a_registry_gets_an_image_that_init_chooses(
     cobbler_project: Project, image: str, tmp_path: Path
 ) -> None:
     """So agents and the default gate run in it; and it comes through a file to another machine."""
+    assert podman("run", "--rm", "--network=none", image, "awk", "BEGIN { print 1 }") == "1"
     archive = tmp_path / "agent.tar"
     podman("save", "--quiet", "--output", str(archive), image)
     podman("rmi", image)

@@ -29,6 +29,7 @@ from pytest_cobbler.report.evidence import excerpt, informative
 from pytest_cobbler.report.journal import timestamp
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import KeptAttempt, drop_attempts, keep_attempt
+from pytest_cobbler.repository.checks import PROTECTED
 from pytest_cobbler.repository.landing import Merge, size_of
 from pytest_cobbler.repository.trailers import Landed
 from pytest_cobbler.tracker.base import AlreadyClaimed, Task
@@ -372,7 +373,9 @@ class Stitching:
     def _evidence(self, attempt: Attempt) -> tuple[str, ...]:
         """The output that shows why an attempt failed; for the gate the lines that matter, and its log."""
         if attempt.cause is not Cause.GATE:
-            return (quoted(informative(attempt.details)),)
+            opens = f"If tasks may change it: allow_paths in {self._run.project.config.path.name}"
+            is_protected = attempt.cause is Cause.REFUSED and PROTECTED in attempt.details
+            return quoted(informative(attempt.details)), opens if is_protected else ""
         log = self._run.ledger.numbers.directory(self._task.id, attempt.number) / "gate.log"
         where = below(log, self._run.project.repository.root)
         return quoted(excerpt(attempt.details)), f"The whole output: {where}"

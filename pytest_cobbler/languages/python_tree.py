@@ -309,6 +309,13 @@ def read_findings() -> dict[str, dict[str, str]]:
     return found
 
 
+def _way_to_make(file: str) -> str:
+    """How a file that only a copy has can be made."""
+    if file.endswith(".py"):
+        return "with the program that generates it, or write it there"
+    return "compile it there, with a compiler in the image"
+
+
 def report(tree: Tree, *, accepted: bool, reasons: list[str], status: int) -> int:
     """Print what was found; returns the exit status of the gate."""
     found = read_findings()
@@ -316,11 +323,9 @@ def report(tree: Tree, *, accepted: bool, reasons: list[str], status: int) -> in
     if status not in (0, 5):
         for name, file in sorted(found["lacking"].items()):
             print(f"{name} is not in the tree: only an installed copy has it ({file}).")
-        if found["lacking"]:
-            print(
-                "Generate or compile such modules in build_command, for example with\n"
-                "`pip install --no-deps --no-build-isolation .`"
-            )
+        for name, file in sorted(found["lacking"].items()):
+            path = os.path.join(tree.path_of(name.rpartition(".")[0]), os.path.basename(file))
+            print(f"Make {path} in build_command: {_way_to_make(file)}")
     for name, file in copies.items():
         held = tree.path_of(name)
         if not tree.is_outside(file):

@@ -65,7 +65,11 @@ def excerpt(text: str, most: int = EXCERPT) -> str:
 def _told(text: str) -> list[str]:
     """The lines of an output without blank ones and headings."""
     lines = [" ".join(line.split()) for line in plain(text).split("\n")]
-    return [_shortened(line) for line in lines if line and not _HEADING.fullmatch(line)]
+    return [
+        _shortened(line)
+        for line in lines
+        if line and not _HEADING.fullmatch(line) and not _PASSED_ON.match(line)
+    ]
 
 
 def _left_out(count: int) -> str:
@@ -78,6 +82,11 @@ _ERROR = re.compile(
     re.IGNORECASE,
 )
 _HEADING = re.compile(r"[=_-]{2,} .* [=_-]{2,}")
+_PASSED_ON = re.compile(
+    r"g?make(\[\d+\])?: (\*\*\* \[.*\] (Error \d+|[A-Z].*)|\*\*\* Waiting for unfinished jobs.*|Leaving .*)$"
+    r"|npm (ERR!|error)|ninja: build stopped|error: (test|build) failed, to rerun|error: could not compile"
+)
+"""Lines of a program that ran another one: only that it failed."""
 _TELLING = (
     # An error that is not that of an assertion, as Python and pytest print one.
     re.compile(r"^(E )?(?P<line>(?!AssertionError)[\w.]*(Error|Exception|NotFound): .+)"),
@@ -85,6 +94,12 @@ _TELLING = (
     re.compile(r"(?<!\S)(?P<line>\S+\.go:\d+:\d+: .+)"),
     re.compile(r"^(FAILED|ERROR) (?P<line>\S+( - .+)?)"),
     re.compile(r"^--- FAIL: (?P<line>\S+)"),
+    # Test Anything Protocol, and node --test.
+    re.compile(r"^not ok \d+ (- )?(?P<line>.+)"),
+    re.compile(r"^\u2716 (?P<line>(?!failing tests).+)"),
+    # A compiler of C, and make and sh that lack a program.
+    re.compile(r"^(?P<line>\S+:\d+(:\d+)?: (fatal )?error: .+)"),
+    re.compile(r"^(?P<line>(g?make|\S*sh): .*: (No such file or directory|(command )?not found))$"),
 )
 """The lines that tell most, the best kind first."""
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")

@@ -30,6 +30,7 @@ from pytest_cobbler.secret_forms import Secrets
 MOST_FILES = 20_000
 LARGEST_CHANGE = 200 * 1024 * 1024
 LONGEST_PATH = 1000
+PROTECTED = "a protected path"
 """Bytes; a path has to fit, below any directory, into what an operating system takes."""
 
 _READ_AT_ONCE = 100
@@ -232,9 +233,9 @@ def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> I
             continue
         module = _module_at_top(policy.directory.inward(path).lstrip("/"), entry.new_mode)
         if _matches(path, policy.gate):
-            yield Refusal(reason="a protected path: the gate uses it", path=entry.shown)
+            yield Refusal(reason=f"{PROTECTED}: the gate uses it", path=entry.shown)
         elif _matches(path, policy.protected) or module in _LIBRARY:
-            yield Refusal(reason="a protected path", path=entry.shown)
+            yield Refusal(reason=PROTECTED, path=entry.shown)
         elif module in taken and module not in modules:
             yield Refusal(reason=f"takes the place of {module}, which {taken[module]}", path=entry.shown)
     taken = dict.fromkeys(_LIBRARY, "Python loads") | taken

@@ -50,6 +50,43 @@ def test_the_line_that_names_the_failure(output: str, line: str) -> None:
     assert telling_line(output) == line
 
 
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        (
+            "cc a.c\nmake: cc: No such file or directory\nmake: *** [Makefile:6: test] Error 127\n",
+            "make: cc: No such file or directory",
+        ),
+        ("sh: 1: cmake: not found\n", "sh: 1: cmake: not found"),
+        (
+            "/usr/bin/bash: line 1: tsc: command not found\nmake[1]: *** [Makefile:2: all] Error 127\n",
+            "/usr/bin/bash: line 1: tsc: command not found",
+        ),
+        (
+            "a.c: In 'main':\na.c:3:5: error: unknown type name 'in'\nmake: *** [<builtin>: a.o] Error 1\n",
+            "a.c:3:5: error: unknown type name 'in'",
+        ),
+        (
+            "PASSED: 3 FAILED: 1\nFAILED: parse (at line 12)\nmake: *** [Makefile:6: test] Error 1\n",
+            "PASSED: 3 FAILED: 1",
+        ),
+        (
+            "ok 1 - adds\nnot ok 2 - subtracts\n# fail 1\nnpm ERR! Test failed.  See above.\n",
+            "subtracts",
+        ),
+        ("\u2714 adds (1ms)\n\u2716 subtracts (1ms)\n\u2716 failing tests:\n", "subtracts (1ms)"),
+        ("make: *** No rule to make target 'test'.  Stop.\n", ""),
+    ],
+)
+def test_a_person_reads_what_failed_and_not_that_make_or_npm_passes_it_on(output: str, line: str) -> None:
+    assert telling_line(output) == line
+
+
+def test_a_missing_target_is_what_make_says_itself() -> None:
+    output = "make: *** No rule to make target 'test'.  Stop.\n"
+    assert failing_line(output) == "make: *** No rule to make target 'test'. Stop."
+
+
 def test_without_a_telling_line_the_last_one_counts() -> None:
     assert failing_line("one\ntwo\n\n") == "two"
     assert failing_line("\n") == ""

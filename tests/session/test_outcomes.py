@@ -60,6 +60,8 @@ def test_each_failure_has_its_cause_in_the_first_line(project: Project, agent: S
         f"BLOCKED {stitch('last')} - blocked by later, which did not land",
     }
     result.assert_outcomes(passed=1, failed=4, skipped=2)
+    assert "If tasks may change it: allow_paths in configuration.yaml" in result.outlines
+    assert "1 more failed: see the short summary" in result.outlines
     result.stdout.fnmatch_lines(["generation-*: 1 landed, 4 failed, 2 blocked; tip *"])
     assert set(statuses(project).values()) == {"open", "closed"}
     assert ids_landed(project) == ["good"]
