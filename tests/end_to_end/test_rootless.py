@@ -45,6 +45,7 @@ DOCTORS = (
     "repository/test_worktrees.py::TestAGitWithTheObjectsOfItsFilesAlone"
     "::test_it_cannot_read_a_stash_or_the_history[podman]",
     "repository/test_suitability.py::test_a_git_directory_that_cannot_be_written_is_an_error",
+    "landing/test_own_programs.py::test_a_command_that_says_python_runs_where_only_python3_is",
 )
 
 
