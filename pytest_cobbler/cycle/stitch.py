@@ -33,7 +33,7 @@ from pytest_cobbler.repository.checks import PROTECTED
 from pytest_cobbler.repository.landing import Merge, size_of
 from pytest_cobbler.repository.trailers import Landed
 from pytest_cobbler.tracker.base import AlreadyClaimed, Task
-from pytest_cobbler.usage import Usage
+from pytest_cobbler.usage import NOTHING, Usage
 
 STEPS_SHOWN = 40
 """The agent's last steps, for a report; the transcript has all steps."""
@@ -171,9 +171,11 @@ class Stitching:
         """
         run = self._run
         self.give_slot()
+        cost = replace(Usage.from_trailers(kept.trailers), attempts=1)
         if kept.cause is Cause.INTERRUPTED:  # its run died before it could write down the cost
-            cost = replace(Usage.from_trailers(kept.trailers), attempts=1)
             self._record = replace(self._record, usage=self._record.usage + cost)
+        else:
+            self._record = replace(self._record, kept=cost)
         attempt = attempt_of(kept)
         refusals = check_kept(run, kept)
         landing = Landing(cause=Cause.REFUSED, refusals=refusals) if refusals else self._land(attempt)
@@ -182,6 +184,7 @@ class Stitching:
         if isinstance(ended, Outcome):
             return ended
         self._keep(ended)
+        self._record = replace(self._record, kept=NOTHING)
         if ended.cause in (Cause.CANCELLED, Cause.LANDING) or not run.asks_agents:
             return self._failed(ended)
         self._earlier.append(ended)
@@ -247,7 +250,7 @@ class Stitching:
             trailers.RUN: self._run.ledger.claim.run,
             trailers.TESTS: record.summary if record else "",
         }
-        values |= self._record.usage.to_trailers()
+        values |= (self._record.kept + self._record.usage).to_trailers()
         values[trailers.ASSISTED] = self._run.parts.assistant(attempt.result.usage.model)
         if attempt.result.session_id:
             values[trailers.SESSION] = attempt.result.session_id

@@ -17,7 +17,8 @@ class Record:
     """What an item used, over all its attempts; seconds are wall time.
 
     ``queue_seconds``: waiting for a slot, the tracker or the landing lane. ``usage`` is that of all attempts,
-    ``earlier`` that of all but the last one. ``lines_before``, ``lines_after``: of the sources on the branch,
+    ``earlier`` that of all but the last one. ``kept``: that of the attempt of an earlier run whose work goes to
+    the gate; the record of that run has it too. ``lines_before``, ``lines_after``: of the sources on the branch,
     if the item got so far.
     """
 
@@ -27,6 +28,7 @@ class Record:
     queue_seconds: float = 0.0
     usage: Usage = NOTHING
     earlier: Usage = NOTHING
+    kept: Usage = NOTHING
     insertions: int = 0
     deletions: int = 0
     files: int = 0
@@ -68,6 +70,7 @@ class Record:
                 "started_at": self.started_at,
                 **self.whole.to_json(),
                 **({"earlier": self.earlier.to_json()} if self.attempts > 1 else {}),
+                **({"kept": self.kept.to_json()} if self.kept != NOTHING else {}),
                 "model": self.usage.model,
                 "diff": {"files": self.files, "insertions": self.insertions, "deletions": self.deletions},
                 **self._lines(),
@@ -91,6 +94,7 @@ class WrittenRecord:
     commit: str
     usage: Usage
     earlier: Usage
+    kept: Usage
 
 
 _CALLERS = ("stitch", "measure", "recovery")
@@ -111,15 +115,20 @@ def read_records(task: str, comments: Iterable[str]) -> Iterator[WrittenRecord]:
 def _read(task: str, record: object) -> WrittenRecord:
     if not isinstance(record, Mapping) or record.get("caller") not in _CALLERS:
         raise ValueError("not a record")
-    earlier = record.get("earlier")
     return WrittenRecord(
         task=task,
         caller=record["caller"],
         generation=_text(record.get("generation")),
         commit=_text(record.get("commit", "")),
         usage=Usage.from_json(record),
-        earlier=Usage.from_json(earlier) if isinstance(earlier, Mapping) else NOTHING,
+        earlier=_part(record, "earlier"),
+        kept=_part(record, "kept"),
     )
+
+
+def _part(record: Mapping[str, object], name: str) -> Usage:
+    part = record.get(name)
+    return Usage.from_json(part) if isinstance(part, Mapping) else NOTHING
 
 
 def _text(value: object) -> str:

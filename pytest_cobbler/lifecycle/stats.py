@@ -203,7 +203,10 @@ def _tasks(
     for one in work:
         landed = _landed(one, [record for record in stitches if record.task == one.task and record.commit])
         earlier = sum((record.usage for record in failed.pop(one.task, ())), NOTHING)
-        yield replace(landed, wasted=landed.wasted + earlier)
+        kept = next((record.kept for record in stitches if record.commit == one.commit), NOTHING)
+        rest = earlier - kept
+        wasted = landed.wasted + (rest if rest.attempts else NOTHING)
+        yield replace(landed, landed=landed.landed + kept, wasted=wasted)
     for task, left in failed.items():
         title = tasks[task].title if task in tasks else ""
         yield TaskStats(id=task, title=title, wasted=sum((record.usage for record in left), NOTHING))
