@@ -107,7 +107,7 @@ def summary(
     outcomes = [item.outcome for item in items if item.outcome]
     counts = Counter(str(item.outcome.verdict) for item in items if item.outcome and item.task_id)
     outcome_counts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
-    if any(o.verdict is Verdict.FAILED for o in outcomes) and not counts[Verdict.FAILED]:
+    if sum(outcome.verdict is Verdict.FAILED for outcome in outcomes) > counts[Verdict.FAILED]:
         outcome_counts = (
             f"{outcome_counts}, a measure failed" if outcome_counts else "no task: the measure failed"
         )

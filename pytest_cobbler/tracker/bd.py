@@ -228,7 +228,8 @@ class BdTracker:
         if (self._beads_dir / ISSUES).exists():
             raise TrackerError(
                 f"{self._beads_dir} contains an embedded store and no store of bd",
-                "set `tracker: auto`, or have bd adopt it: `bd init --from-jsonl --prefix P --stealth`",
+                "set `tracker: auto`, or have bd adopt it: "
+                f"`bd init --from-jsonl --prefix {self._prefix} --stealth`",
             )
         return self._beads_dir.is_dir() and any(self._beads_dir.iterdir())
 

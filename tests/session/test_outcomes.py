@@ -149,6 +149,17 @@ def test_a_measure_without_a_usable_answer_fails(
     assert project.tasks() == []
 
 
+def test_the_summary_names_a_failed_measure_beside_failed_tasks(
+    project: Project, agent: StandInAgent
+) -> None:
+    agent.measure().prints("I forgot.")
+    agent.task("idle").prints("Nothing to do.")
+    seed(project, task("idle"))
+    result = project.run("--cobbler-generate")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["generation-*: 1 failed, a measure failed; tip *"])
+
+
 @pytest.mark.quick
 def test_a_second_cycle_is_told_the_finished_tasks_and_continues(
     project: Project, agent: StandInAgent
