@@ -36,7 +36,11 @@ def repository() -> str:
     return uuid.uuid4().hex[:8]
 
 
-@pytest.fixture(params=["podman", "rootless"])
+ROOTLESS = pytest.param("rootless", marks=pytest.mark.matrix("rootless"))
+"""An ordinary user's podman runs the same flags: a run tries it with some of a file's tests."""
+
+
+@pytest.fixture(params=["podman", ROOTLESS])
 def podman(request: pytest.FixtureRequest) -> Podman:
     """Each podman there is."""
     wanted = "own_podman" if request.param == "podman" else "rootless_podman"
@@ -50,7 +54,7 @@ def contained(podman: Podman, minimal_image: str, repository: str) -> PodmanSand
     return podman.sandbox(minimal_image, repository=repository)
 
 
-@pytest.fixture(params=["podman", "rootless", "host"])
+@pytest.fixture(params=["podman", ROOTLESS, "host"])
 def sandbox(request: pytest.FixtureRequest, repository: str) -> Sandbox:
     """Each sandbox."""
     if request.param == "host":

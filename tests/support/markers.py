@@ -44,7 +44,7 @@ PARAMETERS = {
 """Values of parametrised fixtures that get a fixture of the above by its name."""
 COLLECTED = pytest.StashKey[dict[str, set[str]]]()
 """Node id -> marks, of all tests before any selection; only in a run of the whole suite."""
-DRAWN = 3
+DRAWN = 4
 """One of this many cases is in the sample."""
 
 
