@@ -8,12 +8,12 @@ counted as far as it came.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from pytest_cobbler.agents import limits
 from pytest_cobbler.agents.prices import PriceList, dollars
 from pytest_cobbler.agents.values import SNAKE, event_of, number_of, object_of, text_of, tokens_of
 from pytest_cobbler.display import one_line
@@ -21,12 +21,7 @@ from pytest_cobbler.usage import NOTHING, Usage
 
 __all__ = ["Answer", "Meter"]
 
-_LIMIT_STATUS = (402, 429)
-_LIMIT_KINDS = ("rate_limit_error", "billing_error")
 _LEAST_ERROR = 400
-_NO_CREDIT = re.compile(r"(Your )?credit balance is too low[^:]*", re.IGNORECASE)
-"""The whole message. An error that quotes the request has a colon after the quoted name."""
-
 _CONDITIONS = ("cache_creation", "server_tool_use", "speed", "inference_geo")
 """What a usage says beside tokens, on which its price depends."""
 
@@ -107,7 +102,7 @@ class Answer:
         """Take the head of the response. An error costs nothing."""
         self.status = status
         self.is_whole = status >= _LEAST_ERROR
-        self.is_limit = status in _LIMIT_STATUS
+        self.is_limit = status in limits.STATUS
         self.limit_ends = _end_of_limit(headers)
 
     def drop(self) -> None:
@@ -154,7 +149,7 @@ class Answer:
 
     def _take_error(self, answer: Mapping[str, object]) -> None:
         error = object_of(answer.get("error"))
-        if text_of(error, "type") in _LIMIT_KINDS or _NO_CREDIT.fullmatch(text_of(error, "message")):
+        if text_of(error, "type") in limits.KINDS or limits.NO_CREDIT.fullmatch(text_of(error, "message")):
             self.is_limit = True
 
 

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
+from pytest_cobbler.agents import limits
 from pytest_cobbler.agents.prices import PriceList, picodollars
 from pytest_cobbler.agents.values import (
     CAMEL,
@@ -47,11 +48,6 @@ LOG_LINES = 20
 LONGEST_TEXT = 64 * 1024
 """Characters kept of the agent's last message."""
 
-_LIMIT_STATUS = (402, 429)
-_LIMIT_KINDS = ("rate_limit", "rate_limit_error", "billing_error")
-_LIMIT_TEXT = re.compile(
-    r"usage limit|hit your [\w ]*limit|credit balance is too low|out of usage credits", re.IGNORECASE
-)
 _RESET_IN_TEXT = re.compile(r"limit reached\|(\d{10})\b")
 _API_ERROR_PREFIX = re.compile(r"^API Error:?\s*(\d{3}\b)?:?\s*", re.IGNORECASE)
 
@@ -167,14 +163,14 @@ class StreamReader:
     def limited(self) -> bool:
         """Whether a usage or rate limit, or a lack of credit, stopped the run."""
         if self._result is None:
-            return self._retrying_on in _LIMIT_STATUS
+            return self._retrying_on in limits.STATUS
         if not self.failure:
             return False
         return (
-            self._result.get("api_error_status") in _LIMIT_STATUS
-            or text_of(self._result, "api_error_type") in _LIMIT_KINDS
-            or self._error_kind in _LIMIT_KINDS
-            or bool(_LIMIT_TEXT.search(_explanation(self._result)[:1000]))
+            self._result.get("api_error_status") in limits.STATUS
+            or text_of(self._result, "api_error_type") in limits.KINDS_OF_A_PROGRAM
+            or self._error_kind in limits.KINDS_OF_A_PROGRAM
+            or bool(limits.WORDS.search(_explanation(self._result)[:1000]))
         )
 
     @property

@@ -17,9 +17,9 @@ class Record:
     """What an item used, over all its attempts; seconds are wall time.
 
     ``queue_seconds``: waiting for a slot, the tracker or the landing lane. ``usage`` is that of all attempts,
-    ``earlier`` that of all but the last one. ``kept``: that of the attempt of an earlier run whose work goes to
-    the gate; the record of that run has it too. ``lines_before``, ``lines_after``: of the sources on the branch,
-    if the item got so far.
+    ``earlier`` that of all but the last one. ``kept``: that of the attempt of an earlier run whose work goes
+    to the gate; the record of that run has it too. ``lines_before``, ``lines_after``: of the sources on the
+    branch, if the item got so far.
     """
 
     agent_seconds: float = 0.0

@@ -262,7 +262,15 @@ def test_old_and_new_ways_to_say_that_a_limit_is_reached() -> None:
 
     assert old.limited
     assert old.limited_until == datetime(2030, 1, 1, tzinfo=UTC)
-    assert events(result(is_error=True, result="You've hit your weekly limit")).limited
+    for words in (
+        "You've hit your weekly limit",
+        "You've hit your 5-hour limit",
+        "Weekly limit reached",
+        "5-hour limit reached ∙ resets 3pm",
+        "Opus limit reached",
+        "You're out of extra usage",
+    ):
+        assert events(result(is_error=True, result=words)).limited, words
     assert events(result(is_error=True, api_error_status=402)).limited
     assert not events(result(result="I documented the usage limit of the API.")).limited
     assert not events(result(is_error=True, result="Out of cheese")).limited

@@ -77,7 +77,8 @@ def test_what_an_interrupt_or_a_crash_left_at_the_gate_lands_without_an_agent(
     first = project.landed()[0]
     assert (first.task, first.trailers["Cobbler-Attempt"]) == ("t-1", "1")
     assert first.trailers["Cobbler-Cost-USD"] == "0.250000"
-    [counted] = json.loads(project.run("--cobbler-stats", "--cobbler-format=json").stdout.str())["generations"]
+    stats = project.run("--cobbler-stats", "--cobbler-format=json")
+    [counted] = json.loads(stats.stdout.str())["generations"]
     assert (counted["landed"]["cost_usd"], counted["wasted"]["cost_usd"]) == (0.5, None)
     assert first.trailers["Assisted-by"].endswith(":scripted")
     statement = json.loads(project.git("notes", "--ref=cobbler", "show", first.commit))
