@@ -520,7 +520,7 @@ def test_text_that_only_resembles_an_error_is_not_one(line: str) -> None:
     [
         ("", ""),
         ("== test ==\nIt broke.\n", "It broke."),
-        ("== test ==\nmake: *** [test] Error 1\nbye\n", "make: *** [test] Error 1"),
+        ("== test ==\nwrong: 3\nmake: *** [test] Error 1\n", "wrong: 3"),
         ("Traceback (most recent call last):\n  x\nModuleNotFoundError: No module named 'calc'\nbye", ""),
         ("E   ModuleNotFoundError: No module named 'calc'\nERROR tests/test_a.py\n1 error in 0.1s\n", ""),
         ("E   AssertionError: no\nFAILED t.py::test_a - assert 1 == 2\n", "t.py::test_a - assert 1 == 2"),

@@ -101,8 +101,8 @@ def test_work_that_an_agent_stashed_in_its_own_git_is_kept(
 
     assert result.ret == 1
     (case,) = [case for case in result.junit.values() if "cobbler_task" in case.properties]
-    assert case.message.startswith("no change;")
-    (line,) = [line for line in case.message.splitlines() if line.startswith("also left, and kept as ")]
+    assert case.message.startswith("no change in the files; the work is in git: refs/cobbler/left/")
+    line, *_ = [line for line in case.message.splitlines() if line.startswith("also left, and kept as ")]
     ref, _, named = line.removeprefix("also left, and kept as ").partition(": ")
     assert name in named
     assert cobbler_project.git("show", f"{ref}:work.py") == "work = 1\n"
