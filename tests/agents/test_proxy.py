@@ -14,8 +14,6 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.proxy import ApiProxy
 from pytest_cobbler.agents.upstream import LARGEST_BODY
 from pytest_cobbler.errors import UsageProblem
+from tests.support.api_clients import Client
 from tests.support.scripted_api import API_KEY, ScriptedApi, error, text, turn
 
 KEY = Credential(kind="api_key", value=API_KEY, source="the test")
@@ -94,45 +93,6 @@ def begin_stream(handler: BaseHTTPRequestHandler) -> None:
 def send_event(handler: BaseHTTPRequestHandler, **event: Any) -> None:
     data = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
     handler.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-
-
-@dataclass(frozen=True)
-class Reply:
-    status: int
-    headers: Message
-    body: bytes
-
-
-class Client:
-    """A program in the job; ``port`` is that of the proxy."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-    @contextlib.contextmanager
-    def streaming(
-        self, body: bytes = b"{}", path: str = "/v1/messages?beta=true", **headers: str
-    ) -> Iterator[http.client.HTTPResponse]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        with contextlib.closing(connection):
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request("POST", path, body, named)
-            with connection.getresponse() as response:
-                yield response
-
-    def post(self, *arguments: Any, **more: Any) -> Reply:
-        with self.streaming(*arguments, **more) as response:
-            return Reply(response.status, response.headers, response.read())
-
-    def raw(self, request: str) -> bytes:
-        """All that comes back for the bytes of ``request``; HOST in it is the proxy's own."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
-            connection.sendall(request.replace("HOST", f"127.0.0.1:{self.port}").encode())
-            found = b""
-            with contextlib.suppress(ConnectionError):
-                while chunk := connection.recv(65536):
-                    found += chunk
-            return found
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from pytest_cobbler.agents.budget import LEAST, Account, Budget, Limits
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.prices import picodollars
 from pytest_cobbler.agents.proxy import ApiProxy
-from tests.agents.test_proxy import Client, Reply
+from tests.support.api_clients import Client, Reply
 from tests.support.scripted_api import API_KEY, Request, ScriptedApi, Turn, error, hang, text, turn
 
 OPUS = "claude-opus-5-5"
