@@ -93,6 +93,7 @@ def _runs_items(plugin: object) -> bool:
     return any(
         instruction.opname in _LOADS and instruction.argval in _STEPS
         for code in _codes(vars(module).values(), module.__name__)
+        if not _STEPS.isdisjoint((*code.co_names, *code.co_freevars, *code.co_cellvars))  # few: dis is slow
         for instruction in dis.get_instructions(code)
     )
 
