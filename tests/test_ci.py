@@ -126,7 +126,7 @@ def is_installation(commands: Sequence[str]) -> bool:
     return all(command.startswith(INSTALLS) for command in commands)
 
 
-@pytest.fixture(params=[GitHub, GitLab])
+@pytest.fixture(params=[pytest.param(forge, marks=pytest.mark.matrix) for forge in (GitHub, GitLab)])
 def runner(request: pytest.FixtureRequest, cobbler_project: Project, cobbler_agent: StandInAgent) -> Runner:
     """One task lands; of the other, the gate refuses the first attempt, and the second goes on from it."""
     cobbler_project.configure(max_attempts=1, test_command="! grep -r wrong lib")

@@ -280,6 +280,7 @@ def test_a_gate_that_a_change_keeps_from_failing_is_found_by_a_planted_test(
     assert landing.hidden
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("options", ["", "-x", "-x --tb=no -rN"])
 def test_a_directory_whose_tests_are_off_is_found_beside_others_without_a_report(
     bench: Bench, options: str
