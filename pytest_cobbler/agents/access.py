@@ -10,7 +10,7 @@ from pytest_cobbler.agents.address import API, check_address
 from pytest_cobbler.agents.base import OnExchange
 from pytest_cobbler.agents.budget import Account
 from pytest_cobbler.agents.credential import Credential
-from pytest_cobbler.agents.prices import PriceList
+from pytest_cobbler.agents.prices import BUILT_IN, PriceList
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.sandbox.base import Capability, Sandbox
 
@@ -37,13 +37,13 @@ class Access:
         proxied: the program gets a stand-in for the credential and the address of a proxy on its own
             loopback, its only network; the proxy runs on the host and adds the credential. Otherwise the
             program gets both.
-        prices: by which the proxy counts; ``None``: the built-in list.
+        prices: by which the proxy counts.
     """
 
     credential: Credential | None = None
     base_url: str | None = None
     proxied: bool = False
-    prices: PriceList | None = None
+    prices: PriceList = BUILT_IN
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -76,10 +76,6 @@ class Access:
                 "agent_network: proxy needs containers on this machine, but podman runs them on another one",
                 "Set agent_network: open (agents then have a network, and can read the key).",
             )
-
-    @property
-    def price_list(self) -> PriceList:
-        return self.prices or PriceList.built_in()
 
     def proxy(self, on_exchange: OnExchange | None = None, account: Account | None = None) -> ApiProxy:
         """The proxy of one job; ``on_exchange`` is told of the requests, which ``account`` pays for.

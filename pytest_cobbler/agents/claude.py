@@ -12,7 +12,7 @@ from pytest_cobbler.agents.arguments import Arguments
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.credential import Credential, no_credential
 from pytest_cobbler.agents.launch import Program, launch, trial
-from pytest_cobbler.agents.prices import PriceList
+from pytest_cobbler.agents.prices import BUILT_IN, PriceList
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.sandbox.probes import Probe
@@ -63,12 +63,14 @@ class ClaudeAgent:
         credential: Credential | None = None,
         base_url: str | None = None,
         proxied: bool = False,
-        prices: PriceList | None = None,
+        prices: PriceList = BUILT_IN,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._arguments = _completed(arguments, model)
         self._model = model
-        self._access = Access(credential=credential, base_url=base_url, proxied=proxied, prices=prices)
+        self._access = Access(
+            credential=credential, base_url=base_url, proxied=proxied, prices=prices or PriceList()
+        )
         self._environment = {**_ENVIRONMENT, **(environment or {})}
 
     @property

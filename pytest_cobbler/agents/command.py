@@ -9,7 +9,7 @@ from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.launch import Program, launch, trial
-from pytest_cobbler.agents.prices import PriceList
+from pytest_cobbler.agents.prices import BUILT_IN, PriceList
 from pytest_cobbler.display import one_line
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.process import Cancellation
@@ -43,13 +43,15 @@ class CommandAgent:
         credential: Credential | None = None,
         base_url: str | None = None,
         proxied: bool = False,
-        prices: PriceList | None = None,
+        prices: PriceList = BUILT_IN,
     ) -> None:
         if not command:
             raise UsageProblem("agent_command is empty", "Give the program and its arguments as a list.")
         self._command = tuple(command)
         self._environment = dict(environment or {})
-        self._access = Access(credential=credential, base_url=base_url, proxied=proxied, prices=prices)
+        self._access = Access(
+            credential=credential, base_url=base_url, proxied=proxied, prices=prices or PriceList()
+        )
 
     @property
     def description(self) -> str:

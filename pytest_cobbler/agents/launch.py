@@ -195,7 +195,7 @@ def launch(
         lingering = stack.enter_context(contextlib.closing(_Lingering(reader, patience, cancellation)))
         watch = None
         if account and not proxy:
-            watch = Watch(reader, account, access.price_list, lingering.cancellation)
+            watch = Watch(reader, account, access.prices, lingering.cancellation)
         transcript = stack.enter_context(OutputFile(request.transcript))
         errors = stack.enter_context(OutputFile(request.errors, _ERRORS_LIMIT))
 

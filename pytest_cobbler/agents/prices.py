@@ -9,7 +9,7 @@ import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from pytest_cobbler.agents.values import number_of, object_of, text_of
 from pytest_cobbler.display import escaped
 from pytest_cobbler.errors import UsageProblem
 
-__all__ = ["FILE", "Price", "PriceList", "Rates", "dollars", "picodollars", "read_prices"]
+__all__ = ["BUILT_IN", "FILE", "Price", "PriceList", "Rates", "dollars", "picodollars", "read_prices"]
 
 FILE: Final = Path(__file__).parent.parent / "data" / "prices.json"
 """The built-in list, made by ``python -m tests.support.take_in_prices``.
@@ -158,21 +158,19 @@ def with_geography(amount: int) -> int:
 
 @dataclass(frozen=True)
 class PriceList:
-    """The prices of models. ``own`` are those of the user, by the exact name; they replace the others."""
+    """The built-in prices of models. ``own`` are those of the user, by the exact name; they come first.
 
-    entries: tuple[tuple[re.Pattern[str], Price], ...]
-    own: Mapping[str, Price]
+    The built-in list is read when a price is looked up: most runs of a gate or a script need none.
+    """
 
-    @classmethod
-    def built_in(cls, own: Mapping[str, Price] | None = None) -> PriceList:
-        return cls(_built_in(), own or {})
+    own: Mapping[str, Price] = field(default_factory=dict)
 
     def find(self, model: str) -> Price | None:
         """The price of a model; ``None`` if it is unknown. A date at the end of a name is left out."""
         for name in (model, _DATE.sub("", model)):
             if name in self.own:
                 return self.own[name]
-        for pattern, price in self.entries if model else ():
+        for pattern, price in _built_in() if model else ():
             if pattern.search(model):
                 return price
         return None
@@ -181,6 +179,9 @@ class PriceList:
         """What an answer with the API's own ``usage`` cost, in US dollars; ``None`` without a price."""
         price = self.find(model)
         return None if price is None else dollars(price.cost(usage))
+
+
+BUILT_IN: Final = PriceList()
 
 
 def read_prices(path: Path) -> dict[str, Price]:

@@ -32,7 +32,7 @@ from pytest_cobbler.agents.budget import Account, Budget, Unpaid
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.echo import EchoFilter, SpreadEcho
 from pytest_cobbler.agents.metering import Answer, Meter
-from pytest_cobbler.agents.prices import PriceList
+from pytest_cobbler.agents.prices import BUILT_IN, PriceList
 from pytest_cobbler.agents.spending import Order, Spender, TooDear
 from pytest_cobbler.agents.upstream import (
     LARGEST_BODY,
@@ -111,7 +111,7 @@ class ApiProxy:
     The environment's ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE`` are honoured.
 
     Args:
-        prices: by which the answers are counted; ``None``: the built-in list.
+        prices: by which the answers are counted.
         account: pays for the requests; ``None``: there is no limit.
         on_exchange: called in the proxy's thread with ``request`` and its facts before a request is sent, and
             with ``answer`` and its facts when no more of the answer will come.
@@ -126,11 +126,11 @@ class ApiProxy:
         base_url: str,
         port: int,
         on_exchange: OnExchange | None = None,
-        prices: PriceList | None = None,
+        prices: PriceList = BUILT_IN,
         account: Account | None = None,
     ) -> None:
         self._credential = credential
-        self._prices = prices or PriceList.built_in()
+        self._prices = prices
         account = account or Account(budget=Budget())
         self._spender = Spender(account, self._prices)
         self._streams = asyncio.Semaphore(account.streams)

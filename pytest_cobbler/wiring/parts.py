@@ -195,7 +195,7 @@ def make_prices(config: Config) -> PriceList:
     Raises:
         UsageProblem: the file has something else.
     """
-    return PriceList.built_in(read_prices(config.prices) if config.prices else None)
+    return PriceList(read_prices(config.prices) if config.prices else {})
 
 
 def foreign_address(config: Config) -> str:

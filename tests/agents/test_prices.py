@@ -16,7 +16,7 @@ from tests.support.scripted_api import ScriptedApi, text, turn
 from tests.support.take_in_prices import PROVIDERS, text_of
 from tests.support.workplaces import Workplace, claude
 
-PRICES = PriceList.built_in()
+PRICES = PriceList()
 MODELS = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5", "claude-fable-5-2")
 """The models to which the aliases of claude 2.1.330 lead."""
 
@@ -162,7 +162,7 @@ class TestAFileOfTheUser:
         path.write_text(
             "claude-opus-5-5: {input: 1, output: 2}\nours: {input: 3, output: 4, cache_read: 0}\n"
         )
-        prices = PriceList.built_in(read_prices(path))
+        prices = PriceList(read_prices(path))
         million = {"input_tokens": 1_000_000, "cache_read_input_tokens": 1_000_000}
         assert prices.cost_of("claude-opus-5-5", million) == 2
         assert prices.cost_of("claude-opus-5-5-20260101", million) == 2

@@ -24,7 +24,7 @@ USAGE = {
     "cache_read_input_tokens": 10_000,
     "output_tokens": 3_000,
 }
-COST = PriceList.built_in().cost_of(MODEL, USAGE) or 0.0
+COST = PriceList().cost_of(MODEL, USAGE) or 0.0
 
 
 class Model:

@@ -299,7 +299,7 @@ def metered(answers: Sequence[Mapping[str, Any]]) -> Meter:
     """The count of the proxy that saw these answers."""
     meter = Meter()
     for facts in answers:
-        answer = Answer(PriceList.built_in())
+        answer = Answer(PriceList())
         meter.ask(answer)
         if facts.get("is_sent") is False:
             answer.drop()
