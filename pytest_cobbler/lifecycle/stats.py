@@ -201,24 +201,30 @@ def _tasks(
         if not record.commit and record.usage.attempts:
             failed.setdefault(record.task, []).append(record)
     for one in work:
-        landed = _landed(one, [record for record in stitches if record.task == one.task and record.commit])
+        its_landings = [record for record in stitches if record.task == one.task and record.commit]
         earlier = sum((record.usage for record in failed.pop(one.task, ())), NOTHING)
-        kept = next((record.kept for record in stitches if record.commit == one.commit), NOTHING)
-        rest = earlier - kept
-        wasted = landed.wasted + (rest if rest.attempts else NOTHING)
-        yield replace(landed, landed=landed.landed + kept, wasted=wasted)
+        yield _landed(one, its_landings, earlier)
     for task, left in failed.items():
         title = tasks[task].title if task in tasks else ""
         yield TaskStats(id=task, title=title, wasted=sum((record.usage for record in left), NOTHING))
 
 
-def _landed(work: LandedWork, records: Sequence[WrittenRecord]) -> TaskStats:
-    """A landing by its record in the tracker; if that is missing, by its commit."""
+def _landed(work: LandedWork, records: Sequence[WrittenRecord], earlier: Usage) -> TaskStats:
+    """A landing by its record in the tracker; if that is missing, by its commit.
+
+    ``earlier`` is the usage in records of runs in which the task did not land. If the work of one of them
+    landed, its attempt is not wasted.
+    """
     # The id differs if a forge has copied the commit, so any record of a landing may be the one.
     candidates = [record for record in records if record.commit == work.commit] or records
     # A record that a recovery wrote has no more information than the commit.
     record = next((record for record in candidates if record.caller == "stitch"), None)
     task = TaskStats(id=work.task, title=work.title, commit=work.commit, size=work.size)
     if record is None or (len(candidates) > 1 and record.commit != work.commit):
-        return replace(task, landed=work.usage)
-    return replace(task, landed=record.usage - record.earlier, wasted=record.earlier)
+        return replace(task, landed=work.usage, wasted=earlier)
+    rest = earlier - record.kept
+    return replace(
+        task,
+        landed=record.usage - record.earlier + record.kept,
+        wasted=record.earlier + (rest if rest.attempts else NOTHING),
+    )
