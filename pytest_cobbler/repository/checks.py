@@ -30,8 +30,9 @@ from pytest_cobbler.secret_forms import Secrets
 MOST_FILES = 20_000
 LARGEST_CHANGE = 200 * 1024 * 1024
 LONGEST_PATH = 1000
-PROTECTED = "a protected path"
 """Bytes; a path has to fit, below any directory, into what an operating system takes."""
+
+PROTECTED = "a protected path"
 
 _READ_AT_ONCE = 100
 _LARGEST_READ = 1 << 20
