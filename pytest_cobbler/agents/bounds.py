@@ -88,9 +88,8 @@ def _check(body: Mapping[str, Any]) -> None:
             raise Unbounded(f"the tool {kind} runs at the API")
     for block in _blocks(body):
         source = block.get("source")
-        if isinstance(source, dict) and source.get("type") in ("url", "file"):
-            raise Unbounded("the API would fetch a file")
-        if block.get("type") in ("container_upload",):
+        is_elsewhere = isinstance(source, dict) and source.get("type") in ("url", "file")
+        if is_elsewhere or block.get("type") == "container_upload":
             raise Unbounded("the API would fetch a file")
 
 

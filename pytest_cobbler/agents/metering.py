@@ -85,12 +85,12 @@ class Answer:
     @property
     def prompt_tokens(self) -> int:
         """The tokens of the prompt, cached or not."""
-        return self.tokens - int(number_of(self._reported, "output_tokens") or 0)
+        return sum(tokens_of([self._reported], SNAKE, without=("tokens_output",)).values())
 
     @property
     def tokens(self) -> int:
         """All its tokens."""
-        return sum(int(number_of(self._reported, name) or 0) for name in SNAKE.values())
+        return sum(tokens_of([self._reported], SNAKE).values())
 
     @property
     def cost(self) -> int | None:

@@ -86,7 +86,7 @@ def _minutes(seconds: float) -> str:
 
 
 def _shown(purse: Purse) -> str:
-    of = {"budget_usd": "this run", "generation_budget_usd": "the generation"}.get(purse.key, "this run")
+    of = "the generation" if purse.key == "generation_budget_usd" else "this run"
     limit = purse.limit or 0
     if purse.unit == "tokens":
         return f"{limit} tokens without a price"
