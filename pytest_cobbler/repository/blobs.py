@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_cobbler.repository.git import Git
 
 _AT_ONCE = 500
 _LITERAL = {"GIT_LITERAL_PATHSPECS": "1"}
+_OBJECT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_LISTINGS = 8
+
+_listings: dict[str, bytes] = {}
+"""Object id -> what git lists of it, of the last few; an id stands for the same content in every store."""
 
 
 def read_small_blobs(git: Git, blobs: Iterable[str], largest: int) -> dict[str, bytes]:
@@ -41,7 +47,14 @@ def entries_at(git: Git, tree: str, paths: Sequence[bytes]) -> Iterator[tuple[st
 
 def all_entries(git: Git, tree: str) -> Iterator[tuple[str, str, bytes]]:
     """Mode, object id and path of every file, link and submodule."""
-    yield from _entries(git.run("ls-tree", "-r", "-z", "--full-tree", tree).stdout)
+    listed = _listings.get(tree)
+    if listed is None:
+        listed = git.run("ls-tree", "-r", "-z", "--full-tree", tree).stdout
+        if _OBJECT_ID.fullmatch(tree):
+            if len(_listings) >= _LISTINGS:
+                _listings.clear()
+            _listings[tree] = listed
+    yield from _entries(listed)
 
 
 def _entries(listed: bytes) -> Iterator[tuple[str, str, bytes]]:

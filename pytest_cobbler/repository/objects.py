@@ -47,6 +47,8 @@ class Objects(Reading):
         """
         super().__init__(directory)
         self._work_dir = work_dir
+        self._trees: dict[str, str] = {}
+        """Commit -> its tree, of those that were asked for."""
 
     @cached_property
     def key(self) -> str:
@@ -135,7 +137,12 @@ class Objects(Reading):
                 ) from error
 
     def tree_of(self, revision: str) -> str:
-        return self.objects.text("rev-parse", "--verify", "--end-of-options", f"{revision}^{{tree}}")
+        """The tree of a commit, or a tree itself."""
+        tree = self._trees.get(revision)
+        if tree is None:
+            tree = self.objects.text("rev-parse", "--verify", "--end-of-options", f"{revision}^{{tree}}")
+            self._trees[revision] = tree  # the scratch directory has no refs, only objects
+        return tree
 
     # The paths of these are the project's, see ``Subdirectory``.
 
@@ -149,8 +156,7 @@ class Objects(Reading):
 
     def files(self, tree: str) -> list[str]:
         """Paths of the project in a tree, undecodable bytes escaped."""
-        listed = self.objects.fields("ls-tree", "-r", "-z", "--name-only", self.project_tree(tree))
-        return [os.fsdecode(path) for path in listed]
+        return [os.fsdecode(path) for _, _, path in all_entries(self.objects, self.project_tree(tree))]
 
     def submodules(self, tree: str) -> set[str]:
         """Paths of the submodules of the project in a tree."""

@@ -21,6 +21,20 @@ from pytest_cobbler.repository.repository import Repository
 from tests.support.repositories import ADA, UserRepository, commit_files, identity_of
 
 
+class TestAnswersAboutObjects:
+    """git is asked once for what an object id says: a run asks for the same trees many times."""
+
+    def test_a_tree_that_was_read_is_not_read_again(self, user: UserRepository) -> None:
+        repository = user.open()
+        commit = user.git("rev-parse", "HEAD")
+        tree, files = repository.tree_of(commit), repository.files(commit)
+        objects = user.path / ".git" / "objects"
+        objects.rename(user.path / ".git" / "away")
+        assert (repository.tree_of(commit), repository.files(commit)) == (tree, files)
+        with pytest.raises(RepositoryError):
+            repository.tree_of(commit[:-1])
+
+
 class TestFinding:
     def test_a_repository_is_found_from_any_directory_of_the_checkout(self, user: UserRepository) -> None:
         repository = Repository(user.path / "src", user.work_dir)
