@@ -246,10 +246,12 @@ class TestJudge:
         wanted, causes = self._wanted(passed.paths, merged)
         runs = PlantedRuns(run=self._run_edited, reports=merged.run is not None)
         here = runs.show(merged, wanted, passed.log.with_name("gate-planted.log"), causes)
-        notes = [f"it was not tried whether the gate runs {_added(here.untried)}"] if here.untried else []
+        cause = f"cause: {named(causes)}"
+        untried = [_untried(here.untried, cause)] if here.untried else []
+        notes: list[str] = []
         doubtful = here.off | here.unclear
         if not doubtful:
-            return [], notes
+            return untried, notes
         # A change may have moved all tests.
         log = passed.log.with_name("gate-planted-tip.log")
         tip_wanted = wanted if not tip.blobs.keys().isdisjoint(wanted) else examples(tip)
@@ -259,7 +261,6 @@ class TestJudge:
         if there.planted and not there.off:
             lost |= here.off & new
         dulled = here.unclear - there.doubtful - new
-        cause = f"cause: {named(causes)}"
         if lost:
             return [f"failing tests were added, and did not fail: {named(_shown(lost))}; {cause}"], []
         if dulled:
@@ -268,10 +269,18 @@ class TestJudge:
             notes.append(f"the gate does not run {_added(here.off)}, as before the change")
         if here.unclear:
             notes.append(f"the gate fails whether {_added(here.unclear)} fail or pass, as before the change")
-        return [], notes
+        return untried, notes
 
     def _run_edited(self, tests: TreeTests, files: Mapping[str, bytes], log: Path) -> GateResult:
         return self._run(edited_tree(self._repository, tests.tree, (), files), log)
+
+
+def _untried(directories: Iterable[str], cause: str) -> str:
+    """The reason if a gate says nothing of failing tests in more directories than there can be runs."""
+    return (
+        f"it was not shown that the gate still runs {_added(directories)}: it leaves no report (gate_report), "
+        f"and its output did not name those that failed; {cause}"
+    )
 
 
 def _added(directories: Iterable[str]) -> str:
