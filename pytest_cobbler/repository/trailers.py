@@ -41,7 +41,16 @@ _ALL = "%(trailers:only,unfold)"
 # A title or a description is an agent's text: what git would take for a trailer of ours must not become one,
 # and after what git takes for the end of a message (a line with scissors) it would look for none.
 # Nor may an agent sign or review in the name of a person: many tools search the whole message for such lines.
-_OURS = re.compile(r"^(?=[^\S\n]*(?:cobbler-|[a-z]+(?:-[a-z]+)*-by[^\S\n]*:))", re.IGNORECASE | re.MULTILINE)
+# Nor may it give orders to a forge: GitHub reads `skip-checks: true`, GitLab makes a tag of a line `/tag v1`.
+_OURS = re.compile(
+    r"^(?=[^\S\n]*(?:cobbler-|skip-checks[^\S\n]*:|[a-z]+(?:-[a-z]+)*-by[^\S\n]*:|/[a-z_]+(?:\s|\Z)))",
+    re.IGNORECASE | re.MULTILINE,
+)
+# CI systems run nothing for a commit with such words anywhere in its message: nobody would test what landed.
+_SKIPS_CI = re.compile(
+    r"\[(?=[^\]\n]{0,100}(?<![a-z])(?:skip|no[ _-]ci)(?![a-z]))([^\[\]\n]{0,100})\]|\*+(no_ci)\*+",
+    re.IGNORECASE,
+)
 _SCISSORS = re.compile(r"^(?=.? ?-+ >8 -+)", re.MULTILINE)
 _UNSEEN = re.compile(
     # Controls, surrogates, line separators, and what turns the direction of text.
@@ -61,12 +70,12 @@ def message(
 
     Empty trailers are left out.
     """
-    values = {name: " ".join(_visible(str(value)).split()) for name, value in trailers.items()}
+    values = {name: " ".join(_inert(str(value)).split()) for name, value in trailers.items()}
     block = [f"{name}: {value}" for name, value in values.items() if value]
-    subject = " ".join(_visible(title).split())
+    subject = " ".join(_inert(title).split())
     subject = _harmless(subject) or "(no title)"
-    text = _harmless(_visible(body.replace("\r\n", "\n"))).strip()
-    listed = "\n".join(f"* {' '.join(_visible(note).split())}" for note in notes)
+    text = _harmless(_inert(body.replace("\r\n", "\n"))).strip()
+    listed = "\n".join(f"* {' '.join(_inert(note).split())}" for note in notes)
     text_of_notes = f"{_NOTES}\n\n{listed}" if listed else ""
     whole = _joined(subject, text, text_of_notes, block)
     if text and _parsed(repository, whole) != block:
@@ -86,6 +95,11 @@ def _parsed(repository: Repository, text: str) -> list[str]:
 
 def _harmless(text: str) -> str:
     return _SCISSORS.sub("> ", _OURS.sub("> ", text))
+
+
+def _inert(text: str) -> str:
+    """``text`` without unseen characters, and without words in brackets that keep CI from running."""
+    return _SKIPS_CI.sub(lambda found: f"({found[1] or found[2]})", _visible(text))
 
 
 def _visible(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -188,3 +190,34 @@ class TestLandedTasks:
     ) -> None:
         user.commit(message="Squashed\n\nCobbler-Task: t-1\nCobbler-Task: t-2")
         assert list(trailers.landed_tasks(repository, user.git("rev-parse", "HEAD"))) == ["t-1", "t-2"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("[skip ci]", "[ci skip]", "[NO CI]", "[skip actions]", "[Skip Netlify]", "[CF-Pages-Skip]"),
+        *("[skip azurepipelines]", "***NO_CI***", "[skip\u200e ci]"),
+    ],
+)
+def test_no_word_of_an_agent_keeps_ci_from_testing_what_landed(
+    repository: Repository, parent: str, words: str
+) -> None:
+    own = {**OURS, trailers.SESSION: words}
+    message = trailers.message(repository, f"Add {words}", f"Text {words}", own, notes=[f"review: {words}"])
+    assert not re.search(r"\[[^\]]*(skip|no ci)|\*\*\*", message, re.IGNORECASE)
+    assert len(re.findall(r"\([^)]*(?:skip|no.ci)[^)]*\)", message, re.IGNORECASE)) == 4, "it is still read"
+    commit = repository.commit(repository.tree_of(parent), [parent], message, ADA)
+    assert trailers.read_trailers(repository, commit)[trailers.TASK] == "t-1"
+
+
+def test_no_line_of_an_agent_is_an_order_to_a_forge(repository: Repository, parent: str) -> None:
+    body = "Text.\n/tag v9 Released\n\nskip-checks: true"
+    commit = landed(repository, parent, "/tag v9", body)
+    text = repository.objects.run("show", "-s", "--format=%B", commit).text
+    assert not re.search(r"^\s*(/tag|skip-checks)", text, re.MULTILINE)
+    assert [line for line in text.splitlines() if "tag v9" in line] == ["> /tag v9", "> /tag v9 Released"]
+
+
+@pytest.mark.parametrize("text", ["/etc/x is read", "see [the docs](x)", "[skipped] tests", "a[no_circle]"])
+def test_other_words_in_brackets_stay(repository: Repository, parent: str, text: str) -> None:
+    assert trailers.read_body(repository, landed(repository, parent, "Title", text)) == text
