@@ -12,6 +12,11 @@ from functools import lru_cache
 
 _SPECIAL = re.compile(r"[*?\[]")
 
+# macOS ignores these characters in names (git's list). Windows ignores dots and spaces at the end of a name,
+# and takes what follows a colon for a stream of the file before it.
+_IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
+_END_OF_NAME = re.compile(r"(?<=[^/])(?::[^/]*|[. ]+)(?=/|\Z)")
+
 
 class GlobError(ValueError):
     """A pattern that does not belong to the language; the message completes "the pattern ..."."""
@@ -29,10 +34,21 @@ def matches_glob(path: str, pattern: str, *, fold_case: bool = False) -> bool:
 def matches_any(path: str, patterns: tuple[str, ...], *, fold_case: bool = False) -> bool:
     """Whether one of ``patterns`` matches ``path``, or a directory that holds it.
 
+    ``fold_case``: also if another file system takes ``path`` for a path that matches.
+
     Raises:
         GlobError: a pattern is malformed.
     """
-    return _compile_all(patterns, fold_case).fullmatch(f"/{path}") is not None
+    compiled = _compile_all(patterns, fold_case)
+    if compiled.fullmatch(f"/{path}"):
+        return True
+    elsewhere = _elsewhere(path) if fold_case else path
+    return elsewhere != path and compiled.fullmatch(f"/{elsewhere}") is not None
+
+
+def _elsewhere(path: str) -> str:
+    """The path that macOS and Windows may make of ``path``, besides its letters."""
+    return _END_OF_NAME.sub("", _IGNORED.sub("", path))
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_cobbler.globs import GlobError, compile_glob, escape_glob, matches_glob
+from pytest_cobbler.globs import GlobError, compile_glob, escape_glob, matches_any, matches_glob
 
 MATCHING = [
     ("README.md", "README.md"),
@@ -71,6 +71,24 @@ def test_a_pattern_does_not_match_another_path(pattern: str, path: str) -> None:
 )
 def test_case_is_folded_on_request(pattern: str, path: str) -> None:
     assert matches_glob(path, pattern, fold_case=True)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(".vscode./tasks.json", ".vscode . /tasks.json", ".vs\u200ccode/tasks.json", "a/.vscode::$DATA"),
+        *("AGENTS.md.", "AGENTS.md ", "a/agents.md...", "AGENTS.md:stream", "\ufeffAGENTS.md"),
+    ],
+)
+def test_a_name_that_another_file_system_takes_for_another_is_matched_on_request(path: str) -> None:
+    patterns = ("**/.vscode/**", "**/AGENTS.md")
+    assert matches_any(path, patterns, fold_case=True)
+    assert not matches_any(path, patterns)
+
+
+@pytest.mark.parametrize("path", ["...", ". ./x", ":x", "a/ /AGENTS", "AGENTS.md x", "x:AGENTS.md"])
+def test_odd_names_that_are_no_other_are_not_matched(path: str) -> None:
+    assert not matches_any(path, ("**/AGENTS.md", "x/AGENTS.md"), fold_case=True)
 
 
 def test_a_negated_class_folds_case_too() -> None:

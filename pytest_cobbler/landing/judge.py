@@ -278,8 +278,8 @@ class TestJudge:
 def _untried(directories: Iterable[str], cause: str) -> str:
     """The reason if a gate says nothing of failing tests in more directories than there can be runs."""
     return (
-        f"it was not shown that the gate still runs {_added(directories)}: it leaves no report (gate_report), "
-        f"and its output did not name those that failed; {cause}"
+        f"it was not shown that the gate still runs {_added(directories)}: it leaves no report (gate_report),"
+        f" and its output did not name those that failed; {cause}"
     )
 
 
