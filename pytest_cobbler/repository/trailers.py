@@ -46,7 +46,7 @@ _OURS = re.compile(
     r"^(?=[^\S\n]*(?:cobbler-|skip-checks[^\S\n]*:|[a-z]+(?:-[a-z]+)*-by[^\S\n]*:|/[a-z_]+(?:\s|\Z)))",
     re.IGNORECASE | re.MULTILINE,
 )
-# CI systems run nothing for a commit with such words anywhere in its message: nobody would test what landed.
+# CI systems run nothing for a commit with such words anywhere in its message: no one would test it.
 _SKIPS_CI = re.compile(
     r"\[(?=[^\]\n]{0,100}(?<![a-z])(?:skip|no[ _-]ci)(?![a-z]))([^\[\]\n]{0,100})\]|\*+(no_ci)\*+",
     re.IGNORECASE,

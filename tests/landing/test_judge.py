@@ -441,6 +441,20 @@ class TestRedTip:
             assert bench.land({"pkg/new.py": "x = 1\n"}).cause == Cause.GATE
         assert bench.land({"tests/test_known.py": None}).commit
 
+    def test_a_file_that_cannot_be_imported_keeps_no_other_test_from_deciding(self, bench: Bench) -> None:
+        bench.make(language="python", allows_red=True)
+        landing = bench.land({"tests/test_known.py": None, "pkg/new.py": "x = 1\n"})
+        assert landing.commit
+        bench.repository.move_ref(
+            bench.generation.ref,
+            commit_files(bench.repository, bench.tip, {"tests/test_bad.py": "import nothing_of_that_name\n"}),
+            bench.tip,
+            "a red tip",
+        )
+        assert bench.check_tip().red == Red(lines=("tests/test_bad.py",), are_tests=True)
+        assert bench.land({"pkg/new.py": "x = 2\n"}).commit
+        assert bench.land({**BROKEN}).cause == Cause.GATE
+
     def test_a_red_record_is_not_enough(self, bench: Bench) -> None:
         runs = len(bench.runs)
         assert bench.check_tip().is_red
