@@ -84,7 +84,7 @@ class Cause(StrEnum):
 
     @property
     def feedback(self) -> Cause:
-        """The kind of feedback that the next prompt has: one of five causes."""
+        """The kind of feedback that the next prompt has: one of six causes."""
         return self if self in _EXPLAINED else Cause.AGENT
 
 
@@ -103,4 +103,4 @@ _CONTINUED = frozenset(
     }
 )
 _FINAL = frozenset({Cause.CANCELLED, Cause.LIMITED, Cause.BUDGET, Cause.NO_CHANGE, Cause.LANDING})
-_EXPLAINED = frozenset({Cause.CONFLICT, Cause.GATE, Cause.REFUSED, Cause.HARVEST})
+_EXPLAINED = frozenset({Cause.CONFLICT, Cause.GATE, Cause.REFUSED, Cause.HARVEST, Cause.NO_CHANGE})

@@ -29,9 +29,11 @@ def test_no_further_attempt_is_made_where_it_would_not_help() -> None:
     assert final == {Cause.CANCELLED, Cause.LIMITED, Cause.BUDGET, Cause.NO_CHANGE, Cause.LANDING}
 
 
-def test_the_next_prompt_has_one_of_five_kinds_of_feedback() -> None:
+def test_the_next_prompt_has_one_of_six_kinds_of_feedback() -> None:
     kinds = {cause.feedback for cause in Cause}
-    assert kinds == {Cause.GATE, Cause.CONFLICT, Cause.REFUSED, Cause.HARVEST, Cause.AGENT}
+    assert kinds == {
+        *(Cause.GATE, Cause.CONFLICT, Cause.REFUSED, Cause.HARVEST, Cause.NO_CHANGE, Cause.AGENT),
+    }
     assert all(kind.feedback is kind for kind in kinds)
 
 

@@ -83,7 +83,11 @@ def test_an_agent_whose_whole_work_is_in_a_stash_is_followed_by_one_that_knows_o
     result = cobbler_project.run(*stitches, "--cobbler-record", "recorded")
     assert result.ret == 0
     (prompt,) = cobbler_project.path.glob(".cobbler/*/attempts/t/2/prompt.md")
-    assert "attempt 1: stash " in prompt.read_text()
+    text = prompt.read_text()
+    assert "attempt 1: stash " in text
+    assert "ended without a change in the files" in text
+    assert "write it into the files, and leave it there" in text
+    assert "did not end normally" not in text
     shown = cobbler_project.run("--cobbler-show", "t")
     shown.stdout.fnmatch_lines(["=== attempt 1 in *: no change in the files; the work is in git: refs/*"])
 
