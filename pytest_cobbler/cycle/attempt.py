@@ -43,7 +43,7 @@ class Attempt:
     the tests that the gate ran, for people; empty if it has not run. ``prompt`` is the sha256 of the prompt.
     ``ignored`` counts the ignored files and directories that are not kept.
     ``left`` are refs of work beside the files.
-    ``facts`` are the trailers of the work, with which a later run can land it; empty if it may not land.
+    ``facts`` are the trailers of the work, with which a later run can land it; empty if none may.
     """
 
     number: int
@@ -238,7 +238,7 @@ def _take(run: Run, task: Task, start: Start, worktree: Worktree, attempt: Attem
         left = _keep_left(run, task, number, harvested)
         cause, summary, details = _verdict(result, harvested, broken_off)
         if harvested.importable and harvested.change:
-            attempt = replace(attempt, facts={} if cause else _facts(attempt))
+            attempt = replace(attempt, facts=_facts(attempt) if _may_land(cause, harvested) else {})
             attempt = replace(attempt, commit=_commit(run, task, attempt, harvested))
     except CobblerError as error:
         kept_at = str(run.worktrees.keep(worktree))
@@ -290,6 +290,12 @@ def _verdict(result: AgentResult, harvested: Harvest, broken_off: Cause) -> tupl
     if not harvested.change:
         return Cause.NO_CHANGE, "no change", result.text
     return Cause.NONE, "", ""
+
+
+def _may_land(cause: Cause, harvested: Harvest) -> bool:
+    """Whether a run may land the work without its agent: now, or after ``allow_paths`` was changed."""
+    is_refused = cause is Cause.REFUSED
+    return not cause or (is_refused and all(refusal.can_open for refusal in harvested.refusals))
 
 
 def _keep_left(run: Run, task: Task, number: int, harvested: Harvest) -> tuple[KeptWork, ...]:
@@ -418,7 +424,7 @@ def not_landed(attempt: Attempt, landing: Landing) -> Attempt:
         return replace(
             attempt,
             cause=Cause.REFUSED,
-            summary=f"refused after the merge: {landing.refusals[0]}",
+            summary=f"refused{' after the merge' if merged else ''}: {landing.refusals[0]}",
             details="\n".join(map(str, landing.refusals)),
             paths=tuple(refusal.path for refusal in landing.refusals if refusal.path),
         )

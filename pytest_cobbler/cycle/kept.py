@@ -5,10 +5,8 @@ from __future__ import annotations
 from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.cycle.attempt import Attempt
-from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.repository import trailers
 from pytest_cobbler.repository.attempts import KeptAttempt
-from pytest_cobbler.repository.checks import Refusal, check_change
 from pytest_cobbler.sandbox.base import Completed
 from pytest_cobbler.usage import Usage
 
@@ -34,10 +32,3 @@ def attempt_of(kept: KeptAttempt) -> Attempt:
         | {name: values[name] for name in _FACTS if name in values}
         | usage.to_trailers(),
     )
-
-
-def check_kept(run: Run, kept: KeptAttempt) -> tuple[Refusal, ...]:
-    """Why the work may not land by the rules of today, which may be others than when it was kept."""
-    repository = run.project.repository
-    policy = run.parts.protection.policy()
-    return check_change(repository.objects, f"{kept.commit}^", repository.tree_of(kept.commit), policy)[1]

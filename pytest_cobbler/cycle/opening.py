@@ -348,8 +348,8 @@ class _Opening:
             return finished_work(self._repository, generation, tasks)
         if self._recordings.directories:
             return {}
-        gate = self._parts.gate
-        return waiting_work(self._repository, generation, tasks, lambda: gate.conditions().digest)
+        gate, policy = self._parts.gate, self._parts.protection.policy()
+        return waiting_work(self._repository, generation, tasks, lambda: gate.conditions().digest, policy)
 
     def _close_hint(self) -> str:
         """How a person closes a task in this tracker; ``{}`` is its id."""

@@ -13,7 +13,7 @@ from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.agents.claims import bounded
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.cycle.attempt import Attempt, left_notes, not_landed, run_attempt, scrubbed, write_ending
-from pytest_cobbler.cycle.kept import attempt_of, check_kept
+from pytest_cobbler.cycle.kept import attempt_of
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.starts import Start, Starts
@@ -23,6 +23,7 @@ from pytest_cobbler.landing.lane import Candidate, Landing
 from pytest_cobbler.landing.statements import Work
 from pytest_cobbler.landing.tree_records import TreeRecord
 from pytest_cobbler.lifecycle.records import Record
+from pytest_cobbler.lifecycle.waiting import refusals_of
 from pytest_cobbler.recordings.files import place_of_task
 from pytest_cobbler.recordings.turns import Point
 from pytest_cobbler.report.evidence import excerpt, informative
@@ -177,7 +178,7 @@ class Stitching:
         else:
             self._record = replace(self._record, kept=cost)
         attempt = attempt_of(kept)
-        refusals = check_kept(run, kept)
+        refusals = refusals_of(run.project.repository, kept, run.parts.protection.policy())
         landing = Landing(cause=Cause.REFUSED, refusals=refusals) if refusals else self._land(attempt)
         ended = self._ended(attempt, landing)
         run.waiting.pop(self._task.id, None)
@@ -376,7 +377,10 @@ class Stitching:
     def _evidence(self, attempt: Attempt) -> tuple[str, ...]:
         """The output that shows why an attempt failed; for the gate the lines that matter, and its log."""
         if attempt.cause is not Cause.GATE:
-            opens = f"If tasks may change it: allow_paths in {self._run.project.config.path.name}"
+            opens = (
+                f"If tasks may change it: allow_paths in {self._run.project.config.path.name}, and "
+                "pytest --cobbler-regate lands this work without an agent"
+            )
             is_protected = attempt.cause is Cause.REFUSED and PROTECTED in attempt.details
             return quoted(informative(attempt.details)), opens if is_protected else ""
         log = self._run.ledger.numbers.directory(self._task.id, attempt.number) / "gate.log"

@@ -26,8 +26,12 @@ class KeptAttempt:
 
     @property
     def is_finished(self) -> bool:
-        """Whether its agent had ended well, and nothing but the landing went wrong."""
-        return self.cause in _OF_LANDING or (self.waited and trailers.READY in self.trailers)
+        """Whether its agent had ended well, and it did not land for another reason.
+
+        Refused work is finished if ``allow_paths`` can allow it.
+        """
+        is_open = self.waited or self.cause is Cause.REFUSED
+        return self.cause in _OF_LANDING or (is_open and trailers.READY in self.trailers)
 
     @property
     def waited(self) -> bool:

@@ -88,11 +88,16 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """A reason why a change cannot land. ``poisonous``: its objects must not reach the repository at all."""
+    """A reason why a change cannot land.
+
+    ``poisonous``: its objects must not reach the repository at all. ``can_open``: ``allow_paths`` can allow
+    the change.
+    """
 
     reason: str
     path: str = ""
     poisonous: bool = False
+    can_open: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}" if self.path else self.reason
@@ -216,7 +221,9 @@ def _check_directory(change: Change, policy: Policy) -> Iterable[Refusal]:
             yield Refusal(reason=reason, path=entry.shown, poisonous=True)
         elif not directory.holds(path) and not _matches(path, policy.outside):
             yield Refusal(
-                reason=f"outside of {directory.path}, the directory of the project", path=entry.shown
+                reason=f"outside of {directory.path}, the directory of the project",
+                path=entry.shown,
+                can_open=True,
             )
 
 
@@ -234,11 +241,11 @@ def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> I
             continue
         module = _module_at_top(policy.directory.inward(path).lstrip("/"), entry.new_mode)
         if _matches(path, policy.gate):
-            yield Refusal(reason=f"{PROTECTED}: the gate uses it", path=entry.shown)
+            yield Refusal(reason=f"{PROTECTED}: the gate uses it", path=entry.shown, can_open=True)
         elif _matches(path, policy.protected) or module in _LIBRARY:
-            yield Refusal(reason=PROTECTED, path=entry.shown)
+            yield Refusal(reason=PROTECTED, path=entry.shown, can_open=True)
         elif module in taken and module not in modules:
-            yield Refusal(reason=f"takes the place of {module}, which {taken[module]}", path=entry.shown)
+            yield _taking_place(module, taken[module], entry)
     taken = dict.fromkeys(_LIBRARY, "Python loads") | taken
     for place in policy.places:
         inside = [entry for entry in change.entries if entry.path.startswith(os.fsencode(f"{place}/"))]
@@ -247,7 +254,11 @@ def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> I
             path = os.fsdecode(entry.path)
             module = _module_at_top(path.removeprefix(f"{place}/"), entry.new_mode)
             if module in taken and module not in modules and not _matches(path, policy.allowed):
-                yield Refusal(reason=f"takes the place of {module}, which {taken[module]}", path=entry.shown)
+                yield _taking_place(module, taken[module], entry)
+
+
+def _taking_place(module: str, user: str, entry: Entry) -> Refusal:
+    return Refusal(reason=f"takes the place of {module}, which {user}", path=entry.shown, can_open=True)
 
 
 def _modules_in(git: Git, tree: str, directory: str) -> set[str]:
@@ -282,7 +293,7 @@ def _check_keys(git: Git, change: Change, policy: Policy) -> Iterable[Refusal]:
                 continue
             old, new = (_content(contents, blob) for blob in (entry.old, entry.new))
             for row in changed_keys(os.fsdecode(entry.path), old, new, rows):
-                yield Refusal(reason=f"{row.key} is protected", path=entry.shown)
+                yield Refusal(reason=f"{row.key} is protected", path=entry.shown, can_open=True)
 
 
 def _content(contents: Mapping[str, bytes], blob: str) -> bytes | None:
@@ -301,7 +312,7 @@ def _check_ignored(git: Git, change: Change, parent: str, policy: Policy) -> Ite
     for tree in dict.fromkeys((parent, *policy.trusted)):
         found |= ignored(git, tree, sorted(new.keys() - found))
     for path in sorted(found):
-        yield Refusal(reason="ignored by a .gitignore", path=new[path].shown)
+        yield Refusal(reason="ignored by a .gitignore", path=new[path].shown, can_open=True)
 
 
 def _check_repositories(git: Git, change: Change, tree: str, policy: Policy) -> Iterable[Refusal]:

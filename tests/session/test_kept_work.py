@@ -138,6 +138,25 @@ def test_work_that_may_no_longer_land_does_not(project: Project) -> None:
     assert "t-1.txt" not in project.files()
 
 
+def test_refused_work_lands_without_an_agent_once_its_paths_are_allowed(project: Project) -> None:
+    project.configure(test_command="true", protected_paths=["t-1.txt", "t-2.txt"])
+    # t-2 has something else that nothing allows.
+    project.agent.task("t-2").runs(f"echo t-2 >>{asked_at(project)}; {WORK}; ln -s /etc out")
+    seed(project, task("t-1"), task("t-2"))
+    result = generate(project)
+    assert words(result) == {"stitch::t-1": "FAILED", "stitch::t-2": "FAILED"}
+    result.stdout.fnmatch_lines(
+        ["If tasks may change it: allow_paths in *, and pytest --cobbler-regate lands this work*"]
+    )
+    before = asked(project)
+    project.run("--cobbler-regate", "-v").stdout.fnmatch_lines(["refused: t-1.txt: a protected path"])
+    project.configure(allow_paths=["*.txt"])
+    result = generate(project, stitch("t-1"))
+    assert words(result) == {"stitch::t-1": "LANDED"}
+    assert asked(project) == before
+    assert project.run("--cobbler-regate").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
 def test_regate_lands_what_is_kept_and_asks_no_agent(project: Project) -> None:
     outside = project.directory / "outside"
     project.configure(test_command=f"[ ! -e t-1.txt ] && [ ! -e t-2.txt ] || [ -e {outside} ]")
