@@ -160,8 +160,16 @@ class Verifier:
         config = self._config_of(statement.base)
         language = language_of(config, self._repository, statement.base)
         gate = self._gate_of(config, language)
-        if differences := tuple(self._forbidden(commit, statement, config, language, gate)):
-            return _differing(differences)
+        forbidden, remarks = self._forbidden(commit, statement, config, language, gate), []
+        if forbidden:  # as for red_base: a user may have allowed it since
+            patterns = (*config.allow_paths, *self._config.allow_paths)
+            opened = config.model_copy(update={"allow_paths": patterns})
+            still = self._forbidden(commit, statement, opened, language, gate)
+            remarks = [
+                f"allowed by {config.path.name} now: {line}" for line in forbidden if line not in still
+            ]
+            if still:
+                return _differing(still)
         if gate.steps and statement.gate.image:
             if difference := _other_image(gate, statement.gate.image):
                 return _differing([difference])
@@ -176,7 +184,7 @@ class Verifier:
         return Verification(
             status=Status.DIFFERS if differences else Status.VERIFIED,
             reasons=_shortened(differences),
-            remarks=_shortened(_other_circumstances(statement.gate, stated)),
+            remarks=_shortened((*remarks, *_other_circumstances(statement.gate, stated))),
             tests=summary_of(result.tests) if result else UNTESTED,
             log=result.output if result and not result.passed else "",
         )
@@ -220,7 +228,7 @@ class Verifier:
 
     def _forbidden(
         self, commit: str, statement: Statement, config: Config, language: Language, gate: Gate
-    ) -> Iterator[str]:
+    ) -> list[str]:
         """What the commit changes and no task may change, such as the files of the gate."""
         repository = self._repository
         protection = protection_of(
@@ -237,8 +245,10 @@ class Verifier:
             self._check_base(merged)
             before = merge(repository, statement.tip, merged, attributes=(statement.tip, merged)).tree
         tree = repository.tree_of(commit)
-        for refusal in check_change(repository.objects, before, tree, protection.policy())[1]:
-            yield f"a task may not do this by {config.path.name} of {statement.base[:12]}: {refusal}"
+        return [
+            f"a task may not do this by {config.path.name} of {statement.base[:12]}: {refusal}"
+            for refusal in check_change(repository.objects, before, tree, protection.policy())[1]
+        ]
 
     def _check_base(self, base: str) -> None:
         """Check that the base is the user's: its configuration says what runs here.

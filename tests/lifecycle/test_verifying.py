@@ -225,6 +225,27 @@ def test_a_forged_landing_that_changes_the_gate_differs(bench: Bench) -> None:
     assert ": gate.sh: " in found.reasons[0]
 
 
+def test_a_landing_by_a_path_that_was_allowed_later_is_verified_with_a_remark(bench: Bench) -> None:
+    """The configuration of the landing was not committed then; by now it allows the path."""
+    project, git = bench.project, bench.project.git
+    text = (project.path / "configuration.yaml").read_text()
+    project.write({"CLAUDE.md": "Be brief.\n"})
+    message = git("log", "-1", "--format=%B", bench.commit)
+    made = bench.commit_tree("CLAUDE.md", message=message, parent=f"{bench.commit}^")
+    document = bench.note
+    document["subject"][0]["digest"]["gitCommit"] = made
+    document["subject"][1]["digest"]["gitTree"] = git("rev-parse", f"{made}^{{tree}}").strip()
+    bench.write(json.dumps(document), made)
+    assert ": CLAUDE.md: a protected path" in bench.verify(made).summary
+    try:
+        project.write({"configuration.yaml": f"{text}allow_paths: [CLAUDE.md]\n"})
+        found = bench.verify(made)
+    finally:
+        project.write({"configuration.yaml": text})
+    assert found.status is Status.VERIFIED
+    assert found.remarks[0].startswith("allowed by configuration.yaml now: a task may not do this by ")
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
