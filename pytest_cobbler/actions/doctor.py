@@ -17,7 +17,7 @@ from pytest_cobbler.attacks.attack import Line, every_attack
 from pytest_cobbler.attacks.ground import Target
 from pytest_cobbler.attacks.suite import run_suite
 from pytest_cobbler.config import Config, load
-from pytest_cobbler.display import escaped
+from pytest_cobbler.display import escaped, escaped_lines
 from pytest_cobbler.doctor.checks import Doctor
 from pytest_cobbler.doctor.contained import Contained
 from pytest_cobbler.doctor.examination import Finding, examine
@@ -167,7 +167,10 @@ def _lines(finding: Finding, scrub: Callable[[str], str]) -> list[str]:
     seconds = "" if finding.seconds is None else f"{finding.seconds:.2f} s"
     first = f"{status:{_STATUS}}  {finding.name:{_NAME}}  {seconds:>{_TIME}}  {scrub(finding.text)}"
     below = [*finding.remedy.splitlines(), *(f"  {line}" for line in finding.evidence.splitlines())]
-    return [escaped(first.rstrip()), *(_INDENT + escaped(scrub(line)) for line in below if line.strip())]
+    return [
+        escaped(first.rstrip()),
+        *(_INDENT + escaped_lines(scrub(line)) for line in below if line.strip()),
+    ]
 
 
 def _summary(findings: Sequence[Finding], seconds: float) -> str:

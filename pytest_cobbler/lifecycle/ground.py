@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,22 @@ _FURTHER = (
     "If the image lacks a program or a package, add it there.",
     "If git ignores a file that a tool generates, let build_command make it.",
 )
+_OFFLINE = (
+    (
+        re.compile(r"GOPROXY=off"),
+        "The gate fetches no Go modules: commit them (go mod vendor), or add them to the image.",
+    ),
+    (
+        re.compile(
+            r"could not resolve host|no such host|failure in name resolution|network is unreachable",
+            re.IGNORECASE,
+        ),
+        "The gate has no network: leave out tests that need one (for Go: GOFLAGS=-short in podman_args), "
+        "or set gate_network: open.",
+    ),
+)
+"""What programs print that miss the network, and the fix."""
+
 _FIX_GATE = "Fix what the gate needs: its commands, its image, or what it reaches."
 
 
@@ -81,6 +98,7 @@ class Ground:
         ways = [
             self.fix,
             *_FURTHER,
+            *(line for sign, line in _OFFLINE if sign.search(tip.result.output)),
             f"Or work on it as it is: red_base: allow in {config.path.name}, or --cobbler-red-base",
         ]
         raise UsageProblem(

@@ -75,6 +75,19 @@ def test_a_base_that_fails_its_gate_is_an_error_before_anything_is_spent(project
     assert [entry.status for entry in project.tasks()] == ["open"]
 
 
+def test_a_gate_that_misses_the_network_is_told_how_to_do_without(project: Project) -> None:
+    project.write({"gate.sh": "printf 'FAIL\\tx: dial tcp: lookup example.com: no such host\\n'; exit 1"})
+    project.commit("Fetch it")
+    result = project.run("--cobbler-doctor")
+    result.stdout.fnmatch_lines(
+        [
+            "FAILED *tip * the gate fails on main as it is: FAIL x: dial tcp: lookup example.com: *",
+            "* The gate has no network: leave out tests that need one (for Go: GOFLAGS=-short in *",
+            "* FAIL\tx: dial tcp: *",
+        ]
+    )
+
+
 @pytest.mark.quick
 def test_the_tip_is_tested_once_as_long_as_it_stays_the_same(project: Project) -> None:
     project.write({"repaired.txt": "1\n"})
