@@ -14,7 +14,7 @@ from pytest_cobbler.actions.survey import PROJECT_FILES, Survey, survey
 from pytest_cobbler.config import load
 from pytest_cobbler.config.paths import prefix_of, repository_of
 from pytest_cobbler.config.template import configuration_text
-from pytest_cobbler.display import escaped, named
+from pytest_cobbler.display import escaped, escaped_lines, named
 from pytest_cobbler.errors import ConfigurationProblem, UsageProblem
 from pytest_cobbler.invocation import FILE, announcer, project_directory
 from pytest_cobbler.landing.gate_files import find_gate_files
@@ -60,7 +60,7 @@ def run(config: pytest.Config) -> int:
         else:
             required.append("podman_image")
         if files := named(_gate_files(repository, commit, seen)):
-            remarks["protected_paths"] = f"Protected, because the gate uses them: {files}."
+            remarks["protected_paths"] = f"Protected, because the gate may use them: {files}."
         with given_back(repository.common_dir, [path]):
             written = {**values, "gen_prefix": prefix_of(path.parent)}
             _write(path, configuration_text(written, required, remarks))
@@ -133,7 +133,7 @@ def _remaining(path: Path, required: list[str], search: ImageSearch) -> Iterator
             "the README shows how to make one"
         )
         yield from (f"  {escaped(reason)}" for reason in search.reasons)
-        yield from (f"    {escaped(line)}" for line in search.evidence.splitlines())
+        yield from (f"    {escaped_lines(line)}" for line in search.evidence.splitlines())
     try:
         load(path)
     except ConfigurationProblem as error:

@@ -26,6 +26,10 @@ PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "go.mod", "Cargo.tom
 """Files that mark the directory of a project within a larger repository."""
 
 _MODULE = re.compile(r'^module[ \t]+["`]?([^\s"`]+)', re.MULTILINE)
+_NOT_OWN = frozenset(
+    {"doc", "docs", "example", "examples", "node_modules", "test", "testdata", "tests", "vendor"}
+)
+"""Directories whose projects are samples, or other people's."""
 _LARGEST_SHARE = 20
 """Directories named as sources, at most; where there are more, the whole repository is."""
 
@@ -56,11 +60,24 @@ def survey(repository: Repository, commit: str) -> Survey:
     if len(both := [name for name in language_names() if any(map(get(name).is_source, files))]) > 1:
         note = f"language: found {' and '.join(both)}; the gate builds and tests only {language.name}"
         found = replace(found, notes=(*found.notes, note))
+    if below := _projects_below(files):
+        note = (
+            f"projects in directories below: {named(below, 5)}; "
+            f"for one of them: pytest --cobbler-init {below[0]}/configuration.yaml"
+        )
+        found = replace(found, notes=(*found.notes, note))
     if any(map(language.is_source, files)):
         found.found["reset_sources"] = False  # the default of some languages is to begin without sources
     if globs := documents(files):
         found.found["spec_globs"] = globs
     return found
+
+
+def _projects_below(files: list[PurePosixPath]) -> list[str]:
+    """The directories, without those inside of others, that hold the file of a project."""
+    marked = {path.parent for path in files if path.name in PROJECT_FILES and len(path.parts) > 1}
+    own = {place for place in marked if not _NOT_OWN.intersection(place.parts)}
+    return sorted(str(place) for place in own if not own.intersection(place.parents))
 
 
 @dataclass(frozen=True)

@@ -349,6 +349,6 @@ def init_with(project: Project, program: Path) -> RunResult:
 def test_the_files_that_the_gate_uses_are_named(init: Init, project: Project) -> None:
     makefile = "include rules.mk\ntest:\n\tsh ci/run.sh\n"
     result = init({"Makefile": makefile, "rules.mk": "", "ci/run.sh": "exit 0\n", "main.c": ""})
-    line = "Protected, because the gate uses them: Makefile, ci/run.sh, rules.mk."
+    line = "Protected, because the gate may use them: Makefile, ci/run.sh, rules.mk."
     result.stdout.fnmatch_lines([f"  {line}"])
     assert f"# {line}\nprotected_paths: []" in written(project)

@@ -132,6 +132,14 @@ def test_the_survey_chooses_none_of_several_programs(surveyed: Surveyed) -> None
     assert seen.notes == ("main_package: found 2: cmd/a, cmd/b",)
 
 
+def test_the_survey_at_the_top_names_the_projects_in_directories_below(surveyed: Surveyed) -> None:
+    files = ("services/api/go.mod", "services/api/x/go.mod", "web/package.json", "examples/go.mod", "a.c")
+    assert surveyed(dict.fromkeys(files, "")).notes == (
+        "projects in directories below: services/api, web; "
+        "for one of them: pytest --cobbler-init services/api/configuration.yaml",
+    )
+
+
 def test_the_survey_names_the_language_of_the_gate_if_there_are_two(surveyed: Surveyed) -> None:
     seen = surveyed({"go.mod": "module example.com/x\n", "x.go": "package x\n", "tools/x.py": ""})
     assert seen.found["language"] == "go"
