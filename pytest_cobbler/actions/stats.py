@@ -128,7 +128,7 @@ def _code(revisions: Sequence[RevisionStats]) -> Iterator[Row]:
         for language, count in one.lines.items():
             yield (one.name, language, str(count.production), str(count.test))
         if not one.lines:
-            yield (one.name, "-", "0", "0")
+            yield (one.name, "none", "-", "-")
 
 
 def _rows(generation: GenerationStats) -> Iterator[Row]:
