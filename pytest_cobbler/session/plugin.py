@@ -98,6 +98,7 @@ class GenerationSession(ConfigurationSession):
         self._events = Events()
         self._items: list[AgentItem] = []
         self._stack = contextlib.ExitStack()
+        self._header: list[str] = []
         self._failures: list[str] = []
         self._deselected = 0
         config.add_cleanup(self._stack.close)
@@ -269,7 +270,8 @@ class GenerationSession(ConfigurationSession):
 
         if self._opened is None:
             return plan(self._outlook) if self._outlook else []
-        return header(self._opened, self.settings, [*self._turned_off, *kept_away(self.config)])
+        self._header = header(self._opened, self.settings, [*self._turned_off, *kept_away(self.config)])
+        return self._header
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -302,7 +304,7 @@ class GenerationSession(ConfigurationSession):
             return
         from pytest_cobbler.session.texts import all_deselected, summary
 
-        lines = summary(self._opened, self._selection, self._items, self._failures)
+        lines = summary(self._opened, self._selection, self._items, self._failures, self._header)
         if self._deselected and not self._items:
             lines.append(all_deselected(self._deselected, selecting_addopts(self.config)))
         terminalreporter.ensure_newline()

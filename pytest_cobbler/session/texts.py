@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.config import Config
@@ -100,9 +100,17 @@ def _sources(removed: str) -> list[str]:
 
 
 def summary(
-    opened: Opened, selection: Selection, items: Sequence[AgentItem], failures: Iterable[str]
+    opened: Opened,
+    selection: Selection,
+    items: Sequence[AgentItem],
+    failures: Iterable[str],
+    seen: Collection[str],
 ) -> list[str]:
-    """The lines of the run's summary."""
+    """The lines of the run's summary.
+
+    Args:
+        seen: the lines of the header. What it says of the start of the run is not repeated.
+    """
     run = opened.run
     outcomes = [item.outcome for item in items if item.outcome]
     counts = Counter(str(item.outcome.verdict) for item in items if item.outcome and item.task_id)
@@ -131,8 +139,7 @@ def summary(
             lines.append(
                 f"{item.name} proposed more (max_issues): {named(map(escaped, item.omitted), _MOST)}"
             )
-    lines += _recovered(opened)
-    lines += _not_taken(selection)
+    lines += [line for line in (*_recovered(opened), *_not_taken(selection)) if line not in seen]
     lines += failures
     lines.append(f"transcripts: {run.project.directory}")
     return lines

@@ -35,6 +35,7 @@ def test_no_recovered_task_disappears(
     assert json.loads(store.bd("ready", "--json")) == []
     result = project.run("--cobbler-resume", "configuration.yaml::measure")
     result.stdout.fnmatch_lines(["recovered: released proj-a"])
+    assert result.outlines.count("recovered: released proj-a") == 1, "it is in the header; once is enough"
     [ready] = json.loads(store.bd("ready", "--json"))
     assert (ready["id"], ready["status"]) == ("proj-a", "open")
 

@@ -54,7 +54,7 @@ def test_it_continues_after_a_dead_run_and_lists_the_recovered_work(
     summary = result.outlines[next(n for n, line in enumerate(result.outlines) if "- cobbler -" in line) :]
     kept = f"refs/cobbler/attempts/{cobbler_project.generation}/p-a/1"
     assert f"recovered: kept the work on p-a as {kept}" in summary
-    assert "recovered: released p-a" in summary
+    assert "recovered: released p-a" in summary, "-q prints no header, where it is otherwise"
     assert check(cobbler_project, result) == []
 
 
