@@ -32,6 +32,11 @@ _INCLUDED = re.compile(
     re.MULTILINE,
 )
 _MODULE = re.compile(r"(?:^|\s)-m\s+(\w+)")
+_MODULES = re.compile(r"(?<!\S)-(?:m\s+|p\s*)([A-Za-z_]\w*(?:\.\w+)*)")
+_CODE = re.compile(
+    r"(?<![\w.-])python[\d.]*\s[^\n;&|'\"]{0,100}?-c\s+(?:\"([^\"]{0,2000})\"|'([^']{0,2000})')"
+)
+_PYTHON_FILE = re.compile(r"[\"']([\w./-]{1,300}\.py)[\"']")
 _PYTHONPATH = re.compile(r"\bPYTHONPATH\s*:?=\s*([^\s;&|]+)")
 _PATH = re.compile(r"(?<!\w)PATH\s*:?=\s*([^\s;&|]+)")
 _HERE = re.compile(r"\A(?:\$\(\w+\)|\$\{\w+\}|\$\w+|`pwd`)/")
@@ -131,6 +136,18 @@ def modules_in(text: str) -> tuple[set[str], set[str]]:
     return set(_MODULE.findall(text)), _directories(_PYTHONPATH.findall(text))
 
 
+def module_files(text: str) -> set[str]:
+    """Where the modules may be that a text runs with ``-m``, or loads into pytest with ``-p``."""
+    paths = {name.replace(".", "/") for name in _MODULES.findall(text)}
+    return {f"{path}{end}" for path in paths for end in (".py", "/__main__.py", "/__init__.py")}
+
+
+def python_code(text: str) -> tuple[str, set[str]]:
+    """The code that a text gives to Python with ``-c``, and the Python files that this code names."""
+    code = "\n".join(double or single for double, single in _CODE.findall(text)).replace(";", "\n")
+    return code, set(_PYTHON_FILE.findall(code.replace('\\"', '"')))
+
+
 def program_directories(text: str) -> set[str]:
     """The directories of the tree that a text puts on ``PATH``."""
     return _directories(_PATH.findall(text))
@@ -220,10 +237,13 @@ def _run_by_interpreters(command: Sequence[str]) -> Iterator[str]:
         is_runner = word in _RUNNERS
         if not is_runner and name not in _SHELLS and not _INTERPRETER.fullmatch(name):
             continue
-        for following in command[number + 1 :]:
+        words = (following.removeprefix("<") for following in command[number + 1 :])  # it may read the script
+        for following in filter(None, words):
             if re.fullmatch(r"-[a-z]*[cme]", following):
                 break  # the next word is code, or a module
             if not following.startswith("-"):
+                if name == "node" and not re.search(r"\.\w+\Z", following):
+                    yield from (f"{following}{end}" for end in (".js", ".cjs", ".mjs", "/index.js"))
                 if not is_runner or "/" in following or "." in following:
                     yield following
                 break

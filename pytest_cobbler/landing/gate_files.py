@@ -16,12 +16,15 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from pytest_cobbler.globs import GlobError, compile_glob, escape_glob, matches_any
+from pytest_cobbler.landing import kinds_of_files as kinds
 from pytest_cobbler.landing import script_texts
 from pytest_cobbler.landing.command_words import (
     Words,
     included,
+    module_files,
     modules_in,
     program_directories,
+    python_code,
     words_in,
     words_of,
 )
@@ -32,16 +35,7 @@ from pytest_cobbler.repository.checks import LONGEST_PATH
 from pytest_cobbler.repository.path_table import Row, also_read, commands, path_table, run_commands, values_of
 from pytest_cobbler.repository.repository import Repository
 
-_LARGEST = 256 << 10
-_MOST_FILES = 300
-_MOST_DIRECTORIES = 20
-_DOCUMENT = re.compile(r"\.(?:md|rst|adoc|html?)\Z", re.IGNORECASE)
-_SHELL = re.compile(r"\.(?:sh|bash|zsh|ksh|fish|mk)\Z")
-_CODE = re.compile(
-    r"\.(?:pyi?|go|rs|c|h|cc|cpp|cxx|hpp|hh|m|swift|java|kt|kts|scala|groovy|cs|fs|rb|php|pl|pm|lua|[cm]?[jt]sx?"
-    r"|vue|svelte|hs|ml|mli|ex|exs|erl|clj|el|jl|r|R|nim|zig|d|dart|sql|proto|css|scss)\Z"
-)
-_MAKEFILE = re.compile(r"(?:.*/)?(?:gnu)?makefile|.*\.(?:mk|make|mak)", re.IGNORECASE)
+_LARGEST, _MOST_FILES, _MOST_DIRECTORIES = 256 << 10, 300, 20
 _RUN_BY_OTHERS = frozenset({"bash", "cc", "env", "gcc", "git", "go", "node", "python", "python3", "sh"})
 
 
@@ -79,9 +73,11 @@ def find_gate_files(
         if step in language.gate():
             search.use({"pytest"} if language.name == "python" else set())
         else:
-            search.note(" ".join(step.argv))
+            text = " ".join(step.argv)
+            search.note(text)
+            search.take_python(text, search.start)
             search.command(words_of(step.argv))
-            search.take_together(" ".join(step.argv), search.start)
+            search.take_together(text, search.start)
     search.protect_targets()
     search.protect_programs()
     search.protect_modules()
@@ -134,8 +130,9 @@ class _Search:
             if self._decides(path, is_script=False):
                 self._protect(path)
         for word in words.others:
-            if "*" in word and _SHELL.search(word):
+            if "*" in word and kinds.SHELL.search(word):
                 self._protect_all(self.repository.directory.pattern(word))
+        self._note_directories(words, self.start)
         self.use(set(words.called))
         self._follow()
 
@@ -227,7 +224,9 @@ class _Search:
     def _follow(self) -> None:
         """Read the protected files, and protect what they run or include."""
         while len(self.read) < _MOST_FILES:
-            waiting = [path for path in map(_plain, self.patterns) if path and path not in self.read]
+            waiting = [
+                path for path in map(kinds.plain_path, self.patterns) if path and path not in self.read
+            ]
             if not waiting:
                 break
             self.read.update(waiting)
@@ -240,20 +239,22 @@ class _Search:
         directory = posixpath.dirname(path)
         # Such a file may also run what no change has made as yet.
         self.note(text, {word for forms in commands().values() for word in forms})
-        words = words_in(text, _test_runners())
-        if _MAKEFILE.fullmatch(path):
+        words = words_in(text, kinds.test_runners())
+        if kinds.MAKEFILE.fullmatch(path):
             self.makefiles[path] = text
         self._enter(words.directories)
         for script, _ in self._found(words.scripts, directory):
             if self._decides(script, is_script=True):
                 self._protect(script)
         for script in words.scripts:  # one that is used if it is there
-            if re.search(r"[./]", script) and not _CODE.search(script):
+            if re.search(r"[./]", script) and not kinds.CODE.search(script):
                 for place in self._places(script, directory):
                     self._protect(place)
         self._take_modules(path, text)
+        self.take_python(text, directory)
         self.take_together(text, directory)
         self._take_files(words, directory)
+        self._note_directories(words, directory)
         for name in included(text):
             self._include(name, directory)
         self.use(set(words.called))
@@ -263,7 +264,7 @@ class _Search:
         found = [
             path
             for path, mode in self._found(words.others, directory)
-            if mode == "100755" or _SHELL.search(path)
+            if mode == "100755" or kinds.SHELL.search(path)
         ]
         found += [path for path, _ in self._found(words.arguments, directory)]
         for path in found:
@@ -288,6 +289,24 @@ class _Search:
             if decides and self._decides(file, is_script=True):
                 self._protect(file)
 
+    def take_python(self, text: str, directory: str) -> None:
+        """Protect the modules that a text runs by their names, and those that code in it imports."""
+        code, files = python_code(text)
+        self._take_modules(posixpath.join(self.start, "code.py"), code)
+        found = [path for path, _ in self._found(files, directory)]
+        for path, _ in self._found(module_files(text), directory):
+            first = self.repository.directory.inward(path).partition("/")[0]
+            found += [path] if script_texts.is_for_tools(first) or self._is_beside_sources(path) else []
+        for path in found:
+            if self._decides(path, is_script=True):
+                self._protect(path)
+
+    def _note_directories(self, words: Words, directory: str) -> None:
+        """Note the directories of tests that are run as programs: Python looks for modules there first."""
+        scripts = [script for script in words.scripts if script.endswith(".py")]
+        found = {path for path, _ in self._found(scripts, directory) if script_texts.is_test(path)}
+        self.paths |= set(map(posixpath.dirname, found)) - {"", self.start}
+
     def _is_beside_sources(self, module: str) -> bool:
         """Whether a module at the top of the project belongs to the gate, and is not what it judges."""
         if script_texts.is_tool(module):
@@ -304,7 +323,7 @@ class _Search:
 
     def take_together(self, text: str, directory: str) -> None:
         """Protect lists of what a text runs, and directories and patterns if it runs all of their files."""
-        for path, _ in self._found(script_texts.listed_files(text), directory):
+        for path, _ in self._found(script_texts.listed_files(text, kinds.test_runners()), directory):
             if self._decides(path, is_script=False):
                 self._protect(path)
         for word in sorted(script_texts.run_together(text)):
@@ -338,9 +357,9 @@ class _Search:
         names = [path for directory in self.directories for path in self._names_in(directory)]
         for row in path_table():
             if row.program == program and row.kind != "named":
-                self._read_row(row, [path for path in names if _covers(row.pattern, path)])
+                self._read_row(row, [path for path in names if kinds.covers(row.pattern, path)])
         for pattern in also_read().get(program, ()):
-            for path, text in self._texts([path for path in names if _covers(pattern, path)]):
+            for path, text in self._texts([path for path in names if kinds.covers(pattern, path)]):
                 self._take(path, text)
 
     def _read_row(self, row: Row, paths: Sequence[str]) -> None:
@@ -417,34 +436,14 @@ class _Search:
 
     def _decides(self, path: str, *, is_script: bool) -> bool:
         """Whether a file that a command names decides in the gate, and is not what the gate judges."""
-        if not is_script and (_DOCUMENT.search(path) or matches_any(path, _with_keys(), fold_case=True)):
+        if not is_script and (
+            kinds.DOCUMENT.search(path) or matches_any(path, kinds.with_keys(), fold_case=True)
+        ):
             return False
-        if not _CODE.search(path):
+        if not kinds.CODE.search(path):
             return True
         return is_script and not script_texts.is_test(path) and not self._is_source(path)
 
     def _is_source(self, path: str) -> bool:
         inside = (source for source in self.sources if source not in ("", "."))
         return any(self.repository.directory.inward(path).startswith(f"{source}/") for source in inside)
-
-
-@functools.cache
-def _test_runners() -> frozenset[str]:
-    """The programs whose arguments decide what runs. The files that a linter is given are what it judges."""
-    programs = {"pytest", "coverage", "javascript_tests", *run_commands()} - {"make"}
-    return frozenset(word for program in programs for word in commands()[program])
-
-
-def _covers(pattern: str, path: str) -> bool:
-    return matches_any(path, (pattern,), fold_case=True)
-
-
-def _with_keys() -> tuple[str, ...]:
-    """Patterns of files of which single keys decide in a gate; the table protects those."""
-    return tuple(dict.fromkeys(row.pattern for row in path_table() if row.key))
-
-
-def _plain(pattern: str) -> str:
-    """The path that a pattern without wildcards names; empty for others."""
-    path = re.sub(r"\[([*?\[])\]", r"\1", pattern)
-    return path if escape_glob(path) == pattern else ""

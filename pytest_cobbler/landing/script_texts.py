@@ -9,7 +9,7 @@ import itertools
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from pytest_cobbler.landing.command_words import imported
 
@@ -31,8 +31,12 @@ _COMMENT = re.compile(r"(?:^|(?<=\s))#.*$", re.MULTILINE)
 _READERS = r"(?:cat|grep|sed|awk|head|tail|sort|tr|cut|uniq|tac)"
 _READS = re.compile(rf"(?<![\w.-]){_READERS}\s([^|()`]+)\Z")
 _RUNNER = re.compile(r"\s*(?:xargs|parallel|while|(?:ba|da|z|k)?sh|sudo|env|python[\d.]*)\b")
-# A value of a variable that no loop goes through is not a list: VERSION=$(cat VERSION).
-_SUBSTITUTION = re.compile(rf"(?:(?<!\w)(\w{{1,99}})=[\"']?)?(?:\$\(|`)\s*{_READERS}\s([^)`$]{{0,500}})[)`]")
+# A variable that no loop goes through and no runner gets does not hold a list: VERSION=$(cat VERSION).
+_SUBSTITUTION = re.compile(
+    r"(?:(?<!\w)(\w{1,99})(?:=|[ \t]*[:?+]{0,3}=[ \t]*)[\"']?)?"
+    rf"(?:\$\((?:shell\s)?|`)\s*(?:{_READERS}\s|file\s*<)([^)`$]{{0,500}})[)`]"
+)
+_VARIABLE = re.compile(r"\$[({]?(\w{1,99})")
 _ARGUMENT_FILE = re.compile(
     r"\b(?:xargs|parallel)\b[^\n;&|]{0,300}?(?:\s-a\s*|\s--arg-file[= ]\s*|::::\s+)([^\s;&|]{1,300})"
 )
@@ -57,10 +61,17 @@ _REQUIRED_BY_RUBY = re.compile(r"\brequire_relative[\s(]+[\"']([^\"'\n]+)[\"']")
 _ENDS: tuple[str, ...] = ("", ".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".json", "/index.js")
 
 
-def listed_files(text: str) -> set[str]:
-    """The words that may be files from which a text takes the names of what it runs."""
+def listed_files(text: str, runners: Collection[str] = ()) -> set[str]:
+    """The words that may be files from which a text takes the names of what it runs.
+
+    Args:
+        runners: programs that run the files that they are given.
+    """
     text = _plain(text)
-    looped = {name for words in _LOOPED.findall(text) for name in re.findall(r"\${?(\w{1,99})", words)}
+    looped = {name for words in _LOOPED.findall(text) for name in _VARIABLE.findall(words)}
+    for line in text.splitlines():
+        if not {word.rpartition("/")[2] for word in _WORD.findall(line[:_LONGEST])}.isdisjoint(runners):
+            looped.update(_VARIABLE.findall(line[:_LONGEST]))
     found = [words for name, words in _SUBSTITUTION.findall(text) if not name or name in looped]
     found += [words for pipe in re.split(r"[\n;&]+", text) for words in _piped(pipe.split("|"))]
     return set(_words(" ".join([*found, *_ARGUMENT_FILE.findall(text)])))

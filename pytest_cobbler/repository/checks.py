@@ -54,6 +54,8 @@ _OF_A_REPOSITORY = {b"head": b"HEAD", b"objects": b"objects", b"refs": b"refs"}
 _LINK = "120000"
 SUBMODULE = "160000"
 _MODULE = re.compile(r"\.(?:py|pyc|pyd|so)\Z")
+_PACKAGE = re.compile(rb"(.+)/__init__\.[^/]+", re.DOTALL)
+_COMPILED = re.compile(rb"((?:.*/)?[^/.]+)(?:\.[^/]*)?\.(?:so|pyd)", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +167,7 @@ def check_change(git: Git, parent: str, tree: str, policy: Policy) -> tuple[Chan
         *_check_protected(git, change, parent, policy),
         *_check_keys(git, change, policy),
         *_check_ignored(git, change, parent, policy),
+        *_check_modules(git, change, parent, tree, policy),
         *_check_repositories(git, change, tree, policy),
         *_check_sizes(git, change, policy),
     ]
@@ -313,6 +316,24 @@ def _check_ignored(git: Git, change: Change, parent: str, policy: Policy) -> Ite
         found |= ignored(git, tree, sorted(new.keys() - found))
     for path in sorted(found):
         yield Refusal(reason="ignored by a .gitignore", path=new[path].shown, can_open=True)
+
+
+def _check_modules(git: Git, change: Change, parent: str, tree: str, policy: Policy) -> Iterable[Refusal]:
+    """Find packages, and compiled modules, that Python would import in the place of a file that is there.
+
+    An empty package ``tests/test_a/`` would keep the tests of ``tests/test_a.py`` from running.
+    """
+    taken: dict[bytes, Entry] = {}
+    for entry in change.entries:
+        if entry.status == "A" and not _matches(os.fsdecode(entry.path), policy.allowed):
+            found = _PACKAGE.fullmatch(entry.path) or _COMPILED.fullmatch(entry.path)
+            if found or entry.new_mode == _LINK:
+                taken[(found[1] if found else entry.path) + b".py"] = entry
+    for old in (parent, tree) if taken else ():
+        there = {path for _, _, path in entries_at(git, old, sorted(taken))}
+        taken = {path: entry for path, entry in taken.items() if path in there}
+    for path, entry in taken.items():
+        yield Refusal(reason=f"Python would import it in the place of {shown_path(path)}", path=entry.shown)
 
 
 def _check_repositories(git: Git, change: Change, tree: str, policy: Policy) -> Iterable[Refusal]:

@@ -48,6 +48,18 @@ def test_a_script_of_a_command_is_protected(bench: Bench, gate: str | list[str])
         ("python3 -u tools/check.py src", {"tools/check.py": "", "tools/other.py": ""}, {"tools/check.py"}),
         ("python tests/run_all.py", {"tests/run_all.py": "", "tests/test_a.py": ""}, {"tests/run_all.py"}),
         ("node scripts/check.js", {"scripts/check.js": "", "index.js": ""}, {"scripts/check.js"}),
+        ("python3 - < drive.py", {"drive.py": "", "src/a.py": ""}, {"drive.py"}),
+        ("python3 <drive.py", {"drive.py": "", "src/a.py": ""}, {"drive.py"}),
+        ("python3 -m tools.check src", {"tools/check.py": "import other", "tools/other.py": "",
+         "tools/unused.py": "", "tools/__init__.py": ""}, {"tools/check.py", "tools/other.py"}),
+        ("python3 -m ci", {"ci/__main__.py": "", "ci/other.py": ""}, {"ci/__main__.py"}),
+        ("python3 -m run_checks", {"run_checks.py": "", "app.py": ""}, {"run_checks.py"}),
+        ("python3 -m calc && python3 -c 'import calc.a'", {"calc/__main__.py": "", "calc/a.py": ""}, set()),
+        ("python3 -m pytest -p ci.plugin", {"ci/plugin.py": "", "app/plugin.py": ""}, {"ci/plugin.py"}),
+        ("python3 -c 'import gate; gate.main()'", {"gate.py": "", "app.py": ""}, {"gate.py"}),
+        ("python3 -c 'import runpy; runpy.run_path(\"ci/drive.py\")'", {"ci/drive.py": "", "ci/a.py": ""},
+         {"ci/drive.py"}),
+        ("node ./lib/runner", {"lib/runner.js": "", "lib/other.js": ""}, {"lib/runner.js"}),
         ("diff expected.txt out", {"expected.txt": "", "other.txt": ""}, {"expected.txt"}),
         ("pytest -c ci.ini --rootdir=.", {"ci.ini": "", "x.ini": ""}, {"ci.ini"}),
         ("pytest --config-file=ci.ini", {"ci.ini": ""}, {"ci.ini"}),
@@ -215,6 +227,8 @@ def test_all_files_of_a_directory_that_is_run_are_protected(bench: Bench, text: 
         "cat list | xargs pytest",
         "grep -v '#' list | sort | while read t; do pytest $t; done",
         "xargs -a list pytest",
+        "LIST := $(shell cat list)\npytest $(LIST)",
+        "LIST = $(file <list)\npytest ${LIST}",
     ],
 )
 def test_the_list_of_what_a_script_runs_is_protected(bench: Bench, text: str) -> None:
@@ -226,6 +240,7 @@ def test_the_list_of_what_a_script_runs_is_protected(bench: Bench, text: str) ->
     "text",
     [
         "version=$(cat VERSION)\necho $version",
+        "VERSION := $(shell cat VERSION)\necho $(VERSION)",
         "for f in src/*.sh; do sh -n $f; shellcheck $f; done",
         "for f in tests/*.sh; do sh $f; done",
         "find . -name '*.py' -exec sh -c 'python -m py_compile $0' {} \\;",
@@ -265,6 +280,13 @@ def test_no_change_takes_the_place_of_a_module_that_the_gate_runs(
         "x",
     )
     assert bench.refused(files, gate, changed=changed) == refused
+
+
+def test_no_change_takes_the_place_of_a_module_that_a_test_imports_when_it_is_run(bench: Bench) -> None:
+    files: dict[str, Content] = {"tests/test_a.py": "import unittest\n", "app/cli.py": ""}
+    changed: dict[str, Content] = dict.fromkeys(["tests/unittest.py", "tests/helpers.py", "app/json.py"], "x")
+    gate = "python3 tests/test_a.py && python3 app/cli.py"
+    assert bench.refused(files, gate, changed=changed) == {"tests/unittest.py"}
 
 
 class TestMake:

@@ -194,6 +194,41 @@ class TestProtectedPaths:
         assert check.refused("json", "src", modes={"json": "120000"})
 
 
+class TestModules:
+    """Whatever Python prefers to a file that is there would keep the tests in that file from running."""
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            *("tests/test_a/__init__.py", "tests/test_a/__init__.so", "tests/test_a.so", "tests/test_a.pyd"),
+            *("tests/test_a.cpython-313-x86_64-linux-gnu.so", "core/__init__.py"),
+        ],
+    )
+    def test_what_takes_the_place_of_a_module_is_refused(self, check: Checks, path: str) -> None:
+        check.base_with({"tests/test_a.py": "x", "core.py": "x"})
+        name = "core.py" if path.startswith("core") else "tests/test_a.py"
+        [refusal] = check.of({path: ""}, Policy(protected=()))
+        assert str(refusal) == f"{path}: Python would import it in the place of {name}"
+        assert check.of({path: ""}, Policy(protected=(), allowed=(path,))) == ()
+
+    def test_a_link_in_the_place_of_a_module_is_refused(self, check: Checks) -> None:
+        check.base_with({"tests/test_a.py": "x", "tests/other/__init__.py": ""})
+        [refusal] = check.of({"tests/test_a": "other"}, modes={"tests/test_a": "120000"})
+        assert refusal.path == "tests/test_a"
+
+    def test_a_module_may_become_a_package_and_have_namesakes(self, check: Checks) -> None:
+        check.base_with({"core.py": "x", "both.py": "x", "both/__init__.py": ""})
+        files = {
+            "core.py": None,
+            "core/__init__.py": "x",
+            "both/__init__.py": "x",
+            "new.py": "",
+            "new/a.py": "",
+        }
+        assert check.of(files) == ()
+        assert check.of({"tests/core/__init__.py": "", "core/data.txt": ""}) == ()
+
+
 class TestPytestsTable:
     """Of pyproject.toml only pytest's own tables are protected."""
 
