@@ -21,6 +21,7 @@ from pytest_cobbler.listeners import AttemptEnd
 from pytest_cobbler.recordings.files import place_of_task
 from pytest_cobbler.report.evidence import telling_line
 from pytest_cobbler.repository import names, trailers
+from pytest_cobbler.repository.damage import is_whole
 from pytest_cobbler.repository.harvest import Harvest, harvest
 from pytest_cobbler.repository.landing import patch_of
 from pytest_cobbler.repository.left_work import KeptWork, keep_left
@@ -368,6 +369,8 @@ def _commit(run: Run, task: Task, attempt: Attempt, harvested: Harvest) -> str:
             f"branch {branch} exists, with a commit that this run did not make",
             f"Rename the branch: git branch --move {branch} NAME",
         )
+    if not is_whole(repository, [commit], [harvested.tree, harvested.parent]):
+        raise RepositoryError(f"commit {commit} of the work is missing in the repository")
     return commit
 
 

@@ -15,6 +15,7 @@ from typing import Self
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.agents.credential import RENEWAL, Credential, no_credential
 from pytest_cobbler.config import Config
+from pytest_cobbler.display import named
 from pytest_cobbler.doctor.committed import committed
 from pytest_cobbler.doctor.contained import Contained
 from pytest_cobbler.doctor.examination import Check, Seen
@@ -36,6 +37,7 @@ from pytest_cobbler.lifecycle.named_places import checked_language
 from pytest_cobbler.lifecycle.starting import find_base, uncommitted
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.report.log import EventLog
+from pytest_cobbler.repository.damage import damaged_refs
 from pytest_cobbler.repository.elsewhere import refuse_other_start
 from pytest_cobbler.repository.generations import find_generation, refuse_checked_out, tip_of
 from pytest_cobbler.repository.git import check_git
@@ -207,7 +209,7 @@ class Doctor:
         self._config, self._hooks, self._read = config, hooks, config
         return str(config.path)
 
-    def _open(self) -> str:
+    def _open(self) -> Seen | str:
         # The real work_dir must stay unchanged.
         elsewhere = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="cobbler-doctor-")))
         if self._read:
@@ -217,6 +219,12 @@ class Doctor:
             refuse_empty(repository)
         check_repository(repository, make_engine(self._read, repository.root).owner)
         self._repository = self._opened = repository
+        if lost := damaged_refs(repository):
+            return Seen(
+                detail=f"{repository.root}: objects of kept work are missing: {named(lost)}",
+                status="warning",
+                remedy="The next run drops these references. `git fsck` shows whether there is more damage.",
+            )
         kept = len(repository.list_refs(ATTEMPTS))
         kept_shown = (
             f", {kept} kept attempts in {ATTEMPTS} (git push --mirror publishes them)" if kept else ""

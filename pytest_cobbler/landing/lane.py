@@ -20,10 +20,12 @@ from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import UNKNOWN, TreeRecord
 from pytest_cobbler.listeners import RunListener
 from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository import names
 from pytest_cobbler.repository.checks import Change, Policy, Refusal, check_change, read_change, review_notes
 from pytest_cobbler.repository.generations import Generation, current_tip
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.landing import Merge, land, merge
+from pytest_cobbler.repository.pins import LANDING, Pins
 from pytest_cobbler.repository.repository import Repository
 
 __all__ = ["Candidate", "Landing", "LandingLane"]
@@ -104,6 +106,7 @@ class LandingLane:
     ) -> None:
         self._repository = repository
         self._generation = generation
+        self._pins = Pins(repository, generation.name)
         self._identity = identity
         self._gate = gate
         self._judge = judge
@@ -121,6 +124,7 @@ class LandingLane:
     def close(self) -> None:
         """Wait for the candidate that is in the lane."""
         self._thread.shutdown()
+        self._pins.release(LANDING)
 
     def _land(self, candidate: Candidate) -> Landing:
         began = time.monotonic()
@@ -149,6 +153,8 @@ class LandingLane:
             if not candidate.base and merged.tree == repository.tree_of(merged.tip):
                 return replace(landing, cause=Cause.NO_CHANGE)
             before = self._before(candidate, merged)
+            if merged.tree != repository.tree_of(candidate.commit):
+                self._pins.hold(LANDING, {"before": before, "tree": merged.tree})
             change, refusals = self._checked(candidate, merged, before)
             if refusals:
                 return replace(landing, cause=Cause.REFUSED, refusals=refusals)
@@ -225,6 +231,7 @@ class LandingLane:
                 message,
                 self._identity,
                 base=candidate.base,
+                pin=names.landed_ref(self._generation.name, candidate.task_id),
                 statement=(lambda commit: state(commit, merged, landing.record)) if state else None,
             )
         if commit:

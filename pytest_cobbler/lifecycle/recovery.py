@@ -15,6 +15,7 @@ from pytest_cobbler.lifecycle.records import Record
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt, last_numbers
 from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.damage import damaged_refs
 from pytest_cobbler.repository.generations import active_generations, complete_start
 from pytest_cobbler.repository.harvest import harvest
 from pytest_cobbler.repository.landing import size_of
@@ -54,7 +55,9 @@ class Recovery:
         """Recover; return one line for each step."""
         lines = [f"ended job {name}" for name in self.sandbox.sweep()]
         complete_start(self.project.repository, self.project.generation)
+        lines += self._drop_damaged()
         lines += self._recover_worktrees()
+        self.worktrees.release_pins()
         lines += self._recover_task_branches()
         self._drop_landed_attempts()
         lines += self._recover_claims()
@@ -62,6 +65,19 @@ class Recovery:
         for line in lines:
             self.ledger.journal.write("recovered", what=line)
         return lines
+
+    def _drop_damaged(self) -> Iterator[str]:
+        """Drop the refs of kept work whose objects are missing: every git that reads them fails."""
+        for ref, commit in damaged_refs(self.project.repository).items():
+            self.project.repository.drop_refs([ref])
+            yield f"dropped {ref}: objects of its commit {commit} are missing{self._patch_of(ref)}"
+
+    def _patch_of(self, ref: str) -> str:
+        """Where the change of a kept attempt is as a patch, if it is."""
+        generation, _, attempt = ref.removeprefix(names.ATTEMPTS).partition("/")
+        patch = self.project.config.cobbler_dir / generation / "attempts" / attempt / "change.patch"
+        is_kept = ref.startswith(names.ATTEMPTS) and patch.is_file()
+        return f"; its change is in {patch}" if is_kept else ""
 
     def _recover_worktrees(self) -> Iterator[str]:
         for worktree in self.worktrees.leftovers():

@@ -28,9 +28,9 @@ def finished_work(
     found: dict[str, KeptAttempt] = {}
     for task in tasks:
         if task.id in tried and not joins_base(task):
-            last = kept_attempts(repository, generation.name, task.id)[-1]
-            if last.is_finished:
-                found[task.id] = last
+            for last in kept_attempts(repository, generation.name, task.id)[-1:]:
+                if last.is_finished:
+                    found[task.id] = last
     return found
 
 

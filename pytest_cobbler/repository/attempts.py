@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.repository import names, trailers
+from pytest_cobbler.repository.damage import damaged
 from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.repository import Repository
@@ -82,10 +83,14 @@ def keep_attempt(
 
 
 def kept_attempts(repository: Repository, generation: str, task_id: str) -> list[KeptAttempt]:
-    """The kept attempts of a task, by number."""
+    """The kept attempts of a task, by number, without damaged ones, which the next run drops."""
     prefix = names.attempts_prefix(generation, task_id)
     attempts = []
-    for ref, commit in repository.list_refs(prefix.rstrip("/")).items():
+    refs = repository.list_refs(prefix.rstrip("/"))
+    lost = damaged(repository, refs)
+    for ref, commit in refs.items():
+        if ref in lost:
+            continue
         number = ref.removeprefix(prefix)
         if not number.isdigit():
             continue

@@ -11,6 +11,7 @@ from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.moving import ZERO
+from pytest_cobbler.repository.pinned import newest_pinned
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trees import edited_tree
 
@@ -184,15 +185,12 @@ def read_generation(repository: Repository, name: str, tip: str = "") -> Generat
     """
     # By the trailer, which no landed commit can have; a task's title may be anything. Those of earlier
     # generations come up too when a person merged their base into this one.
-    fields = repository.objects.fields(
-        "log",
-        "-z",
-        f"--max-count={_MOST_STARTS}",
-        f"--grep=^{trailers.BASE}: ",
-        "--format=%H %P%x00%s",
-        "--end-of-options",
-        tip or repository.read_ref(names.branch_ref(name)) or names.branch_ref(name),
-    )
+    words = ("-z", f"--max-count={_MOST_STARTS}", f"--grep=^{trailers.BASE}: ", "--format=%H %P%x00%s")
+    last = tip or repository.read_ref(names.branch_ref(name)) or names.branch_ref(name)
+    try:
+        fields = repository.objects.fields("log", *words, "--end-of-options", last)
+    except RepositoryError as error:
+        raise _damaged(repository, name, last) or error from error
     for commits, subject in zip(fields[::2], fields[1::2], strict=True):
         first, *parents = commits.decode().split()
         if subject.decode("utf-8", "replace") == _subject(name) and len(parents) == 1:
@@ -212,6 +210,20 @@ def read_generation(repository: Repository, name: str, tip: str = "") -> Generat
         f"branch {name} is not a generation: it has no commit {_subject(name)!r}",
         "Rename or delete that branch, or set another gen_prefix; if mage-claude-orchestrator made it, "
         "docs/moving.md says how to go on.",
+    )
+
+
+def _damaged(repository: Repository, name: str, last: str) -> RepositoryError | None:
+    """The error of a branch whose last commit is missing; ``None`` if it is there."""
+    if not repository.read_ref(names.branch_ref(name)) or repository.resolve(f"{last}^{{commit}}"):
+        return None
+    newest = newest_pinned(repository, name)
+    ref = names.branch_ref(name)
+    return RepositoryError(
+        f"branch {name} is damaged: its commit {last} is missing",
+        f"Go back to the last landing that is there: git update-ref {ref} {newest}"
+        if newest
+        else f"No landing of it is there. Delete it: git update-ref -d {ref}",
     )
 
 

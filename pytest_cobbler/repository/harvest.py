@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -19,11 +19,13 @@ from typing import IO
 
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.display import shown_path, shown_size
-from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.errors import CobblerError, RepositoryError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import LARGEST_CHANGE, Change, Policy, Refusal, check_change
+from pytest_cobbler.repository.damage import is_whole
 from pytest_cobbler.repository.git import SETTINGS, Git, init_bare
 from pytest_cobbler.repository.left_work import LeftWork, check_left
+from pytest_cobbler.repository.pins import Pins
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Owner, Worktree, chown_tree, remove_tree
 from pytest_cobbler.sandbox.base import Capability, Job, Limits, Mount, Sandbox
@@ -35,6 +37,8 @@ LARGEST_IGNORED = 256 * 1024
 """Bytes of an ignored file that is kept beside other work."""
 MOST_LEFT = 100
 """Works outside of the files, and ignored files, of one attempt."""
+_MIGRATIONS = 3
+"""Times that objects are brought into the repository if git removes them from there again."""
 _LARGEST_HEADER = 64 * 1024 * 1024
 _LOOSE = 100
 _TOO_LARGE = 65
@@ -88,7 +92,7 @@ def harvest(
     owner: Owner,
     cancellation: Cancellation | None = None,
 ) -> Harvest:
-    """Turn the files of ``worktree`` into objects. The worktree does not change.
+    """Turn the files of ``worktree`` into objects. The worktree does not change, and its pins hold them.
 
     Raises:
         HarvestError: the files could not be read. This never means "no change".
@@ -102,7 +106,7 @@ def harvest(
         with (directory / "output").open("w+b") as output:
             _run_job(worktree, repository, sandbox, owner, directory, output, cancellation, policy.left_out)
             records = _read_records(output)
-            left, unread = _take_left(records, worktree.parent, repository, output, directory, policy)
+            left, unread = _take_left(records, worktree, repository, output, directory, policy)
             quarantine = _receive(directory / "quarantine.git", repository, output)
         tree = _tree_of(records, repository)
         change, refusals = check_change(quarantine, worktree.parent, tree, policy)
@@ -120,7 +124,7 @@ def harvest(
             unread=unread,
         )
         if harvested.importable:
-            _migrate(quarantine, repository)
+            _take_over(quarantine, repository, worktree, {"work": tree})
         return harvested
     finally:
         remove_tree(directory)
@@ -266,7 +270,7 @@ def _read_records(output: IO[bytes], *, needs_pack: bool = True) -> _Records:
 
 def _take_left(
     records: _Records,
-    parent: str,
+    worktree: Worktree,
     repository: Repository,
     output: IO[bytes],
     directory: Path,
@@ -284,7 +288,7 @@ def _take_left(
     works = []
     for record in records.all("left"):
         tree, _, name = record.partition(" ")
-        works.append(LeftWork(tree=tree, parent=parent, name=name))
+        works.append(LeftWork(tree=tree, parent=worktree.parent, name=name))
     try:
         if size > LARGEST_PACK:
             raise HarvestError(f"it is larger than {shown_size(LARGEST_PACK)}")
@@ -297,7 +301,8 @@ def _take_left(
             quarantine = _receive(directory / "left.git", repository, pack)
         if reason := check_left(quarantine, works, policy):
             raise HarvestError(reason)
-        _migrate(quarantine, repository)
+        trees = {f"left-{place}": work.tree for place, work in enumerate(works, 1)}
+        _take_over(quarantine, repository, worktree, trees)
     except CobblerError as error:
         return (), error.cause
     finally:
@@ -329,6 +334,25 @@ def _receive(directory: Path, repository: Repository, pack: IO[bytes]) -> Git:
     except CobblerError as error:
         raise HarvestError("harvest: git refuses the objects", evidence=error.evidence) from error
     return quarantine
+
+
+def _take_over(quarantine: Git, repository: Repository, worktree: Worktree, trees: Mapping[str, str]) -> None:
+    """Bring checked objects into the repository, and pin them: no reference has them yet.
+
+    Raises:
+        HarvestError: git removed them again, each time.
+    """
+    pins = Pins(repository, worktree.generation)
+    for _ in range(_MIGRATIONS):
+        _migrate(quarantine, repository)
+        with contextlib.suppress(RepositoryError):  # a tree is missing already
+            pins.hold(worktree.name, trees)
+            if is_whole(repository, trees.values(), [f"{worktree.parent}^{{tree}}"]):
+                return
+    raise HarvestError(
+        "harvest: objects of the work are missing in the repository",
+        "Do not run `git gc --prune=now` or `git prune` during a run; `git fsck` looks for other damage.",
+    )
 
 
 def _migrate(quarantine: Git, repository: Repository) -> None:

@@ -91,23 +91,28 @@ def land(
     identity: Identity,
     *,
     base: str = "",
+    pin: str = "",
     statement: Callable[[str], bytes] | None = None,
 ) -> str | None:
     """Commit the merged tree on top of its tip and move ``ref`` there; ``None``: the tip moved meanwhile.
 
     Args:
         base: a commit of the base that is merged with it.
-        statement: makes the note of the commit from its id. The branch and the notes move in one transaction.
+        pin: a ref that keeps the commit if a person moves the branch back.
+        statement: makes the note of the commit from its id. All refs move in one transaction.
     """
     commit = repository.commit(merged.tree, [merged.tip, *([base] if base else [])], message, identity)
     reason = f"cobbler: land {message.partition(chr(10))[0]}"
     content = statement(commit) if statement else None
     moves: dict[str, tuple[str, str]] = {}
     while True:
-        # Git moves them in this order: a kill in between leaves a note too many, and no landing without one.
+        # Git moves them in this order: a kill in between leaves a note and a pin too many, and no landing
+        # without them.
         if content is not None:
             notes = repository.read_ref(NOTES) or ZERO
             moves[NOTES] = (notes, add_note(repository, notes, commit, content, identity))
+        if pin:
+            moves[pin] = (repository.read_ref(pin) or ZERO, commit)
         moves[ref] = (merged.tip, commit)
         if repository.move_refs(moves, reason):
             return commit

@@ -63,7 +63,18 @@ class Moving(Reading):
 
     def set_ref(self, ref: str, new: str) -> None:
         """Point a ref that only this package writes at ``new``."""
-        self.refs.run("update-ref", ref, new)
+        self.set_refs({ref: new})
+
+    def set_refs(self, values: Mapping[str, str]) -> None:
+        """Point refs that only this package writes at these objects, all or none."""
+        commands = "".join(f"update {ref}\0{new}\0\0" for ref, new in values.items())
+        self.refs.run("update-ref", "-z", "--stdin", stdin=os.fsencode(commands))
+
+    def drop_refs(self, refs: Collection[str]) -> None:
+        """Delete refs that only this package writes, whatever their values are, all or none."""
+        if refs:
+            commands = "".join(f"delete {ref}\0\0" for ref in refs)
+            self.refs.run("update-ref", "--no-deref", "-z", "--stdin", stdin=os.fsencode(commands))
 
     def delete_refs(self, refs: Mapping[str, str]) -> tuple[str, ...]:
         """Delete refs that still have these values, in one transaction.

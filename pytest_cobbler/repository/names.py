@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 STAMP = "%Y-%m-%d-%H-%M-%S"
 ATTEMPTS = "refs/cobbler/attempts/"
 LEFT = "refs/cobbler/left/"
+LANDED = "refs/cobbler/landed/"
 
 _TASK_ID = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?![.]))*")
 
@@ -62,6 +63,15 @@ def left_prefix(generation: str, task_id: str | None = None) -> str:
 def left_ref(generation: str, task_id: str, number: int, place: int) -> str:
     """``number`` is that of the attempt, ``place`` counts its works from 1."""
     return f"{left_prefix(generation, task_id)}{number}/{place}"
+
+
+def landed_prefix(generation: str) -> str:
+    """The refs of landed commits, one for each task; ends with ``/``."""
+    return f"{LANDED}{generation}/"
+
+
+def landed_ref(generation: str, task_id: str) -> str:
+    return f"{landed_prefix(generation)}{task_id}"
 
 
 def stopping_ref(generation: str) -> str:

@@ -16,6 +16,7 @@ from pytest_cobbler.files import write_atomically
 from pytest_cobbler.process import host_environment, run
 from pytest_cobbler.repository.checks import read_change
 from pytest_cobbler.repository.git import init_bare
+from pytest_cobbler.repository.pins import Pins
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.subdirectory import Subdirectory
 from pytest_cobbler.repository.suitability import check_repository
@@ -51,6 +52,10 @@ class Worktree:
     owner: Owner = None
     alone: bool = False
     below: Subdirectory = field(default_factory=Subdirectory)
+
+    @property
+    def generation(self) -> str:
+        return self.directory.parent.name
 
     @property
     def tree(self) -> Path:
@@ -104,6 +109,8 @@ class Worktrees:
         check_repository(repository, owner)
         self._repository = repository
         self._directory = repository.work_dir / generation
+        self._kept = repository.work_dir / "kept" / generation
+        self._pins = Pins(repository, generation)
         self._owner = owner
         self._alone = alone
 
@@ -133,13 +140,15 @@ class Worktrees:
         except OSError as error:
             raise _cannot_make(worktree, error) from error
         try:
+            # The agent reads these objects, and its work is compared with them when it ends.
+            self._pins.hold(name, {"parent": parent, "tree": tree})
             worktree.tree.mkdir()
             worktree.output.mkdir()
             self._check_out(worktree)
             self._make_git(worktree, also)
             _write_facts(worktree)
         except BaseException as error:
-            remove_tree(worktree.directory)
+            self.remove(worktree)
             if isinstance(error, OSError):
                 raise _cannot_make(worktree, error) from error
             raise
@@ -202,10 +211,10 @@ class Worktrees:
 
     def keep(self, worktree: Worktree) -> Path:
         """Move a worktree aside that cannot become git objects; return its new place."""
-        kept = self._directory.parent / "kept" / self._directory.name
-        kept.mkdir(parents=True, exist_ok=True, mode=0o700)  # it may be there for a secret that is in it
+        # It may be there for a secret that is in it.
+        self._kept.mkdir(parents=True, exist_ok=True, mode=0o700)
         number = 1
-        while (target := kept / f"{worktree.name}.{number}").exists():
+        while (target := self._kept / f"{worktree.name}.{number}").exists():
             number += 1
         worktree.directory.rename(target)
         return target / "tree"
@@ -216,6 +225,12 @@ class Worktrees:
             missing_ok=True
         )  # first: a half-removed worktree must not count as work
         remove_tree(worktree.directory)
+        self._pins.release(worktree.name)
+
+    def release_pins(self) -> None:
+        """Let go the objects of worktrees that are gone, and those that a dead run was landing."""
+        kept = {path.name.rpartition(".")[0] for path in self._kept.glob("*")}
+        self._pins.release_others({*kept, *(path.name for path in self._directory.glob("*"))})
 
     def remove_all(self) -> None:
         """Remove the directory of the generation if it is empty."""

@@ -66,7 +66,7 @@ def test_a_reset_tags_the_last_commit_keeps_attempts_and_reopens_tasks(project: 
             "Open again: p-a.",
         ],
     )
-    del before[f"refs/heads/{name}"]
+    del before[f"refs/heads/{name}"], before[f"refs/cobbler/landed/{name}/p-a"]
     assert refs(project) == before | {f"refs/tags/{name}-abandoned": tip}
     assert f"refs/cobbler/attempts/{name}/p-b/1" in before
     assert statuses(project) == {"p-a": "open", "p-b": "open", "p-z": "closed"}
