@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from benchmarks.gates import GO, PYTHON, Bench, Project, go_tree
+from pytest_cobbler.landing.blame import RedGates
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.landing.gate_files import find_gate_files
 from pytest_cobbler.landing.judge import TestJudge
@@ -91,8 +92,9 @@ class Lane:
         tree_gate = TreeGate(gate=gate, checkout=checkout, records=TreeRecords(directory / "records"))
         cancellation = Cancellation()
         judge = TestJudge(self.repository, tree_gate, language, cancellation)
+        red_gates = RedGates(tree_gate, self.repository, language, cancellation)
         self.lane = LandingLane(
-            self.repository, self.generation, ADA, tree_gate, judge, RunListener(), cancellation
+            self.repository, self.generation, ADA, tree_gate, judge, red_gates, RunListener(), cancellation
         )
         found = find_gate_files(self.repository, [start], gate.steps, language)
         self.policy = Policy(

@@ -41,7 +41,8 @@ class Attempt:
     cannot be imported; ``kept_at`` is then the path of the work. ``cause`` is why the attempt failed,
     ``summary`` the same in one line, ``details`` the evidence; all are empty if the change may land.
     ``is_last``: a further attempt would fail in the same way. ``base`` is that of the start. ``tests`` are
-    the tests that the gate ran, for people; empty if it has not run. ``prompt`` is the sha256 of the prompt.
+    the tests that the gate ran, for people; empty if it has not run. ``flaky`` are those that have failed and
+    passed on the merged tree. ``prompt`` is the sha256 of the prompt.
     ``ignored`` counts the ignored files and directories that are not kept.
     ``left`` are refs of work beside the files.
     ``facts`` are the trailers of the work, with which a later run can land it; empty if none may.
@@ -59,6 +60,7 @@ class Attempt:
     notes: tuple[str, ...] = field(default=())
     is_last: bool = False
     tests: str = ""
+    flaky: str = ""
     prompt: str = ""
     ignored: int = 0
     left: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.cycle.surroundings import RepositoryView
 from pytest_cobbler.display import named, shown_path
 from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.landing.blame import RedGates
 from pytest_cobbler.landing.judge import TestJudge
 from pytest_cobbler.landing.lane import LandingLane
 from pytest_cobbler.landing.notary import Notary
@@ -393,6 +394,7 @@ class _Opening:
             project.identity,
             self._gate,
             judge,
+            RedGates(self._gate, repository, parts.language, cancellation),
             listener,
             cancellation,
             refuses_weakened=self._config.weakened_tests == "refuse",

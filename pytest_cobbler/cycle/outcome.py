@@ -30,7 +30,7 @@ class Outcome:
     ``cause`` is ``Cause.NONE`` after a success. ``summary`` is one line for people, ``details`` the evidence.
     ``notes`` are the lines of ``details`` for people who review the work. ``until``: when a limit ends;
     ``limit_is_claimed``: only the agent reports the limit. ``tests`` are those that the last gate ran, for
-    people.
+    people, ``flaky`` those that have failed and passed on the same tree.
     """
 
     verdict: Verdict
@@ -40,6 +40,7 @@ class Outcome:
     commit: str = ""
     notes: tuple[str, ...] = ()
     tests: str = ""
+    flaky: str = ""
     until: datetime | None = None
     limit_is_claimed: bool = False
     record: Record = field(default_factory=Record)

@@ -196,7 +196,8 @@ class Stitching:
         run = self._run
         notes = map(run.ledger.scrub, (*landing.notes, *self._unsigned))
         tests = landing.record.summary if landing.record else ""
-        attempt = replace(attempt, notes=(*attempt.notes, *notes), tests=tests)
+        flaky = landing.record.flaky_tests if landing.record else ""
+        attempt = replace(attempt, notes=(*attempt.notes, *notes), tests=tests, flaky=flaky)
         if landing.commit:
             return self._landed(attempt, landing)
         attempt = scrubbed(run, not_landed(attempt, landing))
@@ -250,6 +251,7 @@ class Stitching:
             trailers.ATTEMPT: attempt.number,
             trailers.RUN: self._run.ledger.claim.run,
             trailers.TESTS: record.summary if record else "",
+            trailers.FLAKY: record.flaky_tests if record else "",
         }
         values |= (self._record.kept + self._record.usage).to_trailers()
         values[trailers.ASSISTED] = self._run.parts.assistant(attempt.result.usage.model)
@@ -295,6 +297,7 @@ class Stitching:
         moved += self._drop_task_branch(attempt)
         notes = self._notes(attempt)
         tests = [f"tests: {attempt.tests}"] if attempt.tests else []
+        tests += [f"flaky: {attempt.flaky}"] if attempt.flaky else []
         return Outcome(
             verdict=Verdict.LANDED,
             summary=f"landed in {landing.commit[:12]}",
@@ -304,6 +307,7 @@ class Stitching:
             commit=landing.commit,
             notes=notes,
             tests=attempt.tests,
+            flaky=attempt.flaky,
         )
 
     def _close(self, outcome: Outcome) -> None:
@@ -358,6 +362,7 @@ class Stitching:
             details="\n".join(part for part in parts if part),
             notes=notes,
             tests=attempt.tests,
+            flaky=attempt.flaky,
             until=bounded(attempt.result.limited_until),
             limit_is_claimed=attempt.result.limit_is_claimed,
         )

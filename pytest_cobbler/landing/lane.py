@@ -13,9 +13,10 @@ from pathlib import Path
 
 from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.landing.blame import RedGates
 from pytest_cobbler.landing.gate import GateResult
 from pytest_cobbler.landing.judge import Judgement, Passed, TestJudge
-from pytest_cobbler.landing.tip import Red
+from pytest_cobbler.landing.tip import Red, Tip
 from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import UNKNOWN, TreeRecord
 from pytest_cobbler.listeners import RunListener
@@ -89,6 +90,7 @@ class LandingLane:
         generation: only this lane moves its branch.
         identity: signs the landed commits.
         judge: judges the tests of each change that passed the gate.
+        red_gates: finds the fault of each gate that failed.
         refuses_weakened: whether a change with weaker tests does not land.
     """
 
@@ -99,6 +101,7 @@ class LandingLane:
         identity: Identity,
         gate: TreeGate,
         judge: TestJudge,
+        red_gates: RedGates,
         listener: RunListener,
         cancellation: Cancellation,
         *,
@@ -110,11 +113,14 @@ class LandingLane:
         self._identity = identity
         self._gate = gate
         self._judge = judge
+        self._red_gates = red_gates
         self._refuses_weakened = refuses_weakened
         self._listener = listener
         self._cancellation = cancellation
         self.red: Red | None = None
         """What fails on the tip, if it may fail."""
+        self.stopped: CobblerError | None = None
+        """Why nothing lands any more, if that is so."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cobbler-landing")
 
     def land(self, candidate: Candidate) -> Landing:
@@ -144,6 +150,8 @@ class LandingLane:
         """Merge, gate, compare-and-swap; again if another process has moved the tip meanwhile."""
         repository, gate_seconds = self._repository, 0.0
         while not self._cancellation.requested:
+            if self.stopped:
+                return Landing(cause=Cause.LANDING, error=self.stopped)
             merged = merge(repository, current_tip(repository, self._generation), candidate.commit)
             self._listener.merged(candidate.task_id, merged)
             landing = Landing(merged=merged, gate_seconds=gate_seconds)
@@ -159,12 +167,10 @@ class LandingLane:
             if refusals:
                 return replace(landing, cause=Cause.REFUSED, refusals=refusals)
             landing = replace(landing, notes=review_notes(change, candidate.policy))
-            gate, record = self._run_gate(candidate, merged)
-            gate_seconds += gate.seconds
-            landing = replace(landing, gate=gate, record=record, gate_seconds=gate_seconds)
-            if not gate.passed and not self._judge.leaves_failures(merged, gate, candidate.log):
-                cause = Cause.CANCELLED if gate.cause == Ending.CANCELLED else Cause.GATE
-                return replace(landing, cause=cause)
+            landing = self._gated(candidate, merged, landing)
+            gate, gate_seconds = landing.gate, landing.gate_seconds
+            if landing.cause or gate is None:
+                return landing
             landing = replace(landing, notes=(*landing.notes, *_known_failures(gate), *gate.notes))
             landing = replace(landing, notes=(*landing.notes, *self._missing_report(gate)))
             judgement = self._judge.judge(
@@ -202,6 +208,29 @@ class LandingLane:
         if not candidate.base:
             return merged.tip
         return merge(self._repository, merged.tip, f"{candidate.commit}^").tree
+
+    def _gated(self, candidate: Candidate, merged: Merge, landing: Landing) -> Landing:
+        """``landing`` with the gate of the merged tree, and with a cause unless the change may land."""
+        gate, record = self._run_gate(candidate, merged)
+        landing = _with_gate(landing, gate, record)
+        if gate.passed or self._judge.leaves_failures(merged, gate, candidate.log):
+            return landing
+        failed = replace(landing, cause=_cause_of(gate))
+        if failed.cause is Cause.CANCELLED or self.red:  # a tip that may fail is known
+            return failed
+        blame = self._red_gates.explain(merged.tip, gate, candidate.log)
+        failed = replace(failed, gate_seconds=failed.gate_seconds + blame.seconds)
+        if blame.cancelled:
+            return replace(failed, cause=Cause.CANCELLED)
+        if blame.tip:
+            self.stopped = _red_tip(blame.tip, was_green=blame.was_green)
+            return replace(failed, cause=Cause.LANDING, error=self.stopped)
+        if not blame.flaky:
+            return failed
+        candidate.log.replace(candidate.log.with_name("gate-flaky.log"))
+        gate, record = self._run_gate(candidate, merged)
+        landing = _with_gate(failed, gate, record)
+        return replace(landing, cause=Cause.NONE if gate.passed else _cause_of(gate))
 
     def _run_gate(self, candidate: Candidate, merged: Merge) -> tuple[GateResult, TreeRecord | None]:
         result, record = self._gate.record(merged.tree, candidate.log, self._cancellation)
@@ -241,6 +270,25 @@ class LandingLane:
         return commit
 
 
+def _with_gate(landing: Landing, gate: GateResult, record: TreeRecord | None) -> Landing:
+    return replace(landing, gate=gate, record=record, gate_seconds=landing.gate_seconds + gate.seconds)
+
+
+def _cause_of(gate: GateResult) -> Cause:
+    """The cause of a landing whose gate did not pass."""
+    return Cause.CANCELLED if gate.cause == Ending.CANCELLED else Cause.GATE
+
+
+def _red_tip(tip: Tip, *, was_green: bool) -> CobblerError:
+    """What a person is told if the tip itself does not pass the gate."""
+    what = "no longer passes the gate, which it passed before" if was_green else "does not pass the gate"
+    return CobblerError(
+        f"the tip itself {what}: {tip.why}",
+        "No change is at fault. The work is kept, and lands in the next run if the gate passes then.",
+        "\n".join(tip.evidence),
+    )
+
+
 def _known_failures(gate: GateResult) -> tuple[str, ...]:
     """A note on the failures that a change leaves as they were, if there are any."""
     failures = gate.failures
@@ -250,8 +298,7 @@ def _known_failures(gate: GateResult) -> tuple[str, ...]:
 def _judged(landing: Landing, judgement: Judgement, *, refuses_weakened: bool) -> Landing:
     """``landing`` with the reason why the judge does not let it land, if there is one."""
     if again := judgement.gate:
-        cause = Cause.CANCELLED if again.cause == Ending.CANCELLED else Cause.GATE
-        return replace(landing, gate=again, cause=cause)
+        return replace(landing, gate=again, cause=_cause_of(again))
     if judgement.hidden:
         return replace(landing, hidden=judgement.hidden, cause=Cause.GATE)
     if judgement.weakened and refuses_weakened:

@@ -253,6 +253,8 @@ def _result(record: TreeRecord | None) -> dict[str, Any]:
         results = results_of(record.tests)
         if len(results) <= MOST_TESTS and sum(map(len, results)) <= _LONGEST_LIST:
             result["results"] = results
+    if record.flaky:
+        result["flaky"] = list(record.flaky[:MOST_TESTS])
     return result
 
 

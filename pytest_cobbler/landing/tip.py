@@ -77,6 +77,8 @@ def check_tip(
     log: Path,
     cancellation: Cancellation,
     announce: Callable[[], object] = lambda: None,
+    *,
+    again: bool = False,
 ) -> Tip:
     """Run the gate on ``tree``, unless it is known to pass, or there is nothing to test.
 
@@ -84,13 +86,14 @@ def check_tip(
 
     Args:
         announce: called before the gate runs.
+        again: also if the tree is known to pass.
 
     Raises:
         SandboxError: the job could not be run at all.
     """
     if not gate.gate.steps:
         return Tip()
-    if record := gate.passed(tree):
+    if not again and (record := gate.passed(tree)):
         return Tip(record=record)
     tests = TreeTests(repository, language, tree, None, passed=True)
     if language.source_patterns and not tests.has_sources:

@@ -45,7 +45,7 @@ class TreeGate:
         result = self.run(tree, log, cancellation)
         if conditions is None or result.cause == Ending.CANCELLED:
             return result, None
-        record = result.record(tree, conditions, made)
+        record = result.record(tree, conditions, made).after(self.records.find(tree, conditions))
         with contextlib.suppress(OSError):  # a record that is not kept is made again
             self.records.keep(record)
         return result, record

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from pytest_cobbler.causes import Ending
-from pytest_cobbler.display import named
+from pytest_cobbler.display import escaped, named
 from pytest_cobbler.files import lock, write_atomically
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "TreeRecord",
     "TreeRecords",
     "digests",
+    "failing",
     "summary_of",
     "verdict_of",
 ]
@@ -214,6 +215,8 @@ class TreeRecord:
     seconds: float
     made: datetime
     tests: TestRun | None = None
+    flaky: tuple[str, ...] = ()
+    """What failed in one recorded run and passed in another, named as by :func:`failing`."""
 
     @property
     def passed(self) -> bool:
@@ -228,6 +231,18 @@ class TreeRecord:
     def summary(self) -> str:
         """The tests that ran, for people."""
         return summary_of(self.tests)
+
+    @property
+    def flaky_tests(self) -> str:
+        """The flaky tests for people; empty if none is known."""
+        return named(map(escaped, self.flaky)) if self.flaky else ""
+
+    def after(self, earlier: TreeRecord | None) -> TreeRecord:
+        """This record, with what is flaky by an ``earlier`` one of the same tree and conditions."""
+        if earlier is None:
+            return self
+        found = {*earlier.flaky, *_passes_in(self, earlier), *_passes_in(earlier, self)}
+        return replace(self, flaky=tuple(sorted(found)))
 
     @property
     def as_json(self) -> dict[str, Any]:
@@ -284,6 +299,22 @@ class TreeRecords:
             others.sort(key=lambda path: path.stat().st_mtime_ns)
             for path in others[:excess]:
                 path.unlink()
+
+
+def failing(step: str, tests: TestRun | None) -> frozenset[str]:
+    """The ids of the tests that failed; if none is known, the step, as ``step NAME``; nothing if none did."""
+    if not step:
+        return frozenset()
+    ids = frozenset(result.id for result in tests.results if result.failed) if tests else frozenset()
+    return ids or frozenset({f"step {step}"})
+
+
+def _passes_in(one: TreeRecord, other: TreeRecord) -> frozenset[str]:
+    """What fails in ``other`` and passes in ``one``: a test that ran, or a step if all steps passed."""
+    results = one.tests.results if one.tests else ()
+    ids = {result.id for result in results if result.passed and not result.failed}
+    steps = {f"step {other.failed_step}"} if one.passed else set()
+    return failing(other.failed_step, other.tests) & (ids | steps)
 
 
 def digests(environment: Mapping[str, str]) -> dict[str, str]:

@@ -22,6 +22,8 @@ ATTEMPT = "Cobbler-Attempt"
 CAUSE = "Cobbler-Cause"
 RUN = "Cobbler-Run"
 TESTS = "Cobbler-Tests"
+FLAKY = "Cobbler-Flaky"
+"""Tests that have failed and passed on the tree of the commit."""
 SESSION = "Cobbler-Session"
 
 READY = "Cobbler-Ready"

@@ -124,7 +124,8 @@ class Loop:
         self._steps: dict[str, str] = {}
         self._no_measure = ""
         self._limit_claimed = ""
-        self._budget_spent = ""
+        self._no_more = ""
+        """Why no further agent starts, while those that work may go on."""
         self._reporter = reporter
         self._status = StatusLine(reporter)
         self._looping = False
@@ -171,13 +172,11 @@ class Loop:
         self._looping = True
         try:
             while self._plan.waiting() or self._running:
-                if self._budget_spent and not self._running:
-                    session.shouldstop = session.shouldstop or self._budget_spent
-                if session.shouldstop or session.shouldfail:
+                if session.shouldstop or session.shouldfail or (self._no_more and not self._running):
                     break
                 self._step()
-            if self._budget_spent and not session.shouldfail:
-                session.shouldstop = session.shouldstop or self._budget_spent
+            if not session.shouldfail:
+                session.shouldstop = session.shouldstop or self._no_more
             if session.shouldstop or session.shouldfail:
                 self._stop(str(session.shouldfail or session.shouldstop))
         finally:
@@ -238,7 +237,7 @@ class Loop:
         return first if is_first else ready
 
     def _start(self) -> None:
-        if self._budget_spent:
+        if self._no_more:
             return
         for key in self._may_start():
             if not self._run.slots.take():
@@ -361,6 +360,8 @@ class Loop:
             self.too_late.append(problem)
         if outcome.verdict is Verdict.LIMITED:
             self._take_limit(outcome)
+        if stopped := self._run.landing.stopped:
+            self._no_more = self._no_more or f"nothing lands any more: {stopped.cause}"
 
     def _take_limit(self, outcome: Outcome) -> None:
         """End the run at a limit of the API. A limit that only an agent reports ends nothing but its item.
@@ -368,7 +369,7 @@ class Loop:
         When the budget is used up, agents that work may end their work with what they have reserved.
         """
         if outcome.cause is Cause.BUDGET:
-            self._budget_spent = self._budget_spent or f"limited: {outcome.summary}"
+            self._no_more = self._no_more or f"limited: {outcome.summary}"
             return
         until = f" until {outcome.until.astimezone():%Y-%m-%d %H:%M %Z}" if outcome.until else ""
         reason = f"limited{until}: {outcome.summary}"

@@ -39,6 +39,7 @@ def properties_of(
         ("cobbler_insertions", record.insertions if task_id else ""),
         ("cobbler_deletions", record.deletions if task_id else ""),
         ("cobbler_tests", outcome.tests),
+        ("cobbler_flaky", outcome.flaky),
         ("cobbler_notes", "\n".join(map(escaped, outcome.notes))),
         ("cobbler_transcript", below(record.transcript, root)),
     ]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.errors import SandboxError
+from pytest_cobbler.landing.blame import RedGates
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.landing.judge import TestJudge
 from pytest_cobbler.landing.lane import Candidate, Landing, LandingLane
@@ -83,6 +84,7 @@ class Bench:
             self.repository.identity(),
             tree_gate,
             TestJudge(self.repository, tree_gate, get("none"), self.cancellation),
+            RedGates(tree_gate, self.repository, get("none"), self.cancellation),
             self.listener,
             self.cancellation,
         )
@@ -137,7 +139,7 @@ def test_the_gate_sees_the_merged_tree(bench: Bench) -> None:
 
 def test_a_change_that_fails_the_gate_does_not_land(bench: Bench) -> None:
     tip = bench.tip
-    bench.make("echo broken; exit 3")
+    bench.make("test ! -e new || { echo broken; exit 3; }")
     landing = bench.land(bench.commit({"new": "new\n"}))
     assert (landing.commit, landing.cause, bench.tip, bench.noted) == ("", "gate", tip, [])
     assert landing.gate is not None

@@ -1,0 +1,162 @@
+"""Whose fault a red gate is: nobody is blamed for what fails without the change, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.causes import Cause
+from pytest_cobbler.landing.blame import RedGates
+from pytest_cobbler.landing.gate import Gate
+from pytest_cobbler.landing.judge import TestJudge
+from pytest_cobbler.landing.lane import Candidate, Landing, LandingLane
+from pytest_cobbler.landing.tree_gate import TreeGate
+from pytest_cobbler.landing.tree_records import TreeRecords
+from pytest_cobbler.languages import get
+from pytest_cobbler.languages.base import Step
+from pytest_cobbler.listeners import RunListener
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.worktrees import GateCheckout
+from pytest_cobbler.sandbox.base import Network
+from pytest_cobbler.sandbox.host import HostSandbox
+from tests.support.repositories import UserRepository, commit_files
+
+FLAKY = """\
+echo "$(test -e new && echo change || echo tip)" >>{runs}
+run=$(wc -l <{runs})
+case " {failing} " in *" $run "*) now='<failure/>' ;; *) now= ;; esac
+test -e bad && other='<failure/>' || other=
+echo "<testsuite><testcase classname='t' name='now_and_then'>$now</testcase>" >~/report.xml
+echo "<testcase classname='t' name='other'>$other</testcase></testsuite>" >>~/report.xml
+test -z "$now$other"
+"""
+"""A gate that writes down on what it ran; one of its tests fails in the runs ``failing``."""
+
+
+class Bench:
+    """A generation, and a lane whose gate depends on files outside of the tree."""
+
+    def __init__(self, user: UserRepository, directory: Path) -> None:
+        self.repository = user.open()
+        self.generation = user.start()
+        self.directory = directory
+        self.runs_file, self.world = directory / "runs", directory / "world"
+        self.lane = self.make(f"echo run >>{self.runs_file}; test ! -e {self.world}")
+
+    def make(self, script: str, *, report: str = "") -> LandingLane:
+        step = Step(name="test", argv=("sh", "-c", script), shown="the gate", report=report)
+        sandbox = HostSandbox(repository="blame", run_id=self.directory.name)
+        gate = Gate(
+            steps=[step], sandbox=sandbox, network=Network.NONE, image=None, timeout=60.0, environment={}
+        )
+        checkout = GateCheckout(self.repository, self.generation.name, None)
+        tree_gate = TreeGate(gate=gate, checkout=checkout, records=TreeRecords(self.directory / "records"))
+        language, cancellation = get("none"), Cancellation()
+        return LandingLane(
+            self.repository,
+            self.generation,
+            self.repository.identity(),
+            tree_gate,
+            TestJudge(self.repository, tree_gate, language, cancellation),
+            RedGates(tree_gate, self.repository, language, cancellation),
+            RunListener(),
+            cancellation,
+        )
+
+    def remake(self, script: str, *, report: str = "") -> None:
+        """The lane of another run."""
+        self.lane.close()
+        self.lane = self.make(script, report=report)
+
+    def make_flaky(self, *failing: int) -> None:
+        numbers = " ".join(map(str, failing))
+        self.remake(FLAKY.format(runs=self.runs_file, failing=numbers), report="~/report.xml")
+
+    @property
+    def runs(self) -> list[str]:
+        return self.runs_file.read_text().split()
+
+    def land(self, name: str = "new") -> Landing:
+        tip = self.repository.read_ref(self.generation.ref)
+        assert tip is not None
+        return self.lane.land(
+            Candidate(
+                task_id="t-1",
+                commit=commit_files(self.repository, tip, {"new": "", name: f"{len(name)}\n"}),
+                policy=Policy(),
+                log=self.directory / "gate.log",
+                message=lambda notes, _record: "\n".join(["The task\n", *notes]),
+                on_landed=lambda _commit: None,
+            )
+        )
+
+
+@pytest.fixture
+def bench(user: UserRepository, tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(user, tmp_path)
+    yield bench
+    bench.lane.close()
+
+
+class TestATipThatFails:
+    def test_a_tip_that_fails_without_the_change_stops_all_landings(self, bench: Bench) -> None:
+        bench.world.touch()
+        landing = bench.land()
+        assert (landing.commit, landing.cause) == ("", Cause.LANDING)
+        assert "the tip itself does not pass the gate" in str(landing.error)
+        assert bench.runs == ["run"] * 3  # the change, and the tip twice: one run may be chance
+        bench.world.unlink()
+        assert bench.land("other").error is bench.lane.stopped
+        assert bench.runs == ["run"] * 3
+
+    def test_a_tip_that_was_green_is_tried_again_when_two_changes_fail_in_the_same_way(
+        self, bench: Bench
+    ) -> None:
+        assert bench.land().commit
+        bench.world.touch()
+        first, second = bench.land("one"), bench.land("another")
+        assert (first.cause, second.cause) == (Cause.GATE, Cause.LANDING)
+        assert "the tip itself no longer passes the gate, which it passed before" in str(second.error)
+
+    def test_changes_that_fail_while_the_tip_passes_are_at_fault(self, bench: Bench) -> None:
+        bench.remake(f"echo run >>{bench.runs_file}; test ! -e bad")
+        assert [bench.land("bad").cause for _ in range(3)] == [Cause.GATE] * 3
+        # The tip has no record; the second time, it is doubted; and the third.
+        assert len(bench.runs) == 3 + 3
+        assert bench.lane.stopped is None
+
+
+class TestFlaky:
+    def test_a_test_that_failed_and_passed_on_the_tip_gets_the_gate_another_run(self, bench: Bench) -> None:
+        bench.make_flaky(1, 2)
+        landing = bench.land()
+        assert landing.commit
+        assert bench.runs == ["change", "tip", "tip", "change"]
+        assert landing.record is not None
+        assert landing.record.flaky == ("t::now_and_then",)
+        assert (bench.directory / "gate-flaky.log").exists()
+
+    def test_a_test_that_fails_again_is_the_fault_of_the_change(self, bench: Bench) -> None:
+        bench.make_flaky(1, 2, 4)
+        assert bench.land().cause == Cause.GATE
+        assert bench.runs == ["change", "tip", "tip", "change"]
+
+    def test_another_failure_is_the_fault_of_the_change(self, bench: Bench) -> None:
+        bench.make_flaky(1, 2)
+        assert bench.land("bad").cause == Cause.GATE
+        assert bench.runs == ["change", "tip", "tip"]
+
+    def test_a_test_that_fails_with_the_change_alone_is_not_flaky(self, bench: Bench) -> None:
+        bench.make_flaky(1)
+        assert bench.land().cause == Cause.GATE
+        assert bench.runs == ["change", "tip"]
+
+    def test_what_is_known_of_a_tree_is_kept_for_later_runs(self, bench: Bench) -> None:
+        bench.make_flaky(1, 2, 5)
+        assert bench.land().commit
+        bench.make_flaky(1, 2, 5)
+        assert bench.land("other").commit
+        assert bench.runs[4:] == ["change", "change"]
