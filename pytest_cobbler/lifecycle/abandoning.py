@@ -24,7 +24,6 @@ from pytest_cobbler.repository.generations import (
     tip_of,
 )
 from pytest_cobbler.repository.merging import merged_at
-from pytest_cobbler.repository.pinned import drop_pinned
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.resolving import Resolution
 from pytest_cobbler.repository.trailers import landed_tasks
@@ -96,7 +95,6 @@ def _abandon(
         reopened = _reopen(lane, [task for task in landed if task not in merged], generation)
     end_joins(lane, generation, f"{generation.name} was abandoned")
     remove_tree(repository.work_dir / "gate" / generation.name)
-    drop_pinned(repository, generation.name, tip)
     delete_generation(repository, generation, tip)
     resolution = Resolution(repository, generation)
     return Abandoned(

@@ -43,7 +43,6 @@ from pytest_cobbler.repository.generations import (
 from pytest_cobbler.repository.landing import Merge
 from pytest_cobbler.repository.markers import marked_files
 from pytest_cobbler.repository.merging import NotMerged, merge_into_base, merged_at
-from pytest_cobbler.repository.pinned import drop_pinned
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.resolving import Resolution
 from pytest_cobbler.repository.worktrees import GateCheckout, remove_tree
@@ -124,7 +123,6 @@ def stop(
     merge = merged_at(repository, base, tip)
     tagged = tag_merged(config, repository, generation, tip, merge)
     cleaned = _clean_up(project, lane, merge)
-    drop_pinned(repository, generation.name, tip)
     delete_generation(repository, generation, tip)  # last: the next stop finds one that was killed
     return Stopped(
         name=generation.name,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.files import lock
+from pytest_cobbler.repository.pins import Pins
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Owner, Worktree, Worktrees, remove_tree
 
@@ -30,13 +31,13 @@ def checkouts(repository: Repository, owner: Owner, *, alone: bool = False) -> I
         repository.make_work_dir()
         try:
             place.mkdir(exist_ok=True, mode=0o700)
-            _remove_dead(place)
+            _remove_dead(repository, place)
             stack.enter_context(_alive(place, name))
         except OSError as error:
             raise RepositoryError(
                 f"cannot write {place}: {error.strerror}", "Set work_dir to a directory you can write."
             ) from error
-        stack.callback(remove_tree, place / name)
+        stack.callback(_remove, repository, place / name)
         yield Checkouts(repository, Worktrees(repository, f"checkouts/{name}", owner, alone=alone))
 
 
@@ -88,9 +89,14 @@ def _alive(place: Path, name: str) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _remove_dead(place: Path) -> None:
+def _remove(repository: Repository, directory: Path) -> None:
+    remove_tree(directory)
+    Pins(repository, f"{directory.parent.name}/{directory.name}").release_others()
+
+
+def _remove_dead(repository: Repository, place: Path) -> None:
     for path in place.glob("*.lock"):
         with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("r+b") as file:
             lock(file)
-            remove_tree(path.with_suffix(""))
+            _remove(repository, path.with_suffix(""))
             path.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.moving import ZERO
-from pytest_cobbler.repository.pinned import newest_pinned
+from pytest_cobbler.repository.pinned import drop_pinned, newest_pinned
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trees import edited_tree
 
@@ -330,12 +330,15 @@ def refuse_other_tags(repository: Repository, generation: Generation, *kinds: st
 
 
 def delete_generation(repository: Repository, generation: Generation, tip: str) -> None:
-    """Delete the branch, and its choice as the active one. A tag keeps ``tip``. Call it under the run lock.
+    """Delete the branch, its choice and the refs on its landings. A tag keeps ``tip``.
+
+    Call it under the run lock.
 
     Raises:
         RepositoryError: the branch is no longer at ``tip``.
     """
     repository.remove_stale_lock(generation.ref)
+    drop_pinned(repository, generation.name, tip)
     for choice in repository.list_refs(ACTIVE_REF, _ACTIVE_BELOW):
         if repository.target_of(choice) == generation.ref:
             repository.refs.run("symbolic-ref", "--delete", choice)

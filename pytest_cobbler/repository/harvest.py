@@ -342,7 +342,7 @@ def _take_over(quarantine: Git, repository: Repository, worktree: Worktree, tree
     Raises:
         HarvestError: git removed them again, each time.
     """
-    pins = Pins(repository, worktree.generation)
+    pins = Pins(repository, worktree.directory.parent.relative_to(repository.work_dir).as_posix())
     for _ in range(_MIGRATIONS):
         _migrate(quarantine, repository)
         with contextlib.suppress(RepositoryError):  # a tree is missing already

@@ -16,11 +16,15 @@ LANDING = "landing"
 
 
 class Pins:
-    """The pins of one generation, each a few objects under a name."""
+    """The pins of one generation, or of other worktrees: each a few objects under a name.
 
-    def __init__(self, repository: Repository, generation: str) -> None:
+    Args:
+        owner: where the worktrees are below the work directory.
+    """
+
+    def __init__(self, repository: Repository, owner: str) -> None:
         self._repository = repository
-        self._prefix = f"{PINS}{generation}/"
+        self._prefix = f"{PINS}{owner}/"
 
     def hold(self, name: str, objects: Mapping[str, str]) -> None:
         """Hold commits and trees under ``name``, by what they are; the earlier ones of that are let go."""
@@ -29,8 +33,8 @@ class Pins:
     def release(self, name: str) -> None:
         self._repository.drop_refs(self._repository.list_refs(f"{self._prefix}{name}"))
 
-    def release_others(self, in_use: Container[str]) -> None:
-        """Let go what dead runs held, except under the names ``in_use``."""
+    def release_others(self, in_use: Container[str] = ()) -> None:
+        """Let go what dead processes held, except under the names ``in_use``."""
         refs = self._repository.list_refs(self._prefix.rstrip("/"))
         self._repository.drop_refs(
             [ref for ref in refs if ref.removeprefix(self._prefix).rpartition("/")[0] not in in_use]

@@ -54,10 +54,6 @@ class Worktree:
     below: Subdirectory = field(default_factory=Subdirectory)
 
     @property
-    def generation(self) -> str:
-        return self.directory.parent.name
-
-    @property
     def tree(self) -> Path:
         return self.directory / "tree"
 

@@ -24,7 +24,6 @@ from pytest_cobbler.report.log import EventLog
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.harvest import Harvest, harvest
 from pytest_cobbler.repository.ownership import given_back
-from pytest_cobbler.repository.pins import Pins
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Worktree, remove_tree
 from pytest_cobbler.sandbox.base import Sandbox
@@ -119,13 +118,9 @@ class Runner:
             directory = self._next_directory()
             request = self._request(worktree, prompt, title, phase, directory)
             result = self._agent.run(request, self._sandbox, Cancellation())
-            try:
-                harvested = harvest(
-                    worktree, self._repository, self._sandbox, self._policy(), self._sandbox.owner
-                )
-                files = self._files(harvested)
-            finally:
-                Pins(self._repository, worktree.generation).release(worktree.name)
+            harvested = harvest(
+                worktree, self._repository, self._sandbox, self._policy(), self._sandbox.owner
+            )
             remove_tree(worktree.tree / ".git")
             answer = read_answer(worktree)
         return AgentRun(
@@ -135,7 +130,7 @@ class Runner:
             seconds=result.completed.seconds,
             transcript=request.transcript,
             changed=tuple(map(self._repository.directory.inward, harvested.change.paths)),
-            files=files,
+            files=self._files(harvested),
             refusals=tuple(map(str, harvested.refusals)),
             answer=answer.decode("utf-8", "replace") if isinstance(answer, bytes) else None,
         )
