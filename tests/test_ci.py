@@ -143,6 +143,7 @@ def kept(project: Project) -> list[str]:
     return project.git("for-each-ref", "--format=%(refname)", "refs/cobbler/attempts").split()
 
 
+@pytest.mark.matrix("costly")
 def test_a_fresh_clone_goes_on_from_what_a_red_job_has_pushed(runner: Runner) -> None:
     project = runner.project
     # Another person pushes a note while the second job works.

@@ -89,6 +89,7 @@ class TestWhereAllIsWell:
         assert texts["gate"] == "true; true: the programs are installed"
         assert texts["tracker"].endswith("issues.jsonl: 1 open; a scratch store keeps written tasks")
 
+    @pytest.mark.matrix("costly")
     @pytest.mark.bd
     def test_every_check_passes_with_podman_bd_claude_and_one_real_turn(
         self, cobbler_project: Project, minimal_image: str, claude_volume: tuple[str, str]

@@ -203,6 +203,7 @@ def test_a_reset_that_was_killed_is_completed_by_the_same_command(
         shutil.copytree(saved, project.path)
 
 
+@pytest.mark.matrix("costly")
 def test_a_reset_works_with_bd_and_podman(bd_project: Project, minimal_image: str) -> None:
     """Tasks that need each other are reopened in bd, too."""
     agent = bd_project.agent

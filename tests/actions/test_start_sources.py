@@ -128,6 +128,7 @@ def test_an_unreadable_module_file_is_an_error_and_nothing_is_started(project: P
 # What is finished
 
 
+@pytest.mark.matrix("costly")
 def test_tasks_of_earlier_generations_are_proposed_again_after_a_reset_of_sources(
     project: Project, cobbler_agent: StandInAgent
 ) -> None:

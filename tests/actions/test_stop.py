@@ -739,6 +739,7 @@ def test_a_version_that_cannot_be_tagged_is_reported(project: Project, content: 
 # -- with real parts
 
 
+@pytest.mark.matrix("costly")
 def test_a_stop_works_with_bd_and_podman(bd_project: Project, minimal_image: str) -> None:
     """The store is tracked, so that bd writes in the checkout; the base moves, so that there is a gate."""
     project, agent = bd_project, bd_project.agent

@@ -169,6 +169,7 @@ def test_a_stop_that_needs_no_resolution_closes_its_task(project: Project) -> No
     assert the_task(project).status == "closed"
 
 
+@pytest.mark.matrix("costly")
 def test_an_agent_resolves_a_conflict_with_bd_and_podman(bd_project: Project, minimal_image: str) -> None:
     project, agent = bd_project, bd_project.agent
     project.write({"a.txt": "before\n"})

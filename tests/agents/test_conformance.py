@@ -102,6 +102,7 @@ def test_a_failure_is_one_line_that_says_who(cast: Cast, workplace: Workplace) -
     assert error.isprintable()
 
 
+@pytest.mark.matrix("costly")
 def test_a_limit_of_time(cast: Cast, workplace: Workplace) -> None:
     result = workplace.run(cast.hangs(), limits=Limits(wall=cast.patience))
 
@@ -111,6 +112,7 @@ def test_a_limit_of_time(cast: Cast, workplace: Workplace) -> None:
     assert workplace.errors.exists()
 
 
+@pytest.mark.matrix("costly")
 def test_a_limit_of_silence(cast: Cast, workplace: Workplace) -> None:
     result = workplace.run(cast.hangs(), limits=Limits(wall=600.0, idle=cast.patience))
 

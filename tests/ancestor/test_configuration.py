@@ -50,6 +50,7 @@ def project(cobbler_project: Project, cobbler_agent: StandInAgent, go_cache: obj
     return cobbler_project
 
 
+@pytest.mark.matrix("costly")
 def test_generate_works_with_a_configuration_of_the_ancestor(
     project: Project, cobbler_agent: StandInAgent
 ) -> None:

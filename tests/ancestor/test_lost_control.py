@@ -33,6 +33,7 @@ def test_no_failing_task_ends_the_run_or_is_picked_again_in_it(project: Project,
     assert (agent.directory / "tries").read_text() == "x\n"
 
 
+@pytest.mark.matrix("costly")
 def test_no_command_runs_for_ever(project: Project, agent: StandInAgent) -> None:
     """Nothing had a limit of time: agent, build, git or bd."""
     project.configure(

@@ -40,6 +40,7 @@ LANDS_NOTHING = {
 }
 
 
+@pytest.mark.matrix("costly")
 @pytest.mark.parametrize("where", ["project", "in_podman"])
 def test_no_task_is_closed_whose_work_did_not_land(
     request: pytest.FixtureRequest, agent: StandInAgent, where: str
@@ -97,6 +98,7 @@ def test_no_conflict_is_left_half_done_nor_committed_with_its_markers(
     assert "<<<<<<<" in project.files(f"refs/cobbler/attempts/{project.generation}/p-2/2")["README.md"]
 
 
+@pytest.mark.matrix("costly")
 def test_no_stop_conflicts_on_recreated_files_or_loses_them(project: Project, agent: StandInAgent) -> None:
     """The base's sources were deleted before the merge. What the generation had made again but for a change
     was a conflict, also of the module file, and no stop after that could be run again; what it had made again
@@ -167,6 +169,7 @@ def test_no_link_leads_the_cleanup_out_of_the_repository(project: Project) -> No
     assert (project.directory / "mine" / "file.txt").read_text() == "mine\n"
 
 
+@pytest.mark.matrix("costly")
 def test_no_action_commits_files_of_the_checkout(project: Project) -> None:
     """Each of them added everything, secrets and unrelated files too, and committed it."""
     project.write(

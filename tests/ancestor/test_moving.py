@@ -93,6 +93,7 @@ def shell(project: Project, script: str) -> str:
     return done.stdout
 
 
+@pytest.mark.matrix("costly")
 def test_the_steps_lead_from_a_generation_of_the_older_tool_to_landed_work(
     project: Project, cobbler_agent: StandInAgent
 ) -> None:

@@ -17,6 +17,7 @@ from tests.support.sessions import came_to, records, seed, task
 KEY = "sk-ant-api03-never-to-be-seen"
 
 
+@pytest.mark.matrix("costly")
 @pytest.mark.usefixtures("agent")
 @pytest.mark.parametrize("where", ["project", "in_podman"])
 def test_no_key_in_podman_args_is_shown_or_kept(request: pytest.FixtureRequest, where: str) -> None:
@@ -70,6 +71,7 @@ def image_with_an_entrypoint(minimal_image: str) -> Iterator[str]:
     podman("rmi", name)
 
 
+@pytest.mark.matrix("costly")
 def test_no_entrypoint_of_an_image_is_run(in_podman: Project, image_with_an_entrypoint: str) -> None:
     """What was to try the image out ran the agent instead, with ``echo ok`` for its arguments."""
     in_podman.configure(podman_image=image_with_an_entrypoint)
@@ -131,6 +133,7 @@ def test_no_branch_has_to_be_called_main(project: Project) -> None:
     assert project.git("for-each-ref", "--format=%(refname:short)", "refs/heads") == "trunk\n"
 
 
+@pytest.mark.matrix("costly")
 def test_no_duration_means_one_thing_in_a_measure_and_another_in_a_stitch(
     project: Project, agent: StandInAgent
 ) -> None:

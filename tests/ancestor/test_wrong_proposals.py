@@ -44,6 +44,7 @@ def test_no_tasks_are_created_that_can_never_start(
     assert project.tasks() == []
 
 
+@pytest.mark.matrix("costly")
 def test_no_finished_work_is_proposed_again(
     project: Project, agent: StandInAgent, bd_program: Path, bd_template: Path
 ) -> None:

@@ -210,6 +210,7 @@ def names_without_route(ground: Ground, name: str) -> str:
 
 
 class TestProxy:
+    @pytest.mark.matrix("costly")
     def test_a_relay_in_its_place_lets_everything_through(
         self, target: Target, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -218,6 +219,7 @@ class TestProxy:
             lines = try_proxy(ground, attacks_of("proxy"), NOW)
         assert not_held(lines) == set(names_of("proxy"))
 
+    @pytest.mark.matrix("costly")
     def test_nothing_is_held_if_the_api_cannot_be_reached(
         self, target: Target, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -265,6 +267,7 @@ class _Relay:
 
 
 class TestLanding:
+    @pytest.mark.matrix("costly")
     @pytest.mark.skipif(os.getuid() != 0, reason="the careless host is another user")
     def test_attacks_get_through_on_a_host_that_uses_its_own_git(
         self, target: Target, monkeypatch: pytest.MonkeyPatch
@@ -383,6 +386,7 @@ class TestGate:
             line = try_gate(ground, attack_of("gate", name), NOW)
         assert (line.status, line.evidence) == ("NOT HELD", "a gate that fails has passed")
 
+    @pytest.mark.matrix("costly")
     @pytest.mark.parametrize(
         "name", ["report-link", "report-link-above", "report-directory", "report-huge", "report-pipe"]
     )
@@ -421,6 +425,7 @@ class TestGate:
             line = try_gate(ground, attack_of("gate", "report-missing"), NOW)
         assert (line.status, line.evidence) == ("NOT HELD", "the host believes: 1 passed")
 
+    @pytest.mark.matrix("costly")
     def test_a_tree_that_is_mounted_writable_changes(self, target: Target) -> None:
         def writable(job: Job) -> Job:
             return replace(job, mounts=tuple(replace(mount, mode="rw") for mount in job.mounts))
@@ -470,6 +475,7 @@ class TestJob:
         found = self.line_of(replace(target, sandbox=Altered(target.sandbox, end=believed)), name)
         assert found == ("NOT HELD", "the job is reported as a success")
 
+    @pytest.mark.matrix("costly")
     @pytest.mark.parametrize(
         "name", ["many-processes", "much-memory", "full-disk", "full-memory-disk", "full-worktree"]
     )

@@ -38,6 +38,7 @@ FAILURES: Mapping[str, tuple[Turn, str]] = {
 """Title -> the API's constant answer, and the beginning of the failure's first line."""
 
 
+@pytest.mark.matrix("costly")
 def test_errors_of_the_api_are_reported_as_failures(project: Project, api: ScriptedApi) -> None:
     project.configure(max_issues=len(FAILURES))
     seed(project, *(task(f"p-{place}", title=title) for place, title in enumerate(FAILURES)))
@@ -60,6 +61,7 @@ def test_errors_of_the_api_are_reported_as_failures(project: Project, api: Scrip
     assert {case.properties["cobbler_cause"] for case in cases.values()} == {"agent"}
 
 
+@pytest.mark.matrix("costly")
 def test_temporary_errors_of_the_api_are_not_failures(project: Project, api: ScriptedApi) -> None:
     project.configure(podman_args=[*project.configuration["podman_args"][:-1], "CLAUDE_CODE_MAX_RETRIES=2"])
     write = tool("Bash", command="echo done > done.txt")
@@ -72,6 +74,7 @@ def test_temporary_errors_of_the_api_are_not_failures(project: Project, api: Scr
     assert came_to(result) == {"stitch::p-cut": "landed", "stitch::p-busy": "landed"}
 
 
+@pytest.mark.matrix("costly")
 def test_a_silent_api_is_a_timeout(project: Project, api: ScriptedApi) -> None:
     project.configure(idle_timeout="15s")
     seed(project, task("p-a", title="silent"), task("p-b", title="stalls"))

@@ -155,6 +155,7 @@ def test_a_generation_with_the_real_claude_lands_its_tasks(
     assert not [path for path in files if api_key in path.read_bytes()]
 
 
+@pytest.mark.matrix("costly")
 def test_an_open_network_gives_the_agent_the_key_and_reports_it(
     calculator: Project, api: ScriptedApi
 ) -> None:
@@ -173,6 +174,7 @@ def test_an_open_network_gives_the_agent_the_key_and_reports_it(
     )
 
 
+@pytest.mark.matrix("costly")
 def test_a_key_in_proposed_tasks_is_not_written_anywhere(calculator: Project, api: ScriptedApi) -> None:
     calculator.configure(agent_network="open")
     key = api.environment["ANTHROPIC_API_KEY"]
@@ -196,6 +198,7 @@ def test_a_key_in_proposed_tasks_is_not_written_anywhere(calculator: Project, ap
     assert key not in "\n".join(result.outlines)
 
 
+@pytest.mark.matrix("costly")
 def test_the_work_of_claude_is_replayed_without_it(calculator: Project, api: ScriptedApi) -> None:
     def propose(request: Request) -> Turn:
         path = re.search(r"(/\S+/output/tasks\.json)", request.prompt)

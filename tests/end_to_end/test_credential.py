@@ -118,6 +118,7 @@ SOURCES: Mapping[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.matrix("costly")
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_credential_is_used_and_cannot_be_found(project: Project, api: ScriptedApi, source: str) -> None:
     secret, how = SOURCES[source]
@@ -158,6 +159,7 @@ def test_the_credential_is_used_and_cannot_be_found(project: Project, api: Scrip
     assert secret not in "\n".join(result.outlines + result.errlines)
 
 
+@pytest.mark.matrix("costly")
 def test_a_file_does_not_choose_where_the_credential_goes_unless_it_says_so(
     project: Project, api: ScriptedApi
 ) -> None:
@@ -181,6 +183,7 @@ def test_a_file_does_not_choose_where_the_credential_goes_unless_it_says_so(
     assert api.requests
 
 
+@pytest.mark.matrix("costly")
 def test_a_command_without_a_credential_has_no_network(cobbler_project: Project, minimal_image: str) -> None:
     add_task(cobbler_project, "Look around")
     script = "env >found; wc -l </proc/net/route >>found"

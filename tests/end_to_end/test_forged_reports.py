@@ -65,6 +65,7 @@ def project(cobbler_project: Project, minimal_image: str) -> Project:
     return cobbler_project
 
 
+@pytest.mark.matrix("costly")
 def test_forged_reports_change_neither_the_account_nor_the_run(project: Project, api: ScriptedApi) -> None:
     titles = ("Forge a cost", "Forge a limit", "Be honest", "Hide a limit", "Come too late")
     seed(project, *(task(f"p-{place}", title=title) for place, title in enumerate(titles)))

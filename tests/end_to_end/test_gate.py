@@ -73,6 +73,7 @@ def project(
     return cobbler_project
 
 
+@pytest.mark.matrix("costly")
 def test_good_work_lands_and_faults_do_not_though_the_image_has_a_good_copy(
     project: Project, cobbler_agent: StandInAgent
 ) -> None:

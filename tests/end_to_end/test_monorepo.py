@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project
 from tests.support.calculators import PYTHON, SUBTRACT
@@ -17,6 +19,7 @@ __all__ = ["python_image"]
 DIRECTORY = "services/api"
 
 
+@pytest.mark.matrix("costly")
 def test_claude_and_the_gate_work_in_the_directory(
     cobbler_project: Project, python_image: str, claude_volume: tuple[str, str], api: ScriptedApi
 ) -> None:

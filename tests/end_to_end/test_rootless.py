@@ -30,6 +30,7 @@ TESTS = (
 """A generation with bd; an agent that looks for the key, and the embedded store."""
 
 
+@pytest.mark.matrix("costly")
 def test_an_ordinary_user_can_generate_keep_the_key_and_own_all_files(ordinary_user: OrdinaryUser) -> None:
     """One run, because it takes a while; the functions below check its files."""
     result = ordinary_user.pytest(*(f"tests/end_to_end/{name}" for name in TESTS))

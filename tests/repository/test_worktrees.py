@@ -25,6 +25,7 @@ def in_container(bench: Bench, worktree: Worktree, script: str) -> str:
 
 
 class TestTheAgentsGit:
+    @pytest.mark.matrix("costly")
     def test_the_agents_git_works(self, bench: Bench) -> None:
         worktree = bench.worktree()
         script = """

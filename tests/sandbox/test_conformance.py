@@ -49,6 +49,7 @@ def test_the_engine_names_what_runs_a_job(sandbox: Sandbox) -> None:
 
 class TestExit:
     # 125 is also what podman exits with when it fails itself.
+    @pytest.mark.matrix("costly")
     @pytest.mark.parametrize("status", [0, 7, 125])
     def test_the_status_is_the_jobs_own(self, sandbox: Sandbox, status: int) -> None:
         completed = ended(sandbox, f"exit {status}")

@@ -147,6 +147,7 @@ class TestDiagnosis:
 
 
 class TestKindsOfSh:
+    @pytest.mark.matrix("costly")
     @pytest.mark.parametrize("kind", ["minimal", "python", "busybox"])
     def test_the_lifeline_works_in_every_kind_of_sh(
         self, own_podman: Podman, repository: str, kind: str, request: pytest.FixtureRequest, tmp_path: Path

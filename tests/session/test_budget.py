@@ -29,6 +29,7 @@ def lines_of(result: RunResult) -> list[str]:
     return [line for line in result.outlines if line.startswith("budget: ")]
 
 
+@pytest.mark.matrix("costly")
 def test_a_run_ends_as_limited_and_more_money_goes_on(project: Project) -> None:
     project.configure(budget_usd=0.9, max_attempts=1)
     result = project.run("--cobbler-generate")
@@ -54,6 +55,7 @@ def test_a_run_ends_as_limited_and_more_money_goes_on(project: Project) -> None:
     assert check(project, result) == []
 
 
+@pytest.mark.matrix("costly")
 def test_all_runs_of_a_generation_share_its_budget(project: Project) -> None:
     project.configure(generation_budget_usd=1.2, max_issues=2)
     assert project.run("--cobbler-generate").ret == 0

@@ -213,6 +213,7 @@ def web(project: Project) -> Project:
     return other
 
 
+@pytest.mark.matrix("costly")
 def test_two_projects_have_generations_of_their_own(
     project: Project, web: Project, agent: StandInAgent
 ) -> None:

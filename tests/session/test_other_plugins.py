@@ -90,6 +90,7 @@ def test_a_run_has_the_same_outcomes_with_each_plugin(project: Project, name: st
     assert "rerun" not in result.outcomes()
 
 
+@pytest.mark.matrix("costly")
 def test_a_run_has_the_same_outcomes_with_all_plugins_and_is_in_their_reports(project: Project) -> None:
     options = [option for given in PLUGINS.values() for option in given]
     result = run(project, *options)
@@ -158,6 +159,7 @@ def test_a_project_that_runs_its_flaky_tests_again_does_no_task_again(
     result.stdout.fnmatch_lines(["ignored, because they run tests again: *conftest.py"])
 
 
+@pytest.mark.matrix("costly")
 def test_a_conftest_that_only_watches_the_items_still_sees_them(project: Project) -> None:
     hook = """
         import pytest
@@ -173,6 +175,7 @@ def test_a_conftest_that_only_watches_the_items_still_sees_them(project: Project
     result.stdout.no_fnmatch_line("ignored, because*")
 
 
+@pytest.mark.matrix("costly")
 @pytest.mark.parametrize("names", [["timeout", "rerunfailures"], ["pytest_timeout", "pytest_rerunfailures"]])
 def test_settings_for_tests_do_not_apply_to_agents(project: Project, names: list[str]) -> None:
     project.write(

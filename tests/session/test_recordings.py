@@ -108,6 +108,7 @@ def recording(project: Project) -> Path:
 # -- played again
 
 
+@pytest.mark.matrix("costly")
 def test_a_recording_is_played_to_the_same_commits(recorded: Project, clone: Project) -> None:
     before = RunResult(0, [], [], 0.0, recorded.directory / "run-1" / "junit.xml")
 
@@ -124,6 +125,7 @@ def test_a_recording_is_played_to_the_same_commits(recorded: Project, clone: Pro
     assert {task.id for task in clone.tasks()}.isdisjoint(task.id for task in recorded.tasks())
 
 
+@pytest.mark.matrix("costly")
 def test_a_recording_is_played_with_any_number_of_agents(clone: Project) -> None:
     generate(clone, "--cobbler-jobs=1").assert_outcomes(passed=4)
     assert [cause for title, cause in kept(clone) if title in (A, B)] == ["conflict"]
@@ -144,6 +146,7 @@ def test_the_header_names_the_recording(clone: Project) -> None:
     result.stdout.fnmatch_lines(["agent: replay of recordings/one (its costs are shown*network none"])
 
 
+@pytest.mark.matrix("costly")
 def test_all_runs_of_a_generation_make_one_recording(clone: Project) -> None:
     work(clone)
     generate(clone, "--cobbler-record", "two").assert_outcomes(passed=4)
@@ -251,6 +254,7 @@ def test_recordings_are_not_in_prompts_and_no_task_changes_them(clone: Project) 
 # -- what does not fit
 
 
+@pytest.mark.matrix("costly")
 def test_another_prompt_fails_and_shows_the_difference_until_it_is_accepted(clone: Project) -> None:
     clone.configure(user_prompt="Write tests.")
     result = generate(clone)
@@ -281,6 +285,7 @@ def test_a_missing_attempt_is_named_and_tried_once(clone: Project) -> None:
     assert case.properties["cobbler_attempts"] == "1"
 
 
+@pytest.mark.matrix("costly")
 def test_a_missing_further_attempt_is_named_and_can_be_added(clone: Project) -> None:
     [place] = (recording(clone) / "stitch").glob("repair-c-*")
     (place / "2").rename(place / "later")

@@ -160,6 +160,7 @@ def test_without_a_report_only_a_green_change_lands(project: Project) -> None:
     assert "No module named 'calc._version'" in prompt
 
 
+@pytest.mark.matrix("costly")
 def test_a_generation_on_a_red_base_can_be_merged(project: Project) -> None:
     project.configure(red_base="allow")
     seed(project, task("fine"))
@@ -193,6 +194,7 @@ def test_an_interrupt_while_the_tip_is_tested_ends_the_run(project: Project) -> 
     assert [entry.status for entry in project.tasks()] == ["open"]
 
 
+@pytest.mark.matrix("costly")
 def test_the_doctor_names_a_base_that_fails_its_gate(project: Project) -> None:
     result = project.run("--cobbler-doctor")
     assert result.ret == pytest.ExitCode.TESTS_FAILED

@@ -52,6 +52,7 @@ def project(cobbler_project: Project) -> Project:
     return cobbler_project
 
 
+@pytest.mark.matrix("costly")
 def test_a_run_in_all_its_reports(project: Project) -> None:
     """One run, since it takes seconds; each part of the report is a function below."""
     result = project.run(

@@ -69,6 +69,7 @@ def umask(mask: int) -> Iterator[None]:
         os.umask(before)
 
 
+@pytest.mark.matrix("costly")
 def test_paths_with_spaces_quotes_and_other_scripts_work(
     project: Project, cobbler_agent: StandInAgent
 ) -> None:
@@ -83,6 +84,7 @@ def test_paths_with_spaces_quotes_and_other_scripts_work(
     assert {project.files()[name] for name in names} == {"written\n"}
 
 
+@pytest.mark.matrix("costly")
 def test_a_linked_worktree_of_another_clone_works(project: Project) -> None:
     project.git("clone", "--quiet", str(project.path), str(project.directory / "clone"))
     seeded = project.path / ".beads"
@@ -99,6 +101,7 @@ def test_a_linked_worktree_of_another_clone_works(project: Project) -> None:
     assert_lands(project)
 
 
+@pytest.mark.matrix("costly")
 def test_a_shallow_clone_works(project: Project) -> None:
     project.commit("One more")
     project.git("clone", "--quiet", "--depth=1", f"file://{project.path}", str(project.directory / "shallow"))
@@ -109,6 +112,7 @@ def test_a_shallow_clone_works(project: Project) -> None:
     assert_lands(project)
 
 
+@pytest.mark.matrix("costly")
 def test_a_submodule_stays_unchanged(project: Project) -> None:
     other = project.directory / "other"
     project.git("clone", "--quiet", str(project.path), str(other))
@@ -120,6 +124,7 @@ def test_a_submodule_stays_unchanged(project: Project) -> None:
     assert entries == project.git("ls-tree", "main", "parts/other")
 
 
+@pytest.mark.matrix("costly")
 def test_files_of_git_lfs_stay_pointers_and_no_filter_runs(
     project: Project, cobbler_agent: StandInAgent
 ) -> None:
@@ -139,6 +144,7 @@ def test_files_of_git_lfs_stay_pointers_and_no_filter_runs(
     assert project.files()["model.bin"] == POINTER
 
 
+@pytest.mark.matrix("costly")
 def test_content_in_the_place_of_a_pointer_does_not_land(
     project: Project, cobbler_agent: StandInAgent
 ) -> None:
@@ -150,6 +156,7 @@ def test_content_in_the_place_of_a_pointer_does_not_land(
     assert case.message.startswith("refused: model.bin: content where git-lfs keeps a pointer")
 
 
+@pytest.mark.matrix("costly")
 def test_line_ends_follow_the_attributes(project: Project, cobbler_agent: StandInAgent) -> None:
     project.write({".gitattributes": "*.txt text eol=crlf\n", "list.txt": "one\ntwo\n"})
     project.commit("Line ends")
@@ -158,6 +165,7 @@ def test_line_ends_follow_the_attributes(project: Project, cobbler_agent: StandI
     assert project.files()["list.txt"] == "one\ntwo\nthree\n"
 
 
+@pytest.mark.matrix("costly")
 def test_a_umask_that_closes_objects_to_jobs_is_refused_unless_git_is_told_to_share(
     project: Project,
 ) -> None:
@@ -181,12 +189,14 @@ def test_a_detached_head_has_no_branch_to_start_from(project: Project) -> None:
     assert_refused(project, "HEAD is detached", "base_branch")
 
 
+@pytest.mark.matrix("costly")
 def test_a_detached_head_with_a_configured_base_works(project: Project) -> None:
     project.configure(base_branch="main")
     project.git("checkout", "--quiet", "--detach")
     assert_lands(project)
 
 
+@pytest.mark.matrix("costly")
 def test_a_repository_with_twenty_thousand_files_works(project: Project) -> None:
     project.write({f"many/{number % 100}/{number}.txt": f"{number}\n" for number in range(20_000)})
     project.commit("Many files")

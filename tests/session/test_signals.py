@@ -124,6 +124,7 @@ def is_pending(number: signal.Signals, running: Running) -> bool:
     return bool(int(pending, 16) & (1 << (number - 1)))
 
 
+@pytest.mark.matrix("costly")
 def test_a_hangup_that_was_ignored_stays_ignored(project: Project) -> None:
     """This is what nohup does: the terminal may be closed."""
     old = signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -157,6 +157,7 @@ def test_addopts_change_no_outcome(project: Project, addopts: str) -> None:
     }
 
 
+@pytest.mark.matrix("costly")
 def test_jobs_inherit_nothing_of_pytest(project: Project) -> None:
     """A pytest in an agent or a gate starts no generation run, whatever the variables of this one."""
     project.configure(test_command="[ ! -e agent-environment ] || { env | sort; false; }", max_attempts=1)

@@ -119,6 +119,7 @@ def status(rows: list[str]) -> str:
     return "\n".join(row for row in rows if "running (" in row)
 
 
+@pytest.mark.matrix("costly")
 def test_a_line_shows_what_is_running_and_disappears_for_a_report(
     project: Project, terminals: Callable[..., Terminal]
 ) -> None:
@@ -142,6 +143,7 @@ def test_a_line_shows_what_is_running_and_disappears_for_a_report(
     assert terminal.cursor == (last_row(rows) + 1, 0)
 
 
+@pytest.mark.matrix("costly")
 def test_the_line_shows_which_work_is_in_the_gate_and_which_waits_for_it(
     project: Project, terminals: Callable[..., Terminal]
 ) -> None:
@@ -170,6 +172,7 @@ def last_row(rows: list[str]) -> int:
     return max(number for number, row in enumerate(rows) if row)
 
 
+@pytest.mark.matrix("costly")
 def test_the_line_fits_the_short_report_and_a_narrow_screen(
     project: Project, terminals: Callable[..., Terminal]
 ) -> None:
@@ -188,6 +191,7 @@ def test_the_line_fits_the_short_report_and_a_narrow_screen(
     assert status(rows) == ""
 
 
+@pytest.mark.matrix("costly")
 def test_an_interrupt_at_the_keyboard_leaves_a_clean_screen(
     project: Project, terminals: Callable[..., Terminal]
 ) -> None:

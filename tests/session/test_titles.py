@@ -207,6 +207,7 @@ def test_titles_stand_beside_the_ids_of_another_reporter(project: Project) -> No
     assert text.count("stitch::p-a Add the store of [all] documents") == 1
 
 
+@pytest.mark.matrix("costly")
 @pytest.mark.usefixtures("fresh_start")  # Python reads the locale when it starts
 def test_titles_outside_the_encoding_of_the_locale_are_escaped(project: Project) -> None:
     """A task whose title the locale cannot write ended with an error, after its agent was paid."""

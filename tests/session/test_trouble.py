@@ -65,18 +65,21 @@ def test_an_agent_that_hangs_without_output_ends_as_idle(project: Project, scrip
     assert_failed(project, "idle", "agent: no output for 3s", "half.txt")
 
 
+@pytest.mark.matrix("costly")
 def test_an_agent_that_never_ends_but_prints_ends_as_timeout(project: Project, script: Script) -> None:
     project.configure(task_timeout="4s")
     script.writes("half.txt", "half\n").runs("while :; do echo working; sleep 0.1; done")
     assert_failed(project, "timeout", "agent: timeout after 4s", "half.txt")
 
 
+@pytest.mark.matrix("costly")
 def test_an_agent_that_ignores_term_is_killed(project: Project, script: Script) -> None:
     project.configure(task_timeout="3s")
     script.writes("half.txt", "half\n").runs("trap '' TERM INT HUP; while :; do sleep 0.2; done")
     assert_failed(project, "timeout", "agent: timeout after 3s", "half.txt")
 
 
+@pytest.mark.matrix("costly")
 def test_processes_that_an_agent_leaves_behind_are_ended(project: Project, script: Script) -> None:
     script.writes("work.txt", "work\n").runs(STAYS).runs("until [ -s late.txt ]; do sleep 0.05; done")
     result, _ = generate(project)
@@ -84,6 +87,7 @@ def test_processes_that_an_agent_leaves_behind_are_ended(project: Project, scrip
     assert project.files()["work.txt"] == "work\n"
 
 
+@pytest.mark.matrix("costly")
 def test_an_agent_that_floods_its_output_ends_in_time(project: Project, script: Script) -> None:
     script.writes("work.txt", "work\n").runs(f"{FLOOD} 12000000; {FLOOD} 12000000 >&2")
     result, case = generate(project)
@@ -111,6 +115,7 @@ def test_an_agent_that_exits_with_1_after_good_work_fails(project: Project, scri
     assert_failed(project, "agent", "agent: exited with 1: cannot say goodbye", "good.txt")
 
 
+@pytest.mark.matrix("costly")
 def test_an_agent_that_kills_itself_fails(project: Project, script: Script) -> None:
     script.writes("half.txt", "half\n").runs("kill -KILL $$")
     assert_failed(
@@ -118,6 +123,7 @@ def test_an_agent_that_kills_itself_fails(project: Project, script: Script) -> N
     )
 
 
+@pytest.mark.matrix("costly")
 @pytest.mark.parametrize(
     ("gate", "limit", "summary"),
     [
@@ -139,6 +145,7 @@ def test_a_gate_that_misbehaves_fails_the_task(
     assert_failed(project, "gate", summary, "good.txt")
 
 
+@pytest.mark.matrix("costly")
 def test_a_gate_that_floods_its_output_fails_the_task(project: Project, script: Script) -> None:
     script.writes("good.txt", "good\n")
     project.configure(test_command=f"[ ! -e good.txt ] || {{ {FLOOD} 20000000; exit 1; }}")

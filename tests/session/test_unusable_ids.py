@@ -26,6 +26,7 @@ def project(request: pytest.FixtureRequest, cobbler_project: Project) -> Project
     return cobbler_project
 
 
+@pytest.mark.matrix("costly")
 def test_it_is_named_and_the_run_does_not_pass(project: Project) -> None:
     result = project.run("--cobbler-generate")
     assert result.ret == pytest.ExitCode.TESTS_FAILED

@@ -50,6 +50,7 @@ def image_name() -> Iterator[str]:
     podman("untag", name, name)
 
 
+@pytest.mark.matrix("costly")
 def test_a_landing_in_podman_is_stated_and_verified(
     cobbler_project: Project, python_image: str, minimal_image: str, busybox_image: str, image_name: str
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_landing_in_podman_is_stated_and_verified(
     )
 
 
+@pytest.mark.matrix("costly")
 def test_a_landing_that_could_not_be_signed_lands_and_is_named(cobbler_project: Project) -> None:
     project = cobbler_project
     project.configure(sign_command=["sh", "-c", "cat >/dev/null; echo locked >&2; exit 3"])

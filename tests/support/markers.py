@@ -4,9 +4,10 @@ A test gets the marks ``podman``, ``bd`` and ``claude`` if its fixtures or param
 that needs one in its body marks itself. A test on a project, which runs pytest, gets ``slow`` unless it is
 marked ``quick``: then it is one of the few that show, in the quick selection, that a run works.
 
-Tests marked ``matrix`` by hand are slow and have many cases. A run has a sample of them, drawn by the number
-in ``COBBLER_TEST_SEED``. ``COBBLER_TEST_SEED=all`` runs every case. The cases of a function are one matrix;
-those of a file with the same name, as in ``matrix("old bd")``, are one together.
+Tests marked ``matrix`` by hand are slow, and many. A run has a sample of them, drawn by the number in
+``COBBLER_TEST_SEED``. ``COBBLER_TEST_SEED=all`` runs every case. The cases of a function are one matrix; all
+tests with the same name, as in ``matrix("old bd")``, are one together. In ``matrix("costly")`` are the tests
+that take more than some two seconds on two cores that do nothing else.
 """
 
 from __future__ import annotations
@@ -78,8 +79,7 @@ def left_out(items: Sequence[pytest.Function], seed: str) -> list[pytest.Functio
     matrices: dict[str, list[pytest.Function]] = defaultdict(list)
     for item in items:
         if mark := item.get_closest_marker("matrix"):
-            file, _, function = item.nodeid.partition("[")[0].partition("::")
-            matrices[f"{file}::{mark.args[0] if mark.args else function}"].append(item)
+            matrices[mark.args[0] if mark.args else item.nodeid.partition("[")[0]].append(item)
     return [
         case
         for matrix, cases in matrices.items()
