@@ -56,6 +56,16 @@ CODEBUDDY.md  .iflow/file  IFLOW.md  .lingma/rules/x.md  .byebugrc  .iex.exs  .o
 .direnv/bin/x  .gitlint  .ci.yaml  .harness/x.yaml  .onedev-buildspec.yml  .prow.yaml  .taskcluster.yml
 circle.yml  screwdriver.yaml  wercker.yml  .pnp.cjs  .jvmopts  .sbtopts  .kodiak.toml  bors.toml  .policy.yml
 .pullapprove.yml  ansible.cfg  .user.ini
+.bzr/file  .sl/config  .fslckout  _FOSSIL_  _darcs/file  .pijul/file  gptme.toml  .forge/file  forge.yaml
+.qodo/file
+.cody/file  .sourcegraph/file  .grok/file  .vibe/file  .pi/file  mcp.json  .amp/file  .kilo/file
+.pr_agent.toml  .sourcery.yaml  ellipsis.yaml  sweep.yaml  x.sublime-project  nbproject/file  .classpath
+.externalToolBuilders/file  hie.yaml  .luarc.json  rust-analyzer.toml  .tmuxinator.yml  .tmuxp.yaml
+.ddev/file
+.lando.yml  .flox/env/manifest.toml  .erlang  .pdm-python  .pre-commit-hooks.yaml  .git-hooks/file
+git-hooks/file
+githooks/file  .hooks/file  common/git-hooks/file  common/config/rush/file  .ci/run  Dangerfile  .cirun.yml
+.vsts-ci.yml
 """
 )
 
@@ -78,6 +88,13 @@ jasmine.json  web-test-runner.config.mjs  typos.toml  _typos.toml  .typos.toml  
 .gitleaksignore  .trivyignore  .semgrepignore  .secrets.baseline  nose2.cfg  unittest.cfg  .stestr.conf
 behave.ini  .behaverc  .proverc  CTestCustom.cmake  CTestTestfile.cmake  CMakePresets.json
 CMakeUserPresets.json
+phpunit.dist.xml  behat.yml  codeception.yml  .stylelintignore  .xo-config.json  xo.config.js  .oxlintrc.json
+.cspell.json  cspell.json  .style.yapf  .pycodestyle  robot.toml  docs/source/conf.py  build.ninja
+dart_test.yaml
+analysis_options.yaml  .valgrindrc  .shellspec  .busted  .ignore  .fdignore  .rgignore  .agignore  gcovr.cfg
+.luacheckrc  .swiftlint.yml  .swiftformat  .tflint.hcl  buf.yaml  buf.gen.yaml  .lycheeignore  lychee.toml
+phpstan.neon.dist  psalm.xml  phpcs.xml  .phpcs.xml.dist  .php-cs-fixer.php  detekt.yml  .ansible-lint
+.spectral.yaml  redocly.yaml
 """
 )
 
@@ -95,6 +112,13 @@ docker-bake.hcl  Vagrantfile  x.so  .python-version  .prototools  OWNERS  OWNERS
 .codecov.yml  sonar-project.properties  .snyk  .htaccess  .goreleaser.yml  .releaserc.json
 release.config.js  .release-it.json  Procfile  .ebextensions/x.config  .kamal/hooks/pre-deploy  fly.toml
 firebase.json  wrangler.toml  serverless.yml  amplify.yml  render.yaml  CMakeLists.txt
+devenv.nix  devenv.yaml  appspec.yml  app.json  heroku.yml  .platform/hooks/x  .platform.app.yaml
+nixpacks.toml
+railway.json  railway.toml  Tiltfile  skaffold.yaml  pnpm-workspace.yaml  vendor/modules.txt  build.sbt
+x.csproj
+x.fsproj  x.props  x.targets  .config/dotnet-tools.json  BUILD  BUILD.bazel  x.bzl  mix.exs  mix.lock
+.formatter.exs  .credo.exs  x.cabal  cabal.project  stack.yaml  Package.swift  Package.resolved  build.zig
+rebar.config  meson.build  pubspec.yaml
 """
 )
 
@@ -134,6 +158,21 @@ KEYS: Mapping[str, tuple[str, str]] = {
     "tool.codespell": ("pyproject.toml", "[tool.codespell]\nskip = '*'\n"),
     "tool.pydocstyle": ("pyproject.toml", "[tool.pydocstyle]\nmatch = ''\n"),
     "tool.importlinter": ("pyproject.toml", "[tool.importlinter]\ncontracts = []\n"),
+    "tap": ("package.json", '{"tap": {"files": []}}'),
+    "xo": ("package.json", '{"xo": {"ignores": ["**"]}}'),
+    "standard": ("package.json", '{"standard": {"ignore": ["**"]}}'),
+    "eslintIgnore": ("package.json", '{"eslintIgnore": ["**"]}'),
+    "tool.yapf": ("pyproject.toml", "[tool.yapf]\nbased_on_style = 'pep8'\n"),
+    "tool.vulture": ("pyproject.toml", "[tool.vulture]\nexclude = ['*']\n"),
+    "tool.interrogate": ("pyproject.toml", "[tool.interrogate]\nfail-under = 0\n"),
+    "tool.deptry": ("pyproject.toml", "[tool.deptry]\nexclude = ['*']\n"),
+    "package.autotests": ("Cargo.toml", "[package]\nautotests = false\n"),
+    "lib.test": ("Cargo.toml", "[lib]\ntest = false\n"),
+    "lib.doctest": ("Cargo.toml", "[lib]\ndoctest = false\n"),
+    "lib.harness": ("Cargo.toml", "[lib]\nharness = false\n"),
+    "test": ("Cargo.toml", "[[test]]\nname = 'a'\nharness = false\n"),
+    "workspace.exclude": ("Cargo.toml", "[workspace]\nexclude = ['a']\n"),
+    "workspace.default-members": ("Cargo.toml", "[workspace]\ndefault-members = []\n"),
     "sandbox": ("configuration.yaml", "sandbox: none\n"),
     "*podman_*": ("configuration.yaml", "unsafe_podman_args: true\n"),
     "*_command": ("configuration.yaml", "agent_command: [evil]\n"),
