@@ -44,7 +44,7 @@ def try_gate(ground: Ground, attack: Attack, cancellation: Cancellation) -> Line
         path = checkout.move(_tree_of(ground, attack, checkout.path))
         before = _content(path)
         results = [_run(ground, attack, path, cancellation)]
-        if attack.name == "next-gate":
+        if attack.name.startswith("next-"):
             results.append(_run(ground, attack, path, cancellation))
         time.sleep(_LATER if attack.name == "late-change" else 0)
         changed = sorted(name for name, _ in set(before) ^ set(_content(path)))

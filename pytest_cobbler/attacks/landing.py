@@ -13,7 +13,7 @@ from pytest_cobbler.attacks.attack import Attack, Line
 from pytest_cobbler.attacks.ground import ATTACKER, Ground, script_of
 from pytest_cobbler.attacks.works import last_word, remains, run_in_worktrees
 from pytest_cobbler.display import named
-from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.errors import CobblerError, SandboxError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.git import Git
@@ -81,7 +81,10 @@ def _landed(
     if word != "tried":
         return Line(attack=attack, status="not tried", evidence=said or "the script failed")
     began = time.monotonic()
-    landing = _land(ground, attack, worktree, harvester, cancellation)
+    try:
+        landing = _land(ground, attack, worktree, harvester, cancellation)
+    except SandboxError as error:  # there was no harvest, and so no attack on it
+        return Line(attack=attack, status="not tried", evidence=error.cause)
     if time.monotonic() - began > _LONGEST_LANDING:
         return Line(attack=attack, status="NOT HELD", evidence="the host was kept busy")
     if harm := _harm(ground, attack, worktree, landing) or remains(ground, worktree):
@@ -115,6 +118,8 @@ def _land(
         landing.landed = (
             land(repository, ref, merge(repository, ground.tip, commit), "Land\n", ATTACKER) or ""
         )
+    except SandboxError:
+        raise
     except CobblerError as error:
         landing.held = error.cause
         return landing

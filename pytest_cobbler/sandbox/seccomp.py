@@ -1,9 +1,11 @@
-"""podman's seccomp profile without user namespaces, and without sockets between virtual machines.
+"""podman's seccomp profile without user namespaces, sockets between virtual machines, and keyrings.
 
 A process has every capability inside a user namespace of its own. Most holes of the kernel that let a
 process out of a container need one of them, so jobs cannot make such a namespace.
 
 A network namespace does not hold sockets of the family AF_VSOCK: they reach the machine under this one.
+No namespace separates the keyrings of the kernel: they belong to a user, and outlive his processes. So a job
+could leave words in them for the next one.
 """
 
 from __future__ import annotations
@@ -39,11 +41,15 @@ _LAST_FAMILY: Final = 63
 """Families of sockets: AF_VSOCK, AF_NETLINK with its protocol NETLINK_AUDIT, and room for new ones."""
 
 
-_REPLACED: Final = ("clone", "clone3", "unshare", "socket", "socketcall")
+_MISSING: Final = 38
+"""The error of a call that the kernel does not have."""
+
+_KEYRINGS: Final = ("add_key", "keyctl", "request_key")
+_REPLACED: Final = ("clone", "clone3", "unshare", "socket", "socketcall", *_KEYRINGS)
 
 
 def without_user_namespaces(profile: str, machine: str = "") -> str:
-    """``profile`` without new user namespaces, and without sockets between virtual machines.
+    """``profile`` without new user namespaces, sockets between virtual machines, and keyrings.
 
     ``clone3`` has its flags in memory, where a filter cannot read them. Without it, the C libraries use
     ``clone``. The same is true of ``socketcall``, the old call of 32-bit programs, and ``socket``.
@@ -73,7 +79,8 @@ def without_user_namespaces(profile: str, machine: str = "") -> str:
             rules.append({"names": [name], "args": [masked]} | verdict)
     rules += _sockets()
     # The default of some profiles is "not permitted", after which the C libraries do not try clone.
-    rules.append({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38})
+    missing = ["clone3", *_KEYRINGS]
+    rules.append({"names": missing, "action": "SCMP_ACT_ERRNO", "errnoRet": _MISSING})
     return json.dumps(found | {"syscalls": rules})
 
 
@@ -94,21 +101,35 @@ def _equal(index: int, value: int) -> dict[str, Any]:
 class Profile:
     """The file of such a profile; it is removed with this object.
 
-    ``path`` is ``None`` if podman's own profile is not a file that can be read.
+    ``path`` is ``None`` if podman's own profile is not a file that can be read. If something that cleans
+    temporary directories has removed the file, it is made again.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self.path: Path | None = None
+        self._path: Path | None = None
+        self._text = ""
         try:
-            text = without_user_namespaces(_chosen(environment).read_text("utf-8"), platform.machine())
+            profile = _chosen(environment).read_text("utf-8")
+            self._text = without_user_namespaces(profile, platform.machine())
         except (OSError, ValueError, IndexError):
             return
+        self._path = self._written()
+
+    @property
+    def path(self) -> Path | None:
+        if self._path and not self._path.exists():
+            self._path = self._written()
+        return self._path
+
+    def _written(self) -> Path:
+        # Always by a new name, which no one else can have taken.
         descriptor, name = tempfile.mkstemp(prefix="cobbler-seccomp-", suffix=".json")
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+            file.write(self._text)
             os.fchmod(descriptor, 0o644)  # podman may run as another user
-        self.path = Path(name)
-        weakref.finalize(self, self.path.unlink, missing_ok=True)
+        path = Path(name)
+        weakref.finalize(self, path.unlink, missing_ok=True)
+        return path
 
 
 def _chosen(environment: Mapping[str, str]) -> Path:

@@ -110,6 +110,18 @@ def test_a_sandbox_that_fails_holds_nothing(target: Target) -> None:
     assert {line.status for line in lines if line.attack.name != "outlive-runner"} == {"not tried"}
 
 
+def test_a_harvest_that_podman_does_not_start_is_not_taken_for_lost_work(target: Target) -> None:
+    def fail_harvests(job: Job) -> Job:
+        if job.name.startswith("harvest"):
+            raise SandboxError("podman is gone")
+        return job
+
+    failing = Altered(target.sandbox, job=fail_harvests)
+    with prepared(replace(target, sandbox=failing)) as ground:
+        [line] = try_landing(ground, [attack_of("landing", "hidden-changes")], NOW)
+    assert (line.status, line.evidence) == ("not tried", "podman is gone")
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can take every protection out")
 class TestInside:
     @pytest.fixture
@@ -436,6 +448,14 @@ class TestGate:
                 for name in ("changed-tree", "late-change", "next-gate")
             ]
         assert not_held(lines) == {"changed-tree", "late-change", "next-gate"}
+
+    def test_a_keyring_stays_for_the_next_gate_under_podmans_own_filter(
+        self, own_podman: Podman, minimal_image: str, place: Path
+    ) -> None:
+        plain = target_of(own_podman, minimal_image, place, ["--security-opt=seccomp=unconfined"])
+        with prepared(plain) as ground:
+            line = try_gate(ground, attack_of("gate", "next-keys"), NOW)
+        assert (line.status, line.evidence) == ("NOT HELD", "the keyring of the gate before is there")
 
     @pytest.mark.skipif(os.getuid() != 0, reason="only root can take this protection out")
     def test_a_verdict_in_memory_that_can_be_written_passes(

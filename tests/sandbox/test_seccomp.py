@@ -27,6 +27,8 @@ tried("clone", 56, 0x10000000 | 17, 0, 0, 0, 0)
 tried("clone with others", 56, 0x10000000 | 0x40000000 | 17, 0, 0, 0, 0)
 tried("clone3", 435, ctypes.addressof(arguments), 64)
 tried("unshare", 272, 0x10000000)
+for number in (248, 249, 250):
+    tried("keys", number, 0, 0, 0, 0, 0)
 """
 
 
@@ -36,10 +38,15 @@ def python(podman: Podman, own_podman: Podman, python_image: str) -> str:
     return python_image
 
 
-def test_a_job_cannot_make_a_user_namespace_by_any_call(podman: Podman, python: str, repository: str) -> None:
+def test_a_job_can_make_no_user_namespace_and_use_no_keyring_by_any_call(
+    podman: Podman, python: str, repository: str
+) -> None:
     sandbox = podman.sandbox(python, repository=repository)
     found = output(sandbox, f"exec python3 -c '{_TRIES}'")
-    assert found.splitlines() == ["clone EPERM", "clone with others EPERM", "clone3 ENOSYS", "unshare EPERM"]
+    assert found.splitlines() == [
+        *("clone EPERM", "clone with others EPERM", "clone3 ENOSYS", "unshare EPERM"),
+        *["keys ENOSYS"] * 3,
+    ]
 
 
 def test_threads_and_processes_still_start(podman: Podman, python: str, repository: str) -> None:
@@ -70,6 +77,17 @@ def test_the_file_of_the_profile_is_removed_with_it() -> None:
     path = profile.path
     assert path is not None
     assert path.exists()
+    del profile
+    assert not path.exists()
+
+
+def test_a_profile_that_was_cleaned_away_is_made_again() -> None:
+    profile = Profile({})
+    assert profile.path
+    content = profile.path.read_bytes()
+    profile.path.unlink()
+    path = profile.path
+    assert path.read_bytes() == content
     del profile
     assert not path.exists()
 
@@ -108,7 +126,9 @@ class TestProfile:
         assert kept["defaultAction"] == "D"
         assert kept["syscalls"][:2] == [rules[0], {"names": ["write"], "action": "B"}]
         names = [name for rule in kept["syscalls"][2:] for name in rule["names"]]
-        assert [name for name in names if name != "socket"] == ["clone"] * 2 + ["unshare"] * 2 + ["clone3"]
+        others = [name for name in names if name != "socket"]
+        missing = ["clone3", "add_key", "keyctl", "request_key"]
+        assert others == [*["clone"] * 2, *["unshare"] * 2, *missing]
 
     @pytest.mark.parametrize(("machine", "index"), [("x86_64", 0), ("aarch64", 0), ("s390x", 1)])
     def test_the_flags_of_clone_have_their_place(self, machine: str, index: int) -> None:

@@ -64,7 +64,7 @@ circle.yml  screwdriver.yaml  wercker.yml  .pnp.cjs  .jvmopts  .sbtopts  .kodiak
 .ddev/file
 .lando.yml  .flox/env/manifest.toml  .erlang  .pdm-python  .pre-commit-hooks.yaml  .git-hooks/file
 git-hooks/file
-githooks/file  .hooks/file  common/git-hooks/file  common/config/rush/file  .ci/run  Dangerfile  .cirun.yml
+githooks/file  common/git-hooks/file  common/config/rush/file  .ci/run  Dangerfile  .cirun.yml
 .vsts-ci.yml
 """
 )
