@@ -42,6 +42,9 @@ class Cause(StrEnum):
     KILLED = "killed"
     LIMITED = "limited"
     BUDGET = "budget"
+    ACCESS = "access"
+    MODEL = "model"
+    PROMPT = "prompt"
     NO_CHANGE = "no-change"
     HARVEST = "harvest"
     REFUSED = "refused"
@@ -98,9 +101,22 @@ _CONTINUED = frozenset(
         Cause.CANCELLED,
         Cause.LIMITED,
         Cause.BUDGET,
+        Cause.ACCESS,
+        Cause.MODEL,
         Cause.LANDING,
         Cause.INTERRUPTED,
     }
 )
-_FINAL = frozenset({Cause.CANCELLED, Cause.LIMITED, Cause.BUDGET, Cause.NO_CHANGE, Cause.LANDING})
+_FINAL = frozenset(
+    {
+        Cause.CANCELLED,
+        Cause.LIMITED,
+        Cause.BUDGET,
+        Cause.ACCESS,
+        Cause.MODEL,
+        Cause.PROMPT,
+        Cause.NO_CHANGE,
+        Cause.LANDING,
+    }
+)
 _EXPLAINED = frozenset({Cause.CONFLICT, Cause.GATE, Cause.REFUSED, Cause.HARVEST, Cause.NO_CHANGE})

@@ -10,6 +10,7 @@ from pytest_cobbler.agents.address import API, check_address
 from pytest_cobbler.agents.base import OnExchange
 from pytest_cobbler.agents.budget import Account
 from pytest_cobbler.agents.credential import Credential
+from pytest_cobbler.agents.health import Caller
 from pytest_cobbler.agents.prices import BUILT_IN, PriceList
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.sandbox.base import Capability, Sandbox
@@ -77,8 +78,15 @@ class Access:
                 "Set agent_network: open (agents then have a network, and can read the key).",
             )
 
-    def proxy(self, on_exchange: OnExchange | None = None, account: Account | None = None) -> ApiProxy:
+    def proxy(
+        self,
+        on_exchange: OnExchange | None = None,
+        account: Account | None = None,
+        caller: Caller | None = None,
+    ) -> ApiProxy:
         """The proxy of one job; ``on_exchange`` is told of the requests, which ``account`` pays for.
+
+        ``caller`` is told how the API serves them.
 
         Raises:
             UsageProblem: ``base_url`` or the address of the proxy before it is invalid.
@@ -86,4 +94,6 @@ class Access:
         from pytest_cobbler.agents.proxy import ApiProxy  # takes a fifth of a second
 
         assert self.credential is not None
-        return ApiProxy(self.credential, self.base_url or API, PORT, on_exchange, self.prices, account)
+        return ApiProxy(
+            self.credential, self.base_url or API, PORT, on_exchange, self.prices, account, caller
+        )

@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol, runtime_checkable
 
 from pytest_cobbler.agents.budget import Account, Unpaid
+from pytest_cobbler.agents.health import ApiHealth
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Limits, Mount, Network, Sandbox
@@ -59,6 +61,8 @@ class AgentRequest:
     """Called with one line of text for each step the agent takes (a tool call, a message)."""
     account: Account | None = None
     """What pays for the agent; ``None``: nothing limits what it spends."""
+    health: ApiHealth | None = None
+    """Is told how the API serves the agent; ``None``: nobody is."""
     on_exchange: OnExchange | None = None
     """Called, in any thread, for each request that leaves through the agent's proxy, and for its answer."""
 
@@ -74,8 +78,10 @@ class AgentResult:
     """The end of a run. ``error`` is empty exactly when the agent says it is done.
 
     ``doubt`` is why it may not be done in spite of that; if it has changed something, the gate decides.
-    ``limited``: a usage or rate limit, or spent credit, stopped it; ``limited_until``: when that ends, if
-    reported. ``limit_is_claimed``: only the agent's program reports it; such a limit does not end the run.
+    ``limited``: the API did not serve it any more; ``limited_until``: when that ends, if reported.
+    ``limit_passes``: it is a rate limit or a fault, after which the run goes on. ``limit_is_claimed``: only
+    the agent's program reports it; such a limit does not end the run. ``refused``: the API refuses the
+    credential (``access``), the model (``model``) or the length of the prompt (``prompt``).
     ``unpaid``: why the budget did not pay any more.
     ``text`` is the agent's last message. ``notes`` are shown on the item.
     """
@@ -85,7 +91,9 @@ class AgentResult:
     doubt: str = ""
     limited: bool = False
     limited_until: datetime | None = None
+    limit_passes: bool = False
     limit_is_claimed: bool = False
+    refused: Cause = Cause.NONE
     unpaid: Unpaid | None = None
     usage: Usage = field(default_factory=Usage)
     text: str = ""

@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -15,10 +14,12 @@ from pytest_cobbler.agents.access import PORT, Access
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.budget import Unpaid
 from pytest_cobbler.agents.claims import bounded, disagreements
+from pytest_cobbler.agents.health import ApiHealth, Caller
 from pytest_cobbler.agents.output_file import OutputFile
 from pytest_cobbler.agents.stream import StreamReader
-from pytest_cobbler.agents.watching import Watch
-from pytest_cobbler.causes import Ending
+from pytest_cobbler.agents.troubles import Trouble
+from pytest_cobbler.agents.watching import ApiWatch, Watch
+from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.display import one_line, shown_duration, shown_size
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
@@ -60,22 +61,31 @@ class Program:
 class Launched:
     """A run that has ended: ``completed`` is reported by the sandbox, ``reader`` by the program's output.
 
-    The proxy, if there was one, reports ``metered``, the usage; ``api_limited``, whether the API's last
-    response was that of a limit; and ``limit_ends``, when that limit ends. ``unpaid`` is why the budget did
-    not pay for a request; without a proxy, why the agent was ended. The proxy's view counts, the program's
-    own reports are notes: the program runs what the agent wrote, and may print anything.
+    The proxy, if there was one, reports ``metered``, the usage; and ``seen``, why the API did not serve the
+    last request. ``is_refused``: the program was ended because the API refuses all agents. ``was_answered``:
+    the API has served it before. ``unpaid`` is why the budget did not pay for a request; without a proxy, why
+    the agent was ended. The proxy's view counts, the program's own reports are notes: the program runs what
+    the agent wrote, and may print anything.
     """
 
     completed: Completed
     limits: Limits
     reader: StreamReader
     metered: Usage | None = None
-    api_limited: bool = False
-    limit_ends: datetime | None = None
+    seen: Trouble | None = None
+    is_refused: bool = False
+    was_answered: bool = False
     unpaid: Unpaid | None = None
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the API did not serve the program at its end."""
+        return self.reader.trouble if self.metered is None else self.seen
 
     def error(self) -> str:
         """The error by the limits, by the program's output or by its exit status; empty if there is none."""
+        if self.is_refused and self.trouble:
+            return self.trouble.shown
         return _ending(self.completed, self.limits) or self.reader.failure or self._exit_error()
 
     def doubtful(self) -> tuple[str, str]:
@@ -91,9 +101,12 @@ class Launched:
 
     def result(self, error: str, session_id: str = "", doubt: str = "") -> AgentResult:
         reader, metered = self.reader, self.metered
-        claimed = bool(error) and reader.limited
-        limited = claimed if metered is None else bool(error) and self.api_limited
-        ends = reader.limited_until if metered is None else self.limit_ends
+        trouble = self.trouble if error and not self._is_cancelled else None
+        if trouble and trouble.cause is Cause.PROMPT and self.was_answered:
+            trouble = None  # the conversation has grown too long: a new one may succeed
+        refused = trouble.cause if trouble and trouble.cause is not Cause.LIMITED else Cause.NONE
+        limited = trouble is not None and refused is not Cause.PROMPT
+        claims = error and reader.trouble and reader.trouble.cause is Cause.LIMITED
         usage = reader.usage if metered is None else replace(metered, seconds=reader.usage.seconds)
         unpaid = self.unpaid if error and not self._is_cancelled else None
         return AgentResult(
@@ -102,12 +115,14 @@ class Launched:
             unpaid=unpaid,
             doubt=f"agent: {doubt}" if doubt else "",
             limited=limited,
-            limited_until=bounded(ends) if limited else None,
+            limited_until=bounded(trouble.until) if trouble else None,
+            limit_passes=trouble is not None and trouble.passes,
             limit_is_claimed=limited and metered is None,
+            refused=refused,
             usage=usage,
             text=reader.text,
             session_id=reader.session_id or session_id,
-            notes=self._notes(claimed and not limited),
+            notes=self._notes(bool(claims) and not limited),
         )
 
     @property
@@ -147,7 +162,7 @@ class _Lingering:
         self.cancellation = Cancellation(cancellation)
         self.has_ended_it = False
 
-    def look(self) -> None:
+    def look_at(self, _line: bytes) -> None:
         """Begin to wait if the program is done. Call it after each line."""
         self.close()
         if self._patience is not None and self._reader.is_done:
@@ -188,31 +203,30 @@ def launch(
     if account and (lack := account.budget.lacking(account.task)):
         return Launched(completed=_NOT_STARTED, limits=request.limits, reader=reader, unpaid=lack.unpaid)
     secrets = Secrets(access.secrets)
-    proxy = access.proxy(request.on_exchange, account) if access.proxied else None
     with contextlib.ExitStack() as stack:
-        if account:
-            stack.enter_context(account.budget.working())
+        stack.enter_context(account.budget.working() if account else contextlib.nullcontext())
         lingering = stack.enter_context(contextlib.closing(_Lingering(reader, patience, cancellation)))
-        watch = None
-        if account and not proxy:
-            watch = Watch(reader, account, access.prices, lingering.cancellation)
+        ends = lingering.cancellation
+        caller = _caller(request, ends, is_seen=access.proxied)
+        proxy = access.proxy(request.on_exchange, account, caller) if access.proxied else None
+        watch = None if proxy or not account else Watch(reader, account, access.prices, ends)
+        looking = [lingering.look_at, *([] if proxy else [ApiWatch(reader, caller).look])]
+        looking += [watch.look] if watch else []
         transcript = stack.enter_context(OutputFile(request.transcript))
         errors = stack.enter_context(OutputFile(request.errors, _ERRORS_LIMIT))
 
         def keep_line(line: bytes) -> None:
             transcript.write(line)
             reader.feed(line)
-            lingering.look()
-            if watch:
-                watch.look(line)
+            for look in looking:
+                look(line)
 
         # The end of stderr that the sandbox keeps may begin within a secret, where no form of it matches.
         error_tail = ErrorTail(errors.write)
         take_line = stack.enter_context(LineScrubber(secrets, keep_line))
         take_error_line = stack.enter_context(LineScrubber(secrets, error_tail))
-        job = _job(program, access, request, proxy, take_line, take_error_line)
-        completed = sandbox.run(job, lingering.cancellation)
-    if completed.cause == Ending.CANCELLED and not cancellation.requested:
+        completed = sandbox.run(_job(program, access, request, proxy, take_line, take_error_line), ends)
+    if completed.cause == Ending.CANCELLED and (caller.was_refused or not cancellation.requested):
         completed = replace(completed, cause=Ending.EXITED, status=0 if lingering.has_ended_it else 1)
     unpaid = proxy.unpaid if proxy else _ended_by(watch, request, completed)
     completed = replace(completed, stderr=error_tail.text or secrets.scrub_text(completed.stderr))
@@ -221,10 +235,17 @@ def launch(
         limits=request.limits,
         reader=reader,
         metered=proxy.usage if proxy else None,
-        api_limited=proxy.is_limited if proxy else False,
-        limit_ends=proxy.limit_ends if proxy else None,
+        seen=proxy.trouble if proxy else None,
+        is_refused=caller.was_refused,
+        was_answered=caller.was_answered,
         unpaid=unpaid,
     )
+
+
+def _caller(request: AgentRequest, cancellation: Cancellation, *, is_seen: bool) -> Caller:
+    """The agent as a client of the API; a refusal of all agents ends it."""
+    health = request.health or ApiHealth()
+    return Caller(health, request.task_id, is_seen=is_seen, refused=cancellation.cancel)
 
 
 def _job(

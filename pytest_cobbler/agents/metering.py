@@ -7,14 +7,13 @@ counted as far as it came.
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from pytest_cobbler.agents import limits
 from pytest_cobbler.agents.prices import PriceList, dollars
+from pytest_cobbler.agents.troubles import Trouble, end_of_wait, trouble_of
 from pytest_cobbler.agents.values import SNAKE, event_of, number_of, object_of, text_of, tokens_of
 from pytest_cobbler.display import one_line
 from pytest_cobbler.usage import NOTHING, Usage
@@ -38,8 +37,7 @@ class Answer:
     ``number`` counts the requests of a run that were sent; ``status`` and ``received`` (bytes) are those of
     the response so far.
     ``is_whole``: nothing is missing. A request that was sent may cost money although its response was cut, or
-    never read. ``is_limit``: the response is that of a limit of the API; ``limit_ends``: when that ends, if
-    the response names it.
+    never read. ``trouble`` is why the API did not serve it, if that may concern all requests.
 
     Args:
         prices: the price list, by which it costs.
@@ -52,8 +50,9 @@ class Answer:
         self.received = 0
         self.model = ""
         self.is_whole = False
-        self.is_limit = False
-        self.limit_ends: datetime | None = None
+        self.asked = datetime.now(UTC)
+        self.trouble: Trouble | None = None
+        self._until: datetime | None = None
         self._reported: dict[str, object] = {}
         self._has_extras = False
 
@@ -102,8 +101,8 @@ class Answer:
         """Take the head of the response. An error costs nothing."""
         self.status = status
         self.is_whole = status >= _LEAST_ERROR
-        self.is_limit = status in limits.STATUS
-        self.limit_ends = _end_of_limit(headers)
+        self._until = end_of_wait(headers, datetime.now(UTC))
+        self.trouble = trouble_of(status, until=self._until)
 
     def drop(self) -> None:
         """The request was not sent."""
@@ -149,8 +148,9 @@ class Answer:
 
     def _take_error(self, answer: Mapping[str, object]) -> None:
         error = object_of(answer.get("error"))
-        if text_of(error, "type") in limits.KINDS or limits.NO_CREDIT.fullmatch(text_of(error, "message")):
-            self.is_limit = True
+        if error:
+            kind, message = text_of(error, "type"), text_of(error, "message")
+            self.trouble = trouble_of(self.status, kind, message, self._until)
 
 
 class Meter:
@@ -169,14 +169,9 @@ class Meter:
         self._last = answer
 
     @property
-    def is_limited(self) -> bool:
-        """Whether the last response was that of a limit."""
-        return self._last is not None and self._last.is_limit
-
-    @property
-    def limit_ends(self) -> datetime | None:
-        """When the limit of the last response ends, if the response names it."""
-        return self._last.limit_ends if self._last is not None and self._last.is_limit else None
+    def trouble(self) -> Trouble | None:
+        """Why the API did not serve the last request."""
+        return self._last.trouble if self._last is not None else None
 
     @property
     def usage(self) -> Usage:
@@ -198,13 +193,3 @@ class Meter:
             cost_is_partial=cost is not None and (total.cost_is_partial or not is_whole),
             model=next((model for model, _ in output.most_common(1)), ""),
         )
-
-
-def _end_of_limit(headers: Mapping[str, str]) -> datetime | None:
-    """When a usage limit ends: the time that the API names, else now and its seconds to wait."""
-    with contextlib.suppress(ValueError, OverflowError, OSError):
-        if moment := headers.get("anthropic-ratelimit-unified-reset"):
-            return datetime.fromtimestamp(int(moment), UTC)
-        if seconds := headers.get("retry-after"):
-            return datetime.now(UTC) + timedelta(seconds=float(seconds))
-    return None

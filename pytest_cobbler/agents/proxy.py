@@ -19,7 +19,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import timedelta
 from typing import Any, Final
 
 import aiohttp
@@ -31,9 +31,11 @@ from pytest_cobbler.agents.base import OnExchange
 from pytest_cobbler.agents.budget import Account, Budget, Unpaid
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.echo import EchoFilter, SpreadEcho
+from pytest_cobbler.agents.health import ApiHealth, Caller
 from pytest_cobbler.agents.metering import Answer, Meter
 from pytest_cobbler.agents.prices import BUILT_IN, PriceList
 from pytest_cobbler.agents.spending import Order, Spender, TooDear
+from pytest_cobbler.agents.troubles import Trouble, unreached
 from pytest_cobbler.agents.upstream import (
     LARGEST_BODY,
     check_proxy_of,
@@ -62,6 +64,9 @@ _CONNECT: Final = 30.0
 
 _PATIENCE: Final = 5.0
 """Seconds to wait for the end."""
+
+_RETRIED: Final = timedelta(minutes=1)
+"""The longest wait for which a program may try again by itself; after a longer one, it is started again."""
 
 _LINGERING: Final = 2.0
 """Seconds to read the rest of a refused request; otherwise a client that is sending misses the response."""
@@ -113,6 +118,7 @@ class ApiProxy:
     Args:
         prices: by which the answers are counted.
         account: pays for the requests; ``None``: there is no limit.
+        caller: is told of answers and troubles of the API.
         on_exchange: called in the proxy's thread with ``request`` and its facts before a request is sent, and
             with ``answer`` and its facts when no more of the answer will come.
 
@@ -128,6 +134,7 @@ class ApiProxy:
         on_exchange: OnExchange | None = None,
         prices: PriceList = BUILT_IN,
         account: Account | None = None,
+        caller: Caller | None = None,
     ) -> None:
         self._credential = credential
         self._prices = prices
@@ -139,6 +146,7 @@ class ApiProxy:
         self._port = port
         self._secrets = Secrets(credential.secrets())
         self._meter = Meter()
+        self._caller = caller or Caller(ApiHealth(), "", is_seen=True)
         self._on_exchange = on_exchange or (lambda _event, _facts: None)
         self._sent = 0
         self._room = _ROOM
@@ -160,14 +168,9 @@ class ApiProxy:
         return self._spender.unpaid
 
     @property
-    def is_limited(self) -> bool:
-        """Whether the API's last response to the job was that of a limit."""
-        return self._meter.is_limited
-
-    @property
-    def limit_ends(self) -> datetime | None:
-        """When that limit ends, if the API names it."""
-        return self._meter.limit_ends
+    def trouble(self) -> Trouble | None:
+        """Why the API did not serve the job's last request."""
+        return self._meter.trouble
 
     @contextlib.contextmanager
     def serve(self, listener: socket.socket) -> Iterator[None]:
@@ -213,6 +216,10 @@ class ApiProxy:
         finally:
             if exchange.answer.number:
                 self._tell_answer(exchange)
+            if exchange.answer.trouble and is_to_model:
+                self._caller.met(exchange.answer.trouble)
+            elif exchange.answer.is_whole and exchange.answer.counted:
+                self._caller.answered(exchange.answer.asked)
 
     async def _exchange(
         self, session: aiohttp.ClientSession, request: web.BaseRequest, exchange: _Exchange
@@ -222,7 +229,9 @@ class ApiProxy:
             _refuse_hidden(upstream)
             try:
                 return await self._pass_on(request, upstream, exchange.answer)
-            except (aiohttp.ClientError, OSError, SpreadEcho):
+            except (aiohttp.ClientError, OSError, SpreadEcho) as error:
+                if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
+                    exchange.answer.trouble = unreached(f"{upstream.host} broke off its answer")
                 # A response that the API breaks off is broken off here too; the agent's program handles that.
                 _break_off(request)
                 raise
@@ -281,10 +290,13 @@ class ApiProxy:
                 outcome = (
                     "closed the connection without a response" if is_reached else f"cannot be reached: {why}"
                 )
+                answer.trouble = unreached(f"{url.host} {outcome}")
+                self._meter.begin(answer)
                 raise _Refused(502, "api_error", f"{url.host} {outcome}") from None
             answer.begin(upstream.status, upstream.headers)
             if is_to_model:
                 self._meter.begin(answer)
+                self._caller.was_answered = self._caller.was_answered or upstream.ok
             return upstream
 
     async def _afford(self, body: bytes) -> Order:
@@ -325,6 +337,12 @@ class ApiProxy:
             login = {"x-api-key": value}
         return {**kept, **login, "Accept-Encoding": "identity"}
 
+    def _is_hopeless(self, trouble: Trouble) -> bool:
+        """Whether the program would only waste time if it tried again by itself."""
+        if trouble.passes:
+            return trouble.until is not None and trouble.until - self._caller.health.now > _RETRIED
+        return True
+
     async def _pass_on(
         self, request: web.BaseRequest, upstream: aiohttp.ClientResponse, answer: Answer
     ) -> web.StreamResponse:
@@ -337,6 +355,8 @@ class ApiProxy:
             body = await whole(upstream)
             answer.received = len(body)
             answer.take_body(body)
+            if answer.trouble and self._is_hopeless(answer.trouble):
+                headers["x-should-retry"] = "false"
             return web.Response(status=upstream.status, headers=headers, body=self._secrets.scrub(body))
         response = web.StreamResponse(status=upstream.status, headers=headers)
         await response.prepare(request)

@@ -22,8 +22,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
-from pytest_cobbler.agents import limits
 from pytest_cobbler.agents.prices import PriceList, picodollars
+from pytest_cobbler.agents.troubles import Trouble, reported_trouble, trouble_of, unreached
 from pytest_cobbler.agents.values import (
     CAMEL,
     SNAKE,
@@ -80,7 +80,7 @@ class StreamReader:
         self._message_usage: dict[str, Mapping[str, object]] = {}
         self._last_message = ""
         self._error_kind = ""
-        self._retrying_on: object = None
+        self._trouble: Trouble | None = None
         self._rejection: Mapping[str, object] = {}
         self._result: Mapping[str, object] | None = None
         self._results: dict[str, Mapping[str, object]] = {}
@@ -160,24 +160,29 @@ class StreamReader:
         return self._is_over and not self.failure and self.doubt in ("", _SILENT)
 
     @property
-    def limited(self) -> bool:
-        """Whether a usage or rate limit, or a lack of credit, stopped the run."""
-        if self._result is None:
-            return self._retrying_on in limits.STATUS
-        if not self.failure:
-            return False
-        return (
-            self._result.get("api_error_status") in limits.STATUS
-            or text_of(self._result, "api_error_type") in limits.KINDS_OF_A_PROGRAM
-            or self._error_kind in limits.KINDS_OF_A_PROGRAM
-            or bool(limits.WORDS.search(_explanation(self._result)[:1000]))
-        )
+    def has_begun(self) -> bool:
+        """Whether the program has reported its start."""
+        return bool(self._init)
 
     @property
-    def limited_until(self) -> datetime | None:
-        """When the limit ends, if the agent reported it."""
-        if not self.limited:
+    def answers(self) -> int:
+        """The number of answers of the model so far."""
+        return len(self._message_usage)
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the API does not serve the program, by its last report: while it tries again, or at its end."""
+        if self._result is None:
+            return self._trouble
+        if not self.failure:
             return None
+        result, status = self._result, self._result.get("api_error_status")
+        kinds = (text_of(result, "api_error_type"), self._error_kind, text_of(result, "api_error"))
+        number = status if type(status) is int else 0
+        return reported_trouble(number, kinds, _explanation(result), self._end_of_limit)
+
+    @property
+    def _end_of_limit(self) -> datetime | None:
         in_text = _RESET_IN_TEXT.search(self.text[:1000])
         return _moment(in_text[1] if in_text else self._rejection.get("resetsAt"))
 
@@ -227,7 +232,7 @@ class StreamReader:
             case "background_tasks_changed":
                 self._background = [text_of(task, "task_type") for task in blocks_of(event.get("tasks"))]
             case "api_retry":
-                self._retrying_on = event.get("error_status")
+                self._trouble = _retried(event)
                 self._on_step(_retry_step(event))
             case _:
                 pass
@@ -236,7 +241,7 @@ class StreamReader:
         message = object_of(event.get("message"))
         self._error_kind = text_of(event, "error")
         if not self._error_kind and message.get("model") != "<synthetic>":
-            self._retrying_on = None
+            self._trouble = None
             self._message_usage[text_of(message, "id")] = object_of(message.get("usage"))
         for block in blocks_of(message.get("content")):
             if text := text_of(block, "text").strip():
@@ -277,6 +282,12 @@ def _retry_step(event: Mapping[str, object]) -> str:
     error = f"API error {status}" if type(status) is int else "API error"
     seconds = (number_of(event, "retry_delay_ms") or 0.0) / 1000
     return one_line(f"{error} ({text_of(event, 'error')}), next try in {seconds:.0f} s")
+
+
+def _retried(event: Mapping[str, object]) -> Trouble | None:
+    """The trouble after which claude tries again. Without a status, it did not reach the API."""
+    status, kind = event.get("error_status"), text_of(event, "error")
+    return trouble_of(status, kind) if type(status) is int else unreached(one_line(kind))
 
 
 def _failure(result: Mapping[str, object]) -> str:

@@ -1,16 +1,43 @@
-"""Ends an agent that no proxy serves when the budget is used up, by what its stream says between turns."""
+"""What the stream of an agent says that no proxy serves: what it spends, and how the API serves it."""
 
 from __future__ import annotations
 
 from pytest_cobbler.agents.budget import Account, Unit, Unpaid
+from pytest_cobbler.agents.health import Caller
 from pytest_cobbler.agents.prices import PriceList, dollars
 from pytest_cobbler.agents.stream import StreamReader
 from pytest_cobbler.process import Cancellation
 
-__all__ = ["Watch"]
+__all__ = ["ApiWatch", "Watch"]
 
 _TELLING = (b'"usage"', b'"total_cost_usd"')
 """What a line of the stream has that reports a cost."""
+
+
+_OF_SUCCESS = (b'"init"', b'"assistant"')
+_OF_TROUBLE = (b'"api_retry"', b'"result"')
+"""What a line of the stream has that reports how the API serves the agent."""
+
+
+class ApiWatch:
+    """Tells ``caller`` of the answers and the troubles that ``reader`` has read."""
+
+    def __init__(self, reader: StreamReader, caller: Caller) -> None:
+        self._reader = reader
+        self._caller = caller
+        self._answers = 0
+
+    def look(self, line: bytes) -> None:
+        """Tell what a line has told the reader."""
+        reader, caller = self._reader, self._caller
+        if any(name in line for name in _OF_SUCCESS):
+            if reader.has_begun and not reader.answers:
+                caller.begins()
+            if reader.answers > self._answers:
+                self._answers = reader.answers
+                caller.answered()
+        if any(name in line for name in _OF_TROUBLE) and (trouble := reader.trouble):
+            caller.met(trouble)
 
 
 class Watch:

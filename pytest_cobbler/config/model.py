@@ -207,6 +207,9 @@ class Config(BaseModel):
     silence_agent: Switch = Field(True, description="false: print the agent's steps as they happen.")
     task_timeout: Duration = Field(1800.0, description="Time limit of one agent run.")
     idle_timeout: Duration = Field(600.0, description="Time limit of an agent without any output.")
+    limit_wait: Duration = Field(
+        1200.0, description="Longest wait for a rate limit or a fault of the API; a longer one ends the run."
+    )
     secrets_dir: OwnDirectory = Field(Path(".secrets"), description="Directory of the agent's credential.")
     default_token_file: Text = Field("claude.json", description="File of the credential in secrets_dir.")
     token_file: FileName = Field(None, description="Other file of the credential in secrets_dir.")

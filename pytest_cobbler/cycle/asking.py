@@ -63,6 +63,7 @@ def request_of(
         output=question.output,
         on_step=on_step,
         on_exchange=_logged(run, question),
+        health=run.health,
         account=Account(budget=run.budget, task=task, streams=config.streams_per_agent),
         budget_usd=None if left is None else dollars(left),
         command=command,

@@ -16,10 +16,8 @@ from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.starts import Start
 from pytest_cobbler.display import named
 from pytest_cobbler.errors import CobblerError, HookProblem, OutsideProblem, RepositoryError
-from pytest_cobbler.landing.lane import Landing
 from pytest_cobbler.listeners import AttemptEnd
 from pytest_cobbler.recordings.files import place_of_task
-from pytest_cobbler.report.evidence import telling_line
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.damage import is_whole
 from pytest_cobbler.repository.harvest import Harvest, harvest
@@ -90,7 +88,9 @@ class Attempt:
         """How the item ends with this attempt. A task that has used up its own budget fails."""
         if self.cause is Cause.CANCELLED:
             return Verdict.CANCELLED
-        is_limit = self.cause is Cause.LIMITED or (self.cause is Cause.BUDGET and self.result.is_out_of_money)
+        if self.cause is Cause.BUDGET:
+            return Verdict.LIMITED if self.result.is_out_of_money else Verdict.FAILED
+        is_limit = self.cause in (Cause.LIMITED, Cause.ACCESS, Cause.MODEL)
         return Verdict.LIMITED if is_limit else Verdict.FAILED
 
 
@@ -283,8 +283,8 @@ def _verdict(result: AgentResult, harvested: Harvest, broken_off: Cause) -> tupl
         return broken_off, result.error or broken_off, ""
     if result.unpaid:
         return Cause.BUDGET, result.error, ""
-    if result.limited:
-        return Cause.LIMITED, result.error, ""
+    if result.limited or result.refused:
+        return result.refused or Cause.LIMITED, result.error, ""
     if error := result.error or ("" if harvested.change else result.doubt):
         return Ending(result.completed.cause).cause, error, result.text or result.completed.stderr
     if refusals := harvested.refusals:
@@ -401,49 +401,3 @@ def _write_result(run: Run, task: Task, attempt: Attempt) -> None:
     }
     text = run.ledger.scrub(json.dumps(facts, indent=2, ensure_ascii=False))
     (directory / "result.json").write_text(f"{text}\n", "utf-8")
-
-
-def write_ending(run: Run, task: Task, attempt: Attempt) -> None:
-    """Add to the result of an attempt why it did not land; the landing of a later one removes its ref."""
-    path = run.ledger.numbers.directory(task.id, attempt.number) / "result.json"
-    try:
-        facts = json.loads(path.read_bytes())
-    except (OSError, ValueError):  # the directory of the history was deleted
-        return
-    facts |= {"cause": attempt.cause, "error": attempt.headline}
-    path.write_text(f"{json.dumps(facts, indent=2, ensure_ascii=False)}\n", "utf-8")
-
-
-def not_landed(attempt: Attempt, landing: Landing) -> Attempt:
-    """The attempt with the reason why its landing failed."""
-    merged = landing.merged
-    if landing.cause == Cause.CONFLICT and merged:
-        return replace(
-            attempt,
-            cause=Cause.CONFLICT,
-            summary=f"conflict with the tip in {', '.join(merged.conflicts)}",
-            details=merged.messages,
-            paths=merged.conflicts,
-        )
-    if landing.refusals:
-        return replace(
-            attempt,
-            cause=Cause.REFUSED,
-            summary=f"refused{' after the merge' if merged else ''}: {landing.refusals[0]}",
-            details="\n".join(map(str, landing.refusals)),
-            paths=tuple(refusal.path for refusal in landing.refusals if refusal.path),
-        )
-    if landing.hidden:
-        how = "passed" if landing.gate and landing.gate.passed else "failed as before, but"
-        summary = f"gate: {how} without tests of the tip: {landing.hidden[0]}"
-        return replace(attempt, cause=Cause.GATE, summary=summary, details="\n".join(landing.hidden))
-    if landing.cause == Cause.GATE and landing.gate:
-        gate = landing.gate
-        summary = "; ".join(filter(None, [telling_line(gate.output), gate.summary]))
-        return replace(attempt, cause=Cause.GATE, summary=f"gate: {summary}", details=gate.output)
-    if landing.error:
-        summary = f"landing: {landing.error.cause}"
-        return replace(attempt, cause=Cause.LANDING, summary=summary, details=str(landing.error))
-    if landing.cause == Cause.NO_CHANGE:
-        return replace(attempt, cause=Cause.NO_CHANGE, summary="no change: the tip already has this change")
-    return replace(attempt, cause=Cause.CANCELLED, summary="cancelled")

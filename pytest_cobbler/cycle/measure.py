@@ -15,6 +15,7 @@ from pytest_cobbler.agents.claims import bounded
 from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.cycle.asking import Question, prepare, request_of, result_of
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
+from pytest_cobbler.cycle.patience import Patience
 from pytest_cobbler.cycle.prompts import MeasureFacts, measure_prompt
 from pytest_cobbler.cycle.proposals import Proposal, ProposalProblem, parse, select, to_new_tasks
 from pytest_cobbler.cycle.run import Run
@@ -83,6 +84,8 @@ class Measuring:
         self._record = Record(started_at=timestamp())
         self._steps: deque[str] = deque(maxlen=STEPS_SHOWN)
         self._notes: list[str] = []
+        self._has_slot = True
+        self._patience = Patience(run.health, self._name)
 
     def __call__(self) -> Measured:
         measured = self._work()
@@ -101,8 +104,10 @@ class Measuring:
         return self._record
 
     def give_slot(self) -> None:
-        """Give the slot back."""
-        self._run.slots.give()
+        """Give the slot back, if it still has it."""
+        if self._has_slot:
+            self._has_slot = False
+            self._run.slots.give()
 
     def _step(self, text: str) -> None:
         self._steps.append(text)
@@ -121,16 +126,19 @@ class Measuring:
                 return _cancelled()
             if failure.summary:
                 earlier.append(f"attempt {len(earlier) + 1}: {failure.summary}")
+            self._patience.begin()
             attempt = self._attempt(existing, failure)
             if attempt.broken_off:  # the recording continues with another run
                 remaining, failure = self._config.max_attempts, replace(failure, errors=(), previous="")
+                continue
+            if self._patience.goes_on(attempt.result) and self._waits():
                 continue
             remaining -= 1
             ended = self._judge(attempt, existing)
             if isinstance(ended, Measured):
                 return ended
             failure = ended
-            if attempt.is_last:
+            if attempt.is_last or failure.cause.is_final:
                 break
         parts = (failure.details, *earlier, f"Kept in {run.ledger.numbers.directories(self._name)}")
         outcome = Outcome(
@@ -141,16 +149,23 @@ class Measuring:
         )
         return Measured(outcome=outcome)
 
+    def _waits(self) -> bool:
+        """Wait until the API serves agents again; return whether it does."""
+        self.give_slot()
+        self._has_slot = self._run.slots.wait(self._run.cancellation)
+        return self._has_slot
+
     def _judge(self, attempt: _Attempt, existing: list[Task]) -> Measured | _Failure:
         """The end of the measure, or why another attempt is needed."""
         result, answer = attempt.result, attempt.answer
         if result.completed.cause == Ending.CANCELLED:
             return _cancelled()
-        if result.limited or result.unpaid:
+        is_over = result.limited or (result.refused and self._run.health.stop)
+        if is_over or result.unpaid:
             return Measured(
                 outcome=Outcome(
                     verdict=Verdict.LIMITED,
-                    cause=Cause.BUDGET if result.unpaid else Cause.LIMITED,
+                    cause=Cause.BUDGET if result.unpaid else result.refused or Cause.LIMITED,
                     summary=result.error,
                     until=bounded(result.limited_until),
                     limit_is_claimed=result.limit_is_claimed,
@@ -158,7 +173,7 @@ class Measuring:
             )
         if error := result.error or (result.doubt if isinstance(answer, NoAnswer) else ""):
             details = quoted(informative(result.text or result.completed.stderr))
-            return _Failure(cause=Cause.AGENT, summary=error, details=details)
+            return _Failure(cause=result.refused or Cause.AGENT, summary=error, details=details)
         if isinstance(answer, NoAnswer):
             details = quoted(informative(result.text))
             return _Failure(cause=Cause.OUTPUT, summary=str(answer), details=details, errors=(str(answer),))

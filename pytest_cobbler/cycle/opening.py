@@ -12,7 +12,7 @@ from pathlib import Path
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.recorded import Recordings, below, not_for_recordings, refuse_same_titles
 from pytest_cobbler.cycle.run import Run
-from pytest_cobbler.cycle.slots import Slots
+from pytest_cobbler.cycle.slots import make_slots
 from pytest_cobbler.cycle.surroundings import RepositoryView
 from pytest_cobbler.display import named, shown_path
 from pytest_cobbler.errors import UsageProblem
@@ -412,7 +412,7 @@ class _Opening:
             notary=Notary(ledger.scrub, self._signer, cancellation),
             listener=listener,
             lines=SourceLines(repository, parts.language),
-            slots=Slots(self._config.jobs, freed),
+            slots=make_slots(self._config, freed, plays=self._recordings.plays),
             names=self._recordings.names,
             turns=self._make_turns(recorder),
             cancellation=cancellation,

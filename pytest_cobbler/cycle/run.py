@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pytest_cobbler.agents.budget import Budget
+from pytest_cobbler.agents.health import ApiHealth
 from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.cycle.surroundings import RepositoryView
 from pytest_cobbler.landing.lane import LandingLane
@@ -49,3 +50,8 @@ class Run:
     open_tasks: set[str] = field(default_factory=set)
     waiting: dict[str, KeptAttempt] = field(default_factory=dict)
     asks_agents: bool = True
+
+    @property
+    def health(self) -> ApiHealth:
+        """The state of the API, which all agents share."""
+        return self.slots.health

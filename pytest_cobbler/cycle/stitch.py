@@ -7,30 +7,30 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 
 from pytest_cobbler.agents.base import AgentResult
 from pytest_cobbler.agents.claims import bounded
 from pytest_cobbler.causes import Cause
-from pytest_cobbler.cycle.attempt import Attempt, left_notes, not_landed, run_attempt, scrubbed, write_ending
+from pytest_cobbler.cycle.attempt import Attempt, left_notes, run_attempt, scrubbed
+from pytest_cobbler.cycle.evidence import evidence, place_of_work
 from pytest_cobbler.cycle.kept import attempt_of
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
+from pytest_cobbler.cycle.patience import Patience, stopped
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.starts import Start, Starts
-from pytest_cobbler.display import below, quoted
+from pytest_cobbler.cycle.stated import work_of
+from pytest_cobbler.cycle.unlanded import not_landed, write_ending
 from pytest_cobbler.files import read_tail
 from pytest_cobbler.landing.lane import Candidate, Landing
-from pytest_cobbler.landing.statements import Work
 from pytest_cobbler.landing.tree_records import TreeRecord
 from pytest_cobbler.lifecycle.records import Record
 from pytest_cobbler.lifecycle.waiting import refusals_of
 from pytest_cobbler.recordings.files import place_of_task
 from pytest_cobbler.recordings.turns import Point
-from pytest_cobbler.report.evidence import excerpt, informative
+from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.report.journal import timestamp
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import KeptAttempt, drop_attempts, keep_attempt
-from pytest_cobbler.repository.checks import PROTECTED
 from pytest_cobbler.repository.landing import Merge, size_of
 from pytest_cobbler.repository.trailers import Landed
 from pytest_cobbler.tracker.base import AlreadyClaimed, Task
@@ -50,6 +50,7 @@ class Stitching:
         self._record = Record(started_at=timestamp())
         self._starts = Starts(run.project, task)
         self._has_slot = True
+        self._patience = Patience(run.health, task.id)
         self._place = place_of_task(task.title)
         self._steps: deque[str] = deque(maxlen=STEPS_SHOWN)
         self._earlier: list[Attempt] = []
@@ -115,7 +116,8 @@ class Stitching:
             number = run.ledger.numbers.next(self._task.id)
             start = self._begin(number, make_start)
             if start is None:
-                return _cancelled()
+                return self._not_begun()
+            self._patience.begin()
             attempt = run_attempt(
                 run, self._task, number, start, on_step=self._step, on_result=partial(self._spend, number)
             )
@@ -126,16 +128,43 @@ class Stitching:
                     return ended
                 attempt = ended
             self._keep(attempt)
-            remaining -= 1
-            is_followed = attempt.did_nothing and run.turns.is_followed(str(self._place), number)
-            is_last = not remaining or (attempt.ends_the_item and not is_followed)
-            if is_last and not run.turns.broken_off(self._place / str(number)):
+            is_free = self._is_free(attempt)
+            remaining -= not is_free
+            if not is_free and self._is_last(attempt, remaining):
                 return self._failed(attempt)
             self._earlier.append(attempt)
             if run.turns.is_resumed(str(self._place), number):
                 make_start, remaining = self._starts.first, run.project.config.max_attempts
-            else:
+            elif attempt.commit or not is_free:
                 make_start = partial(self._start_after, attempt)
+
+    def _is_free(self, attempt: Attempt) -> bool:
+        """Whether the API cut the attempt short, and another agent goes on from its work."""
+        if not attempt.result.limited:
+            return False
+        if self._run.turns.broken_off(self._place / str(attempt.number)):
+            return True
+        if not self._patience.goes_on(attempt.result):
+            return False
+        self.give_slot()
+        self._show(f"waits for the API: {attempt.summary}")
+        return True
+
+    def _is_last(self, attempt: Attempt, remaining: int) -> bool:
+        """Whether no further attempt follows."""
+        turns, number = self._run.turns, attempt.number
+        is_followed = attempt.did_nothing and turns.is_followed(str(self._place), number)
+        is_last = not remaining or (attempt.ends_the_item and not is_followed)
+        return is_last and not turns.broken_off(self._place / str(number))
+
+    def _not_begun(self) -> Outcome:
+        """The end of a task whose next attempt does not begin, because the run ends."""
+        stop = self._run.health.stop
+        if stop is None or self._run.cancellation.requested:
+            return _cancelled()
+        if self._earlier and self._earlier[-1].result.limited:
+            return self._failed(self._earlier[-1])
+        return stopped(stop, "\n".join(self._headlines()))
 
     def _begin(self, number: int, make_start: Callable[[], Start]) -> Start | None:
         """The start of an attempt, once it has its turn and a slot; ``None``: the run is cancelled."""
@@ -263,21 +292,7 @@ class Stitching:
         return self._run.ledger.scrub(message)
 
     def _statement(self, attempt: Attempt, commit: str, merged: Merge, record: TreeRecord | None) -> bytes:
-        run = self._run
-        work = Work(
-            task=self._task.id,
-            title=self._task.title,
-            generation=run.project.generation.name,
-            base=run.base,
-            run=run.ledger.claim.run,
-            attempt=attempt.number,
-            agent=run.parts.assistant(attempt.result.usage.model),
-            prompt=attempt.prompt,
-            gate=run.parts.gate.shown,
-            by=str(run.project.identity.committer),
-            version=version("pytest-cobbler"),
-        )
-        return run.notary.state(work, commit, merged, record)
+        return self._run.notary.state(work_of(self._run, self._task, attempt), commit, merged, record)
 
     # -- outcomes
 
@@ -348,24 +363,36 @@ class Stitching:
         return moved
 
     def _failed(self, attempt: Attempt) -> Outcome:
-        earlier = [f"attempt {failed.number}: {failed.headline}" for failed in self._earlier]
+        run = self._run
+        earlier = self._headlines(attempt)
         notes = self._notes(attempt)
-        parts = (*self._evidence(attempt), *earlier, *notes, self._where(attempt))
+        shown = (
+            *evidence(run, self._task.id, attempt),
+            *earlier,
+            *notes,
+            place_of_work(run, self._task.id, attempt),
+        )
         summary = attempt.headline
         if all(failed.did_nothing for failed in (*self._earlier, attempt)):
-            hint = self._run.ledger.close_hint.format(self._task.id)
+            hint = run.ledger.close_hint.format(self._task.id)
             summary = f"{summary}; if the task is already done: {hint}"
+        is_over = attempt.cause is Cause.PROMPT and run.health.stop  # all prompts are too long
         return Outcome(
-            verdict=attempt.verdict,
+            verdict=Verdict.LIMITED if is_over else attempt.verdict,
             cause=attempt.cause,
             summary=summary,
-            details="\n".join(part for part in parts if part),
+            details="\n".join(part for part in shown if part),
             notes=notes,
             tests=attempt.tests,
             flaky=attempt.flaky,
             until=bounded(attempt.result.limited_until),
             limit_is_claimed=attempt.result.limit_is_claimed,
         )
+
+    def _headlines(self, last: Attempt | None = None) -> list[str]:
+        """Why the attempts before the last one did not land."""
+        earlier = (failed for failed in self._earlier if failed is not last)
+        return [f"attempt {failed.number}: {failed.headline}" for failed in earlier]
 
     def _notes(self, attempt: Attempt) -> tuple[str, ...]:
         """The notes on an attempt, after those on the agents of the earlier ones."""
@@ -378,29 +405,6 @@ class Stitching:
         named = "\n".join(attempt.notes)
         left = [work for work in self._starts.left() if work.ref not in named]
         return (*earlier, *attempt.notes, *map(scrub, left_notes(left)))
-
-    def _evidence(self, attempt: Attempt) -> tuple[str, ...]:
-        """The output that shows why an attempt failed; for the gate the lines that matter, and its log."""
-        if attempt.cause is not Cause.GATE:
-            opens = (
-                f"If tasks may change it: allow_paths in {self._run.project.config.path.name}, and "
-                "pytest --cobbler-regate lands this work without an agent"
-            )
-            is_protected = attempt.cause is Cause.REFUSED and PROTECTED in attempt.details
-            return quoted(informative(attempt.details)), opens if is_protected else ""
-        log = self._run.ledger.numbers.directory(self._task.id, attempt.number) / "gate.log"
-        where = below(log, self._run.project.repository.root)
-        return quoted(excerpt(attempt.details)), f"The whole output: {where}"
-
-    def _where(self, attempt: Attempt) -> str:
-        """A line that names the place of the work."""
-        if attempt.kept_at:
-            return f"The work is kept in {attempt.kept_at}"
-        if attempt.commit:
-            generation = self._run.project.generation.name
-            ref = names.attempt_ref(generation, self._task.id, attempt.number)
-            return f"The work is kept as {ref}"
-        return ""
 
     def _comment(self, outcome: Outcome) -> str:
         record = self._record.as_json(

@@ -160,7 +160,9 @@ class RecordedResult(_File):
     doubt: str = ""
     limited: bool = False
     limited_until: datetime | None = None
+    limit_passes: bool = False
     limit_is_claimed: bool = False
+    refused: Cause = Cause.NONE
     text: str = ""
     session: str = ""
     usage: Annotated[
@@ -183,7 +185,9 @@ class RecordedResult(_File):
             doubt=result.doubt,
             limited=result.limited or result.is_out_of_money,
             limited_until=result.limited_until,
+            limit_passes=result.limit_passes,
             limit_is_claimed=result.limit_is_claimed,
+            refused=result.refused,
             text=result.text,
             session=result.session_id,
             usage=result.usage,
@@ -200,7 +204,9 @@ class RecordedResult(_File):
             doubt=self.doubt,
             limited=self.limited,
             limited_until=self.limited_until,
+            limit_passes=self.limit_passes,
             limit_is_claimed=self.limit_is_claimed,
+            refused=self.refused,
             usage=self.usage,
             text=self.text,
             session_id=self.session,
@@ -261,7 +267,8 @@ def broken_off_attempts(recording: Path) -> dict[str, Cause]:
             continue
         with contextlib.suppress(RecordingError):
             recorded = read_result(path, place)
-            if cause := recorded.broken_off or (Cause.LIMITED if recorded.limited else Cause.NONE):
+            limit = (recorded.refused or Cause.LIMITED) if recorded.limited else Cause.NONE
+            if cause := recorded.broken_off or limit:
                 causes[place] = cause
     return causes
 

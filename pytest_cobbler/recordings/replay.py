@@ -148,6 +148,7 @@ class ReplayAgent:
             directory="",
             network=Network.NONE,
             account=None,
+            health=None,
             mounts=(*request.mounts, Mount(source=attempt, target=str(attempt))),
         )
         launched = launch(program, Access(), offline, sandbox, cancellation)

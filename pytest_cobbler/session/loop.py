@@ -25,6 +25,7 @@ from pytest_cobbler.errors import HookProblem
 from pytest_cobbler.hooks import call
 from pytest_cobbler.lifecycle.plan import Plan, State
 from pytest_cobbler.lifecycle.records import Record
+from pytest_cobbler.session.limits import RunLimits
 from pytest_cobbler.session.nodes import (
     AgentItem,
     ConfigurationFile,
@@ -123,9 +124,7 @@ class Loop:
         self._running: dict[str, float] = {}
         self._steps: dict[str, str] = {}
         self._no_measure = ""
-        self._limit_claimed = ""
-        self._no_more = ""
-        """Why no further agent starts, while those that work may go on."""
+        self._limits = RunLimits(run)
         self._reporter = reporter
         self._status = StatusLine(reporter)
         self._looping = False
@@ -172,11 +171,11 @@ class Loop:
         self._looping = True
         try:
             while self._plan.waiting() or self._running:
-                if session.shouldstop or session.shouldfail or (self._no_more and not self._running):
+                self._end_at_limit()
+                if session.shouldstop or session.shouldfail:
                     break
                 self._step()
-            if not session.shouldfail:
-                session.shouldstop = session.shouldstop or self._no_more
+            self._end_at_limit()
             if session.shouldstop or session.shouldfail:
                 self._stop(str(session.shouldfail or session.shouldstop))
         finally:
@@ -188,8 +187,13 @@ class Loop:
             raise self._exit
         if session.shouldfail:
             raise session.Failed(session.shouldfail)
-        if session.shouldstop or self._limit_claimed:
-            raise session.Interrupted(session.shouldstop or self._limit_claimed)
+        if session.shouldstop or self._limits.of_items:
+            raise session.Interrupted(session.shouldstop or self._limits.of_items)
+
+    def _end_at_limit(self) -> None:
+        """End the run at its limit, if nothing works any more that may end its work."""
+        if not self._running and not self._session.shouldfail:
+            self._session.shouldstop = self._session.shouldstop or self._limits.reached
 
     def _step(self) -> None:
         if self._report_what_cannot_start():
@@ -237,8 +241,10 @@ class Loop:
         return first if is_first else ready
 
     def _start(self) -> None:
-        if self._no_more:
+        if self._limits.reached:
             return
+        if self._plan.ready():
+            self._print_all(self._limits.news())
         for key in self._may_start():
             if not self._run.slots.take():
                 return
@@ -359,24 +365,7 @@ class Loop:
         except HookProblem as problem:
             self.too_late.append(problem)
         if outcome.verdict is Verdict.LIMITED:
-            self._take_limit(outcome)
-        if stopped := self._run.landing.stopped:
-            self._no_more = self._no_more or f"nothing lands any more: {stopped.cause}"
-
-    def _take_limit(self, outcome: Outcome) -> None:
-        """End the run at a limit of the API. A limit that only an agent reports ends nothing but its item.
-
-        When the budget is used up, agents that work may end their work with what they have reserved.
-        """
-        if outcome.cause is Cause.BUDGET:
-            self._no_more = self._no_more or f"limited: {outcome.summary}"
-            return
-        until = f" until {outcome.until.astimezone():%Y-%m-%d %H:%M %Z}" if outcome.until else ""
-        reason = f"limited{until}: {outcome.summary}"
-        if outcome.limit_is_claimed:
-            self._limit_claimed = self._limit_claimed or f"{reason} (as the agent reports)"
-        else:
-            self._session.shouldstop = self._session.shouldstop or reason
+            self._session.shouldstop = self._session.shouldstop or self._limits.take(outcome)
 
     # -- stopping
 
@@ -427,7 +416,7 @@ class Loop:
             for key, began in self._running.items()
             for item in [self._items[key]]
         ]
-        self._status.show_running(running, len(self._plan.waiting()))
+        self._status.show_running(running, len(self._plan.waiting()), self._limits.waiting)
 
 
 def _restore(number: signal.Signals, handler: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,13 @@ from pytest_cobbler.session.nodes import AgentItem
 from pytest_cobbler.session.titles import labelled
 
 __all__ = ["LastLines", "next_steps"]
+
+_MENDED: Mapping[Cause, str] = {
+    Cause.ACCESS: "check the credential and its account (docs/troubleshooting.md)",
+    Cause.MODEL: "name a model that the credential may use (model)",
+    Cause.PROMPT: "shorten the documents of prompts (spec_globs), or choose a model with a larger window",
+}
+"""What a person has to do before agents are served again."""
 
 _MOST = 3
 """Failed items that are named."""
@@ -64,6 +71,9 @@ def next_steps(run: Run, selection: Selection, items: Sequence[AgentItem], here:
         lines.append(f"To go on with more money: raise it in the configuration, and {commands.resume}")
     elif unpaid:
         lines.append(f"To go on with more money: {commands.resume} --cobbler-budget USD")
+    elif causes := {limit.cause for limit in limits} & {*_MENDED}:
+        cause = min(causes)
+        lines.append(f"To go on: {_MENDED[cause]}, and {commands.resume}")
     elif Verdict.LIMITED in verdicts:
         lines.append(f"To go on when the limit has ended: {commands.resume}")
     elif unfinished:

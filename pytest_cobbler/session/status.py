@@ -41,9 +41,9 @@ class StatusLine:
             self._shown = True
         self._reporter.write_raw("\r\x1b[2K" + cut(text, writer.fullwidth - 1), flush=True)
 
-    def show_running(self, items: Sequence[Running], waiting: int) -> None:
+    def show_running(self, items: Sequence[Running], waiting: int, api: str = "") -> None:
         if self._enabled:
-            self.show(running_line(items, waiting, self._reporter._tw.fullwidth - 1))
+            self.show(running_line(items, waiting, self._reporter._tw.fullwidth - 1, api))
 
     def hide(self) -> None:
         if not self._shown:
@@ -54,9 +54,16 @@ class StatusLine:
         self._reporter.write_raw("\r\x1b[2K" + back, flush=True)
 
 
-def running_line(items: Sequence[Running], waiting: int, columns: int) -> str:
-    """The items under way in a line of ``columns``, each with the same share of it."""
-    begin, end = f"cobbler: {len(items)} running (", f"), {waiting} waiting"
+def running_line(items: Sequence[Running], waiting: int, columns: int, api: str = "") -> str:
+    """The items under way in a line of ``columns``, each with the same share of it.
+
+    Args:
+        api: what new agents wait for.
+    """
+    api = f": {cut(api, columns // 2)}" if api else ""
+    if not items:
+        return f"cobbler: {waiting} waiting{api}"
+    begin, end = f"cobbler: {len(items)} running (", f"), {waiting} waiting{api}"
     room = columns - len(begin) - len(end) - 2 * (len(items) - 1)
     share = room // max(1, len(items))
     return begin + "; ".join(_shown(item, share) for item in items) + end

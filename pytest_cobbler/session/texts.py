@@ -12,6 +12,7 @@ from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.display import escaped, named
 from pytest_cobbler.landing.tree_records import UNKNOWN
 from pytest_cobbler.lifecycle.selection import Outlook, Selection
+from pytest_cobbler.session.limits import health_lines
 from pytest_cobbler.session.money import estimate_lines, money_lines, shares, spending_lines
 from pytest_cobbler.session.nodes import AgentItem, MeasureItem, proposals
 from pytest_cobbler.usage import NOTHING
@@ -126,6 +127,7 @@ def summary(
     lines.append(f"agents: {agent_seconds:.1f} s{cost}")
     lines += shares(outcomes)
     lines += spending_lines(run)
+    lines += health_lines(run.health)
     landed = {item.outcome.commit: item for item in items if item.outcome and item.outcome.commit}
     lines += [
         f"{one.commit[:12]} {landed[one.commit].name} {landed[one.commit].title}"

@@ -61,8 +61,8 @@ def test_a_run_that_writes_edits_and_looks(api: ScriptedApi, workplace: Workplac
 @pytest.mark.parametrize(
     ("answer", "said", "limited"),
     [
-        (error(401, "invalid x-api-key"), "agent: API error 401: Invalid API key", False),
-        (error(529), "agent: API error 529: overloaded_error", False),
+        (error(401, "invalid x-api-key"), "agent: API error 401: authentication_failed", True),
+        (error(529), "agent: API error 529: overloaded_error", True),
         (error(429, headers={"retry-after": "3600"}), "agent: API error 429: ", True),
         (error(400, "Your credit balance is too low"), "agent: API error 400: Credit balance", True),
         (turn(text("No."), stop_reason="refusal"), "agent: the model refused: ", False),

@@ -23,6 +23,7 @@ import pytest
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.proxy import ApiProxy
 from pytest_cobbler.agents.upstream import LARGEST_BODY
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.errors import UsageProblem
 from tests.support.api_clients import Client
 from tests.support.scripted_api import API_KEY, ScriptedApi, error, text, turn
@@ -619,39 +620,67 @@ def test_all_that_leaves_is_told_before_it_does() -> None:
     assert told[2][1]["path"] == "/v1/messages/count_tokens"
 
 
-class TestLimits:
+class TestTroubles:
     @pytest.mark.parametrize(
-        ("status", "body", "limited"),
+        ("status", "body", "cause"),
         [
-            (429, failure("rate_limit_error", "slow down"), True),
-            (429, b"<html>", True),
-            (402, failure("billing_error", "pay"), True),
-            (400, failure("invalid_request_error", NO_CREDIT), True),
-            (400, failure("invalid_request_error", f"{NO_CREDIT}: Extra inputs are not permitted"), False),
-            (400, failure("invalid_request_error", f"messages.0.role: {NO_CREDIT!r} is not a role"), False),
-            (404, failure("not_found_error", "model: credit balance is too low"), False),
-            (529, failure("overloaded_error", "busy"), False),
-            (200, b'{"content": [{"type": "text", "text": "429 rate_limit_error"}]}', False),
+            (429, failure("rate_limit_error", "slow down"), Cause.LIMITED),
+            (429, b"<html>", Cause.LIMITED),
+            (402, failure("billing_error", "pay"), Cause.LIMITED),
+            (400, failure("invalid_request_error", NO_CREDIT), Cause.LIMITED),
+            (400, failure("invalid_request_error", "You're out of extra usage."), Cause.LIMITED),
+            (400, failure("invalid_request_error", f"{NO_CREDIT}: Extra inputs are not permitted"), None),
+            (400, failure("invalid_request_error", f"messages.0.role: {NO_CREDIT!r} is not a role"), None),
+            (400, failure("invalid_request_error", "prompt is too long: 2 tokens > 1 maximum"), Cause.PROMPT),
+            (413, failure("request_too_large", "Request exceeds the maximum size"), Cause.PROMPT),
+            (401, failure("authentication_error", "invalid x-api-key"), Cause.ACCESS),
+            (403, b"<html>", Cause.ACCESS),
+            (404, failure("not_found_error", "model: credit balance is too low"), Cause.MODEL),
+            (529, failure("overloaded_error", "busy"), Cause.LIMITED),
+            (500, b"", Cause.LIMITED),
+            (200, b'{"content": [{"type": "text", "text": "429 rate_limit_error"}]}', None),
+            (200, failure("overloaded_error", "busy"), Cause.LIMITED),
         ],
     )
-    def test_a_limit_is_what_the_api_says(self, status: int, body: bytes, limited: bool) -> None:
+    def test_a_trouble_is_what_the_api_says(self, status: int, body: bytes, cause: Cause | None) -> None:
         with Upstream(answer(body, status)) as upstream, proxied(upstream.url) as (client, proxy):
             client.post()
-            assert proxy.is_limited is limited
+            assert (proxy.trouble and proxy.trouble.cause) == cause
 
-    def test_a_limit_that_is_over_is_none(self) -> None:
+    def test_a_trouble_that_is_over_is_none(self) -> None:
         with ScriptedApi() as api, proxied(api.url) as (client, proxy):
             api.script("", [error(429, headers={"retry-after": "60"}), turn(text("two")), error(429)])
             seen = []
             for _ in range(3):
                 client.post(request_body("hello"))
-                seen.append((proxy.is_limited, proxy.limit_ends is not None))
+                seen.append((proxy.trouble is not None, bool(proxy.trouble and proxy.trouble.until)))
         assert seen == [(True, True), (False, False), (True, False)]
 
     def test_a_limit_of_counting_tokens_is_none_of_the_model(self) -> None:
         with Upstream(answer(b"{}", 429)) as upstream, proxied(upstream.url) as (client, proxy):
             client.post(path="/v1/messages/count_tokens")
-            assert not proxy.is_limited
+            assert proxy.trouble is None
+
+    def test_its_own_refusals_are_no_troubles_of_the_api_and_a_broken_connection_is_one(self) -> None:
+        with Upstream(answer(b"{}")) as upstream, proxied(upstream.url) as (client, proxy):
+            client.post(path="/v1/files")
+            assert proxy.trouble is None
+        with proxied(upstream.url) as (client, proxy):
+            client.post()
+            assert proxy.trouble is not None
+            assert (proxy.trouble.status, proxy.trouble.passes) == (0, True)
+
+    @pytest.mark.parametrize(
+        ("status", "wait", "advice"),
+        [(401, "", "false"), (404, "", "false"), (429, "30", ""), (429, "90", "false"), (529, "", "")],
+    )
+    def test_a_program_is_told_where_trying_again_is_of_no_use(
+        self, status: int, wait: str, advice: str
+    ) -> None:
+        headers = {"retry-after": wait} if wait else {}
+        with ScriptedApi() as api, proxied(api.url) as (client, _):
+            api.script("", [error(status, headers=headers)])
+            assert client.post(request_body("hello")).headers.get("x-should-retry", "") == advice
 
 
 class TestTheWayOut:

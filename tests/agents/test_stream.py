@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.agents.stream import StreamReader
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.display import one_line
 from pytest_cobbler.usage import Usage
 
@@ -47,7 +48,7 @@ def result(**changes: Any) -> dict[str, Any]:
 class Seen:
     failure: str = ""
     doubt: str = ""
-    limited: bool = False
+    cause: Cause = Cause.NONE
     turns: int = 1
     cost: float | None = 0.0
     output: int = 0
@@ -58,18 +59,22 @@ CASES = {
     "success": Seen(turns=3, cost=0.036, output=150, text="It is written."),
     "background": Seen(turns=3, cost=0.036, output=150, text="It is there."),
     "killed": Seen(doubt="no result", turns=2, cost=None, text="I begin."),
-    "unauthorized": Seen(failure="API error 401: Invalid API key · Fix external API key"),
+    "unauthorized": Seen(failure="API error 401: Invalid API key · Fix external API key", cause=Cause.ACCESS),
     "overloaded": Seen(
         failure="API error 529: overloaded_error. This is a server-side issue",
+        cause=Cause.LIMITED,
         turns=3,
         cost=0.024,
         output=100,
     ),
-    "rate_limit": Seen(failure="API error 429: Request rejected (429) · rate_limit_error", limited=True),
-    "usage_limit": Seen(
-        failure="API error 429: You've hit your 5-hour limit · resets Jan 1, 2100, 12am (UTC)", limited=True
+    "rate_limit": Seen(
+        failure="API error 429: Request rejected (429) · rate_limit_error", cause=Cause.LIMITED
     ),
-    "no_credit": Seen(failure="API error 400: Credit balance is too low", limited=True),
+    "usage_limit": Seen(
+        failure="API error 429: You've hit your 5-hour limit · resets Jan 1, 2100, 12am (UTC)",
+        cause=Cause.LIMITED,
+    ),
+    "no_credit": Seen(failure="API error 400: Credit balance is too low", cause=Cause.LIMITED),
     "max_turns": Seen(
         failure="max turns reached: Reached maximum number of turns (2)",
         doubt="the last message is empty",
@@ -97,6 +102,10 @@ CASES = {
 }
 
 
+def cause_of(reader: StreamReader) -> Cause:
+    return reader.trouble.cause if reader.trouble else Cause.NONE
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_real_run_is_understood(name: str) -> None:
     reader, seen = read(sample(name)), CASES[name]
@@ -104,7 +113,7 @@ def test_a_real_run_is_understood(name: str) -> None:
     assert reader.failure.startswith(seen.failure)
     assert bool(reader.failure) is bool(seen.failure)
     assert reader.doubt == seen.doubt
-    assert reader.limited is seen.limited
+    assert cause_of(reader) is seen.cause
     assert reader.usage.turns == seen.turns
     assert reader.usage.cost_usd == (None if seen.cost is None else pytest.approx(seen.cost))
     assert reader.usage.tokens_output == seen.output
@@ -119,8 +128,11 @@ def test_every_sample_is_tested() -> None:
 
 
 def test_the_end_of_a_usage_limit() -> None:
-    assert read(sample("usage_limit")).limited_until == datetime(2100, 1, 1, tzinfo=UTC)
-    assert read(sample("rate_limit")).limited_until is None
+    limit, rate = read(sample("usage_limit")).trouble, read(sample("rate_limit")).trouble
+    assert limit is not None
+    assert rate is not None
+    assert limit.until == datetime(2100, 1, 1, tzinfo=UTC)
+    assert (rate.until, rate.passes) == (None, True)
 
 
 def test_the_steps_of_a_run() -> None:
@@ -140,7 +152,7 @@ def test_a_run_killed_at_any_moment_is_no_success(name: str) -> None:
         if name != "background":
             assert reader.doubt == "no result"
         assert reader.usage.tokens_input >= 0
-        assert not reader.limited or name in ("rate_limit", "usage_limit", "no_credit")
+        assert cause_of(reader) in (Cause.NONE, CASES[name].cause)
 
 
 def test_what_a_killed_run_used_at_least() -> None:
@@ -171,9 +183,10 @@ def test_a_run_killed_while_it_waits_for_a_limit_is_limited() -> None:
     retry = {"type": "system", "subtype": "api_retry", "error_status": 429, "error": "rate_limit"}
     message = {"type": "assistant", "message": {"id": "1", "model": "claude", "content": []}}
 
-    assert events(retry).limited
-    assert not events(retry, message).limited
-    assert not events({**retry, "error_status": 529}).limited
+    assert cause_of(events(retry)) is Cause.LIMITED
+    assert not cause_of(events(retry, message))
+    assert cause_of(events({**retry, "error_status": 401})) is Cause.ACCESS
+    assert cause_of(events({**retry, "error_status": None})) is Cause.LIMITED, "it did not reach the API"
 
 
 def test_the_last_result_wins() -> None:
@@ -260,8 +273,8 @@ def test_a_local_command_is_no_work_of_the_model() -> None:
 def test_old_and_new_ways_to_say_that_a_limit_is_reached() -> None:
     old = events(result(is_error=True, result="Claude AI usage limit reached|1893456000"))
 
-    assert old.limited
-    assert old.limited_until == datetime(2030, 1, 1, tzinfo=UTC)
+    assert old.trouble is not None
+    assert old.trouble.until == datetime(2030, 1, 1, tzinfo=UTC)
     for words in (
         "You've hit your weekly limit",
         "You've hit your 5-hour limit",
@@ -270,10 +283,20 @@ def test_old_and_new_ways_to_say_that_a_limit_is_reached() -> None:
         "Opus limit reached",
         "You're out of extra usage",
     ):
-        assert events(result(is_error=True, result=words)).limited, words
-    assert events(result(is_error=True, api_error_status=402)).limited
-    assert not events(result(result="I documented the usage limit of the API.")).limited
-    assert not events(result(is_error=True, result="Out of cheese")).limited
+        limit = events(result(is_error=True, result=words)).trouble
+        assert limit is not None, words
+        assert (limit.cause, limit.passes) == (Cause.LIMITED, False), words
+    assert cause_of(events(result(is_error=True, api_error_status=402))) is Cause.LIMITED
+    assert not cause_of(events(result(result="I documented the usage limit of the API.")))
+    assert not cause_of(events(result(is_error=True, result="Out of cheese")))
+
+
+def test_ways_to_say_that_the_credential_is_refused_or_the_prompt_too_long() -> None:
+    for words in ("Not logged in · Please run /login", "oauth_org_not_allowed", "Invalid API key"):
+        assert cause_of(events(result(is_error=True, result=words))) is Cause.ACCESS, words
+    long = result(terminal_reason="prompt_too_long", is_error=True, result="Prompt is too long")
+    assert cause_of(events(long)) is Cause.PROMPT
+    assert not cause_of(events(result(is_error=True, result="I think the prompt is too long for me.")))
 
 
 def test_a_limit_that_was_lifted_has_no_end() -> None:
@@ -282,8 +305,12 @@ def test_a_limit_that_was_lifted_has_no_end() -> None:
 
     error = result(is_error=True, api_error_status=429)
 
-    assert events(status("rejected"), error).limited_until is not None
-    assert events(status("rejected"), status("allowed"), error).limited_until is None
+    rejected = events(status("rejected"), error).trouble
+    lifted = events(status("rejected"), status("allowed"), error).trouble
+    assert rejected is not None
+    assert lifted is not None
+    assert rejected.until is not None
+    assert lifted.until is None
 
 
 def test_lines_that_are_no_events_are_log_text_and_steps() -> None:
@@ -337,8 +364,7 @@ def consume(reader: StreamReader) -> None:
     assert all(step.isprintable() for step in (reader.failure, reader.session_id, reader.usage.model))
     assert reader.doubt.isprintable()
     reader.text.encode()
-    assert isinstance(reader.limited, bool)
-    assert reader.limited_until is None or reader.limited
+    assert reader.trouble is None or reader.trouble.shown.isprintable()
     assert reader.usage.turns >= 0
 
 

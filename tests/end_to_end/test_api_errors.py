@@ -13,36 +13,26 @@ from pytest_cobbler.testing.project import Project
 from tests.support.scripted_api import ScriptedApi, Turn, always, error, hang, raw, text, tool, turn
 from tests.support.sessions import by_title, came_to, seed, statuses, task
 
-AGAIN = {"x-should-retry": "false"}
-
-FAILURES: Mapping[str, tuple[Turn, str]] = {
-    "key refused": (error(401, "invalid x-api-key", headers=AGAIN), "agent: API error 401: Invalid API key"),
-    "forbidden": (error(403, headers=AGAIN), "agent: API error 403: "),
-    "bad request": (error(400, "bad request"), "agent: API error 400: bad request"),
-    "no such model": (error(404, "model: claude-none"), "agent: API error 404: "),
-    "overloaded": (error(529), "agent: API error 529: "),
-    "broken": (error(500), "agent: API error 500: "),
-    "page of a gateway": (raw("<html>busy</html>"), "agent: API error"),
-    "refusal": (turn(text("No."), stop_reason="refusal"), "agent: the model refused: "),
-    "empty answer": (turn(), "agent: the last message is empty"),
+FAILURES: Mapping[str, tuple[Turn, str, str]] = {
+    "bad request": (error(400, "bad request"), "agent: API error 400: bad request", "agent"),
+    "page of a gateway": (raw("<html>busy</html>"), "agent: API error", "agent"),
+    "refusal": (turn(text("No."), stop_reason="refusal"), "agent: the model refused: ", "agent"),
+    "empty answer": (turn(), "agent: the last message is empty", "agent"),
     "out of tokens": (
         always(turn(text("And then, and then"), stop_reason="max_tokens")),
         "agent: API error: Claude's response exceeded the ",
+        "agent",
     ),
-    "always cut off": (
-        always(turn(text("lost " * 30), cut=4)),
-        "agent: API error 502: pytest-cobbler's proxy: 127.0.0.1 closed the connection",
-    ),
-    "too long": (error(400, "prompt is too long: 250000 tokens > 200000 maximum"), "agent: "),
+    "too long": (error(400, "prompt is too long: 250000 tokens > 200000 maximum"), "agent: ", "prompt"),
 }
-"""Title -> the API's constant answer, and the beginning of the failure's first line."""
+"""Title -> the API's constant answer, the beginning of the failure's first line, and its cause."""
 
 
 @pytest.mark.matrix("costly")
 def test_errors_of_the_api_are_reported_as_failures(project: Project, api: ScriptedApi) -> None:
     project.configure(max_issues=len(FAILURES))
     seed(project, *(task(f"p-{place}", title=title) for place, title in enumerate(FAILURES)))
-    for title, (answer, _) in FAILURES.items():
+    for title, (answer, *_) in FAILURES.items():
         api.script(f"<title>\n{title}", [always(answer)])
 
     result = project.run("--cobbler-generate", env=api.environment, timeout=300)
@@ -53,12 +43,13 @@ def test_errors_of_the_api_are_reported_as_failures(project: Project, api: Scrip
     messages = {title: case.message.splitlines()[0] for title, case in cases.items()}
     unexpected = {
         title: messages[title]
-        for title, (_, begins) in FAILURES.items()
+        for title, (_, begins, _) in FAILURES.items()
         if not messages[title].startswith(begins)
     }
     assert unexpected == {}
     assert {case.properties["cobbler_outcome"] for case in cases.values()} == {"failed"}
-    assert {case.properties["cobbler_cause"] for case in cases.values()} == {"agent"}
+    causes = {title: case.properties["cobbler_cause"] for title, case in cases.items()}
+    assert causes == {title: cause for title, (_, _, cause) in FAILURES.items()}
 
 
 @pytest.mark.matrix("costly")

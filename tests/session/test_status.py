@@ -31,3 +31,12 @@ def test_the_line_has_all_names_and_no_more_columns_than_there_are(count: int, c
     assert all(f"p-{number}" in line for number in range(count))
     if columns >= 34 + 11 * count:
         assert width(line) <= columns
+
+
+def test_the_line_says_what_new_agents_wait_for() -> None:
+    api = "API error 429: slow down; up to 4 agents from 14:32:10"
+    assert running_line([], 3, 110, api) == f"cobbler: 3 waiting: {api}"
+    line = running_line([FIRST], 3, 110, api)
+    assert line.startswith("cobbler: 1 running (words-7yh ")
+    assert line.endswith(f"57s), 3 waiting: {api}")
+    assert width(line) <= 110

@@ -215,8 +215,7 @@ def run(data: Any) -> None:
         limits=Limits(),
         reader=reader,
         metered=meter.usage if meter else None,
-        api_limited=bool(meter and meter.is_limited),
-        limit_ends=meter.limit_ends if meter else None,
+        seen=meter.trouble if meter else None,
     )
     result = launched.result(launched.error())
     check_limit(result)
@@ -337,16 +336,16 @@ def check_metered(result: AgentResult, meter: Meter, answers: Sequence[Mapping[s
         limits=Limits(),
         reader=StreamReader(),
         metered=meter.usage,
-        api_limited=meter.is_limited,
-        limit_ends=meter.limit_ends,
+        seen=meter.trouble,
     ).result("")
     assert result.usage.tokens == silent.usage.tokens == meter.usage.tokens
     assert (result.usage.cost_usd, result.usage.turns) == (meter.usage.cost_usd, meter.usage.turns)
     assert result.usage.cost_is_partial == meter.usage.cost_is_partial
     assert not result.limit_is_claimed
     sent = [answer for answer in answers if answer.get("is_sent") is not False]
-    assert not result.limited or meter.is_limited
-    assert sent or not meter.is_limited
+    assert not result.limited or meter.trouble
+    assert not result.refused or (meter.trouble and meter.trouble.cause is result.refused)
+    assert sent or not meter.trouble
     least = sum(output_of(answer) for answer in sent)
     assert meter.usage.tokens_output >= least
 

@@ -1,0 +1,67 @@
+"""Whether an agent that the API did not serve is followed by another one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pytest_cobbler.agents.base import AgentResult
+from pytest_cobbler.agents.claims import bounded
+from pytest_cobbler.agents.health import ApiHealth, Stop
+from pytest_cobbler.agents.troubles import Trouble
+from pytest_cobbler.causes import Cause
+from pytest_cobbler.cycle.outcome import Outcome, Verdict
+
+__all__ = ["MOST", "Patience", "stopped"]
+
+MOST: Final = 3
+"""How often an item is tried that the API does not serve while it answers otherwise."""
+
+
+class Patience:
+    """For one item: an agent that follows one that the API did not serve is not counted.
+
+    That goes on as long as the run waits for the API at all. But if the API answered in the meantime, it may
+    be the item itself that it does not serve.
+    """
+
+    def __init__(self, health: ApiHealth, item: str) -> None:
+        self._health = health
+        self._item = item
+        self._answers = 0
+        self._tried = 0
+
+    def begin(self) -> None:
+        """An agent starts."""
+        self._answers = self._health.answers
+
+    def goes_on(self, result: AgentResult) -> bool:
+        """Whether another agent may follow after this end."""
+        if not result.limited:
+            return False
+        if self._item not in self._health.watched:
+            self._tell(result)
+        self._tried += self._health.answers > self._answers
+        return result.limit_passes and self._tried < MOST and self._health.waits_for(result.limited_until)
+
+    def _tell(self, result: AgentResult) -> None:
+        """The end of an agent whose requests were not seen: that of a hook, or of a recording."""
+        trouble = Trouble(
+            cause=result.refused or Cause.LIMITED,
+            passes=result.limit_passes,
+            words=result.error.removeprefix("agent: "),
+            until=result.limited_until,
+        )
+        is_claimed = result.limit_is_claimed
+        self._health.met(trouble, self._item, is_sure=not is_claimed, is_claimed=is_claimed)
+
+
+def stopped(stop: Stop, details: str) -> Outcome:
+    """The end of an item of which no further attempt begins, because no more agents start."""
+    return Outcome(
+        verdict=Verdict.LIMITED,
+        cause=stop.cause,
+        summary=f"not tried again: agent: {stop.trouble.shown}",
+        details=details,
+        until=bounded(stop.until),
+        limit_is_claimed=stop.is_claimed,
+    )

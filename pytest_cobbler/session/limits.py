@@ -1,0 +1,86 @@
+"""The limits of a run, for its loop: when no more agents start, and the lines that report it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from pytest_cobbler.agents.health import ApiHealth
+from pytest_cobbler.causes import Cause
+from pytest_cobbler.cycle.outcome import Outcome
+from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.display import escaped
+
+__all__ = ["RunLimits", "health_lines"]
+
+
+class RunLimits:
+    """Why no more agents start in a run: the budget, the API, or landings that have stopped.
+
+    ``of_items`` is the first limit at which an item ended although the run goes on.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._health = run.health
+        self._landing = run.landing
+        self._budget = ""
+        self._told = False
+        self.of_items = ""
+
+    @property
+    def reached(self) -> str:
+        """Why no more agents start, although those that work may end their work; empty if they may."""
+        if self._budget:
+            return self._budget
+        if stop := self._health.stop:
+            return limit_line(f"agent: {stop.trouble.shown}", stop.until, is_claimed=stop.is_claimed)
+        stopped = self._landing.stopped
+        return f"nothing lands any more: {stopped.cause}" if stopped else ""
+
+    @property
+    def waiting(self) -> str:
+        """What new agents wait for, and until when; empty if they do not wait."""
+        until, trouble = self._health.waits_until, self._health.last
+        if until is None or trouble is None:
+            return ""
+        allowed = self._health.allowed
+        agents = "1 agent" if allowed == 1 else f"up to {allowed} agents"
+        return f"{escaped(trouble.shown)}; {agents} from {until.astimezone():%H:%M:%S}"
+
+    def news(self) -> list[str]:
+        """The line on a wait that has begun since the last call."""
+        waiting = self.waiting
+        is_new, self._told = bool(waiting) and not self._told, bool(waiting)
+        return [f"waiting for the API: {waiting}"] if is_new else []
+
+    def take(self, outcome: Outcome) -> str:
+        """Take the limit at which an item ended; return why the run has to end immediately, if so."""
+        stop = self._health.stop
+        if outcome.cause is Cause.BUDGET:
+            self._budget = self._budget or f"limited: {outcome.summary}"
+        elif stop and stop.at_once:
+            return self.reached
+        else:
+            line = limit_line(outcome.summary, outcome.until, is_claimed=outcome.limit_is_claimed)
+            self.of_items = self.of_items or line
+        return ""
+
+
+def limit_line(summary: str, until: datetime | None, *, is_claimed: bool) -> str:
+    """Why a run or an item is limited, with the time at which that ends."""
+    when = f" until {until.astimezone():%Y-%m-%d %H:%M %Z}" if until else ""
+    claimed = " (as the agent reports)" if is_claimed else ""
+    return f"limited{when}: {escaped(summary)}{claimed}"
+
+
+def health_lines(health: ApiHealth) -> Iterator[str]:
+    """For the summary: the troubles of the API, and what the run did about them."""
+    if not health.seen:
+        return
+    numbers = [f"{count} x {status or 'no answer'}" for status, count in sorted(health.seen.items())]
+    parts = [", ".join(numbers)]
+    if health.waited:
+        parts.append(f"new agents waited {health.waited.total_seconds():.0f} s")
+    if health.least < health.agents:
+        parts.append(f"{health.least} of {health.agents} in parallel at the least")
+    yield f"api: {'; '.join(parts)}"
