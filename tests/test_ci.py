@@ -213,6 +213,8 @@ def test_the_first_job_of_a_repository_has_nothing_to_restore_and_goes_on(runner
         f"refs/heads/{generation}",
         f"refs/tags/{generation}-start",
         "refs/cobbler/tracker",
+        "refs/cobbler/id",
+        "refs/cobbler/landed",
         "refs/cobbler/attempts",
         "refs/notes/cobbler",
     }

@@ -54,6 +54,7 @@ from pytest_cobbler.repository.generations import (
     tip_of,
 )
 from pytest_cobbler.repository.lock import run_lock
+from pytest_cobbler.repository.moved import take_over_work
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.suitability import check_repository
 from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
@@ -133,6 +134,7 @@ def open_run(
             refuse_places(record, not_for_recordings(config, repository))
         ours = (config.cobbler_dir, config.beads_dir, *below(repository.root, record))
         stack.enter_context(run_lock(repository.common_dir, command, ours))
+        moved = take_over_work(repository)
         generation = find_generation(repository, config.gen_prefix, config.generation_branch)
         if generation is None:
             refuse_other_start(repository, config.gen_prefix)
@@ -144,7 +146,8 @@ def open_run(
         cancellation = cancellation or Cancellation()
         opening.check_tip(cancellation)
         project = opening.start()
-        yield opening.open(project, freed, cancellation)
+        opened = opening.open(project, freed, cancellation)
+        yield replace(opened, recovered=(*moved, *opened.recovered))
 
 
 class _Opening:
@@ -316,7 +319,6 @@ class _Opening:
         tip = tip_of(repository, generation)
         finished = Finished(finished_tasks(repository, generation, tip))
         ledger = open_ledger(project, self._lane, finished, self._run_id, self._parts.agent.secrets)
-        ledger = replace(ledger, close_hint=self._close_hint())
         recorder = self._make_recorder(project, ledger)
         run = self._wire(project, ledger, recorder, freed, cancellation)
         ledger.journal.write("run", run=self._run_id, generation=generation.name, tip=tip)
@@ -351,14 +353,6 @@ class _Opening:
             return {}
         gate, policy = self._parts.gate, self._parts.protection.policy()
         return waiting_work(self._repository, generation, tasks, lambda: gate.conditions().digest, policy)
-
-    def _close_hint(self) -> str:
-        """How a person closes a task in this tracker; ``{}`` is its id."""
-        if self._tracker_of_hook:
-            return f"set the status of {{}} to closed in {self._tracker.description}"
-        if self._tracker.description.startswith("bd "):
-            return "bd close {}"
-        return f"set the status of {{}} to closed in {self._config.beads_dir.name}/issues.jsonl"
 
     def _make_recorder(self, project: Project, ledger: Ledger) -> Recorder | None:
         recordings = self._recordings

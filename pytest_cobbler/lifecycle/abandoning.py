@@ -24,6 +24,7 @@ from pytest_cobbler.repository.generations import (
     tip_of,
 )
 from pytest_cobbler.repository.merging import merged_at
+from pytest_cobbler.repository.moved import take_over_work
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.resolving import Resolution
 from pytest_cobbler.repository.trailers import landed_tasks
@@ -81,7 +82,7 @@ def _abandon(
     finished = Finished(finished_tasks(repository, generation, tip))
     project = Project.of(config, repository, generation)
     recovery = recovery_without_agent(project, lane, hooks, finished)
-    recovered = recovery.run()
+    recovered = [*take_over_work(repository), *recovery.run()]
     recovery.worktrees.remove_all()
     base = repository.read_ref(names.branch_ref(generation.base)) if generation.base else None
     is_merged = base is not None and repository.reaches(base, tip)

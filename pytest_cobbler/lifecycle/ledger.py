@@ -11,8 +11,10 @@ from pytest_cobbler.lifecycle.numbers import AttemptNumbers
 from pytest_cobbler.report.journal import Journal, ignore_itself
 from pytest_cobbler.report.log import EventLog
 from pytest_cobbler.repository.attempts import used_numbers
+from pytest_cobbler.repository.own_id import own_id
 from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.tracker.base import Claim
+from pytest_cobbler.tracker.hints import how_to_set
 from pytest_cobbler.tracker.lane import TrackerLane
 from pytest_cobbler.wiring.project import Project
 
@@ -22,8 +24,8 @@ class Ledger:
     """The records of one generation, as one run keeps them. ``log`` is not only for this generation.
 
     ``claim`` is what the run writes on tasks that it takes; ``scrub`` removes credentials from a text, since
-    an agent may write them anywhere, into names and titles too; ``close_hint`` is how a person closes a task
-    in this tracker, where ``{}`` is its id.
+    an agent may write them anywhere, into names and titles too; ``close_hint`` and ``open_hint`` are how a
+    person closes a task in this tracker, and how they open it again, where ``{}`` is its id.
     """
 
     tracker: TrackerLane
@@ -33,7 +35,8 @@ class Ledger:
     log: EventLog
     claim: Claim
     scrub: Callable[[str], str]
-    close_hint: str = ""
+    close_hint: str
+    open_hint: str
 
 
 def open_ledger(
@@ -58,6 +61,9 @@ def open_ledger(
             repository=project.repository.key,
             run=run_id,
             generation=generation,
+            repository_id=own_id(project.repository.common_dir),
         ),
         scrub=scrub,
+        close_hint=how_to_set("closed", lane.description),
+        open_hint=how_to_set("open", lane.description),
     )

@@ -178,14 +178,15 @@ class Recovery:
         tasks = ledger.tracker.tasks().result()
         for task in sorted(tasks, key=lambda task: places.get(task.id, len(places))):
             claim = task.claim
-            if claim is None or (claim.host, claim.repository) != (ours.host, ours.repository):
+            if claim is None or not claim.is_of_same_repository(ours):
                 continue
             if claim.run == ours.run or claim.generation in foreign:
                 continue
             try:
                 yield self._close_or_release(task, claim)
             except TrackerError as error:  # a person reopened a dependency, for example
-                yield f"left {task.id} in progress: {error.cause}"
+                free = ledger.open_hint.format(task.id)
+                yield f"left {task.id} in progress, its run has ended: {error.cause}; to free it: {free}"
 
     def _close_or_release(self, task: Task, claim: Claim) -> str:
         """Close the task of a dead run if it landed, else release it."""

@@ -43,6 +43,7 @@ from pytest_cobbler.repository.generations import (
 from pytest_cobbler.repository.landing import Merge
 from pytest_cobbler.repository.markers import marked_files
 from pytest_cobbler.repository.merging import NotMerged, merge_into_base, merged_at
+from pytest_cobbler.repository.moved import take_over_work
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.resolving import Resolution
 from pytest_cobbler.repository.worktrees import GateCheckout, remove_tree
@@ -113,7 +114,7 @@ def stop(
     project = Project.of(config, repository, generation)
     finished = Finished(finished_tasks(repository, generation, tip))
     recovery = recovery_without_agent(project, lane, hooks, finished)
-    recovered = recovery.run()
+    recovered = [*take_over_work(repository), *recovery.run()]
     recovery.worktrees.remove_all()
     left = _open_tasks(project, lane, hooks, finished)
     is_new = not repository.reaches(base, tip)

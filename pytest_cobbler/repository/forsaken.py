@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_cobbler.display import shown_path
-from pytest_cobbler.repository.objects import PLACE
+from pytest_cobbler.repository.objects import OWN_ID, PLACE
 
 _KEY = re.compile(r".+-[0-9a-f]{10}")
-_MADE_AGAIN = ("checkouts", "gate", "log", "records", PLACE)
+_MADE_AGAIN = ("checkouts", "gate", "records", PLACE, OWN_ID)
 """What is of no use without the repository; so are the scratch directories and what a probe left."""
+
+
+def is_made_again(name: str) -> bool:
+    """Whether an entry of a work directory with this name is made again when it is missing."""
+    return name in _MADE_AGAIN or name.startswith(("scratch-", "probe-"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +71,7 @@ def _gone(path: Path) -> str | None:
 def _kept(path: Path) -> Iterator[str]:
     """The worktrees of agents and of people, with the directories above them."""
     for entry in sorted(path.iterdir()):
-        if entry.name in _MADE_AGAIN or entry.name.startswith(("scratch-", "probe-")):
+        if entry.name == "log" or is_made_again(entry.name):
             continue
         inside = sorted(entry.iterdir()) if entry.is_dir() and not entry.is_symlink() else [entry]
         yield from (shown_path(found.relative_to(path)) for found in inside)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 from collections.abc import Iterable, Iterator
@@ -18,12 +19,12 @@ _FILE = "cobbler.lock"
 def is_locked(common_dir: Path) -> bool:
     """Whether a run holds the lock now. It is not taken: another run may be about to start."""
     try:
-        number = (common_dir / _FILE).stat().st_ino
+        numbers = {str(path.stat().st_ino) for path in (common_dir, common_dir / _FILE) if path.exists()}
         locks = Path("/proc/locks").read_text("utf-8").splitlines()
     except OSError:
         return False
     files = (field for line in locks if " FLOCK " in line for field in line.split() if field.count(":") == 2)
-    return any(field.rpartition(":")[2] == str(number) for field in files)
+    return any(field.rpartition(":")[2] in numbers for field in files)
 
 
 @contextlib.contextmanager
@@ -43,9 +44,10 @@ def run_lock(common_dir: Path, what: str, ours: Iterable[Path] = ()) -> Iterator
             f"cannot write {path}: {error.strerror}",
             "Let the user of this process write in that directory.",
         ) from error
-    with os.fdopen(descriptor, "r+b", buffering=0) as file:
+    with contextlib.ExitStack() as stack, os.fdopen(descriptor, "r+b", buffering=0) as file:
         try:
             lock(file)
+            _lock_directory(stack, common_dir)
         except OSError as error:
             holder = file.read(1000).decode("utf-8", "replace").strip() or "another run"
             raise RepositoryError(
@@ -55,3 +57,19 @@ def run_lock(common_dir: Path, what: str, ours: Iterable[Path] = ()) -> Iterator
         file.write(f"{what}, process {os.getpid()} on {socket.gethostname()}\n".encode())
         with given_back(common_dir, ours):
             yield
+
+
+def _lock_directory(stack: contextlib.ExitStack, common_dir: Path) -> None:
+    """Lock the git directory as well: the lock file may be removed while a run holds it.
+
+    Raises:
+        BlockingIOError: another run holds it.
+    """
+    descriptor = os.open(common_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    stack.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if isinstance(error, BlockingIOError):
+            raise
+        # NFS locks only files that are open for writing.

@@ -28,6 +28,9 @@ from pytest_cobbler.sandbox.base import Mount
 PLACE = "repository"
 """The file in a work directory with the path of its repository's git directory."""
 
+OWN_ID = "id"
+"""The file beside it with the id of the repository."""
+
 _BLOBS_AT_ONCE = 500
 
 

@@ -289,7 +289,8 @@ class GenerationSession(ConfigurationSession):
         self._failures += [f"HOOK: {problem}" for problem in (self._loop.too_late if self._loop else ())]
         unusable = UNUSABLE in self._selection.waiting.values()
         not_selected = self._loop.not_selected if self._loop else []
-        if (self._failures or not_selected or unusable) and session.exitstatus in (0, pytest.ExitCode.OK):
+        hidden = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) if self._failures else (0,)
+        if (self._failures or not_selected or unusable) and session.exitstatus in hidden:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self.run.ledger.journal.write("end", exit=int(session.exitstatus))
 

@@ -72,7 +72,10 @@ class Task:
         if self.status != "in_progress" or self.assignee != ACTOR or not isinstance(record, Mapping):
             return None
         try:
-            return Claim(**{name: str(record[name]) for name in ("host", "repository", "run", "generation")})
+            return Claim(
+                **{name: str(record[name]) for name in ("host", "repository", "run", "generation")},
+                repository_id=str(record.get("repository_id", "")),
+            )
         except KeyError:
             return None
 
@@ -96,12 +99,22 @@ class NewTask:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """The run that works on a task; a claim without this record is never released."""
+    """The run that works on a task; a claim without this record is never released.
+
+    ``repository_id`` stays when the repository moves or the host gets another name; a copy has another one.
+    """
 
     host: str
     repository: str
     run: str
     generation: str
+    repository_id: str = ""
+
+    def is_of_same_repository(self, other: Claim) -> bool:
+        """Whether both are of one repository, so that only one of their runs can be alive."""
+        if self.repository_id and self.repository_id == other.repository_id:
+            return True
+        return (self.host, self.repository) == (other.host, other.repository)
 
 
 class AlreadyClaimed(TrackerError):

@@ -55,6 +55,11 @@ class TrackerLane:
         self._thread.start()
 
     @property
+    def description(self) -> str:
+        """That of the tracker."""
+        return self._tracker.description
+
+    @property
     def failures(self) -> tuple[Failure, ...]:
         """The errors of calls without a waiting caller, in order."""
         with self._lock:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pytest_cobbler.repository.own_id import own_id
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import check
@@ -95,9 +96,14 @@ def test_a_task_whose_need_was_reopened_does_not_stop_the_run(chain: Project) ->
     held_by_a_dead_run(chain, TITLES[1])
     result = generate(chain)
     task = chain.task(TITLES[1]).id
+    hint = 'set the status of * to open, and its assignee to "", in .beads/issues.jsonl'
     result.stdout.fnmatch_lines(
-        [f"recovered: left {task} in progress: *blocked by {chain.task(TITLES[0]).id}*"]
+        [
+            f"recovered: left {task} in progress, its run has ended: *"
+            f"blocked by {chain.task(TITLES[0]).id}*; to free it: {hint}"
+        ]
     )
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert chain.task(TITLES[1]).status == "in_progress"
 
 
@@ -106,7 +112,44 @@ def test_claims_of_others_are_left_alone(chain: Project, other: dict[str, str]) 
     held_by_a_dead_run(chain, TITLES[3], **other)
     result = generate(chain)
     result.stdout.no_fnmatch_line("recovered: *")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     assert chain.task(TITLES[3]).status == "in_progress"
+
+
+def test_a_claim_of_this_repository_is_freed_whatever_host_and_path_it_names(chain: Project) -> None:
+    name = own_id(chain.path / ".git")
+    held_by_a_dead_run(chain, TITLES[3], host="elsewhere", repository="another", repository_id=name)
+    result = generate(chain)
+    result.stdout.fnmatch_lines([f"recovered: closed {chain.task(TITLES[3]).id}, *"])
+    assert chain.task(TITLES[3]).status == "closed"
+
+
+def test_in_a_repository_that_was_moved_the_work_of_a_killed_run_lands(
+    chain: Project, cobbler_agent: StandInAgent
+) -> None:
+    change_issues(chain, TITLES[1], status="open", assignee="")
+    at_work = cobbler_agent.directory / "at-work"
+    cobbler_agent.task(TITLES[1], attempt=2).runs(f"echo half >half.txt; touch {at_work}; sleep 60")
+    running = chain.start("--cobbler-generate", "--cobbler-cycles", "0")
+    running.wait_until(at_work.exists)
+    running.kill()
+    aside = chain.directory / "work" / "other-0123456789" / "kept"
+    aside.mkdir(parents=True)
+    chain.path = chain.path.rename(chain.directory / "renamed")
+    cobbler_agent.task(TITLES[1], attempt=3).runs("cat half.txt >again.txt")
+    result = generate(chain)
+    result.stdout.fnmatch_lines(
+        [
+            f"recovered: moved the work of this repository from {chain.directory}/work/project-*",
+            f"recovered: kept the work on {chain.task(TITLES[1]).id} as *",
+            f"recovered: released {chain.task(TITLES[1]).id}",
+        ]
+    )
+    assert chain.files()["again.txt"] == "half\n"
+    assert sorted(path.name.split("-")[0] for path in (chain.directory / "work").iterdir()) == [
+        "other",
+        "renamed",
+    ]
 
 
 def test_a_claim_of_another_active_generation_waits_for_its_own_next_run(chain: Project) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.errors import RepositoryError
-from pytest_cobbler.repository.lock import run_lock
+from pytest_cobbler.repository.lock import is_locked, run_lock
 
 _HOLDER = """
 import sys, time
@@ -43,6 +43,19 @@ def test_the_error_of_a_second_run_names_the_first(tmp_path: Path, holder: subpr
         pass
     assert f"in use: pytest --cobbler-generate, process {holder.pid} on " in caught.value.cause
     end(holder, signal.SIGTERM)
+
+
+def test_a_removed_lock_file_does_not_let_a_second_run_in(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
+    (tmp_path / "cobbler.lock").unlink()
+    with pytest.raises(RepositoryError, match="the repository is in use"), run_lock(tmp_path, "another"):
+        pass
+    assert is_locked(tmp_path)
+    end(holder, signal.SIGKILL)
+    assert not is_locked(tmp_path)
+    with run_lock(tmp_path, "next"):
+        pass
 
 
 def test_a_killed_run_holds_no_lock(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
