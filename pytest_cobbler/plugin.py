@@ -36,6 +36,9 @@ ACTIONS = (
 SESSIONS = (["generate"], ["resume"], ["regate"], ["verify"])
 """The actions that run items, as a pytest session."""
 
+READING = (["list"], ["show"], ["stats"], ["doctor"])
+"""The actions whose result is their output."""
+
 _FLAG: dict[str, Any] = {"action": "store_true"}
 _NUMBER: dict[str, Any] = {"type": int, "metavar": "N"}
 
@@ -170,6 +173,10 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
     """Refuse to import a conftest that an agent may have written."""
     actions = chosen_actions(early_config.known_args_namespace)
+    if actions and actions not in READING:
+        from pytest_cobbler.output import outlive_output
+
+        early_config.add_cleanup(outlive_output())
     if actions == ["demo"]:
         early_config.known_args_namespace.noconftest = True  # the demo does not use the current directory
     elif actions == ["doctor"] and shutil.which("git") is None:

@@ -60,6 +60,7 @@ FORBIDDEN = [
     ("testing/project", "import pytest_cobbler.session.nodes", "Rooms"),
     ("api", "def late(): import pytest_cobbler.plugin", "Rooms"),
     ("display", "import pytest_cobbler.usage", "Rooms"),
+    ("output", "import pytest_cobbler.files", "Rooms"),
     ("secret_forms", "import pytest_cobbler.files", "Rooms"),
     ("versions", "import pytest_cobbler.process", "Rooms"),
     ("agents/address", "def late(): import pytest_cobbler.agents.access", "No two files"),
