@@ -1,4 +1,4 @@
-"""Standard output and error of an action that goes on when nobody takes them any more.
+"""Standard output and error of an action that goes on when no one takes them any more.
 
 A pipe may close, a terminal may go away, a disk may be full. Then the rest of the output is lost. The work,
 the JUnit file and the exit code must not be: every task that was paid for has to be reported.
@@ -19,7 +19,7 @@ __all__ = ["outlive_output"]
 
 
 class _Expendable(io.FileIO):
-    """A file descriptor whose errors are no errors: what cannot be written is dropped."""
+    """A file descriptor that drops what cannot be written."""
 
     def write(self, data: ReadableBuffer, /) -> int:
         try:

@@ -128,6 +128,10 @@ class Loop:
         self._reporter = reporter
         self._status = StatusLine(reporter)
         self._looping = False
+        self._hurries = False
+        """Whether a second interrupt came: what works is reported before it has ended."""
+        self._abandoned: set[str] = set()
+        """The items that were reported before they had ended."""
         file = session.items[0].getparent(ConfigurationFile)
         assert file is not None
         self._placeholder = Placeholder.from_parent(file, name="next", cycle=0)
@@ -374,26 +378,34 @@ class Loop:
         self._run.cancellation.cancel()
         while self._running:
             self._status.show(f"stopping: {counted(len(self._running), 'item')} to end")
-            event = self._events.get(_TICK)
+            event = self._events.get(0 if self._hurries else _TICK)
             if isinstance(event, Ended):
                 self._end(event)
+            elif event is None and self._hurries:
+                break
+        for key in list(self._running):
+            del self._running[key]
+            self._abandoned.add(key)
+            self._report_cancelled(key, "cancelled; the next run takes up its work")
         for key in self._plan.waiting():
-            self._report(
-                key, Outcome(verdict=Verdict.CANCELLED, cause=Cause.CANCELLED, summary=f"not started: {why}")
-            )
+            self._report_cancelled(key, f"not started: {why}")
+
+    def _report_cancelled(self, key: str, summary: str) -> None:
+        self._report(key, Outcome(verdict=Verdict.CANCELLED, cause=Cause.CANCELLED, summary=summary))
 
     def _catch_signals(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
 
         def handler(number: int, _frame: object) -> None:
-            is_second = bool(self._session.shouldstop)
-            if not is_second:
+            if self._hurries and number == signal.SIGINT and self._looping:  # a hook may hang
+                raise KeyboardInterrupt
+            if self._session.shouldstop and number == signal.SIGINT:
+                self._hurries = True
+            if not self._session.shouldstop:
                 self._session.shouldstop = signal.Signals(number).name
             self._run.cancellation.cancel()
             self._events.wake()
-            if is_second and number == signal.SIGINT and self._looping:  # never inside pytest's reporting
-                raise KeyboardInterrupt
 
         for number in _SIGNALS:
             old = signal.getsignal(number)
@@ -403,11 +415,11 @@ class Loop:
 
     def _wait_for_threads(self) -> None:
         """Wait for agents to end after a second interrupt or a hook that ended the session."""
-        deadline = time.monotonic() + _PATIENCE
-        while self._running and time.monotonic() < deadline:
+        deadline, left = time.monotonic() + _PATIENCE, {*self._running, *self._abandoned}
+        while left and time.monotonic() < deadline:
             event = self._events.get(_TICK)
             if isinstance(event, Ended):
-                self._running.pop(event.key, None)
+                left.discard(event.key)
 
     def _show_status(self) -> None:
         now = time.monotonic()

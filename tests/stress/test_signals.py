@@ -11,6 +11,7 @@ import pytest
 from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project, Running, RunResult
 from tests.support.faults import git_that_sends
+from tests.support.sessions import by_title
 
 pytestmark = pytest.mark.matrix
 INTERRUPTED = pytest.ExitCode.INTERRUPTED
@@ -114,7 +115,7 @@ def stubborn(begun: Path) -> str:
     return f"trap '' TERM INT HUP; touch {begun}; while :; do sleep 1; done"
 
 
-def test_a_second_interrupt_leaves_no_agent_and_loses_no_work(cobbler_project: Project) -> None:
+def test_a_second_interrupt_leaves_no_agent_and_loses_no_work_and_no_report(cobbler_project: Project) -> None:
     before = CheckoutState.of(cobbler_project)
     begun = cobbler_project.directory / "begun"
     agent = cobbler_project.agent
@@ -129,6 +130,8 @@ def test_a_second_interrupt_leaves_no_agent_and_loses_no_work(cobbler_project: P
     running.send_signal(signal.SIGINT)
     result = running.wait(60)
     assert result.ret == INTERRUPTED
+    outcomes = {title: case.properties["cobbler_outcome"] for title, case in by_title(result).items()}
+    assert outcomes == {"Stays": "cancelled", "Waits": "cancelled"}
     assert not [fault for fault in check(cobbler_project) if "process" in fault]
 
     again = cobbler_project.run("--cobbler-generate")
