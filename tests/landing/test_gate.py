@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from pytest_cobbler.landing import gate as module
 from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.sandbox.base import Network, Sandbox
+from pytest_cobbler.sandbox.base import Job, Network, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
 from pytest_cobbler.secret_forms import Secrets
+from tests.support.attacked import Altered
 from tests.support.images import minimal_image
 
 __all__ = ["minimal_image"]
@@ -138,6 +140,18 @@ class TestVerdict:
 class TestTheTree:
     def test_steps_run_in_the_tree_and_may_write_to_it(self, bench: Bench) -> None:
         assert bench.run("echo more >>file; mkdir made; rm file", "test -d made && test ! -e file").passed
+
+    def test_a_gate_without_its_tree_does_not_pass(self, bench: Bench, tmp_path: Path) -> None:
+        nothing = tmp_path / "nothing"
+        nothing.mkdir()
+
+        def unmounted(job: Job) -> Job:
+            return replace(job, mounts=tuple(replace(mount, source=nothing) for mount in job.mounts))
+
+        gate = replace(bench.gate("true", "true"), sandbox=Altered(bench.sandbox, job=unmounted))
+        result = gate.run(bench.checkout, bench.log, Cancellation())
+        assert not result.passed
+        assert "the container runtime has not mounted the tree that is to be tested" in result.output
 
     def test_the_gate_leaves_the_tree_unchanged(self, bench: Bench) -> None:
         bench.run("echo more >>file; mkdir made; chmod 000 file", "exit 1")

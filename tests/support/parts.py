@@ -18,6 +18,7 @@ INSTALL = {
     "old-bd": "build the same at v1.0.5, the oldest supported, and set COBBLER_TEST_OLD_BD to its path",
     "go": "unpack https://go.dev/dl (1.24 or later) to /usr/local/go",
     "make": "apt-get install make",
+    "runsc": "apt-get install runsc",
     "openssl": "apt-get install openssl",
     "claude": "npm install -g @anthropic-ai/claude-code@2.1.330",
 }
