@@ -110,6 +110,14 @@ if [ -s "$list" ]; then
   git update-index --index-info <"$list.same"
 fi
 
+# A directory whose own .gitignore has nothing but a star is ignored as a whole, as are the caches of many tools. Git would
+# list each of its files.
+find . -xdev -mindepth 2 -name .gitignore -type f -size -2 -exec sh -c '
+  for file; do
+    if [ "$(sed "/^#/d" "$file" | tr -d " \r\n")" = "*" ]; then
+      printf "/%s/\n" "$(printf %s "${file#./}" | tr "\n" "?" | sed "s,/.gitignore\$,,; s/[][\\*]/\\\\&/g")"
+    fi
+  done' sh {} + >>"$GIT_DIR/info/exclude"
 git ls-files --others --ignored --exclude-standard --directory -z >"$list.ignored"
 xargs -0 -r printf 'ignored %s\0' <"$list.ignored"
 id=$(git write-tree)

@@ -323,6 +323,22 @@ class TestIgnoredFiles:
         }
         assert harvested.ignored_count == 4  # out/, src/out/, large.log, link.log
 
+    def test_a_cache_that_ignores_itself_is_an_ignored_directory(self, host_bench: Bench) -> None:
+        """pytest, ruff, mypy, virtualenv and others write such a .gitignore."""
+        script = """
+            for name in .pytest_cache 'src/odd [1]*' some; do
+                mkdir -p "$name"; echo x >"$name/x"; printf '# Created by a tool\\n*\\n' >"$name/.gitignore"
+            done
+            echo '!x' >>some/.gitignore; echo y >some/y; echo 1 >work.txt"""
+        harvested = host_bench.harvested(script)
+        content = b"# Created by a tool\n*\n!x\n"
+        assert left_files(host_bench, harvested) == {
+            "ignored files": {"some/.gitignore": content, "some/y": b"y\n"}
+        }
+        listed = {".pytest_cache/", "src/odd [1]*/", "some/.gitignore", "some/y"}
+        assert set(harvested.ignored) == listed
+        assert "some/x" in harvested.change.paths
+
     def test_many_ignored_files_are_only_counted(self, host_bench: Bench) -> None:
         harvested = host_bench.harvested(f"{self.IGNORE}; for i in $(seq 150); do echo $i >$i.log; done")
         assert (harvested.left, harvested.ignored_count) == ((), 150)
