@@ -50,6 +50,30 @@ class ConfigurationSession:
             )
         config.args[:] = ["::".join([shown, *argument.split("::")[1:]]) for argument in config.args]
 
+    def _check_ini_options(self) -> None:
+        """Report an unknown option of pytest's configuration now, if pytest would end the session for it.
+
+        pytest looks for such options after the collection. By then a generation is started.
+
+        Raises:
+            pytest.UsageError: there is one, and it is an error.
+        """
+        config = self.config
+        filters = (*config.getini("filterwarnings"), *(config.known_args_namespace.pythonwarnings or ()))
+        strict = config.getini("strict_config") or config.getini("strict")
+        if not strict and not any(line.strip().startswith("error") for line in filters):
+            return  # a warning: pytest gives it
+        checking = config.pytest_collection()
+        next(checking)
+        try:
+            checking.close()
+        except (pytest.UsageError, pytest.PytestConfigWarning) as error:
+            raise pytest.UsageError(
+                f"{str(error).strip()} (in {config.inipath or 'an option -o'}, where this is an error)\n"
+                "Install the plugin that it belongs to beside pytest-cobbler, or let it be a warning:\n"
+                "-W default::pytest.PytestConfigWarning -o strict_config=false"
+            ) from None
+
     @property
     def _starts_nothing(self) -> bool:
         return any(self.config.getoption(name, False) for name in ("collectonly", "setuponly", "setupplan"))

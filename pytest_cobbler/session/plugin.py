@@ -137,6 +137,7 @@ class GenerationSession(ConfigurationSession):
         """Check everything before anything is collected or an agent starts."""
         try:
             self.config.pluginmanager.check_pending()  # pytest does the same, but only after our start
+            self._check_ini_options()
             if self._starts_nothing:
                 self._outlook = self._look(estimates=True)
                 self._selection = self._outlook.selection

@@ -148,6 +148,7 @@ class VerificationSession(ConfigurationSession):
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         try:
+            self._check_ini_options()
             repository = open_repository(self._settings)
             chosen = str(self.config.getoption("cobbler_verify"))
             self.commits = chosen_commits(self._settings, repository, chosen)

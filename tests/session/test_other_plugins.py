@@ -196,6 +196,28 @@ def test_settings_for_tests_do_not_apply_to_agents(project: Project, names: list
     )
 
 
+@pytest.mark.parametrize("strict", ["filterwarnings = error", "strict_config = true"])
+def test_an_option_of_a_plugin_that_is_not_installed_is_an_error_before_anything_starts(
+    project: Project, strict: str
+) -> None:
+    project.write({"pytest.ini": f"[pytest]\n{strict}\nasyncio_default_loop = function\n"})
+    project.commit("Use a plugin")
+    for action in ("--cobbler-generate", "--cobbler-verify"):
+        result = project.run(action)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(
+            [
+                f"ERROR: Unknown config option: asyncio_default_loop (in {project.path}/pytest.ini, where *",
+                "Install the plugin that it belongs to beside pytest-cobbler, *",
+            ]
+        )
+    assert project.generation is None
+    assert (
+        project.run("--cobbler-generate", "--collect-only", "-o", "strict_config=false", "-W", "default").ret
+        == 0
+    )
+
+
 def test_a_session_timeout_on_the_command_line_ends_the_run(project: Project) -> None:
     result = run(project, "--session-timeout=0.2", only=["timeout"])
     assert result.ret == 1
