@@ -64,7 +64,8 @@ def excerpt(text: str, most: int = EXCERPT) -> str:
 
 def _told(text: str) -> list[str]:
     """The lines of an output without blank ones and headings."""
-    lines = [" ".join(line.split()) for line in plain(text).split("\n")]
+    # pytest marks the lines of its own failures.
+    lines = [" ".join(line.removeprefix("INTERNALERROR>").split()) for line in plain(text).split("\n")]
     return [
         _shortened(line)
         for line in lines
@@ -81,7 +82,7 @@ _ERROR = re.compile(
     r"(?<!no )(?<!\b0 )\b(\w*errors?|\w*exception|fail(ed|ures?)?|panic|fatal|traceback|undefined|cannot)\b",
     re.IGNORECASE,
 )
-_HEADING = re.compile(r"[=_-]{2,} .* [=_-]{2,}")
+_HEADING = re.compile(r"[=_-]{2,} .* [=_-]{2,}|Traceback \(most recent call last\):")
 _PASSED_ON = re.compile(
     r"g?make(\[\d+\])?: (\*\*\* \[.*\] (Error \d+|[A-Z].*)|\*\*\* Waiting for unfinished jobs.*|Leaving .*)$"
     r"|npm (ERR!|error)|ninja: build stopped|error: (test|build) failed, to rerun|error: could not compile"
@@ -89,7 +90,7 @@ _PASSED_ON = re.compile(
 """Lines of a program that ran another one: only that it failed."""
 _TELLING = (
     # An error that is not that of an assertion, as Python and pytest print one.
-    re.compile(r"^(E )?(?P<line>(?!AssertionError)[\w.]*(Error|Exception|NotFound): .+)"),
+    re.compile(r"^(E )?(?P<line>(?!AssertionError)[\w.]*(Error|Exception|NotFound|Warning): .+)"),
     # Of go's compiler and of go vet, with a column; lines that a test logs have none.
     re.compile(r"(?<!\S)(?P<line>\S+\.go:\d+:\d+: .+)"),
     re.compile(r"^(FAILED|ERROR) (?P<line>\S+( - .+)?)"),

@@ -40,6 +40,11 @@ ok  \tgolang.org/x/mod/semver\t0.013s
         (ASSERTION, "test_sum.py::test_sum - assert (1 + 1) == 3"),
         ("=== RUN   TestAdd\n--- FAIL: TestAdd (0.00s)\nFAIL\texample.com/x\t0.01s\n", "TestAdd"),
         ("ok\n./main.go:3:2: undefined: x\n", "./main.go:3:2: undefined: x"),
+        (
+            'INTERNALERROR> Traceback (most recent call last):\nINTERNALERROR>   File "x.py", line 1, in x\n'
+            "INTERNALERROR> pytest.PytestConfigWarning: Unknown config option: x\n== no tests ran in 1s ==\n",
+            "pytest.PytestConfigWarning: Unknown config option: x",
+        ),
         (GO_WITHOUT_A_MODULE, "zip/zip_test.go:33:2: module lookup disabled by GOPROXY=off"),
         ("\x1b[31msh: make: cannot execute\x1b[0m\nbye\n", "sh: make: cannot execute"),
         ("a.txt\n", ""),
