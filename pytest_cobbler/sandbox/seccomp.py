@@ -10,15 +10,19 @@ could leave words in them for the next one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import re
+import stat
 import tempfile
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
+
+from pytest_cobbler.files import lock
 
 __all__ = ["Profile", "without_user_namespaces"]
 
@@ -30,6 +34,8 @@ _CONFIGURATIONS: Final = (
     Path("/etc/containers/containers.conf"),
 )
 _CHOSEN: Final = re.compile(r'^\s*seccomp_profile\s*=\s*"([^"\n]+)"', re.MULTILINE)
+
+_NAME: Final = "cobbler-seccomp-"
 
 _NEW_USER_NAMESPACE: Final = 0x10000000
 _NOT_PERMITTED: Final = 1
@@ -99,8 +105,9 @@ def _equal(index: int, value: int) -> dict[str, Any]:
 
 
 class Profile:
-    """The file of such a profile; it is removed with this object.
+    """The file of such a profile. It is removed with this object, or by the next one after a kill.
 
+    The process holds a lock on it, taken before the file gets its name. So a file without one is left over.
     ``path`` is ``None`` if podman's own profile is not a file that can be read. If something that cleans
     temporary directories has removed the file, it is made again.
     """
@@ -113,6 +120,7 @@ class Profile:
             self._text = without_user_namespaces(profile, platform.machine())
         except (OSError, ValueError, IndexError):
             return
+        _remove_left_over()
         self._path = self._written()
 
     @property
@@ -123,13 +131,35 @@ class Profile:
 
     def _written(self) -> Path:
         # Always by a new name, which no one else can have taken.
-        descriptor, name = tempfile.mkstemp(prefix="cobbler-seccomp-", suffix=".json")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(self._text)
-            os.fchmod(descriptor, 0o644)  # podman may run as another user
-        path = Path(name)
-        weakref.finalize(self, path.unlink, missing_ok=True)
+        descriptor, draft = tempfile.mkstemp(prefix=".cobbler-")
+        file = os.fdopen(descriptor, "w", encoding="utf-8")
+        file.write(self._text)
+        file.flush()
+        os.fchmod(descriptor, 0o644)  # podman may run as another user
+        with contextlib.suppress(OSError):  # a file system without locks, where nothing is removed either
+            lock(file)
+        path = Path(draft).with_name(f"{_NAME}{Path(draft).name.removeprefix('.cobbler-')}.json")
+        Path(draft).rename(path)
+        weakref.finalize(self, _remove, path, file)
         return path
+
+
+def _remove(path: Path, file: IO[str]) -> None:
+    path.unlink(missing_ok=True)
+    file.close()
+
+
+def _remove_left_over() -> None:
+    """Remove the profiles of processes that were killed."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_NAME}*.json"):
+        try:
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+                status = os.fstat(file.fileno())
+                if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+                    lock(file)
+                    path.unlink(missing_ok=True)
+        except OSError:  # its process lives, or it is another user's
+            continue
 
 
 def _chosen(environment: Mapping[str, str]) -> Path:

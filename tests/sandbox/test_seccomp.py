@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +138,37 @@ class TestProfile:
         kept: dict[str, Any] = json.loads(without_user_namespaces('{"syscalls": []}', machine))
         places = {rule["args"][0]["index"] for rule in kept["syscalls"] if rule["names"] == ["clone"]}
         assert places == {index}
+
+
+@pytest.mark.quick
+def test_the_profile_of_a_killed_process_is_removed_and_that_of_a_living_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = tmp_path / "podman.json"
+    profile.write_text('{"syscalls": []}')
+    (tmp_path / "conf").write_text(f'seccomp_profile = "{profile}"\n')
+    environment = {"CONTAINERS_CONF": str(tmp_path / "conf")}
+    place = tmp_path / "tmp"
+    place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    script = (
+        "import os, sys; from pytest_cobbler.sandbox.seccomp import Profile; "
+        f"kept = Profile({environment}); print(kept.path, flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(place)}, **pipes) as other:
+        assert other.stdout is not None
+        path = Path(other.stdout.readline().strip())
+        assert path.parent == place
+        first = Profile(environment)
+        assert {*place.iterdir()} == {path, first.path}, "the other process lives"
+        other.kill()
+    assert path.exists()
+    second = Profile(environment)
+    assert {*place.iterdir()} == {first.path, second.path}
+    del first, second
+    assert [*place.iterdir()] == []
 
 
 def test_a_job_cannot_reach_the_machine_under_this_one(podman: Podman, python: str, repository: str) -> None:
