@@ -27,7 +27,7 @@ from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.ground import Ground
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.lines import SourceLines
-from pytest_cobbler.lifecycle.named_places import checked_language
+from pytest_cobbler.lifecycle.named_places import checked_language, missing_documents
 from pytest_cobbler.lifecycle.recovery import Recovery, remove_remains
 from pytest_cobbler.lifecycle.selection import Selection, choose, no_generation, only_with_work
 from pytest_cobbler.lifecycle.spending import budget_of
@@ -218,6 +218,7 @@ class _Opening:
             preflight_room(repository, config),
             expiring(credential, config),
             _empty_submodules(repository, begins),
+            missing_documents(config, repository, begins),
         )
         self._order = order_of(config.recording) if config.recording and recordings.plays else ()
         if recordings.record:

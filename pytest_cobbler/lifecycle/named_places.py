@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from pytest_cobbler.config import Config
 from pytest_cobbler.display import escaped, named
 from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.globs import matches_glob
 from pytest_cobbler.languages import Language
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.wiring.languages import language_of
@@ -27,7 +28,11 @@ def checked_language(config: Config, repository: Repository, revisions: Sequence
     """
     branch = config.base_branch
     if branch and not repository.list_refs(f"refs/heads/{branch}", f"refs/remotes/*/{branch}"):
-        branches = (ref.removeprefix("refs/heads/") for ref in repository.list_refs("refs/heads"))
+        branches = (
+            name
+            for ref in repository.list_refs("refs/heads")
+            if not (name := ref.removeprefix("refs/heads/")).startswith((config.gen_prefix, "task/"))
+        )
         raise UsageProblem(
             f"base_branch: there is no branch {escaped(branch)}",
             f"Set it to one of {named(map(escaped, branches), _MOST)}.",
@@ -35,6 +40,21 @@ def checked_language(config: Config, repository: Repository, revisions: Sequence
     language = language_of(config, repository)
     _Places(config, repository, language, revisions).check()
     return language
+
+
+def missing_documents(config: Config, repository: Repository, revision: str) -> str:
+    """Which patterns of ``spec_globs`` match no file of ``revision``, for display; empty if each has one."""
+    directory, patterns = repository.directory, dict.fromkeys(config.spec_globs.values())
+    own = repository.files(revision) if patterns else []
+    everything = list(repository.all_blobs(revision)) if any(map(directory.is_outer, patterns)) else []
+    none = [
+        pattern
+        for pattern in patterns
+        if not any(
+            matches_glob(name, pattern) for name in (everything if directory.is_outer(pattern) else own)
+        )
+    ]
+    return f"spec_globs: no committed file matches {named(map(escaped, none), _MOST)}" if none else ""
 
 
 class _Places:

@@ -11,7 +11,7 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.lifecycle.estimate import Estimate, estimate
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
-from pytest_cobbler.lifecycle.named_places import checked_language
+from pytest_cobbler.lifecycle.named_places import checked_language, missing_documents
 from pytest_cobbler.lifecycle.plan import Plan, State
 from pytest_cobbler.lifecycle.starting import find_base, removed_sources, sources_to_remove, unseen_paths
 from pytest_cobbler.lifecycle.stats import collect_generations
@@ -180,13 +180,15 @@ class Outlook:
     """What a run would do.
 
     ``generation`` is the active one, if any; ``sources``: see ``removed_sources``, ``unseen``: see
-    ``unseen_paths``. ``estimate``: what the tasks may cost and take, if that was asked for and is known.
+    ``unseen_paths``. ``warnings`` are for display.
+    ``estimate``: what the tasks may cost and take, if that was asked for and is known.
     """
 
     generation: Generation | None
     selection: Selection
     sources: str
     unseen: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     estimate: Estimate | None = None
 
 
@@ -213,12 +215,13 @@ def look(
     tasks = tracker.tasks()
     landed = {}
     if generation:
-        tip = tip_of(repository, generation)
-        checked_language(config, repository, (generation.start, tip))
-        landed = finished_tasks(repository, generation, tip)
+        revision = tip_of(repository, generation)
+        checked_language(config, repository, (generation.start, revision))
+        landed = finished_tasks(repository, generation, revision)
         sources = removed_sources(repository, generation)
     else:
         base = find_base(config, repository)
+        revision = base.commit
         language = checked_language(config, repository, (base.commit,))
         sources = sources_to_remove(config, repository, language, base)
     left_out = hooks.left_out(tasks)
@@ -227,7 +230,10 @@ def look(
         open_tasks = (*selection.taken, *selection.left)
         selection = only_with_work(selection, finished_work(repository, generation, open_tasks))
     unseen = tuple(unseen_paths(config, repository, generation))
-    outlook = Outlook(generation=generation, selection=selection, sources=sources, unseen=unseen)
+    warnings = tuple(filter(None, [missing_documents(config, repository, revision)]))
+    outlook = Outlook(
+        generation=generation, selection=selection, sources=sources, unseen=unseen, warnings=warnings
+    )
     if estimates and asks_agents and selection.taken:
         done = collect_generations(config, repository, tracker, tasks)
         outlook = replace(outlook, estimate=estimate(done, len(selection.taken)))

@@ -91,6 +91,7 @@ def plan(outlook: Outlook) -> list[str]:
     """The lines of the header if no agent is to start."""
     name = outlook.generation.name if outlook.generation else "no generation yet"
     lines = [f"cobbler: {name}, nothing is started", *_sources(outlook.sources)]
+    lines += [f"warning: {what}" for what in outlook.warnings]
     lines += _unseen(outlook.unseen)
     lines += estimate_lines(outlook.estimate)
     return lines + _not_taken(outlook.selection)

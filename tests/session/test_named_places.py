@@ -49,7 +49,20 @@ def test_an_unknown_base_is_an_error_although_a_generation_goes_on(project: Proj
     assert project.run("--cobbler-start").ret == 0
     project.configure(base_branch="mian")
     for action in ("--cobbler-generate", "--cobbler-resume", "--cobbler-generate --collect-only"):
-        refused(project, action, "base_branch: there is no branch mian", "Set it to one of *main.")
+        refused(project, action, "base_branch: there is no branch mian", "Set it to one of main.")
+
+
+def test_documents_that_no_commit_has_are_a_warning_before_an_agent_works_without_them(
+    cobbler_project: Project,
+) -> None:
+    line = "warning: spec_globs: no committed file matches doc/*.md, specs/*.md"
+    cobbler_project.write({"text/vision.md": "Words.\n"})
+    cobbler_project.commit("Write it down")
+    cobbler_project.configure(spec_globs={"a": "text/*.md", "b": "doc/*.md", "c": "specs/*.md"})
+    cobbler_project.agent.measure().writes_tasks([])
+    for options in (["--collect-only"], []):
+        result = cobbler_project.run("--cobbler-generate", *options)
+        assert (result.ret, result.outlines.count(line)) == (0, 1)
 
 
 def test_a_project_without_sources_may_name_what_it_is_about_to_have(cobbler_project: Project) -> None:
