@@ -95,10 +95,22 @@ def _known(source: Source) -> tuple[dict[str, Any], list[Fault]]:
     ]
 
 
+_MOST_MEANT = 3
+
+
 def _unknown_key(key: str) -> str:
     spelled = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).replace("-", "_").replace(" ", "_").lower()
-    nearest = difflib.get_close_matches(spelled[:100], list(Config.model_fields), n=1)
-    return f"unknown key; did you mean {nearest[0]}?" if nearest else "unknown key"
+    words = set(spelled.split("_"))
+    parts = {name: set(name.split("_")) for name in Config.model_fields}
+    # `image` is a part of podman_image and of gate_image, `claude_model` has model in it.
+    near = [name for name, own in parts.items() if own <= words or words <= own]
+    names = list(Config.model_fields)
+    near = (
+        difflib.get_close_matches(spelled[:100], names, n=1, cutoff=0.75)
+        or (near if len(near) <= _MOST_MEANT else [])
+        or difflib.get_close_matches(spelled[:100], names, n=1)
+    )
+    return f"unknown key; did you mean {' or '.join(near)}?" if near else "unknown key"
 
 
 def _sound(values: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], list[Fault]]:
