@@ -151,10 +151,18 @@ def refuse_arguments(config: pytest.Config, action: str) -> None:
         if config.getoption(name, None) and any(word.startswith(option) for word in words)
     ]
     if chosen:
-        raise UsageProblem(
-            f"--cobbler-{action} does not take {' '.join(chosen)}",
-            f"It accepts only {FILE}. To choose a generation: pytest --cobbler-switch NAME",
-        )
+        raise UsageProblem(f"--cobbler-{action} does not take {' '.join(chosen)}", _instead(action))
+
+
+def _instead(action: str) -> str:
+    """What to write instead of the arguments of an action that has no items."""
+    if action == "init":
+        return f"Name the file that it is to write: DIRECTORY/{FILE}"
+    if action == "clean":
+        return "Its name comes first: pytest --cobbler-clean NAME --cobbler-force"
+    only = f"It accepts only {FILE}."
+    is_of_one = action in ("stop", "reset", "list", "stats")
+    return f"{only} To choose a generation: pytest --cobbler-switch NAME" if is_of_one else only
 
 
 def origin_of(config: pytest.Config, argument: str) -> str:

@@ -222,6 +222,36 @@ def test_an_action_accepts_a_configuration_file(
     refuse_arguments(pytester.parseconfig("--cobbler-stop", *arguments), "stop")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (
+            ("--cobbler-init", "docs"),
+            ("--cobbler-init does not take docs", "Name the file * DIRECTORY/configuration.yaml"),
+        ),
+        (
+            ("--cobbler-init", "doc/configuration.yaml"),
+            ("there is no directory */doc", "Make it first, or correct its name."),
+        ),
+        (
+            ("--cobbler-clean", "--cobbler-force", "x"),
+            ("--cobbler-clean does not take x", "Its name comes first: pytest --cobbler-clean NAME *"),
+        ),
+        (
+            ("--cobbler-doctor", "docs"),
+            ("--cobbler-doctor does not take docs", "It accepts only configuration.yaml."),
+        ),
+    ],
+)
+def test_an_argument_that_an_action_does_not_take_names_the_right_one(
+    cobbler_project: Project, arguments: tuple[str, ...], error: tuple[str, str]
+) -> None:
+    cobbler_project.write({"docs/x.md": ""})
+    result = cobbler_project.run(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {error[0]}", error[1]])
+
+
 def test_a_stop_with_the_name_of_a_generation_changes_nothing(cobbler_project: Project) -> None:
     cobbler_project.run("--cobbler-start")
     name = str(cobbler_project.generation)

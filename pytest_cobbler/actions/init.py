@@ -69,9 +69,16 @@ def run(config: pytest.Config) -> int:
 
 
 def _place(config: pytest.Config) -> Path:
-    """The directory of the named file, else the nearest one of a project, else the top."""
+    """The directory of the named file, else the nearest one of a project, else the top.
+
+    Raises:
+        UsageProblem: there is no such directory.
+    """
     if config.args_source is config.ArgsSource.ARGS and config.args:
-        return (config.invocation_params.dir / config.args[0]).parent
+        place = (config.invocation_params.dir / config.args[0]).parent
+        if not place.is_dir():
+            raise UsageProblem(f"there is no directory {place}", "Make it first, or correct its name.")
+        return place
     here = project_directory(config)
     top = repository_of(here)
     for place in (here, *here.parents):

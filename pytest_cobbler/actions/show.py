@@ -36,7 +36,7 @@ def run(config: pytest.Config) -> int:
     if shown is None:
         raise UsageProblem(
             f"--cobbler-show: there is no task or measure {name}",
-            "List the open tasks: pytest --cobbler-generate --collect-only",
+            "List the tasks: pytest --cobbler-stats; open ones: pytest --cobbler-generate --collect-only",
         )
     most = None if config.get_verbosity() > 0 else _MOST
     sys.stdout.write("\n".join(_lines(shown, most)) + "\n")

@@ -184,7 +184,7 @@ class GenerationSession(ConfigurationSession):
                 why = why_not.get(name.removeprefix("stitch::"), "")
                 raise UsageProblem(
                     f"not found: {argument}{f' ({why})' if why else ''}",
-                    f"List the items: --cobbler-{self._action} --collect-only",
+                    f"List the items: pytest --cobbler-{self._action} --collect-only",
                 )
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
