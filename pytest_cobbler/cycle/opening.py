@@ -218,7 +218,6 @@ class _Opening:
             preflight_room(repository, config),
             expiring(credential, config),
             _empty_submodules(repository, begins),
-            missing_documents(config, repository, begins),
         )
         self._order = order_of(config.recording) if config.recording and recordings.plays else ()
         if recordings.record:
@@ -339,7 +338,7 @@ class _Opening:
             selection=selection,
             started=self._base is not None,
             recovered=tuple(recovered),
-            warnings=tuple(filter(None, self._warnings)),
+            warnings=tuple(filter(None, (*self._warnings, missing_documents(self._config, repository, tip)))),
             address="" if self._agent_of_hook else foreign_address(self._config),
             sources=removed_sources(repository, generation),
             unseen=tuple(unseen_paths(self._config, repository, self._generation)),
