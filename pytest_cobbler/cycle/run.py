@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pytest_cobbler.agents.budget import Budget
 from pytest_cobbler.agents.health import ApiHealth
+from pytest_cobbler.cycle.faults import SharedFaults
 from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.cycle.surroundings import RepositoryView
 from pytest_cobbler.landing.lane import LandingLane
@@ -47,9 +49,16 @@ class Run:
     turns: Turns
     cancellation: Cancellation
     budget: Budget = field(default_factory=Budget)
+    faults: SharedFaults = field(default_factory=SharedFaults)
     open_tasks: set[str] = field(default_factory=set)
     waiting: dict[str, KeptAttempt] = field(default_factory=dict)
     asks_agents: bool = True
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Where the run writes."""
+        project = self.project
+        return project.repository.work_dir, project.config.cobbler_dir, project.repository.common_dir
 
     @property
     def health(self) -> ApiHealth:

@@ -17,6 +17,7 @@ from pytest_cobbler.cycle.kept import attempt_of
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.patience import Patience, stopped
 from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.cycle.signatures import note_fault
 from pytest_cobbler.cycle.starts import Start, Starts
 from pytest_cobbler.cycle.stated import work_of
 from pytest_cobbler.cycle.unlanded import not_landed, write_ending
@@ -121,7 +122,9 @@ class Stitching:
             attempt = run_attempt(
                 run, self._task, number, start, on_step=self._step, on_result=partial(self._spend, number)
             )
-            if not attempt.cause:
+            if attempt.cause:
+                note_fault(run, self._task.id, attempt)
+            else:
                 self.give_slot()
                 ended = self._ended(attempt, self._land(attempt))
                 if isinstance(ended, Outcome):
@@ -159,12 +162,13 @@ class Stitching:
 
     def _not_begun(self) -> Outcome:
         """The end of a task whose next attempt does not begin, because the run ends."""
-        stop = self._run.health.stop
-        if stop is None or self._run.cancellation.requested:
+        run, last = self._run, self._earlier[-1] if self._earlier else None
+        if run.cancellation.requested:
             return _cancelled()
-        if self._earlier and self._earlier[-1].result.limited:
-            return self._failed(self._earlier[-1])
-        return stopped(stop, "\n".join(self._headlines()))
+        if last and (last.result.limited or run.faults.stop):
+            return self._failed(last)
+        stop = run.health.stop
+        return stopped(stop, "\n".join(self._headlines())) if stop else _cancelled()
 
     def _begin(self, number: int, make_start: Callable[[], Start]) -> Start | None:
         """The start of an attempt, once it has its turn and a slot; ``None``: the run is cancelled."""
@@ -176,6 +180,8 @@ class Stitching:
         if not self._has_slot and not run.slots.wait(run.cancellation):
             return None
         self._has_slot = True
+        if run.faults.stop:
+            return None
         self._count(queue_seconds=time.monotonic() - began)
         with run.turns.passing(point):
             left, red = self._starts.left(), run.landing.red
@@ -228,7 +234,9 @@ class Stitching:
         flaky = landing.record.flaky_tests if landing.record else ""
         attempt = replace(attempt, notes=(*attempt.notes, *notes), tests=tests, flaky=flaky)
         if landing.commit:
+            run.faults.landed()
             return self._landed(attempt, landing)
+        note_fault(run, self._task.id, attempt, landing)
         attempt = scrubbed(run, not_landed(attempt, landing))
         write_ending(run, self._task, attempt)
         run.listener.not_landed(self._task.title, attempt.number, attempt.cause)

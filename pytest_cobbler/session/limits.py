@@ -7,15 +7,17 @@ from datetime import datetime
 
 from pytest_cobbler.agents.health import ApiHealth
 from pytest_cobbler.causes import Cause
+from pytest_cobbler.cycle.faults import full_disk
 from pytest_cobbler.cycle.outcome import Outcome
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.display import escaped
+from pytest_cobbler.errors import CobblerError, SandboxError
 
 __all__ = ["RunLimits", "health_lines"]
 
 
 class RunLimits:
-    """Why no more agents start in a run: the budget, the API, or landings that have stopped.
+    """Why no more agents start in a run: the budget, the API, or a fault of all tasks.
 
     ``of_items`` is the first limit at which an item ended although the run goes on.
     """
@@ -23,6 +25,8 @@ class RunLimits:
     def __init__(self, run: Run) -> None:
         self._health = run.health
         self._landing = run.landing
+        self._faults = run.faults
+        self._places = run.places
         self._budget = ""
         self._told = False
         self.of_items = ""
@@ -32,6 +36,8 @@ class RunLimits:
         """Why no more agents start, although those that work may end their work; empty if they may."""
         if self._budget:
             return self._budget
+        if self._faults.stop:
+            return self._faults.stop
         if stop := self._health.stop:
             return limit_line(f"agent: {stop.trouble.shown}", stop.until, is_claimed=stop.is_claimed)
         stopped = self._landing.stopped
@@ -52,6 +58,15 @@ class RunLimits:
         waiting = self.waiting
         is_new, self._told = bool(waiting) and not self._told, bool(waiting)
         return [f"waiting for the API: {waiting}"] if is_new else []
+
+    def fault_of(self, name: str, error: BaseException) -> BaseException:
+        """Note the error of an item, which may be one of all items; return the error to report."""
+        if where := full_disk(self._places, error):
+            self._faults.disk_is_full(where)
+            return CobblerError(f"disk full: {where}", "Free some space; then the same command goes on.")
+        if isinstance(error, SandboxError):
+            self._faults.met(name, error.cause)
+        return error
 
     def take(self, outcome: Outcome) -> str:
         """Take the limit at which an item ended; return why the run has to end immediately, if so."""

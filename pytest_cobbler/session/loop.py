@@ -21,7 +21,7 @@ from pytest_cobbler.cycle.measure import Measured, Measuring
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.stitch import Stitching
 from pytest_cobbler.display import counted, one_line
-from pytest_cobbler.errors import HookProblem
+from pytest_cobbler.errors import CobblerError, HookProblem
 from pytest_cobbler.hooks import call
 from pytest_cobbler.lifecycle.plan import Plan, State
 from pytest_cobbler.lifecycle.records import Record
@@ -330,11 +330,12 @@ class Loop:
                 verdict=Verdict.CANCELLED, cause=Cause.CANCELLED, summary="cancelled", record=event.record
             )
         if isinstance(result, BaseException):
-            item.error = result
+            item.error = self._limits.fault_of(item.name, result)
             landed = self._run.ledger.finished.get(item.name)
             result = Outcome(
                 verdict=Verdict.LANDED if landed else Verdict.FAILED,
                 cause=Cause.HOOK if isinstance(result, HookProblem) else Cause.ERROR,
+                summary=item.error.cause if isinstance(item.error, CobblerError) else "",
                 commit=landed.commit if landed else "",
                 record=event.record,
             )

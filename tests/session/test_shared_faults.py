@@ -1,0 +1,77 @@
+"""A fault that lies with no task ends the run, and the tasks that are left are not touched."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.invariants import check
+from pytest_cobbler.testing.project import Project
+from tests.support.sessions import came_to, seed, statuses, task
+
+
+@pytest.fixture
+def project(cobbler_project: Project) -> Project:
+    seed(cobbler_project, *(task(f"p-{at}", title=f"task {at}", priority=min(at, 4)) for at in range(6)))
+    cobbler_project.configure(cycles=0, jobs=1, max_attempts=2)
+    return cobbler_project
+
+
+def test_agents_that_all_end_alike_at_once_end_the_run_after_three_tasks(
+    project: Project, cobbler_agent: StandInAgent
+) -> None:
+    started = project.directory / "started"
+    cobbler_agent.task("task 0").writes("fine.txt", "fine\n")
+    cobbler_agent.otherwise().runs(f"echo x >>{started}; echo no such option >&2").fails(2)
+    result = project.run("--cobbler-generate")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    failed = {f"stitch::p-{at}": "failed" for at in (1, 2, 3)}
+    assert came_to(result) == {"stitch::p-0": "landed", "stitch::p-4": "cancelled"} | failed | {
+        "stitch::p-5": "cancelled"
+    }
+    assert len(started.read_text().splitlines()) == 5, "the third task is not tried again"
+    (line,) = [line for line in result.outlines if "!! Interrupted" in line]
+    assert "3 tasks failed alike: agent: exited with 2: no such option" in line
+    assert statuses(project)["p-4"] == statuses(project)["p-5"] == "open"
+    assert check(project, result) == []
+
+
+@pytest.fixture
+def small() -> Iterator[Callable[[Path], None]]:
+    """Mounts a file system with little room at a directory."""
+    mounted: list[Path] = []
+
+    def mount(place: Path) -> None:
+        place.mkdir()
+        options = ["-t", "tmpfs", "-o", "size=60m", "small", str(place)]
+        done = subprocess.run(["mount", *options], capture_output=True)
+        if done.returncode != 0:
+            pytest.skip(f"needs the right to mount: {done.stderr.decode()}")
+        mounted.append(place)
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.mark.parametrize("name", [".cobbler", "work"])
+def test_a_disk_that_fills_ends_the_run_with_its_place_and_whole_reports(
+    project: Project, cobbler_agent: StandInAgent, small: Callable[[Path], None], name: str
+) -> None:
+    place = project.path / name if name == ".cobbler" else project.directory / "small"
+    small(place)
+    if name == "work":
+        project.configure(work_dir=str(place))
+    fill = f"cat /dev/zero >{place}/filler 2>/dev/null || true"
+    cobbler_agent.otherwise().writes("a.txt", "a\n" * 5000).runs(fill)
+    result = project.run("--cobbler-generate")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    outcomes = came_to(result)
+    assert len(outcomes) == 6
+    assert list(outcomes.values()).count("cancelled") >= 4
+    assert "Traceback" not in "\n".join(result.outlines)
+    assert any(f"!! Interrupted: disk full: {place}" in line for line in result.outlines)
