@@ -22,6 +22,7 @@ from pytest_cobbler.process import host_environment
 from pytest_cobbler.testing.project import Project
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from tests.support.images import busybox_image, minimal_image
+from tests.support.memory import let_users_into_all_memory
 from tests.support.parts import need
 from tests.support.scripted_api import API_KEY, ScriptedApi, error
 
@@ -296,6 +297,15 @@ class TestSandbox:
         cobbler_project.configure(build_command=None, test_command=None)
         found = failed(cobbler_project, "gate")
         assert "Set build_command and test_command" in found.remedy
+
+    def test_fs_suid_dumpable_is_read(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        let_users_into_all_memory(monkeypatch)
+        found = examine_one(project, "lifeline")
+        assert (found.status, found.text) == (
+            "warning",
+            "a job can change its own verdict and outlive a killed run: fs.suid_dumpable is 1",
+        )
+        assert found.remedy.startswith("Set it to 0: sysctl fs.suid_dumpable=0")
 
     @pytest.mark.parametrize(
         ("network", "command", "expected"),

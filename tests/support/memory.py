@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["REWRITE"]
+import pytest
+
+from pytest_cobbler.sandbox import lifeline, memory
+
+__all__ = ["REWRITE", "let_users_into_all_memory"]
 
 REWRITE = r"""
 rewrite() {  # PROCESS TEXT REPLACEMENT (of the same length)
@@ -24,3 +28,15 @@ for process in /proc/[0-9]*; do
 done 2>/dev/null
 """
 """Makes a success of every exit status that a shell above has yet to report. Needs GNU grep."""
+
+
+def let_users_into_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make jobs as they are on a machine with ``fs.suid_dumpable`` at 1.
+
+    The switch is one for the whole machine, so a file in its place says 1, and no shell is protected.
+    """
+    monkeypatch.setattr(lifeline, "OPENING", 'script=$1; shift; exec sh -c "$script" cobbler sh "$@"')
+    switch = "/proc/sys/fs/suid_dumpable"
+    attack = memory._ATTACK
+    assert switch in attack
+    monkeypatch.setattr(memory, "_ATTACK", f"echo 1 >/tmp/switch\n{attack.replace(switch, '/tmp/switch')}")

@@ -30,6 +30,7 @@ from pytest_cobbler.wiring.preflight import (
     preflight_without_agent,
 )
 from tests.support.images import busybox_image, minimal_image
+from tests.support.memory import let_users_into_all_memory
 from tests.support.podmans import Podman, open_to_others, own_podman
 from tests.support.workplaces import KEY
 
@@ -197,3 +198,12 @@ def test_a_work_dir_that_jobs_cannot_write_is_reported(place: Place) -> None:
 def test_nothing_is_left_in_the_work_dir(host: Place) -> None:
     host.preflight()
     assert list(host.repository.work_dir.glob("probe-*")) == []
+
+
+def test_fs_suid_dumpable_is_named_before_anything_is_spent(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert place.preflight().warnings == ()
+    let_users_into_all_memory(monkeypatch)
+    why = "a job can change its own verdict and outlive a killed run: fs.suid_dumpable is 1"
+    assert place.preflight().warnings == (why,)
