@@ -154,6 +154,12 @@ class Reading:
         value = self._ask(self._plain, "config", "--get", "core.sharedRepository", accepted=(0, 1))
         return value.decode("utf-8", "replace").strip()
 
+    def settings(self) -> list[tuple[str, str]]:
+        """Names (in small letters) and values of the user's configuration of git, with repetitions."""
+        listed = self._ask(self._configured, "config", "--list", "-z", "--includes")
+        entries = (entry.decode("utf-8", "surrogateescape") for entry in listed.split(b"\0") if entry)
+        return [(name.lower(), value) for name, _, value in (entry.partition("\n") for entry in entries)]
+
     def identity(self) -> Identity:
         """The author and the committer, as git takes them from the environment and the configuration.
 

@@ -11,6 +11,7 @@ from pytest_cobbler.globs import escape_glob, matches_any
 from pytest_cobbler.landing.gate_files import GateFiles, find_gate_files
 from pytest_cobbler.languages import Language, Step
 from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.named_by_git import named_by_git
 from pytest_cobbler.repository.path_table import built_in_keys, built_in_patterns, named_patterns
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.subdirectory import Subdirectory
@@ -23,7 +24,8 @@ class Protection:
 
     Paths and patterns are the project's; ``policy`` makes those of the repository out of them. Prompts name
     ``patterns`` and ``never``, which ``allowed`` does not open. They do not name ``hidden_directories``,
-    which hold recordings, so that prompts are the same with and without a recording.
+    which hold recordings, nor ``run_by_git``, what the user's own git runs, so that prompts are the same with
+    and without a recording, and on every machine.
     The ``.gitignore`` files of the commits ``trusted`` count, beside those of the tip. A harvest ignores new
     files in the directories ``left_out``. The gate's tools load the modules ``reserved`` by their names.
     """
@@ -38,6 +40,7 @@ class Protection:
     left_out: tuple[str, ...] = ()
     reserved: frozenset[str] = frozenset()
     hidden_directories: tuple[str, ...] = ()
+    run_by_git: tuple[str, ...] = ()
     directory: Subdirectory = field(default_factory=Subdirectory)
 
     @property
@@ -64,7 +67,7 @@ class Protection:
         Args:
             marked: files in which we left conflict markers.
         """
-        hidden = (_below(path) for path in self.hidden_directories)
+        hidden = (_below(path) for path in (*self.hidden_directories, *self.run_by_git))
         protected = self._everywhere((*self.patterns, *hidden))
         gate = self._everywhere(self.gate.patterns)
         keys = tuple(
@@ -134,6 +137,7 @@ def protection_of(
         left_out=never_committed(config, language),
         reserved=reserved,
         hidden_directories=tuple(directory.inward(path.as_posix()) for path in inside),
+        run_by_git=tuple(map(directory.inward, named_by_git(repository))),
         directory=directory,
     )
 
