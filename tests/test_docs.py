@@ -53,8 +53,18 @@ def test_the_demo_is_one_command() -> None:
     assert "```sh\npip install . && pytest --cobbler-demo\n```" in README
 
 
-def test_the_readme_is_short() -> None:
-    assert len(README.splitlines()) <= 130
+def test_the_readme_is_short_and_begins_with_what_a_reader_decides_by() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 130
+    assert re.findall("^## (.*)", README, re.MULTILINE) == [
+        "Why not run the agent by hand?",
+        "Install",
+        "First run",
+        "Documentation",
+        "Run the tests",
+    ]
+    assert "(docs/demo.svg)" in "".join(lines[:14]), "the picture is on the first screen"
+    assert lines[-1] == "```", "the command of the tests is the last thing"
 
 
 def test_every_option_is_described() -> None:

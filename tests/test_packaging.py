@@ -121,6 +121,15 @@ def test_the_lock_has_the_dependencies_of_the_project() -> None:
     assert required - {"pytest-cobbler"} == {one for one in wanted if not one.startswith("pytest-cobbler[")}
 
 
+def test_every_python_that_is_named_is_tested() -> None:
+    """The script of CI runs with the oldest one, a job of its own with each newer one."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [name.rpartition(" ")[2] for name in project["classifiers"] if " :: 3." in name]
+    jobs = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    [newer] = re.findall(r"^ +python: \[(.*)\]$", jobs, re.MULTILINE)
+    assert named == [project["requires-python"].removeprefix(">="), *re.findall(r"3\.\d+", newer)]
+
+
 def test_the_api_page_has_every_public_name() -> None:
     page = (ROOT / "docs" / "api.md").read_text("utf-8")
     described = re.findall(r"^\.\. auto(?:class|function):: (\w+)", page, re.MULTILINE)
