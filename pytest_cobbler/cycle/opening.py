@@ -27,6 +27,7 @@ from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.ground import Ground
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.lines import SourceLines
+from pytest_cobbler.lifecycle.lost import LandingWatch
 from pytest_cobbler.lifecycle.named_places import checked_language, missing_documents
 from pytest_cobbler.lifecycle.recovery import Recovery, remove_remains
 from pytest_cobbler.lifecycle.selection import Selection, choose, no_generation, only_with_work
@@ -85,11 +86,13 @@ class Opened:
     ``started``: its generation has just been created. ``recovered``: what was recovered from a dead run, one
     line for each step. ``warnings``: conditions that may end the run early. ``address``: that of the API, and
     where it is set, if it is not Anthropic's. ``sources``: see ``removed_sources``,
-    ``unseen``: see ``unseen_paths``. ``red``: what fails on the tip, which it may.
+    ``unseen``: see ``unseen_paths``. ``red``: what fails on the tip, which it may. ``lost`` looks for
+    landings that a person took off the branch: a line for each fact.
     """
 
     run: Run
     selection: Selection
+    lost: Callable[[], list[str]]
     started: bool
     recovered: tuple[str, ...]
     warnings: tuple[str, ...] = ()
@@ -183,7 +186,6 @@ class _Opening:
         self._generation = generation
         self._run_id = secrets.token_hex(4)
         self._agent_of_hook = hooks.agent()
-        self._tracker_of_hook: Tracker | None = None
         self._recordings = Recordings(
             config=config,
             record=record,
@@ -255,8 +257,8 @@ class _Opening:
     def open_tracker(self) -> None:
         """Open the tracker and read its tasks."""
         config = self._config
-        self._tracker_of_hook = self._hooks.tracker()
-        self._tracker = self._tracker_of_hook or open_tracker(config.tracker, config.root, config.beads_dir)
+        tracker = self._hooks.tracker()
+        self._tracker = tracker or open_tracker(config.tracker, config.root, config.beads_dir)
         self._lane = TrackerLane(self._tracker)
         self._stack.callback(self._lane.close, DRAIN)
         self._lane.prepare().result()
@@ -325,6 +327,8 @@ class _Opening:
         for landed in finished.all():
             run.turns.over(str(place_of_task(landed.title)))
         recovered = self._recover(run, recorder)
+        watch = LandingWatch(project, ledger, self._generation, self._tasks)
+        missing = missing_documents(self._config, repository, tip)
         selection = choose(self._config, repository, self._tasks, generation, finished, self._left_out)
         run.waiting = self._waiting(generation, (*selection.taken, *selection.left))
         if not self._asks_agents:
@@ -338,7 +342,8 @@ class _Opening:
             selection=selection,
             started=self._base is not None,
             recovered=tuple(recovered),
-            warnings=tuple(filter(None, (*self._warnings, missing_documents(self._config, repository, tip)))),
+            warnings=tuple(filter(None, (*self._warnings, missing, *watch.lines()))),
+            lost=watch.lines,
             address="" if self._agent_of_hook else foreign_address(self._config),
             sources=removed_sources(repository, generation),
             unseen=tuple(unseen_paths(self._config, repository, self._generation)),

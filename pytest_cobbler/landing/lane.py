@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_cobbler.causes import Cause, Ending
-from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.errors import CobblerError, RepositoryError
 from pytest_cobbler.landing.blame import RedGates
 from pytest_cobbler.landing.gate import GateResult
 from pytest_cobbler.landing.judge import Judgement, Passed, TestJudge
@@ -23,7 +23,7 @@ from pytest_cobbler.listeners import RunListener
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository import names
 from pytest_cobbler.repository.checks import Change, Policy, Refusal, check_change, read_change, review_notes
-from pytest_cobbler.repository.generations import Generation, current_tip
+from pytest_cobbler.repository.generations import Generation, current_tip, refuse_checked_out
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.landing import Merge, land, merge
 from pytest_cobbler.repository.pins import LANDING, Pins
@@ -150,6 +150,7 @@ class LandingLane:
         """Merge, gate, compare-and-swap; again if another process has moved the tip meanwhile."""
         repository, gate_seconds = self._repository, 0.0
         while not self._cancellation.requested:
+            self._refuse_checked_out()
             if self.stopped:
                 return Landing(cause=Cause.LANDING, error=self.stopped)
             merged = merge(repository, current_tip(repository, self._generation), candidate.commit)
@@ -248,10 +249,24 @@ class LandingLane:
         """A note if the gate should have left a report: the tested code may have kept it from doing so."""
         return (f"{UNKNOWN}: {gate.unknown}",) if self._gate.gate.collect and gate.tests is None else ()
 
+    def _refuse_checked_out(self) -> None:
+        """End the landings of this run if a person has checked the branch out meanwhile.
+
+        Raises:
+            RepositoryError: a worktree has it.
+        """
+        try:
+            why = ", and landings would change its files"
+            refuse_checked_out(self._repository, [self._generation], why)
+        except RepositoryError as error:
+            self.stopped = self.stopped or error
+            raise
+
     def _move(self, candidate: Candidate, merged: Merge, landing: Landing) -> str | None:
         """Move the branch to a commit of the merged tree; ``None``: another process moved it first."""
         message = candidate.message(landing.notes, landing.record)
         state = candidate.statement
+        self._refuse_checked_out()  # the gate takes minutes: look again
         with candidate.moving():
             commit = land(
                 self._repository,

@@ -10,6 +10,7 @@ from pytest_cobbler.causes import Cause
 from pytest_cobbler.display import named
 from pytest_cobbler.errors import CobblerError, TrackerError
 from pytest_cobbler.lifecycle.finished import Finished
+from pytest_cobbler.lifecycle.forgotten import forgotten_landings
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.records import Record
 from pytest_cobbler.repository import names, trailers
@@ -22,7 +23,7 @@ from pytest_cobbler.repository.landing import size_of
 from pytest_cobbler.repository.left_work import keep_left
 from pytest_cobbler.repository.notes import NOTES
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.repository.trailers import Landed
+from pytest_cobbler.repository.trailers import Landed, landed_tasks
 from pytest_cobbler.repository.trees import OF_A_MOMENT
 from pytest_cobbler.repository.worktrees import Worktree, Worktrees, remove_tree
 from pytest_cobbler.sandbox.base import Sandbox
@@ -61,6 +62,7 @@ class Recovery:
         lines += self._recover_task_branches()
         self._drop_landed_attempts()
         lines += self._recover_claims()
+        lines += self._close_forgotten()
         lines = [self.ledger.scrub(line) for line in lines]
         for line in lines:
             self.ledger.journal.write("recovered", what=line)
@@ -188,19 +190,35 @@ class Recovery:
                 free = ledger.open_hint.format(task.id)
                 yield f"left {task.id} in progress, its run has ended: {error.cause}; to free it: {free}"
 
+    def _close_forgotten(self) -> Iterator[str]:
+        """Close open tasks whose landing the tracker does not know: it was restored from an older state."""
+        generation, tracker = self.project.generation, self.ledger.tracker
+        landed = landed_tasks(self.project.repository, f"{generation.first}..{self.project.tip()}")
+        for one in forgotten_landings(tracker.tasks().result(), landed, lambda: tracker.comments().result()):
+            try:
+                self._close(one)
+            except TrackerError as error:  # a dependency is open
+                yield f"left {one.task} open, which had landed in {one.commit[:12]}: {error.cause}"
+            else:
+                yield f"closed {one.task}, which had landed in {one.commit[:12]}, unknown to the tracker"
+
     def _close_or_release(self, task: Task, claim: Claim) -> str:
         """Close the task of a dead run if it landed, else release it."""
-        tracker, repository = self.ledger.tracker, self.project.repository
         landed = self.ledger.finished.landed_by(claim.run, task.id)
         if landed is None:
-            tracker.release(task.id, "released: its run has ended").result()
+            self.ledger.tracker.release(task.id, "released: its run has ended").result()
             return f"released {task.id}"
-        record = _record(repository, landed).as_json(
+        self._close(landed)
+        return f"closed {task.id}, which had landed in {landed.commit[:12]}"
+
+    def _close(self, landed: Landed) -> None:
+        """Close the task of a landing, with its record."""
+        tracker = self.ledger.tracker
+        record = _record(self.project.repository, landed).as_json(
             "recovery", commit=landed.commit, generation=self.project.generation.name
         )
-        tracker.comment(task.id, record)
-        tracker.close_task(task.id, f"landed in {landed.commit}").result()
-        return f"closed {task.id}, which had landed in {landed.commit[:12]}"
+        tracker.comment(landed.task, record)
+        tracker.close_task(landed.task, f"landed in {landed.commit}").result()
 
 
 def recovery_without_agent(project: Project, lane: TrackerLane, hooks: Hooks, finished: Finished) -> Recovery:

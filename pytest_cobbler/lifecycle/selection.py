@@ -11,6 +11,7 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.lifecycle.estimate import Estimate, estimate
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
+from pytest_cobbler.lifecycle.forgotten import forgotten_landings
 from pytest_cobbler.lifecycle.named_places import checked_language, missing_documents
 from pytest_cobbler.lifecycle.plan import Plan, State
 from pytest_cobbler.lifecycle.starting import find_base, removed_sources, sources_to_remove, unseen_paths
@@ -20,6 +21,7 @@ from pytest_cobbler.repository.elsewhere import refuse_other_start
 from pytest_cobbler.repository.generations import Generation, active_generations, find_generation, tip_of
 from pytest_cobbler.repository.names import is_usable_task_id
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.trailers import landed_tasks
 from pytest_cobbler.tracker.base import ACTOR, Task
 from pytest_cobbler.tracker.needs import put_off, with_all_needs
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
@@ -218,6 +220,9 @@ def look(
         revision = tip_of(repository, generation)
         checked_language(config, repository, (generation.start, revision))
         landed = finished_tasks(repository, generation, revision)
+        own = landed_tasks(repository, f"{generation.first}..{revision}")
+        closed = {one.task for one in forgotten_landings(tasks, own, tracker.comments)}
+        tasks = [replace(task, status="closed") if task.id in closed else task for task in tasks]
         sources = removed_sources(repository, generation)
     else:
         base = find_base(config, repository)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pytest_cobbler.repository import names
 from pytest_cobbler.repository.repository import Repository
 
@@ -15,12 +17,16 @@ def pinned_landings(repository: Repository, generation: str) -> dict[str, str]:
 
 def newest_pinned(repository: Repository, generation: str) -> str:
     """The last of these commits that is in the repository; empty if there is none."""
-    pinned = pinned_landings(repository, generation).values()
+    return newest_of(repository, pinned_landings(repository, generation).values())
+
+
+def newest_of(repository: Repository, pinned: Iterable[str]) -> str:
+    """The last of some landed commits of one generation that is in the repository; empty if there is none."""
     there = [commit for commit in pinned if repository.resolve(f"{commit}^{{commit}}")]
     if not there:
         return ""
-    words = ("--max-count=1", "--topo-order", "--no-walk=sorted", "--stdin")
-    return repository.objects.text("rev-list", *words, stdin="".join(f"{one}\n" for one in there).encode())
+    # Not by their times: two landings may have the same second.
+    return repository.objects.text("merge-base", "--independent", *there).partition("\n")[0]
 
 
 def drop_pinned(repository: Repository, generation: str, tip: str) -> None:

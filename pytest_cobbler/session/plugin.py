@@ -286,6 +286,7 @@ class GenerationSession(ConfigurationSession):
             self._failures.append(f"CLEANUP: {error}")
         self._failures += [f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures]
         self._failures += self.run.listener.failures()
+        self._failures += self._lost_landings()
         self._failures += [f"SIGNATURE: {failure}" for failure in self.run.notary.failures]
         self._failures += [f"HOOK: {problem}" for problem in (self._loop.too_late if self._loop else ())]
         unusable = UNUSABLE in self._selection.waiting.values()
@@ -294,6 +295,14 @@ class GenerationSession(ConfigurationSession):
         if (self._failures or not_selected or unusable) and session.exitstatus in hidden:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self.run.ledger.journal.write("end", exit=int(session.exitstatus))
+
+    def _lost_landings(self) -> list[str]:
+        """Landings that a person took off the branch, with what to do."""
+        assert self._opened is not None
+        try:
+            return self._opened.lost()
+        except CobblerError as error:
+            return [f"CLEANUP: {error}"]
 
     def next_steps(self) -> list[str]:
         """What a person may do after this run."""

@@ -80,6 +80,9 @@ class TrackerLane:
     def tasks(self) -> Future[list[Task]]:
         return self.submit(lambda tracker: tracker.tasks(), name="list the tasks")
 
+    def comments(self) -> Future[dict[str, tuple[str, ...]]]:
+        return self.submit(lambda tracker: tracker.comments(), name="read the comments")
+
     def prepare(self) -> Future[None]:
         return self.submit(lambda tracker: tracker.prepare(), name="prepare the store")
 

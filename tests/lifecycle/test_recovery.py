@@ -48,8 +48,10 @@ def change_issues(project: Project, *titles: str, **changes: Any) -> None:
     records = [json.loads(line) for line in store.read_text().splitlines()]
     for record in records:
         if record["title"] in titles:
-            for name in ("closed_at", "close_reason", "comments"):
+            for name in ("closed_at", "close_reason"):
                 record.pop(name, None)
+            if changes.get("status") != "open":  # a person who opens a task again leaves its comments
+                record.pop("comments", None)
             record.update(changes)
     store.write_text("".join(f"{json.dumps(record)}\n" for record in records))
 
