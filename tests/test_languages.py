@@ -213,10 +213,15 @@ def test_the_result_of_the_tests_decides(tree: Path, programs: Path, body: str, 
     assert not list(tree.rglob("*.pyc"))
 
 
-def test_a_collection_error_fails_the_gate(tree: Path, programs: Path) -> None:
+def test_a_file_that_cannot_be_imported_fails_the_gate_after_the_other_tests(
+    tree: Path, programs: Path
+) -> None:
     install_python(programs, "python3")
     (tree / "test_bad.py").write_text("import nowhere\n")
-    assert run(PYTHON.default_test(), tree, programs).returncode == 2
+    (tree / "test_good.py").write_text("def test_good(): pass\n")
+    tested = run(PYTHON.default_test(), tree, programs)
+    assert tested.returncode == 1
+    assert "1 passed, 1 error" in tested.stdout
 
 
 def test_a_missing_python_is_reported_with_the_image_to_change(tree: Path, programs: Path) -> None:
