@@ -354,17 +354,18 @@ class ApiProxy:
         if upstream.content_type != "text/event-stream":
             body = await whole(upstream)
             answer.received = len(body)
+            body = self._secrets.scrub(body)
             answer.take_body(body)
             if answer.trouble and self._is_hopeless(answer.trouble):
                 headers["x-should-retry"] = "false"
-            return web.Response(status=upstream.status, headers=headers, body=self._secrets.scrub(body))
+            return web.Response(status=upstream.status, headers=headers, body=body)
         response = web.StreamResponse(status=upstream.status, headers=headers)
         await response.prepare(request)
         echo = EchoFilter(self._secrets)
         async for lines in lines_of(upstream):
             answer.received += len(lines)
             for line in lines.splitlines():
-                answer.take_line(line)
+                answer.take_line(self._secrets.scrub(line) if b'"error"' in line else line)
             await response.write(echo.take(lines))
         await response.write(echo.rest())
         await response.write_eof()

@@ -647,6 +647,20 @@ class TestTroubles:
             client.post()
             assert (proxy.trouble and proxy.trouble.cause) == cause
 
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_the_words_of_a_trouble_never_have_the_credential_not_even_a_part_of_it(
+        self, stream: bool
+    ) -> None:
+        body = failure("authentication_error", "x" * 150 + f" {KEY.value} is invalid")
+        sent = f"event: error\ndata: {body.decode()}\n\n".encode() if stream else body
+        kind = "text/event-stream" if stream else "application/json"
+        reply = answer(sent, 200 if stream else 401, Content_Type=kind)
+        with Upstream(reply) as upstream, proxied(upstream.url) as (client, proxy):
+            client.post()
+            assert proxy.trouble is not None
+            assert proxy.trouble.cause is Cause.ACCESS
+            assert KEY.value[:8] not in proxy.trouble.shown
+
     def test_a_trouble_that_is_over_is_none(self) -> None:
         with ScriptedApi() as api, proxied(api.url) as (client, proxy):
             api.script("", [error(429, headers={"retry-after": "60"}), turn(text("two")), error(429)])
