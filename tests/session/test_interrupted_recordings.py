@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 from collections.abc import Callable
@@ -136,6 +137,20 @@ def test_a_stopped_run_is_played_to_the_same_commits(
 def test_a_limited_run_is_played_to_the_same_commits(project: Project, cobbler_agent: StandInAgent) -> None:
     cobbler_agent.task(FIRST).reports(error="Claude AI usage limit reached|1893456000")
     assert record(project).ret == pytest.ExitCode.INTERRUPTED
+    assert_it_plays(project)
+
+
+def test_an_attempt_that_the_api_cut_short_is_played_with_the_one_that_went_on_from_it(
+    project: Project, cobbler_agent: StandInAgent
+) -> None:
+    busy = {"type": "result", "is_error": True, "api_error_status": 529, "result": "overloaded"}
+    cobbler_agent.task(FIRST).writes("early", "early\n").prints(json.dumps(busy)).fails()
+    cobbler_agent.task(FIRST, attempt=2).writes("state", "bad\n")
+    cobbler_agent.task(FIRST, attempt=3).writes("state", "good\n")
+    project.configure(max_attempts=2)
+    result = record(project)
+    assert result.ret == 0, "the first attempt does not count"
+    assert "early" in project.files()
     assert_it_plays(project)
 
 
