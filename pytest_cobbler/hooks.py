@@ -251,8 +251,8 @@ class _OutsideTracker:
     def claim(self, task_id: str, claim: Claim) -> None:
         self._outside.call("claim", task_id, claim)
 
-    def release(self, task_id: str, comment: str = "") -> None:
-        self._outside.call("release", task_id, comment)
+    def release(self, task_id: str, comment: str = "", label: str = "") -> None:
+        self._outside.call("release", task_id, comment, *([label] if label else []))
 
     def reopen(self, task_id: str, comment: str = "") -> None:
         self._outside.call("reopen", task_id, comment)

@@ -156,6 +156,9 @@ class Config(BaseModel):
     max_attempts: Annotated[int, *whole_number(1, 10)] = Field(
         2, description="Maximum number of attempts per task and run."
     )
+    max_failures: Annotated[int, *whole_number(1, 100)] = Field(
+        3, description="Number of failed runs after which a task is set aside, until its label is removed."
+    )
     measure_prompt: MeasurePrompt = Field(
         None,
         description="Template of a measure; must contain {{.OutputPath}}; default: built in.",

@@ -20,8 +20,11 @@ _FIRST_SECOND: Final = 1.5
 _NO_PROGRAM: Final = (126, 127)
 
 
-def note_fault(run: Run, task_id: str, attempt: Attempt, landing: Landing | None = None) -> None:
+def note_fault(run: Run, task_id: str, attempt: Attempt, landing: Landing | None = None) -> bool:
     """Note what an attempt failed of, and let no other work into a gate whose fault lies with no task.
+
+    Returns:
+        whether it is such a fault.
 
     Args:
         landing: its end in the landing lane, if it came there.
@@ -29,8 +32,11 @@ def note_fault(run: Run, task_id: str, attempt: Attempt, landing: Landing | None
     faults = run.faults
     if where := full_disk(run.places, landing.error if landing else None):
         faults.disk_is_full(where)
-    elif faults.met(task_id, signature_of(attempt, landing)) and landing:
+        return True
+    signature = signature_of(attempt, landing)
+    if faults.met(task_id, signature) and landing:
         run.landing.stopped = run.landing.stopped or CobblerError(faults.stop)
+    return bool(signature)
 
 
 def signature_of(attempt: Attempt, landing: Landing | None = None) -> str:

@@ -16,6 +16,7 @@ from pytest_cobbler.cycle.evidence import evidence, place_of_work
 from pytest_cobbler.cycle.kept import attempt_of
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.patience import Patience, stopped
+from pytest_cobbler.cycle.releasing import release
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.signatures import note_fault
 from pytest_cobbler.cycle.starts import Start, Starts
@@ -51,6 +52,7 @@ class Stitching:
         self._record = Record(started_at=timestamp())
         self._starts = Starts(run.project, task)
         self._has_slot = True
+        self._is_shared = False
         self._patience = Patience(run.health, task.id)
         self._place = place_of_task(task.title)
         self._steps: deque[str] = deque(maxlen=STEPS_SHOWN)
@@ -99,8 +101,8 @@ class Stitching:
         if outcome.verdict is Verdict.LANDED:
             self._close(outcome)
         else:
-            tracker.release(task.id, self._comment(outcome))
-            run.listener.released(task.id, outcome.verdict, outcome.summary)
+            why = release(run, task.id, outcome, self._record, is_shared=self._is_shared)
+            outcome = replace(outcome, details="\n".join(filter(None, [outcome.details, why])))
         return outcome
 
     def _attempts(self) -> Outcome:
@@ -123,7 +125,7 @@ class Stitching:
                 run, self._task, number, start, on_step=self._step, on_result=partial(self._spend, number)
             )
             if attempt.cause:
-                note_fault(run, self._task.id, attempt)
+                self._is_shared = note_fault(run, self._task.id, attempt)
             else:
                 self.give_slot()
                 ended = self._ended(attempt, self._land(attempt))
@@ -236,7 +238,7 @@ class Stitching:
         if landing.commit:
             run.faults.landed()
             return self._landed(attempt, landing)
-        note_fault(run, self._task.id, attempt, landing)
+        self._is_shared = note_fault(run, self._task.id, attempt, landing)
         attempt = scrubbed(run, not_landed(attempt, landing))
         write_ending(run, self._task, attempt)
         run.listener.not_landed(self._task.title, attempt.number, attempt.cause)
@@ -413,16 +415,6 @@ class Stitching:
         named = "\n".join(attempt.notes)
         left = [work for work in self._starts.left() if work.ref not in named]
         return (*earlier, *attempt.notes, *map(scrub, left_notes(left)))
-
-    def _comment(self, outcome: Outcome) -> str:
-        record = self._record.as_json(
-            "stitch",
-            outcome=outcome.verdict,
-            cause=outcome.cause,
-            summary=outcome.summary,
-            generation=self._run.project.generation.name,
-        )
-        return f"{outcome.verdict}: {outcome.summary}\n{record}"
 
     # -- bookkeeping
 

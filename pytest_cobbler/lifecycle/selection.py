@@ -14,6 +14,7 @@ from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.forgotten import forgotten_landings
 from pytest_cobbler.lifecycle.named_places import checked_language, missing_documents
 from pytest_cobbler.lifecycle.plan import Plan, State
+from pytest_cobbler.lifecycle.setting_aside import SET_ASIDE, WHY_SET_ASIDE
 from pytest_cobbler.lifecycle.starting import find_base, removed_sources, sources_to_remove, unseen_paths
 from pytest_cobbler.lifecycle.stats import collect_generations
 from pytest_cobbler.lifecycle.waiting import finished_work
@@ -109,6 +110,8 @@ def _outside(
             waiting[task.id] = why
         elif not is_usable_task_id(task.id):
             waiting[task.id] = UNUSABLE
+        elif SET_ASIDE in task.labels:
+            waiting[task.id] = WHY_SET_ASIDE
         elif task.id in left_out:
             waiting[task.id] = LEFT_OUT
         elif outer:

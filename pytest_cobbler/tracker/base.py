@@ -158,9 +158,10 @@ class Tracker(Protocol):
         """
         ...
 
-    def release(self, task_id: str, comment: str = "") -> None:
+    def release(self, task_id: str, comment: str = "", label: str = "") -> None:
         """Make a task that ``ACTOR`` holds by a recorded claim open again, without assignee and record.
 
+        It gets ``comment`` and ``label``, if they are given.
         An open task stays as it is. It is an error if the task is neither open nor held by a recorded claim.
         """
         ...

@@ -157,14 +157,14 @@ class BdTracker:
             raise AlreadyClaimed(f"{task_id} cannot be claimed: {task.state}")
         return self._bd("update", task_id, "--claim", "--metadata", record)
 
-    def release(self, task_id: str, comment: str = "") -> None:
+    def release(self, task_id: str, comment: str = "", label: str = "") -> None:
         task = self._show(task_id)
         if task.status == "open":
             return
         if task.claim is None:
             raise TrackerError(f"cannot release {task_id}, which this run did not claim: {task.state}")
         guards = ("--if-status", "in_progress", "--if-assignee", ACTOR) if self._guards() else ()
-        self._open(task_id, guards, comment)
+        self._open(task_id, guards, comment, ("--add-label", label) if label else ())
 
     def reopen(self, task_id: str, comment: str = "") -> None:
         task = self._show(task_id)
@@ -196,10 +196,9 @@ class BdTracker:
         if task.status != "closed":
             raise answer.failure(f"bd did not close {task_id}")
 
-    def _open(self, task_id: str, guards: tuple[str, ...], comment: str) -> None:
-        answer = self._bd(
-            "update", task_id, *guards, "--status", "open", "--assignee", "", "--unset-metadata", METADATA
-        )
+    def _open(self, task_id: str, guards: tuple[str, ...], comment: str, more: tuple[str, ...] = ()) -> None:
+        changes = ("--status", "open", "--assignee", "", "--unset-metadata", METADATA, *more)
+        answer = self._bd("update", task_id, *guards, *changes)
         task = answer.issue(task_id)
         if task is None or task.status != "open" or task.assignee or METADATA in task.metadata:
             raise answer.failure(f"bd did not reopen {task_id}")

@@ -102,14 +102,14 @@ class EmbeddedTracker:
             record.edit("metadata", {METADATA: asdict(claim)})
             self._file.write([record])
 
-    def release(self, task_id: str, comment: str = "") -> None:
+    def release(self, task_id: str, comment: str = "", label: str = "") -> None:
         with self._changing() as issues:
             task = _find(issues, task_id)
             if task.status == "open":
                 return
             if task.claim is None:
                 raise TrackerError(f"cannot release {task_id}, which this run did not claim: {task.state}")
-            self._open(issues, task_id, comment)
+            self._open(issues, task_id, comment, label)
 
     def reopen(self, task_id: str, comment: str = "") -> None:
         with self._changing() as issues:
@@ -146,8 +146,10 @@ class EmbeddedTracker:
             record.remove(*_HELD)
             self._file.write([record])
 
-    def _open(self, issues: Mapping[str, Line], task_id: str, comment: str) -> None:
+    def _open(self, issues: Mapping[str, Line], task_id: str, comment: str, label: str = "") -> None:
         record, now = _touch(issues[task_id])
+        if label:
+            record.set("labels", sorted({*record.get("labels", []), label}))
         record.set("status", "open")
         record.remove("assignee", "closed_at", "close_reason", "closed_by_session", *_HELD)
         record.edit("metadata", {}, without=[METADATA])

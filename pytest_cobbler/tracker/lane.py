@@ -92,8 +92,9 @@ class TrackerLane:
     def claim(self, task_id: str, claim: Claim) -> Future[None]:
         return self.submit(lambda tracker: tracker.claim(task_id, claim), name=f"claim {task_id}")
 
-    def release(self, task_id: str, comment: str = "") -> Future[None]:
-        return self._record(f"release {task_id}", lambda tracker: tracker.release(task_id, comment))
+    def release(self, task_id: str, comment: str = "", label: str = "") -> Future[None]:
+        labels = (label,) if label else ()
+        return self._record(f"release {task_id}", lambda tracker: tracker.release(task_id, comment, *labels))
 
     def reopen(self, task_id: str, comment: str = "") -> Future[None]:
         return self._record(f"reopen {task_id}", lambda tracker: tracker.reopen(task_id, comment))

@@ -216,6 +216,17 @@ def test_release_opens_a_task_that_was_claimed(store: Store) -> None:
     assert by_id(tracker)[name].claim == THEIRS
 
 
+@any_version
+def test_a_release_can_add_a_label(store: Store) -> None:
+    tracker = store.tracker()
+    name = tracker.create([new("a", labels=("l",))])["a"]
+    for _ in range(2):
+        tracker.claim(name, MINE)
+        tracker.release(name, "it failed", "aside")
+    (task,) = store.tracker().tasks()
+    assert (task.status, task.labels) == ("open", ("aside", "l"))
+
+
 def test_only_a_recorded_claim_is_released(store: Store) -> None:
     store.seed(
         issue("proj-aaa", status="in_progress", assignee="jane"),

@@ -44,8 +44,8 @@ class Recorder:
     def claim(self, task_id: str, _claim: Claim) -> None:
         self._note(f"claim {task_id}")
 
-    def release(self, task_id: str, comment: str = "") -> None:
-        self._note(f"release {task_id} {comment}")
+    def release(self, task_id: str, comment: str = "", label: str = "") -> None:
+        self._note(" ".join(filter(None, ["release", task_id, comment, label])))
 
     def reopen(self, task_id: str, comment: str = "") -> None:
         self._note(f"reopen {task_id} {comment}")

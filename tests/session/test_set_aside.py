@@ -1,0 +1,75 @@
+"""A task that fails in run after run is set aside until a person removes its label."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from pytest_cobbler.lifecycle.setting_aside import SET_ASIDE, failed_runs
+from pytest_cobbler.testing.agent import StandInAgent
+from pytest_cobbler.testing.project import Project
+from tests.support.sessions import by_title, came_to, seed, statuses, task
+
+
+def stored(project: Project) -> list[dict[str, Any]]:
+    lines = (project.path / ".beads" / "issues.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_a_task_that_failed_too_often_waits_until_its_label_is_removed(
+    project: Project, cobbler_agent: StandInAgent
+) -> None:
+    cobbler_agent.task("hard").writes("bad.txt", "bad\n")
+    cobbler_agent.otherwise().runs('echo x >"$COBBLER_TASK_ID"')
+    seed(project, task("p-hard", title="hard"), task("p-after", "p-hard"))
+    project.configure(test_command="[ ! -e bad.txt ]")
+    assert project.run("--cobbler-generate").ret == pytest.ExitCode.TESTS_FAILED
+    second = project.run("--cobbler-resume")
+    assert "set aside after failed runs" in by_title(second)["hard"].message
+    assert statuses(project)["p-hard"] == "open"
+    (hard,) = [record for record in stored(project) if record["id"] == "p-hard"]
+    assert hard["labels"] == [SET_ASIDE]
+    assert "set aside after failed runs" in hard["comments"][-1]["text"]
+
+    third = project.run("--cobbler-resume")
+    assert third.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    third.stdout.fnmatch_lines(
+        [f"waiting: p-hard: set aside *: remove its label {SET_ASIDE} to try it again"]
+    )
+
+    store = project.path / ".beads" / "issues.jsonl"
+    store.write_text(store.read_text().replace(f'"{SET_ASIDE}"', ""))
+    cobbler_agent.task("hard", attempt=3).deletes("bad.txt").writes("good.txt", "good\n")
+    assert set(came_to(project.run("--cobbler-resume")).values()) == {"landed"}
+
+
+@pytest.fixture
+def project(cobbler_project: Project) -> Project:
+    cobbler_project.configure(cycles=0, jobs=1, max_attempts=1, max_failures=2)
+    return cobbler_project
+
+
+def comment(**facts: object) -> str:
+    return "failed: gate\n" + json.dumps({"caller": "stitch", "outcome": "failed", "cause": "gate", **facts})
+
+
+@pytest.mark.parametrize(
+    ("last", "number"),
+    [
+        ({}, 2),
+        ({"cause": "timeout"}, 2),
+        ({"outcome": "limited", "cause": "limited"}, 1),
+        ({"outcome": "cancelled", "cause": "cancelled"}, 1),
+        ({"cause": "landing"}, 1),
+        ({"cause": "hook"}, 1),
+        ({"shared": True, "cause": "agent"}, 1),
+        ({"set_aside": True}, 0),
+        ({"commit": "0" * 40}, 0),
+        ({"caller": "measure"}, 1),
+    ],
+)
+def test_which_runs_count_as_failures_of_a_task(last: Mapping[str, object], number: int) -> None:
+    assert failed_runs([comment(), "a person says something", comment(**last)]) == number
