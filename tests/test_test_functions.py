@@ -154,6 +154,22 @@ def test_a_digest_changes_with_the_text_of_its_function_alone(old: str, new: str
 
 
 @pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("test_a", "test_a = lambda: None"),
+        ("TestB::test_b", "TestB.test_b=print"),
+    ],
+)
+def test_what_is_assigned_to_a_function_counts_in_its_place(name: str, line: str) -> None:
+    text = "def test_a():\n    assert 1\n\n\nclass TestB:\n    def test_b(self):\n        assert 1\n\n\n"
+    before = {function.name: function for function in python_functions(text.encode())}
+    after = {function.name: function for function in python_functions(f"{text}x = 1\n{line}\n".encode())}
+    assert (before[name].asserts, after[name].asserts) == (1, 0)
+    assert before.keys() == after.keys()
+    assert {key for key in before if key and before[key].digest != after[key].digest} == {name}
+
+
+@pytest.mark.parametrize(
     ("language", "path", "content", "holds"),
     [
         ("python", "test_a.py", b"def test_a(): pass", True),

@@ -44,6 +44,7 @@ class TestFunction:
 _PYTHON_TOKEN = re.compile(r"\\.|\"\"\"|'''|[\"'#\n]", re.DOTALL)
 _PYTHON_TEXTS = {'"""': '"""', "'''": "'''", '"': '"', "'": "'", "#": "\n"}
 _PYTHON_BLOCK = re.compile(r"([ \t]*)(?:async[ \t]+)?(def|class)[ \t]+(\w+)")
+_PYTHON_REPLACED = re.compile(r"(?:(\w+)\.)?(\w+)[ \t]*=(?!=)")
 _PYTHON_ASSERT = re.compile(r"\bassert\b|\.(?:assert\w+|raises|warns|fail)[ \t]*\(")
 _PYTHON_SKIP = re.compile(
     r"\b(?:skip|skipif|xfail|importorskip|skipTest|skipIf|skipUnless|expectedFailure|collect_ignore\w*"
@@ -65,6 +66,7 @@ def _python_spans(lines: Sequence[str]) -> Iterable[tuple[str, int, int]]:
     function: tuple[int, str, int] | None = None
     decorated: int | None = None
     depth = 0
+    names: set[str] = set()
     for number, line in enumerate(lines):
         opens = depth == 0
         depth = max(0, depth + _depth_of(line))
@@ -84,11 +86,16 @@ def _python_spans(lines: Sequence[str]) -> Iterable[tuple[str, int, int]]:
         begins = number if decorated is None else decorated
         decorated = None
         if not (block := _PYTHON_BLOCK.match(line)):
+            # What is assigned to the name of a function is run in its place.
+            replaced = _PYTHON_REPLACED.match(line)
+            if replaced and (name := "::".join(filter(None, replaced.groups()))) in names:
+                yield name, number, number + 1
             continue
         if block[2] == "class":
             classes.append((indent, block[3]))
         else:
             function = (indent, "::".join([*(name for _, name in classes), block[3]]), begins)
+            names.add(function[1])
     if function:
         yield function[1], function[2], len(lines)
 
