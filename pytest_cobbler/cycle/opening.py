@@ -25,6 +25,7 @@ from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.ground import Ground
+from pytest_cobbler.lifecycle.killed_runs import report_killed_run
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.lines import SourceLines
 from pytest_cobbler.lifecycle.lost import LandingWatch
@@ -323,6 +324,7 @@ class _Opening:
         ledger = open_ledger(project, self._lane, finished, self._run_id, self._parts.agent.secrets)
         recorder = self._make_recorder(project, ledger)
         run = self._wire(project, ledger, recorder, freed, cancellation)
+        killed = report_killed_run(project.directory, self._tasks, self._config.path.name, repository.root)
         ledger.journal.write("run", run=self._run_id, generation=generation.name, tip=tip)
         for landed in finished.all():
             run.turns.over(str(place_of_task(landed.title)))
@@ -341,7 +343,7 @@ class _Opening:
             run=run,
             selection=selection,
             started=self._base is not None,
-            recovered=tuple(recovered),
+            recovered=(*killed, *recovered),
             warnings=tuple(filter(None, (*self._warnings, missing, *watch.lines()))),
             lost=watch.lines,
             address="" if self._agent_of_hook else foreign_address(self._config),
