@@ -14,7 +14,6 @@ from pytest_cobbler.cycle.recorded import Recordings, below, not_for_recordings,
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.slots import make_slots
 from pytest_cobbler.cycle.surroundings import RepositoryView
-from pytest_cobbler.display import named, shown_path
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.landing.blame import RedGates
 from pytest_cobbler.landing.judge import TestJudge
@@ -29,7 +28,7 @@ from pytest_cobbler.lifecycle.killed_runs import report_killed_run
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.lines import SourceLines
 from pytest_cobbler.lifecycle.lost import LandingWatch
-from pytest_cobbler.lifecycle.named_places import checked_language, missing_documents
+from pytest_cobbler.lifecycle.named_places import checked_language, empty_submodules, missing_documents
 from pytest_cobbler.lifecycle.recovery import Recovery, remove_remains
 from pytest_cobbler.lifecycle.selection import Selection, choose, no_generation, only_with_work
 from pytest_cobbler.lifecycle.spending import budget_of
@@ -220,7 +219,7 @@ class _Opening:
         self._warnings = (
             preflight_room(repository, config),
             expiring(credential, config),
-            _empty_submodules(repository, begins),
+            empty_submodules(repository, begins),
         )
         self._order = order_of(config.recording) if config.recording and recordings.plays else ()
         if recordings.record:
@@ -444,8 +443,3 @@ class _Opening:
             self._tasks = self._lane.tasks().result()
             self._left_out = self._hooks.left_out(self._tasks)
         return recovered
-
-
-def _empty_submodules(repository: Repository, commit: str) -> str:
-    paths = sorted(shown_path(path) for path in repository.submodules(commit))
-    return f"submodules are empty directories for agents and the gate: {named(paths)}" if paths else ""

@@ -1,4 +1,7 @@
-"""Branches and directories that the configuration names: a misspelt one is an error, not an empty place."""
+"""Branches and directories that the configuration names: a misspelt one is an error, not an empty place.
+
+Also the places that are empty for agents for another reason: submodules.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
 from pytest_cobbler.config import Config
-from pytest_cobbler.display import escaped, named
+from pytest_cobbler.display import escaped, named, shown_path
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.globs import matches_glob
 from pytest_cobbler.languages import Language
@@ -40,6 +43,12 @@ def checked_language(config: Config, repository: Repository, revisions: Sequence
     language = language_of(config, repository)
     _Places(config, repository, language, revisions).check()
     return language
+
+
+def empty_submodules(repository: Repository, revision: str) -> str:
+    """Which directories of ``revision`` are submodules, for display; empty if none is."""
+    paths = sorted(shown_path(path) for path in repository.submodules(revision))
+    return f"submodules are empty directories for agents and the gate: {named(paths)}" if paths else ""
 
 
 def missing_documents(config: Config, repository: Repository, revision: str) -> str:
