@@ -18,6 +18,7 @@ from pytest_cobbler.display import named
 from pytest_cobbler.errors import CobblerError, HookProblem, OutsideProblem, RepositoryError
 from pytest_cobbler.listeners import AttemptEnd
 from pytest_cobbler.recordings.files import place_of_task
+from pytest_cobbler.report.journal import keep_in_history
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.damage import is_whole
 from pytest_cobbler.repository.harvest import Harvest, harvest
@@ -244,7 +245,7 @@ def _take(run: Run, task: Task, start: Start, worktree: Worktree, attempt: Attem
             attempt = replace(attempt, facts=_facts(attempt) if _may_land(cause, harvested) else {})
             attempt = replace(attempt, commit=_commit(run, task, attempt, harvested))
     except CobblerError as error:
-        kept_at = str(run.worktrees.keep(worktree))
+        kept_at = _keep_aside(run, worktree)
         details = "\n".join(part for part in (error.remedy, error.evidence) if part)
         attempt = replace(attempt, facts={})
         return replace(attempt, cause=Cause.HARVEST, summary=error.cause, details=details, kept_at=kept_at)
@@ -273,6 +274,14 @@ def _take(run: Run, task: Task, start: Start, worktree: Worktree, attempt: Attem
     else:
         run.worktrees.remove(worktree)
     return replace(attempt, cause=cause, summary=summary, details=details)
+
+
+def _keep_aside(run: Run, worktree: Worktree) -> str:
+    """Keep a worktree that could not be harvested; empty if its files are gone."""
+    if worktree.tree.is_dir():
+        return str(run.worktrees.keep(worktree))
+    run.worktrees.remove(worktree)
+    return ""
 
 
 def _verdict(result: AgentResult, harvested: Harvest, broken_off: Cause) -> tuple[Cause, str, str]:
@@ -380,7 +389,7 @@ def _write_result(run: Run, task: Task, attempt: Attempt) -> None:
     directory = run.ledger.numbers.directory(task.id, attempt.number)
     if attempt.commit:
         patch = patch_of(run.project.repository, f"{attempt.commit}^", attempt.commit)
-        (directory / "change.patch").write_bytes(patch)
+        keep_in_history(directory / "change.patch", patch)
     usage = attempt.result.usage
     facts = {
         "task": task.id,
@@ -400,4 +409,4 @@ def _write_result(run: Run, task: Task, attempt: Attempt) -> None:
         "model": usage.model,
     }
     text = run.ledger.scrub(json.dumps(facts, indent=2, ensure_ascii=False))
-    (directory / "result.json").write_text(f"{text}\n", "utf-8")
+    keep_in_history(directory / "result.json", f"{text}\n".encode())

@@ -26,7 +26,7 @@ from pytest_cobbler.lifecycle.records import Record
 from pytest_cobbler.listeners import MeasureEnd
 from pytest_cobbler.recordings.files import place_of_measure
 from pytest_cobbler.report.evidence import informative
-from pytest_cobbler.report.journal import timestamp
+from pytest_cobbler.report.journal import keep_in_history, timestamp
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.tracker.base import Task
 
@@ -249,7 +249,7 @@ class Measuring:
         """Keep the answer for people to read. Refuse it if it contains the credential."""
         text = answer.decode("utf-8", "replace")
         clean = self._run.ledger.scrub(text)
-        (directory / OUTPUT).write_text(clean, encoding="utf-8")
+        keep_in_history(directory / OUTPUT, clean.encode())
         if clean != text:  # titles and descriptions go into commits, the tracker and reports
             return NoAnswer("the tasks hold the agent's credential, which must not be written anywhere")
         return answer

@@ -75,7 +75,7 @@ from pytest_cobbler.wiring.parts import (
     reach_api,
 )
 from pytest_cobbler.wiring.policy import protection_of
-from pytest_cobbler.wiring.preflight import expiring, preflight, preflight_room
+from pytest_cobbler.wiring.preflight import expiring, preflight, preflight_descriptors, preflight_room
 from pytest_cobbler.wiring.project import Project, open_repository
 
 
@@ -215,6 +215,7 @@ class _Opening:
         agent = self._agent_of_hook or make_agent(
             config, run_id, names=recordings.names, renew_prompts=recordings.renews
         )
+        preflight_descriptors(config, agent)
         credential = credential_of(config) if agent.secrets and not self._agent_of_hook else None
         self._warnings = (
             preflight_room(repository, config),
@@ -223,8 +224,7 @@ class _Opening:
         )
         self._order = order_of(config.recording) if config.recording and recordings.plays else ()
         if recordings.record:
-            name = generation.name if generation else None
-            check_place(recordings.record, name, plays=recordings.renews)
+            check_place(recordings.record, generation.name if generation else None, plays=recordings.renews)
         place, change = repository.directory.path, self._hooks.gate
         gate = make_gate(
             config, language, sandbox, run_id, change, directory=place, credentials=agent.secrets

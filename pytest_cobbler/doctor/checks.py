@@ -69,6 +69,7 @@ from pytest_cobbler.wiring.policy import agent_network
 from pytest_cobbler.wiring.preflight import (
     expiring,
     memory_probes,
+    preflight_descriptors,
     preflight_gate,
     preflight_room,
     preflight_work_dir,
@@ -324,6 +325,7 @@ class Doctor:
         agent = self._own_agent or make_agent(
             self._config, secrets.token_hex(4), stand_in=self._credential is None
         )
+        preflight_descriptors(self._config, agent)
         agent.preflight(self._sandbox)
         return f"{agent.description}: starts"
 

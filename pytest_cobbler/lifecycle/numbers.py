@@ -34,7 +34,9 @@ class AttemptNumbers:
     def forget(self, name: str, number: int) -> None:
         """Give the number to the next attempt, because no agent has worked in this one."""
         self._last[name] = number - 1
-        (self.directory(name, number) / UNCOUNTED).touch()
+        directory = self.directory(name, number)
+        directory.mkdir(parents=True, exist_ok=True)  # the history may have been deleted
+        (directory / UNCOUNTED).touch()
 
     def directory(self, name: str, number: int) -> Path:
         """Where prompt, transcript, logs and result of an attempt lie."""

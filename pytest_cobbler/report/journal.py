@@ -19,6 +19,7 @@ class Journal:
     def __init__(self, path: Path, scrub: Callable[[str], str] = str) -> None:
         self._scrub = scrub
         self._path = path
+        self._top = path.parent.parent
         self._lock = threading.Lock()
         self.failure = ""
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,6 +32,8 @@ class Journal:
         text = self._scrub(json.dumps(line, ensure_ascii=False, default=str))
         with self._lock:
             try:
+                ignore_itself(self._top)  # the history may be deleted at any time
+                self._path.parent.mkdir(exist_ok=True)
                 with self._path.open("a", encoding="utf-8") as file:
                     file.write(f"{text}\n")
             except OSError as error:
@@ -40,6 +43,12 @@ class Journal:
 def timestamp() -> str:
     """The current time in UTC, as RFC 3339 writes it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def keep_in_history(path: Path, content: bytes) -> None:
+    """Write a file for people, and the directories above it if they were deleted."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
 def ignore_itself(directory: Path) -> None:

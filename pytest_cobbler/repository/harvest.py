@@ -100,9 +100,11 @@ def harvest(
     """
     directory = worktree.directory / "harvest"
     remove_tree(directory)
-    directory.mkdir()
-    worktree.checkouts.mkdir(exist_ok=True)
+    if not worktree.tree.is_dir():
+        raise HarvestError(f"harvest: {worktree.tree} is gone: something removed it while the agent worked")
     try:
+        directory.mkdir()
+        worktree.checkouts.mkdir(exist_ok=True)
         with (directory / "output").open("w+b") as output:
             _run_job(worktree, repository, sandbox, owner, directory, output, cancellation, policy.left_out)
             records = _read_records(output)
@@ -126,6 +128,9 @@ def harvest(
         if harvested.importable:
             _take_over(quarantine, repository, worktree, {"work": tree})
         return harvested
+    except OSError as error:
+        place = error.filename or directory
+        raise HarvestError(f"harvest: cannot write {place}: {error.strerror}") from error
     finally:
         remove_tree(directory)
         with contextlib.suppress(OSError):

@@ -50,6 +50,7 @@ class Objects(Reading):
         """
         super().__init__(directory)
         self._work_dir = work_dir
+        self._git_on_objects: Git | None = None
         self._trees: dict[str, str] = {}
         """Commit -> its tree, of those that were asked for."""
 
@@ -109,11 +110,16 @@ class Objects(Reading):
         """The file that lists where a shallow clone's history is cut off; it need not exist."""
         return self.common_dir / "shallow"
 
-    @cached_property
+    @property
     def objects(self) -> Git:
-        """git on the scratch directory."""
-        self.make_work_dir()
+        """git on the scratch directory, which is made again if it was deleted."""
         scratch = self.work_dir / f"scratch-{self.object_format}.git"
+        if self._git_on_objects is None or not scratch.is_dir():
+            self._git_on_objects = self._open_scratch(scratch)
+        return self._git_on_objects
+
+    def _open_scratch(self, scratch: Path) -> Git:
+        self.make_work_dir()
         if not scratch.is_dir():
             self._make_scratch(scratch)
         if not (self.work_dir / PLACE).exists():

@@ -15,7 +15,7 @@ from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.files import write_atomically
 from pytest_cobbler.process import host_environment, run
 from pytest_cobbler.repository.checks import read_change
-from pytest_cobbler.repository.git import init_bare
+from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.pins import Pins
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.subdirectory import Subdirectory
@@ -195,11 +195,11 @@ class Worktrees:
         (worktree.git / "shallow").write_text(lines, "utf-8")
 
     def leftovers(self) -> list[Worktree]:
-        """The worktrees that earlier runs left. Incomplete ones, which no agent has seen, are removed."""
+        """The worktrees that earlier runs left. Those without files, or not complete, are removed."""
         worktrees = []
         for directory in sorted(self._directory.glob("*/")):
             facts = _read_facts(directory)
-            if facts is None:
+            if facts is None or not facts.tree.is_dir():
                 remove_tree(directory)
             else:
                 worktrees.append(facts)
@@ -253,11 +253,15 @@ class GateCheckout:
     def __init__(self, repository: Repository, generation: str, owner: Owner) -> None:
         self._directory = _gates(repository) / generation
         self.path = self._directory / "tree"
-        self._git = repository.objects.using(index=self._directory / "index", work_tree=self.path)
+        self._repository = repository
         self._owner = owner
         self._below = repository.directory
         self._tree: str | None = None
         self._make_empty()
+
+    @property
+    def _git(self) -> Git:
+        return self._repository.objects.using(index=self._directory / "index", work_tree=self.path)
 
     def _make_empty(self) -> None:
         remove_tree(self._directory)
@@ -267,16 +271,19 @@ class GateCheckout:
 
     def move(self, tree: str) -> Path:
         """Make the directory hold exactly ``tree``."""
+        if not self.path.is_dir():
+            self._tree = None  # it was deleted
         if self._tree == tree:
             return self.path
+        git = self._git
         old, self._tree = self._tree, None  # until it is done, its contents are unknown
-        changed = read_change(self._git, old, tree).entries if old else ()
+        changed = read_change(git, old, tree).entries if old else ()
         if old is None or any(entry.path.rpartition(b"/")[2] == b".gitattributes" for entry in changed):
             # Other attributes may give unchanged blobs other bytes.
             self._make_empty()
             old = None
         # --reset and not -m: a file whose attributes ask for other line ends than it has is never unchanged.
-        self._git.run("read-tree", "--reset", "-u", tree)
+        git.run("read-tree", "--reset", "-u", tree)
         made = self._below.make_below(self.path)
         if self._owner:
             for directory in made:
@@ -285,7 +292,7 @@ class GateCheckout:
                 chown_tree(self.path, self._owner)
             else:
                 self._chown([entry.path for entry in changed if entry.status != "D"], self._owner)
-            self._git.run("update-index", "-q", "--refresh")
+            git.run("update-index", "-q", "--refresh")
         self._tree = tree
         return self.path
 

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import re
+import resource
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from pathlib import Path
 from pytest_cobbler.agents.base import Agent, ProbedAgent
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.config import Config
-from pytest_cobbler.display import shown_size
+from pytest_cobbler.display import counted, shown_size
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.landing.own_programs import mounts_of_programs, path_of_programs
@@ -33,6 +34,11 @@ SCARCE_ROOM = 1_000_000_000
 
 SOON = 3600.0
 """Seconds for which a credential should stay valid; below, a run warns."""
+
+
+_OF_A_RUN, _OF_A_JOB, _OF_A_PROXY = 40, 12, 6
+"""Open files: of a run, its gate and its tracker; of an agent's job (8 were measured); of its proxy, which
+opens two more for each answer that the agent gets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +192,26 @@ def preflight_room(repository: Repository, config: Config, *others: Path) -> str
         if room < SCARCE_ROOM:
             scarce.append(f"{shown_size(room)} left for {directory}")
     return ", ".join(scarce)
+
+
+def preflight_descriptors(config: Config, agent: Agent) -> None:
+    """Check that this process may open as many files as the agents of a run need.
+
+    Raises:
+        UsageProblem: it may not; a run would fail in the middle.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    jobs, streams = config.jobs, config.streams_per_agent
+    each = _OF_A_JOB + (_OF_A_PROXY + 2 * streams if agent.proxied else 0)
+    others = len(list(Path("/proc/self/fd").iterdir())) + _OF_A_RUN
+    needed = others + jobs * each
+    if limit != resource.RLIM_INFINITY and limit < needed:
+        fewer = max(0, limit - others) // each
+        less = f", or set jobs to {fewer}" if fewer else ""
+        raise UsageProblem(
+            f"{limit} open files are too few for {counted(jobs, 'agent')} in parallel, which need {needed}",
+            f"Raise the limit: ulimit -n {needed}{less}",
+        )
 
 
 def expiring(credential: Credential | None, config: Config) -> str:
