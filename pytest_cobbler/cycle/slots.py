@@ -30,6 +30,11 @@ class Slots:
         self._condition = threading.Condition()
         self._freed = freed
 
+    @property
+    def waiting(self) -> int:
+        """The number of started tasks that wait for a place."""
+        return self._waiting
+
     def take(self) -> bool:
         """Take a place for a new task, if one is free that no started task is waiting for."""
         with self._condition:

@@ -247,7 +247,7 @@ class Loop:
     def _start(self) -> None:
         if self._limits.reached:
             return
-        if self._plan.ready():
+        if self._plan.ready() or self._run.slots.waiting:
             self._print_all(self._limits.news())
         for key in self._may_start():
             if not self._run.slots.take():

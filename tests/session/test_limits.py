@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -72,3 +73,18 @@ def test_a_limit_that_two_tasks_report_in_a_row_ends_the_run(
     }
     assert set(statuses(project).values()) == {"open"}
     assert "half.txt" in project.files(f"refs/cobbler/attempts/{project.generation}/p-0/1")
+
+
+def test_a_measure_waits_for_the_api_and_is_asked_again(
+    cobbler_project: Project, cobbler_agent: StandInAgent
+) -> None:
+    busy = {"type": "result", "is_error": True, "api_error_status": 529, "result": "overloaded"}
+    cobbler_agent.measure().prints(json.dumps(busy)).fails()
+    cobbler_agent.measure(cycle=1, attempt=2).writes_tasks([{"title": "First"}])
+    cobbler_agent.task("First").writes("first.txt", "first\n")
+    cobbler_project.configure(cycles=1, max_attempts=1)
+    result = cobbler_project.run("--cobbler-generate")
+    assert result.ret == 0
+    assert set(came_to(result).values()) == {"proposed", "landed"}
+    result.stdout.fnmatch_lines(["waiting for the API: API error 529: overloaded; 1 agent from ??:??:??"])
+    result.stdout.fnmatch_lines(["api: 1 x 529; new agents waited 2 s; 1 of 2 in parallel at the least"])
