@@ -215,6 +215,7 @@ class Caller:
         self._has_begun = is_seen
         self.was_answered = not is_seen
         self.was_refused = False
+        self._unknown_model: Trouble | None = None
 
     def begins(self) -> None:
         """The program has reported its start."""
@@ -223,6 +224,7 @@ class Caller:
 
     def answered(self, asked: datetime | None = None) -> None:
         self._has_begun = self.was_answered = True
+        self._unknown_model = None
         self.health.answered(asked)
 
     def met(self, trouble: Trouble) -> None:
@@ -230,6 +232,17 @@ class Caller:
             if not self.was_answered:  # a conversation grows; the first request is that of the run
                 self.health.met(trouble, self._item, is_sure=False, is_claimed=not self._is_seen)
             return
+        if trouble.cause is Cause.MODEL:  # a program may have several, and do without one of them
+            self._unknown_model = trouble
+            return
+        self._tell(trouble)
+
+    def ended(self) -> None:
+        """The agent has ended."""
+        if self._unknown_model:
+            self._tell(self._unknown_model)
+
+    def _tell(self, trouble: Trouble) -> None:
         is_sure = self.is_sure(trouble)
         self.health.met(trouble, self._item, is_sure=is_sure, is_claimed=not self._is_seen)
         if trouble.is_refusal and is_sure:

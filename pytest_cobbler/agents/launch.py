@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -207,7 +207,7 @@ def launch(
         stack.enter_context(account.budget.working() if account else contextlib.nullcontext())
         lingering = stack.enter_context(contextlib.closing(_Lingering(reader, patience, cancellation)))
         ends = lingering.cancellation
-        caller = _caller(request, ends, is_seen=access.proxied)
+        caller = stack.enter_context(_caller(request, ends, is_seen=access.proxied))
         proxy = access.proxy(request.on_exchange, account, caller) if access.proxied else None
         watch = None if proxy or not account else Watch(reader, account, access.prices, ends)
         looking = [lingering.look_at, *([] if proxy else [ApiWatch(reader, caller).look])]
@@ -242,10 +242,13 @@ def launch(
     )
 
 
-def _caller(request: AgentRequest, cancellation: Cancellation, *, is_seen: bool) -> Caller:
+@contextlib.contextmanager
+def _caller(request: AgentRequest, cancellation: Cancellation, *, is_seen: bool) -> Iterator[Caller]:
     """The agent as a client of the API; a refusal of all agents ends it."""
     health = request.health or ApiHealth()
-    return Caller(health, request.task_id, is_seen=is_seen, refused=cancellation.cancel)
+    caller = Caller(health, request.task_id, is_seen=is_seen, refused=cancellation.cancel)
+    yield caller
+    caller.ended()
 
 
 def _job(

@@ -163,6 +163,7 @@ def test_a_refusal_before_the_first_answer_ends_the_run_at_once(trouble: Trouble
         caller = api.caller(is_seen=is_seen)
         caller.begins()
         caller.met(trouble)
+        caller.ended()
         assert api.health.stop is not None
         assert (api.health.stop.cause, api.health.stop.at_once) == (trouble.cause, True)
         assert api.health.stop.is_claimed is not is_seen
@@ -176,10 +177,22 @@ def test_a_refusal_that_an_agent_may_have_brought_about_ends_nothing_but_its_ite
     hostile.answered()
     for _ in range(3):
         hostile.met(trouble)
+    hostile.ended()
     assert api.health.stop is None
     assert not hostile.was_refused
-    api.caller("p-b").met(trouble)
+    other = api.caller("p-b")
+    other.met(trouble)
+    other.ended()
     assert api.health.stop is not None
+
+
+def test_a_program_that_does_without_a_model_goes_on() -> None:
+    api = Api()
+    caller = api.caller()
+    caller.met(MODEL)
+    caller.answered()
+    caller.ended()
+    assert api.health.stop is None
 
 
 def test_a_refused_credential_and_spent_credit_count_at_any_time_if_the_proxy_saw_them() -> None:
@@ -201,13 +214,16 @@ def test_the_word_of_one_agent_ends_nothing_but_its_item_and_that_of_two_the_run
     hostile.begins()  # it prints another start
     hostile.met(trouble)
     hostile.met(trouble)
+    hostile.ended()
     assert api.health.stop is None
     other = api.caller("p-b", is_seen=False)
     other.answered()
     other.met(trouble)
+    other.ended()
     assert api.health.stop is None, "it was answered in between"
     third = api.caller("p-c", is_seen=False)
     third.met(trouble)
+    third.ended()
     assert api.health.stop is not None
     assert api.health.stop.is_claimed
 

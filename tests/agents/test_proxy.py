@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.agents.credential import Credential
+from pytest_cobbler.agents.health import ApiHealth, Caller
 from pytest_cobbler.agents.proxy import ApiProxy
 from pytest_cobbler.agents.upstream import LARGEST_BODY
 from pytest_cobbler.causes import Cause
@@ -660,6 +661,21 @@ class TestTroubles:
             assert proxy.trouble is not None
             assert proxy.trouble.cause is Cause.ACCESS
             assert KEY.value[:8] not in proxy.trouble.shown
+
+    @pytest.mark.parametrize("was_answered", [False, True])
+    def test_an_unknown_model_ends_the_run_only_before_the_first_answer(self, was_answered: bool) -> None:
+        health, refused = ApiHealth(), threading.Event()
+        caller = Caller(health, "p-a", is_seen=True, refused=refused.set)
+        with ScriptedApi() as api, socket.create_server(("127.0.0.1", 0)) as listener:
+            api.script("", [*[turn(text("one"))] * was_answered, error(404, "model: claude-none")])
+            port = listener.getsockname()[1]
+            proxy = ApiProxy(KEY, api.url, port, caller=caller)
+            with proxy.serve(listener):
+                for _ in range(1 + was_answered):
+                    Client(port).post(request_body("hello"))
+        caller.ended()
+        assert (health.stop is None, refused.is_set()) == (was_answered, not was_answered)
+        assert health.answers == was_answered
 
     def test_a_trouble_that_is_over_is_none(self) -> None:
         with ScriptedApi() as api, proxied(api.url) as (client, proxy):

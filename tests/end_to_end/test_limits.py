@@ -39,7 +39,7 @@ def causes(result: RunResult) -> Mapping[str, str]:
 REFUSALS: Mapping[str, tuple[Turn, str, str]] = {
     "credential": (error(401, "invalid x-api-key"), "access", "API error 401: invalid x-api-key"),
     "forbidden": (error(403, "oauth_org_not_allowed"), "access", "API error 403: oauth_org_not_allowed"),
-    "model": (error(404, "model: claude-none"), "model", "API error 404: model: claude-none"),
+    "model": (error(404, "model: claude-none"), "model", "API error 404: "),
     "credit": (error(400, "Your credit balance is too low"), "limited", "API error 400: "),
     "extra usage": (error(400, "You're out of extra usage"), "limited", "API error 400: "),
     "weekly limit": (error(429, "Weekly limit reached"), "limited", "API error 429: "),
