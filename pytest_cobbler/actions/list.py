@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.config import load
+from pytest_cobbler.display import escaped
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path, wants_json
 from pytest_cobbler.lifecycle.listing import Listed, list_generations
+from pytest_cobbler.repository.kept_aside import KeptAside, kept_aside
 from pytest_cobbler.repository.names import LEFT
 from pytest_cobbler.wiring.parts import make_tracker
 from pytest_cobbler.wiring.project import open_repository
@@ -28,14 +30,16 @@ def run(config: pytest.Config, option: str = "--cobbler-list") -> int:
     repository = open_repository(settings)
     tracker = make_tracker(settings, project_hooks(config, settings))
     generations = list_generations(settings, repository, tracker)
-    text = (
-        json.dumps(_as_json(generations), indent=2) if wants_json(config) else "\n".join(_lines(generations))
-    )
+    aside = kept_aside(repository)
+    if wants_json(config):
+        text = json.dumps(_as_json(generations, aside), indent=2)
+    else:
+        text = "\n".join((*_lines(generations), *_aside_lines(aside)))
     sys.stdout.write(text + "\n")
     return 0
 
 
-def _as_json(generations: Sequence[Listed]) -> dict[str, Any]:
+def _as_json(generations: Sequence[Listed], aside: Sequence[KeptAside]) -> dict[str, Any]:
     """The JSON that docs/generations.md describes."""
     return {
         "version": 1,
@@ -57,6 +61,15 @@ def _as_json(generations: Sequence[Listed]) -> dict[str, Any]:
             }
             for generation in generations
         ],
+        "kept_aside": [
+            {
+                "generation": one.generation,
+                "task": one.task or None,
+                "attempt": int(one.attempt) if one.attempt.isdigit() else None,
+                "path": str(one.path),
+            }
+            for one in aside
+        ],
     }
 
 
@@ -70,6 +83,14 @@ def _lines(generations: Sequence[Listed]) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
     if any(generation.left for generation in generations):
         yield f"What agents left beside their files: git for-each-ref {LEFT}"
+
+
+def _aside_lines(aside: Sequence[KeptAside]) -> Iterator[str]:
+    for one in aside:
+        attempt = f" (attempt {one.attempt} at {one.task})" if one.task else ""
+        yield escaped(f"Work that is only in a directory: {one.path}{attempt}")
+    if aside:
+        yield "Remove such a directory when you have what you need of it."
 
 
 def _cells(generation: Listed) -> tuple[str, ...]:

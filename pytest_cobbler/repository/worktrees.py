@@ -24,6 +24,8 @@ from pytest_cobbler.sandbox.base import Mount
 
 Owner = tuple[int, int] | None
 
+KEPT = "kept"
+"""The directory in a work directory with the worktrees that were moved aside."""
 _FACTS = "worktree.json"
 _AGENT_SETTINGS = {
     "core.bare": "false",
@@ -105,7 +107,7 @@ class Worktrees:
         check_repository(repository, owner)
         self._repository = repository
         self._directory = repository.work_dir / generation
-        self._kept = repository.work_dir / "kept" / generation
+        self._kept = repository.work_dir / KEPT / generation
         self._pins = Pins(repository, generation)
         self._owner = owner
         self._alone = alone
@@ -198,7 +200,7 @@ class Worktrees:
         """The worktrees that earlier runs left. Those without files, or not complete, are removed."""
         worktrees = []
         for directory in sorted(self._directory.glob("*/")):
-            facts = _read_facts(directory)
+            facts = read_facts(directory)
             if facts is None or not facts.tree.is_dir():
                 remove_tree(directory)
             else:
@@ -323,7 +325,8 @@ def _write_facts(worktree: Worktree) -> None:
     write_atomically(worktree.directory / _FACTS, json.dumps(facts).encode())
 
 
-def _read_facts(directory: Path) -> Worktree | None:
+def read_facts(directory: Path) -> Worktree | None:
+    """The worktree in a directory; ``None`` if it is not complete."""
     try:
         facts = json.loads((directory / _FACTS).read_text("utf-8"))
         return Worktree(

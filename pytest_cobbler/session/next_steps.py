@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.display import escaped
 from pytest_cobbler.lifecycle.selection import Selection
 from pytest_cobbler.repository import names
+from pytest_cobbler.repository.kept_aside import kept_aside
 from pytest_cobbler.session.nodes import AgentItem
 from pytest_cobbler.session.titles import labelled
 
@@ -82,12 +83,19 @@ def next_steps(run: Run, selection: Selection, items: Sequence[AgentItem], here:
         lines.append(f"To look at what landed: {commands.diff}")
         if not unfinished:
             lines.append(f"To merge it into {run.project.generation.base}: {commands.stop}")
-    left = names.left_prefix(run.project.generation.name)
-    if run.project.repository.list_refs(left.rstrip("/")):
-        lines.append(f"To list what agents left beside their files: {commands.git} for-each-ref {left}")
+    lines += _work_aside(run, commands)
     if not unfinished:
         lines.append(f"To let agents propose more: {commands.resume}")
     return lines
+
+
+def _work_aside(run: Run, commands: _Commands) -> Iterator[str]:
+    """How to find work that is neither landed nor in a kept attempt."""
+    if kept_aside(run.project.repository, run.project.generation.name):
+        yield f"To list work that is only in a directory: {commands.list}"
+    left = names.left_prefix(run.project.generation.name)
+    if run.project.repository.list_refs(left.rstrip("/")):
+        yield f"To list what agents left beside their files: {commands.git} for-each-ref {left}"
 
 
 class _Commands:
@@ -102,6 +110,7 @@ class _Commands:
         self.diff = f"{self.git} diff {shlex.quote(f'{generation.base}...{generation.name}')}"
         self.stop = f"pytest --cobbler-stop{self._file}"
         self.resume = f"pytest --cobbler-resume{self._file}"
+        self.list = f"pytest --cobbler-list{self._file}"
 
     def show(self, name: str) -> str:
         return f"pytest --cobbler-show {shlex.quote(name)}{self._file}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from typing import Any
 
 import pytest
@@ -160,3 +161,30 @@ def test_the_choice_of_a_deleted_generation_is_ignored(project: Project, two: tu
     project.git("branch", "--quiet", "-D", two[0])
     assert [(one["name"], one["active"]) for one in as_json(project)] == [(two[0], False), (two[1], True)]
     assert project.run("--cobbler-resume", "--collect-only").ret in (0, 5)
+
+
+def test_work_that_is_only_in_a_directory_is_listed_until_a_person_removes_it(
+    project: Project, cobbler_agent: StandInAgent
+) -> None:
+    seed(project, task("p-a"), task("p-b"))
+    project.configure(max_attempts=1, cycles=0)
+    cobbler_agent.task("p-a").runs("truncate -s 60M huge.bin")
+    cobbler_agent.task("p-b").runs("echo 1 >b.txt")
+    result = project.run("--cobbler-generate")
+    result.stdout.fnmatch_lines(["To list work that is only in a directory: pytest --cobbler-list"])
+    name = str(project.generation)
+    [path] = (project.directory / "work").glob(f"*/kept/{name}/p-a-1.1")
+    cobbler_agent.task("p-a", attempt=2).runs("echo 1 >a.txt")
+    assert project.run("--cobbler-resume").ret == 0
+    assert project.run("--cobbler-stop").ret == 0
+
+    listed = project.run("--cobbler-list").outlines
+    assert listed[-2:] == [
+        f"Work that is only in a directory: {path} (attempt 1 at p-a)",
+        "Remove such a directory when you have what you need of it.",
+    ]
+    found = json.loads("\n".join(project.run("--cobbler-list", "--cobbler-format=json").outlines))
+    assert found["kept_aside"] == [{"generation": name, "task": "p-a", "attempt": 1, "path": str(path)}]
+    assert (path / "tree" / "huge.bin").exists()
+    shutil.rmtree(path)
+    assert "directory" not in project.run("--cobbler-list").stdout.str()
