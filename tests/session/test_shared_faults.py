@@ -11,7 +11,10 @@ import pytest
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project
+from tests.support.images import minimal_image, podman
 from tests.support.sessions import came_to, seed, statuses, task
+
+__all__ = ["minimal_image"]
 
 
 @pytest.fixture
@@ -75,3 +78,44 @@ def test_a_disk_that_fills_ends_the_run_with_its_place_and_whole_reports(
     assert list(outcomes.values()).count("cancelled") >= 4
     assert "Traceback" not in "\n".join(result.outlines)
     assert any(f"!! Interrupted: disk full: {place}" in line for line in result.outlines)
+
+
+def test_a_gate_that_hangs_costs_its_time_limit_a_few_times_and_not_once_a_task(
+    project: Project, cobbler_agent: StandInAgent
+) -> None:
+    hang, runs = project.directory / "hang", project.directory / "runs"
+    gate = f"[ ! -e {hang} ] || {{ echo x >>{runs}; sleep 61; }}"
+    project.configure(jobs=6, max_attempts=1, gate_timeout="1s", test_command=gate)
+    cobbler_agent.otherwise().runs(f'[ -e {runs} ] || touch {hang}; echo x >"$COBBLER_TASK_ID"')
+    result = project.run("--cobbler-generate")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert len(runs.read_text().splitlines()) == 4, "two changes, and twice the tip"
+    assert set(statuses(project).values()) == {"open"}
+    hang.unlink()
+    again = project.run("--cobbler-resume")
+    assert set(came_to(again).values()) == {"landed"}
+
+
+@pytest.mark.podman
+def test_an_image_that_is_removed_during_a_run_ends_it_after_three_tasks(
+    project: Project, cobbler_agent: StandInAgent, minimal_image: str
+) -> None:
+    image = f"localhost/vanishing:{project.directory.name}"
+    podman("tag", minimal_image, image)
+    project.write(
+        {
+            "conftest.py": "import subprocess\n"
+            "def pytest_cobbler_reported(item, outcome):\n"
+            f"    subprocess.run(['podman', 'untag', '{image}'], capture_output=True)\n"
+        }
+    )
+    project.configure(
+        sandbox="podman", podman_image=image, podman_args=cobbler_agent.podman_arguments, test_command="true"
+    )
+    cobbler_agent.otherwise().runs('echo x >"$COBBLER_TASK_ID"')
+    result = project.run("--cobbler-generate")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    outcomes = list(came_to(result).values())
+    assert (outcomes.count("landed"), outcomes.count("failed"), outcomes.count("cancelled")) == (1, 3, 2)
+    (line,) = [line for line in result.outlines if "!! Interrupted" in line]
+    assert f"3 tasks failed alike: podman has no image {image}" in line
