@@ -106,7 +106,8 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     (
         "--cobbler-clean",
         {"nargs": "?", "const": "", "metavar": "NAME"},
-        "List the directories in work_dir whose repository is gone; with --cobbler-force, remove them.",
+        "List the directories in work_dir whose repository is gone, and kept work; with --cobbler-force, "
+        "remove them (kept work only by its ref).",
     ),
     (
         "--cobbler-doctor",

@@ -1,29 +1,38 @@
-"""``--cobbler-clean``: list the directories of work whose repository is gone; remove them."""
+"""``--cobbler-clean``: list directories of work whose repository is gone, and kept work; remove them."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from pytest_cobbler.config import load
-from pytest_cobbler.display import escaped, named, shown_path
+from pytest_cobbler.config import Config, load
+from pytest_cobbler.display import escaped, named, one_line, shown_path
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.invocation import configuration_path
 from pytest_cobbler.repository.forsaken import Forsaken, find_forsaken
+from pytest_cobbler.repository.kept_refs import kept_below, kept_by_generation
+from pytest_cobbler.repository.lock import run_lock
+from pytest_cobbler.repository.names import ATTEMPTS, LEFT
 from pytest_cobbler.repository.objects import default_work_dir
+from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import remove_tree
+from pytest_cobbler.wiring.project import open_repository
 
 
 def run(config: pytest.Config) -> int:
-    """List them; with ``--cobbler-force``, remove those without kept work, or the one that is named.
+    """List them; with ``--cobbler-force``, remove the directories without kept work, or what is named.
 
     Raises:
-        CobblerError: no such directory has that name, or one could not be removed.
+        CobblerError: nothing has that name, or it could not be removed.
     """
-    place, name = _work_dir(config), str(config.getoption("cobbler_clean"))
+    settings, name = _settings(config), str(config.getoption("cobbler_clean"))
+    if name.startswith("refs/"):
+        _say(_clean_refs(config, name))
+        return 0
+    place = (settings.work_dir if settings else None) or default_work_dir()
     found = find_forsaken(place)
     if name:
         found = [forsaken for forsaken in found if forsaken.path.name == name]
@@ -33,7 +42,7 @@ def run(config: pytest.Config) -> int:
                 "List them: pytest --cobbler-clean",
             )
     if not config.getoption("cobbler_force"):
-        _say(_listed(place, found, name))
+        _say([*_listed(place, found, name), *(_kept(settings) if settings and not name else [])])
         return 0
     for forsaken in found:
         if forsaken.only_by_name and not name:
@@ -46,12 +55,47 @@ def run(config: pytest.Config) -> int:
     return 0
 
 
-def _work_dir(config: pytest.Config) -> Path:
+def _settings(config: pytest.Config) -> Config | None:
+    """The configuration; ``None`` outside of a project."""
     try:
         path = configuration_path(config, "--cobbler-clean")
-    except UsageProblem:  # not in a project
-        return default_work_dir()
-    return load(path).work_dir or default_work_dir()
+    except UsageProblem:
+        return None
+    return load(path)
+
+
+def _kept(settings: Config) -> Iterator[str]:
+    """The kept work of this project's generations."""
+    counts = kept_by_generation(open_repository(settings), settings.gen_prefix)
+    if counts:
+        yield "Work of agents that did not land, in this repository:"
+        yield from (f"  {escaped(place)}: {count}" for place, count in counts.items())
+        yield "List or remove some of it: pytest --cobbler-clean REF, and with --cobbler-force"
+
+
+def _clean_refs(config: pytest.Config, name: str) -> Iterator[str]:
+    """List the kept work that is named, or remove it."""
+    repository = open_repository(load(configuration_path(config, "--cobbler-clean")))
+    if not config.getoption("cobbler_force"):
+        for ref, commit in _named_refs(repository, name).items():
+            subject = repository.objects.text("show", "--no-patch", "--format=%s", commit)
+            yield f"{escaped(ref)}: {one_line(subject)}"
+        yield f"Remove it: pytest --cobbler-clean {escaped(name)} --cobbler-force"
+        return
+    with run_lock(repository.common_dir, "pytest --cobbler-clean"):  # a run may add to it
+        refs = _named_refs(repository, name)
+        moved = repository.delete_refs(refs)
+    yield from (f"removed {escaped(ref)}, which was {refs[ref]}" for ref in refs if ref not in moved)
+
+
+def _named_refs(repository: Repository, name: str) -> Mapping[str, str]:
+    refs = kept_below(repository, name)
+    if not refs:
+        raise UsageProblem(
+            f"--cobbler-clean: there is no kept work {escaped(name)}",
+            f"Name some below {ATTEMPTS} or {LEFT}: pytest --cobbler-clean lists it.",
+        )
+    return refs
 
 
 def _listed(place: Path, found: Sequence[Forsaken], name: str) -> Iterator[str]:

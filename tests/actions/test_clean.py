@@ -9,6 +9,7 @@ import pytest
 
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.testing.project import Project
+from tests.support.sessions import seed, task
 
 
 @pytest.fixture
@@ -87,6 +88,38 @@ def test_only_a_listed_directory_can_be_named(project: Project) -> None:
     assert repository.work_dir.is_dir()
     assert (project.directory / "work" / "mine").is_dir()
     assert (project.path / "README.md").exists()
+
+
+def test_kept_work_is_listed_and_removed_by_its_ref(project: Project) -> None:
+    project.agent.task("t-1").runs("echo 1 >a; git add a; git stash -q; echo 2 >b; exit 1")
+    project.agent.task("t-2").runs("echo 3 >c; exit 1")
+    project.configure(cycles=0, max_attempts=1)
+    seed(project, task("t-1"), task("t-2"))
+    project.run("--cobbler-generate")
+    attempts = f"refs/cobbler/attempts/{project.generation}"
+    left = f"refs/cobbler/left/{project.generation}"
+    kept = ("for-each-ref", "--format=%(refname)", "refs/cobbler/attempts", "refs/cobbler/left")
+    every = [f"{attempts}/t-1/1", f"{attempts}/t-2/1", f"{left}/t-1/1/1"]
+    assert project.git(*kept).split() == every
+    assert project.run("--cobbler-clean").outlines[-4:] == [
+        "Work of agents that did not land, in this repository:",
+        f"  {attempts}: 2",
+        f"  {left}: 1",
+        "List or remove some of it: pytest --cobbler-clean REF, and with --cobbler-force",
+    ]
+    project.run("--cobbler-clean", "--cobbler-force")
+    listed = project.run("--cobbler-clean", left)
+    listed.stdout.fnmatch_lines([f"{left}/t-1/1/1: Left: stash *", "Remove it: *"])
+    assert project.git(*kept).split() == every, "nothing is removed that is not named"
+    for name in (f"{left}/t-", "refs/heads/main", "refs/cobbler/left/*"):
+        result = project.run("--cobbler-clean", name, "--cobbler-force")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines([f"ERROR: --cobbler-clean: there is no kept work {name}"])
+    removed = project.run("--cobbler-clean", f"{left}/", "--cobbler-force")
+    removed.stdout.fnmatch_lines([f"removed {left}/t-1/1/1, which was *"])
+    assert project.git(*kept).split() == every[:2]
+    assert project.run("--cobbler-clean", f"{attempts}/t-2", "--cobbler-force").ret == 0
+    assert project.git(*kept).split() == every[:1]
 
 
 def test_where_nothing_is_left_that_is_printed(project: Project) -> None:
