@@ -66,7 +66,8 @@ def rootless_podman(
     """The podman of an ordinary user, called by root."""
     user = rootless_user()
     name = user.pw_name
-    # The same place in every session: podman's files there belong to the user, not to the session.
+    # One place for all sessions, also for concurrent ones: it holds the state of all that is in the user's
+    # store, and podman refuses a store whose state is elsewhere.
     runtime = Path(tempfile.gettempdir(), f"cobbler-rootless-{user.pw_uid}")
     runtime.mkdir(mode=0o700, exist_ok=True)
     program = tmp_path_factory.mktemp("rootless") / "podman"
@@ -79,7 +80,9 @@ def rootless_podman(
     }
     if "CONTAINERS_CONF" in environment:
         readable = runtime / "containers.conf"
-        shutil.copyfile(environment["CONTAINERS_CONF"], readable)
+        draft = runtime / f".containers.conf.{os.getpid()}"  # another session may read the old one just now
+        shutil.copyfile(environment["CONTAINERS_CONF"], draft)
+        draft.replace(readable)
         environment["CONTAINERS_CONF"] = str(readable)
     os.chown(runtime, user.pw_uid, user.pw_gid)
     rootless = Podman(str(program), environment, None)
@@ -98,9 +101,9 @@ def hand_over(image: str, giver: Podman, taker: Podman) -> None:
     """Copy an image of ``giver`` to ``taker``, a rootless podman."""
     looked = subprocess.run([taker.program, "image", "exists", image], env=taker.environment, cwd="/")
     if looked.returncode != 0:
-        archive = Path(taker.environment["XDG_RUNTIME_DIR"], "image.tar")
-        archive.unlink(missing_ok=True)
-        giver("save", "--quiet", f"--output={archive}", image)
-        archive.chmod(0o644)
-        taker("load", "--quiet", f"--input={archive}")
-        archive.unlink()
+        with tempfile.TemporaryDirectory(dir=taker.environment["XDG_RUNTIME_DIR"]) as directory:
+            Path(directory).chmod(0o755)
+            archive = Path(directory, "image.tar")
+            giver("save", "--quiet", f"--output={archive}", image)
+            archive.chmod(0o644)
+            taker("load", "--quiet", f"--input={archive}")
