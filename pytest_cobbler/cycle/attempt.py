@@ -20,6 +20,7 @@ from pytest_cobbler.listeners import AttemptEnd
 from pytest_cobbler.recordings.files import place_of_task
 from pytest_cobbler.report.journal import keep_in_history
 from pytest_cobbler.repository import names, trailers
+from pytest_cobbler.repository.checks import can_open
 from pytest_cobbler.repository.damage import is_whole
 from pytest_cobbler.repository.harvest import Harvest, harvest
 from pytest_cobbler.repository.landing import patch_of
@@ -306,8 +307,7 @@ def _verdict(result: AgentResult, harvested: Harvest, broken_off: Cause) -> tupl
 
 def _may_land(cause: Cause, harvested: Harvest) -> bool:
     """Whether a run may land the work without its agent: now, or after ``allow_paths`` was changed."""
-    is_refused = cause is Cause.REFUSED
-    return not cause or (is_refused and all(refusal.can_open for refusal in harvested.refusals))
+    return not cause or (cause is Cause.REFUSED and can_open(harvested.refusals))
 
 
 def _keep_left(run: Run, task: Task, number: int, harvested: Harvest) -> tuple[KeptWork, ...]:

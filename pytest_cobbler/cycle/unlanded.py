@@ -10,6 +10,7 @@ from pytest_cobbler.cycle.attempt import Attempt
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.landing.lane import Landing
 from pytest_cobbler.report.evidence import telling_line
+from pytest_cobbler.repository.checks import can_open
 from pytest_cobbler.tracker.base import Task
 
 __all__ = ["not_landed", "write_ending"]
@@ -40,6 +41,7 @@ def not_landed(attempt: Attempt, landing: Landing) -> Attempt:
     if landing.refusals:
         return replace(
             attempt,
+            facts=attempt.facts if can_open(landing.refusals) else {},
             cause=Cause.REFUSED,
             summary=f"refused{' after the merge' if merged else ''}: {landing.refusals[0]}",
             details="\n".join(map(str, landing.refusals)),

@@ -141,6 +141,11 @@ class Policy:
     outside: tuple[str, ...] = ()
 
 
+def can_open(refusals: Iterable[Refusal]) -> bool:
+    """Whether ``allow_paths`` can allow all of it."""
+    return all(refusal.can_open for refusal in refusals)
+
+
 def read_change(git: Git, old: str, new: str) -> Change:
     """The differences between two trees or commits, without renames."""
     fields = git.fields("diff-tree", "-r", "-z", "--raw", "--no-renames", "--end-of-options", old, new)

@@ -101,6 +101,8 @@ def test_a_change_outside_of_the_directory_is_refused_with_its_reason(
         f"FAILED {stitch('removes')} - refused: services/web/app.py: {outside}",
         f"FAILED {stitch('near')} - refused: services/api-2/x.py: {outside}",
     }
+    hint = f"*: allow_paths in configuration.yaml (outside of {DIRECTORY} with / in front), and pytest *"
+    result.stdout.fnmatch_lines([hint])
     assert any("takes the place of services/api, the directory of the project" in line for line in short)
     assert ids_landed(project) == ["own"]
     assert "Nothing outside of the current directory may be changed." in prompt_of(project, "own")
