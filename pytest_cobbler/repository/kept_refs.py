@@ -1,4 +1,4 @@
-"""Work of agents that no landing removed: kept attempts, and what was left beside the files."""
+"""Kept work of agents: attempts that did not land, and left work beside the files."""
 
 from __future__ import annotations
 
