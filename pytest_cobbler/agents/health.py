@@ -76,7 +76,7 @@ class ApiHealth:
         self._until: datetime | None = None
         self._is_guess = False
         self._delay = FIRST_WAIT
-        self._witnesses: dict[Cause, set[str]] = {}
+        self._witnesses: dict[tuple[Cause, bool], set[str]] = {}
         self.allowed = agents
         """Agents that may work in parallel now."""
         self.least = agents
@@ -143,18 +143,18 @@ class ApiHealth:
             self.seen[trouble.status] += 1
             if self.stop is not None:
                 return
+            items = self._witnesses.setdefault((trouble.cause, trouble.passes), set())
+            items.add(item)
+            is_certain = is_sure or len(items) >= WITNESSES
             if trouble.passes and (not is_claimed or self._is_short(trouble)):
-                self._back_off(trouble, is_claimed=is_claimed)
-            else:
-                items = self._witnesses.setdefault(trouble.cause, set())
-                items.add(item)
-                if is_sure or len(items) >= WITNESSES:
-                    self.stop = Stop(
-                        trouble=trouble,
-                        until=trouble.until,
-                        at_once=trouble.is_refusal,
-                        is_claimed=is_claimed,
-                    )
+                self._back_off(trouble, may_end=is_certain or not is_claimed, is_claimed=is_claimed)
+            elif is_certain:
+                self.stop = Stop(
+                    trouble=trouble,
+                    until=trouble.until,
+                    at_once=trouble.is_refusal,
+                    is_claimed=is_claimed,
+                )
             is_over = self.stop is not None
         if is_over:
             self._changed()
@@ -164,7 +164,7 @@ class ApiHealth:
             return True
         return trouble.until - self._clock() <= self._patience
 
-    def _back_off(self, trouble: Trouble, *, is_claimed: bool) -> None:
+    def _back_off(self, trouble: Trouble, *, may_end: bool, is_claimed: bool) -> None:
         now = self._clock()
         self._began = self._began or now
         self._last, self.last = now, trouble
@@ -179,7 +179,7 @@ class ApiHealth:
         named = trouble.until if trouble.until is not None and trouble.until > now else None
         self._is_guess = self._is_guess and named is None
         until = max(self._until, named or guess)
-        if self._patience is not None and until - self._began > self._patience:
+        if may_end and self._patience is not None and until - self._began > self._patience:
             self.stop = Stop(trouble=trouble, until=named, is_claimed=is_claimed)
         else:
             self._set_until(until)

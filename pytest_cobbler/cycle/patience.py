@@ -21,7 +21,7 @@ class Patience:
     """For one item: an agent that follows one that the API did not serve is not counted.
 
     That goes on as long as the run waits for the API at all. But if the API answered in the meantime, it may
-    be the item itself that it does not serve.
+    be the item itself that it does not serve; and what only the agent reports may not be true.
     """
 
     def __init__(self, health: ApiHealth, item: str) -> None:
@@ -40,7 +40,7 @@ class Patience:
             return False
         if self._item not in self._health.watched:
             self._tell(result)
-        self._tried += self._health.answers > self._answers
+        self._tried += result.limit_is_claimed or self._health.answers > self._answers
         return result.limit_passes and self._tried < MOST and self._health.waits_for(result.limited_until)
 
     def _tell(self, result: AgentResult) -> None:

@@ -237,6 +237,18 @@ def test_a_limit_without_end_that_one_agent_claims_ends_nothing() -> None:
     assert not api.health.may_start(0)
 
 
+def test_an_agent_that_always_claims_a_fault_ends_no_run() -> None:
+    api = Api()
+    hostile = api.caller("p-a", is_seen=False)
+    hostile.answered()
+    for _ in range(100):
+        hostile.met(BUSY)
+        api.later(120)
+    assert api.health.stop is None
+    api.caller("p-b", is_seen=False).met(BUSY)
+    assert api.health.stop is not None
+
+
 def test_a_prompt_that_is_too_long_for_two_tasks_ends_the_run() -> None:
     api = Api()
     api.caller("p-a").met(PROMPT)
