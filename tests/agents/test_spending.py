@@ -95,6 +95,46 @@ def test_output_is_lowered_and_the_rest_arrives_as_it_was(api: ScriptedApi) -> N
     assert all(isinstance(amount, float) and amount <= 0.6 for amount in reserved)
 
 
+TWICE = b'"max_tokens": 128000'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        body().replace(TWICE, b'"max_tokens": 128000, "max_tokens": 5'),
+        body().replace(TWICE, b'"max_tokens": 5, "max_tokens": 128000'),
+        body().replace(TWICE, b'"max\\u005ftokens": 128000, "max_tokens": 5'),
+        body(max_tokens=5).replace(b"5}", b"5} {}"),
+        body().replace(TWICE, b'"max_tokens": 1.28e5'),
+        *(
+            body().replace(b"128000", value)
+            for value in (b"-1", b"1e999", b"NaN", b'"128000"', b"[9]", b"true")
+        ),
+        body().decode().encode("utf-16"),
+        body().decode().encode("utf-32"),
+        b"\xef\xbb\xbf" + body(),
+        b"[" + body() + b"]",
+        body().replace(b'"model"', b'"model": "claude-haiku-5-5", "model"'),
+        body(model="claude-haiku-5-5").replace(b'"stream"', b'"model": "%s", "stream"' % OPUS.encode()),
+    ],
+)
+def test_no_way_to_write_a_request_asks_for_more_than_is_reserved(api: ScriptedApi, written: bytes) -> None:
+    """The API may read a text in another way than the proxy, so it gets what the proxy has read."""
+    api.script("", [turn(text("Hi"), usage=PRICE)])
+    budget, told = dollars_of(budget_usd=0.6), Told()
+    with paying(api, budget, told=told) as (client, _):
+        status = client.post(written).status
+    if not api.requests:
+        assert (status, budget.purses[0].spent) == (403, 0)
+        return
+    [request], [model] = api.requests, told.of("request", "model")
+    assert request.body["model"] == model
+    assert type(request.body["max_tokens"]) is int
+    assert request.body["max_tokens"] < 30_000
+    plain = json.dumps(request.body, ensure_ascii=False, separators=(",", ":")).encode()
+    assert told.of("request", "bytes") == [len(plain)], "nothing in it is there twice"
+
+
 def test_without_a_budget_a_request_is_passed_on_byte_by_byte(api: ScriptedApi) -> None:
     api.script("", [turn(text("Hi"), usage=PRICE)])
     with paying(api, Budget()) as (client, proxy):
