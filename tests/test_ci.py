@@ -154,10 +154,13 @@ def test_a_fresh_clone_goes_on_from_what_a_red_job_has_pushed(runner: Runner) ->
     generation, slow = project.generation, project.task("Slow").id
     assert [commit.title for commit in project.landed()] == ["Good"]
 
+    own_id, place = (project.path / ".git" / "cobbler.id").read_text().split("\n")[:2]
     runner.clone()
     assert project.generation is None, "a checkout brings no generation"
 
     assert runner.job() == pytest.ExitCode.OK
+    again, elsewhere = (project.path / ".git" / "cobbler.id").read_text().split("\n")[:2]
+    assert (again, elsewhere == place) == (own_id, False), "its claims are those of the first clone"
     assert project.generation == generation
     assert [commit.title for commit in project.landed()] == ["Good", "Slow"]
     assert project.landed()[1].trailers["Cobbler-Attempt"].endswith("2")

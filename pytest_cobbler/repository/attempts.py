@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from pytest_cobbler.causes import Cause
+from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.damage import damaged
 from pytest_cobbler.repository.generations import Generation
@@ -61,6 +62,9 @@ def keep_attempt(
 
     Args:
         facts: more trailers.
+
+    Raises:
+        RepositoryError: git failed, or the commit was removed before the ref held it.
     """
     text = trailers.message(
         repository,
@@ -79,6 +83,12 @@ def keep_attempt(
     kept = repository.commit(repository.tree_of(commit), [parent], text, identity)
     ref = names.attempt_ref(generation.name, task_id, number)
     repository.set_ref(ref, kept)
+    if damaged(repository, {ref: kept}):  # git may remove a commit that has no reference yet
+        repository.drop_refs([ref])
+        raise RepositoryError(
+            f"commit {kept} of the work on {task_id} is missing in the repository",
+            "Run the command again when no `git gc` or `git prune` is running: the work is still there.",
+        )
     return ref
 
 

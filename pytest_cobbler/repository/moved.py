@@ -27,7 +27,7 @@ def take_over_work(repository: Repository) -> list[str]:
     name, here = own_id(repository.common_dir), repository.work_dir
     lines = []
     try:
-        for place in sorted(here.parent.iterdir()):
+        for place in _places(here.parent):
             if place != here and _is_ours(place, name, repository.common_dir):
                 for entry in place.iterdir():
                     if not is_made_again(entry.name):
@@ -40,6 +40,13 @@ def take_over_work(repository: Repository) -> list[str]:
     except OSError as error:
         raise RepositoryError(f"cannot take over the work in {here.parent}: {error}") from error
     return lines
+
+
+def _places(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except PermissionError:  # others' work directories are there too, and may not be listed
+        return []
 
 
 def _is_ours(place: Path, name: str, common_dir: Path) -> bool:

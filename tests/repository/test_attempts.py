@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_cobbler.causes import Cause
+from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository import trailers
 from pytest_cobbler.repository.attempts import (
     KeptAttempt,
@@ -76,6 +77,21 @@ def test_a_kept_attempt_has_the_parent_of_the_work_and_the_users_name(
     assert repository.tree_of(kept.commit) == repository.tree_of(work)
     assert repository.objects.text("rev-parse", f"{kept.commit}^") == generation.first
     assert identity_of(repository, kept.commit) == "Ada <ada@example.invalid>"
+
+
+def test_work_whose_commit_git_removes_at_once_is_not_taken_for_kept(
+    repository: Repository, keep: Keep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_ref = Repository.set_ref
+
+    def too_late(one: Repository, ref: str, new: str) -> None:
+        set_ref(one, ref, new)
+        (one.common_dir / "objects" / new[:2] / new[2:]).unlink()
+
+    monkeypatch.setattr(Repository, "set_ref", too_late)
+    with pytest.raises(RepositoryError, match="is missing in the repository"):
+        keep(1)
+    assert repository.list_refs("refs/cobbler/attempts") == {}
 
 
 def test_kept_attempts_are_sorted_by_number(
