@@ -11,11 +11,12 @@ import pytest
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.cycle.run import Run
-from pytest_cobbler.display import escaped
+from pytest_cobbler.display import escaped, named
 from pytest_cobbler.lifecycle.selection import Selection
+from pytest_cobbler.lifecycle.waiting import finished_work
 from pytest_cobbler.repository import names
 from pytest_cobbler.repository.kept_aside import kept_aside
-from pytest_cobbler.session.nodes import AgentItem
+from pytest_cobbler.session.nodes import AgentItem, StitchItem
 from pytest_cobbler.session.titles import labelled
 
 __all__ = ["LastLines", "next_steps"]
@@ -78,6 +79,7 @@ def next_steps(run: Run, selection: Selection, items: Sequence[AgentItem], here:
     elif Verdict.LIMITED in verdicts:
         lines.append(f"To go on when the limit has ended: {commands.resume}")
     elif unfinished:
+        lines += _waiting(run, items)
         lines.append(f"To try again what did not land: {commands.resume}")
     if run.ledger.finished.all():
         lines.append(f"To look at what landed: {commands.diff}")
@@ -87,6 +89,18 @@ def next_steps(run: Run, selection: Selection, items: Sequence[AgentItem], here:
     if not unfinished:
         lines.append(f"To let agents propose more: {commands.resume}")
     return lines
+
+
+def _waiting(run: Run, items: Sequence[AgentItem]) -> Iterator[str]:
+    """The tasks whose agents had ended well when the run was stopped."""
+    stopped = [
+        item.task
+        for item in items
+        if isinstance(item, StitchItem) and item.outcome and item.outcome.verdict is Verdict.CANCELLED
+    ]
+    finished = finished_work(run.project.repository, run.project.generation, stopped)
+    if waiting := [task_id for task_id, kept in finished.items() if kept.waited]:
+        yield f"Finished work that waits for its gate: {named(waiting)}. No agent has to do it again."
 
 
 def _work_aside(run: Run, commands: _Commands) -> Iterator[str]:

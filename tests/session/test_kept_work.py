@@ -64,7 +64,10 @@ def test_what_an_interrupt_or_a_crash_left_at_the_gate_lands_without_an_agent(
         running.kill()
     else:
         running.send_signal(end)
-        assert running.wait().ret == pytest.ExitCode.INTERRUPTED
+        stopped = running.wait()
+        assert stopped.ret == pytest.ExitCode.INTERRUPTED
+        line = "Finished work that waits for its gate: t-1. No agent has to do it again."
+        stopped.stdout.fnmatch_lines(["*- next -*", line, "To try again what did not land: *"])
     assert asked(project) == ["t-1 1"]
     door_of(project).touch()
     project.agent.task("t-2").runs(f"test -e t-1.txt; echo t-2 >>{asked_at(project)}; {WORK}")
