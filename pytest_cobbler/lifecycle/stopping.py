@@ -19,7 +19,7 @@ from pytest_cobbler.errors import RepositoryError, UsageProblem
 from pytest_cobbler.landing.gate import GateResult
 from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
-from pytest_cobbler.lifecycle.deletions import refuse_deletions
+from pytest_cobbler.lifecycle.deletions import check_deletions
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.joining import end_joins, joins_base, propose_join
 from pytest_cobbler.lifecycle.recovery import Recovery, recovery_without_agent, remove_remains
@@ -216,8 +216,7 @@ class _Merging:
             raise self._conflicting(merged, resolved, resolve)
         if resolved and (marked := marked_files(repository.objects, self._base, merged.tree)):
             raise self._marked(marked)
-        if not accept_deletions:
-            refuse_deletions(self._project, self._base, merged.tree)
+        check_deletions(self._project, self._base, merged.tree, self._say, accept=accept_deletions)
         following = Following(repository, self._base, merged.tree)
         self._check_checkout(following)
         tests = ""

@@ -12,6 +12,7 @@ from tests.support.sessions import came_to, seed, task
 
 SOURCES = {"add.go": "package words\n" * 3, "cmd/words/main.go": "package main\n" * 514}
 RESET = Changes(reset=True, remove=tuple(SOURCES))
+DELETED = "not written again, and deleted by the merge"
 BEGINS = "begins without its sources: 2 files, 517 lines"
 
 
@@ -65,6 +66,7 @@ def test_the_sources_of_an_existing_go_project_are_not_lost(
 
     result = project.run("--cobbler-stop", "--cobbler-accept-deletions")
     assert result.ret == 0, result.errlines
+    result.stdout.fnmatch_lines([f"2 files of main {DELETED}: add.go, cmd/words/main.go"])
     assert not SOURCES.keys() & project.files("main").keys()
     assert not (project.path / "add.go").exists()
 
@@ -97,7 +99,9 @@ def test_a_file_that_a_task_deleted_is_not_asked_about(project: Project) -> None
 def test_a_project_that_wrote_reset_sources_true_is_not_asked(project: Project) -> None:
     project.configure(reset_sources=True)
     generation(project, {"other.go": "package words\n"}, changes=RESET)
-    assert stop(project).ret == 0
+    result = stop(project)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines([f"2 files of main {DELETED}: add.go, cmd/words/main.go", "Merged *"])
     assert not SOURCES.keys() & project.files("main").keys()
 
 
