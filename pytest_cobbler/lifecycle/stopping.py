@@ -44,6 +44,7 @@ from pytest_cobbler.repository.landing import Merge
 from pytest_cobbler.repository.markers import marked_files
 from pytest_cobbler.repository.merging import NotMerged, merge_into_base, merged_at
 from pytest_cobbler.repository.moved import take_over_work
+from pytest_cobbler.repository.pins import STOP, Pins
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.resolving import Resolution
 from pytest_cobbler.repository.worktrees import GateCheckout, remove_tree
@@ -220,11 +221,12 @@ class _Merging:
         following = Following(repository, self._base, merged.tree)
         self._check_checkout(following)
         tests = ""
-        if resolved or merged.tree != repository.tree_of(self._tip) or not self._is_gated():
-            tests = self._pass_gate(merged.tree)
-            self._check_checkout(following)  # the gate takes minutes: check again
-        parents = [self._base, other]
-        commit = repository.commit(merged.tree, parents, self._message(tests), self._project.identity)
+        with Pins(repository, self._generation.name).holding(STOP, {"tree": merged.tree}):
+            if resolved or merged.tree != repository.tree_of(self._tip) or not self._is_gated():
+                tests = self._pass_gate(merged.tree)
+                self._check_checkout(following)  # the gate takes minutes: check again
+            parents = [self._base, other]
+            commit = repository.commit(merged.tree, parents, self._message(tests), self._project.identity)
         if self._is_checked_out:
             self._move_with_checkout(commit, following)
         else:

@@ -5,14 +5,15 @@ The start of an attempt may be a merge that no branch has, and the gate tests a 
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+import contextlib
+from collections.abc import Container, Iterator, Mapping
 
 from pytest_cobbler.repository.repository import Repository
 
 PINS = "refs/cobbler/pins/"
 
-LANDING = "landing"
-"""The name under which the landing lane pins."""
+LANDING, STOP = "landing", "stop"
+"""The names under which the landing lane and a stop pin the merge that is in the gate."""
 
 
 class Pins:
@@ -29,6 +30,15 @@ class Pins:
     def hold(self, name: str, objects: Mapping[str, str]) -> None:
         """Hold commits and trees under ``name``, by what they are; the earlier ones of that are let go."""
         self._repository.set_refs({f"{self._prefix}{name}/{what}": one for what, one in objects.items()})
+
+    @contextlib.contextmanager
+    def holding(self, name: str, objects: Mapping[str, str]) -> Iterator[None]:
+        """Hold them inside of the block."""
+        self.hold(name, objects)
+        try:
+            yield
+        finally:
+            self.release(name)
 
     def release(self, name: str) -> None:
         self._repository.drop_refs(self._repository.list_refs(f"{self._prefix}{name}"))

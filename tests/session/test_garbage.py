@@ -91,6 +91,18 @@ def test_a_merge_survives_a_gc_beside_its_gate(project: Project) -> None:
     assert refs(project, PINS) == []
 
 
+def test_the_merge_with_the_base_survives_a_gc_beside_its_gate(project: Project) -> None:
+    seed(project, task("t-1"))
+    both = "[ -e t-1.txt ] && [ -e mine.txt ]"
+    project.configure(test_command=f"if {both}; then {collect_garbage(project)}; fi")
+    assert project.run("--cobbler-generate").ret == 0
+    project.write({"mine.txt": "mine\n"})
+    project.commit("Mine")
+    assert project.run("--cobbler-stop").ret == 0
+    assert {"mine.txt", "t-1.txt"} <= project.files("main").keys()
+    assert refs(project, PINS) == []
+
+
 @pytest.mark.parametrize("part", ["^{commit}", "^{tree}", ":t-2.txt"])
 def test_kept_work_that_is_damaged_is_named_and_dropped_and_its_task_done(kept: Project, part: str) -> None:
     [ref] = refs(kept, ATTEMPTS)
