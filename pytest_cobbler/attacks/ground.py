@@ -31,6 +31,7 @@ from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.identity import Identity, Person
 from pytest_cobbler.repository.names import branch_ref
+from pytest_cobbler.repository.pins import PINS
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Worktree, Worktrees, chown_tree
 from pytest_cobbler.sandbox.base import Loopback, Network, Sandbox
@@ -182,9 +183,13 @@ class Ground:
         return ""
 
     def changed(self) -> list[str]:
-        """The files of the repository that changed since the attacks began."""
+        """The files of the repository that changed since the attacks began.
+
+        The host's own pins of the objects that worktrees use come and go meanwhile.
+        """
         now = _snapshot(self.repository.root)
-        return sorted(name for name in {*self.before, *now} if self.before.get(name) != now.get(name))
+        names = {name for name in {*self.before, *now} if not name.startswith(f".git/{PINS}")}
+        return sorted(name for name in names if self.before.get(name) != now.get(name))
 
     def _is_marked(self, worktree: Worktree, name: str) -> bool:
         return b"write-bookkeeping" in (worktree.directory / name).read_bytes()

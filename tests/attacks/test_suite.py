@@ -33,7 +33,7 @@ from pytest_cobbler.cycle.measure import LARGEST_ANSWER, OUTPUT
 from pytest_cobbler.errors import SandboxError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import Change, Policy
-from pytest_cobbler.repository.harvest import Harvest
+from pytest_cobbler.repository.harvest import Harvest, HarvestError
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.sandbox import lifeline
 from pytest_cobbler.sandbox.base import Capability, Job, Limits, Loopback, Network
@@ -330,7 +330,7 @@ def harvested_by_the_host(
             text=True,
         )
         if done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL):
-            raise SandboxError("the host hangs")
+            raise HarvestError("the host hangs")
         return done.stdout.strip()
 
     for directory in worktree.tree.glob("*/"):
@@ -339,7 +339,7 @@ def harvested_by_the_host(
     host("git add -f -- $(git ls-files -o); git add -u; git commit -qm Work; chmod u+rwx -- *")
     ids = host("git rev-parse HEAD^{tree} HEAD").split()
     if len(ids) != 2:
-        raise SandboxError("there is no commit")
+        raise HarvestError("there is no commit")
     tree, head = ids
     store = repository.object_stores[0]
     with contextlib.suppress(OSError):
