@@ -87,9 +87,17 @@ class Recovery:
             run_id = worktree.purpose.get("run", "")
             if task_id and not self.ledger.finished.landed_by(run_id, task_id):
                 yield self._salvage(worktree, task_id)
+                self._count_killed(task_id)
             else:
                 self.worktrees.remove(worktree)
                 yield f"removed worktree {worktree.name}"
+
+    def _count_killed(self, task_id: str) -> None:
+        """Write the record of an attempt whose run could not: what it cost is unknown."""
+        if any(task.id == task_id for task in self.ledger.tracker.tasks().result()):
+            record = Record(usage=Usage(attempts=1, cost_is_partial=True))
+            text = record.as_json("recovery", generation=self.project.generation.name)
+            self.ledger.tracker.comment(task_id, text)
 
     def _salvage(self, worktree: Worktree, task_id: str) -> str:
         """Keep the work in a dead run's worktree."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 
@@ -55,6 +56,10 @@ def test_it_continues_after_a_dead_run_and_lists_the_recovered_work(
     kept = f"refs/cobbler/attempts/{cobbler_project.generation}/p-a/1"
     assert f"recovered: kept the work on p-a as {kept}" in summary
     assert "recovered: released p-a" in summary, "-q prints no header, where it is otherwise"
+    stats = json.loads(cobbler_project.run("--cobbler-stats", "--cobbler-format=json").stdout.str())
+    [counted] = stats["generations"]
+    assert (counted["landed"]["attempts"], counted["wasted"]["attempts"]) == (3, 1)
+    assert counted["wasted"]["cost_is_partial"], "what the killed attempt cost is unknown"
     assert check(cobbler_project, result) == []
 
 
