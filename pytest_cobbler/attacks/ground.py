@@ -250,7 +250,7 @@ def prepared(target: Target) -> Iterator[Ground]:
         yield ground
 
 
-_IS_OURS: Final = re.compile(rf"\.git/(objects/|(logs/)?refs/heads/attack-|refs/cobbler/pins/{BRANCH}/)")
+_IS_OURS: Final = re.compile(r"\.git/(objects/|(logs/)?refs/heads/attack-)")
 """Files of the repository that landings may make."""
 
 _WORDS: Final = (
