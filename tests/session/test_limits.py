@@ -29,7 +29,7 @@ def project(cobbler_project: Project) -> Project:
     return cobbler_project
 
 
-@pytest.mark.claude
+@pytest.mark.usefixtures("claude_program")
 def test_a_refused_key_ends_a_run_of_claude_before_it_tries_again(project: Project, api: ScriptedApi) -> None:
     project.configure(agent="claude", agent_command=None)
     api.script("", [always(error(401, "invalid x-api-key"))])
@@ -45,7 +45,7 @@ def test_a_refused_key_ends_a_run_of_claude_before_it_tries_again(project: Proje
     result.stdout.fnmatch_lines(["To go on: check the credential * pytest --cobbler-resume"])
 
 
-@pytest.mark.claude
+@pytest.mark.usefixtures("claude_program")
 def test_new_agents_wait_for_a_fault_after_which_claude_tries_again_by_itself(
     project: Project, api: ScriptedApi
 ) -> None:

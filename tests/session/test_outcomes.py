@@ -60,7 +60,7 @@ def test_each_failure_has_its_cause_in_the_first_line(project: Project, agent: S
         f"BLOCKED {stitch('last')} - blocked by later, which did not land",
     }
     result.assert_outcomes(passed=1, failed=4, skipped=2)
-    assert "If tasks may change it: allow_paths in configuration.yaml" in result.outlines
+    result.stdout.fnmatch_lines(["If tasks may change it: allow_paths in configuration.yaml, and *"])
     assert "1 more failed: see the short summary" in result.outlines
     result.stdout.fnmatch_lines(["generation-*: 1 landed, 4 failed, 2 blocked; tip *"])
     assert set(statuses(project).values()) == {"open", "closed"}
@@ -199,7 +199,7 @@ def test_open_tasks_beyond_the_limit_are_left_and_nothing_is_measured(project: P
     result.stdout.fnmatch_lines(["generation-*: 3 landed; tip *"])
     assert sorted(ids_landed(project)) == ["p-a", "p-b", "p-c"]
     left = [line for line in result.outlines if line.startswith("left for the next run")]
-    assert left == ["left for the next run (max_issues): p-d"] * 2  # in the header and in the summary
+    assert left == ["left for the next run (max_issues): p-d"]
 
 
 def test_proposals_beyond_the_limit_are_named(project: Project, agent: StandInAgent) -> None:
@@ -276,14 +276,13 @@ def test_tasks_that_are_not_ours_are_named_and_left_alone(project: Project) -> N
     assert result.ret == 0
     assert came_to(result) == {"stitch::p-mine": "landed", "measure::cycle-1": "proposed"}
     waiting = [line for line in result.outlines if line.startswith("waiting")]
-    assert sorted(waiting[: len(waiting) // 2]) == [
+    assert sorted(waiting) == [
         "waiting: p-after, p-too: waits for p-hers",
         "waiting: p-deferred: deferred",
         "waiting: p-hers: in progress, held by jane",
         "waiting: p-his: assigned to joe",
         f"waiting: p-other: belongs to {other}",
     ]
-    assert waiting[: len(waiting) // 2] == waiting[len(waiting) // 2 :]  # in the header and in the summary
     after = {record["id"]: record for record in map(vars, project.tasks())}
     assert {**after, "p-mine": None} == {**before, "p-mine": None}
 
