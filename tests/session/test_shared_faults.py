@@ -106,7 +106,8 @@ def test_an_image_that_is_removed_during_a_run_ends_it_after_three_tasks(
         {
             "conftest.py": "import subprocess\n"
             "def pytest_cobbler_reported(item, outcome):\n"
-            f"    subprocess.run(['podman', 'untag', '{image}'], capture_output=True)\n"
+            # With one name, podman takes every name from the image.
+            f"    subprocess.run(['podman', 'untag', '{image}', '{image}'], capture_output=True)\n"
         }
     )
     project.configure(
