@@ -11,7 +11,7 @@ from pytest_cobbler.display import named
 from pytest_cobbler.lifecycle.ledger import Ledger
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.generations import Generation, active_generations
-from pytest_cobbler.repository.pinned import newest_of, pinned_landings
+from pytest_cobbler.repository.landing_refs import newest_of, pinned_landings
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.tracker.base import Task
 from pytest_cobbler.wiring.project import Project

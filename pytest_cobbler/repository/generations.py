@@ -10,8 +10,8 @@ from pathlib import Path
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.identity import Identity
+from pytest_cobbler.repository.landing_refs import drop_pinned, newest_pinned
 from pytest_cobbler.repository.moving import ZERO
-from pytest_cobbler.repository.pinned import drop_pinned, newest_pinned
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trees import edited_tree
 
