@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -18,10 +19,11 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads its options
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Without paths on the command line, run as with ``-n auto --dist worksteal``.
+    """Without paths on the command line, run in several processes, as with ``-n N --dist worksteal``.
 
-    This is not in ``addopts``: with it there, pytest fails if pytest-xdist is missing. Tests that are named
-    run in one process, and so does a run that needs the terminal.
+    There is one process more than cores, because many tests wait for other programs. This is not in
+    ``addopts``: with it there, pytest fails if pytest-xdist is missing. Tests that are named run in one
+    process, and so does a run that needs the terminal.
     """
     option = config.option
     if hasattr(config, "workerinput") or not hasattr(option, "numprocesses"):
@@ -30,5 +32,5 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     chosen = option.numprocesses is not None or option.dist != "no" or option.tx
     interactive = option.usepdb or option.trace or option.capture == "no" or option.collectonly
     if whole and not chosen and not interactive:
-        option.numprocesses = "auto"
+        option.numprocesses = (os.cpu_count() or 1) + 1
         option.dist = "worksteal"
