@@ -180,7 +180,7 @@ class TestInside:
         sharing = target_of(own_podman, minimal_image, place, [f"--pid=container:{name}"], proxied=False)
         with prepared(sharing) as ground:
             word = ground.words["a process of the host"]
-            script = f"sh -c 'sleep 60; : {word}' & sleep 60"
+            script = f"sh -c 'sleep 600; : {word}' & sleep 600"
             start = ["run", "--detach", f"--name={name}", f"--user={owner}", "--network=none", "--pull=never"]
             own_podman(*start, minimal_image, "sh", "-c", script)
             try:
