@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Literal
 
 from pytest_cobbler.errors import UsageProblem
 
-__all__ = ["RENEWAL", "VARIABLES", "Credential", "find_credential", "no_credential"]
+__all__ = ["BETA", "RENEWAL", "VARIABLES", "Credential", "find_credential", "no_credential"]
 
 Kind = Literal["api_key", "oauth"]
 
@@ -19,6 +19,12 @@ VARIABLES: Mapping[str, Kind] = {"ANTHROPIC_API_KEY": "api_key", "CLAUDE_CODE_OA
 """Environment variables that hold a credential; the first that is set is used."""
 
 _VARIABLE_OF = {kind: name for name, kind in VARIABLES.items()}
+
+BETA = "anthropic-beta"
+"""The header with the versions of the API that a request asks for."""
+
+_BETA_OF_LOGINS = "oauth-2025-04-20"
+"""Without it the API refuses a login with status 401, as if the login itself were invalid."""
 
 _TIME = "%Y-%m-%d at %H:%M UTC"
 
@@ -50,6 +56,18 @@ class Credential:
     def environment(self) -> dict[str, str]:
         """The variables that pass it to the program."""
         return {_VARIABLE_OF[self.kind]: self.value}
+
+    def headers(self, betas: Iterable[str] = ()) -> dict[str, str]:
+        """The headers of a request, with names in lower case, that show it to the API.
+
+        Args:
+            betas: values of the header ``BETA`` of the request. An agent must not make a login invalid for
+                the whole run by what it leaves out there.
+        """
+        if self.kind == "api_key":
+            return {"x-api-key": self.value}
+        asked = (name.strip() for value in (*betas, _BETA_OF_LOGINS) for name in value.split(","))
+        return {"authorization": f"Bearer {self.value}", BETA: ",".join(dict.fromkeys(filter(None, asked)))}
 
     def secrets(self) -> tuple[str, ...]:
         """The values that must not appear in any file or message."""

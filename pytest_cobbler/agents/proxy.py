@@ -29,7 +29,7 @@ from yarl import URL
 
 from pytest_cobbler.agents.base import OnExchange
 from pytest_cobbler.agents.budget import Account, Budget, Unpaid
-from pytest_cobbler.agents.credential import Credential
+from pytest_cobbler.agents.credential import BETA, Credential
 from pytest_cobbler.agents.echo import EchoFilter, SpreadEcho
 from pytest_cobbler.agents.health import ApiHealth, Caller
 from pytest_cobbler.agents.metering import Answer, Meter
@@ -330,11 +330,8 @@ class ApiProxy:
 
     def _headers(self, request: web.BaseRequest) -> dict[str, str]:
         kept = {name: value for name, value in request.headers.items() if _PASSED.fullmatch(name.lower())}
-        value = self._credential.value
-        if self._credential.kind == "oauth":
-            login = {"Authorization": f"Bearer {value}"}
-        else:
-            login = {"x-api-key": value}
+        login = self._credential.headers(request.headers.getall(BETA, []))
+        kept = {name: value for name, value in kept.items() if name.lower() not in login}
         return {**kept, **login, "Accept-Encoding": "identity"}
 
     def _is_hopeless(self, trouble: Trouble) -> bool:

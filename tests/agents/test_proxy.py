@@ -124,6 +124,22 @@ class TestTheCredential:
         assert headers["authorization"] == f"Bearer {LOGIN.value}"
         assert "x-api-key" not in headers
 
+    @pytest.mark.parametrize(
+        ("asked", "sent"),
+        [
+            ({}, "oauth-2025-04-20"),
+            ({"Anthropic_Beta": "one, two"}, "one,two,oauth-2025-04-20"),
+            ({"anthropic_beta": "oauth-2025-04-20,one"}, "oauth-2025-04-20,one"),
+        ],
+    )
+    def test_no_agent_makes_a_login_invalid_by_what_it_leaves_out(
+        self, asked: dict[str, str], sent: str
+    ) -> None:
+        with Upstream() as upstream, proxied(upstream.url, LOGIN) as (client, _):
+            client.post(**asked)
+        ((_, headers, _),) = upstream.asked
+        assert headers.get("anthropic-beta") == sent
+
     def test_an_echo_of_it_is_taken_out(self) -> None:
         def echo(handler: BaseHTTPRequestHandler, _: bytes) -> None:
             said = f"you sent {handler.headers['x-api-key']}, {base64.b64encode(API_KEY.encode()).decode()}"
