@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pytest_cobbler.display import counted, named
-from pytest_cobbler.landing.tree_records import TestRun
+from pytest_cobbler.landing.tree_records import CaseResult, TestRun
 from pytest_cobbler.languages.functions import TestFunction
 
 __all__ = ["Comparison", "Tree", "compare"]
@@ -115,15 +115,23 @@ class _Comparing:
 
     @cached_property
     def _may_fail(self) -> Mapping[str, set[str]]:
-        """File -> functions of which a case passed on the tip, and fails now as a mark expects."""
+        """File -> functions of which a case passed on the tip, and fails now as a mark expects.
+
+        A fixture with parameters gives every case another id. So it is also enough that fewer cases pass and
+        more fail so.
+        """
         before = self._tip.run.results if self._tip.run else ()
         after = self._merged.run.results if self._merged.run else ()
         passed = {result.id for result in before if result.passed and not result.xfailed}
-        found: dict[str, set[str]] = {}
-        for result in after:
-            if result.xfailed and not result.passed and result.id in passed:
-                found.setdefault(result.file, set()).add(result.function)
-        return found
+        found = {
+            (result.file, result.function) for result in after if _failed_so(result) and result.id in passed
+        }
+        fewer = _cases(before, _passed) - _cases(after, _passed)
+        found |= fewer.keys() & (_cases(after, _failed_so) - _cases(before, _failed_so)).keys()
+        functions: dict[str, set[str]] = {}
+        for file, function in found:
+            functions.setdefault(file, set()).add(function)
+        return functions
 
     @cached_property
     def _put(self) -> Mapping[str, Sequence[tuple[str, str]]]:
@@ -177,6 +185,20 @@ def _ran(run: TestRun | None) -> Mapping[str, Counter[str]]:
         if result.file and result.ran:
             ran.setdefault(result.file, Counter())[result.function] += 1
     return ran
+
+
+def _cases(results: Iterable[CaseResult], which: Callable[[CaseResult], bool]) -> Counter[tuple[str, str]]:
+    """File and function -> how many of its ids have such a result."""
+    return Counter((result.file, result.function) for result in results if which(result))
+
+
+def _passed(result: CaseResult) -> bool:
+    return result.passed > 0
+
+
+def _failed_so(result: CaseResult) -> bool:
+    """Whether it failed as a mark expects."""
+    return result.xfailed > 0 and not result.passed
 
 
 def _by_name(functions: Iterable[TestFunction]) -> dict[str, TestFunction]:

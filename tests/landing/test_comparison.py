@@ -76,6 +76,12 @@ def compared(
             f"?{A}::test_one ?{A}::test_two",
             "may fail now: test_one, t",
         ),
+        (
+            # With an autouse fixture that has a parameter.
+            {A: "pytestmark = xfail\n" + ONE + TWO},
+            f"?{A}::test_one[0] ?{A}::test_two[0]",
+            "may fail now: test_one, t",
+        ),
         ({A: None, "tests/test_b.py": ONE + TWO}, "", "test_one was moved to tests/test_b.py"),
         ({A: TWO, "tests/old/test_a.py": ONE}, f"{A}::test_two", "test_one was moved to tests/old/test_a.py"),
     ],
