@@ -66,6 +66,13 @@ circle.yml  screwdriver.yaml  wercker.yml  .pnp.cjs  .jvmopts  .sbtopts  .kodiak
 git-hooks/file
 githooks/file  common/git-hooks/file  common/config/rush/file  .ci/run  Dangerfile  .cirun.yml
 .vsts-ci.yml
+.clinerules-code  .kilocoderules-code  .continuerules  .continuerc.json  .openhands_instructions  .voidrules
+.blackboxrules  .rulesync/rules/x.md  .hermes.md  .antigravity/file  .copilot/file  .gitreview  .run/x.run.xml
+.kateproject  .bsp/x.json  buildServer.json  ruby_lsp/x/addon.rb  .merlin  config.nims  .lazy.lua
+.vimspector.json  .RData  renv/activate.R  .envrc.local  mise/config.toml  .gitpod/automations.yaml
+.ona/file  .warp/workflows/x.yaml  prek.toml  hk.pkl  .hk.pkl  .huskyrc.js  husky.config.js
+simple-git-hooks.cjs  .simple-git-hooks.json  .drone.star  x.gocd.yaml  .azuredevops/file  .lighthouse/file
+jenkins-x.yml  Directory.Build.rsp  MSBuild.rsp  .buckconfig
 """
 )
 
@@ -94,7 +101,8 @@ dart_test.yaml
 analysis_options.yaml  .valgrindrc  .shellspec  .busted  .ignore  .fdignore  .rgignore  .agignore  gcovr.cfg
 .luacheckrc  .swiftlint.yml  .swiftformat  .tflint.hcl  buf.yaml  buf.gen.yaml  .lycheeignore  lychee.toml
 phpstan.neon.dist  psalm.xml  phpcs.xml  .phpcs.xml.dist  .php-cs-fixer.php  detekt.yml  .ansible-lint
-.spectral.yaml  redocly.yaml
+.spectral.yaml  redocly.yaml  .testmondata  pyrefly.toml  mocha.opts  angular.json  wdio.conf.ts
+foundry.toml  tests.edn  bb.edn  x.xctestplan
 """
 )
 
@@ -118,7 +126,7 @@ railway.json  railway.toml  Tiltfile  skaffold.yaml  pnpm-workspace.yaml  vendor
 x.csproj
 x.fsproj  x.props  x.targets  .config/dotnet-tools.json  BUILD  BUILD.bazel  x.bzl  mix.exs  mix.lock
 .formatter.exs  .credo.exs  x.cabal  cabal.project  stack.yaml  Package.swift  Package.resolved  build.zig
-rebar.config  meson.build  pubspec.yaml
+rebar.config  meson.build  pubspec.yaml  devenv.local.nix  deps.edn  project.clj
 """
 )
 
@@ -130,6 +138,11 @@ KEYS: Mapping[str, tuple[str, str]] = {
     "scripts.prepare": ("package.json", '{"scripts": {"prepare": "evil"}}'),
     "scripts.preprepare": ("package.json", '{"scripts": {"preprepare": "evil"}}'),
     "scripts.postprepare": ("package.json", '{"scripts": {"postprepare": "evil"}}'),
+    "husky": ("package.json", '{"husky": {"hooks": {"pre-commit": "evil"}}}'),
+    "gitHooks": ("package.json", '{"gitHooks": {"pre-commit": "evil"}}'),
+    "simple-git-hooks": ("package.json", '{"simple-git-hooks": {"pre-commit": "evil"}}'),
+    "lint-staged": ("package.json", '{"lint-staged": {"*": "evil"}}'),
+    "commitlint": ("package.json", '{"commitlint": {"extends": ["./evil"]}}'),
     "scripts": ("package.json", '{"scripts": {"test": "true"}}'),
     "jest": ("package.json", '{"jest": {"testMatch": []}}'),
     "mocha": ("package.json", '{"mocha": {"spec": []}}'),
@@ -140,6 +153,8 @@ KEYS: Mapping[str, tuple[str, str]] = {
     "prettier": ("package.json", '{"prettier": {"semi": false}}'),
     "stylelint": ("package.json", '{"stylelint": {"rules": {}}}'),
     "tasks": ("deno.json", '{"tasks": {"test": "true"}}'),
+    "test.*": ("deno.json", '{"test": {"exclude": ["test.ts"]}}'),
+    "exclude": ("deno.json", '{"exclude": ["test.ts"]}'),
     "tool.hatch.envs": ("pyproject.toml", '[tool.hatch.envs.test]\nscripts = {test = "true"}\n'),
     "tool.pdm.scripts": ("pyproject.toml", '[tool.pdm.scripts]\ntest = "true"\n'),
     "tool.pixi": ("pyproject.toml", '[tool.pixi.tasks]\ntest = "true"\n'),
@@ -151,6 +166,7 @@ KEYS: Mapping[str, tuple[str, str]] = {
     "tool.pyright": ("pyproject.toml", "[tool.pyright]\nexclude = ['*']\n"),
     "tool.basedpyright": ("pyproject.toml", "[tool.basedpyright]\nexclude = ['*']\n"),
     "tool.ty": ("pyproject.toml", "[tool.ty]\nrules = {}\n"),
+    "tool.pyrefly": ("pyproject.toml", "[tool.pyrefly]\nproject-excludes = ['*']\n"),
     "tool.pylint": ("pyproject.toml", "[tool.pylint.main]\nignore = ['*']\n"),
     "tool.black": ("pyproject.toml", "[tool.black]\nexclude = '.*'\n"),
     "tool.isort": ("pyproject.toml", "[tool.isort]\nskip = ['*']\n"),
