@@ -45,11 +45,11 @@ REPORT = "cobbler-report.xml"
 """The file in the job's HOME with the results of the tests."""
 
 # xunit1 names the file of a test. The options come last, so they take precedence over the project's own.
-# Without the last one, no test runs if one file cannot be imported. With `red_base: allow`, a base with
-# such a file fails with every change in the same way.
+# Without the last two, no test runs if one file cannot be imported, and with the project's own `-x` none that
+# comes after a failed one. With `red_base: allow`, such a base fails with every change in the same way.
 _REPORT = (
     f'--junitxml="${{COBBLER_REPORT:-$HOME/{REPORT}}}" -o junit_family=xunit1 -o junit_logging=no'
-    " --continue-on-collection-errors"
+    " --continue-on-collection-errors --maxfail=0"
 )
 
 # No bytecode: its time stamp has whole seconds, so it could be used for the next tree in the same directory.

@@ -460,6 +460,16 @@ class TestRedTip:
         assert bench.land({"pkg/new.py": "x = 2\n"}).commit
         assert bench.land({**BROKEN}).cause == Cause.GATE
 
+    def test_a_runner_that_stops_at_the_first_failure_runs_the_other_tests(self, bench: Bench) -> None:
+        bench.make(language="python", allows_red=True)
+        files = {"pytest.ini": "[pytest]\naddopts = -x\n", "a/test_first.py": "def test_first(): assert 0\n"}
+        bench.repository.move_ref(
+            bench.generation.ref, commit_files(bench.repository, bench.tip, files), bench.tip, "a red tip"
+        )
+        assert bench.check_tip().red == Red(lines=("a/test_first.py::test_first", KNOWN), are_tests=True)
+        assert bench.land({**BROKEN}).cause == Cause.GATE
+        assert bench.land({"pkg/new.py": "x = 2\n"}).commit
+
     def test_a_red_record_is_not_enough(self, bench: Bench) -> None:
         runs = len(bench.runs)
         assert bench.check_tip().is_red
