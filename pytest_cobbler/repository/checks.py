@@ -17,6 +17,7 @@ from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
 from pytest_cobbler.repository.git import Git
 from pytest_cobbler.repository.ignoring import ignored
 from pytest_cobbler.repository.large_files import POINTER, kept_outside
+from pytest_cobbler.repository.module_places import COMPILED, PACKAGE, taken_directories
 from pytest_cobbler.repository.path_table import (
     Row,
     built_in_keys,
@@ -54,8 +55,6 @@ _OF_A_REPOSITORY = {b"head": b"HEAD", b"objects": b"objects", b"refs": b"refs"}
 _LINK = "120000"
 SUBMODULE = "160000"
 _MODULE = re.compile(r"\.(?:py|pyc|pyd|so)\Z")
-_PACKAGE = re.compile(rb"(.+)/__init__\.[^/]+", re.DOTALL)
-_COMPILED = re.compile(rb"((?:.*/)?[^/.]+)(?:\.[^/]*)?\.(?:so|pyd)", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +172,7 @@ def check_change(git: Git, parent: str, tree: str, policy: Policy) -> tuple[Chan
         *_check_keys(git, change, policy),
         *_check_ignored(git, change, parent, policy),
         *_check_modules(git, change, parent, tree, policy),
+        *_check_directories(git, change, tree, policy),
         *_check_repositories(git, change, tree, policy),
         *_check_sizes(git, change, policy),
     ]
@@ -331,7 +331,7 @@ def _check_modules(git: Git, change: Change, parent: str, tree: str, policy: Pol
     taken: dict[bytes, Entry] = {}
     for entry in change.entries:
         if entry.status == "A" and not _matches(os.fsdecode(entry.path), policy.allowed):
-            found = _PACKAGE.fullmatch(entry.path) or _COMPILED.fullmatch(entry.path)
+            found = PACKAGE.fullmatch(entry.path) or COMPILED.fullmatch(entry.path)
             if found or entry.new_mode == _LINK:
                 taken[(found[1] if found else entry.path) + b".py"] = entry
     for old in (parent, tree) if taken else ():
@@ -339,6 +339,19 @@ def _check_modules(git: Git, change: Change, parent: str, tree: str, policy: Pol
         taken = {path: entry for path, entry in taken.items() if path in there}
     for path, entry in taken.items():
         yield Refusal(reason=f"Python would import it in the place of {shown_path(path)}", path=entry.shown)
+
+
+def _check_directories(git: Git, change: Change, tree: str, policy: Policy) -> Iterable[Refusal]:
+    """Find modules that Python would import in the place of a directory with tests."""
+    changed = {
+        entry.path: entry
+        for entry in change.entries
+        if entry.status in ("A", "D") and not _matches(os.fsdecode(entry.path), policy.allowed)
+    }
+    taken = taken_directories(git, tree, {path: entry.status for path, entry in changed.items()})
+    for directory, path in taken.items():
+        reason = f"Python would import a module in the place of {shown_path(directory)}/, which has tests"
+        yield Refusal(reason=reason, path=changed[path].shown)
 
 
 def _check_repositories(git: Git, change: Change, tree: str, policy: Policy) -> Iterable[Refusal]:

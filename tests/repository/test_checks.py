@@ -216,6 +216,32 @@ class TestModules:
         [refusal] = check.of({"tests/test_a": "other"}, modes={"tests/test_a": "120000"})
         assert refusal.path == "tests/test_a"
 
+    @pytest.mark.parametrize(
+        ("before", "change"),
+        [
+            ({}, {"tests.py": ""}),
+            ({}, {"tests.so": ""}),
+            ({"tests.py": "", "tests/__init__.py": ""}, {"tests/__init__.py": None}),
+            ({"tests/__init__.py": ""}, {"tests.py": "", "tests/__init__.py": None}),
+        ],
+    )
+    def test_what_takes_the_place_of_a_directory_of_tests_is_refused(
+        self, check: Checks, before: dict[str, str], change: dict[str, str | None]
+    ) -> None:
+        check.base_with({"tests/unit/test_a.py": "x", **before})
+        [refusal] = check.of(change, Policy(protected=()))
+        why = "Python would import a module in the place of tests/, which has tests"
+        assert refusal.reason == why
+        assert refusal.path in change
+        assert check.of(change, Policy(protected=(), allowed=tuple(change))) == ()
+
+    def test_a_module_may_have_the_name_of_a_directory_without_tests_and_of_a_package(
+        self, check: Checks
+    ) -> None:
+        check.base_with({"docs/conf.py": "x", "tests/__init__.py": "", "tests/test_a.py": "x"})
+        assert check.of({"docs.py": "x", "tests.py": "", "tests/test_a/data.txt": ""}) == ()
+        assert check.of({"tests/__init__.py": None}) == ()
+
     def test_a_module_may_become_a_package_and_have_namesakes(self, check: Checks) -> None:
         check.base_with({"core.py": "x", "both.py": "x", "both/__init__.py": ""})
         files = {
