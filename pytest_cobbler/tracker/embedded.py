@@ -134,8 +134,10 @@ class EmbeddedTracker:
                 return
             if task.assignee not in ("", ACTOR):
                 raise TrackerError(f"cannot close {task_id}: {task.state}")
+            # As in bd, where a pinned issue is never closed and blocks no other.
+            met = ("closed", "pinned")
             waiting = [
-                need for need in task.needs if need in issues and _find(issues, need).status != "closed"
+                need for need in task.needs if need in issues and _find(issues, need).status not in met
             ]
             if waiting:
                 raise TrackerError(f"{task_id} cannot be closed: it is blocked by {', '.join(waiting)}")

@@ -274,6 +274,15 @@ def test_a_task_is_closed_only_after_its_needs(store: Store) -> None:
     assert found[ids["second"]].needs == (ids["first"],)
 
 
+def test_a_task_that_needs_a_pinned_issue_is_ready_and_closed(store: Store) -> None:
+    """It was done, landed, and then stayed in progress in the embedded store."""
+    store.seed(issue("proj-1", status="pinned"), issue("proj-2", dependencies=[edge("proj-2", "proj-1")]))
+    tracker = store.tracker()
+    tracker.claim("proj-2", MINE)
+    tracker.close("proj-2", "done")
+    assert by_id(tracker)["proj-2"].status == "closed"
+
+
 def test_a_task_of_another_user_is_not_closed(store: Store) -> None:
     store.seed(
         issue("proj-aaa", assignee="jane"),
