@@ -25,6 +25,8 @@ _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "go.mod", "Cargo.toml", "package.json")
 """Files that mark the directory of a project within a larger repository."""
 
+_RULE = re.compile(r"^([^\s:=#][^:=#\n]*):(?!:?=)", re.MULTILINE)
+"""The targets of a rule of a makefile; ``:=`` and ``::=`` set a variable."""
 _MODULE = re.compile(r'^module[ \t]+["`]?([^\s"`]+)', re.MULTILINE)
 _NOT_OWN = frozenset(
     {"doc", "docs", "example", "examples", "node_modules", "test", "testdata", "tests", "vendor"}
@@ -199,7 +201,8 @@ def _gate(look: _Look) -> dict[str, str]:
     names = {str(path) for path in look.files}
     for makefile in _MAKEFILES:
         if makefile in names:
-            targets = set(re.findall(r"^(build|test)[ \t]*:(?![:=])", look.text(makefile), re.MULTILINE))
+            rules = _RULE.findall(look.text(makefile))
+            targets = {"build", "test"}.intersection(name for rule in rules for name in rule.split())
             if targets:
                 return {f"{target}_command": f"make {target}" for target in sorted(targets)}
     if "Cargo.toml" in names:
