@@ -32,13 +32,9 @@ def tag_ref(generation: str, kind: str) -> str:
 
 
 def fetch_command(remote: str, generation: str) -> str:
-    """The command of a person that brings the branch of a generation, its tags and its kept attempts."""
-    attempts = f"{ATTEMPTS}{generation}/*"
-    specs = [
-        f"{generation}:{generation}",
-        f"refs/tags/{generation}-*:refs/tags/{generation}-*",
-        f"{attempts}:{attempts}",
-    ]
+    """The command of a person that brings the branch of a generation, its tags and all kept work."""
+    refs = [f"refs/tags/{generation}-*", f"{attempts_prefix(generation)}*", f"{left_prefix(generation)}*"]
+    specs = [f"{generation}:{generation}", *(f"{ref}:{ref}" for ref in refs)]
     return f"git fetch {shlex.join([remote, *specs])}"
 
 

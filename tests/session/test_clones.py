@@ -40,6 +40,9 @@ def test_in_a_clone_the_generation_of_the_remote_is_named_and_no_other_started(
     project: Project, action: str
 ) -> None:
     name = generation(project, {"a.txt": "a\n"})
+    kept = [f"refs/cobbler/attempts/{name}/t/1", f"refs/cobbler/left/{name}/t/1/1"]
+    for ref in kept:
+        project.git("update-ref", ref, name)
     clone(project)
     result = refused(project, action)
     result.stderr.fnmatch_lines(
@@ -56,6 +59,7 @@ def test_in_a_clone_the_generation_of_the_remote_is_named_and_no_other_started(
     project.git(*re.sub("'", "", command).split()[5:])
     assert project.generation == name
     assert project.git("tag").split() == [f"{name}-start"]
+    assert project.git("for-each-ref", "--format=%(refname)", "refs/cobbler").split() == kept
     assert project.run("--cobbler-resume").ret == 0
 
 
