@@ -330,9 +330,12 @@ class _Opening:
         recovered = self._recover(run, recorder)
         watch = LandingWatch(project, ledger, self._generation, self._tasks)
         missing = missing_documents(self._config, repository, tip)
-        selection = choose(self._config, repository, self._tasks, generation, finished, self._left_out)
+        asks = self._asks_agents
+        selection = choose(
+            self._config, repository, self._tasks, generation, finished, self._left_out, asks_agents=asks
+        )
         run.waiting = self._waiting(generation, (*selection.taken, *selection.left))
-        if not self._asks_agents:
+        if not asks:
             selection = only_with_work(selection, run.waiting)
         run.open_tasks = {task.id for task in selection.taken}
         finished.forget(run.open_tasks)

@@ -61,12 +61,14 @@ def select_tasks(
     task_label: str | None,
     limit: int,
     left_out: Collection[str] = (),
+    asks_agents: bool = True,
 ) -> Selection:
     """Choose the open tasks of a session: those of this generation, at most ``limit``, needs first.
 
     ``finished``: ids of tasks that landed. If such a task is open, a person reopened it, and it is done
     again. ``foreign_labels``: those of other active generations; ``left_out``: ids that a hook of the
-    project excludes.
+    project excludes. ``asks_agents``: without agents, which nothing is spent on, tasks that were set aside
+    are done, too.
     """
     by_id = {task.id: task for task in tasks}
     open_again = {task.id for task in by_id.values() if task.status == "open"}
@@ -78,7 +80,8 @@ def select_tasks(
         for task in by_id.values()
         if _is_ours(task, foreign_labels, task_label) and task.id not in finished_ids
     }
-    waiting = _outside(ours, by_id, finished_ids, left_out)
+    set_aside = {task.id for task in ours.values() if asks_agents and SET_ASIDE in task.labels}
+    waiting = _outside(ours, by_id, finished_ids, left_out, set_aside)
     foreign = {
         task.id: label
         for task in by_id.values()
@@ -98,7 +101,11 @@ def _is_ours(task: Task, foreign_labels: frozenset[str], task_label: str | None)
 
 
 def _outside(
-    ours: Mapping[str, Task], by_id: Mapping[str, Task], finished_ids: set[str], left_out: Collection[str]
+    ours: Mapping[str, Task],
+    by_id: Mapping[str, Task],
+    finished_ids: set[str],
+    left_out: Collection[str],
+    set_aside: Collection[str],
 ) -> dict[str, str]:
     """Task id -> why it cannot be done in this session."""
     now = datetime.now(UTC)
@@ -110,7 +117,7 @@ def _outside(
             waiting[task.id] = why
         elif not is_usable_task_id(task.id):
             waiting[task.id] = UNUSABLE
-        elif SET_ASIDE in task.labels:
+        elif task.id in set_aside:
             waiting[task.id] = WHY_SET_ASIDE
         elif task.id in left_out:
             waiting[task.id] = LEFT_OUT
@@ -233,7 +240,8 @@ def look(
         language = checked_language(config, repository, (base.commit,))
         sources = sources_to_remove(config, repository, language, base)
     left_out = hooks.left_out(tasks)
-    selection = choose(config, repository, tasks, generation, Finished(landed), left_out)
+    finished = Finished(landed)
+    selection = choose(config, repository, tasks, generation, finished, left_out, asks_agents=asks_agents)
     if generation and not asks_agents:
         open_tasks = (*selection.taken, *selection.left)
         selection = only_with_work(selection, finished_work(repository, generation, open_tasks))
@@ -255,6 +263,8 @@ def choose(
     generation: Generation | None,
     finished: Finished,
     left_out: frozenset[str] = frozenset(),
+    *,
+    asks_agents: bool = True,
 ) -> Selection:
     """The open tasks that a session does."""
     active = frozenset(active_generations(repository, config.gen_prefix))
@@ -265,6 +275,7 @@ def choose(
         task_label=config.task_label or None,
         left_out=left_out,
         limit=config.max_issues,
+        asks_agents=asks_agents,
     )
 
 

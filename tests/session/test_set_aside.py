@@ -46,6 +46,24 @@ def test_a_task_that_failed_too_often_waits_until_its_label_is_removed(
     assert set(came_to(project.run("--cobbler-resume")).values()) == {"landed"}
 
 
+def test_work_of_a_task_that_was_set_aside_lands_without_an_agent(
+    project: Project, cobbler_agent: StandInAgent
+) -> None:
+    """As its failure says: the gate was repaired, or ``allow_paths`` opens what was refused."""
+    cobbler_agent.task("p-gate").writes("bad.txt", "bad\n")
+    cobbler_agent.task("p-path").writes("pytest.ini", "[pytest]\n")
+    seed(project, task("p-gate"), task("p-path"))
+    project.configure(test_command="[ ! -e bad.txt ]", max_failures=1)
+    failed = by_title(project.run("--cobbler-generate"))
+    assert all("set aside after failed runs" in case.message for case in failed.values())
+    project.configure(test_command="true", allow_paths=["pytest.ini"])
+    assert project.run("--cobbler-resume").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    planned = project.run("--cobbler-regate", "--collect-only")
+    planned.stdout.fnmatch_lines(["*StitchItem p-gate*", "*StitchItem p-path*"])
+    landed = project.run("--cobbler-regate")
+    assert came_to(landed) == {"stitch::p-gate": "landed", "stitch::p-path": "landed"}
+
+
 @pytest.fixture
 def project(cobbler_project: Project) -> Project:
     cobbler_project.configure(cycles=0, jobs=1, max_attempts=1, max_failures=2)
