@@ -56,8 +56,11 @@ class Ground:
     @classmethod
     def of(cls, repository: Repository, generation: Generation) -> Ground:
         """The tip of a generation."""
-        tree = repository.tree_of(tip_of(repository, generation))
-        return cls(name=generation.name, tree=tree, where=generation.name, fix=_FIX_GATE)
+        tip = tip_of(repository, generation)
+        fix = _FIX_GATE
+        if tip == generation.first:  # nothing has landed that would be given up
+            fix += f"\nOr fix it on {generation.base}, commit that, and begin again: pytest --cobbler-reset"
+        return cls(name=generation.name, tree=repository.tree_of(tip), where=generation.name, fix=fix)
 
     @classmethod
     def new(cls, config: Config, repository: Repository, language: Language, base: Base) -> Ground:

@@ -75,6 +75,22 @@ def test_a_base_that_fails_its_gate_is_an_error_before_anything_is_spent(project
     assert [entry.status for entry in project.tasks()] == ["open"]
 
 
+def test_a_generation_that_was_started_on_a_red_base_names_the_way_to_another_one(project: Project) -> None:
+    """What is committed on the base does not reach it."""
+    seed(project, task("fine"))
+    assert project.run("--cobbler-start").ret == 0
+    result = project.run("--cobbler-generate")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    begin = "Or fix it on main, commit that, and begin again: pytest --cobbler-reset"
+    result.stderr.fnmatch_lines(
+        [f"ERROR: the gate fails on {project.generation} as it is: *", "Fix *", begin]
+    )
+    project.write({"repaired.txt": "1\n"})
+    project.commit("Repair it")
+    assert project.run("--cobbler-reset").ret == 0
+    assert project.run("--cobbler-generate").ret == 0
+
+
 def test_a_gate_that_misses_the_network_is_told_how_to_do_without(project: Project) -> None:
     project.write({"gate.sh": "printf 'FAIL\\tx: dial tcp: lookup example.com: no such host\\n'; exit 1"})
     project.commit("Fetch it")
