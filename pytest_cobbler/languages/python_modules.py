@@ -10,7 +10,7 @@ import json
 import os
 import re
 import sysconfig
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from urllib.parse import unquote, urlsplit
 
 # fmt: off
@@ -74,6 +74,16 @@ def files_of(entry: str, module: str) -> list[str]:
     """The files that Python may take for a module in an entry of its path."""
     base = os.path.join(entry, *module.split("."))
     return [base + suffix for suffix in SUFFIXES if os.path.isfile(base + suffix)]
+
+
+def files_named(top: str, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """The packages and modules below ``top`` that have one of ``names``, wherever they are: name and file."""
+    for directory, directories, files in os.walk(top):
+        directories[:] = sorted(name for name in directories if not name.startswith("."))
+        for file in sorted(files):
+            name = os.path.basename(directory) if file == "__init__.py" else file[: -len(".py")]
+            if file.endswith(".py") and name in names:
+                yield name, os.path.join(directory, file)
 
 
 def compiled_files(entry: str, module: str) -> Iterator[str]:

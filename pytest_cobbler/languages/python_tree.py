@@ -28,6 +28,7 @@ from pytest_cobbler.languages.python_modules import (
     compiled_files,
     directories_of,
     editable_directory,
+    files_named,
     files_of,
     modules_below,
     normalized,
@@ -424,7 +425,7 @@ def _number(status: Any) -> int:
 
 
 def print_installed(facts: dict[str, Any]) -> None:
-    """Print, a line each, the copies that Python finds where the tree is not on its path."""
+    """Print, a line each, the copies that Python finds without the tree on its path, and those in it."""
     tree = Tree(os.getcwd(), os.path.dirname(_HERE), facts)
     found: dict[str, str] = {}
     for _, entry in tree.outside_path():
@@ -432,6 +433,10 @@ def print_installed(facts: dict[str, Any]) -> None:
             found.setdefault(name, file)
     for name, file in shortest(found).items():
         print(f"{name} is also installed where the gate runs: its commands may have tested {file}")
+    for name, file in files_named(tree.top, tree.modules):
+        if tree.is_copy(name, file):
+            place = os.path.relpath(file, tree.top)
+            print(f"{name} is also in the tree, and new there: the commands may have tested {place}")
 
 
 if __name__ == "__main__":
