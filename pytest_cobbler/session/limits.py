@@ -37,11 +37,11 @@ class RunLimits:
         if self._budget:
             return self._budget
         if self._faults.stop:
-            return self._faults.stop
+            return escaped(self._faults.stop)
         if stop := self._health.stop:
             return limit_line(f"agent: {stop.trouble.shown}", stop.until, is_claimed=stop.is_claimed)
         stopped = self._landing.stopped
-        return f"nothing lands any more: {stopped.cause}" if stopped else ""
+        return f"nothing lands any more: {escaped(stopped.cause)}" if stopped else ""
 
     @property
     def waiting(self) -> str:

@@ -46,7 +46,9 @@ def test_a_change_lands_past_a_flaky_test_and_names_it(project: Project) -> None
 
 def test_when_the_tip_itself_fails_nothing_more_starts_and_the_work_lands_later(project: Project) -> None:
     world = project.directory / "world"
-    project.configure(test_command=f"test ! -e {world}")
+    # It says so in a line that a terminal would show backwards.
+    backwards = r"printf 'error: \342\200\256put\n'"
+    project.configure(test_command=f"test ! -e {world} || {{ {backwards}; exit 1; }}")
     project.agent.task("a").runs(f"touch {world}; echo done >a.txt")
     project.agent.task("a", attempt=2).runs("echo done >a.txt")
     # Its agent works while the gate fails for b.
@@ -60,7 +62,8 @@ def test_when_the_tip_itself_fails_nothing_more_starts_and_the_work_lands_later(
     }
     causes = [result.junit[stitch(name)].properties["cobbler_cause"] for name in "abcd"]
     assert causes == ["gate", "landing", "landing", "cancelled"]
-    result.stdout.fnmatch_lines(["*nothing lands any more: the tip itself no longer passes the gate*"])
+    result.stdout.fnmatch_lines(["*nothing lands any more: the tip itself no longer passes the gate*put*"])
+    assert "\u202e" not in result.stdout.str()
     assert statuses(project) == dict.fromkeys("abcd", "open")
     world.unlink()
     again = project.run("--cobbler-generate", "-v")
