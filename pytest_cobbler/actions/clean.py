@@ -10,11 +10,12 @@ import pytest
 
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.display import escaped, named, one_line, shown_path
-from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.errors import RepositoryError, UsageProblem
 from pytest_cobbler.invocation import configuration_path
 from pytest_cobbler.repository.forsaken import Forsaken, find_forsaken
 from pytest_cobbler.repository.kept_refs import kept_below, kept_by_generation
-from pytest_cobbler.repository.lock import run_lock
+from pytest_cobbler.repository.lock import is_locked, run_lock
+from pytest_cobbler.repository.moved import take_over_work
 from pytest_cobbler.repository.names import ATTEMPTS, LEFT
 from pytest_cobbler.repository.objects import default_work_dir
 from pytest_cobbler.repository.repository import Repository
@@ -33,6 +34,9 @@ def run(config: pytest.Config) -> int:
         _say(_clean_refs(config, name))
         return 0
     place = (settings.work_dir if settings else None) or default_work_dir()
+    repository = _repository(settings) if settings else None
+    if repository and config.getoption("cobbler_force"):
+        _say(_taken_over(repository))
     found = find_forsaken(place)
     if name:
         found = [forsaken for forsaken in found if forsaken.path.name == name]
@@ -42,7 +46,8 @@ def run(config: pytest.Config) -> int:
                 "List them: pytest --cobbler-clean",
             )
     if not config.getoption("cobbler_force"):
-        _say([*_listed(place, found, name), *(_kept(settings) if settings and not name else [])])
+        kept = _kept(settings, repository) if settings and repository and not name else ()
+        _say([*_listed(place, found, name), *kept])
         return 0
     for forsaken in found:
         if forsaken.only_by_name and not name:
@@ -64,9 +69,28 @@ def _settings(config: pytest.Config) -> Config | None:
     return load(path)
 
 
-def _kept(settings: Config) -> Iterator[str]:
+def _repository(settings: Config) -> Repository | None:
+    """The repository of the project, which may have no commit yet; ``None`` if it is in none."""
+    try:
+        return Repository(settings.root, settings.work_dir)
+    except RepositoryError:
+        return None
+
+
+def _taken_over(repository: Repository) -> list[str]:
+    """Take over the work directory of an earlier place of this repository, as a run does: it is not gone.
+
+    It has the log of what was spent, which the budget of a generation needs.
+    """
+    if is_locked(repository.common_dir):  # that run has done it
+        return []
+    with run_lock(repository.common_dir, "pytest --cobbler-clean"):
+        return [escaped(line) for line in take_over_work(repository)]
+
+
+def _kept(settings: Config, repository: Repository) -> Iterator[str]:
     """The kept work of this project's generations."""
-    counts = kept_by_generation(open_repository(settings), settings.gen_prefix)
+    counts = kept_by_generation(repository, settings.gen_prefix)
     if counts:
         yield "Work of agents that did not land, in this repository:"
         yield from (f"  {escaped(place)}: {count}" for place, count in counts.items())

@@ -122,6 +122,31 @@ def test_kept_work_is_listed_and_removed_by_its_ref(project: Project) -> None:
     assert project.git(*kept).split() == every[:1]
 
 
+def test_what_a_moved_repository_has_spent_is_not_removed(project: Project) -> None:
+    """Its log was, and the budget of its generation began anew."""
+    project.agent.task("t-1").writes("a.txt", "a\n")
+    project.configure(cycles=0)
+    seed(project, task("t-1"))
+    assert project.run("--cobbler-generate").ret == 0
+    [old] = (project.directory / "work").iterdir()
+    log = (old / "log" / "events.jsonl").read_bytes()
+    project.path = project.path.rename(project.directory / "moved")
+    result = project.run("--cobbler-clean", "--cobbler-force")
+    assert result.ret == 0
+    assert result.outlines[0] == f"moved the work of this repository from {old}"
+    [new] = (project.directory / "work").iterdir()
+    assert new != old
+    assert (new / "log" / "events.jsonl").read_bytes() == log
+
+
+def test_directories_are_listed_in_a_repository_without_a_commit(project: Project) -> None:
+    gone = other(project, "gone")
+    project.git("update-ref", "-d", "refs/heads/main")
+    result = project.run("--cobbler-clean")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines([f"  {gone.name} of *"])
+
+
 def test_where_nothing_is_left_that_is_printed(project: Project) -> None:
     for options in ((), ("--cobbler-force",)):
         result = project.run("--cobbler-clean", *options)
