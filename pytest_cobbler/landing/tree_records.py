@@ -153,8 +153,8 @@ class Failures:
 
     @property
     def summary(self) -> str:
-        """The failed tests, for people."""
-        return named(sorted(self.tests))
+        """The failed tests, for people. The tested code may have chosen their names."""
+        return named(map(escaped, sorted(self.tests)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from pytest_cobbler.landing.tree_records import (
     CaseResult,
     Conditions,
     Counts,
+    Failures,
     TestRun,
     TreeRecord,
     TreeRecords,
@@ -97,6 +98,13 @@ class TestCounting:
     )
     def test_the_word_for_the_end_of_a_gate(self, cause: Ending, passed: bool, verdict: str) -> None:
         assert verdict_of(cause, passed=passed) == verdict
+
+
+def test_no_name_of_a_test_makes_a_line_of_its_own() -> None:
+    run = TestRun.of([CaseResult(id="t::a\n\x1b[2J= 9 passed =", failed=1)])
+    failures = Failures.of("test", 1, run)
+    assert failures is not None
+    assert failures.summary == "t::a\\n\\x1b[2J= 9 passed ="
 
 
 class TestConditions:
