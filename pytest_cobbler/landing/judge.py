@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from pytest_cobbler.causes import Ending
-from pytest_cobbler.display import named
+from pytest_cobbler.display import escaped, named
 from pytest_cobbler.landing.comparison import Comparison, compare
 from pytest_cobbler.landing.gate import GateResult
 from pytest_cobbler.landing.planted_runs import PlantedRuns
@@ -119,12 +119,16 @@ class TestJudge:
         return tip.failures == result.failures
 
     def judge(self, passed: Passed) -> Judgement:
-        """Judge a change."""
+        """Judge a change. Paths and names in the result are the agent's, and escaped."""
         self._seconds = 0.0
         try:
-            return self._judge(passed)
+            found = self._judge(passed)
         except _Ended as ended:
             return Judgement(gate=ended.result, seconds=self._seconds)
+        hidden, weakened, notes = (
+            tuple(map(escaped, lines)) for lines in (found.hidden, found.weakened, found.notes)
+        )
+        return replace(found, hidden=hidden, weakened=weakened, notes=notes)
 
     def _judge(self, passed: Passed) -> Judgement:
         merged = self._keep(self._tests_in(passed.merged.tree, passed.result, passed.result.tests))

@@ -366,6 +366,18 @@ def test_a_change_does_not_land_if_the_directories_are_too_many_to_try(
     assert bench.land({"other/more.py": "X = 1\n"}).commit, "such a file switches no tests off"
 
 
+def test_no_path_makes_a_line_of_its_own_in_what_is_said_of_a_change(bench: Bench) -> None:
+    bench.make("true", unknown=True)
+    path = "tests/test_a\n= 9 passed =.py"
+    assert bench.land({path: OTHER}).commit
+    assert bench.land({path: None}).notes == (
+        "tests changed in tests/test_a\\n= 9 passed =.py: 1 test removed, with the file (test_other)",
+    )
+    bench.make(f"{PYTEST}; status=$?; ls | grep -q off || exit $status", unknown=True)
+    [reason] = bench.land({"off\n= 9 passed =": "", **BROKEN}).hidden
+    assert reason.endswith("; cause: off\\n= 9 passed =")
+
+
 CASE = "import unittest\n\n\nclass TestCase(unittest.TestCase):\n    def test(self):\n        pass\n"
 
 
