@@ -435,7 +435,7 @@ def print_installed(facts: dict[str, Any]) -> None:
         print(f"{name} is also installed where the gate runs: its commands may have tested {file}")
     for name, file in files_named(tree.top, tree.modules):
         if tree.is_copy(name, file):
-            place = os.path.relpath(file, tree.top)
+            place = os.path.relpath(file, tree.top).replace("\n", "?")
             print(f"{name} is also in the tree, and new there: the commands may have tested {place}")
 
 
