@@ -158,6 +158,14 @@ def test_a_digest_changes_with_the_text_of_its_function_alone(old: str, new: str
     [
         ("test_a", "test_a = lambda: None"),
         ("TestB::test_b", "TestB.test_b=print"),
+        ("TestB::test_b", "class TestB(TestB):\n    test_b = None"),
+        ("test_a", "test_a: object = print"),
+        ("test_a", "if x:\n    test_a = print"),
+        ("test_a", "for test_a in [print]: pass"),
+        ("test_a", "from helpers import x as test_a"),
+        ("test_a", "_, test_a = 1, print"),
+        ("test_a", "# nothing\rtest_a = print"),
+        ("test_a", " \ftest_a = print"),
     ],
 )
 def test_what_is_assigned_to_a_function_counts_in_its_place(name: str, line: str) -> None:
@@ -167,6 +175,19 @@ def test_what_is_assigned_to_a_function_counts_in_its_place(name: str, line: str
     assert (before[name].asserts, after[name].asserts) == (1, 0)
     assert before.keys() == after.keys()
     assert {key for key in before if key and before[key].digest != after[key].digest} == {name}
+
+
+def test_a_comment_that_is_code_in_the_encoding_of_the_file_is_code() -> None:
+    text = b"# coding: utf-7\ndef test_a():\n    assert 1\n\n\n# +AAo-test_a = print\n"
+    assert {function.name: function.asserts for function in python_functions(text)} == {"": 0, "test_a": 0}
+    for coding in (b"punycode", b"rot13", b"no such"):
+        plain = python_functions(text.replace(b"utf-7", coding))
+        assert {function.name: function.asserts for function in plain} == {"": 0, "test_a": 1}
+
+
+def test_a_test_that_a_file_calls_is_not_replaced() -> None:
+    text = b"def test_a():\n    assert 1\n\n\nif __name__ == '__main__':\n    test_a()\n"
+    assert {function.name: function.asserts for function in python_functions(text)} == {"": 0, "test_a": 1}
 
 
 @pytest.mark.parametrize(

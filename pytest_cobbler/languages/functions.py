@@ -7,8 +7,10 @@ version of its language than the one that runs here; a parser of that language w
 from __future__ import annotations
 
 import hashlib
+import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import tokenize
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,12 +41,17 @@ class TestFunction:
         return self.name.rpartition("::")[2].lower().startswith(("test", "example", "fuzz"))
 
 
+_SLOW: Final = frozenset({"punycode", "idna"})
+"""Encodings that take long to read, and that can hide no line."""
+
 # -- Python
 
 _PYTHON_TOKEN = re.compile(r"\\.|\"\"\"|'''|[\"'#\n]", re.DOTALL)
 _PYTHON_TEXTS = {'"""': '"""', "'''": "'''", '"': '"', "'": "'", "#": "\n"}
 _PYTHON_BLOCK = re.compile(r"([ \t]*)(?:async[ \t]+)?(def|class)[ \t]+(\w+)")
 _PYTHON_REPLACED = re.compile(r"(?:(\w+)\.)?(\w+)[ \t]*=(?!=)")
+_PYTHON_NAMES = re.compile(r"(?:\b(\w+)\.)?\b(\w+)\b(?![ \t]*\()")
+_FORM_FEED = re.compile(r"^[ \t\f]*\f", re.MULTILINE)
 _PYTHON_ASSERT = re.compile(r"\bassert\b|\.(?:assert\w+|raises|warns|fail)[ \t]*\(")
 _PYTHON_SKIP = re.compile(
     r"\b(?:skip|skipif|xfail|importorskip|skipTest|skipIf|skipUnless|expectedFailure|collect_ignore\w*"
@@ -54,7 +61,7 @@ _PYTHON_SKIP = re.compile(
 
 def python_functions(content: bytes) -> tuple[TestFunction, ...]:
     """The functions of a Python file that are not inside other functions."""
-    text = content[:_LARGEST].decode("utf-8", "replace")
+    text = _as_python_reads(content[:_LARGEST])
     masked = _masked(text, _PYTHON_TOKEN, _PYTHON_TEXTS)
     spans = list(_python_spans(masked.split("\n")))
     return _measured(text.split("\n"), masked.split("\n"), spans, _PYTHON_ASSERT, _PYTHON_SKIP)
@@ -86,9 +93,8 @@ def _python_spans(lines: Sequence[str]) -> Iterable[tuple[str, int, int]]:
         begins = number if decorated is None else decorated
         decorated = None
         if not (block := _PYTHON_BLOCK.match(line)):
-            # What is assigned to the name of a function is run in its place.
-            replaced = _PYTHON_REPLACED.match(line)
-            if replaced and (name := "::".join(filter(None, replaced.groups()))) in names:
+            # What is given the name of a function is run in its place, by whatever statement.
+            if name := _replaced(line, [name for _, name in classes], names):
                 yield name, number, number + 1
             continue
         if block[2] == "class":
@@ -98,6 +104,32 @@ def _python_spans(lines: Sequence[str]) -> Iterable[tuple[str, int, int]]:
             names.add(function[1])
     if function:
         yield function[1], function[2], len(lines)
+
+
+def _replaced(line: str, classes: Sequence[str], names: Collection[str]) -> str:
+    """The one of the functions ``names`` to whose name a line in ``classes`` gives something else.
+
+    That is an assignment, or any other line that has the name of a test and does not call it.
+    """
+    assigned = [_PYTHON_REPLACED.match(line.lstrip())]
+    found = [match.groups() for match in assigned if match]
+    tests = [pair for pair in _PYTHON_NAMES.findall(line) if pair[1].lower().startswith("test")]
+    for owner, name in (*found, *tests):
+        full = "::".join([*([owner] if owner else classes), name])
+        if full in names:
+            return full
+    return ""
+
+
+def _as_python_reads(content: bytes) -> str:
+    """The text in the encoding that it declares, in which what looks like a comment may be code."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        text = content.decode("utf-8" if encoding in _SLOW else encoding, "replace")
+    except (SyntaxError, LookupError, UnicodeError):
+        text = content.decode("utf-8", "replace")
+    # A form feed begins the count of columns again.
+    return _FORM_FEED.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _depth_of(line: str) -> int:
