@@ -81,15 +81,19 @@ class _Places:
         self._files = {*begins, *(path for files in later for path in files), *config.seed_files}
         self._directories = {parent for path in self._files for parent in path.parents}
         self._is_go = language.name == "go"
+        self._knows_sources = bool(language.source_patterns)
 
     def check(self) -> None:
-        """Check the directories. A project without sources is about to get them: any may be missing."""
-        if not self._has_sources:
-            return
+        """Check the directories. A project without sources is about to get them: any may be missing.
+
+        Of a language whose sources are not known, all may be, unless one has nearly the name of another.
+        """
         sources = [
             PurePosixPath(directory.relative_to(self._config.root)) for directory in self._config.sources
         ]
         missing = [path for path in sources if path not in self._directories | self._files]
+        if not self._has_sources and not self._look_misspelt(sources, missing):
+            return
         # mage-claude-orchestrator made the directories of its older key, and had removed them all at times.
         if missing and (self._config.source_dirs or len(missing) == len(sources)):
             key = "source_dirs" if self._config.source_dirs else "go_source_dirs"
@@ -99,12 +103,23 @@ class _Places:
         if self._is_go and main is not None and main not in programs:
             raise self._unknown("main_package", f"there is no Go file in {main}", main, programs)
 
+    def _look_misspelt(self, sources: Sequence[PurePosixPath], missing: Sequence[PurePosixPath]) -> bool:
+        """Whether some are there, or one has nearly the name of another, if that is all to go by."""
+        if self._knows_sources:
+            return False
+        return len(missing) < len(sources) or any(_nearest(path, self._directories) for path in missing)
+
     def _unknown(
         self, key: str, cause: str, path: PurePosixPath, there: Collection[PurePosixPath]
     ) -> UsageProblem:
-        near = difflib.get_close_matches(str(path), sorted(map(str, there)), n=1)
-        guess = f"Did you mean {escaped(near[0])}? " if near else ""
+        near = _nearest(path, there)
+        guess = f"Did you mean {escaped(near)}? " if near else ""
         return UsageProblem(
             f"{key}: {escaped(cause)} in the commits of this project",
             f"{guess}Correct it, or leave it out until the directory is committed.",
         )
+
+
+def _nearest(path: PurePosixPath, there: Collection[PurePosixPath]) -> str:
+    """The most similar of the paths; empty if none is similar."""
+    return next(iter(difflib.get_close_matches(str(path), sorted(map(str, there)), n=1)), "")

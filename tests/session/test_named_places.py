@@ -33,6 +33,20 @@ def test_a_misspelt_directory_of_sources_is_an_error_before_anything_starts(
     assert project.generation is None
 
 
+def test_a_misspelt_directory_of_a_language_that_is_not_known_is_an_error(cobbler_project: Project) -> None:
+    """What its sources are is not known, so one that is missing may also be about to be made."""
+    cobbler_project.write({"src/a.c": "int a;\n", "lib/b.c": "int b;\n"})
+    cobbler_project.commit("Sources")
+    planned = ("--cobbler-generate", "--collect-only")
+    for names in (["srcc"], ["src", "parser"]):
+        cobbler_project.configure(language="none", source_dirs=names)
+        result = cobbler_project.run(*planned)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines([f"ERROR: source_dirs: there is no directory {names[-1]} in the *"])
+    cobbler_project.configure(source_dirs=["parser"])
+    assert cobbler_project.run(*planned).ret == 0
+
+
 @pytest.mark.parametrize("action", SESSIONS)
 def test_a_misspelt_program_is_an_error_before_anything_starts(project: Project, action: str) -> None:
     project.configure(main_package="cmd/calculater")
