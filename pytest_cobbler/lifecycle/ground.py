@@ -27,6 +27,11 @@ _OFFLINE = (
         "The gate fetches no Go modules: commit them (go mod vendor), or add them to the image.",
     ),
     (
+        re.compile(r"you're using offline mode \(--offline\)"),
+        "cargo fetches no crates in the gate: commit them (cargo vendor, and the .cargo/config.toml that it "
+        "prints), or add them to the image.",
+    ),
+    (
         re.compile(
             r"could not resolve host|no such host|failure in name resolution|network is unreachable",
             re.IGNORECASE,
