@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
+import uuid
 from pathlib import Path
 
 import pytest
 
 from pytest_cobbler.testing.project import Project, RunResult
+from tests.support.images import minimal_image, podman
 from tests.support.sessions import ids_landed, seed, statuses, stitch, task, words
+
+__all__ = ["minimal_image"]
 
 WORK = 'echo 1 >"$COBBLER_TASK_ID.txt"'
 
@@ -105,6 +109,36 @@ def test_work_that_a_red_gate_kept_lands_when_the_gate_has_changed(project: Proj
     assert asked(project) == ["t-1 1", "t-1 2"]
     assert result.junit[stitch("t-1")].properties["cobbler_attempts"] == "0"
     assert project.landed()[0].trailers["Cobbler-Attempt"] == "2"
+
+
+def test_work_that_a_red_gate_kept_lands_when_the_image_has_changed(
+    project: Project, minimal_image: str
+) -> None:
+    """The tag stays the same: a person has added a tool that the gate needs."""
+    name = f"cobbler-gate-{uuid.uuid4().hex[:12]}"
+    image = f"localhost/{name}"
+    project.configure(
+        sandbox="podman",
+        podman_image=minimal_image,
+        podman_args=project.agent.podman_arguments,
+        gate_image=image,
+        test_command="[ ! -e t-1.txt ] || [ -e /tool ]",
+    )
+    project.agent.otherwise().runs(WORK)
+    seed(project, task("t-1"))
+    podman("tag", minimal_image, image)
+    try:
+        failed = generate(project)
+        assert words(failed) == {"stitch::t-1": "FAILED"}
+        assert failed.junit[stitch("t-1")].properties["cobbler_cause"] == "gate"
+        podman("run", f"--name={name}", "--pull=never", "--network=none", minimal_image, "touch", "/tool")
+        podman("commit", "--quiet", name, image)
+        result = generate(project)
+    finally:
+        podman("rm", "--force", "--ignore", name)
+        podman("rmi", image)
+    assert words(result) == {"stitch::t-1": "LANDED"}
+    assert result.junit[stitch("t-1")].properties["cobbler_attempts"] == "0"
 
 
 def test_work_that_a_red_gate_kept_lands_when_the_tip_has_changed(project: Project) -> None:
