@@ -183,13 +183,9 @@ class Ground:
         return ""
 
     def changed(self) -> list[str]:
-        """The files of the repository that changed since the attacks began.
-
-        The host's own pins of the objects that worktrees use come and go meanwhile.
-        """
+        """The files of the repository that changed since the attacks began."""
         now = _snapshot(self.repository.root)
-        names = {name for name in {*self.before, *now} if not name.startswith(f".git/{PINS}")}
-        return sorted(name for name in names if self.before.get(name) != now.get(name))
+        return sorted(name for name in {*self.before, *now} if self.before.get(name) != now.get(name))
 
     def _is_marked(self, worktree: Worktree, name: str) -> bool:
         return b"write-bookkeeping" in (worktree.directory / name).read_bytes()
@@ -250,8 +246,8 @@ def prepared(target: Target) -> Iterator[Ground]:
         yield ground
 
 
-_IS_OURS: Final = re.compile(r"\.git/(objects/|(logs/)?refs/heads/attack-)")
-"""Files of the repository that landings may make."""
+_IS_OURS: Final = re.compile(rf"\.git/(objects/|(logs/)?refs/heads/attack-|{PINS})")
+"""Files of the repository that the host itself makes, perhaps for another attack at the same time."""
 
 _WORDS: Final = (
     "a file of the host",
