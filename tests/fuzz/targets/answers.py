@@ -134,7 +134,7 @@ def is_plainly_good(answer: Any, existing: Sequence[Task]) -> bool:
     """Whether every reader accepts the answer: different plain words, and needs of earlier tasks alone."""
     if not isinstance(answer, list) or len(answer) > LIMITS.tasks:
         return False
-    titles = {task.title.casefold() for task in existing}
+    titles = {"".join(re.findall("[a-z]", task.title.casefold())) for task in existing}
     indexes: set[int] = set()
     for entry in answer:
         if not isinstance(entry, dict) or not entry.keys() <= {

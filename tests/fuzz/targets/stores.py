@@ -263,7 +263,8 @@ def is_allowed(method: Any, task: Task | None, tasks: Mapping[str, Task], text: 
         case "reopen":
             return task.status in ("open", "closed")
         case "close":
-            waits = any(need in tasks and tasks[need].status != "closed" for need in task.needs)
+            met = ("closed", "pinned")
+            waits = any(need in tasks and tasks[need].status not in met for need in task.needs)
             return task.status == "closed" or (task.assignee in ("", ACTOR) and not waits)
     return True
 
@@ -411,7 +412,7 @@ def check_selection(tasks: list[Task]) -> None:
         assert by_id[name].status in ("open", "in_progress")
         assert "generation-x" not in by_id[name].labels
         for need in by_id[name].needs:
-            if need in by_id and by_id[need].status != "closed":
+            if need in by_id and by_id[need].status not in ("closed", "pinned"):
                 assert need in names[:place], (name, need)
 
 
