@@ -28,6 +28,7 @@ ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 
 OF_OTHER_PROGRAMS = {
     "module lookup disabled by GOPROXY=off",
+    "offline mode (--offline)",
     "credit balance is too low",
     "out of extra usage",
     "prompt is too long",

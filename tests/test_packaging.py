@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -66,8 +65,8 @@ def archive(repository: Path) -> Path:
     """What ``git archive`` makes of the last commit, unpacked."""
     unpacked = repository.parent / "archive"
     run(repository, "git", "archive", "--output=../archive.tar", "HEAD")
-    with tarfile.open(repository.parent / "archive.tar") as file:
-        file.extractall(unpacked, filter="data")
+    unpacked.mkdir()
+    run(unpacked, "tar", "--extract", "--file=../archive.tar")
     return unpacked
 
 

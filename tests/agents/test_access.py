@@ -105,8 +105,8 @@ def test_a_command_asks_the_api_and_sees_no_credential(
     (variable,) = credential.environment()
     assert f"{variable}={credential.stand_in().value}" in said
     assert "[credential]" not in said, "there was nothing to scrub"
-    sent = api.requests[0].headers
-    name, value = ("x-api-key", API_KEY) if credential is KEY else ("Authorization", f"Bearer {LOGIN.value}")
+    sent = {name.lower(): value for name, value in api.requests[0].headers.items()}
+    name, value = ("x-api-key", API_KEY) if credential is KEY else ("authorization", f"Bearer {LOGIN.value}")
     assert sent[name] == value
     usage = result.usage  # it has reported nothing itself
     assert (usage.turns, usage.model) == (1, "m")
