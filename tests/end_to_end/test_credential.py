@@ -143,10 +143,11 @@ def test_the_credential_is_used_and_cannot_be_found(project: Project, api: Scrip
 
     result.assert_outcomes(passed=1)
     expected_headers = {f"Bearer {TOKEN}"} if secret == TOKEN else {API_KEY}
-    name = "Authorization" if secret == TOKEN else "x-api-key"
+    name = "authorization" if secret == TOKEN else "x-api-key"
     model_requests = [request for request in api.requests if request.turn]
     assert len(model_requests) >= 2
-    assert {request.headers.get(name) for request in model_requests} == expected_headers
+    sent = [{name.lower(): value for name, value in one.headers.items()} for one in model_requests]
+    assert {headers.get(name) for headers in sent} == expected_headers
     output = project.files()["found"].encode()
     assert output.endswith(b"searched\n")
     assert STAND_IN in output, "it did look"
