@@ -69,7 +69,9 @@ class Outside:
 
     def look(self) -> None:
         names = podman("ps", "--quiet").split()
-        self.seen += podman("inspect", *names).encode()
+        for name in names:
+            with contextlib.suppress(subprocess.CalledProcessError):  # another test's, which has ended
+                self.seen += podman("inspect", name).encode()
         for name in ("cmdline", "environ"):
             for path in Path("/proc").glob(f"[0-9]*/{name}"):
                 with contextlib.suppress(OSError):
