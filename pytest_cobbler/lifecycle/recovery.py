@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pytest_cobbler.causes import Cause
@@ -57,12 +57,14 @@ class Recovery:
         lines = [f"ended job {name}" for name in self.sandbox.sweep()]
         complete_start(self.project.repository, self.project.generation)
         lines += self._drop_damaged()
-        lines += self._recover_worktrees()
+        tasks = self.ledger.tracker.tasks().result()  # with bd, reading them takes a good part of a second
+        lines += self._recover_worktrees({task.id for task in tasks})
         self.worktrees.release_pins()
         lines += self._recover_task_branches()
         self._drop_landed_attempts()
-        lines += self._recover_claims()
-        lines += self._close_forgotten()
+        claims = list(self._recover_claims(tasks))
+        lines += claims
+        lines += self._close_forgotten(self.ledger.tracker.tasks().result() if claims else tasks)
         lines = [self.ledger.scrub(line) for line in lines]
         for line in lines:
             self.ledger.journal.write("recovered", what=line)
@@ -81,23 +83,24 @@ class Recovery:
         is_kept = ref.startswith(names.ATTEMPTS) and patch.is_file()
         return f"; its change is in {patch}" if is_kept else ""
 
-    def _recover_worktrees(self) -> Iterator[str]:
+    def _recover_worktrees(self, known: Collection[str]) -> Iterator[str]:
+        """Keep the work in the worktrees of dead runs; ``known`` are the tasks that the tracker has."""
         for worktree in self.worktrees.leftovers():
             task_id = worktree.purpose.get("task", "")
             run_id = worktree.purpose.get("run", "")
             if task_id and not self.ledger.finished.landed_by(run_id, task_id):
                 yield self._salvage(worktree, task_id)
-                self._count_killed(task_id)
+                if task_id in known:
+                    self._count_killed(task_id)
             else:
                 self.worktrees.remove(worktree)
                 yield f"removed worktree {worktree.name}"
 
     def _count_killed(self, task_id: str) -> None:
         """Write the record of an attempt whose run could not: what it cost is unknown."""
-        if any(task.id == task_id for task in self.ledger.tracker.tasks().result()):
-            record = Record(usage=Usage(attempts=1, cost_is_partial=True))
-            text = record.as_json("recovery", generation=self.project.generation.name)
-            self.ledger.tracker.comment(task_id, text)
+        record = Record(usage=Usage(attempts=1, cost_is_partial=True))
+        text = record.as_json("recovery", generation=self.project.generation.name)
+        self.ledger.tracker.comment(task_id, text)
 
     def _salvage(self, worktree: Worktree, task_id: str) -> str:
         """Keep the work in a dead run's worktree."""
@@ -173,7 +176,7 @@ class Recovery:
             if landed := self.ledger.finished.get(task_id):
                 drop_attempts(repository, generation, task_id, before=landed.commit)
 
-    def _recover_claims(self) -> Iterator[str]:
+    def _recover_claims(self, tasks: Iterable[Task]) -> Iterator[str]:
         """Close the tasks of dead runs if they landed, else release them.
 
         They are closed in the order in which they landed, because a task cannot be closed before its
@@ -185,7 +188,6 @@ class Recovery:
         active = active_generations(project.repository, project.config.gen_prefix)
         foreign = active.keys() - {project.generation.name}
         ours = ledger.claim
-        tasks = ledger.tracker.tasks().result()
         for task in sorted(tasks, key=lambda task: places.get(task.id, len(places))):
             claim = task.claim
             if claim is None or not claim.is_of_same_repository(ours):
@@ -198,11 +200,11 @@ class Recovery:
                 free = ledger.open_hint.format(task.id)
                 yield f"left {task.id} in progress, its run has ended: {error.cause}; to free it: {free}"
 
-    def _close_forgotten(self) -> Iterator[str]:
+    def _close_forgotten(self, tasks: Iterable[Task]) -> Iterator[str]:
         """Close open tasks whose landing the tracker does not know: it was restored from an older state."""
         generation, tracker = self.project.generation, self.ledger.tracker
         landed = landed_tasks(self.project.repository, f"{generation.first}..{self.project.tip()}")
-        for one in forgotten_landings(tracker.tasks().result(), landed, lambda: tracker.comments().result()):
+        for one in forgotten_landings(tasks, landed, lambda: tracker.comments().result()):
             try:
                 self._close(one)
             except TrackerError as error:  # a dependency is open
