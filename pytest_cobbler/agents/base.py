@@ -62,7 +62,7 @@ class AgentRequest:
     account: Account | None = None
     """What pays for the agent; ``None``: nothing limits what it spends."""
     health: ApiHealth | None = None
-    """Is told how the API serves the agent; ``None``: nobody is."""
+    """Is told how the API serves the agent; ``None``: no one keeps count."""
     on_exchange: OnExchange | None = None
     """Called, in any thread, for each request that leaves through the agent's proxy, and for its answer."""
 

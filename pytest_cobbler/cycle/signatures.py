@@ -23,11 +23,11 @@ _NO_PROGRAM: Final = (126, 127)
 def note_fault(run: Run, task_id: str, attempt: Attempt, landing: Landing | None = None) -> bool:
     """Note what an attempt failed of, and let no other work into a gate whose fault lies with no task.
 
-    Returns:
-        whether it is such a fault.
-
     Args:
         landing: its end in the landing lane, if it came there.
+
+    Returns:
+        whether it is such a fault.
     """
     faults = run.faults
     if where := full_disk(run.places, landing.error if landing else None):

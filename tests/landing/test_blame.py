@@ -1,4 +1,4 @@
-"""Whose fault a red gate is: nobody is blamed for what fails without the change, too."""
+"""Whose fault a red gate is: no change is blamed for what fails without it, too."""
 
 from __future__ import annotations
 

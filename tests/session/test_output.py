@@ -1,4 +1,4 @@
-"""A run whose output nobody takes any more goes on to its end: tasks land, and all are reported."""
+"""A run whose output no one takes any more goes on to its end: tasks land, and all are reported."""
 
 from __future__ import annotations
 
