@@ -8,20 +8,14 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.causes import Cause
-from pytest_cobbler.landing.blame import RedGates
 from pytest_cobbler.landing.gate import Gate
-from pytest_cobbler.landing.judge import TestJudge
 from pytest_cobbler.landing.lane import Candidate, Landing, LandingLane
-from pytest_cobbler.landing.tree_gate import TreeGate
-from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.languages import get
 from pytest_cobbler.languages.base import Step
-from pytest_cobbler.listeners import RunListener
-from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import Policy
-from pytest_cobbler.repository.worktrees import GateCheckout
 from pytest_cobbler.sandbox.base import Network
 from pytest_cobbler.sandbox.host import HostSandbox
+from tests.support.lanes import make_lane
 from tests.support.repositories import UserRepository, commit_files
 
 FLAKY = """\
@@ -52,19 +46,7 @@ class Bench:
         gate = Gate(
             steps=[step], sandbox=sandbox, network=Network.NONE, image=None, timeout=60.0, environment={}
         )
-        checkout = GateCheckout(self.repository, self.generation.name, None)
-        tree_gate = TreeGate(gate=gate, checkout=checkout, records=TreeRecords(self.directory / "records"))
-        language, cancellation = get("none"), Cancellation()
-        return LandingLane(
-            self.repository,
-            self.generation,
-            self.repository.identity(),
-            tree_gate,
-            TestJudge(self.repository, tree_gate, language, cancellation),
-            RedGates(tree_gate, self.repository, language, cancellation),
-            RunListener(),
-            cancellation,
-        )
+        return make_lane(self.repository, self.generation, gate, get("none"), self.directory).lane
 
     def remake(self, script: str, *, report: str = "") -> None:
         """The lane of another run."""

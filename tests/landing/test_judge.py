@@ -11,23 +11,18 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.causes import Cause
-from pytest_cobbler.landing.blame import RedGates
 from pytest_cobbler.landing.gate import Gate, GateResult
-from pytest_cobbler.landing.judge import TestJudge
-from pytest_cobbler.landing.lane import Candidate, Landing, LandingLane
+from pytest_cobbler.landing.lane import Candidate, Landing
 from pytest_cobbler.landing.tip import Red, Tip, check_tip
-from pytest_cobbler.landing.tree_gate import TreeGate
-from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.languages import get
 from pytest_cobbler.languages.base import Step
-from pytest_cobbler.listeners import RunListener
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import Policy
-from pytest_cobbler.repository.worktrees import GateCheckout
 from pytest_cobbler.sandbox.base import Network, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
 from tests.support.images import python_image
+from tests.support.lanes import make_lane
 from tests.support.repositories import UserRepository, commit_files
 from tests.support.toolchain import go_cache, go_root
 
@@ -91,22 +86,18 @@ class Bench:
             environment=environment,
             logs=self.runs,
         )
-        checkout = GateCheckout(self.repository, self.generation.name, sandbox.owner if sandbox else None)
-        records = TreeRecords(self.directory / "records")
-        tree_gate, cancellation = TreeGate(gate=gate, checkout=checkout, records=records), Cancellation()
-        self.tree_gate, self.language = tree_gate, get(language or "python")
-        self.judge = TestJudge(self.repository, tree_gate, self.language, cancellation, allows_red=allows_red)
-        self.lane = LandingLane(
+        self.language = get(language or "python")
+        made = make_lane(
             self.repository,
             self.generation,
-            self.repository.identity(),
-            tree_gate,
-            self.judge,
-            RedGates(tree_gate, self.repository, self.language, cancellation),
-            RunListener(),
-            cancellation,
+            gate,
+            self.language,
+            self.directory,
+            owner=sandbox.owner if sandbox else None,
+            allows_red=allows_red,
             refuses_weakened=refuses_weakened,
         )
+        self.lane, self.tree_gate, self.judge = made.lane, made.gate, made.judge
 
     def check_tip(self) -> Tip:
         """Run the gate on the tip, as a run does before its first agent."""

@@ -9,11 +9,8 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.errors import SandboxError
-from pytest_cobbler.landing.blame import RedGates
 from pytest_cobbler.landing.gate import Gate
-from pytest_cobbler.landing.judge import TestJudge
 from pytest_cobbler.landing.lane import Candidate, Landing, LandingLane
-from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecord, TreeRecords
 from pytest_cobbler.languages import get
 from pytest_cobbler.languages.base import Step
@@ -21,9 +18,9 @@ from pytest_cobbler.listeners import RunListener
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.landing import Merge
-from pytest_cobbler.repository.worktrees import GateCheckout
 from pytest_cobbler.sandbox.base import Network
 from pytest_cobbler.sandbox.host import HostSandbox
+from tests.support.lanes import make_lane
 from tests.support.repositories import UserRepository, commit_files, files_in
 
 README, APP = "README.md", "src/app.py"
@@ -75,19 +72,15 @@ class Bench:
             "environment": {},
         }
         self.gate = gate = Gate(sandbox=self.sandbox, **facts | changes)
-        checkout = GateCheckout(self.repository, self.generation.name, None)
-        records = TreeRecords(self.directory / "records")
-        tree_gate = TreeGate(gate=gate, checkout=checkout, records=records)
-        self.lane = LandingLane(
+        self.lane = make_lane(
             self.repository,
             self.generation,
-            self.repository.identity(),
-            tree_gate,
-            TestJudge(self.repository, tree_gate, get("none"), self.cancellation),
-            RedGates(tree_gate, self.repository, get("none"), self.cancellation),
-            self.listener,
-            self.cancellation,
-        )
+            gate,
+            get("none"),
+            self.directory,
+            listener=self.listener,
+            cancellation=self.cancellation,
+        ).lane
         return self.lane
 
     @property
