@@ -61,6 +61,7 @@ class Cause(StrEnum):
     CLAIMED = "claimed"
     NEEDS = "needs"
     NOT_ASKED = "not-asked"
+    SANDBOX = "sandbox"
     HOOK = "hook"
     ERROR = "error"
 

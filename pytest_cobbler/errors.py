@@ -49,6 +49,10 @@ class SandboxError(CobblerError):
     """The sandbox itself failed, not what ran in it."""
 
 
+class NotStarted(SandboxError):
+    """The sandbox could not start a job; nothing of it has run."""
+
+
 class HookProblem(CobblerError):
     """A hook of the project raised, or gave something that it may not give."""
 

@@ -15,7 +15,14 @@ from pytest_cobbler.cycle.prompts import StitchFacts, stitch_prompt
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.starts import Start
 from pytest_cobbler.display import named
-from pytest_cobbler.errors import CobblerError, HookProblem, OutsideProblem, RepositoryError
+from pytest_cobbler.errors import (
+    CobblerError,
+    HookProblem,
+    NotStarted,
+    OutsideProblem,
+    RepositoryError,
+    SandboxError,
+)
 from pytest_cobbler.listeners import AttemptEnd
 from pytest_cobbler.recordings.files import place_of_task
 from pytest_cobbler.report.journal import keep_in_history
@@ -137,6 +144,10 @@ def run_attempt(
     except HookProblem:
         run.worktrees.remove(worktree)  # no agent has used it
         raise
+    except NotStarted:
+        run.worktrees.remove(worktree)
+        run.ledger.numbers.forget(task.id, number)
+        raise
     except AgentError as error:
         run.worktrees.remove(worktree)
         run.ledger.numbers.forget(task.id, number)
@@ -248,8 +259,9 @@ def _take(run: Run, task: Task, start: Start, worktree: Worktree, attempt: Attem
     except CobblerError as error:
         kept_at = _keep_aside(run, worktree)
         details = "\n".join(part for part in (error.remedy, error.evidence) if part)
-        attempt = replace(attempt, facts={})
-        return replace(attempt, cause=Cause.HARVEST, summary=error.cause, details=details, kept_at=kept_at)
+        cause = Cause.SANDBOX if isinstance(error, SandboxError) else Cause.HARVEST
+        attempt = replace(attempt, cause=cause, facts={})
+        return replace(attempt, summary=error.cause, details=details, kept_at=kept_at)
     attempt = replace(
         attempt,
         notes=(*attempt.notes, *_notes(harvested, left, result)),

@@ -57,8 +57,8 @@ class Run:
     @property
     def places(self) -> tuple[Path, ...]:
         """Where the run writes."""
-        project = self.project
-        return project.repository.work_dir, project.config.cobbler_dir, project.repository.common_dir
+        config, repository = self.project.config, self.project.repository
+        return repository.work_dir, config.cobbler_dir, repository.common_dir, config.beads_dir
 
     @property
     def health(self) -> ApiHealth:

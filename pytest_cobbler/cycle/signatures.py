@@ -45,7 +45,7 @@ def signature_of(attempt: Attempt, landing: Landing | None = None) -> str:
         return _signature_of_landing(landing)
     result = attempt.result
     is_start = result.completed.seconds < _AT_ONCE and not result.usage.turns
-    if attempt.cause is Cause.AGENT and is_start:
+    if attempt.cause is Cause.SANDBOX or (attempt.cause is Cause.AGENT and is_start):
         return attempt.summary
     return ""
 

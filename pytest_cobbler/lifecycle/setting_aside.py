@@ -15,7 +15,7 @@ SET_ASIDE: Final = "cobbler-set-aside"
 
 WHY_SET_ASIDE: Final = f"set aside after failed runs: remove its label {SET_ASIDE} to try it again"
 
-_OF_OTHERS: Final = frozenset({Cause.LANDING, Cause.HOOK, Cause.ERROR})
+_OF_OTHERS: Final = frozenset({Cause.LANDING, Cause.SANDBOX, Cause.HOOK, Cause.ERROR})
 """Causes of failures that do not lie with the task."""
 
 

@@ -13,7 +13,7 @@ from pytest_cobbler.repository.repository import Repository
 
 __all__ = ["RecordingListener"]
 
-_WITHHELD = (Cause.HARVEST, Cause.REFUSED)
+_WITHHELD = (Cause.HARVEST, Cause.SANDBOX, Cause.REFUSED)
 """Causes of attempts whose work cannot be kept in a recording."""
 
 _BROKEN_OFF = (Cause.CANCELLED, Cause.LANDING)

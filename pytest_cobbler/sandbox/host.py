@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pytest_cobbler.causes import Ending
-from pytest_cobbler.errors import CobblerError, SandboxError
+from pytest_cobbler.errors import CobblerError, NotStarted, SandboxError
 from pytest_cobbler.process import Cancellation, Completion, host_environment, run
 from pytest_cobbler.sandbox.base import Capability, Completed, Engine, Job, Loopback, Mount
 from pytest_cobbler.sandbox.collecting import CollectedFile, Nowhere, read_collected
@@ -124,7 +124,7 @@ class HostSandbox:
                     cancellation=cancellation,
                 )
             except CobblerError as error:
-                raise SandboxError(error.cause, "Install it, or run jobs in an image that has it.") from error
+                raise NotStarted(error.cause, "Install it, or run jobs in an image that has it.") from error
             ended.close()
             collected = read_collected(file) if file else None
         return _completed(completion, errors, collected)

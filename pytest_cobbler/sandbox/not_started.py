@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from pytest_cobbler.errors import SandboxError
+from pytest_cobbler.errors import NotStarted
 from pytest_cobbler.process import Completion
 from pytest_cobbler.sandbox import lifeline
 
@@ -38,11 +38,11 @@ _SIGNS: Final = (
 """Pattern in podman's output when it cannot start a container, the cause and the remedy."""
 
 
-def not_started(program: str, image: str, completion: Completion, output: bytes) -> SandboxError:
+def not_started(program: str, image: str, completion: Completion, output: bytes) -> NotStarted:
     """The error for a container that ``program`` did not start."""
     evidence = output.decode("utf-8", "replace")
     for sign, cause, remedy in _SIGNS:
         if re.search(sign, evidence):
             names = {"program": program, "image": image}
-            return SandboxError(cause.format(**names), remedy.format(**names), evidence)
-    return SandboxError(f"podman cannot start a job (exit status {completion.status})", evidence=evidence)
+            return NotStarted(cause.format(**names), remedy.format(**names), evidence)
+    return NotStarted(f"podman cannot start a job (exit status {completion.status})", evidence=evidence)

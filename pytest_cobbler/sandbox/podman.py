@@ -16,7 +16,7 @@ from typing import Final
 from packaging.version import Version
 
 from pytest_cobbler.causes import Ending
-from pytest_cobbler.errors import CobblerError, SandboxError
+from pytest_cobbler.errors import CobblerError, NotStarted, SandboxError
 from pytest_cobbler.process import Cancellation, Completion, Writable, host_environment, run
 from pytest_cobbler.sandbox import lifeline
 from pytest_cobbler.sandbox.base import Capability, Completed, Engine, Job, Limits, Loopback
@@ -408,14 +408,14 @@ class PodmanSandbox:
     ) -> None:
         image = job.image or self._image
         if words.lacks:
-            raise SandboxError(
+            raise NotStarted(
                 f"the image {image} has no {words.lacks}, which the first process of a job needs",
                 NEEDED,
             )
         if words.failure:
-            raise SandboxError(f"the job {job.name} cannot start: {words.failure}", evidence=errors.text)
+            raise NotStarted(f"the job {job.name} cannot start: {words.failure}", evidence=errors.text)
         if words.missing:
-            raise SandboxError(
+            raise NotStarted(
                 f"the image {image} has no program {job.argv[0]}",
                 "Add it to the image, or mount it by podman_args.",
             )

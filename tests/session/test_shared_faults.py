@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project
 from tests.support.images import minimal_image, podman
-from tests.support.sessions import came_to, seed, statuses, task
+from tests.support.sessions import by_title, came_to, records, seed, statuses, task
 
 __all__ = ["minimal_image"]
 
@@ -49,23 +50,29 @@ def small() -> Iterator[Callable[[Path], None]]:
     mounted: list[Path] = []
 
     def mount(place: Path) -> None:
+        aside = place.with_name("aside")
+        if place.is_dir():
+            place.rename(aside)
         place.mkdir()
         options = ["-t", "tmpfs", "-o", "size=60m", "small", str(place)]
         done = subprocess.run(["mount", *options], capture_output=True)
         if done.returncode != 0:
             pytest.skip(f"needs the right to mount: {done.stderr.decode()}")
         mounted.append(place)
+        if aside.is_dir():
+            shutil.copytree(aside, place, symlinks=True, dirs_exist_ok=True)
+            shutil.rmtree(aside)
 
     yield mount
     for place in mounted:
         subprocess.run(["umount", "--lazy", place], check=True)
 
 
-@pytest.mark.parametrize("name", [".cobbler", "work"])
+@pytest.mark.parametrize("name", [".cobbler", "work", ".git", ".beads"])
 def test_a_disk_that_fills_ends_the_run_with_its_place_and_whole_reports(
     project: Project, cobbler_agent: StandInAgent, small: Callable[[Path], None], name: str
 ) -> None:
-    place = project.path / name if name == ".cobbler" else project.directory / "small"
+    place = project.directory / "small" if name == "work" else project.path / name
     small(place)
     if name == "work":
         project.configure(work_dir=str(place))
@@ -120,3 +127,52 @@ def test_an_image_that_is_removed_during_a_run_ends_it_after_three_tasks(
     assert (outcomes.count("landed"), outcomes.count("failed"), outcomes.count("cancelled")) == (1, 3, 2)
     (line,) = [line for line in result.outlines if "!! Interrupted" in line]
     assert f"3 tasks failed alike: podman has no image {image}" in line
+    causes = {title: case.properties.get("cobbler_cause") for title, case in by_title(result).items()}
+    lost = [title for title, cause in causes.items() if cause == "sandbox"]  # at most one was at its gate
+    assert len(lost) >= 2
+    assert set(causes.values()) <= {None, "landing", "sandbox", "cancelled"}
+    assert set(statuses(project).values()) == {"closed", "open"}
+    assert check(project, result) == []
+    # No task is charged: none has a record of an attempt, and the next run tries each for the first time.
+    counted = [record for record in records(project) if record.get("outcome") and not record.get("shared")]
+    assert counted == []
+    podman("tag", minimal_image, image)
+    (project.path / "conftest.py").unlink()
+    again = project.run("--cobbler-resume")
+    assert set(came_to(again).values()) == {"landed"}
+    assert {by_title(again)[title].properties["cobbler_attempts"] for title in lost} == {"1"}
+
+
+@pytest.mark.podman
+def test_work_that_was_done_before_its_image_was_removed_goes_on_in_the_next_run(
+    project: Project, cobbler_agent: StandInAgent, minimal_image: str
+) -> None:
+    image = f"localhost/vanishing:{project.directory.name}"
+    podman("tag", minimal_image, image)
+    project.configure(
+        sandbox="podman",
+        podman_image=image,
+        podman_args=cobbler_agent.podman_arguments,
+        max_attempts=1,
+        test_command="true",
+    )
+    seed(project, task("p-a", title="task a"))
+    steps = cobbler_agent.task("task a").writes("first.txt", "1\n")
+    steps.runs("until [ -e go.txt ]; do sleep 0.1; done; rm -f go.txt")
+    cobbler_agent.task("task a", attempt=2).runs("cp first.txt second.txt")
+    running = project.start("--cobbler-generate")
+    works = project.directory / "work"
+    running.wait_until(lambda: any(works.glob("*/*/p-a-1/tree/first.txt")))
+    podman("untag", image, image)
+    [tree] = works.glob("*/*/p-a-1/tree")
+    (tree / "go.txt").touch()
+    result = running.wait()
+    assert by_title(result)["task a"].properties["cobbler_cause"] == "sandbox"
+    assert check(project, result) == []
+    podman("tag", minimal_image, image)
+
+    again = project.run("--cobbler-resume")
+
+    assert came_to(again) == {"stitch::p-a": "landed"}
+    assert {"first.txt", "second.txt"} <= set(project.files())
+    assert check(project, again) == []
