@@ -34,7 +34,7 @@ def run(config: pytest.Config, option: str = "--cobbler-list") -> int:
     if wants_json(config):
         text = json.dumps(_as_json(generations, aside), indent=2)
     else:
-        text = "\n".join((*_lines(generations), *_aside_lines(aside)))
+        text = "\n".join((*_lines(generations), *_aside_lines(aside, generations)))
     sys.stdout.write(text + "\n")
     return 0
 
@@ -67,6 +67,8 @@ def _as_json(generations: Sequence[Listed], aside: Sequence[KeptAside]) -> dict[
                 "task": one.task or None,
                 "attempt": int(one.attempt) if one.attempt.isdigit() else None,
                 "path": str(one.path),
+                "why": one.why or None,
+                "again": one.again,
             }
             for one in aside
         ],
@@ -85,10 +87,16 @@ def _lines(generations: Sequence[Listed]) -> Iterator[str]:
         yield f"What agents left beside their files: git for-each-ref {LEFT}"
 
 
-def _aside_lines(aside: Sequence[KeptAside]) -> Iterator[str]:
+def _aside_lines(aside: Sequence[KeptAside], generations: Sequence[Listed]) -> Iterator[str]:
     for one in aside:
         attempt = f" (attempt {one.attempt} at {one.task})" if one.task else ""
-        yield escaped(f"Work that is only in a directory: {one.path}{attempt}")
+        yield escaped(f"Work that is only in a directory: {one.path}{attempt}{one.why and f': {one.why}'}")
+    active = {generation.name for generation in generations if generation.state == "active"}
+    if any(one.again and one.generation in active for one in aside):
+        yield (
+            "The next run reads the work of unfinished tasks again: "
+            "first remove what is in its way (a huge file)."
+        )
     if aside:
         yield "Remove such a directory when you have what you need of it."
 

@@ -257,7 +257,7 @@ def _take(run: Run, task: Task, start: Start, worktree: Worktree, attempt: Attem
             attempt = replace(attempt, facts=_facts(attempt) if _may_land(cause, harvested) else {})
             attempt = replace(attempt, commit=_commit(run, task, attempt, harvested))
     except CobblerError as error:
-        kept_at = _keep_aside(run, worktree)
+        kept_at = _keep_aside(run, worktree, error.cause)
         details = "\n".join(part for part in (error.remedy, error.evidence) if part)
         cause = Cause.SANDBOX if isinstance(error, SandboxError) else Cause.HARVEST
         attempt = replace(attempt, cause=cause, facts={})
@@ -276,23 +276,25 @@ def _take(run: Run, task: Task, start: Start, worktree: Worktree, attempt: Attem
             cause=Cause.REFUSED,
             summary=f"refused: {harvested.refusals[0]}",
             details="\n".join(map(str, harvested.refusals)),
-            kept_at=str(run.worktrees.keep(worktree)),
+            kept_at=str(run.worktrees.keep(worktree, f"refused: {harvested.refusals[0]}")),
         )
     if harvested.unread:
-        kept_git = run.worktrees.keep(worktree).with_name("git")
+        why = f"there may be more work in the agent's own git: {harvested.unread}"
+        kept_git = run.worktrees.keep(worktree, why).with_name("git")
         note = f"there may be more work in the agent's own git, {kept_git}: {harvested.unread}"
         attempt = replace(attempt, notes=(*attempt.notes, note))
     elif harvested.ignored and not harvested.change:  # all work is in ignored files
-        attempt = replace(attempt, kept_at=str(run.worktrees.keep(worktree)))
+        where = run.worktrees.keep(worktree, "all of its work is in ignored files")
+        attempt = replace(attempt, kept_at=str(where))
     else:
         run.worktrees.remove(worktree)
     return replace(attempt, cause=cause, summary=summary, details=details)
 
 
-def _keep_aside(run: Run, worktree: Worktree) -> str:
+def _keep_aside(run: Run, worktree: Worktree, why: str) -> str:
     """Keep a worktree that could not be harvested; empty if its files are gone."""
     if worktree.tree.is_dir():
-        return str(run.worktrees.keep(worktree))
+        return str(run.worktrees.keep(worktree, run.ledger.scrub(why), again=True))
     run.worktrees.remove(worktree)
     return ""
 

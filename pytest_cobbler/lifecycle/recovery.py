@@ -19,6 +19,7 @@ from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.damage import damaged_refs
 from pytest_cobbler.repository.generations import active_generations, complete_start
 from pytest_cobbler.repository.harvest import harvest
+from pytest_cobbler.repository.kept_aside import take_back
 from pytest_cobbler.repository.landing import size_of
 from pytest_cobbler.repository.left_work import keep_left
 from pytest_cobbler.repository.notes import NOTES
@@ -85,12 +86,14 @@ class Recovery:
 
     def _recover_worktrees(self, known: Collection[str]) -> Iterator[str]:
         """Keep the work in the worktrees of dead runs; ``known`` are the tasks that the tracker has."""
+        repository, generation = self.project.repository, self.project.generation.name
+        counted = take_back(repository, generation, lambda task_id: task_id in self.ledger.finished)
         for worktree in self.worktrees.leftovers():
             task_id = worktree.purpose.get("task", "")
             run_id = worktree.purpose.get("run", "")
             if task_id and not self.ledger.finished.landed_by(run_id, task_id):
                 yield self._salvage(worktree, task_id)
-                if task_id in known:
+                if task_id in known and worktree.name not in counted:
                     self._count_killed(task_id)
             else:
                 self.worktrees.remove(worktree)
@@ -108,7 +111,8 @@ class Recovery:
         try:
             harvested = harvest(worktree, repository, self.sandbox, self.policy, self.sandbox.owner)
         except CobblerError as error:
-            return f"kept {self.worktrees.keep(worktree)} of {task_id}: {error.cause}"
+            why = self.ledger.scrub(error.cause)
+            return f"kept {self.worktrees.keep(worktree, why, again=True)} of {task_id}: {why}"
         number = int(worktree.purpose["number"])
         left = keep_left(
             repository,
@@ -120,7 +124,8 @@ class Recovery:
             identity=self.project.identity,
         )
         if not harvested.importable:
-            return f"kept {self.worktrees.keep(worktree)} of {task_id}: {harvested.refusals[0]}"
+            why = self.ledger.scrub(str(harvested.refusals[0]))
+            return f"kept {self.worktrees.keep(worktree, why)} of {task_id}: {why}"
         line = f"removed worktree {worktree.name}, which had no change"
         if harvested.change:
             message = f"Work on {task_id}\n"
@@ -129,7 +134,8 @@ class Recovery:
         if left:
             line += f", and what it had left beside its files as {named([work.ref for work in left])}"
         if harvested.unread:
-            return f"{line}, and {self.worktrees.keep(worktree)}: {harvested.unread}"
+            why = f"there may be more work in the agent's own git: {harvested.unread}"
+            return f"{line}, and {self.worktrees.keep(worktree, why)}: {harvested.unread}"
         self.worktrees.remove(worktree)  # only after the work is kept: this run may be killed too
         return line
 

@@ -26,6 +26,8 @@ Owner = tuple[int, int] | None
 
 KEPT = "kept"
 """The directory in a work directory with the worktrees that were moved aside."""
+REASON = "kept.json"
+"""The file in such a worktree with the reason."""
 _FACTS = "worktree.json"
 _AGENT_SETTINGS = {
     "core.bare": "false",
@@ -207,10 +209,17 @@ class Worktrees:
                 worktrees.append(facts)
         return worktrees
 
-    def keep(self, worktree: Worktree) -> Path:
-        """Move a worktree aside that cannot become git objects; return its new place."""
+    def keep(self, worktree: Worktree, why: str, *, again: bool = False) -> Path:
+        """Move a worktree aside that cannot become git objects; return its new place.
+
+        Args:
+            why: for people.
+            again: whether the next run shall try to harvest it.
+        """
         # It may be there for a secret that is in it.
         self._kept.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.suppress(OSError):  # the disk may be full; without a reason it is tried again
+            (worktree.directory / REASON).write_text(json.dumps({"why": why, "again": again}), "utf-8")
         number = 1
         while (target := self._kept / f"{worktree.name}.{number}").exists():
             number += 1

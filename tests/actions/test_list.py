@@ -178,13 +178,15 @@ def test_work_that_is_only_in_a_directory_is_listed_until_a_person_removes_it(
     assert project.run("--cobbler-resume").ret == 0
     assert project.run("--cobbler-stop").ret == 0
 
+    why = "harvest: larger than 50 MiB: huge.bin"
     listed = project.run("--cobbler-list").outlines
     assert listed[-2:] == [
-        f"Work that is only in a directory: {path} (attempt 1 at p-a)",
+        f"Work that is only in a directory: {path} (attempt 1 at p-a): {why}",
         "Remove such a directory when you have what you need of it.",
     ]
     found = json.loads("\n".join(project.run("--cobbler-list", "--cobbler-format=json").outlines))
-    assert found["kept_aside"] == [{"generation": name, "task": "p-a", "attempt": 1, "path": str(path)}]
+    facts = {"generation": name, "task": "p-a", "attempt": 1, "path": str(path), "why": why, "again": True}
+    assert found["kept_aside"] == [facts]
     assert (path / "tree" / "huge.bin").exists()
     shutil.rmtree(path)
     assert "directory" not in project.run("--cobbler-list").stdout.str()

@@ -248,7 +248,7 @@ class TestWhatGitCannotTake:
         host_bench.work(worktree, "mkdir -p $(printf 'd/%.0s' $(seq 2100)); echo work >work")
         with pytest.raises(HarvestError, match="too long for git"):
             host_bench.take(worktree)
-        kept = host_bench.worktrees.keep(worktree)
+        kept = host_bench.worktrees.keep(worktree, "why")
         assert (kept / "work").read_text() == "work\n"
 
     def test_a_name_that_git_forbids_is_an_error_in_git_s_words(self, host_bench: Bench) -> None:

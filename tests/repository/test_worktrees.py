@@ -305,7 +305,7 @@ class TestLeftovers:
         for content in ("one", "two"):
             worktree = host_bench.worktree()
             (worktree.tree / "work").write_text(content)
-            places.append(worktrees.keep(worktree))
+            places.append(worktrees.keep(worktree, "why"))
         assert [(place / "work").read_text() for place in places] == ["one", "two"]
         assert worktrees.leftovers() == []
         assert stat.S_IMODE(places[0].parents[1].stat().st_mode) == 0o700
