@@ -46,6 +46,9 @@ from pytest_cobbler.config.values import (
 
 CLAUDE_ARGUMENTS = ("--dangerously-skip-permissions", "-p", "--verbose", "--output-format", "stream-json")
 
+MOST_TASKS = 1000
+"""Tasks of one measure, and of one cycle."""
+
 _BY_PLACE: Any = None
 """A default that the validator replaces, as it depends on the directory of the file."""
 
@@ -141,7 +144,7 @@ class Config(BaseModel):
     cycles: Annotated[int, *whole_number(0, 1000)] = Field(
         1, description="Number of measure and stitch cycles per run; 0: only finish open tasks."
     )
-    max_issues: Annotated[int, *whole_number(0, 1000)] = Field(
+    max_issues: Annotated[int, *whole_number(0, MOST_TASKS)] = Field(
         10, description="Maximum number of tasks per measure, and of tasks stitched per cycle."
     )
     estimated_lines_min: Annotated[int, *whole_number(1, 100_000)] = Field(

@@ -30,7 +30,7 @@ from pytest_cobbler.report.journal import keep_in_history, timestamp
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.tracker.base import Task
 
-LARGEST_ANSWER = 1024 * 1024
+LARGEST_ANSWER = 8 * 1024 * 1024
 
 OUTPUT = "tasks.json"
 

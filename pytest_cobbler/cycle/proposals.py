@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from pytest_cobbler.config.model import MOST_TASKS
 from pytest_cobbler.tracker.base import TITLE_LIMIT, NewTask, Task
 
 __all__ = [
@@ -31,8 +32,8 @@ __all__ = [
 class Limits:
     """Bounds of one answer: ``size`` in bytes, ``title`` and ``description`` in characters."""
 
-    size: int = 1_000_000
-    tasks: int = 200
+    size: int = 8_000_000
+    tasks: int = MOST_TASKS
     title: int = 200
     description: int = 20_000
     items: int = 100

@@ -109,11 +109,11 @@ def test_a_fence_or_a_byte_order_mark_is_tolerated(fence: str) -> None:
         (b"[" + b"9" * 5000 + b"]", "The file is not readable JSON. Write one plain JSON array."),
         (b"[" * 100_000, "The file is not readable JSON. Write one plain JSON array."),
         (
-            b"[" + b" " * 1_000_000 + b"]",
-            "The file has 1,000,002 bytes, more than 1,000,000. "
+            b"[" + b" " * 8_000_000 + b"]",
+            "The file has 8,000,002 bytes, more than 8,000,000. "
             "Propose fewer tasks, with shorter descriptions.",
         ),
-        (b"[0" + b",0" * 200 + b"]", "The array has 201 tasks, more than 200. Propose fewer."),
+        (b"[0" + b",0" * 1000 + b"]", "The array has 1001 tasks, more than 1000. Propose fewer."),
     ],
 )
 def test_an_answer_that_is_not_a_list_of_tasks_is_refused(raw: bytes, expected: str) -> None:
