@@ -40,6 +40,8 @@ SETTINGS = {
     "core.excludesFile": "/dev/null",
     "core.attributesFile": "/dev/null",
     "core.logAllRefUpdates": "false",
+    # By default git moves a reference to a new commit before the commit is on the disk.
+    "core.fsync": "committed",
     # The user's own git may hold a lock for a moment, `git gc` for longer.
     "core.filesRefLockTimeout": "5000",
     "core.packedRefsTimeout": "30000",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -153,3 +154,24 @@ class TestInitBare:
         init_bare(tmp_path / "g", object_format="sha1", alternates=repository.object_stores)
         head = user.git("rev-parse", "HEAD")
         assert Git(tmp_path / "g").text("cat-file", "-t", head) == "commit"
+
+
+def test_a_commit_is_on_the_disk_before_a_reference_moves_to_it(
+    repository: Repository, user: UserRepository, tmp_path: Path
+) -> None:
+    """As after a power failure, which no test can make: git counts how often it waited for the disk."""
+    events = tmp_path / "events"
+    head = user.git("rev-parse", "HEAD")
+    tracing = {"GIT_TRACE2_EVENT": str(events)}
+    words = ["commit-tree", "-m", "On the disk", "-p", head, f"{head}^{{tree}}"]
+    commit = repository.objects.run(*words, environment=ADA.environment | tracing).text.strip()
+    assert waited_for_the_disk(events) == 1
+    events.unlink()
+    repository.refs.run("update-ref", "refs/cobbler/x", commit, environment=tracing)
+    assert waited_for_the_disk(events) == 1
+
+
+def waited_for_the_disk(events: Path) -> int:
+    """The number of flushes in a trace of git."""
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    return sum(int(line["value"]) for line in lines if line.get("key") == "fsync/hardware-flush")
