@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.display import named
@@ -203,18 +203,26 @@ class Recovery:
             try:
                 yield self._close_or_release(task, claim)
             except TrackerError as error:  # a person reopened a dependency, for example
-                free = ledger.open_hint.format(task.id)
-                yield f"left {task.id} in progress, its run has ended: {error.cause}; to free it: {free}"
+                yield self._left(task.id, error)
+
+    def _left(self, task_id: str, error: TrackerError) -> str:
+        free = self.ledger.open_hint.format(task_id)
+        return f"left {task_id} in progress, its run has ended: {error.cause}; to free it: {free}"
 
     def _close_forgotten(self, tasks: Iterable[Task]) -> Iterator[str]:
-        """Close open tasks whose landing the tracker does not know: it was restored from an older state."""
+        """Close open tasks whose landing the tracker does not know: it was restored from an older state.
+
+        Each is claimed first, in the name of the run that landed it: an open task with the record of its
+        landing is one that a person has opened again, and this run may be killed before it has closed it.
+        """
         generation, tracker = self.project.generation, self.ledger.tracker
         landed = landed_tasks(self.project.repository, f"{generation.first}..{self.project.tip()}")
         for one in forgotten_landings(tasks, landed, lambda: tracker.comments().result()):
             try:
+                tracker.claim(one.task, replace(self.ledger.claim, run=one.run)).result()
                 self._close(one)
             except TrackerError as error:  # a dependency is open
-                yield f"left {one.task} open, which had landed in {one.commit[:12]}: {error.cause}"
+                yield self._left(one.task, error)
             else:
                 yield f"closed {one.task}, which had landed in {one.commit[:12]}, unknown to the tracker"
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import signal
+from pathlib import Path
+
 import pytest
 
 from pytest_cobbler.testing.project import Project, RunResult
@@ -146,6 +150,40 @@ def test_after_the_tracker_was_restored_from_an_older_state_landed_tasks_are_clo
     )
     assert statuses(project) == dict.fromkeys(("t-1", "t-2", "t-3"), "closed")
     assert asked(project) == ["t-1", "t-2", "t-3"]
+
+
+KILLED_BEFORE_A_CLOSE = """\
+import os, signal
+from pytest_cobbler.tracker.embedded import EmbeddedTracker
+
+EmbeddedTracker.close = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_kill_while_a_restored_tracker_is_mended_lets_no_task_be_paid_again(
+    project: Project, tmp_path: Path
+) -> None:
+    seed(project, task("t-1"), task("t-2", "t-1"), task("t-3", "t-2"))
+    (tmp_path / "kills.py").write_text(KILLED_BEFORE_A_CLOSE)
+    killed = project.run("--cobbler-resume", "-p", "kills", env={"PYTHONPATH": str(tmp_path)})
+    assert killed.ret == -signal.SIGKILL
+    resume(project)
+    assert statuses(project) == dict.fromkeys(("t-1", "t-2", "t-3"), "closed")
+    assert asked(project) == ["t-1", "t-2", "t-3"]
+
+
+def test_a_landing_that_a_restored_tracker_cannot_close_yet_is_not_paid_again(project: Project) -> None:
+    store = project.path / ".beads" / "issues.jsonl"
+    first, *_ = (json.loads(line) for line in store.read_text().splitlines())
+    assert first.pop("close_reason").startswith("landed in ")
+    seed(project, {**first, "status": "open"}, task("t-2", "t-1"), task("t-3", "t-2"))
+    project.agent.task("t-1").runs(f"echo t-1 >>{project.directory / 'asked'}; echo 2 >t-1.txt")
+    result = resume(project)
+    result.stdout.fnmatch_lines(["recovered: left t-2 in progress, its run has ended: *blocked by t-1*"])
+    assert words(result) == {"stitch::t-1": "LANDED"}, "a person has opened it again"
+    resume(project)
+    assert statuses(project) == dict.fromkeys(("t-1", "t-2", "t-3"), "closed")
+    assert asked(project) == ["t-1", "t-2", "t-3", "t-1"]
 
 
 def test_a_branch_that_is_checked_out_during_a_run_ends_the_landings_with_that_cause(
