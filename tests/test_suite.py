@@ -67,8 +67,11 @@ def test_tests_share_through_support_only() -> None:
         for path in paths
         for name in imported(path)
         if name.split(".")[0] == "tests" and not name.startswith("tests.support")
-        # The fuzzers are a program of their own, which one test module runs.
-        if not (name.startswith("tests.fuzz") and path.parent.is_relative_to(ROOT / "tests/fuzz"))
+        # The fuzzers and the simulator are programs of their own, which test modules run.
+        if not any(
+            name.startswith(f"tests.{program}") and path.parent.is_relative_to(ROOT / "tests" / program)
+            for program in ("fuzz", "simulator")
+        )
     }
     assert others == set()
 

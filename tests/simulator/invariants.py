@@ -1,0 +1,396 @@
+"""What has to hold after each step of a schedule, by a reading of the documentation of its own.
+
+Nothing here asks the code under test for its opinion, except where it says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.agents.troubles import Trouble
+from pytest_cobbler.causes import Cause
+from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.opening import Opened
+from pytest_cobbler.cycle.outcome import Outcome, Verdict
+from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.lifecycle.setting_aside import SET_ASIDE
+from pytest_cobbler.repository import names
+from pytest_cobbler.tracker.base import Task
+from tests.simulator.agents import Watcher
+from tests.simulator.repository import Commit
+from tests.simulator.world import World
+
+__all__ = ["Broken", "Invariants", "Waits"]
+
+SHARED = "shared.txt"
+"""The one file that several tasks write."""
+
+_PICO = 10**12
+_MOST_ALIKE = 3
+_OF_WORK = frozenset({Cause.GATE, Cause.CONFLICT, Cause.REFUSED, Cause.AGENT, Cause.IDLE})
+"""Causes of failures for which an attempt is counted, and another one made if one is left."""
+
+_MAY_STOP = ("exit 127", "timed out", "podman cannot start", "agent: exited with 1")
+"""What three tasks may fail of so that the run stops: words of the reason. A red test is not among it."""
+
+_NOT_OF_TASK = frozenset({Cause.LANDING, Cause.HOOK, Cause.ERROR})
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+class Waits:
+    """How long new agents wait for the API, and how many may work: half as many after each trouble, one more
+    after each answer.
+
+    A trouble that names no time makes them wait for 2 seconds, then 4, 8 and so on to 2 minutes, until an
+    answer comes. What was sent before the last trouble is no news of it.
+    """
+
+    def __init__(self, agents: int) -> None:
+        self._agents = self.allowed = agents
+        self._until = self._last = datetime.min.replace(tzinfo=None)
+        self._is_guess = False
+        self._delay = 2
+
+    def met(self, now: datetime, until: datetime | None) -> None:
+        now = now.replace(tzinfo=None)
+        named = until.replace(tzinfo=None) if until else now
+        self._last = now
+        guess = self._until
+        if now >= self._until:
+            self.allowed = max(1, self.allowed // 2)
+            self._is_guess, guess = True, now + timedelta(seconds=self._delay)
+            self._delay = min(120, 2 * self._delay)
+        self._is_guess = self._is_guess and named <= now
+        self._until = max(self._until, named if named > now else guess)
+
+    def served(self, now: datetime, asked: datetime) -> None:
+        now = now.replace(tzinfo=None)
+        if asked.replace(tzinfo=None) <= self._last:
+            return
+        self._delay = 2
+        if self._is_guess:
+            self._until = min(self._until, now)
+        self.allowed = min(self._agents, self.allowed + 1)
+
+    def lasts(self, now: datetime) -> bool:
+        return now.replace(tzinfo=None) < self._until
+
+
+class Invariants(Watcher):
+    """Follows a schedule. Each method is called at the moment that it names."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.counts: Counter[str] = Counter()
+        self.broken: Broken | None = None
+        """The first invariant that did not hold."""
+        self.is_running = False
+        """Whether there is a process of a run."""
+        self._open_again: set[str] = set()
+        """Tasks that a person has opened again since they landed."""
+        self._works: dict[tuple[str, int], bool] = {}
+        """Task and number of each attempt that has written something: whether a landing came after it."""
+        self._failures: Counter[str] = Counter()
+        """Task -> runs in which it failed since it was last set aside, certain ones and others."""
+        self._certain: Counter[str] = Counter()
+        self._spent: Counter[str] = Counter()
+        """What the API has billed: in the generation, and for each task."""
+        self._under_way: Counter[str] = Counter()
+        self._config: Config | None = None
+        self._run: Run | None = None
+        world.repository.moved = self.moved
+        world.tracker.claimed = self.claimed
+        world.tracker.labelled = self.labelled
+
+    def _check(self, holds: object, message: str) -> None:
+        if not holds:
+            self.broken = self.broken or Broken(message)
+            raise self.broken
+
+    # -- a run
+
+    def begin(self, config: Config) -> None:
+        """A process begins."""
+        self._config, self._run, self.is_running = config, None, True
+        self._waits = Waits(config.jobs)
+        self._is_refused = False
+        self._working: set[str] = set()
+        self._places = 0
+        self._in_run: Counter[str] = Counter()
+        self._taken: dict[str, Task] = {}
+        self._landed: dict[str, str] = {}
+        self._attempts: Counter[str] = Counter()
+        self._reports: Counter[str] = Counter()
+        self._alike: defaultdict[str, set[str]] = defaultdict(set)
+        self._red_at_start: dict[str, bool] = {}
+        self._abandoned: set[str] = set()
+        self._met: defaultdict[str, set[str]] = defaultdict(set)
+
+    def opened(self, opened: Opened) -> None:
+        """The run is about to start agents: what a dead run left is recovered."""
+        self._run = opened.run
+        self._taken = {task.id: task for task in opened.selection.taken}
+        left = "\n".join(line for line in opened.recovered if line.startswith("left "))
+        own = opened.run.ledger.claim.run
+        for task in self._world.tracker.tasks():
+            is_free = task.claim is None or task.claim.run == own or f"left {task.id} " in left
+            self._check(is_free, f"{task.id} is still claimed by a dead run")
+            self._check(
+                task.id not in self._taken or SET_ASIDE not in task.labels,
+                f"{task.id} is set aside, and selected",
+            )
+        self._works_are_kept()
+
+    def reported(self, task: str, outcome: Outcome) -> None:
+        """An item was reported."""
+        self._reports[task] += 1
+        self._check(self._reports[task] == 1, f"{task} is reported {self._reports[task]} times")
+        self.counts[f"{outcome.verdict}"] += 1
+        self._world.say("report", f"{task}: {outcome.verdict} {outcome.cause} {outcome.summary}")
+        landed = self._landed.get(task)
+        if outcome.verdict is Verdict.LANDED:
+            self._check(
+                landed == outcome.commit, f"{task} is reported as landed in {outcome.commit}, not {landed}"
+            )
+            self._alike.clear()
+        elif outcome.verdict is Verdict.CANCELLED and "the next run" in outcome.summary:
+            self._abandoned.add(task)
+            self._failures[task] += 1  # its end may have been one: it is not known yet
+        else:
+            self._check(not landed, f"{task} has landed and is reported as {outcome.verdict}")
+        if outcome.verdict is Verdict.FAILED:
+            self._failed(task, outcome)
+
+    def _failed(self, task: str, outcome: Outcome) -> None:
+        assert self._config is not None
+        assert self._run is not None
+        cause, most, made = outcome.cause, self._config.max_attempts, self._attempts[task]
+        self._check(made <= most, f"{task}: {made} attempts are counted, and {most} allowed")
+        is_stopped = bool(self._run.faults.stop)
+        if cause in _OF_WORK and not is_stopped:
+            self._check(made == most, f"{task} failed ({cause}) after {made} of {most} attempts that count")
+        is_red = self._tip_is_red() and self._red_at_start.get(task, False)
+        self._check(cause is not Cause.GATE or not is_red, f"{task} is blamed for a tip that is red")
+        if cause not in _NOT_OF_TASK:
+            self._failures[task] += 1
+            self._certain[task] += cause in (Cause.CONFLICT, Cause.REFUSED)
+        self._meets(task, outcome.summary)
+        if signature := _signature(outcome):
+            self._alike[signature].add(task)
+
+    def end(self, lost: Iterable[str]) -> None:
+        """The process has ended by itself. ``lost`` are the lines about landings that the branch lost."""
+        run, world = self._run, self._world
+        self.is_running = False
+        if run is None:
+            return
+        for name in self._taken:
+            self._check(self._reports[name] == 1, f"{name} is reported {self._reports[name]} times")
+        most = max(map(len, self._met.values()), default=0)
+        is_known = most >= _MOST_ALIKE and any(word in run.faults.stop for word in self._met)
+        self._check(not run.faults.stop or is_known, f"the run stopped: {run.faults.stop}; {dict(self._met)}")
+        failed = " ".join(failure.call for failure in run.ledger.tracker.failures)
+        text = "\n".join(lost)
+        for task in world.tracker.tasks():
+            is_held = task.claim is not None and task.claim.run == run.ledger.claim.run
+            if task.id not in self._abandoned and task.id not in failed:
+                self._check(not is_held, f"{task.id} is still claimed by a run that has ended")
+                self._is_there(task, text)
+        self._works_are_kept()
+
+    def _is_there(self, task: Task, lost: str) -> None:
+        """A task that landed is on the branch, or named as lost; and closed, unless a person opened it."""
+        pinned = self._world.repository.read_ref(names.landed_ref(self._world.generation.name, task.id))
+        if pinned and task.status == "closed" and task.id not in self._world.landed():
+            self._check(
+                f"{task.id}" in lost, f"{task.id} is closed, and the branch has lost its landing unnoticed"
+            )
+        if task.id in self._landed and task.id not in self._open_again:
+            self._check(task.status == "closed", f"{task.id} has landed and is {task.status}")
+
+    def killed(self) -> None:
+        """The process was killed."""
+        self.is_running = False
+
+    def noted(self, event: str, facts: Mapping[str, object]) -> None:
+        """The journal has a line."""
+        if event == "gate":
+            self._meets(str(facts["task"]), str(facts["summary"]))
+
+    def _meets(self, task: str, summary: str) -> None:
+        for word in _MAY_STOP:
+            if word in summary:
+                self._met[word].add(task)
+
+    # -- people
+
+    def reopened(self, task: str) -> None:
+        self._open_again.add(task)
+
+    def restored(self) -> None:
+        """The tracker has the state of before the first run."""
+        self._failures.clear()
+        self._certain.clear()
+
+    # -- tracker
+
+    def claimed(self, task: Task) -> None:
+        self._check(SET_ASIDE not in task.labels, f"{task.id} is set aside, and was begun")
+        self._red_at_start[task.id] = self._tip_is_red()
+
+    def labelled(self, task: Task) -> None:
+        """A run has set a task aside. The failure for which it did so may not have been reported yet."""
+        assert self._config is not None
+        most = self._config.max_failures
+        made = self._failures[task.id] + (not self._reports[task.id])
+        self._check(made >= most, f"{task.id} is set aside after {made} failed runs of {most}")
+        self._failures[task.id] = self._certain[task.id] = -(not self._reports[task.id])
+        self.counts["set aside"] += 1
+
+    # -- the branch
+
+    def moved(self, moves: Mapping[str, tuple[str, str]]) -> None:
+        """A run has moved references."""
+        old, new = moves.get(self._world.generation.ref, ("", ""))
+        if new and old:
+            self._check_landing(self._world.repository.commit_at(new), old)
+
+    def _check_landing(self, commit: Commit, old: str) -> None:
+        repository, task = self._world.repository, commit.trailer("Cobbler-Task")
+        self._check(commit.parents[0] == old, f"the landing of {task} is not on the tip")
+        self._check(commit.tree in self._world.green, f"{task} landed a tree that the gate has not passed")
+        before, after = repository.files_of(old), repository.files_of(commit.tree)
+        for path, text in before.items():
+            is_own = path in (SHARED, f"{task}.txt")
+            self._check(is_own or after.get(path) == text, f"the landing of {task} undoes {path}")
+        earlier = self._world.landed(old).get(task)
+        self._check(not earlier or task in self._open_again, f"{task} landed twice")
+        self._open_again.discard(task)
+        self._landed[task] = commit.id
+        self._failures[task] = self._certain[task] = 0
+        for key in [key for key in self._works if key[0] == task]:
+            self._works[key] = True
+        self._alike.clear()
+
+    def _tip_is_red(self) -> bool:
+        tree = self._world.repository.tree_of(self._world.tip)
+        return tree not in self._world.green and self._world.is_red(tree)
+
+    def _works_are_kept(self) -> None:
+        """What an agent has written has landed, is kept, or was replaced by a landing of its task."""
+        world = self._world
+        there = {
+            (left.worktree.purpose["task"], left.worktree.purpose["number"])
+            for left in (*world.aside, *world.worktrees.values())
+        }
+        for (task, number), is_over in self._works.items():
+            ref = names.attempt_ref(world.generation.name, task, number)
+            branch = names.branch_ref(names.task_branch(world.generation.name, task))
+            kept = ref in world.repository.store.refs or branch in world.repository.store.refs
+            self._check(
+                is_over or kept or (task, str(number)) in there, f"attempt {number} of {task} is lost"
+            )
+
+    # -- places and agents
+
+    def task_may_start(self) -> None:
+        """A task got a place. A further attempt may get one, and make no use of it."""
+        alike = next((key for key, tasks in self._alike.items() if len(tasks) >= _MOST_ALIKE), "")
+        self._check(not alike, f"a task may start after {_MOST_ALIKE} tasks failed alike: {alike}")
+
+    def place_given(self) -> None:
+        """An agent may start."""
+        assert self._config is not None
+        assert self._run is not None
+        stage, run = self._world.stage, self._run
+        self._places += 1
+        self._check(
+            self._places <= self._config.jobs, f"{self._places} places of {self._config.jobs} are taken"
+        )
+        self._check(not self._waits.lasts(stage.now), "an agent may start while the run waits for the API")
+        allowed = self._waits.allowed
+        self._check(self._places <= allowed, f"{self._places} agents may work, and {allowed} are allowed")
+        self._check(not self._is_refused, "an agent may start after the API has refused all of them")
+        self._check(run.health.allowed == allowed, f"{run.health.allowed} agents are allowed, not {allowed}")
+
+    def place_back(self) -> None:
+        self._places -= 1
+
+    def agent_starts(self, request: AgentRequest) -> None:
+        assert self._config is not None
+        task = request.task_id
+        self._working.add(task)
+        self._check(len(self._working) <= self._config.jobs, f"{len(self._working)} agents work")
+        self.counts["agents"] += 1
+        for need in self._taken[task].needs:
+            self._check(
+                need not in self._taken or need in self._landed, f"{task} begins before {need} has landed"
+            )
+
+    def agent_ends(self, request: AgentRequest, result: AgentResult) -> None:
+        self._working.discard(request.task_id)
+        is_cancelled = str(result.completed.cause) == "cancelled"
+        is_free = result.limited or is_cancelled
+        self._attempts[request.task_id] += not is_free
+        if result.error:
+            self.counts["agents that failed"] += 1
+            self._meets(request.task_id, result.error)
+
+    def wrote(self, request: AgentRequest) -> None:
+        """An agent has written something."""
+        self._works[request.task_id, int(request.transcript.parent.name)] = False
+
+    # -- the API
+
+    def troubled(self, trouble: Trouble) -> None:
+        self.counts["troubles of the API"] += 1
+        if trouble.passes:
+            self._waits.met(self._world.stage.now, trouble.until)
+        elif trouble.cause in (Cause.ACCESS, Cause.LIMITED):
+            self._is_refused = True
+
+    def served(self, asked: datetime) -> None:
+        if not self._is_refused:
+            self._waits.served(self._world.stage.now, asked)
+
+    def asked(self, task: str, most: int) -> None:
+        self.counts["requests"] += 1
+        self._under_way += Counter({task: most})
+        self._check_money(task)
+
+    def billed(self, task: str, most: int, cost: int) -> None:
+        self._under_way[task] -= most
+        self._spent[task] += cost
+        self._spent[""] += cost
+        self._in_run[""] += cost
+
+    def _check_money(self, task: str) -> None:
+        assert self._config is not None
+        assert self._run is not None
+        config, all_of_it = self._config, sum(self._under_way.values())
+        most = {
+            "budget_usd": (config.budget_usd, self._in_run[""] + all_of_it),
+            "generation_budget_usd": (config.generation_budget_usd, self._spent[""] + all_of_it),
+            "task_budget_usd": (config.task_budget_usd, self._spent[task] + self._under_way[task]),
+        }
+        for key, (limit, spent) in most.items():
+            is_kept = limit is None or spent <= limit * _PICO
+            self._check(is_kept, f"{key}: {spent / _PICO:.4f} of {limit} USD are spent or under way")
+        for purse in self._run.budget.purses:
+            taken = purse.spent + purse.reserved
+            self._check(
+                purse.limit is None or taken <= purse.limit, f"{purse.key}: {taken} are spent or reserved"
+            )
+
+
+def _signature(outcome: Outcome) -> str:
+    """What an item failed of, if that may lie with no task; never a red test."""
+    if outcome.cause is Cause.LANDING and "podman cannot start" in outcome.summary:
+        return "sandbox"
+    return "gate" if outcome.cause is Cause.GATE and "exit 127" in outcome.summary else ""

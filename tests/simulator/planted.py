@@ -1,0 +1,90 @@
+"""Faults to plant in the code under test, each of which the simulator has to find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest import mock
+
+from pytest_cobbler.agents.budget import Budget, Ticket
+from pytest_cobbler.agents.health import ApiHealth
+from pytest_cobbler.cycle import releasing
+from pytest_cobbler.landing import lane
+from pytest_cobbler.landing.blame import Blame, RedGates
+from pytest_cobbler.lifecycle import selection
+from pytest_cobbler.lifecycle.plan import Plan, State
+from pytest_cobbler.lifecycle.recovery import Recovery
+from pytest_cobbler.lifecycle.setting_aside import failed_runs
+from pytest_cobbler.repository.landing import Merge, merge
+
+__all__ = ["FAULTS"]
+
+
+def _a_reservation_is_not_counted() -> AbstractContextManager[Any]:
+    grant, granted = Budget._grant, [0]
+
+    def grant_for_nothing(budget: Budget, ticket: Ticket) -> None:
+        grant(budget, ticket)
+        granted[0] += 1
+        if granted[0] % 3 == 0:
+            for purse in ticket.purses:
+                purse.reserved -= ticket.reserved
+            ticket.reserved = 0
+
+    return mock.patch.object(Budget, "_grant", grant_for_nothing)
+
+
+def _a_limit_counts_as_a_failure() -> AbstractContextManager[Any]:
+    def counted(comments: Iterable[str]) -> int:
+        return failed_runs(comment.replace('"limited"', '"failed"') for comment in comments)
+
+    return mock.patch.object(releasing, "failed_runs", counted)
+
+
+def _a_tree_of_a_stale_tip_lands() -> AbstractContextManager[Any]:
+    def merge_with_an_older_tip(repository: Any, tip: str, commit: str) -> Merge:
+        made = merge(repository, repository.objects.text("rev-parse", "--verify", f"{commit}^"), commit)
+        return Merge(tip=tip, tree=made.tree)
+
+    return mock.patch.object(lane, "merge", merge_with_an_older_tip)
+
+
+def _a_claim_of_a_dead_run_stays() -> AbstractContextManager[Any]:
+    return mock.patch.object(Recovery, "_recover_claims", return_value=())
+
+
+def _a_task_that_is_set_aside_is_selected() -> AbstractContextManager[Any]:
+    return mock.patch.object(selection, "SET_ASIDE", "another-label")
+
+
+def _a_red_tip_is_the_fault_of_the_change() -> AbstractContextManager[Any]:
+    return mock.patch.object(RedGates, "explain", return_value=Blame())
+
+
+def _agents_do_not_wait_for_the_api() -> AbstractContextManager[Any]:
+    return mock.patch.object(ApiHealth, "waits_until", None)
+
+
+def _a_need_that_failed_is_met() -> AbstractContextManager[Any]:
+    tell = Plan._tell
+
+    def tell_that_it_is_done(entry: Any, key: str, _state: State) -> None:
+        tell(entry, key, State.DONE)
+
+    return mock.patch.object(Plan, "_tell", staticmethod(tell_that_it_is_done))
+
+
+FAULTS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
+    fault.__name__.strip("_").replace("_", " "): fault
+    for fault in (
+        _a_reservation_is_not_counted,
+        _a_limit_counts_as_a_failure,
+        _a_tree_of_a_stale_tip_lands,
+        _a_claim_of_a_dead_run_stays,
+        _a_task_that_is_set_aside_is_selected,
+        _a_red_tip_is_the_fault_of_the_change,
+        _agents_do_not_wait_for_the_api,
+        _a_need_that_failed_is_met,
+    )
+}

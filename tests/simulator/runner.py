@@ -1,0 +1,369 @@
+"""Plays a schedule: run after run, with its kills, limits and acts, and the invariants after each step."""
+
+from __future__ import annotations
+
+import random
+import traceback
+import types
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.opening import Opened, open_run
+from pytest_cobbler.cycle.outcome import Outcome
+from pytest_cobbler.cycle.slots import Slots
+from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.session.loop import Event as LoopEvent
+from pytest_cobbler.session.loop import Events, Loop, Woken
+from pytest_cobbler.session.nodes import StitchItem
+from pytest_cobbler.tracker.base import Task
+from tests.simulator.agents import Agent
+from tests.simulator.invariants import Invariants
+from tests.simulator.people import People
+from tests.simulator.replacements import CONFIG
+from tests.simulator.schedules import LEAST_AGENTS, LEAST_TASKS, Event, Schedule, ScheduledApi
+from tests.simulator.stage import Killed, Stage
+from tests.simulator.standins import Looks, Signals, Stand
+from tests.simulator.world import World
+
+__all__ = ["Finding", "Played", "first_finding", "numbers_of", "play"]
+
+MOST_RUNS = 7
+"""Runs of a schedule. By then its events have come."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An invariant that did not hold, or an error of the code under test."""
+
+    seed: int
+    why: str
+    where: str = ""
+
+    @property
+    def again(self) -> str:
+        """The command that replays it."""
+        return f"python -m tests.simulator --replay {self.seed}"
+
+
+@dataclass
+class Played:
+    """A schedule that was played. ``counts``: how often what happened."""
+
+    finding: Finding | None = None
+    turns: int = 0
+    steps: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class _Interrupted(Exception):
+    """``Session.Interrupted``."""
+
+
+class _Events(Events):
+    """The queue of the loop. While the main thread waits for it, the other players go on."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._list: list[LoopEvent] = []
+        self._looks = Looks()
+
+    def put(self, event: LoopEvent) -> None:
+        self._list.append(event)
+
+    def offer(self, event: Any) -> None:
+        pass  # steps are for the terminal
+
+    def wake(self) -> None:
+        self.put(Woken())
+
+    def get(self, timeout: float) -> LoopEvent | None:
+        if not self._list:
+            seconds = self._looks.next() if timeout else 0.0
+            self._stage.wait(lambda: bool(self._list or Signals.pressed), seconds)
+            Signals.deliver()
+        if not self._list:
+            return None
+        self._looks.reset()
+        return self._list.pop(0)
+
+
+class _Slots(Slots):
+    """Slots whose places the invariants count."""
+
+    invariants: Invariants
+
+    def take(self) -> bool:
+        taken = super().take()
+        if taken:
+            self.invariants.task_may_start()
+            self.invariants.place_given()
+        return taken
+
+    def wait(self, cancellation: Cancellation) -> bool:
+        taken = super().wait(cancellation)
+        if taken:
+            self.invariants.place_given()
+        return taken
+
+    def give(self) -> None:
+        self.invariants.place_back()
+        super().give()
+
+
+class _Item(StitchItem):
+    """An item without pytest's part."""
+
+    ihook: Any = None
+    key: Any = ""
+
+    @classmethod
+    def of(cls, task: Task, invariants: Invariants) -> _Item:
+        item = cls.__new__(cls)
+        item.name, item.task, item.cycle, item.error, item.outcome = task.id, task, 0, None, None
+        item.key = f"stitch::{task.id}"
+        item.ihook = types.SimpleNamespace(
+            pytest_cobbler_begin=_nothing,
+            pytest_cobbler_outcome=_nothing,
+            pytest_cobbler_reported=_nothing,
+            pytest_runtest_protocol=lambda **_: invariants.reported(task.id, _outcome_of(item)),
+        )
+        return item
+
+    def is_marked_not_to_run(self) -> bool:
+        return False
+
+    def ended(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+
+def _outcome_of(item: _Item) -> Outcome:
+    assert item.outcome is not None
+    error = item.error
+    if error is not None and not isinstance(error, CobblerError):
+        raise error
+    return item.outcome
+
+
+def _nothing(**_: object) -> None:
+    return None
+
+
+class _Player:
+    """Plays one schedule."""
+
+    def __init__(self, seed: int, trace: Callable[[str], object] | None) -> None:
+        self.seed = seed
+        self._trace = trace
+        numbers = random.Random(seed)
+        self._schedule = Schedule(numbers)
+        self._stage = Stage(numbers)
+        self._world = world = World(self._stage, numbers, self.say)
+        Stand.stage, Stand.world = self._stage, world
+        ids: list[str] = []
+        for needs, priority in self._schedule.tasks:
+            ids.append(world.tracker.add([ids[place] for place in needs], priority).id)
+        self._invariants = Invariants(world)
+        self._people = People(world, self._invariants)
+        self._api = ScheduledApi(self._schedule)
+        world.agent = Agent(self._api, self._invariants, self._schedule.work, self._leave)
+        world.slots = self._slots
+        world.noted = self._noted
+        world.gate_fault = self._gate_fault
+        self._gates = self._broken_in = 0
+        self._config = self._schedule.config(CONFIG)
+        self._pending = list(self._schedule.events)
+        self._step = 0
+        self.played = Played()
+        self._stage.on_touch = self._on_touch
+
+    def say(self, who: str, what: str) -> None:
+        if self._trace:
+            self._trace(f"{self._stage.seconds:9.1f} {self._step:4} {who:10} {what}")
+
+    def _noted(self, event: str, facts: Mapping[str, object]) -> None:
+        self._invariants.noted(event, facts)
+        if self._trace:
+            self.say(event, " ".join(f"{name}={value}" for name, value in facts.items() if value))
+
+    def _leave(self, request: Any, files: Any, is_complete: bool) -> None:
+        if files:
+            self._invariants.wrote(request)
+        self._world.leave(request, files, is_complete)
+
+    def _slots(self, *arguments: Any) -> Slots:
+        slots = _Slots(*arguments)
+        slots.invariants = self._invariants
+        return slots
+
+    # -- what happens at a step
+
+    def _on_touch(self, what: str) -> None:
+        if self._invariants.broken:
+            raise self._invariants.broken  # the code under test may have taken it for an error of its own
+        self._step += 1
+        self.played.steps += 1
+        if self._trace:
+            player = self._stage.current
+            self.say(player.name.removeprefix("cobbler-") if player else "main", what)
+        while self._pending and self._is_due(self._pending[0]):
+            event = self._pending.pop(0)
+            if event.what == "kill":
+                self._count(event.what)
+                self.say("kill", "the process is killed")
+                self._stage.dead = True
+                return
+            self._act(event)
+
+    def _is_due(self, event: Event) -> bool:
+        return event.run < self._world.runs or (event.run == self._world.runs and event.step <= self._step)
+
+    def _act(self, event: Event) -> None:
+        if self._people.act(event.what):
+            self._count(event.what)
+            self._count("acts of people")
+        else:
+            self._later.append(event)
+
+    def _count(self, what: str) -> None:
+        self.played.counts[what] += 1
+
+    # -- runs
+
+    def play(self) -> None:
+        world, invariants = self._world, self._invariants
+        idle = 0
+        while world.runs < MOST_RUNS and (idle < 1 or self._pending or not self._has_all()):
+            world.runs += 1
+            self._later: list[Event] = []
+            before = len(world.landed())
+            self._run()
+            for event in self._later:
+                if self._people.act(event.what):
+                    self._count(event.what)
+                    self._count("acts of people")
+            self._people.between_runs()
+            idle = 0 if len(world.landed()) > before else idle + 1
+            if not self._pending and world.runs > 2 and not self._has_all():
+                for act in ("raise the budget", "add a task"):
+                    self._people.act(act)
+                    self._count("acts of people")
+        self.played.counts.update(invariants.counts)
+        self.played.counts["runs"] += world.runs
+        self.played.counts["limits"] += bool(self._api.limited)
+        self.played.turns = self._stage.turns
+
+    def _has_all(self) -> bool:
+        """Whether what every schedule has has happened."""
+        counts, agents = self.played.counts, self._invariants.counts["agents"]
+        is_met = self._api.limited and counts["kill"] and counts["acts of people"]
+        return bool(is_met and agents >= LEAST_AGENTS)
+
+    def _gate_fault(self) -> str:
+        """What is wrong with the machine for the next run of the gate. A person mends it after the run."""
+        schedule = self._schedule
+        self._gates += 1
+        begin = schedule.gate_fault_begins
+        if not schedule.gate_fault or not begin <= self._gates < begin + schedule.gate_fault_lasts:
+            return ""
+        self._count(f"gates without a {schedule.gate_fault}")
+        self._broken_in = self._broken_in or self._world.runs
+        return schedule.gate_fault if self._broken_in == self._world.runs else ""
+
+    def _run(self) -> None:
+        self._step = 0
+        self._stage.dead = False
+        Signals.forget()
+        config = self._people.config(self._config)
+        self.say("run", f"{self._world.runs} begins: {_shown(config)}")
+        self._invariants.begin(config)
+        events = _Events(self._stage)
+        lost: list[str] | None = None
+        try:
+            with open_run(config, freed=events.wake, say=lambda line: self.say("say", line)) as opened:
+                self._invariants.opened(opened)
+                for line in opened.recovered:
+                    self.say("recovered", line)
+                self._loop(opened, events)
+            lost = opened.lost()
+        except (Killed, KeyboardInterrupt):  # the third Ctrl-C, for which nothing is waited
+            pass
+        except CobblerError as error:
+            self._count("runs that were refused")
+            self.say("refused", error.cause)
+            lost = []
+        finally:
+            is_killed = self._stage.dead
+            self._stage.kill()
+        if self._invariants.broken:
+            raise self._invariants.broken
+        if self._stage.errors:
+            raise self._stage.errors[0]
+        if is_killed or lost is None:
+            self._invariants.killed()
+        else:
+            self._invariants.end(lost)
+        self.say("run", "ends")
+
+    def _loop(self, opened: Opened, events: _Events) -> None:
+        tasks = opened.selection.taken
+        if not tasks:
+            return
+        items: list[Any] = [_Item.of(task, self._invariants) for task in tasks]
+        session: Any = types.SimpleNamespace(
+            items=[types.SimpleNamespace(getparent=lambda _type: True)],
+            config=types.SimpleNamespace(add_cleanup=lambda _function: None),
+            shouldstop=False,
+            shouldfail=False,
+            Interrupted=_Interrupted,
+        )
+        loop = Loop(session, opened.run, events, None)
+        loop.add(items)
+        try:
+            loop.run()
+        except _Interrupted as why:
+            self.say("stopped", str(why))
+
+
+def _shown(config: Config) -> str:
+    names = ("jobs", "max_attempts", "max_failures", "max_issues", "limit_wait", "budget_usd")
+    more = ("generation_budget_usd", "task_budget_usd")
+    return ", ".join(f"{name} {getattr(config, name)}" for name in (*names, *more))
+
+
+def play(seed: int, trace: Callable[[str], object] | None = None) -> Played:
+    """Play the schedule of a seed, inside of ``installed``.
+
+    Args:
+        trace: takes a line for each step.
+    """
+    player = _Player(seed, trace)
+    try:
+        player.play()
+        _check_is_whole(player)
+    except Exception as error:
+        player.played.finding = Finding(seed, f"{type(error).__name__}: {error}", traceback.format_exc())
+    return player.played
+
+
+def _check_is_whole(player: _Player) -> None:
+    """Every schedule has enough of everything."""
+    counts = player.played.counts
+    assert len(player._schedule.tasks) >= LEAST_TASKS
+    assert player._config.jobs >= LEAST_AGENTS
+    assert player._has_all(), counts
+
+
+def numbers_of(seed: str, schedules: int) -> Iterator[int]:
+    """The numbers of the schedules that a seed stands for."""
+    draw = random.Random(f"simulator {seed}")
+    for _ in range(schedules):
+        yield draw.getrandbits(40)
+
+
+def first_finding(seed: str, schedules: int) -> Finding | None:
+    """The first finding among the schedules of a seed, inside of ``installed``."""
+    return next((found for number in numbers_of(seed, schedules) if (found := play(number).finding)), None)

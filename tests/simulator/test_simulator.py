@@ -1,0 +1,52 @@
+"""Many schedules, in all of which every invariant holds; and faults that the simulator finds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulator.planted import FAULTS
+from tests.simulator.replacements import installed
+from tests.simulator.runner import first_finding, numbers_of, play
+from tests.simulator.schedules import ACTS
+from tests.support import markers
+
+SCHEDULES = 2_000
+
+
+@pytest.fixture(autouse=True)
+def simulated() -> Iterator[None]:
+    with installed():
+        yield
+
+
+@pytest.mark.slow
+def test_every_invariant_holds_in_2000_schedules() -> None:
+    counts: Counter[str] = Counter()
+    for number in numbers_of(markers.seed(), SCHEDULES):
+        played = play(number)
+        counts += played.counts
+        if finding := played.finding:
+            pytest.fail(f"{finding.why}\nTo replay it: {finding.again}\n{finding.where}", pytrace=False)
+    assert all(counts[act] for act in ACTS)
+    assert counts["limits"] == SCHEDULES
+    assert min(counts["kill"], counts["acts of people"]) >= SCHEDULES
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(fault: str) -> None:
+    with FAULTS[fault]():
+        finding = first_finding(markers.seed(), SCHEDULES)
+    assert finding is not None
+    assert play(finding.seed).finding is None, "it is found without the fault, too"
+
+
+def test_the_same_number_takes_the_same_steps() -> None:
+    number = next(numbers_of("steps", 1))
+    traces: list[list[str]] = [[], []]
+    for trace in traces:
+        play(number, trace.append)
+    assert len(traces[0]) > 100
+    assert traces[0] == traces[1]

@@ -1,0 +1,243 @@
+"""What outlives a run in a schedule: repository, tracker, worktrees, the log; and the gate on its trees."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from pytest_cobbler.agents.base import AgentRequest
+from pytest_cobbler.causes import Ending
+from pytest_cobbler.errors import SandboxError
+from pytest_cobbler.landing.gate import GateResult
+from pytest_cobbler.landing.tree_records import CaseResult, Conditions, TestRun, TreeRecord
+from pytest_cobbler.process import Cancellation
+from pytest_cobbler.repository import names
+from pytest_cobbler.repository.checks import Change, Policy, Refusal, read_change
+from pytest_cobbler.repository.generations import Generation
+from pytest_cobbler.repository.harvest import Harvest
+from pytest_cobbler.repository.worktrees import Worktree
+from tests.simulator.repository import MARK, WORK, Files, SimulatedRepository
+from tests.simulator.stage import Stage
+from tests.simulator.standins import Stand
+from tests.simulator.tracker import SimulatedTracker
+
+__all__ = ["GATE", "Gate", "Left", "LogPath", "Worktrees", "World", "checked"]
+
+GENERATION = "generation-2026-01-05-09-00-00"
+RED, FLAKY, SLOW, FORBIDDEN = "red", "flaky", "slow", "forbidden"
+"""How the content of a file begins on which the gate fails, or that no change may have."""
+
+_CONDITIONS = Conditions(commands=(("test",),))
+_CONDITIONS.digest  # noqa: B018 (the first use makes what reads and writes it)
+
+
+class LogPath(PurePosixPath):
+    """A path of the history, which is for people: nothing is ever there."""
+
+    def replace(self, target: object) -> object:
+        return target
+
+    def read_bytes(self) -> bytes:
+        raise FileNotFoundError(str(self))
+
+    def is_dir(self) -> bool:
+        return True
+
+
+@dataclass
+class Left:
+    """A worktree: ``files`` are what its agent has written so far."""
+
+    worktree: Worktree
+    files: dict[str, str]
+    is_complete: bool = False
+
+
+@dataclass
+class World:
+    """One generation of one project. ``say`` writes to the trace, if there is one."""
+
+    stage: Stage
+    numbers: random.Random
+    say: Callable[[str, str], None]
+    worktrees: dict[str, Left] = field(default_factory=dict)
+    aside: list[Left] = field(default_factory=list)
+    """Worktrees that were moved aside."""
+    directories: set[tuple[str, int]] = field(default_factory=set)
+    """Task and number of the attempts that have a directory in the history."""
+    log: list[dict[str, object]] = field(default_factory=list)
+    records: dict[str, TreeRecord] = field(default_factory=dict)
+    green: set[str] = field(default_factory=set)
+    """Trees on which the gate has passed."""
+    gate_fault: Callable[[], str] = lambda: ""
+    """What the machine lacks for a run of the gate: ``program``, ``sandbox`` or nothing."""
+    runs: int = 0
+    agent: Any = None
+    slots: Any = None
+    """Makes the slots of a run."""
+    noted: Callable[[str, Mapping[str, object]], None] = lambda _event, _facts: None
+    """Takes the lines of the journal."""
+
+    def __post_init__(self) -> None:
+        self.repository = SimulatedRepository(self.stage.touch)
+        self.tracker = SimulatedTracker(self.stage.touch)
+        repository, identity = self.repository, self.repository.identity()
+        begin = repository.tree({"README": "begin"})
+        base = repository.commit(begin, [], "Begin\n", identity)
+        first = repository.commit(begin, [base], f"Start generation: {GENERATION}\n", identity)
+        repository.store.refs |= {"refs/heads/main": base, names.branch_ref(GENERATION): first}
+        self.generation = Generation(name=GENERATION, base="main", start=base, first=first, reset=False)
+
+    @property
+    def tip(self) -> str:
+        return self.repository.store.refs[self.generation.ref]
+
+    def landed(self, tip: str = "") -> dict[str, list[str]]:
+        """Task id -> the commits that landed it and that the branch reaches, newest first."""
+        found: dict[str, list[str]] = {}
+        for commit in self.repository.history(tip or self.tip):
+            if task := commit.trailer("Cobbler-Task"):
+                found.setdefault(task, []).append(commit.id)
+        return found
+
+    def leave(self, request: AgentRequest, files: Mapping[str, str], is_complete: bool) -> None:
+        """What an agent writes in its worktree."""
+        left = self.worktrees[request.worktree.parent.name]
+        left.files = {**left.files, **files}
+        left.is_complete = is_complete
+
+    def is_red(self, tree: str) -> bool:
+        """Whether the gate always fails on a tree."""
+        return any(text.startswith((RED, SLOW)) for text in self.repository.store.trees[tree].values())
+
+
+def checked(git: Any, parent: str, tree: str, policy: Policy) -> tuple[Change, tuple[Refusal, ...]]:
+    """``check_change`` with two rules."""
+    repository = Stand.world.repository
+    change = read_change(git, parent, tree)
+    files = repository.store.trees[repository.tree_of(tree)]
+    paths = [entry.shown for entry in change.entries]
+    bad = [path for path in paths if files.get(path, "").startswith(FORBIDDEN)]
+    marked = [path for path in paths if files.get(path, "").startswith(MARK) and path in policy.marked]
+    return change, tuple(Refusal(path=path, reason="may not change") for path in (*bad, *marked))
+
+
+def harvested(
+    worktree: Worktree, repository: SimulatedRepository, _sandbox: object, policy: Policy, _owner: object
+) -> Harvest:
+    """``harvest`` of a worktree in memory."""
+    world: World = Stand.world
+    world.stage.touch(f"harvest {worktree.name}")
+    tree = repository.tree(world.worktrees[worktree.name].files)
+    change, refusals = checked(repository.objects, worktree.parent, tree, policy)
+    return Harvest(tree=tree, parent=worktree.parent, change=change, refusals=refusals)
+
+
+class _Worktree(Worktree):
+    """A worktree without a directory."""
+
+    @functools.cached_property
+    def tree(self) -> Any:
+        return LogPath(f"{self.directory}/tree")
+
+    @property
+    def project(self) -> Any:
+        return self.tree
+
+    def mounts(self, _repository: object) -> tuple[()]:
+        return ()
+
+
+class Worktrees:
+    """``Worktrees`` in memory."""
+
+    def __init__(self, repository: SimulatedRepository, generation: str, *_: object, **__: object) -> None:
+        self._repository = repository
+        self._directory = WORK / generation
+
+    def create(
+        self, name: str, *, parent: str, tree: str, purpose: dict[str, str], also: Iterable[str] = ()
+    ) -> Worktree:
+        world: World = Stand.world
+        world.stage.touch(f"make worktree {name}")
+        assert name not in world.worktrees, f"worktree {name} exists; {also}"
+        worktree = _Worktree(
+            directory=self._directory / name, name=name, parent=parent, tree_id=tree, purpose=purpose
+        )
+        world.worktrees[name] = Left(worktree, dict(self._repository.files_of(tree)))
+        return worktree
+
+    def leftovers(self) -> list[Worktree]:
+        world: World = Stand.world
+        return [left.worktree for _, left in sorted(world.worktrees.items())]
+
+    def keep(self, worktree: Worktree) -> LogPath:
+        world: World = Stand.world
+        world.stage.touch(f"keep worktree {worktree.name}")
+        world.aside.append(world.worktrees.pop(worktree.name))
+        return LogPath("/aside") / worktree.name
+
+    def remove(self, worktree: Worktree) -> None:
+        world: World = Stand.world
+        world.stage.touch(f"remove worktree {worktree.name}")
+        world.worktrees.pop(worktree.name, None)
+
+    def release_pins(self) -> None:
+        pass
+
+    def remove_all(self) -> None:
+        pass
+
+
+class Gate:
+    """The gate: what it says of a tree is in the files of the tree, unless the machine is at fault."""
+
+    steps = (("test", ("test",)),)
+    collect = ""
+    line = shown = "test"
+    is_offline = True
+
+    def conditions(self) -> Conditions:
+        return _CONDITIONS
+
+    def run(self, tree: Any, log: object, cancellation: Cancellation) -> GateResult:  # noqa: ARG002
+        world: World = Stand.world
+        stage = world.stage
+        stage.touch(f"gate {tree[:7]}")
+        fault = world.gate_fault()
+        if fault == "sandbox":
+            raise SandboxError("podman cannot start a container")
+        if fault == "program":
+            return _result(127, 0.2)
+        seconds = world.numbers.choice((0.5, 2.0, 8.0))
+        begin = stage.seconds
+        while (left := begin + seconds - stage.seconds) > 0 and not cancellation.requested:
+            stage.wait(lambda: cancellation.requested, left)
+        if cancellation.requested:
+            return replace(_result(1, seconds), cause=Ending.CANCELLED)
+        files: Files = world.repository.store.trees[tree]
+        if any(text.startswith(SLOW) for text in files.values()):
+            return replace(_result(1, 900.0), cause=Ending.TIMEOUT, timeout=900.0)
+        failed = [path for path, text in files.items() if text.startswith((RED, MARK))]
+        failed += [
+            path for path, text in files.items() if text.startswith(FLAKY) and world.numbers.random() < 0.4
+        ]
+        result = _result(1 if failed else 0, seconds)
+        cases = (CaseResult(id=path, passed=path not in failed, failed=path in failed) for path in files)
+        result = replace(result, tests=TestRun.of(cases))
+        if result.passed:
+            world.green.add(tree)
+        return result
+
+
+def _result(status: int, seconds: float) -> GateResult:
+    return GateResult(
+        failed="test" if status else "", cause=Ending.EXITED, status=status, seconds=seconds, output=""
+    )
+
+
+GATE = Gate()
