@@ -94,6 +94,7 @@ class Cause(StrEnum):
 
 _CONTINUED = frozenset(
     {
+        Cause.AGENT,
         Cause.GATE,
         Cause.CONFLICT,
         Cause.TIMEOUT,

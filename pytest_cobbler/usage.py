@@ -68,6 +68,22 @@ class Usage:
             return ""
         return f"{'at least ' if self.cost_is_partial else ''}{self.cost_usd:.4f} USD"
 
+    @property
+    def cached(self) -> float | None:
+        """The part of the input that was read from the API's cache; ``None`` if there was no input."""
+        prompts = self.tokens_input + self.tokens_cache_read + self.tokens_cache_write
+        return self.tokens_cache_read / prompts if prompts else None
+
+    @property
+    def cached_shown(self) -> str:
+        """The same for people: ``cached: 83 % of the input``; empty if there is no report of a cache."""
+        has_cache = self.tokens_cache_read or self.tokens_cache_write
+        return (
+            f"cached: {math.floor(100 * self.cached)} % of the input"
+            if self.cached is not None and has_cache
+            else ""
+        )
+
     def __add__(self, other: Usage) -> Usage:
         if NOTHING in (self, other):
             return self if other == NOTHING else other

@@ -220,6 +220,7 @@ def test_the_architecture_names_files_that_exist() -> None:
         "tree/",
         "git/",
         "output/",
+        "home/",
         "checkouts/",
         "worktree.json",
     }
@@ -246,6 +247,7 @@ def test_the_architecture_names_code_that_exists() -> None:
         "index",
         "gitfile",
         "output",
+        "home",
         "stitch",
         "measure",
         "config",

@@ -19,6 +19,7 @@ from pytest_cobbler.repository.moved import take_over_work
 from pytest_cobbler.repository.names import ATTEMPTS, LEFT
 from pytest_cobbler.repository.objects import default_work_dir
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.sessions import Sessions, sessions_by_generation
 from pytest_cobbler.repository.worktrees import remove_tree
 from pytest_cobbler.wiring.project import open_repository
 
@@ -95,6 +96,10 @@ def _kept(settings: Config, repository: Repository) -> Iterator[str]:
         yield "Work of agents that did not land, in this repository:"
         yield from (f"  {escaped(place)}: {count}" for place, count in counts.items())
         yield "List or remove some of it: pytest --cobbler-clean REF, and with --cobbler-force"
+    sessions = sessions_by_generation(repository)
+    if sessions:
+        yield "Conversations of agents, kept until their tasks land or the generation ends:"
+        yield from (f"  {escaped(place)}: {count}" for place, count in sessions.items())
 
 
 def _clean_refs(config: pytest.Config, name: str) -> Iterator[str]:
@@ -109,7 +114,18 @@ def _clean_refs(config: pytest.Config, name: str) -> Iterator[str]:
     with run_lock(repository.common_dir, "pytest --cobbler-clean"):  # a run may add to it
         refs = _named_refs(repository, name)
         moved = repository.delete_refs(refs)
+        for ref in refs.keys() - {*moved}:
+            _drop_session(repository, ref)
     yield from (f"removed {escaped(ref)}, which was {refs[ref]}" for ref in refs if ref not in moved)
+
+
+def _drop_session(repository: Repository, ref: str) -> None:
+    """Remove the conversation that belongs to a kept attempt."""
+    if ref.startswith(ATTEMPTS):
+        generation, task_id, number = ref.removeprefix(ATTEMPTS).rsplit("/", 2)
+        sessions = Sessions(repository, generation)
+        if (kept := sessions.find(task_id)) and str(kept.number) == number:
+            sessions.drop(task_id)
 
 
 def _named_refs(repository: Repository, name: str) -> Mapping[str, str]:

@@ -92,6 +92,7 @@ def _usage_json(usage: Usage) -> dict[str, Any]:
         "attempts": usage.attempts,
         "seconds": seconds,
         "tokens": usage.tokens,
+        "cached": None if usage.cached is None else round(usage.cached, 4),
         "cost_usd": money,
         "cost_is_partial": usage.cost_is_partial,
     }
@@ -118,6 +119,8 @@ def _tables(stats: Stats) -> Iterator[str]:
     for generation in stats.generations:
         yield ""
         yield from _table(list(_rows(generation)))
+        if shown := generation.paid.cached_shown:
+            yield shown
     if not stats.generations:
         yield ""
         yield "No generations found."

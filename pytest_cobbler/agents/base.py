@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,12 +27,46 @@ class AgentError(CobblerError):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SessionPlace:
+    """Where a program keeps its conversations.
+
+    ``variable`` is the one of its environment that names the directory for its own files. ``pattern`` is the
+    file of a conversation below it: ``{id}`` is the id of the conversation, ``{directory}`` the one where the
+    program works, with a dash for everything but letters and digits.
+    """
+
+    variable: str
+    pattern: str
+
+    def file(self, session_id: str, directory: Path) -> str:
+        """The file of a conversation of a program that works in ``directory``."""
+        plain = re.sub(r"[^A-Za-z0-9]", "-", str(directory))
+        return self.pattern.format(id=session_id, directory=plain)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """The conversation of an attempt at a task.
+
+    ``home`` is the directory for the program's own files, as the program sees it. ``turn`` is what the agent
+    is told if the conversation ``id`` goes on, whose file lies in ``home``; empty: it begins.
+    ``restart`` empties ``home`` after the program has refused to go on, and returns the id of a new one.
+    """
+
+    id: str
+    home: Path
+    turn: str = ""
+    restart: Callable[[], str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class AgentRequest:
     """One agent run.
 
     ``worktree`` is the directory of the project in ``checkout``, which is the same if the project lies at the
-    top of its repository. Both have the same path on the host and inside; ``output`` is the file that a
-    measure must write, inside the worktree's mounts; ``transcript`` and ``errors`` are files on the host that
+    top of its repository; ``output`` is the file that a measure must write, inside the worktree's mounts.
+    These are paths as the agent sees them, in a container the same for every task; ``mounts`` has those of
+    the host. ``transcript`` and ``errors`` are files on the host that
     take what the agent prints, as it comes, scrubbed of the credential. They lie in a directory of the
     attempt's own, which has the number of the attempt over all runs as its name; ``attempt`` of a measure
     counts those of this run.
@@ -63,6 +98,8 @@ class AgentRequest:
     """What pays for the agent; ``None``: nothing limits what it spends."""
     health: ApiHealth | None = None
     """Is told how the API serves the agent; ``None``: no one keeps count."""
+    session: Session | None = None
+    """The conversation of an agent that can go on with one; ``None``: it is not kept."""
     on_exchange: OnExchange | None = None
     """Called, in any thread, for each request that leaves through the agent's proxy, and for its answer."""
 
@@ -83,7 +120,8 @@ class AgentResult:
     the agent's program reports it; such a limit does not end the run. ``refused``: the API refuses the
     credential (``access``), the model (``model``) or the length of the prompt (``prompt``).
     ``unpaid``: why the budget did not pay any more.
-    ``text`` is the agent's last message. ``notes`` are shown on the item.
+    ``text`` is the agent's last message. ``notes`` are shown on the item. ``continued``: the agent has
+    got the turn of the request's session instead of the prompt.
     """
 
     completed: Completed
@@ -99,6 +137,7 @@ class AgentResult:
     text: str = ""
     session_id: str = ""
     notes: tuple[str, ...] = ()
+    continued: bool = False
 
     @property
     def is_out_of_money(self) -> bool:
@@ -116,6 +155,16 @@ class ProbedAgent(Protocol):
         Raises:
             CobblerError: as ``Agent.preflight``.
         """
+        ...
+
+
+@runtime_checkable
+class ContinuingAgent(Protocol):
+    """An agent that can go on with an earlier conversation."""
+
+    @property
+    def sessions(self) -> SessionPlace | None:
+        """Where its program keeps them; ``None`` if its arguments leave no choice."""
         ...
 
 

@@ -6,12 +6,13 @@ import json
 import os
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.arguments import Arguments
-from pytest_cobbler.agents.base import AgentRequest, AgentResult
+from pytest_cobbler.agents.base import AgentRequest, AgentResult, SessionPlace
 from pytest_cobbler.agents.credential import Credential, no_credential
-from pytest_cobbler.agents.launch import Program, launch, trial
+from pytest_cobbler.agents.launch import Launched, Program, launch, trial
 from pytest_cobbler.agents.prices import BUILT_IN, PriceList
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Sandbox
@@ -24,7 +25,13 @@ DEFAULT_ARGUMENTS = ("--dangerously-skip-permissions", "-p", "--verbose", "--out
 PATIENCE = 10.0
 """Seconds after its success in which the program has to exit."""
 
+_HOME = "CLAUDE_CONFIG_DIR"
+_SESSIONS = SessionPlace(variable=_HOME, pattern="projects/{directory}/{id}.jsonl")
+_OWN_SESSION = ("--session-id", "--resume", "--continue", "--no-session-persistence")
+
 _ENVIRONMENT = {
+    # Else the state of git precedes the prompt, and a prompt that the API has in its cache costs a tenth.
+    "CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS": "1",
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "DISABLE_AUTOUPDATER": "1",
 }
@@ -94,17 +101,42 @@ class ClaudeAgent:
         environment = self._surroundings(sandbox)
         return trial(sandbox, self._access, ("claude", "--version"), _INSTALL, environment)
 
+    @property
+    def sessions(self) -> SessionPlace | None:
+        has_own = Arguments.parse(self._arguments).has(*_OWN_SESSION) or _HOME in self._environment
+        return None if has_own else _SESSIONS
+
     def run(self, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation) -> AgentResult:
-        session_id = str(uuid.uuid4())
+        session, notes = request.session, []
+        if session and session.turn:
+            options = ("--resume", session.id)
+            launched = self._launch(request, session.turn, options, sandbox, cancellation)
+            if not launched.refused_to_continue:
+                return replace(_result(launched, session.id), continued=True)
+            notes.append(f"a new conversation, because the last one cannot go on: {launched.error()}")
+            session_id = session.restart()
+        else:
+            session_id = session.id if session else str(uuid.uuid4())
+        options = ("--session-id", session_id)
+        result = _result(self._launch(request, request.prompt, options, sandbox, cancellation), session_id)
+        return replace(result, notes=(*notes, *result.notes))
+
+    def _launch(
+        self,
+        request: AgentRequest,
+        prompt: str,
+        options: Sequence[str],
+        sandbox: Sandbox,
+        cancellation: Cancellation,
+    ) -> Launched:
+        home = {_HOME: str(request.session.home)} if request.session else {}
         program = Program(
-            argv=("claude", *_with_options_of(request, self._arguments, session_id)),
-            stdin=_prompt(request.prompt).encode("utf-8", "replace"),
-            environment=self._surroundings(sandbox),
+            argv=("claude", *_with_options_of(request, self._arguments, options)),
+            stdin=_prompt(prompt).encode("utf-8", "replace"),
+            environment=self._surroundings(sandbox) | home,
+            resumes=options[0] == "--resume",
         )
-        launched = launch(program, self._access, request, sandbox, cancellation, PATIENCE)
-        # An interrupted run exits with 0 too, and a result may be missing its end.
-        error, doubt = launched.doubtful()
-        return launched.result(error, session_id, doubt)
+        return launch(program, self._access, request, sandbox, cancellation, PATIENCE)
 
     def _surroundings(self, sandbox: Sandbox) -> dict[str, str]:
         return self._environment | ({"IS_SANDBOX": "1"} if _runs_as_root(sandbox) else {})
@@ -131,12 +163,18 @@ def _completed(given: Sequence[str], model: str | None) -> tuple[str, ...]:
     return arguments.with_options(added)
 
 
-def _with_options_of(request: AgentRequest, given: Sequence[str], session_id: str) -> tuple[str, ...]:
+def _result(launched: Launched, session_id: str) -> AgentResult:
+    # An interrupted run exits with 0 too, and a result may be missing its end.
+    error, doubt = launched.doubtful()
+    return launched.result(error, session_id, doubt)
+
+
+def _with_options_of(request: AgentRequest, given: Sequence[str], session: Sequence[str]) -> tuple[str, ...]:
     """The arguments with those that this one run needs."""
     arguments = Arguments.parse(given)
     added: list[str] = []
     if not arguments.has("--session-id", "--resume", "--continue"):
-        added += ["--session-id", session_id]
+        added += session
     if request.system_prompt_file:
         added += ["--append-system-prompt-file", request.system_prompt_file]
     if request.budget_usd is not None and not arguments.has("--max-budget-usd"):

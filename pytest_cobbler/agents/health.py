@@ -201,15 +201,23 @@ class Caller:
     Args:
         item: the task or measure that it works on.
         is_seen: the proxy sees its requests; else there is only its word.
+        resumes: it goes on with an earlier conversation, which may be too long for the API.
         refused: called, in any thread, when the API refuses all agents.
     """
 
     def __init__(
-        self, health: ApiHealth, item: str, *, is_seen: bool, refused: Callable[[], None] = lambda: None
+        self,
+        health: ApiHealth,
+        item: str,
+        *,
+        is_seen: bool,
+        resumes: bool = False,
+        refused: Callable[[], None] = lambda: None,
     ) -> None:
         self.health = health
         self._item = item
         self._is_seen = is_seen
+        self._resumes = resumes
         self._refused = refused
         health.watched.add(item)
         self._has_begun = is_seen
@@ -229,7 +237,8 @@ class Caller:
 
     def met(self, trouble: Trouble) -> None:
         if trouble.cause is Cause.PROMPT:
-            if not self.was_answered:  # a conversation grows; the first request is that of the run
+            # A conversation grows; the first request is that of the run.
+            if not (self.was_answered or self._resumes):
                 self.health.met(trouble, self._item, is_sure=False, is_claimed=not self._is_seen)
             return
         if trouble.cause is Cause.MODEL:  # a program may have several, and do without one of them

@@ -50,11 +50,12 @@ _TRY = f'command -v -- "$1" >/dev/null || exit {_NOT_FOUND}; [ $# = 1 ] || exec 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """The program to launch."""
+    """The program to launch. ``resumes``: it goes on with an earlier conversation."""
 
     argv: tuple[str, ...]
     stdin: bytes
     environment: Mapping[str, str]
+    resumes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,15 @@ class Launched:
         if self.is_refused and self.trouble:
             return self.trouble.shown
         return _ending(self.completed, self.limits) or self.reader.failure or self._exit_error()
+
+    @property
+    def refused_to_continue(self) -> bool:
+        """Whether the program could not go on with its conversation, and has spent nothing."""
+        trouble = self.trouble
+        has_asked = bool(self.metered and self.metered.turns) or self.reader.answers > 0
+        is_of_api = trouble is not None and trouble.cause is not Cause.PROMPT
+        has_ended = self.completed.cause is Ending.EXITED and not self.completed.ok
+        return has_ended and not (has_asked or is_of_api or self.is_refused or self.unpaid)
 
     def doubtful(self) -> tuple[str, str]:
         """The error and the doubt, if only the program's output says whether it is done.
@@ -198,7 +208,7 @@ def launch(
     Raises:
         SandboxError: the job could not be run.
     """
-    reader = StreamReader(request.on_step)
+    reader = StreamReader(request.on_step, resumes=program.resumes)
     account = request.account
     if account and (lack := account.budget.lacking(account.task)):
         return Launched(completed=_NOT_STARTED, limits=request.limits, reader=reader, unpaid=lack.unpaid)
@@ -207,7 +217,7 @@ def launch(
         stack.enter_context(account.budget.working() if account else contextlib.nullcontext())
         lingering = stack.enter_context(contextlib.closing(_Lingering(reader, patience, cancellation)))
         ends = lingering.cancellation
-        caller = stack.enter_context(_caller(request, ends, is_seen=access.proxied))
+        caller = stack.enter_context(_caller(request, ends, program, is_seen=access.proxied))
         proxy = access.proxy(request.on_exchange, account, caller) if access.proxied else None
         watch = None if proxy or not account else Watch(reader, account, access.prices, ends)
         looking = [lingering.look_at, *([] if proxy else [ApiWatch(reader, caller).look])]
@@ -243,10 +253,14 @@ def launch(
 
 
 @contextlib.contextmanager
-def _caller(request: AgentRequest, cancellation: Cancellation, *, is_seen: bool) -> Iterator[Caller]:
+def _caller(
+    request: AgentRequest, cancellation: Cancellation, program: Program, *, is_seen: bool
+) -> Iterator[Caller]:
     """The agent as a client of the API; a refusal of all agents ends it."""
     health = request.health or ApiHealth()
-    caller = Caller(health, request.task_id, is_seen=is_seen, refused=cancellation.cancel)
+    caller = Caller(
+        health, request.task_id, is_seen=is_seen, resumes=program.resumes, refused=cancellation.cancel
+    )
     yield caller
     caller.ended()
 

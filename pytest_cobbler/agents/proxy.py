@@ -257,7 +257,8 @@ class ApiProxy:
         answer, charged = exchange.answer, self._spender.settle(exchange.order, exchange.answer)
         facts = {"number": answer.number, "status": answer.status, "model": answer.model}
         tokens = {kind: count for kind, count in answer.usage.tokens.items() if count}
-        self._on_exchange("answer", {**facts, "bytes": answer.received, "tokens": tokens, **charged})
+        cut = {} if answer.is_whole else {"cut": True}
+        self._on_exchange("answer", {**facts, "bytes": answer.received, "tokens": tokens, **charged, **cut})
 
     async def _ask(
         self, session: aiohttp.ClientSession, request: web.BaseRequest, exchange: _Exchange

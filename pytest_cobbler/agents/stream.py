@@ -5,6 +5,8 @@ Notes on the format:
 * a run may have several ``result`` events (one for each wake-up by a background task): the last one counts;
   its cost and ``modelUsage`` are totals, its turns, tokens and time are its own; the same result again, as
   from a program that copies its output, is not another one;
+* in a conversation that goes on, these totals include those of earlier runs. What each result adds to them is
+  in ``model_usage_since_last_result``;
 * ``"subtype": "success"`` does not mean success: failures of the API have it too, with ``is_error``;
 * a killed run has no result, and a run killed while it writes ends with half a line;
 * ``output_tokens`` of ``assistant`` events are a placeholder.
@@ -54,6 +56,7 @@ _API_ERROR_PREFIX = re.compile(r"^API Error:?\s*(\d{3}\b)?:?\s*", re.IGNORECASE)
 _TELLING = ("file_path", "notebook_path", "command", "pattern", "path", "url", "query", "description")
 """Arguments that describe a tool call best, in this order."""
 
+_ADDED = "model_usage_since_last_result"
 _SILENT = "the last message is empty"
 _COMMAND = "local_bash"
 """The type of a command in the background."""
@@ -71,9 +74,11 @@ class StreamReader:
 
     Args:
         on_step: called with one line of text for each message, tool call and line of log text.
+        resumes: the run goes on with a conversation of earlier ones, whose usage is not this run's.
     """
 
-    def __init__(self, on_step: Callable[[str], None] | None = None) -> None:
+    def __init__(self, on_step: Callable[[str], None] | None = None, *, resumes: bool = False) -> None:
+        self._resumes = resumes
         self._on_step = on_step or (lambda _step: None)
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._init: Mapping[str, object] = {}
@@ -188,7 +193,7 @@ class StreamReader:
 
     def spent(self, prices: PriceList) -> tuple[Literal["usd", "tokens"], int]:
         """What the run says that it spent so far, in picodollars; in tokens if there is no price."""
-        if (cost := number_of(self._result or {}, "total_cost_usd")) is not None:
+        if (cost := self._cost) is not None:
             return "usd", picodollars(cost)
         messages = self._message_usage.values()
         if price := prices.find(self._model):
@@ -204,16 +209,32 @@ class StreamReader:
                 model=self._model,
                 **tokens_of(self._message_usage.values(), SNAKE, without=("tokens_output",)),
             )
-        per_model = objects_of(self._result.get("modelUsage"))
         results = self._results.values()
+        per_model = self._parts if self._resumes else objects_of(self._result.get("modelUsage")).values()
         usages = [object_of(result.get("usage")) for result in results]
         return Usage(
             turns=sum(int(number_of(result, "num_turns") or 0) for result in results),
-            cost_usd=number_of(self._result, "total_cost_usd"),
+            cost_usd=self._cost,
             seconds=sum(number_of(result, "duration_ms") or 0.0 for result in results) / 1000 or None,
             model=self._model,
-            **(tokens_of(per_model.values(), CAMEL) if per_model else tokens_of(usages, SNAKE)),
+            **(tokens_of(per_model, CAMEL) if per_model else tokens_of(usages, SNAKE)),
         )
+
+    @property
+    def _parts(self) -> list[Mapping[str, object]]:
+        """What each result of a run that resumes adds to the usage of each model."""
+        return [
+            usage for result in self._results.values() for usage in objects_of(result.get(_ADDED)).values()
+        ]
+
+    @property
+    def _cost(self) -> float | None:
+        """What the run reports that it cost."""
+        if not self._resumes or self._result is None:
+            return number_of(self._result or {}, "total_cost_usd")
+        if not any(_ADDED in result for result in self._results.values()):
+            return None  # a total that includes earlier runs
+        return sum(number_of(usage, "costUSD") or 0.0 for usage in self._parts)
 
     @property
     def _model(self) -> str:
@@ -262,7 +283,7 @@ class StreamReader:
         self._is_over = True
         identity = text_of(event, "uuid") or json.dumps(event, sort_keys=True)
         self._results[hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()] = {
-            name: event[name] for name in ("num_turns", "duration_ms", "usage") if name in event
+            name: event[name] for name in ("num_turns", "duration_ms", "usage", _ADDED) if name in event
         }
 
     def _take_rate_limit(self, event: Mapping[str, object]) -> None:

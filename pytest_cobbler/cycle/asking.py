@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult, OnExchange
+from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult, OnExchange, Session
 from pytest_cobbler.agents.budget import Account
 from pytest_cobbler.agents.prices import dollars
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.cycle.run import Run
+from pytest_cobbler.repository.sessions import KeptSession
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.sandbox.base import Completed, Mount
 from pytest_cobbler.tracker.base import Task
@@ -24,7 +25,8 @@ class Question:
     """The work that an agent is asked to do.
 
     ``name`` is a task's id or a measure's name. Prompt, transcript and errors are written to ``directory``.
-    ``output`` is the path of the file that a measure must write, as the agent sees it.
+    ``output`` is the path of the file that a measure must write, as the agent sees it. ``session`` is the
+    conversation; if an earlier one, ``kept``, goes on, ``turn`` is what the agent is told.
     """
 
     phase: Literal["measure", "stitch"]
@@ -35,6 +37,9 @@ class Question:
     directory: Path
     task: Task | None = None
     output: Path | None = None
+    session: Session | None = None
+    kept: KeptSession | None = None
+    turn: str = ""
 
 
 def request_of(
@@ -52,7 +57,7 @@ def request_of(
         title=question.title,
         attempt=question.attempt,
         prompt=question.prompt,
-        worktree=worktree.project,
+        worktree=worktree.seen(worktree.project),
         directory=worktree.below.path,
         mounts=(*worktree.mounts(run.project.repository), *mounts),
         system_prompt_file=instructions,
@@ -61,6 +66,7 @@ def request_of(
         transcript=question.directory / "transcript.jsonl",
         errors=question.directory / "stderr.txt",
         output=question.output,
+        session=question.session,
         on_step=on_step,
         on_exchange=_logged(run, question),
         health=run.health,
@@ -92,7 +98,8 @@ def instructions_in(worktree: Worktree, content: bytes | None) -> tuple[tuple[Mo
         return (), None
     path = worktree.directory / "instructions.md"
     path.write_bytes(content)
-    return (Mount(source=path, target=str(path)),), str(path)
+    seen = str(worktree.seen(path))
+    return (Mount(source=path, target=seen),), seen
 
 
 def prepare(directory: Path, prompt: str) -> None:

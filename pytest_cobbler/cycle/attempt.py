@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
 from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.cycle.asking import Question, prepare, request_of, result_of
+from pytest_cobbler.cycle.conversation import begun, kept_session
 from pytest_cobbler.cycle.outcome import Verdict
-from pytest_cobbler.cycle.prompts import StitchFacts, stitch_prompt
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.starts import Start
+from pytest_cobbler.cycle.telling import digest_of, prompt_of, turn_of
 from pytest_cobbler.display import named
 from pytest_cobbler.errors import (
     CobblerError,
@@ -120,22 +120,12 @@ def run_attempt(
         SandboxError: the agent could not be run at all.
         HookProblem: a hook of the project failed before the agent was run, or the agent of a hook failed.
     """
-    directory = run.ledger.numbers.directory(task.id, number)
-    prompt = run.parts.hooks.prompt("stitch", task, number, _prompt(run, task, number, start))
-    prompt = run.ledger.scrub(prompt)
+    question = _question(run, task, number, start)
     worktree = _worktree(run, task, number, start)
-    question = Question(
-        phase="stitch",
-        name=task.id,
-        title=task.title,
-        attempt=number,
-        prompt=prompt,
-        directory=directory,
-        task=task,
-    )
+    question = begun(run, question, worktree)
     request = request_of(run, question, worktree, on_step)
     run.listener.attempt_begins(request)  # before the directory uses up the number
-    prepare(directory, prompt)
+    prepare(question.directory, question.turn or question.prompt)
     run.listener.agent_starts(request, number, start.parent)
     try:
         result = run.parts.agent.run(request, run.parts.sandbox, run.cancellation)
@@ -156,13 +146,30 @@ def run_attempt(
         _tell_end(run, request, start, attempt)
         return attempt
     on_result(result)
+    run.sessions.keep(worktree)
     run.listener.agent_ended(request, number, result)
-    digest = hashlib.sha256(prompt.encode()).hexdigest()
-    attempt = Attempt(number=number, result=result, base=start.base, notes=result.notes, prompt=digest)
+    attempt = Attempt(number=number, result=result, base=start.base, notes=result.notes)
+    attempt = replace(attempt, prompt=digest_of(request, result))
     attempt = scrubbed(run, _take(run, task, start, worktree, attempt))
     _write_result(run, task, attempt)
     _tell_end(run, request, start, attempt)
     return attempt
+
+
+def _question(run: Run, task: Task, number: int, start: Start) -> Question:
+    """What the agent is asked, in a new conversation or in the one that goes on."""
+    kept = kept_session(run, task, start)
+    return Question(
+        phase="stitch",
+        name=task.id,
+        title=task.title,
+        attempt=number,
+        prompt=prompt_of(run, task, number, start),
+        directory=run.ledger.numbers.directory(task.id, number),
+        task=task,
+        kept=kept,
+        turn=turn_of(run, task, number, start) if kept else "",
+    )
 
 
 def _worktree(run: Run, task: Task, number: int, start: Start) -> Worktree:
@@ -211,34 +218,6 @@ def scrubbed(run: Run, attempt: Attempt) -> Attempt:
         details=scrub(attempt.details),
         paths=tuple(map(scrub, attempt.paths)),
         notes=tuple(map(scrub, attempt.notes)),
-    )
-
-
-def _prompt(run: Run, task: Task, number: int, start: Start) -> str:
-    template, feedback = run.project.config.stitch_prompt, start.feedback
-    if feedback:
-        feedback = replace(feedback, files=run.view.in_project(feedback.files))
-    return stitch_prompt(
-        template.read_text(encoding="utf-8") if template else None,
-        StitchFacts(
-            id=task.id,
-            title=task.title,
-            type=task.type,
-            description=task.description,
-            needs=run.view.needs_of(task),
-            gate=run.parts.gate.shown,
-            gate_is_offline=run.parts.gate.is_offline,
-            red=start.red,
-            protected=run.parts.protection.shown,
-            directory=run.project.repository.directory.path,
-            outside=run.parts.protection.outside,
-            finished=start.surroundings.finished,
-            attempt=number,
-            feedback=feedback,
-            left=[f"{work.commit[:16]}, attempt {work.number}: {work.name}" for work in start.left],
-            documents=start.surroundings.documents,
-            files=start.surroundings.files,
-        ),
     )
 
 

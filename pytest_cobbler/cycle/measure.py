@@ -241,7 +241,7 @@ class Measuring:
             attempt=attempt,
             prompt=self._run.ledger.scrub(self._run.parts.hooks.prompt("measure", None, attempt, prompt)),
             directory=directory,
-            output=worktree.output / OUTPUT,
+            output=worktree.seen(worktree.output / OUTPUT),
         )
         return request_of(self._run, question, worktree, self._step)
 
@@ -286,7 +286,7 @@ class Measuring:
                 finished_tasks=finished,
                 other_tasks=others,
                 limit=config.max_issues,
-                output_path=str(worktree.output / OUTPUT),
+                output_path=str(worktree.seen(worktree.output / OUTPUT)),
                 user_input=config.user_prompt,
                 lines_min=config.estimated_lines_min,
                 lines_max=config.estimated_lines_max,

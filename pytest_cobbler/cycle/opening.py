@@ -57,8 +57,9 @@ from pytest_cobbler.repository.generations import (
 from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.moved import take_over_work
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.sessions import Sessions
 from pytest_cobbler.repository.suitability import check_repository
-from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees
+from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees, place_inside
 from pytest_cobbler.tracker.base import Task, Tracker
 from pytest_cobbler.tracker.choose import open_tracker
 from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
@@ -380,12 +381,12 @@ class _Opening:
         cancellation: Cancellation,
     ) -> Run:
         repository, generation, parts = project.repository, project.generation, self._parts
-        owner = parts.sandbox.owner
+        owner, inside = parts.sandbox.owner, place_inside(parts.sandbox)
         # The recording comes first: it must know an attempt before anything else of the attempt exists.
         recording = [RecordingListener(recorder, repository)] if recorder else []
         listener = Listeners([*recording, LogListener(ledger.log), JournalListener(ledger.journal)])
         alone = self._config.agent_history == "tip"
-        worktrees = Worktrees(repository, generation.name, owner, alone=alone)
+        worktrees = Worktrees(repository, generation.name, owner, alone=alone, inside=inside)
         self._stack.callback(worktrees.remove_all)
         allows_red = self._config.red_base == "allow"
         judge = TestJudge(repository, self._gate, parts.language, cancellation, allows_red=allows_red)
@@ -411,6 +412,7 @@ class _Opening:
             ledger=ledger,
             view=RepositoryView(project, ledger.finished, parts.protection.hidden_directories),
             worktrees=worktrees,
+            sessions=Sessions(repository, generation.name, parts.agent.secrets),
             landing=landing,
             notary=Notary(ledger.scrub, self._signer, cancellation),
             listener=listener,

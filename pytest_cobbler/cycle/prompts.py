@@ -162,6 +162,11 @@ def stitch_prompt(template: str | None, facts: StitchFacts, *, source: str = "st
     return _speakable(_users(template, "stitch", source).render(values) + _appendix("stitch_appendix", facts))
 
 
+def stitch_turn(facts: StitchFacts) -> str:
+    """What an agent is told whose conversation goes on; ``facts.feedback`` is the reason."""
+    return _speakable(_built_in("stitch_turn.md").render(facts=facts))
+
+
 def _environment(**options: Any) -> SandboxedEnvironment:
     from jinja2 import StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment

@@ -19,6 +19,7 @@ from pytest_cobbler.process import Cancellation
 from pytest_cobbler.recordings.names import RunNames
 from pytest_cobbler.recordings.turns import Turns
 from pytest_cobbler.repository.attempts import KeptAttempt
+from pytest_cobbler.repository.sessions import Sessions
 from pytest_cobbler.repository.worktrees import Worktrees
 from pytest_cobbler.wiring.parts import Parts
 from pytest_cobbler.wiring.project import Project
@@ -40,6 +41,7 @@ class Run:
     ledger: Ledger
     view: RepositoryView
     worktrees: Worktrees
+    sessions: Sessions
     landing: LandingLane
     notary: Notary
     listener: RunListener

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_cobbler.causes import Cause
@@ -17,8 +17,17 @@ from pytest_cobbler.repository.attempts import kept_attempts
 from pytest_cobbler.repository.landing import Merge, merge
 from pytest_cobbler.repository.left_work import KeptWork, kept_left
 from pytest_cobbler.repository.markers import marked_files
+from pytest_cobbler.repository.sessions import Sessions
 from pytest_cobbler.tracker.base import Task
 from pytest_cobbler.wiring.project import Project
+
+
+@dataclass(frozen=True, kw_only=True)
+class Continued:
+    """The attempt whose conversation goes on, and what its agent is told."""
+
+    number: int
+    feedback: Feedback
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +37,8 @@ class Start:
     ``tree`` is checked out; ``parent`` becomes the parent of the harvested commit. ``marked`` are the files
     in which we left conflict markers. ``base`` is the commit of the base to merge, if that is the task.
     ``left`` is the work that earlier attempts left beside their files. ``surroundings`` are the current ones,
-    ``red`` is what fails on the tip.
+    ``red`` is what fails on the tip. ``continued`` is the attempt whose conversation goes on if it is kept
+    and the agent can; else a new one begins, with ``feedback``.
     """
 
     parent: str
@@ -39,13 +49,15 @@ class Start:
     left: tuple[KeptWork, ...] = ()
     surroundings: Surroundings = field(default_factory=Surroundings)
     red: Red | None = None
+    continued: Continued | None = None
 
 
 class Starts:
     """Makes the starts of the attempts at one task, each from the current tip."""
 
-    def __init__(self, project: Project, task: Task) -> None:
+    def __init__(self, project: Project, task: Task, sessions: Sessions | None = None) -> None:
         self._project = project
+        self._sessions = sessions
         self._repository = project.repository
         self._task = task
 
@@ -54,14 +66,27 @@ class Starts:
         if joins_base(self._task):
             return self._with_base()
         earlier = kept_attempts(self._repository, self._project.generation.name, self._task.id)
-        if earlier and earlier[-1].cause.continues:
-            last = earlier[-1]
+        last = earlier[-1] if earlier else None
+        if last and last.cause.continues:
             feedback = _feedback(last.cause, f"an earlier attempt ended: {last.cause}", last.details)
-            return self._from(last.commit, feedback)
-        return self._from_tip()
+            start = _continuing(self._from(last.commit, feedback), last.number)
+        else:
+            start = self._from_tip()
+        session = self._sessions.find(self._task.id) if self._sessions else None
+        if session and session.number > (last.number if last else 0):  # it had changed nothing yet
+            return cut_off(lambda: start, session.number, "the run ended")
+        return start
 
     def after(
-        self, commit: str, base: str, *, cause: Cause, summary: str, details: str, paths: tuple[str, ...] = ()
+        self,
+        commit: str,
+        base: str,
+        *,
+        cause: Cause,
+        summary: str,
+        details: str,
+        number: int = 0,
+        paths: tuple[str, ...] = (),
     ) -> Start:
         """The start after an attempt of this run that did not land.
 
@@ -69,12 +94,13 @@ class Starts:
             commit: its work; empty if there is no work to continue from.
             base: the commit of the base to merge, if that is the task.
             cause, summary, details, paths: why it did not land.
+            number: that of the attempt.
         """
         feedback = _feedback(cause, summary, details, paths)
         if commit:
-            return self._from(commit, feedback, base)
+            return _continuing(self._from(commit, feedback, base), number)
         afresh = replace(feedback, continues=False)
-        return self._with_base(afresh) if base else self._from_tip(afresh)
+        return _continuing(self._with_base(afresh) if base else self._from_tip(afresh), number)
 
     def left(self) -> tuple[KeptWork, ...]:
         """The work that all earlier attempts left beside their files."""
@@ -125,6 +151,17 @@ class Starts:
             return feedback
         summary = f"{feedback.summary}; since then the work conflicts with what landed"
         return replace(feedback, kind=Cause.CONFLICT, summary=summary)
+
+
+def cut_off(make_start: Callable[[], Start], number: int, summary: str) -> Start:
+    """The same start, for an agent that was cut off in the attempt ``number`` before it changed a file."""
+    feedback = Feedback(kind=Cause.AGENT, summary=summary, continues=False)
+    return replace(make_start(), continued=Continued(number=number, feedback=feedback))
+
+
+def _continuing(start: Start, number: int) -> Start:
+    assert start.feedback is not None
+    return replace(start, continued=Continued(number=number, feedback=start.feedback))
 
 
 def _feedback(cause: Cause, summary: str, details: str, paths: tuple[str, ...] = ()) -> Feedback:

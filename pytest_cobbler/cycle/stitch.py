@@ -19,7 +19,7 @@ from pytest_cobbler.cycle.patience import Patience, stopped
 from pytest_cobbler.cycle.releasing import release
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.signatures import note_fault
-from pytest_cobbler.cycle.starts import Start, Starts
+from pytest_cobbler.cycle.starts import Start, Starts, cut_off
 from pytest_cobbler.cycle.stated import work_of
 from pytest_cobbler.cycle.unlanded import not_landed, write_ending
 from pytest_cobbler.files import read_tail
@@ -50,7 +50,7 @@ class Stitching:
         self._task = task
         self._on_step = on_step
         self._record = Record(started_at=timestamp())
-        self._starts = Starts(run.project, task)
+        self._starts = Starts(run.project, task, run.sessions)
         self._has_slot = True
         self._is_shared = False
         self._patience = Patience(run.health, task.id)
@@ -142,6 +142,8 @@ class Stitching:
                 make_start, remaining = self._starts.first, run.project.config.max_attempts
             elif attempt.commit or not is_free:
                 make_start = partial(self._start_after, attempt)
+            else:
+                make_start = partial(cut_off, make_start, attempt.number, attempt.summary)
 
     def _is_free(self, attempt: Attempt) -> bool:
         """Whether the API cut the attempt short, and another agent goes on from its work."""
@@ -196,6 +198,7 @@ class Stitching:
             cause=attempt.cause,
             summary=attempt.summary,
             details=attempt.details,
+            number=attempt.number,
             paths=attempt.paths,
         )
 
@@ -318,6 +321,7 @@ class Stitching:
             lines_before=run.lines.at(landing.merged.tip),
             lines_after=run.lines.at(landing.commit),
         )
+        run.sessions.drop(self._task.id)
         moved = drop_attempts(repository, run.project.generation.name, self._task.id)
         moved += self._drop_task_branch(attempt)
         notes = self._notes(attempt)
@@ -374,6 +378,8 @@ class Stitching:
 
     def _failed(self, attempt: Attempt) -> Outcome:
         run = self._run
+        if not attempt.cause.continues:
+            run.sessions.drop(self._task.id)
         earlier = self._headlines(attempt)
         notes = self._notes(attempt)
         shown = (

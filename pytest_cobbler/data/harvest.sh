@@ -14,7 +14,8 @@ export GIT_ATTR_NOSYSTEM=1 GIT_NO_REPLACE_OBJECTS=1 GIT_LITERAL_PATHSPECS=1 LC_A
 list=$GIT_DIR/cobbler-list
 tab=$(printf '\t')
 real=$(cd "$agent" 2>/dev/null && pwd -P) || real=$agent
-export tab list tree agent real moved
+named=${COBBLER_AGENT_GIT:-$agent} # its path where the agent worked
+export tab list tree agent real named moved
 
 # Remove what git cannot add, and what git would treat as another repository. Change a mode only if it is necessary:
 # git reads a file again after any change of its mode. find enters a directory after chmod has opened it.
@@ -35,7 +36,7 @@ find . -xdev -mindepth 2 -name .git -type f -size -2 -exec sh -c '
       "gitdir: "*) target=$(cd "$tree/$directory" && cd "${line#gitdir: }" 2>/dev/null && pwd -P) || continue ;;
       *) continue ;;
     esac
-    case $target in "$agent"/worktrees/* | "$real"/worktrees/*) ;; *) continue ;; esac
+    case $target in "$agent"/worktrees/* | "$real"/worktrees/* | "$named"/worktrees/*) ;; *) continue ;; esac
     number=0
     while [ -e "$moved/$number" ]; do number=$((number + 1)); done
     mv "$directory" "$moved/$number" || exit 1

@@ -96,6 +96,7 @@ def _abandon(
         reopened = _reopen(lane, [task for task in landed if task not in merged], generation)
     end_joins(lane, generation, f"{generation.name} was abandoned")
     remove_tree(repository.work_dir / "gate" / generation.name)
+    recovery.sessions.remove_all()
     delete_generation(repository, generation, tip)
     resolution = Resolution(repository, generation)
     return Abandoned(

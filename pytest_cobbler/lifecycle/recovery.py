@@ -13,6 +13,7 @@ from pytest_cobbler.lifecycle.finished import Finished
 from pytest_cobbler.lifecycle.forgotten import forgotten_landings
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.records import Record
+from pytest_cobbler.lifecycle.spending import usage_of_attempt
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt, last_numbers
 from pytest_cobbler.repository.checks import Policy
@@ -24,6 +25,7 @@ from pytest_cobbler.repository.landing import size_of
 from pytest_cobbler.repository.left_work import keep_left
 from pytest_cobbler.repository.notes import NOTES
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.sessions import Sessions
 from pytest_cobbler.repository.trailers import Landed, landed_tasks
 from pytest_cobbler.repository.trees import OF_A_MOMENT
 from pytest_cobbler.repository.worktrees import Worktree, Worktrees, remove_tree
@@ -53,6 +55,11 @@ class Recovery:
     worktrees: Worktrees
     policy: Policy
 
+    @property
+    def sessions(self) -> Sessions:
+        """The conversations of agents."""
+        return Sessions(self.project.repository, self.project.generation.name, self.policy.secrets)
+
     def run(self) -> list[str]:
         """Recover; return one line for each step."""
         lines = [f"ended job {name}" for name in self.sandbox.sweep()]
@@ -62,7 +69,7 @@ class Recovery:
         lines += self._recover_worktrees({task.id for task in tasks})
         self.worktrees.release_pins()
         lines += self._recover_task_branches()
-        self._drop_landed_attempts()
+        self._drop_landed_attempts(tasks)
         claims = list(self._recover_claims(tasks))
         lines += claims
         lines += self._close_forgotten(self.ledger.tracker.tasks().result() if claims else tasks)
@@ -92,17 +99,23 @@ class Recovery:
             task_id = worktree.purpose.get("task", "")
             run_id = worktree.purpose.get("run", "")
             if task_id and not self.ledger.finished.landed_by(run_id, task_id):
+                self.sessions.keep(worktree)
                 yield self._salvage(worktree, task_id)
                 if task_id in known and worktree.name not in counted:
-                    self._count_killed(task_id)
+                    self._count_killed(task_id, int(worktree.purpose["number"]))
             else:
                 self.worktrees.remove(worktree)
                 yield f"removed worktree {worktree.name}"
 
-    def _count_killed(self, task_id: str) -> None:
-        """Write the record of an attempt whose run could not: what it cost is unknown."""
-        record = Record(usage=Usage(attempts=1, cost_is_partial=True))
-        text = record.as_json("recovery", generation=self.project.generation.name)
+    def _count_killed(self, task_id: str, number: int) -> None:
+        """Write the record of an attempt whose run could not: what the proxy saw of it."""
+        repository, generation = self.project.repository, self.project.generation.name
+        commit = repository.read_ref(names.branch_ref(names.task_branch(generation, task_id)))
+        values = trailers.read_trailers(repository, commit) if commit else {}
+        if values.get(trailers.ATTEMPT) == f"{task_id} {number}":
+            return  # the work had become a commit, which has the cost
+        usage = usage_of_attempt(repository.work_dir, generation, task_id, number)
+        text = Record(usage=usage).as_json("recovery", generation=generation)
         self.ledger.tracker.comment(task_id, text)
 
     def _salvage(self, worktree: Worktree, task_id: str) -> str:
@@ -175,8 +188,11 @@ class Recovery:
             if repository.delete_refs({ref: commit}):
                 yield f"left branch {ref.removeprefix('refs/heads/')}, which another process moved"
 
-    def _drop_landed_attempts(self) -> None:
+    def _drop_landed_attempts(self, tasks: Iterable[Task]) -> None:
         """Delete the attempts of tasks that landed in a run which could not do it any more."""
+        for task in tasks:
+            if task.status != "open" and self.ledger.finished.get(task.id):  # it was not opened again
+                self.sessions.drop(task.id)
         repository, generation = self.project.repository, self.project.generation.name
         for task_id in last_numbers(repository, generation):
             if landed := self.ledger.finished.get(task_id):

@@ -125,6 +125,7 @@ def stop(
     merge = merged_at(repository, base, tip)
     tagged = tag_merged(config, repository, generation, tip, merge)
     cleaned = _clean_up(project, lane, merge)
+    recovery.sessions.remove_all()
     delete_generation(repository, generation, tip)  # last: the next stop finds one that was killed
     return Stopped(
         name=generation.name,

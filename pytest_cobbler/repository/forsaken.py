@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_cobbler.display import shown_path
 from pytest_cobbler.repository.objects import OWN_ID, PLACE
+from pytest_cobbler.repository.sessions import SESSIONS
 
 _KEY = re.compile(r".+-[0-9a-f]{10}")
 _MADE_AGAIN = ("checkouts", "gate", "records", PLACE, OWN_ID)
@@ -71,7 +72,7 @@ def _gone(path: Path) -> str | None:
 def _kept(path: Path) -> Iterator[str]:
     """The worktrees of agents and of people, with the directories above them."""
     for entry in sorted(path.iterdir()):
-        if entry.name == "log" or is_made_again(entry.name):
+        if entry.name in ("log", SESSIONS) or is_made_again(entry.name):
             continue
         inside = sorted(entry.iterdir()) if entry.is_dir() and not entry.is_symlink() else [entry]
         yield from (shown_path(found.relative_to(path)) for found in inside)

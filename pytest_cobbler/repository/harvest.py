@@ -12,7 +12,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import IO
@@ -147,12 +147,16 @@ def _run_job(
     cancellation: Cancellation | None,
     left_out: Sequence[str],
 ) -> None:
+    named = str(worktree.seen(worktree.git))
+    if Capability.CONTAINMENT not in sandbox.capabilities:  # the run before this one may have had containers
+        worktree = replace(worktree, inside=None)
     git_dir = _make_git_dir(worktree, repository, owner, directory, left_out)
-    tree, tidy = str(worktree.tree), str(worktree.tree)
+    tree, agent = str(worktree.seen(worktree.tree)), str(worktree.seen(worktree.git))
+    tidy = tree
     mounts = [
         Mount(source=git_dir, target=str(git_dir), mode="rw"),
         Mount(source=worktree.checkouts, target=str(worktree.checkouts), mode="rw"),
-        Mount(source=worktree.git, target=str(worktree.git)),
+        Mount(source=worktree.git, target=agent),
     ]
     if Capability.READ_ONLY in sandbox.capabilities:
         tidy = _TIDY
@@ -167,7 +171,7 @@ def _run_job(
     script, left = (data.joinpath(name).read_text("utf-8") for name in ("harvest.sh", "left.sh"))
     arguments = (
         *(tidy, tree, str(git_dir), worktree.parent, str(LARGEST_FILE // 1024)),
-        *(str(worktree.git), str(worktree.checkouts), left),
+        *(agent, str(worktree.checkouts), left),
         *(str(LARGEST_IGNORED // 1024), str(MOST_LEFT)),
     )
     completed = sandbox.run(
@@ -175,6 +179,7 @@ def _run_job(
             name=f"harvest-{worktree.name}",
             argv=("sh", "-c", script, "harvest", *arguments),
             workdir="/",  # the worktree itself may be closed to its owner
+            environment={"COBBLER_AGENT_GIT": named},
             mounts=tuple(mounts),
             limits=Limits(wall=LONGEST_HARVEST),
             stdout=output,
@@ -198,7 +203,7 @@ def _make_git_dir(
     """The git directory of the job, and in it one that also reads the objects of the agent's git."""
     git_dir = directory / "git"
     stores = [Path(mount.target) for mount in repository.object_mounts(owner)]
-    with_agents = [git_dir / "objects", worktree.git / "objects", *stores]
+    with_agents = [git_dir / "objects", worktree.seen(worktree.git) / "objects", *stores]
     for place, alternates in ((git_dir, stores), (git_dir / "left", with_agents)):
         init_bare(
             place,

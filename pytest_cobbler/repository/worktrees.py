@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.files import write_atomically
@@ -20,7 +21,7 @@ from pytest_cobbler.repository.pins import Pins
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.subdirectory import Subdirectory
 from pytest_cobbler.repository.suitability import check_repository
-from pytest_cobbler.sandbox.base import Mount
+from pytest_cobbler.sandbox.base import Capability, Mount, Sandbox
 
 Owner = tuple[int, int] | None
 
@@ -28,6 +29,8 @@ KEPT = "kept"
 """The directory in a work directory with the worktrees that were moved aside."""
 REASON = "kept.json"
 """The file in such a worktree with the reason."""
+INSIDE = Path("/cobbler/task")
+"""Where a container has the directory of its worktree: the same for every task, as prompts name it."""
 _FACTS = "worktree.json"
 _AGENT_SETTINGS = {
     "core.bare": "false",
@@ -42,7 +45,8 @@ class Worktree:
     """A checkout for one agent run.
 
     ``directory`` belongs to the host and holds ``tree`` (what the agent works on), ``git`` (its git
-    directory), ``output`` (where it may leave a file) and the host's own ``index``, gitfile and facts.
+    directory), ``output`` (where it may leave a file), ``home`` (the files of the agent's own program) and
+    the host's own ``index``, gitfile and facts. ``inside`` is where jobs see it, ``None`` for the same path.
     ``alone``: its git has the objects of the files only, and cannot read the repository's. ``below`` is the
     directory of the project in ``tree``.
     ``parent`` becomes the parent of the harvested commit; ``tree_id`` is the tree that was checked out.
@@ -56,6 +60,11 @@ class Worktree:
     owner: Owner = None
     alone: bool = False
     below: Subdirectory = field(default_factory=Subdirectory)
+    inside: Path | None = None
+
+    def seen(self, path: Path) -> Path:
+        """A path in ``directory``, as jobs see it."""
+        return path if self.inside is None else self.inside / path.relative_to(self.directory)
 
     @property
     def tree(self) -> Path:
@@ -71,6 +80,11 @@ class Worktree:
         return self.directory / "git"
 
     @property
+    def gitfile(self) -> str:
+        """The content of the file ``.git`` in ``tree``."""
+        return f"gitdir: {self.seen(self.git)}\n"
+
+    @property
     def index(self) -> Path:
         return self.directory / "index"
 
@@ -79,19 +93,25 @@ class Worktree:
         return self.directory / "output"
 
     @property
+    def home(self) -> Path:
+        return self.directory / "home"
+
+    @property
     def checkouts(self) -> Path:
         """What a harvest moves out of ``tree``; it is there during a harvest, and if there is such work."""
         return self.directory / "checkouts"
 
     def mounts(self, repository: Repository) -> tuple[Mount, ...]:
-        """The mounts of an agent's job, at the same paths as on the host."""
+        """The mounts of an agent's job."""
         return (
-            Mount(source=self.tree, target=str(self.tree), mode="rw"),
-            Mount(source=self.directory / "gitfile", target=str(self.tree / ".git")),
-            Mount(source=self.git, target=str(self.git), mode="rw"),
-            Mount(source=self.output, target=str(self.output), mode="rw"),
+            self._mount(self.tree, "rw"),
+            Mount(source=self.directory / "gitfile", target=str(self.seen(self.tree / ".git"))),
+            *(self._mount(path, "rw") for path in (self.git, self.output, self.home)),
             *(() if self.alone else repository.object_mounts(self.owner)),
         )
+
+    def _mount(self, path: Path, mode: Literal["ro", "rw"]) -> Mount:
+        return Mount(source=path, target=str(self.seen(path)), mode=mode)
 
 
 class Worktrees:
@@ -100,12 +120,21 @@ class Worktrees:
     Args:
         owner: uid and gid that jobs run as, ``None`` for the caller's own.
         alone: agents read the objects of their files only, and none that only the history has, or no ref.
+        inside: where jobs see each of them; ``None`` for the same path.
 
     Raises:
         RepositoryError: no job could work on this repository.
     """
 
-    def __init__(self, repository: Repository, generation: str, owner: Owner, *, alone: bool = False) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        generation: str,
+        owner: Owner,
+        *,
+        alone: bool = False,
+        inside: Path | None = None,
+    ) -> None:
         check_repository(repository, owner)
         self._repository = repository
         self._directory = repository.work_dir / generation
@@ -113,6 +142,7 @@ class Worktrees:
         self._pins = Pins(repository, generation)
         self._owner = owner
         self._alone = alone
+        self._inside = inside
 
     def create(
         self, name: str, *, parent: str, tree: str, purpose: dict[str, str], also: Sequence[str] = ()
@@ -134,6 +164,7 @@ class Worktrees:
             owner=self._owner,
             alone=self._alone,
             below=self._repository.directory,
+            inside=self._inside,
         )
         try:
             worktree.directory.mkdir(parents=True)
@@ -144,9 +175,10 @@ class Worktrees:
             self._pins.hold(name, {"parent": parent, "tree": tree})
             worktree.tree.mkdir()
             worktree.output.mkdir()
+            worktree.home.mkdir()
             self._check_out(worktree)
             self._make_git(worktree, also)
-            _write_facts(worktree)
+            write_facts(worktree)
         except BaseException as error:
             self.remove(worktree)
             if isinstance(error, OSError):
@@ -157,13 +189,14 @@ class Worktrees:
     def _check_out(self, worktree: Worktree) -> None:
         git = self._repository.objects.using(index=worktree.index, work_tree=worktree.tree)
         git.run("read-tree", "--reset", "-u", worktree.tree_id)
-        gitfile = f"gitdir: {worktree.git}\n"
+        gitfile = worktree.gitfile
         (worktree.directory / "gitfile").write_text(gitfile, "utf-8")
         (worktree.tree / ".git").write_text(gitfile, "utf-8")
         worktree.below.make_below(worktree.tree)
         if self._owner:
             chown_tree(worktree.tree, self._owner)
             chown_tree(worktree.output, self._owner)
+            chown_tree(worktree.home, self._owner)
             # A change of owner makes every entry of the index look modified.
             git.run("update-index", "-q", "--refresh")
 
@@ -177,7 +210,7 @@ class Worktrees:
             shallow=None if worktree.alone else self._repository.shallow,
             # As in the git directory of a submodule: claude makes worktrees for sub-agents only where a .git
             # file names a git directory that names the files in turn.
-            settings=_AGENT_SETTINGS | {"core.worktree": str(worktree.tree)},
+            settings=_AGENT_SETTINGS | {"core.worktree": str(worktree.seen(worktree.tree))},
         )
         if worktree.alone:
             self._give_objects(worktree, (worktree.parent, *also))
@@ -243,6 +276,11 @@ class Worktrees:
         """Remove the directory of the generation if it is empty."""
         with contextlib.suppress(OSError):
             self._directory.rmdir()
+
+
+def place_inside(sandbox: Sandbox) -> Path | None:
+    """Where jobs see their worktree; ``None``: at its path on this machine."""
+    return INSIDE if Capability.CONTAINMENT in sandbox.capabilities else None
 
 
 def _gates(repository: Repository) -> Path:
@@ -328,9 +366,14 @@ def _cannot_make(worktree: Worktree, error: OSError) -> RepositoryError:
     return RepositoryError(f"cannot make worktree {worktree.directory}: {error.strerror}")
 
 
-def _write_facts(worktree: Worktree) -> None:
+def write_facts(worktree: Worktree) -> None:
     """Record the purpose of the worktree, as the last step: a worktree without this file is incomplete."""
-    facts = {"parent": worktree.parent, "tree": worktree.tree_id, "purpose": worktree.purpose}
+    facts = {
+        "parent": worktree.parent,
+        "tree": worktree.tree_id,
+        "purpose": worktree.purpose,
+        "inside": worktree.inside and str(worktree.inside),
+    }
     write_atomically(worktree.directory / _FACTS, json.dumps(facts).encode())
 
 
@@ -344,6 +387,7 @@ def read_facts(directory: Path) -> Worktree | None:
             parent=facts["parent"],
             tree_id=facts["tree"],
             purpose=facts["purpose"],
+            inside=Path(facts["inside"]) if facts.get("inside") else None,
         )
     except (OSError, ValueError, KeyError):
         return None

@@ -48,7 +48,7 @@ class CollectedFile:
         return cls(base=workdir if below == collect else home, directory=directory, name=path.name, held=held)
 
 
-def read_collected(file: CollectedFile) -> bytes | None:
+def read_collected(file: CollectedFile, largest: int = LARGEST) -> bytes | None:
     """The content of a file on this machine; ``None`` if it is not a regular file, or too large."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -63,10 +63,10 @@ def read_collected(file: CollectedFile) -> bytes | None:
             with os.fdopen(found, "rb") as content:
                 if not stat.S_ISREG(os.fstat(found).st_mode):
                     return None
-                data = content.read(LARGEST + 1)
+                data = content.read(largest + 1)
     except OSError:
         return None
-    return data if len(data) <= LARGEST else None
+    return data if len(data) <= largest else None
 
 
 class Nowhere:

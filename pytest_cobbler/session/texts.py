@@ -127,6 +127,7 @@ def summary(
     cost = f", {usage.cost_shown}" if usage.cost_usd or usage.cost_is_partial else ""
     lines.append(f"agents: {agent_seconds:.1f} s{cost}")
     lines += shares(outcomes)
+    lines += [usage.cached_shown] if usage.cached_shown else []
     lines += spending_lines(run)
     lines += health_lines(run.health)
     landed = {item.outcome.commit: item for item in items if item.outcome and item.outcome.commit}

@@ -28,6 +28,7 @@ from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.generations import Generation, find_generation
 from pytest_cobbler.repository.notes import NOTES, read_note
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.sessions import SESSIONS
 from pytest_cobbler.testing.leftovers import leftovers
 from pytest_cobbler.testing.project import Case, Project, RunResult
 from pytest_cobbler.tracker.base import ACTOR, METADATA
@@ -332,6 +333,13 @@ def _work_is_kept(state: _State) -> Iterator[str]:
             yield f"the work of attempt {number} at {task} was neither landed nor kept"
 
 
+def _conversations_end_with_their_tasks(state: _State) -> Iterator[str]:
+    for task in state.landed:
+        place = state.repository.work_dir / SESSIONS / state.name / task
+        if place.exists() and state.issues.get(task, {}).get("status") == "closed":
+            yield f"the conversation about {task}, which landed, is left in {place}"
+
+
 def _kept_attempts_say_what_they_are(state: _State) -> Iterator[str]:
     for attempt, ref in state.attempts.items():
         fields = trailers.read_trailers(state.repository, state.refs[ref])
@@ -423,6 +431,7 @@ _OF_A_GENERATION: Sequence[Callable[[_State], Iterator[str]]] = (
     _landed_tasks_are_closed,
     _closed_tasks_landed,
     _work_is_kept,
+    _conversations_end_with_their_tasks,
     _kept_attempts_say_what_they_are,
     _report_agrees_with_the_branch,
     _report_is_complete,

@@ -12,6 +12,7 @@ from pytest_cobbler.files import lock
 from pytest_cobbler.process import run
 from pytest_cobbler.repository.objects import OWN_ID, PLACE
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.sessions import SESSIONS
 from pytest_cobbler.sandbox.host import JOB_VARIABLE
 from pytest_cobbler.sandbox.podman import LABEL_REPOSITORY, podman_environment
 
@@ -31,7 +32,9 @@ def leftovers(config: Config, repository: Repository) -> Iterator[str]:
 
 def _worktrees(repository: Repository) -> Iterator[str]:
     for path in sorted(repository.work_dir.glob("*")):
-        if path.name in ("kept", "log", "records", PLACE, OWN_ID) or path.name.startswith("scratch"):
+        if path.name in ("kept", "log", "records", SESSIONS, PLACE, OWN_ID) or path.name.startswith(
+            "scratch"
+        ):
             continue
         if path.name in ("gate", "checkouts") and not any(path.iterdir()):
             continue

@@ -158,7 +158,7 @@ class Runner:
         remove_tree(gitfile)
         remove_tree(worktree.output / OUTPUT)
         with gitfile.open("x", encoding="utf-8") as file:
-            file.write(f"gitdir: {worktree.git}\n")
+            file.write(worktree.gitfile)
         if owner := self._sandbox.owner:
             for base, directories, files in os.walk(worktree.tree):
                 for name in (*directories, *files):

@@ -60,9 +60,11 @@ def found(generated: Project) -> dict[str, Any]:
 
 def spent(attempts: int, cost_usd: float | None, **tokens: int) -> dict[str, Any]:
     kinds = dict.fromkeys(("input", "output", "cache_read", "cache_write"), 0)
+    prompts = sum((kinds | tokens).values()) - tokens.get("output", 0)
     return {
         "attempts": attempts,
         "tokens": kinds | tokens,
+        "cached": round(tokens.get("cache_read", 0) / prompts, 4) if prompts else None,
         "cost_usd": cost_usd,
         "cost_is_partial": False,
     }

@@ -9,7 +9,8 @@
         run_claude(api.environment)
 
 The first conversation belongs to the first run of claude whose prompt contains ``Write the parser``, the
-second to the next such run (another attempt), and the last to all after that. So any number of agents can
+second to the next such run (another attempt, also one that goes on with the session of the first), and the
+last to all after that. So any number of agents can
 work concurrently, each with its own lines. Every request takes one turn of its conversation; if none is
 left, or no script fits the prompt, claude gets an error.
 """
@@ -34,6 +35,7 @@ __all__ = [
     "ScriptedApi",
     "Turn",
     "always",
+    "beginning",
     "error",
     "hang",
     "raw",
@@ -64,6 +66,9 @@ _USAGE = {
     "output_tokens": 50,
     "service_tier": "standard",
 }
+GOES_ON = "Your task and its rules are as before."
+"""In the message with which pytest-cobbler goes on with an earlier session."""
+
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
 
 
@@ -87,7 +92,8 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What claude sent: ``prompt`` is the user's first message, ``turn`` the request's number in its run."""
+    """What claude sent: ``prompt`` is the user's first message, or the one with which an earlier session goes
+    on; ``turn`` is the request's number in its run."""
 
     method: str
     path: str
@@ -209,15 +215,22 @@ class _Script:
 
 
 class ScriptedApi:
-    """The server; a context manager. Thread-safe."""
+    """The server; a context manager. Thread-safe.
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    Args:
+        caches: a request costs as if the longest beginning that it shares with an earlier one was cached.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", *, caches: bool = False) -> None:
         self.requests: list[Request] = []
+        self.answered: list[Mapping[str, Any]] = []
+        """The usage of each whole answer."""
+        self._cache = _Cache() if caches else None
         self.failures: list[BaseException] = []
         """Errors in the server itself."""
         self.stopping = threading.Event()
         self._scripts: list[_Script] = []
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[tuple[str, int], _Run] = {}
         self._lock = threading.Lock()
         self._server = _Server((host, 0), _Handler)
         self._server.api = self
@@ -253,41 +266,92 @@ class ScriptedApi:
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> Turn:
         """The next turn for a request of a message."""
-        prompt = _prompt(body)
+        prompts = _prompts(body)
         # Without the header (other clients) the prompt identifies the run.
-        session_id = headers.get("X-Claude-Code-Session-Id", prompt)
+        session_id = headers.get("X-Claude-Code-Session-Id", prompts[0])
         with self._lock:
-            run = self._run(session_id, prompt)
+            run = self._run(session_id, prompts)
             request = Request(
                 method=method,
                 path=path,
                 headers=headers,
                 body=body,
                 session_id=session_id,
-                prompt=prompt,
+                prompt=prompts[-1],
                 turn=run.turns + 1 if run else 0,
             )
             self.requests.append(request)
             line = run.next_line() if run else error(400, "no script fits the prompt")
         return line if isinstance(line, Turn) else line(request)
 
-    def _run(self, session_id: str, prompt: str) -> _Run | None:
-        if session_id not in self._runs:
-            script = next((script for script in self._scripts if script.match in prompt), None)
+    def _run(self, session_id: str, prompts: Sequence[str]) -> _Run | None:
+        key = session_id, len(prompts)
+        if key not in self._runs:
+            script = next((script for script in self._scripts if script.match in prompts[0]), None)
             if script is None:
                 return None
-            self._runs[session_id] = script.next_run()
-        return self._runs[session_id]
+            self._runs[key] = script.next_run()
+        return self._runs[key]
+
+    def usage_of(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The usage of an answer to a request, if the turn has none of its own."""
+        if self._cache is None:
+            return dict(_USAGE)
+        with self._lock:
+            return _USAGE | self._cache.take(body)
 
 
-def _prompt(body: Mapping[str, Any]) -> str:
-    """The user's own text, without claude's reminders, which name files and commits."""
+class _Cache:
+    """The beginnings of earlier requests. Four characters are a token."""
+
+    def __init__(self) -> None:
+        self._known: list[str] = []
+
+    def take(self, body: Mapping[str, Any]) -> dict[str, int]:
+        """The tokens of the input of a request, which are cached from now on."""
+        text = beginning(body)
+        shared = max((_common(text, known) for known in self._known), default=0) // 4
+        self._known.append(text)
+        rest = len(text) // 4 - shared
+        return {
+            "input_tokens": 1,
+            "cache_creation_input_tokens": max(0, rest - 1),
+            "cache_read_input_tokens": shared,
+        }
+
+
+def beginning(body: Mapping[str, Any]) -> str:
+    """What the API caches of a request, in its order: tools, system prompt, messages."""
+    parts = [*(body.get("tools") or ()), body.get("system"), *(body.get("messages") or ())]
+    return "\n".join(json.dumps(_unmarked(part)) for part in parts)
+
+
+def _unmarked(value: Any) -> Any:
+    """``value`` without the marks of cached parts, which move from request to request."""
+    if isinstance(value, dict):
+        return {key: _unmarked(inner) for key, inner in value.items() if key != "cache_control"}
+    return [_unmarked(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _common(one: str, other: str) -> int:
+    """The length of the common beginning."""
+    if one.startswith(other) or other.startswith(one):
+        return min(len(one), len(other))
+    return next(place for place, (left, right) in enumerate(zip(one, other, strict=False)) if left != right)
+
+
+def _prompts(body: Mapping[str, Any]) -> list[str]:
+    """The user's own texts: the first one, and those with which the session went on.
+
+    Without claude's reminders, which name files and commits.
+    """
+    prompts: list[str] = []
     for message in body.get("messages") or ():
         if message.get("role") == "user":
             words = _REMINDER.sub("", _flat(message.get("content"))).strip()
-            if words:
-                return words
-    return ""
+            if words and (not prompts or GOES_ON in words):
+                prompts.append(words)
+    return prompts or [""]
 
 
 def _flat(content: object) -> str:
@@ -362,11 +426,16 @@ class _Handler(BaseHTTPRequestHandler):
         elif line.body is not None:
             self._send(line.status, line.body, line.headers)
         elif body.get("stream"):
-            self._stream(line, _message(line, body))
+            self._stream(line, self._message(line, body))
         elif line.cut is not None or line.stall is not None:
             self.close_connection = True  # a server that breaks streams breaks this too
         else:
-            self._send_json(_message(line, body))
+            message = self._message(line, body)
+            self._send_json(message)
+            self.api.answered.append(message["usage"])
+
+    def _message(self, line: Turn, body: Mapping[str, Any]) -> dict[str, Any]:
+        return _message(line, body, self.api.usage_of(body) | dict(line.usage))
 
     def _stream(self, line: Turn, message: Mapping[str, Any]) -> None:
         self.send_response(200)
@@ -385,6 +454,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.api.stopping.wait(line.pace)
         self.wfile.write(b"0\r\n\r\n")
+        self.api.answered.append(message["usage"])
 
     def _hold(self) -> None:
         """Keep the connection open and silent until the other side closes it."""
@@ -394,7 +464,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
 
 
-def _message(line: Turn, body: Mapping[str, Any]) -> dict[str, Any]:
+def _message(line: Turn, body: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, Any]:
     content = [_with_id(block) for block in line.content]
     calls = any(block["type"] == "tool_use" for block in content)
     return {
@@ -405,7 +475,7 @@ def _message(line: Turn, body: Mapping[str, Any]) -> dict[str, Any]:
         "content": content,
         "stop_reason": line.stop_reason or ("tool_use" if calls else "end_turn"),
         "stop_sequence": None,
-        "usage": _USAGE | dict(line.usage),
+        "usage": usage,
     }
 
 
