@@ -44,14 +44,14 @@ def random_store(random: random.Random, count: int) -> list[Record]:
             "status": random.choice(["open"] * 6 + ["closed", "closed", "deferred", "blocked", "pinned"]),
             "issue_type": random.choice(["task", "task", "task", "epic", "bug"]),
         }
-        if facts["issue_type"] == "epic":
-            above[name] = parents
         if random.random() < 0.2:
             facts["defer_until"] = random.choice([PAST, FUTURE])
         if random.random() < 0.1:
             facts[random.choice(["pinned", "ephemeral"])] = True
         # Wisps are a table of their own in bd. Imported ones do not count for others, created ones do.
         alone = facts.get("ephemeral")
+        if facts["issue_type"] == "epic" and not alone:
+            above[name] = parents
         issues.append(issue(name, **facts, dependencies=[] if alone else list(edges.values())))
     return issues
 
