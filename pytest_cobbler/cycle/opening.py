@@ -22,6 +22,7 @@ from pytest_cobbler.landing.notary import Notary
 from pytest_cobbler.landing.tip import Red, Tip
 from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
+from pytest_cobbler.lifecycle.effort import Efforts
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.ground import Ground
 from pytest_cobbler.lifecycle.killed_runs import report_killed_run
@@ -36,12 +37,11 @@ from pytest_cobbler.lifecycle.starting import Base, find_base, removed_sources, 
 from pytest_cobbler.lifecycle.waiting import finished_work, waiting_work
 from pytest_cobbler.listeners import JournalListener, Listeners, LogListener
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.recordings.files import broken_off_attempts, order_of, place_of_task
+from pytest_cobbler.recordings.files import order_of, place_of_task
 from pytest_cobbler.recordings.interrupted import record_interrupted
 from pytest_cobbler.recordings.listener import RecordingListener
 from pytest_cobbler.recordings.names import RunNames
 from pytest_cobbler.recordings.recorder import Recorder, check_place, refuse_places
-from pytest_cobbler.recordings.turns import Turns
 from pytest_cobbler.report.journal import ignore_itself
 from pytest_cobbler.repository import names
 from pytest_cobbler.repository.attempts import KeptAttempt
@@ -264,6 +264,7 @@ class _Opening:
         self._stack.callback(self._lane.close, DRAIN)
         self._lane.prepare().result()
         self._tasks = self._lane.tasks().result()
+        self._comments = self._lane.comments()  # it may take as long as what comes now
         if self._recordings.directories:
             refuse_same_titles(self._tasks)
         self._left_out = self._hooks.left_out(self._tasks)
@@ -322,7 +323,7 @@ class _Opening:
         tip = tip_of(repository, generation)
         finished = Finished(finished_tasks(repository, generation, tip))
         ledger = open_ledger(project, self._lane, finished, self._run_id, self._parts.agent.secrets)
-        recorder = self._make_recorder(project, ledger)
+        recorder = self._recordings.recorder(generation.name, self._tasks, ledger.scrub)
         run = self._wire(project, ledger, recorder, freed, cancellation)
         killed = report_killed_run(project.directory, self._tasks, self._config.path.name, repository.root)
         ledger.journal.write("run", run=self._run_id, generation=generation.name, tip=tip)
@@ -331,12 +332,19 @@ class _Opening:
         recovered = self._recover(run, recorder)
         watch = LandingWatch(project, ledger, self._generation, self._tasks)
         missing = missing_documents(self._config, repository, tip)
-        asks = self._asks_agents
+        run.efforts = Efforts(self._tasks, self._comments.result())
         selection = choose(
-            self._config, repository, self._tasks, generation, finished, self._left_out, asks_agents=asks
+            self._config,
+            repository,
+            self._tasks,
+            generation,
+            finished,
+            self._left_out,
+            efforts=run.efforts,
+            asks_agents=self._asks_agents,
         )
         run.waiting = self._waiting(generation, (*selection.taken, *selection.left))
-        if not asks:
+        if not self._asks_agents:
             selection = only_with_work(selection, run.waiting)
         run.open_tasks = {task.id for task in selection.taken}
         finished.forget(run.open_tasks)
@@ -363,14 +371,6 @@ class _Opening:
             return {}
         gate, policy = self._parts.gate, self._parts.protection.policy()
         return waiting_work(self._repository, generation, tasks, lambda: gate.conditions().digest, policy)
-
-    def _make_recorder(self, project: Project, ledger: Ledger) -> Recorder | None:
-        recordings = self._recordings
-        recordings.names.generation = project.generation.name
-        recordings.names.learn(task.id for task in self._tasks)
-        if recordings.record is None or recordings.renews:
-            return None
-        return Recorder(recordings.record, project.generation.name, ledger.scrub, recordings.names)
 
     def _wire(
         self,
@@ -419,18 +419,11 @@ class _Opening:
             lines=SourceLines(repository, parts.language),
             slots=make_slots(self._config, freed, plays=self._recordings.plays),
             names=self._recordings.names,
-            turns=self._make_turns(recorder),
+            turns=self._recordings.turns(self._order, recorder),
             cancellation=cancellation,
             budget=budget_of(self._config, repository.work_dir, generation.name),
             asks_agents=self._asks_agents,
         )
-
-    def _make_turns(self, recorder: Recorder | None) -> Turns:
-        recording = self._config.recording if self._recordings.plays else None
-        broken_off = broken_off_attempts(recording) if recording else {}
-        if recorder:
-            return Turns(self._order, recorder.note, broken_off)
-        return Turns(self._order, broken_off=broken_off)
 
     def _recover(self, run: Run, recorder: Recorder | None) -> list[str]:
         trees = {worktree.name: worktree.tree_id for worktree in run.worktrees.leftovers()}

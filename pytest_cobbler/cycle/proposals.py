@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import graphlib
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -62,6 +63,7 @@ class Proposal(BaseModel):
     dependencies: Annotated[tuple[int, ...], BeforeValidator(lambda value: _listed(value))] = ()
     files: Annotated[tuple[str, ...], BeforeValidator(lambda value: _listed(value))] = ()
     acceptance: Annotated[tuple[str, ...], BeforeValidator(lambda value: _listed(value))] = ()
+    estimated_minutes: Annotated[int, BeforeValidator(lambda value: _minutes(value))] = 0
 
     @property
     def needs(self) -> tuple[int, ...]:
@@ -125,6 +127,7 @@ def to_new_tasks(
             title=proposal.title.strip(),
             description=_whole_description(proposal),
             needs=tuple(str(index) for index in proposal.needs),
+            minutes=proposal.estimated_minutes,
             labels=labels,
         )
         for proposal in proposals
@@ -141,6 +144,7 @@ def normalised(title: str) -> str:
 # Reading
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MOST_MINUTES = 10_000
 _FENCE = re.compile(r"\A\s*```[\w-]*[ \t]*\r?\n(.*?)\n?[ \t]*```\s*\Z", re.DOTALL)
 
 
@@ -200,6 +204,12 @@ def _json(text: str) -> Any:
 def _listed(value: Any) -> Any:
     """A list as a tuple, which strict validation requires; ``null`` is the empty tuple."""
     return () if value is None else tuple(value) if isinstance(value, list) else value
+
+
+def _minutes(value: Any) -> int:
+    """An estimate; 0 if there is none that can be used, because a hint is not worth another attempt."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return math.ceil(value) if is_number and 0 < value <= _MOST_MINUTES else 0
 
 
 def _kind(value: object) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.recordings.files import broken_off_attempts
 from pytest_cobbler.recordings.names import RunNames
+from pytest_cobbler.recordings.recorder import Recorder
+from pytest_cobbler.recordings.turns import Turns
 from pytest_cobbler.repository.objects import default_work_dir
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.tracker.base import Task
@@ -34,6 +38,24 @@ class Recordings:
     @property
     def directories(self) -> tuple[Path, ...]:
         return tuple(path for path in (self.config.recording, self.record) if path)
+
+    def recorder(
+        self, generation: str, tasks: Iterable[Task], scrub: Callable[[str], str]
+    ) -> Recorder | None:
+        """The recorder of a run on ``generation``, if the run is recorded."""
+        self.names.generation = generation
+        self.names.learn(task.id for task in tasks)
+        if self.record is None or self.renews:
+            return None
+        return Recorder(self.record, generation, scrub, self.names)
+
+    def turns(self, order: Sequence[str], recorder: Recorder | None) -> Turns:
+        """The order of the recording that is played, and where the order of this run is noted."""
+        recording = self.config.recording if self.plays else None
+        broken_off = broken_off_attempts(recording) if recording else {}
+        if recorder:
+            return Turns(order, recorder.note, broken_off)
+        return Turns(order, broken_off=broken_off)
 
 
 def not_for_recordings(config: Config, repository: Repository) -> list[Path]:

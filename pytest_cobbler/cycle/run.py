@@ -12,6 +12,7 @@ from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.cycle.surroundings import RepositoryView
 from pytest_cobbler.landing.lane import LandingLane
 from pytest_cobbler.landing.notary import Notary
+from pytest_cobbler.lifecycle.effort import Efforts
 from pytest_cobbler.lifecycle.ledger import Ledger
 from pytest_cobbler.lifecycle.lines import SourceLines
 from pytest_cobbler.listeners import RunListener
@@ -30,6 +31,7 @@ class Run:
     """One run on one generation, ready to begin. Made by ``opening.open_run``.
 
     ``base`` is the base's commit at which the run began: its configuration and its files are the gate's.
+    ``efforts``: what tasks will probably take.
     ``open_tasks`` are the ids of the session's tasks: a need outside them is met. ``names`` and ``turns``
     belong to recordings, and have no effect without one. ``waiting``: task id -> the kept work that goes to
     the gate before any agent is asked; without ``asks_agents``, none is.
@@ -52,6 +54,7 @@ class Run:
     cancellation: Cancellation
     budget: Budget = field(default_factory=Budget)
     faults: SharedFaults = field(default_factory=SharedFaults)
+    efforts: Efforts = field(default_factory=Efforts)
     open_tasks: set[str] = field(default_factory=set)
     waiting: dict[str, KeptAttempt] = field(default_factory=dict)
     asks_agents: bool = True

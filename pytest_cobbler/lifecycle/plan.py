@@ -24,21 +24,25 @@ class _Entry:
     """An item.
 
     ``unmet``: needs that are not done; ``lost``: needs that never will be; ``pending``: items that must end
-    first and have not ended yet.
+    first and have not ended yet. ``urgency``: the first priority of the item and of all that need it;
+    ``height``: the effort of the longest chain that begins with the item.
     """
 
     needs: frozenset[str]
     after: set[str]
-    order: tuple[int, Age, int]
-    height: int = 0
+    priority: int
+    effort: float
+    order: tuple[Age, int]
+    urgency: int = 0
+    height: float = 0.0
     unmet: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
     pending: set[str] = field(default_factory=set)
     state: State = State.WAITING
 
     @property
-    def rank(self) -> tuple[int, int, Age, int]:
-        return (-self.height, *self.order)
+    def rank(self) -> tuple[int, float, Age, int]:
+        return (self.urgency, -self.height, *self.order)
 
 
 class Plan:
@@ -64,12 +68,22 @@ class Plan:
         needs: Iterable[str] = (),
         after: Iterable[str] = (),
         priority: int = 0,
+        effort: float = 1.0,
         age: Age = (),
     ) -> None:
-        """Add an item. A need that is not in the plan (yet) is unmet. ``age`` sorts those of one priority."""
+        """Add an item. A need that is not in the plan (yet) is unmet.
+
+        ``effort`` is what it probably takes, in any unit; ``age`` sorts items that are alike otherwise.
+        """
         if key in self._entries:
             raise ValueError(f"{key} is already in the plan")
-        entry = _Entry(needs=frozenset(needs), after=set(), order=(priority, age, len(self._entries)))
+        entry = _Entry(
+            needs=frozenset(needs),
+            after=set(),
+            priority=priority,
+            effort=effort,
+            order=(age, len(self._entries)),
+        )
         self._entries[key] = entry
         self._waiting[key] = None
         entry.unmet = {need for need in entry.needs if not self._is(need, State.DONE)}
@@ -138,14 +152,22 @@ class Plan:
         elif listed and not ready:
             del self._ready[place]
 
-    def _rank_of(self, key: str) -> tuple[int, int, Age, int]:
+    def _rank_of(self, key: str) -> tuple[int, float, Age, int]:
         return self._entries[key].rank
 
     def _rank(self) -> None:
-        """Order by the longest chain that waits for an item, then by priority, then by creation."""
-        heights = _heights({key: self._dependants[key] for key in self._entries})
-        for key, height in heights.items():
-            self._entries[key].height = height
+        """Order by urgency, then by the longest chain that waits for an item, then by creation.
+
+        A chain is as long as the efforts of its items: list scheduling by critical path.
+        """
+        for entry in self._entries.values():
+            entry.urgency, entry.height = entry.priority, 0.0
+        for key in _dependants_first({key: self._dependants[key] for key in self._entries}):
+            entry = self._entries[key]
+            later = [(other, self._entries[other]) for other in self._dependants[key]]
+            entry.height = entry.effort + max((one.height for _, one in later), default=0.0)
+            needing = (one.urgency for _, one in later if key in one.needs)
+            entry.urgency = min((entry.priority, *needing))
         self._ready.sort(key=self._rank_of)
         self._ranked = True
 
@@ -181,22 +203,19 @@ class Plan:
         return list(path)[path[key] :]
 
 
-def _heights(dependants: Mapping[str, Iterable[str]]) -> dict[str, int]:
-    """Key -> length of the longest chain that waits for it. A cycle is counted once around at most."""
-    heights: dict[str, int] = {}
+def _dependants_first(dependants: Mapping[str, Iterable[str]]) -> list[str]:
+    """The keys, each after all that wait for it; within a circle, in the order in which it is gone round."""
+    order: dict[str, None] = {}
     for start in dependants:
-        if start in heights:
+        if start in order:
             continue
-        stack = [(start, iter(dependants[start]))]
-        open_keys = {start}
-        while stack:
-            key, children = stack[-1]
-            child = next((c for c in children if c not in heights and c not in open_keys), None)
-            if child is not None:
-                open_keys.add(child)
-                stack.append((child, iter(dependants[child])))
-                continue
-            stack.pop()
-            open_keys.discard(key)
-            heights[key] = 1 + max((heights.get(c, 0) for c in dependants[key]), default=-1)
-    return heights
+        path = {start: iter(dependants[start])}
+        while path:
+            key = next(reversed(path))
+            child = next((c for c in path[key] if c not in order and c not in path), None)
+            if child is None:
+                order[key] = None
+                del path[key]
+            else:
+                path[child] = iter(dependants[child])
+    return list(order)

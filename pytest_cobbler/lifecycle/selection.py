@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.lifecycle.effort import Efforts
 from pytest_cobbler.lifecycle.estimate import Estimate, estimate
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.forgotten import forgotten_landings
@@ -31,6 +32,8 @@ from pytest_cobbler.wiring.project import open_repository
 
 LEFT_OUT = "left out by a hook"
 """The reason why a task waits that the project's hook excludes."""
+
+_UNKNOWN = Efforts()
 
 NO_WORK = "no finished work of it is kept"
 """The reason why a task waits in a session that asks no agent."""
@@ -60,13 +63,15 @@ def select_tasks(
     foreign_labels: frozenset[str],
     task_label: str | None,
     limit: int,
+    efforts: Efforts = _UNKNOWN,
     left_out: Collection[str] = (),
     asks_agents: bool = True,
 ) -> Selection:
     """Choose the open tasks of a session: those of this generation, at most ``limit``, needs first.
 
     ``finished``: ids of tasks that landed. If such a task is open, a person reopened it, and it is done
-    again. ``foreign_labels``: those of other active generations; ``left_out``: ids that a hook of the
+    again. ``efforts``: what tasks will probably take.
+    ``foreign_labels``: those of other active generations; ``left_out``: ids that a hook of the
     project excludes. ``asks_agents``: without agents, which nothing is spent on, tasks that were set aside
     are done, too.
     """
@@ -88,7 +93,7 @@ def select_tasks(
         if task.type == "task" and task.id not in finished_ids
         for label in sorted(foreign_labels & set(task.labels))
     }
-    ordered, circles = _ordered([task for task in ours.values() if task.id not in waiting])
+    ordered, circles = _ordered([task for task in ours.values() if task.id not in waiting], efforts)
     return Selection(
         taken=tuple(ordered[:limit]), left=tuple(ordered[limit:]), waiting=waiting | circles, foreign=foreign
     )
@@ -145,13 +150,13 @@ def _held(task: Task) -> str:
     return f"assigned to {task.assignee}" if task.assignee not in ("", ACTOR) else ""
 
 
-def _ordered(tasks: list[Task]) -> tuple[list[Task], dict[str, str]]:
+def _ordered(tasks: list[Task], efforts: Efforts) -> tuple[list[Task], dict[str, str]]:
     """The tasks in the order of ``Plan.ready``, needs first; and id -> why it can never start."""
     plan = Plan()
     by_id = {task.id: task for task in tasks}
     for task in tasks:
         needs = by_id.keys() & set(task.needs)
-        plan.add(task.id, needs=needs, priority=task.priority, age=task.age)
+        plan.add(task.id, needs=needs, priority=task.priority, effort=efforts.of(task), age=task.age)
     ordered: list[Task] = []
     while ready := plan.ready():
         for key in ready:
@@ -241,7 +246,10 @@ def look(
         sources = sources_to_remove(config, repository, language, base)
     left_out = hooks.left_out(tasks)
     finished = Finished(landed)
-    selection = choose(config, repository, tasks, generation, finished, left_out, asks_agents=asks_agents)
+    efforts = Efforts(tasks, tracker.comments())
+    selection = choose(
+        config, repository, tasks, generation, finished, left_out, efforts=efforts, asks_agents=asks_agents
+    )
     if generation and not asks_agents:
         open_tasks = (*selection.taken, *selection.left)
         selection = only_with_work(selection, finished_work(repository, generation, open_tasks))
@@ -264,6 +272,7 @@ def choose(
     finished: Finished,
     left_out: frozenset[str] = frozenset(),
     *,
+    efforts: Efforts = _UNKNOWN,
     asks_agents: bool = True,
 ) -> Selection:
     """The open tasks that a session does."""
@@ -274,6 +283,7 @@ def choose(
         foreign_labels=active - {generation.name if generation else ""},
         task_label=config.task_label or None,
         left_out=left_out,
+        efforts=efforts,
         limit=config.max_issues,
         asks_agents=asks_agents,
     )

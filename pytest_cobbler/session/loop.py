@@ -151,7 +151,8 @@ class Loop:
             if isinstance(item, StitchItem):
                 needs = [f"stitch::{need}" for need in item.task.needs if self._is_open(need)]
                 task = item.task
-                self._plan.add(item.key, needs=needs, priority=task.priority, age=task.age)
+                effort = self._run.efforts.of(task)
+                self._plan.add(item.key, needs=needs, priority=task.priority, effort=effort, age=task.age)
             else:
                 self._plan.add(item.key)
         for key, item in self._items.items():

@@ -32,7 +32,8 @@ class Task:
     the project's; ``needs`` are the ids of the issues that block this one (dependencies of type ``blocks`` or
     ``conditional-blocks``), closed or not; ``parent`` is the issue that it is part of, ``waits_for`` those
     whose parts it waits for, ``waits_for_any`` those of whose parts it waits for one; ``labels`` are sorted;
-    ``created_at`` and ``defer_until`` are RFC 3339; ``priority`` 0 (first) to 4.
+    ``created_at`` and ``defer_until`` are RFC 3339; ``priority`` 0 (first) to 4; ``minutes`` is an estimate
+    of the work, 0 without one.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Task:
     status: str = "open"
     type: str = "task"
     priority: int = 2
+    minutes: int = 0
     needs: tuple[str, ...] = ()
     parent: str = ""
     waits_for: tuple[str, ...] = ()
@@ -86,6 +88,7 @@ class NewTask:
 
     ``key`` names the task within its batch only; ``needs`` are keys of the same batch. ``metadata`` are
     strings because bd 1.0.5 accepts no other values; the keys ``METADATA`` and ``ORDER`` are reserved.
+    ``minutes`` is an estimate of the work, 0 without one; bd 1.0.5 does not keep it.
     """
 
     key: str
@@ -94,6 +97,7 @@ class NewTask:
     needs: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     priority: int = 2
+    minutes: int = 0
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 

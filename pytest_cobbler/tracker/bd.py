@@ -411,6 +411,7 @@ def _plan(tasks: Sequence[NewTask]) -> dict[str, Any]:
             "type": "task",
             "description": task.description,
             "priority": task.priority,
+            **({"estimated_minutes": task.minutes} if task.minutes else {}),
             "labels": sorted(set(task.labels)),
             "metadata": {**task.metadata, ORDER: str(place)},
         }

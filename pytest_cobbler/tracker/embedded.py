@@ -266,6 +266,7 @@ def _new_issue(
         "status": "open",
         "priority": task.priority,
         "issue_type": "task",
+        "estimated_minutes": task.minutes,
         "created_at": now,
         "created_by": ACTOR,
         "updated_at": now,
@@ -276,5 +277,5 @@ def _new_issue(
         "dependent_count": dependents,
         "comment_count": 0,
     }
-    optional = ("description", "metadata", "labels", "dependencies")
+    optional = ("description", "estimated_minutes", "metadata", "labels", "dependencies")
     return Record({name: value for name, value in values.items() if value or name not in optional})

@@ -67,6 +67,7 @@ class Issue(_FromBeads):
     title: str = ""
     description: str = ""
     status: str = "open"
+    estimated_minutes: int = 0
     priority: int = 0  # the default of bd for a line without a priority
     issue_type: str = "task"
     assignee: str = ""
@@ -86,6 +87,12 @@ class Issue(_FromBeads):
     def _is_writable(cls, text: Any) -> Any:
         return _UNWRITABLE.sub("\ufffd", text) if isinstance(text, str) else text
 
+    @field_validator("estimated_minutes", mode="before")
+    @classmethod
+    def _unusable_is_none(cls, minutes: Any) -> int:
+        """An estimate is a hint: no reason to refuse an issue."""
+        return minutes if type(minutes) is int and minutes > 0 else 0
+
     @field_validator("status", "issue_type")
     @classmethod
     def _empty_is_default(cls, text: str, info: ValidationInfo) -> str:
@@ -101,6 +108,7 @@ class Issue(_FromBeads):
             status="open" if self._is_awake else self.status,
             type=self.issue_type,
             priority=self.priority,
+            minutes=self.estimated_minutes,
             needs=self._ends("blocks", "conditional-blocks"),
             parent=next(iter(self._ends("parent-child")), ""),
             waits_for=self._waits(any_child=False),

@@ -67,6 +67,28 @@ def test_entries_are_read_in_their_order() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "minutes"),
+    [
+        (30, 30),
+        (0.5, 1),
+        (10_000, 10_000),
+        (0, 0),
+        (-5, 0),
+        (10_001, 0),
+        (1e400, 0),
+        ("30", 0),
+        (True, 0),
+        (None, 0),
+        ([30], 0),
+    ],
+)
+def test_an_estimate_that_cannot_be_used_is_left_out(written: object, minutes: int) -> None:
+    (proposal,) = parsed(entry(1, estimated_minutes=written))
+    assert proposal.estimated_minutes == minutes
+    assert to_new_tasks([proposal], "generation-1")[0].minutes == minutes
+
+
+@pytest.mark.parametrize(
     "more",
     [
         {},

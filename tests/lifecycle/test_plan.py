@@ -127,15 +127,44 @@ def test_items_that_come_after_count_as_a_chain() -> None:
     assert plan.ready() == ["first", "lone"]
 
 
-def test_then_priority_then_creation_then_the_order_of_addition() -> None:
+def test_a_chain_is_as_long_as_its_efforts() -> None:
+    plan = Plan()
+    plan.add("chained", effort=2)
+    plan.add("waits", effort=3, needs=["chained"])
+    plan.add("long", effort=6)
+    plan.add("short", effort=4)
+    assert plan.ready() == ["long", "chained", "short"]
+
+
+def test_priority_then_the_longest_chain_then_creation_then_the_order_of_addition() -> None:
     plan = Plan()
     plan.add("late", priority=1, age=(2,))
     plan.add("b", priority=1, age=(1,))
     plan.add("a", priority=1, age=(1,))
     plan.add("urgent", priority=0, age=(3,))
     plan.add("chained", priority=4, age=(9,))
-    plan.add("waits", needs=["chained"])
-    assert plan.ready() == ["chained", "urgent", "b", "a", "late"]
+    plan.add("waits", needs=["chained"], priority=4)
+    plan.add("root", priority=1, age=(9,))
+    plan.add("leaf", needs=["root"], priority=1)
+    assert plan.ready() == ["urgent", "root", "b", "a", "late", "chained"]
+
+
+def test_an_item_is_as_urgent_as_the_first_that_needs_it() -> None:
+    plan = Plan()
+    plan.add("plain", priority=1)
+    plan.add("root", priority=4)
+    plan.add("middle", needs=["root"], priority=3)
+    plan.add("urgent", needs=["middle"], priority=0)
+    plan.add("measure", after=["plain"], priority=0)
+    assert plan.ready() == ["root", "plain"]
+
+
+def test_circles_do_not_grow_with_each_query() -> None:
+    plan = plan_of(x="", a="x b", b="a")
+    plan.add("long", effort=3.5)
+    for _ in range(5):
+        plan.follow("x", [])
+        assert plan.ready() == ["long", "x"]
 
 
 def test_the_order_follows_what_is_added_later() -> None:
@@ -341,7 +370,7 @@ def test_the_limit_leaves_the_rest_and_stays_closed_under_needs() -> None:
     assert ids(selection.left) == "c d"
 
 
-def test_the_longest_chain_first_then_priority_then_creation() -> None:
+def test_priority_then_the_longest_chain_then_creation() -> None:
     tasks = [
         task("old", created_at="2026-01-01T00:00:00Z"),
         task("new", created_at="2026-01-02T00:00:00Z"),
@@ -350,6 +379,11 @@ def test_the_longest_chain_first_then_priority_then_creation() -> None:
         task("leaf", "root", priority=0),
     ]
     assert ids(choose(tasks).taken) == "root urgent old new leaf"
+
+
+def test_the_task_that_probably_takes_longest_comes_first() -> None:
+    tasks = [task("a", minutes=5), task("b", minutes=30), task("c", minutes=10), task("d", "c", minutes=30)]
+    assert ids(choose(tasks).taken) == "c b a d"
 
 
 def test_only_tasks_and_only_ours() -> None:
@@ -473,6 +507,7 @@ def shapes(count: int) -> dict[str, list[Task]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", shapes(1))
 def test_the_cost_of_a_task_does_not_grow_with_their_number(shape: str) -> None:
     """Ten times the tasks may take a little over ten times the calls; a hundred times would be quadratic."""

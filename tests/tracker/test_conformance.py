@@ -365,6 +365,7 @@ def test_issues_of_other_users_are_listed_and_not_changed(store: Store) -> None:
             record["priority"],
         )
     assert found["proj-fff"].needs == found["proj-hhh"].needs == ("proj-bbb",)
+    assert (found["proj-bbb"].minutes, found["proj-aaa"].minutes) == (30, 0)
     assert (found["proj-aaa.1"].parent, found["proj-aaa.1"].needs) == ("proj-aaa", ())
     assert (found["proj-iii"].waits_for, found["proj-iii"].needs) == (("proj-aaa",), ())
     assert found["proj-ddd"].labels == ("a", "b")
