@@ -18,6 +18,8 @@ from pytest_cobbler.languages.python import Python
 from pytest_cobbler.languages.python_projects import find_projects
 from pytest_cobbler.languages.python_tree import STATUS
 
+pytestmark = pytest.mark.slow
+
 PYPROJECT = '[build-system]\nrequires = ["setuptools"]\n[project]\nname = "my-calc"\nversion = "1"\n'
 CALC = {"__init__.py": "from calc.core import total\n", "core.py": "def total(*n):\n    return sum(n)\n"}
 TEST = "import calc\n\n\ndef test_total():\n    assert calc.total(1, 2) == 3\n"
@@ -112,6 +114,7 @@ def image(interpreter: Path, tmp_path: Path) -> Image:
 BROKEN = {"__init__.py": "raise SystemExit\n"}
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("base", [SRC, FLAT], ids=["src", "flat"])
 def test_the_tree_is_tested_though_the_image_has_a_copy(image: Image, base: dict[str, str]) -> None:
     image.install(in_directory("calc", CALC))

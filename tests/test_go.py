@@ -17,6 +17,8 @@ from pytest_cobbler.languages.go_constraints import is_built
 from tests.support.parts import need
 from tests.support.toolchain import go_cache, go_root
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["go_cache", "go_root"]
 
 GO = Go()
@@ -388,6 +390,7 @@ HIDING = {
 """Names of directories that a shell would take for several packages, or for another one."""
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("name", HIDING)
 def test_a_package_whose_name_the_shell_would_split_is_not_left_out(
     name: str, tree: Path, go_cache: Path

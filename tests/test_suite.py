@@ -59,6 +59,7 @@ def rooms_of(module: Path) -> set[str]:
     return {name.split(".")[1] for name in imported(module) if name.startswith("pytest_cobbler.")}
 
 
+@pytest.mark.slow
 def test_tests_share_through_support_only() -> None:
     """No test module imports another one, and helpers are in one place."""
     paths = (ROOT / "tests").rglob("*.py")
@@ -78,7 +79,8 @@ def test_tests_share_through_support_only() -> None:
 
 @pytest.mark.slow
 def test_the_quick_selection_covers_every_room(tests: dict[str, set[str]]) -> None:
-    quick = {test for test, marks in tests.items() if not marks & {*markers.PARTS, "slow"}}
+    left_out = {*markers.PARTS, "slow"}
+    quick = {test for test, marks in tests.items() if "quick" in marks or not marks & left_out}
     modules = {test.partition("::")[0] for test in quick}
     covered = {Path(module).parts[1] for module in modules}
     covered.update(*(rooms_of(ROOT / module) for module in modules))
@@ -94,8 +96,13 @@ def test_every_mark_is_on_some_tests(tests: dict[str, set[str]], mark: str) -> N
 
 
 @pytest.mark.slow
-def test_no_mark_is_put_on_by_hand_and_taken_back(tests: dict[str, set[str]]) -> None:
-    assert [test for test, marks in tests.items() if {"slow", "quick"} <= marks] == []
+def test_the_quick_selection_needs_no_part(tests: dict[str, set[str]]) -> None:
+    assert [test for test, marks in tests.items() if "quick" in marks and marks & {*markers.PARTS}] == []
+
+
+@pytest.mark.slow
+def test_a_quick_test_would_be_slow_otherwise(tests: dict[str, set[str]]) -> None:
+    assert [test for test, marks in tests.items() if "quick" in marks and "slow" not in marks] == []
 
 
 class TestSample:

@@ -289,6 +289,7 @@ def test_no_change_takes_the_place_of_a_module_that_a_test_imports_when_it_is_ru
     assert bench.refused(files, gate, changed=changed) == {"tests/unittest.py"}
 
 
+@pytest.mark.slow
 class TestMake:
     FILES: Mapping[str, Content] = {
         "Makefile": (

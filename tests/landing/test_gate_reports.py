@@ -157,6 +157,7 @@ func TestFails(t *testing.T) {
 """
 
 
+@pytest.mark.slow
 class TestGo:
     @pytest.fixture(autouse=True)
     def cache(self, bench: Bench, go_cache: Path) -> None:

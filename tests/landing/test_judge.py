@@ -31,6 +31,8 @@ __all__ = ["go_cache", "go_root", "python_image"]
 PYTEST = f"{sys.executable} -m pytest -q -p no:cacheprovider --junitxml=$HOME/report.xml"
 QUIET = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True, kw_only=True)
 class CountingGate(Gate):
@@ -164,6 +166,7 @@ ATTACKS: dict[str, dict[str, str | None]] = {
 }
 
 
+@pytest.mark.quick
 def test_a_change_that_hides_the_test_of_what_it_breaks_does_not_land(bench: Bench) -> None:
     tip = bench.tip
     for name, attack in ATTACKS.items():

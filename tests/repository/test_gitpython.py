@@ -212,6 +212,7 @@ def test_a_command_that_takes_too_long_is_an_error(opened: Opened, monkeypatch: 
         opened.plain.rev_parse("HEAD")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

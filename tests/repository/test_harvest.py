@@ -550,6 +550,7 @@ class TestKindsOfRepositories:
         assert there.harvested("echo x >new").change.paths == ("new",)
 
 
+@pytest.mark.slow
 class TestOnlyTheChangeIsPacked:
     """On a tree of 300 files: with fewer than 100 objects git unpacks them and skips what is there."""
 
@@ -597,6 +598,7 @@ def object_counts(user: UserRepository) -> dict[str, int]:
     return {name: int(figure) for name, _, figure in (line.partition(": ") for line in lines)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1024, 1 << 20], ids=["300 files", "300 MiB"])
 def test_the_repository_grows_by_four_objects_in_a_landing_however_large_it_is(
     tmp_path: Path, host: Sandbox, size: int

@@ -49,6 +49,7 @@ def kept(
     )
 
 
+@pytest.mark.slow
 class TestTheAgentsOwnGit:
     @pytest.mark.parametrize(
         ("script", "name"),

@@ -62,6 +62,7 @@ def test_a_note_is_read_however_git_files_it(repository: Repository, depth: int)
     assert read_note(repository, head, LARGEST) == b"mine\n"
 
 
+@pytest.mark.slow
 def test_many_notes_stay_readable_for_git(user: UserRepository, repository: Repository) -> None:
     """Git changes how it files notes by their number; 300 of ours, then one of its own."""
     head = repository.head_commit()

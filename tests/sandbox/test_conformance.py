@@ -181,6 +181,7 @@ class TestEnvironment:
         assert not seen
 
 
+@pytest.mark.slow
 class TestEnd:
     def test_the_wall_limit_ends_a_job(self, sandbox: Sandbox) -> None:
         completed = ended(sandbox, "sleep 60", limits=Limits(wall=0.7))

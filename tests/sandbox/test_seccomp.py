@@ -140,7 +140,6 @@ class TestProfile:
         assert places == {index}
 
 
-@pytest.mark.quick
 def test_the_profile_of_a_killed_process_is_removed_and_that_of_a_living_one_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

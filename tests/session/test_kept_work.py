@@ -96,7 +96,6 @@ def test_what_an_interrupt_or_a_crash_left_at_the_gate_lands_without_an_agent(
     assert project.git("for-each-ref", "refs/heads/task").split() == []
 
 
-@pytest.mark.quick
 def test_work_that_a_red_gate_kept_lands_when_the_gate_has_changed(project: Project) -> None:
     project.configure(test_command="! [ -e t-1.txt ]")
     seed(project, task("t-1"))

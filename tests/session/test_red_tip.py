@@ -48,7 +48,6 @@ def prompts(project: Project, name: str) -> str:
     return path.read_text()
 
 
-@pytest.mark.quick
 def test_a_base_that_fails_its_gate_is_an_error_before_anything_is_spent(project: Project) -> None:
     seed(project, task("fine"))
     result = project.run("--cobbler-generate", "--cobbler-jobs=2")
@@ -113,7 +112,6 @@ def test_a_gate_that_misses_the_network_is_told_how_to_do_without(
     result.stdout.fnmatch_lines([f"FAILED *tip * the gate fails on main as it is: {cause}", f"* {fix}"])
 
 
-@pytest.mark.quick
 def test_the_tip_is_tested_once_as_long_as_it_stays_the_same(project: Project) -> None:
     project.write({"repaired.txt": "1\n"})
     project.commit("Repair it")

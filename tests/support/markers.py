@@ -1,8 +1,8 @@
 """Marks for the needs and the duration of tests, and the choice of cases of the long matrices.
 
 A test gets the marks ``podman``, ``bd`` and ``claude`` if its fixtures or parameters need that part. A test
-that needs one in its body marks itself. A test on a project, which runs pytest, gets ``slow`` unless it is
-marked ``quick``: then it is one of the few that show, in the quick selection, that a run works.
+that needs one in its body marks itself. A test on a project, which runs pytest, gets ``slow``. The quick
+selection has no slow tests but those that are marked ``quick``, which show that a run works.
 
 Tests marked ``matrix`` by hand are slow, and many. A run has a sample of them, drawn by the number in
 ``COBBLER_TEST_SEED``. ``COBBLER_TEST_SEED=all`` runs every case. The cases of a function are one matrix; all
@@ -67,8 +67,7 @@ def mark(items: Iterable[pytest.Function]) -> None:
         for part in PARTS:
             if FIXTURES[part] & fixtures or PARAMETERS[part] & values:
                 item.add_marker(part)
-        runs = "cobbler_project" in fixtures and not item.get_closest_marker("quick")
-        if runs or item.get_closest_marker("matrix"):
+        if "cobbler_project" in fixtures or item.get_closest_marker("matrix"):
             item.add_marker("slow")
 
 

@@ -127,6 +127,7 @@ def says(good: Good, *patterns: str) -> None:
         assert any(re.search(pattern, fault) for fault in faults), f"{pattern!r} is not among {faults}"
 
 
+@pytest.mark.slow
 def test_a_good_run_has_no_fault(good: Good) -> None:
     assert good.faults() == []
     assert check(good.project.path) == []

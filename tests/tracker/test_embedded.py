@@ -201,6 +201,7 @@ def writer(root: Path, who: str, count: int) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_parallel_writers_lose_no_task(embedded_store: EmbeddedStore) -> None:
     writers = [writer(embedded_store.root, who, 40) for who in ("one", "two", "three")]
     reader = embedded_store.tracker()
@@ -217,6 +218,7 @@ def test_parallel_writers_lose_no_task(embedded_store: EmbeddedStore) -> None:
     assert sorted(record["comments"][0]["id"] for record in records.values()) == list(range(1, 121))
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_every_task_that_it_reported(embedded_store: EmbeddedStore) -> None:
     reported: list[str] = []
     for round in range(6):

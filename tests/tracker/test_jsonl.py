@@ -42,6 +42,7 @@ def test_values_are_written_as_go_writes_them() -> None:
     )
 
 
+@pytest.mark.slow
 @given(OBJECTS, INDENTS, st.booleans())
 def test_a_record_keeps_the_text_of_every_value(
     values: dict[str, Any], indent: int | None, ascii: bool
@@ -56,6 +57,7 @@ def test_a_record_keeps_the_text_of_every_value(
         assert record.get(name) == value
 
 
+@pytest.mark.slow
 @given(OBJECTS, st.sampled_from(FIELDS), JSON)
 def test_changing_one_field_changes_no_other(values: dict[str, Any], name: str, value: Any) -> None:
     record = Record.parse(json.dumps(values))

@@ -70,6 +70,7 @@ def host_gate(tmp_path: Path) -> Callable[[str], Gate]:
     return host_gate
 
 
+@pytest.mark.slow
 def test_a_missing_program_of_the_gate_is_named(host_gate: Callable[[str], Gate]) -> None:
     preflight_gate(host_gate("[git, --version]"), Python())
     preflight_gate(host_gate("[./build, all]"), Python())  # the checkout's own
