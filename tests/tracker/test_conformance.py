@@ -58,6 +58,7 @@ def test_a_created_task_is_listed_unchanged(store: Store) -> None:
         description="in words\n",
         labels=("z", "generation-1", "z"),
         priority=0,
+        minutes=45,
         metadata={"files": '["a.py"]', "number": "12"},
     )
     name = tracker.create([wanted])["k"]
@@ -71,6 +72,7 @@ def test_a_created_task_is_listed_unchanged(store: Store) -> None:
         status="open",
         type="task",
         priority=0,
+        minutes=0 if "bd 1.0" in tracker.description else 45,
         labels=("generation-1", "z"),
         created_at=task.created_at,
         metadata={"files": '["a.py"]', "number": "12", ORDER: "0"},
