@@ -30,7 +30,9 @@ _SESSIONS = SessionPlace(variable=_HOME, pattern="projects/{directory}/{id}.json
 _OWN_SESSION = ("--session-id", "--resume", "--continue", "--no-session-persistence")
 
 _ENVIRONMENT = {
-    # Else the state of git precedes the prompt, and a prompt that the API has in its cache costs a tenth.
+    # What differs between tasks must not precede the prompt: a beginning that the API has in its cache costs
+    # a tenth. These are a directory for notes, which are not kept, and the state of git.
+    "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
     "CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS": "1",
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "DISABLE_AUTOUPDATER": "1",

@@ -5,17 +5,31 @@ from __future__ import annotations
 import json
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from pytest_cobbler.agents.claude import ClaudeAgent
+from pytest_cobbler.agents.base import Session
+from pytest_cobbler.agents.claude import DEFAULT_ARGUMENTS, ClaudeAgent
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.process import Cancellation
-from tests.support.scripted_api import Request, ScriptedApi, Turn, always, error, hang, text, tool, turn
+from tests.support.scripted_api import (
+    GOES_ON,
+    Request,
+    ScriptedApi,
+    Turn,
+    always,
+    error,
+    hang,
+    text,
+    tool,
+    turn,
+)
 from tests.support.workplaces import KEY, Workplace, claude
 
 LOGIN = Credential(kind="oauth", value="sk-ant-oat01-scripted-cXV1eHF1dXg", source="the test")
@@ -264,6 +278,83 @@ def test_a_run_that_is_stopped_keeps_what_is_known(api: ScriptedApi, workplace: 
     assert result.session_id == api.requests[0].session_id
     assert result.text == "First."
     assert b'"First."' in workplace.transcript.read_bytes()
+
+
+@dataclass
+class Conversation:
+    """A session of claude in a home of its own."""
+
+    home: Path
+    restarts: int = 0
+
+    def session(self, session_id: str = "", turn: str = "") -> Session:
+        return Session(id=session_id or str(uuid.uuid4()), home=self.home, turn=turn, restart=self.restart)
+
+    def restart(self) -> str:
+        self.restarts += 1
+        return str(uuid.uuid4())
+
+
+@pytest.fixture
+def conversation(tmp_path: Path) -> Conversation:
+    (tmp_path / "home").mkdir()
+    return Conversation(tmp_path / "home")
+
+
+def test_a_conversation_goes_on_and_each_attempt_costs_what_it_used(
+    api: ScriptedApi, workplace: Workplace, conversation: Conversation
+) -> None:
+    agent, begins = claude(api), conversation.session()
+    goes_on = replace(begins, turn=f"Again. {GOES_ON}")
+    api.script("Write hello.txt", [turn(tool("Bash", command="true")), turn(text("1"))], [turn(text("2"))])
+
+    results = [workplace.run(agent, session=session) for session in (begins, goes_on, goes_on)]
+
+    assert [result.text for result in results] == ["1", "2", "2"]
+    assert [result.continued for result in results] == [False, True, True]
+    assert [result.usage.cost_usd for result in results] == [pytest.approx(n * 0.012) for n in (2, 1, 1)]
+    assert [result.usage.tokens_output for result in results] == [2 * 50, 50, 50]
+    assert {result.session_id for result in results} == {begins.id}
+    assert [len(list(conversation.home.glob("projects/*/*.jsonl"))), conversation.restarts] == [1, 0]
+    place = agent.sessions
+    assert place is not None
+    assert (conversation.home / place.file(begins.id, workplace.worktree)).is_file()
+
+
+def test_a_conversation_that_is_not_there_is_begun_again_without_another_attempt(
+    api: ScriptedApi, workplace: Workplace, conversation: Conversation
+) -> None:
+    api.script("Write hello.txt", [turn(text("New."))])
+    session = conversation.session(turn="Go on.")
+
+    result = workplace.run(claude(api), session=session)
+
+    assert (result.text, result.continued, conversation.restarts) == ("New.", False, 1)
+    assert result.session_id not in ("", session.id)
+    assert result.notes[0].startswith("a new conversation, because the last one cannot go on: ")
+    assert f"No conversation found with session ID: {session.id}" in result.notes[0]
+    assert result.usage.cost_usd == pytest.approx(0.012)
+
+
+def test_a_limit_is_not_taken_for_a_conversation_that_cannot_go_on(
+    api: ScriptedApi, workplace: Workplace, conversation: Conversation
+) -> None:
+    agent, begins = claude(api), conversation.session()
+    api.script("Write hello.txt", [turn(text("1"))], [always(error(529))])
+    assert workplace.run(agent, session=begins).error == ""
+
+    result = workplace.run(agent, session=replace(begins, turn=f"Again. {GOES_ON}"))
+
+    assert (result.limited, result.continued, conversation.restarts) == (True, True, 0)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--resume", "x"], ["--continue"], ["--session-id=x"], ["--no-session-persistence"]]
+)
+def test_a_conversation_of_the_users_own_is_left_alone(arguments: list[str]) -> None:
+    assert ClaudeAgent().sessions is not None
+    assert ClaudeAgent([*DEFAULT_ARGUMENTS, *arguments]).sessions is None
+    assert ClaudeAgent(environment={"CLAUDE_CONFIG_DIR": "/mine"}).sessions is None
 
 
 def test_preflight_finds_the_program(api: ScriptedApi, workplace: Workplace) -> None:

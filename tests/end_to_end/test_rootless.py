@@ -26,8 +26,9 @@ __all__ = [
 TESTS = (
     "test_claude.py::test_a_generation_with_the_real_claude_lands_its_tasks[python-bd]",
     "test_credential.py::test_the_credential_is_used_and_cannot_be_found[key in the environment]",
+    "test_conversation.py::test_a_red_gate_is_the_next_turn_of_the_same_conversation",
 )
-"""A generation with bd; an agent that looks for the key, and the embedded store."""
+"""A generation with bd; an agent that looks for the key, and the embedded store; one that goes on."""
 
 
 @pytest.mark.matrix("costly")

@@ -36,6 +36,7 @@ __all__ = [
     "Turn",
     "always",
     "beginning",
+    "common",
     "error",
     "hang",
     "raw",
@@ -310,7 +311,7 @@ class _Cache:
     def take(self, body: Mapping[str, Any]) -> dict[str, int]:
         """The tokens of the input of a request, which are cached from now on."""
         text = beginning(body)
-        shared = max((_common(text, known) for known in self._known), default=0) // 4
+        shared = max((common(text, known) for known in self._known), default=0) // 4
         self._known.append(text)
         rest = len(text) // 4 - shared
         return {
@@ -333,7 +334,7 @@ def _unmarked(value: Any) -> Any:
     return [_unmarked(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _common(one: str, other: str) -> int:
+def common(one: str, other: str) -> int:
     """The length of the common beginning."""
     if one.startswith(other) or other.startswith(one):
         return min(len(one), len(other))
