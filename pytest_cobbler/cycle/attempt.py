@@ -225,22 +225,22 @@ def _take(run: Run, task: Task, start: Start, worktree: Worktree, attempt: Attem
     """Harvest a worktree, however its agent ended, and decide whether the work may land."""
     repository, sandbox = run.project.repository, run.parts.sandbox
     number, result = attempt.number, attempt.result
-    broken_off = run.turns.broken_off(place_of_task(task.title) / str(number))
+    cut, why_cut = _cut_short(result, run.turns.broken_off(place_of_task(task.title) / str(number)))
     try:
         # Not cancelled with the run: it takes a second, and saves the agent's work.
         policy = run.parts.protection.policy(start.marked)
         harvested = harvest(worktree, repository, sandbox, policy, sandbox.owner)
         left = _keep_left(run, task, number, harvested)
-        cause, summary, details = _verdict(result, harvested, broken_off)
+        cause, summary, details = (cut, why_cut, "") if cut else _verdict(result, harvested)
         if harvested.importable and harvested.change:
             attempt = replace(attempt, facts=_facts(attempt) if _may_land(cause, harvested) else {})
             attempt = replace(attempt, commit=_commit(run, task, attempt, harvested))
     except CobblerError as error:
         kept_at = _keep_aside(run, worktree, error.cause)
-        details = "\n".join(part for part in (error.remedy, error.evidence) if part)
-        cause = Cause.SANDBOX if isinstance(error, SandboxError) else Cause.HARVEST
-        attempt = replace(attempt, cause=cause, facts={})
-        return replace(attempt, summary=error.cause, details=details, kept_at=kept_at)
+        parts = (error.cause if cut else "", error.remedy, error.evidence)
+        cause = cut or (Cause.SANDBOX if isinstance(error, SandboxError) else Cause.HARVEST)
+        attempt = replace(attempt, cause=cause, summary=why_cut or error.cause, facts={})
+        return replace(attempt, details="\n".join(part for part in parts if part), kept_at=kept_at)
     attempt = replace(
         attempt,
         notes=(*attempt.notes, *_notes(harvested, left, result)),
@@ -252,8 +252,8 @@ def _take(run: Run, task: Task, start: Start, worktree: Worktree, attempt: Attem
     if not harvested.importable:
         return replace(
             attempt,
-            cause=Cause.REFUSED,
-            summary=f"refused: {harvested.refusals[0]}",
+            cause=cut or Cause.REFUSED,
+            summary=why_cut or f"refused: {harvested.refusals[0]}",
             details="\n".join(map(str, harvested.refusals)),
             kept_at=str(run.worktrees.keep(worktree, f"refused: {harvested.refusals[0]}")),
         )
@@ -278,16 +278,24 @@ def _keep_aside(run: Run, worktree: Worktree, why: str) -> str:
     return ""
 
 
-def _verdict(result: AgentResult, harvested: Harvest, broken_off: Cause) -> tuple[Cause, str, str]:
-    """Cause, summary and details; all are empty if the change may land."""
+def _cut_short(result: AgentResult, broken_off: Cause) -> tuple[Cause, str]:
+    """Why the agent had no chance to end its work, and a summary; both are empty if it had.
+
+    This comes before all that is wrong with its work: no task fails of a limit or an interrupt.
+    """
     if result.completed.cause == Ending.CANCELLED:
-        return Cause.CANCELLED, "cancelled", ""
+        return Cause.CANCELLED, "cancelled"
     if broken_off:
-        return broken_off, result.error or broken_off, ""
+        return broken_off, result.error or broken_off
     if result.unpaid:
-        return Cause.BUDGET, result.error, ""
+        return Cause.BUDGET, result.error
     if result.limited or result.refused:
-        return result.refused or Cause.LIMITED, result.error, ""
+        return result.refused or Cause.LIMITED, result.error
+    return Cause.NONE, ""
+
+
+def _verdict(result: AgentResult, harvested: Harvest) -> tuple[Cause, str, str]:
+    """Cause, summary and details of an agent that was not cut short; all are empty if its work may land."""
     if error := result.error or ("" if harvested.change else result.doubt):
         return Ending(result.completed.cause).cause, error, result.text or result.completed.stderr
     if refusals := harvested.refusals:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,24 @@ def test_work_that_still_cannot_be_read_stays_and_is_in_no_ones_way(
     # Its task is done: it is only listed from now on.
     project.run("--cobbler-generate").stdout.no_fnmatch_line("recovered: *")
     assert listed(project)[0].startswith(f"Work that is only in a directory: {path} ")
+
+
+def test_a_task_whose_work_cannot_be_taken_has_not_failed_if_its_agent_was_interrupted(
+    project: Project, cobbler_agent: StandInAgent
+) -> None:
+    (project.path / "conftest.py").write_text(f"COMMAND = {cobbler_agent.command!r}\n{HOOK}")
+    seed(project, task("p-large"), task("p-key"))
+    works = cobbler_agent.directory / "works"
+    works.mkdir()
+    cobbler_agent.task("p-large").runs(f"truncate -s 60M huge.bin; touch {works}/1; sleep 60")
+    cobbler_agent.task("p-key").writes("key.txt", KEY).runs(f"touch {works}/2; sleep 60")
+    running = project.start("--cobbler-generate")
+    running.wait_until(lambda: len(list(works.iterdir())) == 2)
+    running.send_signal(signal.SIGINT)
+    result = running.wait()
+    assert came_to(result) == {"stitch::p-large": "cancelled", "stitch::p-key": "cancelled"}
+    assert kept(project, "p-large-1.1")
+    assert kept(project, "p-key-1.1")
 
 
 def test_every_way_in_which_work_stays_in_a_directory_is_listed_with_its_reason(
