@@ -149,7 +149,9 @@ class _Proxy:
         finally:
             if answer.number:
                 charged = self._spender.settle(order, answer)
-                self._on_exchange("answer", {"number": answer.number, "status": answer.status, **charged})
+                facts = {"number": answer.number, "status": answer.status, "tokens": answer.usage.tokens}
+                cut = {} if answer.is_whole else {"cut": True}
+                self._on_exchange("answer", {**facts, **charged, **cut})
             if answer.trouble:
                 self._watcher.troubled(answer.trouble)
                 self._caller.met(answer.trouble)

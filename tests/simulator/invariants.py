@@ -94,6 +94,8 @@ class Invariants(Watcher):
         """Whether there is a process of a run."""
         self._open_again: set[str] = set()
         """Tasks that a person has opened again since they landed."""
+        self._taken_over: set[str] = set()
+        """Tasks that a person works on, or has worked on."""
         self._works: dict[tuple[str, int], bool] = {}
         """Task and number of each attempt that has written something: whether a landing came after it."""
         self._failures: Counter[str] = Counter()
@@ -115,8 +117,9 @@ class Invariants(Watcher):
 
     # -- a run
 
-    def begin(self, config: Config) -> None:
+    def begin(self, config: Config, *, asks_agents: bool = True) -> None:
         """A process begins."""
+        self._asks_agents = asks_agents
         self._config, self._run, self.is_running = config, None, True
         self._waits = Waits(config.jobs)
         self._is_refused = False
@@ -142,7 +145,7 @@ class Invariants(Watcher):
             is_free = task.claim is None or task.claim.run == own or f"left {task.id} " in left
             self._check(is_free, f"{task.id} is still claimed by a dead run")
             self._check(
-                task.id not in self._taken or SET_ASIDE not in task.labels,
+                task.id not in self._taken or self._may_begin(task),
                 f"{task.id} is set aside, and selected",
             )
         self._works_are_kept()
@@ -172,8 +175,7 @@ class Invariants(Watcher):
         assert self._run is not None
         cause, most, made = outcome.cause, self._config.max_attempts, self._attempts[task]
         self._check(made <= most, f"{task}: {made} attempts are counted, and {most} allowed")
-        is_stopped = bool(self._run.faults.stop)
-        if cause in _OF_WORK and not is_stopped:
+        if cause in _OF_WORK and self._asks_agents and not self._run.faults.stop:
             self._check(made == most, f"{task} failed ({cause}) after {made} of {most} attempts that count")
         is_red = self._tip_is_red() and self._red_at_start.get(task, False)
         self._check(cause is not Cause.GATE or not is_red, f"{task} is blamed for a tip that is red")
@@ -195,11 +197,11 @@ class Invariants(Watcher):
         most = max(map(len, self._met.values()), default=0)
         is_known = most >= _MOST_ALIKE and any(word in run.faults.stop for word in self._met)
         self._check(not run.faults.stop or is_known, f"the run stopped: {run.faults.stop}; {dict(self._met)}")
-        failed = " ".join(failure.call for failure in run.ledger.tracker.failures)
+        failed = {failure.call.rpartition(" ")[2] for failure in run.ledger.tracker.failures}
         text = "\n".join(lost)
         for task in world.tracker.tasks():
             is_held = task.claim is not None and task.claim.run == run.ledger.claim.run
-            if task.id not in self._abandoned and task.id not in failed:
+            if task.id not in self._abandoned | failed | self._taken_over:
                 self._check(not is_held, f"{task.id} is still claimed by a run that has ended")
                 self._is_there(task, text)
         self._works_are_kept()
@@ -238,11 +240,18 @@ class Invariants(Watcher):
         self._failures.clear()
         self._certain.clear()
 
+    def taken_over(self, task: str) -> None:
+        self._taken_over.add(task)
+
     # -- tracker
 
     def claimed(self, task: Task) -> None:
-        self._check(SET_ASIDE not in task.labels, f"{task.id} is set aside, and was begun")
+        self._check(self._may_begin(task), f"{task.id} is set aside, and was begun")
         self._red_at_start[task.id] = self._tip_is_red()
+
+    def _may_begin(self, task: Task) -> bool:
+        """Whether no run has set the task aside, or none of its agents is asked."""
+        return SET_ASIDE not in task.labels or not self._asks_agents
 
     def labelled(self, task: Task) -> None:
         """A run has set a task aside. The failure for which it did so may not have been reported yet."""
@@ -326,6 +335,7 @@ class Invariants(Watcher):
         assert self._config is not None
         task = request.task_id
         self._working.add(task)
+        self._check(self._asks_agents, f"an agent works on {task}, and none may be asked")
         self._check(len(self._working) <= self._config.jobs, f"{len(self._working)} agents work")
         self.counts["agents"] += 1
         for need in self._taken[task].needs:

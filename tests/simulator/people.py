@@ -46,6 +46,7 @@ class People:
         """What a person does who was told why the last run did not begin."""
         world = self._world
         world.repository.store.checked_out.clear()
+        world.repository.fails = world.tracker.fails = 0
         if world.is_red(world.repository.tree_of(world.tip)):
             self._commit("mended.txt", "mended", without=RED)
 
@@ -115,6 +116,20 @@ class People:
         for task in labelled:
             self._world.tracker.change(replace(store[task], labels=()))
         return ", ".join(labelled)
+
+    def delete_a_task(self) -> str:
+        task = self._some("open", "in_progress", "closed")
+        self._world.tracker.store.pop(task, None)
+        return task
+
+    def take_a_task_over(self) -> str:
+        """A person works on it."""
+        task = self._some("open", "in_progress")
+        if task:
+            old = self._world.tracker.store[task]
+            self._world.tracker.change(replace(old, status="in_progress", assignee="jane"))
+            self._invariants.taken_over(task)
+        return task
 
     def restore_the_tracker(self) -> str:
         """To its state before the first run. A task that was added since is gone."""

@@ -17,7 +17,7 @@ from unittest import mock
 from pytest_cobbler.agents import claims, launch, metering, spending
 from pytest_cobbler.agents.health import ApiHealth
 from pytest_cobbler.config import Config
-from pytest_cobbler.cycle import attempt, opening, slots, stitch
+from pytest_cobbler.cycle import attempt, opening, slots, stitch, telling
 from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.cycle.surroundings import Surroundings
 from pytest_cobbler.landing import lane
@@ -116,6 +116,18 @@ def _open_ledger(project: Project, tracker: Any, finished: Finished, run_id: str
         close_hint="close {}",
         open_hint="open {}",
     )
+
+
+class _Sessions:
+    """``Sessions``: the agents here do not go on with a conversation."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def keep(self, _worktree: object) -> None: ...
+
+    def find(self, _task: str) -> None: ...
+
+    def drop(self, _task: str) -> None: ...
 
 
 class _View:
@@ -292,6 +304,8 @@ OPENING = {
     "report_killed_run": _empty,
     "RepositoryView": _View,
     "run_lock": lambda *_: contextlib.nullcontext(),
+    "place_inside": _nothing,
+    "Sessions": _Sessions,
     "secrets": types.SimpleNamespace(token_hex=_run_id),
     "SourceLines": lambda *_: types.SimpleNamespace(at=_nothing),
     "take_over_work": _empty,
@@ -320,11 +334,11 @@ TABLE: Mapping[types.ModuleType, Mapping[str, Any]] = {
     attempt: {
         "prepare": _prepare,
         "harvest": world.harvested,
-        "stitch_prompt": lambda *_: "prompt",
         "patch_of": lambda *_: b"",
         "keep_in_history": _nothing,
     },
-    recovery: {"harvest": world.harvested},
+    telling: {"stitch_prompt": lambda *_: "prompt"},
+    recovery: {"harvest": world.harvested, "take_back": world.take_back, "Sessions": _Sessions},
     waiting: {"check_change": world.checked},
     launch: {"OutputFile": _Output},
     spending: {"asyncio": ASYNCIO},

@@ -5,7 +5,7 @@ What the package makes of them is real: trailers, kept attempts, landings, what 
 
 from __future__ import annotations
 
-import fnmatch
+import functools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +43,7 @@ class Commit:
     def subject(self) -> str:
         return self.message.partition("\n")[0]
 
-    @property
+    @functools.cached_property
     def trailer_lines(self) -> list[str]:
         """The last paragraph, where a message of the package has its trailers."""
         _, _, last = self.message.rstrip("\n").partition("\n\n")[2].rpartition("\n\n")
@@ -54,8 +54,11 @@ class Commit:
         return self.message.partition("\n\n")[2]
 
     def trailer(self, name: str) -> str:
-        values = [line.partition(": ")[2] for line in self.trailer_lines if line.startswith(f"{name}: ")]
-        return values[0] if values else ""
+        return self._trailers.get(name, "")
+
+    @functools.cached_property
+    def _trailers(self) -> dict[str, str]:
+        return {name: value for name, _, value in (line.partition(": ") for line in self.trailer_lines)}
 
 
 @dataclass
@@ -85,6 +88,8 @@ class SimulatedRepository(Repository):
         self.object_format = "sha1"
         self.store = Objects()
         self.touch = touch
+        self.fails = 0
+        """Changes of references that git will not make."""
         self.moved: Callable[[Mapping[str, tuple[str, str]]], None] = lambda _moves: None
         self._git = _Git(self)
 
@@ -152,11 +157,9 @@ class SimulatedRepository(Repository):
     def list_refs(self, *patterns: str) -> dict[str, str]:
         if len(patterns) == 1 and patterns[0] in self.store.refs:
             return {patterns[0]: self.store.refs[patterns[0]]}
-        return {
-            ref: value
-            for ref, value in sorted(self.store.refs.items())
-            if any(_matches(ref, pattern) for pattern in patterns)
-        }
+        begins = tuple(pattern.removesuffix("*") if "*" in pattern else f"{pattern}/" for pattern in patterns)
+        found = (ref for ref in self.store.refs if ref.startswith(begins) or ref in patterns)
+        return {ref: self.store.refs[ref] for ref in sorted(found)}
 
     def read_ref(self, ref: str) -> str | None:
         return self.store.refs.get(ref)
@@ -171,28 +174,34 @@ class SimulatedRepository(Repository):
         return dict(self.store.checked_out)
 
     def move_refs(self, moves: Mapping[str, tuple[str, str]], reason: str) -> bool:  # noqa: ARG002
-        self.touch(f"move {_shown(moves)}")
+        self._begin(f"move {_shown(moves)}")
         if any(self.store.refs.get(ref, "") != old for ref, (old, _) in moves.items()):
             return False
         self._change(moves)
         return True
 
     def set_refs(self, values: Mapping[str, str]) -> None:
-        self.touch(f"set {_shown(values)}")
+        self._begin(f"set {_shown(values)}")
         self._change({ref: (self.store.refs.get(ref, ""), new) for ref, new in values.items()})
 
     def drop_refs(self, refs: Collection[str]) -> None:
         if refs:
-            self.touch(f"drop {_shown(refs)}")
+            self._begin(f"drop {_shown(refs)}")
             self._change({ref: (self.store.refs.get(ref, ""), "") for ref in refs})
 
     def delete_refs(self, refs: Mapping[str, str]) -> tuple[str, ...]:
         if not refs:
             return ()
-        self.touch(f"delete {_shown(refs)}")
+        self._begin(f"delete {_shown(refs)}")
         there = {ref: old for ref, old in refs.items() if self.store.refs.get(ref) == old}
         self._change({ref: (old, "") for ref, old in there.items()})
         return tuple(ref for ref, old in refs.items() if self.store.refs.get(ref, old) != old)
+
+    def _begin(self, what: str) -> None:
+        self.touch(what)
+        if self.fails:
+            self.fails -= 1
+            raise RepositoryError(f"git could not {what}")
 
     def _change(self, moves: Mapping[str, tuple[str, str]]) -> None:
         for ref, (_, new) in moves.items():
@@ -207,10 +216,6 @@ class SimulatedRepository(Repository):
 
     def identity(self) -> Identity:
         return Identity(author=_PERSON, committer=_PERSON)
-
-
-def _matches(ref: str, pattern: str) -> bool:
-    return ref == pattern or ref.startswith(f"{pattern.rstrip('/')}/") or fnmatch.fnmatchcase(ref, pattern)
 
 
 def _shown(refs: Collection[str]) -> str:

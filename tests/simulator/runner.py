@@ -24,15 +24,19 @@ from tests.simulator.agents import Agent
 from tests.simulator.invariants import Invariants
 from tests.simulator.people import People
 from tests.simulator.replacements import CONFIG
-from tests.simulator.schedules import LEAST_AGENTS, LEAST_TASKS, Event, Schedule, ScheduledApi
+from tests.simulator.schedules import FAILURES, LEAST_AGENTS, LEAST_TASKS, Event, Schedule, ScheduledApi
 from tests.simulator.stage import Killed, Stage
 from tests.simulator.standins import Looks, Signals, Stand
 from tests.simulator.world import World
 
 __all__ = ["Finding", "Played", "first_finding", "numbers_of", "play"]
 
-MOST_RUNS = 7
+MOST_RUNS = 12
 """Runs of a schedule. By then its events have come."""
+
+
+_REGATES = 0.08
+"""The part of the runs that ask no agent."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +220,17 @@ class _Player:
                 self.say("kill", "the process is killed")
                 self._stage.dead = True
                 return
-            self._act(event)
+            if event.what in FAILURES:
+                self._fail(event.what)
+            else:
+                self._act(event)
+
+    def _fail(self, what: str) -> None:
+        """Let git, or the tracker, fail a few times."""
+        self._count(what)
+        self.say("failure", what)
+        failing = self._world.repository if what == "git fails" else self._world.tracker
+        failing.fails = self._world.numbers.randint(1, 3)
 
     def _is_due(self, event: Event) -> bool:
         return event.run < self._world.runs or (event.run == self._world.runs and event.step <= self._step)
@@ -246,13 +260,12 @@ class _Player:
                     self._count(event.what)
                     self._count("acts of people")
             self._people.between_runs()
-            idle = 0 if len(world.landed()) > before else idle + 1
+            idle = 0 if len(world.landed()) > before or not self._asks_agents else idle + 1
             if not self._pending and world.runs > 2 and not self._has_all():
                 for act in ("raise the budget", "add a task"):
                     self._people.act(act)
                     self._count("acts of people")
         self.played.counts.update(invariants.counts)
-        self.played.counts["runs"] += world.runs
         self.played.counts["limits"] += bool(self._api.limited)
         self.played.turns = self._stage.turns
 
@@ -277,13 +290,22 @@ class _Player:
         self._step = 0
         self._stage.dead = False
         Signals.forget()
+        self._asks_agents = self._world.runs == 1 or self._world.numbers.random() > _REGATES
         config = self._people.config(self._config)
-        self.say("run", f"{self._world.runs} begins: {_shown(config)}")
-        self._invariants.begin(config)
+        verb = "begins" if self._asks_agents else "regates"
+        self.say("run", f"{self._world.runs} {verb}: {_shown(config)}")
+        self._count("runs that ask no agent" if not self._asks_agents else "runs")
+        self._invariants.begin(config, asks_agents=self._asks_agents)
         events = _Events(self._stage)
         lost: list[str] | None = None
         try:
-            with open_run(config, freed=events.wake, say=lambda line: self.say("say", line)) as opened:
+            opening = open_run(
+                config,
+                freed=events.wake,
+                asks_agents=self._asks_agents,
+                say=lambda line: self.say("say", line),
+            )
+            with opening as opened:
                 self._invariants.opened(opened)
                 for line in opened.recovered:
                     self.say("recovered", line)

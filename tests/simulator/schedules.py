@@ -11,7 +11,7 @@ from pytest_cobbler.config import Config
 from tests.simulator.agents import Api, Reply, Work
 from tests.simulator.world import FLAKY, FORBIDDEN, RED, SLOW
 
-__all__ = ["ACTS", "LEAST_AGENTS", "LEAST_TASKS", "Event", "Schedule"]
+__all__ = ["ACTS", "FAILURES", "LEAST_AGENTS", "LEAST_TASKS", "Event", "Schedule"]
 
 LEAST_TASKS, LEAST_AGENTS = 8, 3
 
@@ -26,11 +26,16 @@ ACTS = (
     "check the branch out",
     "raise the budget",
     "remove the label",
+    "delete a task",
+    "take a task over",
     "restore the tracker",
     "press Ctrl-C",
     "press Ctrl-C twice",
 )
 """What people do. Each is a method of ``People``."""
+
+FAILURES = ("git fails", "the tracker fails")
+"""What fails a few times, as on a disk with faults or beside another program."""
 
 TROUBLES = (
     ("429 for seconds", Reply(429, 0.4, wait=7, kind="rate_limit_error")),
@@ -87,6 +92,7 @@ class Schedule:
         draw = self.numbers
         kills = [(draw.randint(1, 2), "kill")] + [(draw.randint(1, 3), "kill")] * (draw.random() < 0.3)
         acts = [(draw.randint(1, 3), draw.choice(ACTS)) for _ in range(draw.randint(1, 4))]
+        acts += [(draw.randint(1, 3), what) for what in FAILURES if draw.random() < 0.15]
         # Most of what can go wrong is early in a run, but some only after much has landed.
         steps = [draw.randint(1, draw.choice((20, 80, 200))) for _ in (*kills, *acts)]
         events = [Event(run, step, what) for (run, what), step in zip((*kills, *acts), steps, strict=True)]

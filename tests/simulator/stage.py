@@ -48,9 +48,9 @@ class Player:
     ended: bool = False
 
     def may_go_on(self, now: float) -> bool:
-        if self.due is not None and now >= self.due:
-            return True
-        return self.ready() if self.ready is not None else self.due is None
+        if self.due is not None:
+            return now >= self.due or (self.ready is not None and self.ready())
+        return self.ready is None or self.ready()
 
 
 class _Carriers:
@@ -200,7 +200,8 @@ class Stage:
         self.turns += 1
         if self.turns > MOST_TURNS or self.seconds > LONGEST:
             raise Stalled(f"the schedule does not end: {self.turns} turns, {self.seconds:.0f} seconds")
-        able = [player for player in self.players if player.may_go_on(self.seconds)]
+        now = self.seconds
+        able = [player for player in self.players if player.may_go_on(now)]
         if able:
             self._give(able[0] if len(able) == 1 else self.numbers.choice(able))
             return True

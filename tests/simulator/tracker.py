@@ -23,9 +23,17 @@ class SimulatedTracker:
         self.notes: dict[str, list[str]] = {}
         """Task id -> the comments of runs."""
         self._made = 0
-        self.touch = touch
+        self._touch = touch
+        self.fails = 0
+        """Calls that will fail."""
         self.claimed: Callable[[Task], None] = lambda _task: None
         self.labelled: Callable[[Task], None] = lambda _task: None
+
+    def touch(self, what: str) -> None:
+        self._touch(what)
+        if self.fails:
+            self.fails -= 1
+            raise TrackerError(f"cannot {what}: the store is locked")
 
     # -- of runs
 

@@ -55,6 +55,7 @@ class Left:
     worktree: Worktree
     files: dict[str, str]
     is_complete: bool = False
+    again: bool = False
 
 
 @dataclass
@@ -137,6 +138,20 @@ def harvested(
     return Harvest(tree=tree, parent=worktree.parent, change=change, refusals=refusals)
 
 
+def take_back(_repository: object, _generation: str, is_done: Callable[[str], bool]) -> set[str]:
+    """``take_back`` of worktrees in memory."""
+    world: World = Stand.world
+    names = set()
+    for left in list(world.aside):
+        name = left.worktree.name
+        if left.again and not is_done(left.worktree.purpose["task"]) and name not in world.worktrees:
+            world.stage.touch(f"take worktree {name} back")
+            world.aside.remove(left)
+            world.worktrees[name] = left
+            names.add(name)
+    return names
+
+
 class _Worktree(Worktree):
     """A worktree without a directory."""
 
@@ -175,10 +190,12 @@ class Worktrees:
         world: World = Stand.world
         return [left.worktree for _, left in sorted(world.worktrees.items())]
 
-    def keep(self, worktree: Worktree) -> LogPath:
+    def keep(self, worktree: Worktree, why: str, *, again: bool = False) -> LogPath:
         world: World = Stand.world
-        world.stage.touch(f"keep worktree {worktree.name}")
-        world.aside.append(world.worktrees.pop(worktree.name))
+        world.stage.touch(f"keep worktree {worktree.name}: {why}")
+        left = world.worktrees.pop(worktree.name)
+        left.again = again
+        world.aside.append(left)
         return LogPath("/aside") / worktree.name
 
     def remove(self, worktree: Worktree) -> None:
