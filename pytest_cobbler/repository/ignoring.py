@@ -7,10 +7,10 @@ who may have changed them. git reads rules from a work tree, so a temporary one 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
 from pytest_cobbler.repository.git import Git
 
@@ -26,8 +26,8 @@ def ignored(git: Git, tree: str, paths: Sequence[bytes]) -> set[bytes]:
     rules = dict(_rules(git, tree, paths))
     if not rules:
         return set()
-    with tempfile.TemporaryDirectory(prefix="cobbler-") as directory:
-        work_tree = Path(directory, "tree")
+    with temporary_directory() as directory:
+        work_tree = directory / "tree"
         contents = read_small_blobs(git, rules.values(), _LARGEST)
         for path, blob in rules.items():
             place = work_tree / os.fsdecode(path)

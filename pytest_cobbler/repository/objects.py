@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 import platformdirs
 
 from pytest_cobbler.errors import RepositoryError
-from pytest_cobbler.files import make_private, write_atomically
+from pytest_cobbler.files import make_private, temporary_directory, write_atomically
 from pytest_cobbler.repository.blobs import all_entries, entries_at
 from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.identity import Identity
@@ -135,8 +134,8 @@ class Objects(Reading):
     def _make_scratch(self, scratch: Path) -> None:
         """Make the whole directory or nothing: this process may be killed, and another may do the same."""
         try:
-            with tempfile.TemporaryDirectory(prefix="scratch-", dir=self.work_dir) as directory:
-                draft = Path(directory) / "git"
+            with temporary_directory(self.work_dir) as directory:
+                draft = directory / "git"
                 init_bare(draft, object_format=self.object_format, alternates=())
                 draft.rename(scratch)
         except OSError as error:
