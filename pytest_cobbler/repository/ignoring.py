@@ -11,13 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from pytest_cobbler.files import temporary_directory
-from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
+from pytest_cobbler.repository.blobs import DIRECTORY, entries_at, read_small_blobs
 from pytest_cobbler.repository.git import Git
 
 _NAME = b".gitignore"
 _HERE = b"./"
 """Before a path that begins with a colon, which git would read as a pattern."""
-_DIRECTORY = "040000"
 _LARGEST = 16 << 20
 
 
@@ -39,7 +38,7 @@ def ignored(git: Git, tree: str, paths: Sequence[bytes]) -> set[bytes]:
             accepted=(0, 1),
         )
     found = {path.removeprefix(_HERE) for path in answer.stdout.split(b"\0")[:-1]}
-    return found - {path for mode, _, path in entries_at(git, tree, sorted(found)) if mode != _DIRECTORY}
+    return found - {path for mode, _, path in entries_at(git, tree, sorted(found)) if mode != DIRECTORY}
 
 
 def _rules(git: Git, tree: str, paths: Sequence[bytes]) -> Iterator[tuple[bytes, str]]:

@@ -37,7 +37,7 @@ def merge(repository: Repository, tip: str, commit: str, attributes: Sequence[st
             the tip.
     """
     git = repository.objects
-    if git.text("rev-parse", "--verify", f"{commit}^") == tip:
+    if repository.parent_of(commit) == tip:
         return Merge(tip=tip, tree=repository.tree_of(commit))
     merged, paths = _merge(git, tip, commit)
     lines = merge_attributes(git, attributes or (tip,), paths) if paths else b""
