@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.display import named
 from pytest_cobbler.errors import CobblerError, TrackerError
-from pytest_cobbler.files import remove_dead_directories
 from pytest_cobbler.lifecycle.finished import Finished
 from pytest_cobbler.lifecycle.forgotten import forgotten_landings
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
@@ -28,9 +27,10 @@ from pytest_cobbler.repository.notes import NOTES
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.sessions import Sessions
 from pytest_cobbler.repository.trailers import Landed, landed_tasks
-from pytest_cobbler.repository.worktrees import Worktree, Worktrees
+from pytest_cobbler.repository.trees import OF_A_MOMENT
+from pytest_cobbler.repository.worktrees import Worktree, Worktrees, remove_tree
 from pytest_cobbler.sandbox.base import Sandbox
-from pytest_cobbler.tracker.base import Claim, Task
+from pytest_cobbler.tracker.base import AlreadyClaimed, Claim, Task
 from pytest_cobbler.tracker.lane import TrackerLane
 from pytest_cobbler.usage import Usage
 from pytest_cobbler.wiring.hooks import Hooks
@@ -230,12 +230,18 @@ class Recovery:
 
         Each is claimed first, in the name of the run that landed it: an open task with the record of its
         landing is one that a person has opened again, and this run may be killed before it has closed it.
+
+        Raises:
+            TrackerError: one could not be claimed, so that this run would do it again.
         """
         generation, tracker = self.project.generation, self.ledger.tracker
         landed = landed_tasks(self.project.repository, f"{generation.first}..{self.project.tip()}")
         for one in forgotten_landings(tasks, landed, lambda: tracker.comments().result()):
             try:
                 tracker.claim(one.task, replace(self.ledger.claim, run=one.run)).result()
+            except AlreadyClaimed:  # by a person, just now
+                continue
+            try:
                 self._close(one)
             except TrackerError as error:  # a dependency is open
                 yield self._left(one.task, error)
@@ -278,20 +284,18 @@ def recovery_without_agent(project: Project, lane: TrackerLane, hooks: Hooks, fi
     )
 
 
-def remove_remains(repository: Repository, prefix: str) -> None:
-    """Remove what a dead process left: lock files on refs that only we write, and temporary directories.
+def remove_remains(repository: Repository) -> None:
+    """Remove what a dead process left: lock files on refs that only we write, and directories of a moment.
 
     Call it under the run lock.
-
-    Args:
-        prefix: that of the names of generations.
     """
     repository.remove_stale_lock(NOTES)
-    places = ("refs/cobbler/**/*.lock", "refs/heads/task/**/*.lock")
-    for place in (*places, f"refs/heads/{prefix}*.lock", f"refs/tags/{prefix}*.lock"):
-        for path in sorted(repository.common_dir.glob(place)):
+    for place in ("refs/cobbler", "refs/heads/task"):
+        for path in sorted((repository.common_dir / place).rglob("*.lock")):
             repository.remove_stale_lock(str(path.relative_to(repository.common_dir).with_suffix("")))
-    remove_dead_directories(repository.work_dir)
+    for prefix in OF_A_MOMENT:
+        for directory in repository.work_dir.glob(f"{prefix}*"):
+            remove_tree(directory)
 
 
 def _record(repository: Repository, landed: Landed) -> Record:

@@ -172,6 +172,27 @@ def test_a_kill_while_a_restored_tracker_is_mended_lets_no_task_be_paid_again(
     assert asked(project) == ["t-1", "t-2", "t-3"]
 
 
+NO_CLAIM = """\
+from pytest_cobbler.errors import TrackerError
+from pytest_cobbler.tracker.embedded import EmbeddedTracker
+
+def fail(*_):
+    raise TrackerError("the disk is full")
+
+EmbeddedTracker.claim = fail
+"""
+
+
+def test_a_restored_tracker_that_cannot_be_mended_ends_the_run_before_a_task_is_paid_again(
+    project: Project, tmp_path: Path
+) -> None:
+    seed(project, task("t-1"))
+    (tmp_path / "no_claim.py").write_text(NO_CLAIM)
+    result = project.run("--cobbler-resume", "-p", "no_claim", env={"PYTHONPATH": str(tmp_path)})
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: the disk is full"])
+
+
 def test_a_landing_that_a_restored_tracker_cannot_close_yet_is_not_paid_again(project: Project) -> None:
     store = project.path / ".beads" / "issues.jsonl"
     first, *_ = (json.loads(line) for line in store.read_text().splitlines())
