@@ -111,8 +111,7 @@ def harvest(
             left, unread = _take_left(records, worktree, repository, output, directory, policy)
             quarantine = _receive(directory / "quarantine.git", repository, output)
         tree = _tree_of(records, repository)
-        with contextlib.closing(quarantine.reader):
-            change, refusals = check_change(quarantine, worktree.parent, tree, policy)
+        change, refusals = check_change(quarantine, worktree.parent, tree, policy)
         inside = "inside a submodule, whose content is another repository's"
         harvested = Harvest(
             tree=tree,
@@ -310,9 +309,7 @@ def _take_left(
                 left -= len(chunk)
             pack.seek(0)
             quarantine = _receive(directory / "left.git", repository, pack)
-        with contextlib.closing(quarantine.reader):
-            reason = check_left(quarantine, works, policy)
-        if reason:
+        if reason := check_left(quarantine, works, policy):
             raise HarvestError(reason)
         trees = {f"left-{place}": work.tree for place, work in enumerate(works, 1)}
         _take_over(quarantine, repository, worktree, trees)

@@ -39,7 +39,9 @@ def _simulate(seed: str, schedules: int) -> int:
     steps = turns = 0
     findings: list[Finding] = []
     print(f"{schedules} schedules of the seed {seed}", flush=True)
-    for number in numbers_of(seed, schedules):
+    for place, number in enumerate(numbers_of(seed, schedules)):
+        if place and place % 5_000 == 0:
+            print(f"{place} played, {time.monotonic() - begin:.0f} s", flush=True)
         played = play(number)
         counts += played.counts
         steps, turns = steps + played.steps, turns + played.turns

@@ -20,7 +20,7 @@ from pytest_cobbler.agents.launch import Program, launch
 from pytest_cobbler.agents.metering import Answer, Meter
 from pytest_cobbler.agents.prices import Price, PriceList
 from pytest_cobbler.agents.spending import Order, Spender, TooDear
-from pytest_cobbler.agents.troubles import Trouble, unreached
+from pytest_cobbler.agents.troubles import Trouble, trouble_of, unreached
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Job
@@ -213,19 +213,55 @@ def _pass(seconds: float, cancellation: Cancellation) -> None:
         raise _Ended
 
 
+class _Stream:
+    """An agent that no proxy serves: there is only what it prints."""
+
+    def __init__(self, agent: Agent, on_line: Callable[[bytes], None]) -> None:
+        self._api = agent.api
+        self._on_line = on_line
+        self._answers = 0
+        self._print("system", subtype="init", model=MODEL)
+
+    def ask(self, body: bytes, cancellation: Cancellation) -> tuple[int, Trouble | None]:
+        """As ``_Proxy.ask``."""
+        reply, prompt = self._api.reply(), len(body) // 4
+        _pass(reply.seconds, cancellation)
+        if reply.status == 200 and not reply.cut:
+            self._answers += 1
+            usage = {
+                "input_tokens": prompt,
+                "output_tokens": int(json.loads(body)["max_tokens"] * reply.share),
+            }
+            message = {"id": str(self._answers), "model": MODEL, "usage": usage, "content": []}
+            self._print("assistant", message=message)
+            return 200, None
+        status = 0 if reply.cut else reply.status
+        known = {"error_status": status} if status else {}
+        self._print("system", subtype="api_retry", error=reply.kind, retry_delay_ms=1000, **known)
+        return status, trouble_of(status, reply.kind) or unreached(reply.kind)
+
+    def fails(self, status: int) -> None:
+        """Print the result of a program that gives up."""
+        known = {"api_error_status": status} if status else {}
+        self._print("result", subtype="success", is_error=True, terminal_reason="api_error", **known)
+
+    def _print(self, kind: str, **facts: object) -> None:
+        self._on_line(json.dumps({"type": kind, **facts}).encode())
+
+
 class _Access:
     """The way of a program to the API."""
 
-    proxied = True
     secrets = ()
     prices = PRICES
 
     def __init__(self, agent: Agent) -> None:
-        self._agent = agent
+        self.agent = agent
+        self.proxied = agent.proxied
         self.made: _Proxy | None = None
 
     def proxy(self, on_exchange: OnExchange, account: Account, caller: Caller) -> _Proxy:
-        self.made = _Proxy(self._agent, on_exchange, account, caller)
+        self.made = _Proxy(self.agent, on_exchange, account, caller)
         return self.made
 
     def environment(self, given: Mapping[str, str]) -> Mapping[str, str]:
@@ -240,10 +276,11 @@ class Agent:
 
     description = "agent: sim"
     secrets = ()
-    proxied = True
 
     def __init__(self, api: Api, watcher: Watcher, draw: Draw, leave: Leave) -> None:
         self.api = api
+        self.proxied = True
+        """Whether a proxy serves it."""
         self.watcher = watcher
         self._draw = draw
         self.leave = leave
@@ -268,9 +305,9 @@ class _Machine:
     def __init__(self, access: _Access, request: AgentRequest, work: Work, leave: Leave) -> None:
         self._access, self._request, self._work, self._leave = access, request, work, leave
 
-    def run(self, job: Job, cancellation: Cancellation) -> Completed:  # noqa: ARG002
-        begin, proxy = Stand.stage.seconds, self._access.made
-        assert proxy is not None
+    def run(self, job: Job, cancellation: Cancellation) -> Completed:
+        assert job.on_line is not None
+        begin, proxy = Stand.stage.seconds, self._access.made or _Stream(self._access.agent, job.on_line)
         status, ending = 1, Ending.EXITED
         with contextlib.suppress(_Ended):
             status, ending = self._program(proxy, cancellation)
@@ -278,8 +315,9 @@ class _Machine:
             status, ending = 1, Ending.CANCELLED
         return Completed(status=status, cause=ending, seconds=Stand.stage.seconds - begin, stderr="")
 
-    def _program(self, proxy: _Proxy, cancellation: Cancellation) -> tuple[int, Ending]:
+    def _program(self, proxy: _Proxy | _Stream, cancellation: Cancellation) -> tuple[int, Ending]:
         work, request = self._work, self._request
+        status = 0
         for number in range(work.requests):
             prompt = [{"role": "user", "content": f"{request.task_id} {number}"}]
             asked = {"model": MODEL, "max_tokens": work.tokens, "messages": prompt}
@@ -289,14 +327,20 @@ class _Machine:
                 if status == 200 and trouble is None:
                     break
                 if trouble is None or not trouble.passes:
-                    return 1, Ending.EXITED
+                    return self._gives_up(proxy, status)
             else:
-                return 1, Ending.EXITED
+                return self._gives_up(proxy, status)
             if not number and work.files:
                 self._leave(request, work.files, False)
             _pass(work.seconds, cancellation)
         self._leave(request, work.files, True)
         return work.status, work.ending
+
+    @staticmethod
+    def _gives_up(proxy: _Proxy | _Stream, status: int) -> tuple[int, Ending]:
+        if isinstance(proxy, _Stream):
+            proxy.fails(status)
+        return 1, Ending.EXITED
 
     def _tries(self, cancellation: Cancellation) -> Iterator[int]:
         for number in range(self._work.patience):

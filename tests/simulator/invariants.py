@@ -102,7 +102,7 @@ class Invariants(Watcher):
         """Task -> runs in which it failed since it was last set aside, certain ones and others."""
         self._certain: Counter[str] = Counter()
         self._spent: Counter[str] = Counter()
-        """What the API has billed: in the generation, and for each task."""
+        """What the API has billed: in the generation (under no name), and for each task."""
         self._under_way: Counter[str] = Counter()
         self._config: Config | None = None
         self._run: Run | None = None
@@ -117,9 +117,14 @@ class Invariants(Watcher):
 
     # -- a run
 
-    def begin(self, config: Config, *, asks_agents: bool = True) -> None:
-        """A process begins."""
-        self._asks_agents = asks_agents
+    def begin(self, config: Config, *, asks_agents: bool, is_seen: bool) -> None:
+        """A process begins.
+
+        Args:
+            is_seen: the proxy sees the requests of agents. Else they may spend more than is left, and a limit
+                is only what they say.
+        """
+        self._asks_agents, self._is_seen = asks_agents, is_seen
         self._config, self._run, self.is_running = config, None, True
         self._waits = Waits(config.jobs)
         self._is_refused = False
@@ -127,6 +132,7 @@ class Invariants(Watcher):
         self._places = 0
         self._in_run: Counter[str] = Counter()
         self._taken: dict[str, Task] = {}
+        self._measures: list[str] = []
         self._landed: dict[str, str] = {}
         self._attempts: Counter[str] = Counter()
         self._reports: Counter[str] = Counter()
@@ -149,6 +155,14 @@ class Invariants(Watcher):
                 f"{task.id} is set aside, and selected",
             )
         self._works_are_kept()
+
+    def planned(self, measures: Iterable[str]) -> None:
+        """The run has these measures, too."""
+        self._measures = list(measures)
+
+    def proposed(self, tasks: Iterable[Task]) -> None:
+        """A measure has created tasks, which are done in the same run."""
+        self._taken |= {task.id: task for task in tasks}
 
     def reported(self, task: str, outcome: Outcome) -> None:
         """An item was reported."""
@@ -173,6 +187,8 @@ class Invariants(Watcher):
     def _failed(self, task: str, outcome: Outcome) -> None:
         assert self._config is not None
         assert self._run is not None
+        if task in self._measures:
+            return
         cause, most, made = outcome.cause, self._config.max_attempts, self._attempts[task]
         self._check(made <= most, f"{task}: {made} attempts are counted, and {most} allowed")
         if cause in _OF_WORK and self._asks_agents and not self._run.faults.stop:
@@ -192,7 +208,7 @@ class Invariants(Watcher):
         self.is_running = False
         if run is None:
             return
-        for name in self._taken:
+        for name in (*self._taken, *self._measures):
             self._check(self._reports[name] == 1, f"{name} is reported {self._reports[name]} times")
         most = max(map(len, self._met.values()), default=0)
         is_known = most >= _MOST_ALIKE and any(word in run.faults.stop for word in self._met)
@@ -295,7 +311,7 @@ class Invariants(Watcher):
         """What an agent has written has landed, is kept, or was replaced by a landing of its task."""
         world = self._world
         there = {
-            (left.worktree.purpose["task"], left.worktree.purpose["number"])
+            (left.worktree.purpose.get("task"), left.worktree.purpose["number"])
             for left in (*world.aside, *world.worktrees.values())
         }
         for (task, number), is_over in self._works.items():
@@ -326,7 +342,8 @@ class Invariants(Watcher):
         allowed = self._waits.allowed
         self._check(self._places <= allowed, f"{self._places} agents may work, and {allowed} are allowed")
         self._check(not self._is_refused, "an agent may start after the API has refused all of them")
-        self._check(run.health.allowed == allowed, f"{run.health.allowed} agents are allowed, not {allowed}")
+        is_known = not self._is_seen or run.health.allowed == allowed
+        self._check(is_known, f"{run.health.allowed} agents are allowed, not {allowed}")
 
     def place_back(self) -> None:
         self._places -= 1
@@ -338,6 +355,10 @@ class Invariants(Watcher):
         self._check(self._asks_agents, f"an agent works on {task}, and none may be asked")
         self._check(len(self._working) <= self._config.jobs, f"{len(self._working)} agents work")
         self.counts["agents"] += 1
+        if request.phase == "measure":
+            waiting = [name for name in self._taken if not self._reports[name]]
+            self._check(not waiting, f"{task} begins before {waiting} have ended")
+            return
         for need in self._taken[task].needs:
             self._check(
                 need not in self._taken or need in self._landed, f"{task} begins before {need} has landed"
@@ -354,6 +375,8 @@ class Invariants(Watcher):
 
     def wrote(self, request: AgentRequest) -> None:
         """An agent has written something."""
+        if request.phase == "measure":
+            return
         self._works[request.task_id, int(request.transcript.parent.name)] = False
 
     # -- the API
@@ -376,8 +399,9 @@ class Invariants(Watcher):
 
     def billed(self, task: str, most: int, cost: int) -> None:
         self._under_way[task] -= most
-        self._spent[task] += cost
         self._spent[""] += cost
+        if task:
+            self._spent[task] += cost
         self._in_run[""] += cost
 
     def _check_money(self, task: str) -> None:
@@ -387,8 +411,10 @@ class Invariants(Watcher):
         most = {
             "budget_usd": (config.budget_usd, self._in_run[""] + all_of_it),
             "generation_budget_usd": (config.generation_budget_usd, self._spent[""] + all_of_it),
-            "task_budget_usd": (config.task_budget_usd, self._spent[task] + self._under_way[task]),
         }
+        if task:
+            of_task = self._spent[task] + self._under_way[task]
+            most["task_budget_usd"] = config.task_budget_usd, of_task
         for key, (limit, spent) in most.items():
             is_kept = limit is None or spent <= limit * _PICO
             self._check(is_kept, f"{key}: {spent / _PICO:.4f} of {limit} USD are spent or under way")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 from unittest import mock
 
 from pytest_cobbler.agents.budget import Budget, Ticket
 from pytest_cobbler.agents.health import ApiHealth
+from pytest_cobbler.causes import Cause
 from pytest_cobbler.cycle import releasing
+from pytest_cobbler.cycle.attempt import Attempt
+from pytest_cobbler.cycle.stitch import Stitching
 from pytest_cobbler.landing import lane
 from pytest_cobbler.landing.blame import Blame, RedGates
 from pytest_cobbler.lifecycle import selection
@@ -40,6 +43,20 @@ def _a_limit_counts_as_a_failure() -> AbstractContextManager[Any]:
         return failed_runs(comment.replace('"limited"', '"failed"') for comment in comments)
 
     return mock.patch.object(releasing, "failed_runs", counted)
+
+
+def _a_limit_charges_an_attempt() -> AbstractContextManager[Any]:
+    def ends_the_item(attempt: Attempt) -> bool:
+        return attempt.is_last or (attempt.cause.is_final and attempt.cause is not Cause.LIMITED)
+
+    stack = ExitStack()
+    stack.enter_context(mock.patch.object(Stitching, "_is_free", return_value=False))
+    stack.enter_context(mock.patch.object(Attempt, "ends_the_item", property(ends_the_item)))
+    return stack
+
+
+def _a_measure_does_not_wait_for_the_stitches() -> AbstractContextManager[Any]:
+    return mock.patch.object(Plan, "follow")
 
 
 def _a_tree_of_a_stale_tip_lands() -> AbstractContextManager[Any]:
@@ -80,6 +97,8 @@ FAULTS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
     for fault in (
         _a_reservation_is_not_counted,
         _a_limit_counts_as_a_failure,
+        _a_limit_charges_an_attempt,
+        _a_measure_does_not_wait_for_the_stitches,
         _a_tree_of_a_stale_tip_lands,
         _a_claim_of_a_dead_run_stays,
         _a_task_that_is_set_aside_is_selected,

@@ -17,7 +17,7 @@ from unittest import mock
 from pytest_cobbler.agents import claims, launch, metering, spending
 from pytest_cobbler.agents.health import ApiHealth
 from pytest_cobbler.config import Config
-from pytest_cobbler.cycle import attempt, opening, slots, stitch, telling
+from pytest_cobbler.cycle import attempt, measure, opening, slots, stitch, telling
 from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.cycle.surroundings import Surroundings
 from pytest_cobbler.landing import lane
@@ -72,6 +72,9 @@ class _Numbers:
     def forget(self, name: str, number: int) -> None:
         self._last[name] = number - 1
         Stand.world.directories.discard((name, number))
+
+    def directories(self, name: str) -> LogPath:
+        return LogPath(f"/history/{name}")
 
     def directory(self, name: str, number: int) -> LogPath:
         return LogPath(f"/history/{name}/{number}")
@@ -142,6 +145,9 @@ class _View:
 
     def needs_of(self, _task: object) -> tuple[()]:
         return ()
+
+    def tried(self, _tasks: object) -> dict[str, str]:
+        return {}
 
     def in_project(self, files: tuple[str, ...]) -> tuple[str, ...]:
         return files
@@ -335,6 +341,13 @@ TABLE: Mapping[types.ModuleType, Mapping[str, Any]] = {
         "prepare": _prepare,
         "harvest": world.harvested,
         "patch_of": lambda *_: b"",
+        "keep_in_history": _nothing,
+    },
+    measure: {
+        "time": TIME,
+        "prepare": _prepare,
+        "measure_prompt": lambda *_: "prompt",
+        "read_answer": world.answer_of,
         "keep_in_history": _nothing,
     },
     telling: {"stitch_prompt": lambda *_: "prompt"},

@@ -8,7 +8,7 @@ import types
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.cycle.opening import Opened, open_run
@@ -18,7 +18,7 @@ from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.session.loop import Event as LoopEvent
 from pytest_cobbler.session.loop import Events, Loop, Woken
-from pytest_cobbler.session.nodes import StitchItem
+from pytest_cobbler.session.nodes import AgentItem, MeasureItem, StitchItem
 from pytest_cobbler.tracker.base import Task
 from tests.simulator.agents import Agent
 from tests.simulator.invariants import Invariants
@@ -118,24 +118,32 @@ class _Slots(Slots):
         super().give()
 
 
-class _Item(StitchItem):
-    """An item without pytest's part."""
+class _Item(AgentItem):
+    """An item without pytest's part. ``report`` stands for its protocol."""
 
     ihook: Any = None
     key: Any = ""
 
     @classmethod
-    def of(cls, task: Task, invariants: Invariants) -> _Item:
+    def of(cls, kind: str, name: str, cycle: int, report: Callable[[Self, Outcome], object]) -> Self:
         item = cls.__new__(cls)
-        item.name, item.task, item.cycle, item.error, item.outcome = task.id, task, 0, None, None
-        item.key = f"stitch::{task.id}"
+        item.name, item.cycle, item.error, item.outcome = name, cycle, None, None
+        item.key = f"{kind}::{name}"
         item.ihook = types.SimpleNamespace(
             pytest_cobbler_begin=_nothing,
             pytest_cobbler_outcome=_nothing,
             pytest_cobbler_reported=_nothing,
-            pytest_runtest_protocol=lambda **_: invariants.reported(task.id, _outcome_of(item)),
+            pytest_runtest_protocol=lambda **_: report(item, item.known_outcome),
         )
         return item
+
+    @property
+    def known_outcome(self) -> Outcome:
+        """The outcome; an error that is not of the package is one of the simulator, or a fault."""
+        assert self.outcome is not None
+        if self.error is not None and not isinstance(self.error, CobblerError):
+            raise self.error
+        return self.outcome
 
     def is_marked_not_to_run(self) -> bool:
         return False
@@ -144,12 +152,14 @@ class _Item(StitchItem):
         self.outcome = outcome
 
 
-def _outcome_of(item: _Item) -> Outcome:
-    assert item.outcome is not None
-    error = item.error
-    if error is not None and not isinstance(error, CobblerError):
-        raise error
-    return item.outcome
+class _Stitch(_Item, StitchItem):
+    """An item of a task."""
+
+
+class _Measure(_Item, MeasureItem):
+    """An item of a measure."""
+
+    tasks = omitted = ()
 
 
 def _nothing(**_: object) -> None:
@@ -174,6 +184,7 @@ class _Player:
         self._people = People(world, self._invariants)
         self._api = ScheduledApi(self._schedule)
         world.agent = Agent(self._api, self._invariants, self._schedule.work, self._leave)
+        world.agent.proxied = self._schedule.is_seen
         world.slots = self._slots
         world.noted = self._noted
         world.gate_fault = self._gate_fault
@@ -250,7 +261,7 @@ class _Player:
     def play(self) -> None:
         world, invariants = self._world, self._invariants
         idle = 0
-        while world.runs < MOST_RUNS and (idle < 1 or self._pending or not self._has_all()):
+        while world.runs < MOST_RUNS and (self._is_work_left(idle) or self._pending or not self._has_all()):
             world.runs += 1
             self._later: list[Event] = []
             before = len(world.landed())
@@ -268,6 +279,11 @@ class _Player:
         self.played.counts.update(invariants.counts)
         self.played.counts["limits"] += bool(self._api.limited)
         self.played.turns = self._stage.turns
+
+    def _is_work_left(self, idle: int) -> bool:
+        """Whether another run may land something; ``idle`` runs have landed nothing."""
+        tasks = self._world.tracker.store.values()
+        return not idle and any(task.status == "open" and not task.labels for task in tasks)
 
     def _has_all(self) -> bool:
         """Whether what every schedule has has happened."""
@@ -295,7 +311,7 @@ class _Player:
         verb = "begins" if self._asks_agents else "regates"
         self.say("run", f"{self._world.runs} {verb}: {_shown(config)}")
         self._count("runs that ask no agent" if not self._asks_agents else "runs")
-        self._invariants.begin(config, asks_agents=self._asks_agents)
+        self._invariants.begin(config, asks_agents=self._asks_agents, is_seen=self._schedule.is_seen)
         events = _Events(self._stage)
         lost: list[str] | None = None
         try:
@@ -331,10 +347,12 @@ class _Player:
         self.say("run", "ends")
 
     def _loop(self, opened: Opened, events: _Events) -> None:
-        tasks = opened.selection.taken
-        if not tasks:
+        items: list[Any] = [self._stitch(task, 0) for task in opened.selection.taken]
+        if self._asks_agents:
+            cycles = range(1, opened.run.project.config.cycles + 1)
+            items += [_Measure.of("measure", f"cycle-{cycle}", cycle, self._measured) for cycle in cycles]
+        if not items:
             return
-        items: list[Any] = [_Item.of(task, self._invariants) for task in tasks]
         session: Any = types.SimpleNamespace(
             items=[types.SimpleNamespace(getparent=lambda _type: True)],
             config=types.SimpleNamespace(add_cleanup=lambda _function: None),
@@ -342,12 +360,29 @@ class _Player:
             shouldfail=False,
             Interrupted=_Interrupted,
         )
-        loop = Loop(session, opened.run, events, None)
+        self._active = loop = Loop(session, opened.run, events, None)
+        if opened.selection.left:
+            loop.skip_measures("open tasks are left")
+        self._invariants.planned([item.name for item in items if isinstance(item, _Measure)])
         loop.add(items)
         try:
             loop.run()
         except _Interrupted as why:
             self.say("stopped", str(why))
+
+    def _stitch(self, task: Task, cycle: int) -> _Stitch:
+        item = _Stitch.of(
+            "stitch", task.id, cycle, lambda _, outcome: self._invariants.reported(task.id, outcome)
+        )
+        item.task = task
+        return item
+
+    def _measured(self, item: _Measure, outcome: Outcome) -> None:
+        """A measure is reported: what it has proposed becomes items."""
+        self._invariants.reported(item.name, outcome)
+        self._invariants.proposed(item.tasks)
+        if item.tasks:
+            self._active.add([self._stitch(task, item.cycle) for task in item.tasks])
 
 
 def _shown(config: Config) -> str:

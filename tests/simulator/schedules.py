@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import dataclass, field
 
 from pytest_cobbler.agents.base import AgentRequest
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.measure import OUTPUT
 from tests.simulator.agents import Api, Reply, Work
 from tests.simulator.world import FLAKY, FORBIDDEN, RED, SLOW
 
@@ -77,7 +79,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         draw = self.numbers
-        for place in range(draw.randint(LEAST_TASKS, LEAST_TASKS + 3)):
+        for place in range(draw.randint(LEAST_TASKS, LEAST_TASKS + 2)):
             few = draw.random() < 0.45 and place
             needs = draw.sample(range(place), draw.randint(1, min(2, place))) if few else []
             self.tasks.append((needs, draw.randint(0, 3)))
@@ -86,6 +88,8 @@ class Schedule:
         self.trouble_name, self.trouble = draw.choice(TROUBLES)
         self.gate_fault = draw.choice(("program", "sandbox")) if draw.random() < 0.2 else ""
         self.gate_fault_begins, self.gate_fault_lasts = draw.randint(1, 6), draw.randint(1, 6)
+        self.is_seen = draw.random() > 0.2
+        """Whether a proxy sees the requests of agents."""
         self.odds = [draw.random() for _ in range(8)]
 
     def _draw_events(self) -> list[Event]:
@@ -105,6 +109,7 @@ class Schedule:
             update={
                 "jobs": draw.randint(LEAST_AGENTS, LEAST_AGENTS + 1),
                 "max_attempts": draw.randint(1, 3),
+                "cycles": draw.choice((0, 0, 1, 2)),
                 "max_failures": draw.randint(1, 3),
                 "max_issues": draw.choice((100, 100, 100, 6)),
                 "limit_wait": draw.choice((0.0, 20.0, 120.0, 1200.0, None)),
@@ -116,6 +121,8 @@ class Schedule:
 
     def work(self, request: AgentRequest) -> Work:
         """What the agent of an attempt does."""
+        if request.phase == "measure":
+            return self._proposing(request)
         draw, task = self.numbers, request.task_id
         kind = draw.choices(
             ("good", "shared", RED, FLAKY, SLOW, FORBIDDEN, "nothing", "fails", "begins not", "hangs"),
@@ -136,7 +143,7 @@ class Schedule:
         files = {"shared.txt" if kind == "shared" else f"{task}.txt": text}
         if kind == "shared":
             files[f"{task}.txt"] = text
-        requests, seconds = draw.choice((1, 1, 2, 3)), draw.choice((0.5, 3.0, 9.0))
+        requests, seconds = draw.choice((1, 1, 1, 2)), draw.choice((0.5, 3.0, 9.0))
         patience = draw.choice((1, 1, 2, 4))
         if kind == "begins not":
             return Work(requests=0, seconds=0, status=1)
@@ -148,6 +155,22 @@ class Schedule:
         if kind == "hangs":
             return Work(files, requests, 600.0, 1, Ending.IDLE, patience=patience)
         return work
+
+    def _proposing(self, request: AgentRequest) -> Work:
+        """What the agent of a measure does; sometimes it answers nothing, or what cannot be used."""
+        draw = self.numbers
+        proposals = [
+            {
+                "index": place,
+                "title": f"Proposed {request.transcript.parent.name}.{place} {draw.randint(0, 9999)}",
+                "description": "Do it.",
+                "dependency": draw.randint(-1, place - 1),
+            }
+            for place in range(draw.choice((0, 1, 2, 4)))
+        ]
+        text = json.dumps(proposals) if draw.random() < 0.85 else "[{}]"
+        files = {OUTPUT: text} if draw.random() < 0.95 else {}
+        return Work(files, seconds=draw.choice((0.5, 3.0)), status=int(draw.random() < 0.1))
 
 
 class ScheduledApi(Api):

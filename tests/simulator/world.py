@@ -11,6 +11,7 @@ from typing import Any
 
 from pytest_cobbler.agents.base import AgentRequest
 from pytest_cobbler.causes import Ending
+from pytest_cobbler.cycle.measure import OUTPUT, NoAnswer
 from pytest_cobbler.errors import SandboxError
 from pytest_cobbler.landing.gate import GateResult
 from pytest_cobbler.landing.tree_records import CaseResult, Conditions, TestRun, TreeRecord
@@ -150,6 +151,12 @@ def take_back(_repository: object, _generation: str, is_done: Callable[[str], bo
             world.worktrees[name] = left
             names.add(name)
     return names
+
+
+def answer_of(worktree: Worktree) -> bytes | NoAnswer:
+    """``read_answer`` of a worktree in memory."""
+    answer = Stand.world.worktrees[worktree.name].files.get(OUTPUT)
+    return answer.encode() if answer else NoAnswer("the agent wrote no task file", is_missing=True)
 
 
 class _Worktree(Worktree):
