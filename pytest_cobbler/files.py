@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import stat
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Tail", "lock", "make_private", "read_tail", "write_atomically"]
+__all__ = [
+    "OF_A_MOMENT",
+    "Tail",
+    "lock",
+    "make_private",
+    "read_tail",
+    "remove_dead_directories",
+    "temporary_directory",
+    "write_atomically",
+]
+
+OF_A_MOMENT = "cobbler-of-"
+"""The beginning of the names of temporary directories; the id of their process follows."""
 
 _POLL = 0.01
 """Seconds between two attempts at a lock; ``flock`` itself knows no deadline."""
@@ -104,6 +120,55 @@ def lock(file: IO[bytes] | IO[str], *, patience: float = 0.0) -> None:
             time.sleep(_POLL)
         else:
             return
+
+
+@contextlib.contextmanager
+def temporary_directory(place: Path | None = None) -> Iterator[Path]:
+    """A new directory that is removed at the end of the block, by default in the system's place for such.
+
+    It is locked, and its name has the id of this process: if this process is killed, the next one can tell.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"{OF_A_MOMENT}{os.getpid()}-", dir=place) as name:
+        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with contextlib.suppress(OSError):  # the file system has no locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield Path(name)
+        finally:
+            os.close(descriptor)
+
+
+def remove_dead_directories(place: Path | None = None) -> None:
+    """Remove the directories that killed processes of this user left in ``place``."""
+    for path in Path(place or tempfile.gettempdir()).glob(f"{OF_A_MOMENT}*"):
+        process = path.name.removeprefix(OF_A_MOMENT).partition("-")[0]
+        if process.isdecimal() and not _lives(int(process)) and not _is_in_use(path):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _is_in_use(directory: Path) -> bool:
+    """Whether a directory is locked, by a process that this machine shows under another id, or not ours."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(descriptor).st_uid != os.geteuid()
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
 
 
 class Tail:

@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_cobbler.files import Tail, lock, read_tail, write_atomically
+from pytest_cobbler.files import (
+    Tail,
+    lock,
+    read_tail,
+    remove_dead_directories,
+    temporary_directory,
+    write_atomically,
+)
 
 
 class TestAtomicWrite:
@@ -151,3 +158,50 @@ class TestTail:
 
     def test_of_a_file_that_is_not_there_it_is_empty(self, tmp_path: Path) -> None:
         assert read_tail(tmp_path / "nothing") == ""
+
+
+MAKES_ONE = """
+import sys, time
+from pathlib import Path
+from pytest_cobbler.files import temporary_directory
+with temporary_directory(Path(sys.argv[1])) as directory:
+    (directory / "content").write_text("x")
+    print(directory, flush=True)
+    time.sleep(300)
+"""
+
+
+class TestTemporaryDirectories:
+    def test_one_of_a_killed_process_is_removed_and_those_of_living_ones_stay(self, tmp_path: Path) -> None:
+        argv = [sys.executable, "-c", MAKES_ONE, str(tmp_path)]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            theirs = Path(process.stdout.readline().strip())
+            with temporary_directory(tmp_path) as ours:
+                remove_dead_directories(tmp_path)
+                assert {*tmp_path.iterdir()} == {theirs, ours}
+                process.kill()
+                process.wait()
+                remove_dead_directories(tmp_path)
+                assert {*tmp_path.iterdir()} == {ours}
+        assert list(tmp_path.iterdir()) == []
+
+    def test_one_that_is_locked_stays_though_no_process_here_has_its_id(self, tmp_path: Path) -> None:
+        """As that of a process in a container that shares the directory."""
+        with temporary_directory(tmp_path) as directory:
+            elsewhere = tmp_path / directory.name.replace(str(os.getpid()), str(2**22 + 1))
+            directory.rename(elsewhere)
+            remove_dead_directories(tmp_path)
+            assert elsewhere.is_dir()
+            elsewhere.rename(directory)
+
+    def test_a_link_and_other_names_are_not_followed(self, tmp_path: Path) -> None:
+        content = tmp_path / "mine"
+        content.mkdir()
+        (content / "file").touch()
+        link = tmp_path / f"cobbler-of-{2**22 + 1}-x"
+        link.symlink_to(content)
+        (tmp_path / "cobbler-of-x").mkdir()
+        remove_dead_directories(tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == {"mine", link.name, "cobbler-of-x"}
+        assert (content / "file").exists()

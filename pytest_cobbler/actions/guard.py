@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from pytest_cobbler.display import escaped_lines
 from pytest_cobbler.errors import CobblerError, RepositoryError
+from pytest_cobbler.files import remove_dead_directories, temporary_directory
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.repository import Repository
 
@@ -36,11 +36,12 @@ def refuse_untrusted_checkout(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: HEAD holds such commits; the message says how to switch back.
     """
+    remove_dead_directories()
     for directory in _directories_of_conftests(config):
         # The configuration says where to work, and is not read yet.
-        with tempfile.TemporaryDirectory(prefix="cobbler-") as work_dir:
+        with temporary_directory() as work_dir:
             try:
-                repository = Repository(directory, Path(work_dir))
+                repository = Repository(directory, work_dir)
             except RepositoryError:
                 continue  # an action that needs a repository fails with a message of its own
             try:

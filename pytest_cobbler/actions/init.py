@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from pytest_cobbler.config.paths import prefix_of, repository_of
 from pytest_cobbler.config.template import configuration_text
 from pytest_cobbler.display import escaped, escaped_lines, named
 from pytest_cobbler.errors import ConfigurationProblem, UsageProblem
+from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.invocation import FILE, announcer, project_directory
 from pytest_cobbler.landing.gate_files import find_gate_files
 from pytest_cobbler.languages import Step, language_names
@@ -32,9 +32,9 @@ def run(config: pytest.Config) -> int:
     Raises:
         CobblerError: the file already exists, or there is no commit to read.
     """
-    with tempfile.TemporaryDirectory(prefix="cobbler-") as work_dir:
+    with temporary_directory() as work_dir:
         # The configuration says where to work, and is not written yet.
-        repository = Repository(_place(config), Path(work_dir))
+        repository = Repository(_place(config), work_dir)
         path = repository.root / repository.directory.path / FILE
         if path.exists() or path.is_symlink():
             raise _exists(path)

@@ -9,6 +9,7 @@ import pytest
 from pytest_cobbler.config import load
 from pytest_cobbler.invocation import configuration_path, overrides
 from pytest_cobbler.lifecycle.named_places import checked_language
+from pytest_cobbler.lifecycle.recovery import remove_remains
 from pytest_cobbler.lifecycle.starting import find_base, removed_sources, start_generation, uncommitted
 from pytest_cobbler.repository.generations import Generation, active_generations
 from pytest_cobbler.repository.lock import run_lock
@@ -24,6 +25,7 @@ def run(config: pytest.Config) -> int:
     settings = load(configuration_path(config, "--cobbler-start"), overrides(config))
     repository = open_repository(settings)
     with run_lock(repository.common_dir, "pytest --cobbler-start"):
+        remove_remains(repository, settings.gen_prefix)
         base = find_base(settings, repository)
         language = checked_language(settings, repository, (base.commit,))
         generation = start_generation(settings, repository, language, base)

@@ -33,7 +33,7 @@ def run(config: pytest.Config) -> int:
         )
     repository = open_repository(settings)
     with run_lock(repository.common_dir, "pytest --cobbler-switch"):
-        remove_remains(repository)
+        remove_remains(repository, settings.gen_prefix)
         generation = choose_generation(repository, settings.gen_prefix, name)
     sys.stdout.write(f"Commands now work on {generation.name}, from {generation.base}.\n")
     return 0

@@ -309,7 +309,7 @@ class _Opening:
         if generation is None:
             assert self._draft is not None
             generation = create_generation(self._repository, self._draft, self._identity)
-        remove_remains(self._repository)
+        remove_remains(self._repository, self._config.gen_prefix)
         return Project(
             config=self._config,
             repository=self._repository,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from pytest_cobbler.doctor.proofs import (
 )
 from pytest_cobbler.doctor.tip import gate_on_tip
 from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.languages import Language
 from pytest_cobbler.lifecycle.named_places import checked_language
@@ -212,7 +212,7 @@ class Doctor:
 
     def _open(self) -> Seen | str:
         # The real work_dir must stay unchanged.
-        elsewhere = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="cobbler-doctor-")))
+        elsewhere = self._stack.enter_context(temporary_directory())
         if self._read:
             repository = open_repository(self._read, elsewhere)
         else:
@@ -409,8 +409,8 @@ class Doctor:
         seen = f"{tracker.description}: {open_tasks} open"
         if self._own_tracker:
             return f"{seen} (from a hook; only read, not written)"
-        with tempfile.TemporaryDirectory(prefix="cobbler-doctor-") as scratch:
-            prove_tracker(open_scratch(config.tracker, config.beads_dir, Path(scratch), self._cancellation))
+        with temporary_directory() as scratch:
+            prove_tracker(open_scratch(config.tracker, config.beads_dir, scratch, self._cancellation))
         return f"{seen}; a scratch store keeps written tasks"
 
     def _ask(self) -> Seen | str:

@@ -30,7 +30,7 @@ from pytest_cobbler.landing.command_words import (
 )
 from pytest_cobbler.landing.make_targets import goals_in, made_targets, needed_files, sources_of
 from pytest_cobbler.languages.base import Language, Step
-from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
+from pytest_cobbler.repository.blobs import entries_at, entries_in, read_small_blobs
 from pytest_cobbler.repository.checks import LONGEST_PATH
 from pytest_cobbler.repository.path_table import Row, also_read, commands, path_table, run_commands, values_of
 from pytest_cobbler.repository.repository import Repository
@@ -414,13 +414,9 @@ class _Search:
                 yield os.fsdecode(path)
 
     def _names_in(self, directory: str) -> Iterator[str]:
-        git = self.repository.objects
         for tree in self.trees:
-            if not directory or any(
-                mode == "040000" for mode, _, _ in entries_at(git, tree, [os.fsencode(directory)])
-            ):
-                for name in git.fields("ls-tree", "-z", "--name-only", f"{tree}:{directory}"):
-                    yield posixpath.join(directory, os.fsdecode(name))
+            for name in entries_in(self.repository.objects, tree, directory):
+                yield posixpath.join(directory, os.fsdecode(name))
 
     def _texts(self, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
         """The files that are there, in each tree."""

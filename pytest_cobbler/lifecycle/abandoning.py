@@ -64,7 +64,7 @@ def abandon_all(
         CobblerError: a branch must not be deleted, and nothing was changed; or git, podman or the tracker
             failed.
     """
-    remove_remains(repository)
+    remove_remains(repository, config.gen_prefix)
     active = active_generations(repository, config.gen_prefix)
     generations = [read_generation(repository, name) for name in active]
     refuse_checked_out(repository, generations)

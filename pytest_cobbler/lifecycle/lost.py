@@ -107,9 +107,9 @@ def lost_lines(repository: Repository, lost: Lost, open_hint: str) -> list[str]:
 def _lost(repository: Repository, name: str, base: str, closed: Collection[str]) -> Lost:
     pinned = {task: commit for task, commit in pinned_landings(repository, name).items() if task in closed}
     tip = repository.read_ref(names.branch_ref(name)) or ""
-    there = {task: commit for task, commit in pinned.items() if repository.resolve(f"{commit}^{{commit}}")}
     reached = _reached(repository, tip) if tip and pinned else set()
     lost = {task: commit for task, commit in pinned.items() if commit not in reached}
+    there = {task: commit for task, commit in lost.items() if repository.resolve(f"{commit}^{{commit}}")}
     if lost and not base and there:
         values = trailers.read_trailers(repository, next(iter(there.values())))
         base = values.get(trailers.TARGET, "")

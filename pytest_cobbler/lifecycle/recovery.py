@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.display import named
 from pytest_cobbler.errors import CobblerError, TrackerError
+from pytest_cobbler.files import remove_dead_directories
 from pytest_cobbler.lifecycle.finished import Finished
 from pytest_cobbler.lifecycle.forgotten import forgotten_landings
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
@@ -27,8 +28,7 @@ from pytest_cobbler.repository.notes import NOTES
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.sessions import Sessions
 from pytest_cobbler.repository.trailers import Landed, landed_tasks
-from pytest_cobbler.repository.trees import OF_A_MOMENT
-from pytest_cobbler.repository.worktrees import Worktree, Worktrees, remove_tree
+from pytest_cobbler.repository.worktrees import Worktree, Worktrees
 from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.tracker.base import AlreadyClaimed, Claim, Task
 from pytest_cobbler.tracker.lane import TrackerLane
@@ -284,18 +284,20 @@ def recovery_without_agent(project: Project, lane: TrackerLane, hooks: Hooks, fi
     )
 
 
-def remove_remains(repository: Repository) -> None:
-    """Remove what a dead process left: lock files on refs that only we write, and directories of a moment.
+def remove_remains(repository: Repository, prefix: str) -> None:
+    """Remove what a dead process left: lock files on refs that only we write, and temporary directories.
 
     Call it under the run lock.
+
+    Args:
+        prefix: that of the names of generations.
     """
     repository.remove_stale_lock(NOTES)
-    for place in ("refs/cobbler", "refs/heads/task"):
-        for path in sorted((repository.common_dir / place).rglob("*.lock")):
+    places = ("refs/cobbler/**/*.lock", "refs/heads/task/**/*.lock")
+    for place in (*places, f"refs/heads/{prefix}*.lock", f"refs/tags/{prefix}*.lock"):
+        for path in sorted(repository.common_dir.glob(place)):
             repository.remove_stale_lock(str(path.relative_to(repository.common_dir).with_suffix("")))
-    for prefix in OF_A_MOMENT:
-        for directory in repository.work_dir.glob(f"{prefix}*"):
-            remove_tree(directory)
+    remove_dead_directories(repository.work_dir)
 
 
 def _record(repository: Repository, landed: Landed) -> Record:

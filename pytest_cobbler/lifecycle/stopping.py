@@ -103,7 +103,7 @@ def stop(
         NotMerged: there are conflicts, or the gate does not pass.
         CobblerError: nothing was changed, or the same command completes the stop.
     """
-    remove_remains(repository)
+    remove_remains(repository, config.gen_prefix)
     generation = find_generation(repository, config.gen_prefix, config.generation_branch)
     if generation is None:
         return None

@@ -7,16 +7,15 @@ commands come from the configuration of the base, which the checkout has to hold
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.metadata import version
-from pathlib import Path
 
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.display import counted, named, one_line
 from pytest_cobbler.errors import CobblerError, SandboxError, UsageProblem
+from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.landing.statements import (
     LARGEST,
@@ -287,10 +286,10 @@ class Verifier:
     def _run(self, gate: Gate, commit: str, cancellation: Cancellation) -> GateResult:
         with (
             checkouts(self._repository, gate.sandbox.owner) as place,
-            tempfile.TemporaryDirectory(prefix="cobbler-") as directory,
+            temporary_directory() as directory,
         ):
             tree = place.create(commit).tree
-            return gate.run(tree, Path(directory) / "gate.log", cancellation)
+            return gate.run(tree, directory / "gate.log", cancellation)
 
 
 def _differing(reasons: Iterable[str]) -> Verification:

@@ -79,7 +79,7 @@ def keep_attempt(
             **facts,
         },
     )
-    parent = repository.objects.text("rev-parse", "--verify", f"{commit}^")
+    parent = repository.parent_of(commit)
     kept = repository.commit(repository.tree_of(commit), [parent], text, identity)
     ref = names.attempt_ref(generation.name, task_id, number)
     repository.set_ref(ref, kept)

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pytest_cobbler.display import named, shown_path, shown_size
+from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.globs import matches_any
-from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
+from pytest_cobbler.repository.blobs import entries_at, entries_in, read_blob, read_small_blobs
 from pytest_cobbler.repository.git import Git
 from pytest_cobbler.repository.ignoring import ignored
 from pytest_cobbler.repository.large_files import POINTER, kept_outside
@@ -38,7 +39,6 @@ PROTECTED = "a protected path"
 _READ_AT_ONCE = 100
 _LARGEST_READ = 1 << 20
 """Bytes of a file that is read for its keys; of a larger one every change counts."""
-_SCANNED_AT_ONCE = 32 * 1024 * 1024
 
 # Not the row of seven =, which also underlines a heading.
 _MARKER = re.compile(rb"^(?:<{7}|>{7}|\|{7}) ", re.MULTILINE)
@@ -197,7 +197,7 @@ def _check_kinds(git: Git, change: Change) -> Iterable[Refusal]:
         elif entry.old_mode == SUBMODULE:
             yield Refusal(reason="a submodule, which no change may remove", path=entry.shown)
         elif entry.new_mode == _LINK and entry.new != entry.old:
-            target = git.run("cat-file", "blob", entry.new).stdout
+            target = read_blob(git, entry.new)
             if _leads_out(entry.path, target):
                 yield Refusal(
                     reason=f"a link out of the repository, to {shown_path(target)}", path=entry.shown
@@ -271,10 +271,7 @@ def _taking_place(module: str, user: str, entry: Entry) -> Refusal:
 
 def _modules_in(git: Git, tree: str, directory: str) -> set[str]:
     """The names of what a directory of a tree holds, without their endings."""
-    found = entries_at(git, tree, [os.fsencode(directory)]) if directory else []
-    is_there = not directory or any(mode == "040000" for mode, _, _ in found)
-    names = git.fields("ls-tree", "-z", "--name-only", f"{tree}:{directory}") if is_there else []
-    return {os.fsdecode(name).partition(".")[0] for name in names}
+    return {os.fsdecode(name).partition(".")[0] for name in entries_in(git, tree, directory)}
 
 
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:
@@ -406,16 +403,17 @@ def _check_large_files(git: Git, change: Change, tree: str, policy: Policy) -> I
         if entry.new_mode.startswith("100") and not _matches(os.fsdecode(entry.path), policy.allowed)
     }
     for path in sorted(kept_outside(git, tree, tuple(files))):
-        if not git.run("cat-file", "blob", files[path].new).stdout.startswith(POINTER):
+        if not read_blob(git, files[path].new).startswith(POINTER):
             yield Refusal(reason="content where git-lfs keeps a pointer", path=files[path].shown)
 
 
-def _sizes(git: Git, change: Change) -> list[tuple[Entry, int]]:
+def _sizes(git: Git, change: Change) -> Iterator[tuple[Entry, int]]:
     """Every changed file or link with the bytes of its new content."""
     entries = [entry for entry in change.entries if entry.new_mode.startswith(("100", "120"))]
-    asked = "".join(f"{entry.new}\n" for entry in entries).encode()
-    answer = git.run("cat-file", "--batch-check=%(objectsize)", stdin=asked).text if entries else ""
-    return list(zip(entries, map(int, answer.split()), strict=True))
+    for entry, found in zip(entries, git.reader.find_all([entry.new for entry in entries]), strict=True):
+        if found is None:
+            raise RepositoryError(f"git has no blob {entry.new}")
+        yield entry, found.size
 
 
 def _check_contents(git: Git, change: Change, policy: Policy) -> Iterable[Refusal]:
@@ -434,16 +432,7 @@ def _check_contents(git: Git, change: Change, policy: Policy) -> Iterable[Refusa
 def _contents(
     git: Git, change: Change, *, everything: bool, marked: set[str]
 ) -> Iterator[tuple[Entry, bytes]]:
-    """The new content of changed files, a few at a time."""
-    wanted = [(entry, size) for entry, size in _sizes(git, change) if everything or entry.shown in marked]
-    while wanted:
-        taken, room = [wanted.pop()], _SCANNED_AT_ONCE
-        while wanted and (room := room - taken[-1][1]) > 0:
-            taken.append(wanted.pop())
-        asked = "".join(f"{entry.new}\n" for entry, _ in taken).encode()
-        answer = git.run("cat-file", "--batch=%(objectsize)", stdin=asked).stdout
-        start = 0
-        for entry, size in taken:
-            start = answer.index(b"\n", start) + 1
-            yield entry, answer[start : start + size]
-            start += size + 1
+    """The new content of changed files."""
+    for entry in change.entries:
+        if entry.new_mode.startswith(("100", "120")) and (everything or entry.shown in marked):
+            yield entry, read_blob(git, entry.new)

@@ -241,10 +241,12 @@ def _mode(root: Path, path: PurePosixPath) -> int | None:
 def _who_has_open(path: Path) -> int | None:
     """A process that has the file open, among those that this one can see."""
     place = path.resolve()
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        with contextlib.suppress(OSError):
-            if link.readlink() == place:
-                return int(link.parts[2])
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ends meanwhile, or is another user's
+            for link in (process / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if link.readlink() == place:
+                        return int(process.name)
     return None
 
 

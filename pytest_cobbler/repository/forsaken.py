@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_cobbler.display import shown_path
+from pytest_cobbler.files import OF_A_MOMENT
 from pytest_cobbler.repository.objects import OWN_ID, PLACE
 from pytest_cobbler.repository.sessions import SESSIONS
 
@@ -19,7 +20,7 @@ _MADE_AGAIN = ("checkouts", "gate", "records", PLACE, OWN_ID)
 
 def is_made_again(name: str) -> bool:
     """Whether an entry of a work directory with this name is made again when it is missing."""
-    return name in _MADE_AGAIN or name.startswith(("scratch-", "probe-"))
+    return name in _MADE_AGAIN or name.startswith(("scratch-", OF_A_MOMENT))
 
 
 @dataclass(frozen=True, kw_only=True)

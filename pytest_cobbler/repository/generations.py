@@ -258,7 +258,7 @@ def draft_generation(
 def create_generation(repository: Repository, draft: Draft, identity: Identity) -> Generation:
     """Make the branch of a draft with its first commit, and tag the commit that it starts from.
 
-    Making the branch is the commit point: before it nothing is visible, after it the tag follows from it.
+    Branch and tag are made together. If git is killed between them, the tag follows from the branch.
 
     Raises:
         RepositoryError: another process made the same branch at the same time.
@@ -272,7 +272,8 @@ def create_generation(repository: Repository, draft: Draft, identity: Identity) 
     }
     text = trailers.message(repository, _subject(name), "", values)
     first = repository.commit(draft.tree, [start], text, identity)
-    if not repository.move_ref(names.branch_ref(name), first, ZERO, f"cobbler: start {name}"):
+    made = {names.branch_ref(name): (ZERO, first), names.tag_ref(name, "start"): (ZERO, start)}
+    if not repository.move_refs(made, f"cobbler: start {name}"):
         raise RepositoryError(f"branch {name} appeared while it was being made", "Run the command again.")
     generation = Generation(
         name=name, base=base, start=start, first=first, reset=draft.reset, directory=directory

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import IO
 
@@ -20,7 +20,9 @@ from packaging.version import Version
 
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError, RepositoryError
+from pytest_cobbler.kept_process import KeptProcess
 from pytest_cobbler.process import Completion, host_environment, run
+from pytest_cobbler.repository.object_reader import ObjectReader
 from pytest_cobbler.versions import find_version
 
 TIMEOUT = 600.0
@@ -120,19 +122,12 @@ class Git:
         Raises:
             RepositoryError: its exit status is not one of ``accepted``.
         """
-        env = host_environment() | ENVIRONMENT | dict(environment or {})
-        if self._objects:
-            env["GIT_OBJECT_DIRECTORY"] = str(self._objects)
-        if self._shallow:
-            env["GIT_SHALLOW_FILE"] = str(self._shallow)
-        if self._index:
-            env["GIT_INDEX_FILE"] = str(self._index)
-        words = ["git", f"--git-dir={self.git_dir}", *_arguments(SETTINGS | self._settings)]
+        words = self._words
         if self._work_tree:
             words.append(f"--work-tree={self._work_tree}")
         completion = run(
             [*words, *(os.fsdecode(a) for a in arguments)],
-            env=env,
+            env=self._environment | dict(environment or {}),
             cwd=self._work_tree or self.git_dir,
             stdin=stdin,
             stdout=stdout,
@@ -143,6 +138,27 @@ class Git:
             how = completion.end if completion.end != Ending.EXITED else f"exit {completion.status}"
             raise RepositoryError(f"git {what} failed ({how})", evidence=completion.errors)
         return completion
+
+    @property
+    def _words(self) -> list[str]:
+        return ["git", f"--git-dir={self.git_dir}", *_arguments(SETTINGS | self._settings)]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        env = host_environment() | ENVIRONMENT
+        if self._objects:
+            env["GIT_OBJECT_DIRECTORY"] = str(self._objects)
+        if self._shallow:
+            env["GIT_SHALLOW_FILE"] = str(self._shallow)
+        if self._index:
+            env["GIT_INDEX_FILE"] = str(self._index)
+        return env
+
+    @cached_property
+    def reader(self) -> ObjectReader:
+        """Reads objects by a process that stays until ``reader.close()``, or until nothing refers to it."""
+        words = [*self._words, "cat-file", "--batch-command"]
+        return ObjectReader(KeptProcess(words, env=self._environment, cwd=self.git_dir, timeout=TIMEOUT))
 
     def text(self, *arguments: str | bytes | Path, stdin: bytes = b"") -> str:
         """The output of a command, without its last newline."""

@@ -111,7 +111,8 @@ def harvest(
             left, unread = _take_left(records, worktree, repository, output, directory, policy)
             quarantine = _receive(directory / "quarantine.git", repository, output)
         tree = _tree_of(records, repository)
-        change, refusals = check_change(quarantine, worktree.parent, tree, policy)
+        with contextlib.closing(quarantine.reader):
+            change, refusals = check_change(quarantine, worktree.parent, tree, policy)
         inside = "inside a submodule, whose content is another repository's"
         harvested = Harvest(
             tree=tree,
@@ -309,7 +310,9 @@ def _take_left(
                 left -= len(chunk)
             pack.seek(0)
             quarantine = _receive(directory / "left.git", repository, pack)
-        if reason := check_left(quarantine, works, policy):
+        with contextlib.closing(quarantine.reader):
+            reason = check_left(quarantine, works, policy)
+        if reason:
             raise HarvestError(reason)
         trees = {f"left-{place}": work.tree for place, work in enumerate(works, 1)}
         _take_over(quarantine, repository, worktree, trees)

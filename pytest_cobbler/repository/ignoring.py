@@ -7,17 +7,16 @@ who may have changed them. git reads rules from a work tree, so a temporary one 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from pytest_cobbler.repository.blobs import entries_at, read_small_blobs
+from pytest_cobbler.files import temporary_directory
+from pytest_cobbler.repository.blobs import DIRECTORY, entries_at, read_small_blobs
 from pytest_cobbler.repository.git import Git
 
 _NAME = b".gitignore"
 _HERE = b"./"
 """Before a path that begins with a colon, which git would read as a pattern."""
-_DIRECTORY = "040000"
 _LARGEST = 16 << 20
 
 
@@ -26,8 +25,8 @@ def ignored(git: Git, tree: str, paths: Sequence[bytes]) -> set[bytes]:
     rules = dict(_rules(git, tree, paths))
     if not rules:
         return set()
-    with tempfile.TemporaryDirectory(prefix="cobbler-") as directory:
-        work_tree = Path(directory, "tree")
+    with temporary_directory() as directory:
+        work_tree = directory / "tree"
         contents = read_small_blobs(git, rules.values(), _LARGEST)
         for path, blob in rules.items():
             place = work_tree / os.fsdecode(path)
@@ -39,7 +38,7 @@ def ignored(git: Git, tree: str, paths: Sequence[bytes]) -> set[bytes]:
             accepted=(0, 1),
         )
     found = {path.removeprefix(_HERE) for path in answer.stdout.split(b"\0")[:-1]}
-    return found - {path for mode, _, path in entries_at(git, tree, sorted(found)) if mode != _DIRECTORY}
+    return found - {path for mode, _, path in entries_at(git, tree, sorted(found)) if mode != DIRECTORY}
 
 
 def _rules(git: Git, tree: str, paths: Sequence[bytes]) -> Iterator[tuple[bytes, str]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pytest_cobbler.display import shown_path
+from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.repository.checks import read_change
 from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.identity import Identity
@@ -38,14 +37,14 @@ def merge(repository: Repository, tip: str, commit: str, attributes: Sequence[st
             the tip.
     """
     git = repository.objects
-    if git.text("rev-parse", "--verify", f"{commit}^") == tip:
+    if repository.parent_of(commit) == tip:
         return Merge(tip=tip, tree=repository.tree_of(commit))
     merged, paths = _merge(git, tip, commit)
     lines = merge_attributes(git, attributes or (tip,), paths) if paths else b""
     if not lines:
         return merged
-    with tempfile.TemporaryDirectory(prefix="cobbler-") as directory:
-        git_dir = Path(directory) / "git"
+    with temporary_directory() as directory:
+        git_dir = directory / "git"
         init_bare(git_dir, object_format=repository.object_format, alternates=())
         (git_dir / "info").mkdir()
         (git_dir / "info" / "attributes").write_bytes(lines)
@@ -163,8 +162,8 @@ def exact_patch_of(
     git = repository.objects
     replaced = [entry for entry in read_change(git, old, new).entries if entry.shown in replacing]
     if replaced:
-        with tempfile.TemporaryDirectory(prefix="patch-", dir=repository.work_dir) as directory:
-            index = git.using(index=Path(directory) / "index", work_tree=Path(directory))
+        with temporary_directory(repository.work_dir) as directory:
+            index = git.using(index=directory / "index", work_tree=directory)
             index.run("read-tree", old)
             paths = b"".join(entry.path + b"\0" for entry in replaced)
             index.run("update-index", "--force-remove", "-z", "--stdin", stdin=paths)

@@ -6,10 +6,9 @@ is. Content in the place of a pointer would be in the history for ever, and git-
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
+from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.repository.git import Git
 
 POINTER = b"version https://git-lfs.github.com/spec/"
@@ -21,8 +20,8 @@ def kept_outside(git: Git, tree: str, paths: Sequence[bytes]) -> set[bytes]:
     asked = ("grep", "--quiet", "--fixed-strings", "filter=lfs", tree, "--", ":(glob)**/.gitattributes")
     if not paths or git.run(*asked, accepted=(0, 1)).status:
         return set()
-    with tempfile.TemporaryDirectory(prefix="cobbler-") as directory:
-        indexed = git.using(index=Path(directory) / "index")
+    with temporary_directory() as directory:
+        indexed = git.using(index=directory / "index")
         indexed.run("read-tree", tree)
         fields = indexed.fields(
             "check-attr", "--cached", "-z", "--stdin", "filter", stdin=b"\0".join(paths) + b"\0"

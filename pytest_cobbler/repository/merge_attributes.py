@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
+from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.repository.blobs import entries_at
 from pytest_cobbler.repository.git import Git
 
@@ -53,8 +53,8 @@ def _values(git: Git, tree: str, paths: Sequence[bytes]) -> dict[bytes, bytes]:
     ]
     if not entries:
         return {}
-    with tempfile.TemporaryDirectory(prefix="cobbler-") as directory:
-        indexed = git.using(index=Path(directory) / "index")
+    with temporary_directory() as directory:
+        indexed = git.using(index=directory / "index")
         indexed.run("update-index", "-z", "--index-info", stdin=b"".join(entries))
         fields = indexed.fields(
             "check-attr", "--cached", "-z", "--stdin", "merge", stdin=b"".join(path + b"\0" for path in paths)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from pytest_cobbler.display import shown_path
 from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.repository.landing import Merge, merge
 from pytest_cobbler.repository.repository import Repository
 
@@ -37,8 +37,8 @@ def _with(repository: Repository, tree: str, commit: str, directory: PurePosixPa
     subtree = repository.objects.resolve(f"{commit}:{directory}")
     if subtree == repository.objects.resolve(f"{tree}:{directory}"):
         return tree
-    with tempfile.TemporaryDirectory(prefix="merge-", dir=repository.work_dir) as place:
-        git = repository.objects.using(index=Path(place) / "index", work_tree=Path(place))
+    with temporary_directory(repository.work_dir) as place:
+        git = repository.objects.using(index=place / "index", work_tree=place)
         git.run("read-tree", tree)
         listed = git.run("ls-files", "-z", "--", f":(top,literal){directory}").stdout
         git.run("update-index", "--force-remove", "-z", "--stdin", stdin=listed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pytest_cobbler.errors import RepositoryError
-from pytest_cobbler.repository.blobs import all_entries, entries_at, read_small_blobs
+from pytest_cobbler.repository.blobs import DIRECTORY, all_entries, entries_at, entries_of, read_small_blobs
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.repository import Repository
 
@@ -22,9 +22,9 @@ def add_note(repository: Repository, notes: str, commit: str, content: bytes, id
     git = repository.objects
     blob = git.run("hash-object", "-w", "--stdin", stdin=content).text.strip()
     directory, name = commit[:2], commit[2:]
-    above = _entries(repository, f"{notes}^{{tree}}") if notes else {}
+    above = _entries(repository, notes) if notes else {}
     held = above.get(directory, "")
-    below = _entries(repository, held.split()[2]) if held.startswith("040000") else {}
+    below = _entries(repository, held.split()[2]) if held.startswith(DIRECTORY) else {}
     below[name] = f"100644 blob {blob}"
     above[directory] = f"040000 tree {_tree(repository, below)}"
     message = f"Notes added by 'pytest --cobbler' for {commit}\n"
@@ -64,8 +64,11 @@ def _pairs(commit: str, depth: int) -> list[str]:
 
 def _entries(repository: Repository, tree: str) -> dict[str, str]:
     """Name -> mode, kind and object id."""
-    listed = (entry.partition(b"\t") for entry in repository.objects.fields("ls-tree", "-z", tree))
-    return {os.fsdecode(name): facts.decode() for facts, _, name in listed}
+    held = entries_of(repository.objects, tree)
+    return {
+        os.fsdecode(name): f"{mode} {'tree' if mode == DIRECTORY else 'blob'} {object_id}"
+        for name, (mode, object_id) in held.items()
+    }
 
 
 def _tree(repository: Repository, entries: dict[str, str]) -> str:

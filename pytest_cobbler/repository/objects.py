@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +17,8 @@ from pathlib import Path
 import platformdirs
 
 from pytest_cobbler.errors import RepositoryError
-from pytest_cobbler.files import make_private, write_atomically
-from pytest_cobbler.repository.blobs import all_entries, entries_at
+from pytest_cobbler.files import make_private, temporary_directory, write_atomically
+from pytest_cobbler.repository.blobs import DIRECTORY, all_entries, entries_at, read_blob
 from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.identity import Identity
 from pytest_cobbler.repository.reading import Reading
@@ -135,8 +134,8 @@ class Objects(Reading):
     def _make_scratch(self, scratch: Path) -> None:
         """Make the whole directory or nothing: this process may be killed, and another may do the same."""
         try:
-            with tempfile.TemporaryDirectory(prefix="scratch-", dir=self.work_dir) as directory:
-                draft = Path(directory) / "git"
+            with temporary_directory(self.work_dir) as directory:
+                draft = directory / "git"
                 init_bare(draft, object_format=self.object_format, alternates=())
                 draft.rename(scratch)
         except OSError as error:
@@ -149,9 +148,22 @@ class Objects(Reading):
         """The tree of a commit, or a tree itself."""
         tree = self._trees.get(revision)
         if tree is None:
-            tree = self.objects.text("rev-parse", "--verify", "--end-of-options", f"{revision}^{{tree}}")
-            self._trees[revision] = tree  # the scratch directory has no refs, only objects
+            found = self.objects.reader.find(f"{revision}^{{tree}}")
+            if found is None:
+                raise RepositoryError(f"git has no tree {revision}")
+            tree = self._trees[revision] = found.id  # the scratch directory has no refs, only objects
         return tree
+
+    def parent_of(self, commit: str) -> str:
+        """The first parent of a commit.
+
+        Raises:
+            RepositoryError: it has none, or is not there.
+        """
+        found = self.objects.reader.find(f"{commit}^")
+        if found is None:
+            raise RepositoryError(f"git has no parent of commit {commit}")
+        return found.id
 
     # The paths of these are the project's, see ``Subdirectory``.
 
@@ -160,7 +172,7 @@ class Objects(Reading):
         if not self.directory.path:
             return revision
         listed = entries_at(self.objects, revision, [os.fsencode(self.directory.path)])
-        tree = next((object_id for mode, object_id, _ in listed if mode == "040000"), None)
+        tree = next((object_id for mode, object_id, _ in listed if mode == DIRECTORY), None)
         return tree or self.objects.text("mktree", stdin=b"")
 
     def files(self, tree: str) -> list[str]:
@@ -195,11 +207,11 @@ class Objects(Reading):
 
     def read_file(self, revision: str, path: str) -> bytes | None:
         """The content of a regular file at ``revision``, or ``None``."""
-        listed = self.objects.fields("ls-tree", "-z", revision, "--", self.directory.outward(path))
-        if len(listed) != 1 or not listed[0].startswith(b"100"):
-            return None
-        blob = listed[0].split(b"\t", 1)[0].split()[2].decode()
-        return self.objects.run("cat-file", "blob", blob).stdout
+        asked = [os.fsencode(self.directory.outward(path))]
+        for mode, blob, _ in entries_at(self.objects, revision, asked):
+            if mode.startswith("100"):
+                return read_blob(self.objects, blob)
+        return None
 
     def commit(self, tree: str, parents: Sequence[str], message: str, identity: Identity) -> str:
         arguments = [word for parent in parents for word in ("-p", parent)]

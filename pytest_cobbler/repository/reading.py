@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository.git import check_git
 from pytest_cobbler.repository.identity import Identity, Person
+from pytest_cobbler.repository.ref_files import read_head_file, read_ref_files
 from pytest_cobbler.repository.subdirectory import Subdirectory
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ class Reading:
 
     def list_refs(self, *patterns: str) -> dict[str, str]:
         """Ref -> object id of every ref that a pattern of ``for-each-ref`` matches."""
+        read = read_ref_files(self.common_dir, patterns)
+        if read is not None:
+            return read
         listed = self._ask(self._plain, "for-each-ref", "--format=%(objectname) %(refname)", *patterns)
         pairs = (os.fsdecode(line).split(" ", 1) for line in listed.split(b"\n") if line)
         return {ref: object_id for object_id, ref in pairs}
@@ -89,14 +93,10 @@ class Reading:
         """Branch ref -> the worktree that has the branch checked out or rebases it, of all worktrees."""
         worktree_of: dict[str, Path] = {}
         worktrees: list[Path] = []
-        for field in self._ask(self._plain, "worktree", "list", "--porcelain", "-z").split(b"\0"):
-            word, _, value = os.fsdecode(field).partition(" ")
-            if word == "worktree":
-                path = Path(value)
-                # Of a submodule git lists its git directory.
-                worktrees.append(self.root if path == self.common_dir == self.git_dir else path)
-            elif word == "branch":
-                worktree_of[value] = worktrees[-1]
+        for worktree, branch in self._worktrees():
+            worktrees.append(worktree)
+            if branch:
+                worktree_of[branch] = worktree
         for worktree in worktrees:
             for state in ("rebase-merge", "rebase-apply"):
                 with contextlib.suppress(OSError):  # no rebase, or the worktree is gone
@@ -104,6 +104,24 @@ class Reading:
                     branch = head_name.read_text("utf-8", "replace").strip()
                     worktree_of.setdefault(branch, worktree)
         return worktree_of
+
+    def _worktrees(self) -> Iterator[tuple[Path, str]]:
+        """Each worktree with the ref of its branch; the branch is empty if HEAD is detached."""
+        is_only_one = self.git_dir == self.common_dir and not (self.common_dir / "worktrees").exists()
+        if is_only_one and (branch := read_head_file(self.git_dir)):
+            yield self.root, branch
+            return
+        worktree, branch = self.root, ""
+        for field in self._ask(self._plain, "worktree", "list", "--porcelain", "-z").split(b"\0"):
+            word, _, value = os.fsdecode(field).partition(" ")
+            if word == "worktree":
+                path, branch = Path(value), ""
+                # Of a submodule git lists its git directory.
+                worktree = self.root if path == self.common_dir == self.git_dir else path
+            elif word == "branch":
+                branch = value
+            elif not word:  # an empty line ends each worktree
+                yield worktree, branch
 
     # -- commits
 

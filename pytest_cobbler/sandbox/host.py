@@ -171,10 +171,15 @@ def _temporary_directory(prefix: str) -> Iterator[Path]:
 
 
 def _remove(directory: Path) -> None:
-    # shutil.rmtree fails on very deep trees and on directories that the job made unwritable.
+    with contextlib.suppress(OSError):
+        directory.rmdir()  # mostly it is empty
+    if not directory.exists():
+        return
+    # shutil.rmtree fails on very deep trees, rm on directories that the job made unwritable.
     environment = host_environment()
-    run(["chmod", "-R", "u+rwX", directory], env=environment)
-    run(["rm", "-rf", directory], env=environment)
+    if not run(["rm", "-rf", directory], env=environment).ok:
+        run(["chmod", "-R", "u+rwX", directory], env=environment)
+        run(["rm", "-rf", directory], env=environment)
 
 
 def _left_behind(prefix: str, living: str) -> Iterator[Path]:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError, TrackerError
-from pytest_cobbler.files import lock
+from pytest_cobbler.files import lock, remove_dead_directories, temporary_directory
 from pytest_cobbler.process import Cancellation, Completion, host_environment, run
 from pytest_cobbler.tracker.base import (
     ACTOR,
@@ -240,16 +239,18 @@ class BdTracker:
         """
         self._beads_dir.parent.mkdir(parents=True, exist_ok=True)
         with (
-            tempfile.TemporaryDirectory(prefix="cobbler-home-") as home,
-            tempfile.TemporaryDirectory(
-                prefix=f"{self._beads_dir.name}-new-", dir=self._beads_dir.parent
-            ) as aside,
+            temporary_directory() as home,
+            temporary_directory(self._beads_dir.parent) as aside,
         ):
-            (Path(aside) / ".gitignore").write_text("*\n", "utf-8")
-            new = Path(aside) / self._beads_dir.name
-            env = self._environment() | {"BEADS_DIR": str(new), "HOME": home, "GIT_CEILING_DIRECTORIES": home}
+            (aside / ".gitignore").write_text("*\n", "utf-8")
+            new = aside / self._beads_dir.name
+            env = self._environment() | {
+                "BEADS_DIR": str(new),
+                "HOME": str(home),
+                "GIT_CEILING_DIRECTORIES": str(home),
+            }
             options = ("--quiet", "--stealth", "--skip-hooks", "--skip-agents", "--non-interactive")
-            completion = self._run(("init", "--prefix", self._prefix, *options), env=env, cwd=Path(home))
+            completion = self._run(("init", "--prefix", self._prefix, *options), env=env, cwd=home)
             if not bd_owns(new):
                 raise _Answer(completion).failure("bd init made no store")
             with (new / ".gitignore").open("a", encoding="utf-8") as ignored:
@@ -262,6 +263,7 @@ class BdTracker:
     def _version(self) -> Version:
         """bd's version, read once; fails for a version that cannot be used."""
         if self._known_version is None:
+            remove_dead_directories(self._beads_dir.parent)  # of an init that was killed
             completion = self._run(("version", "--json"), env=self._environment(), cwd=self._root)
             text = _version_text(completion)
             version = find_version(text)
@@ -428,7 +430,7 @@ def _plan(tasks: Sequence[NewTask]) -> dict[str, Any]:
 @contextlib.contextmanager
 def _file(text: str) -> Iterator[Path]:
     """A file with ``text``: an argument is limited to 128 KiB and cannot contain every character."""
-    with tempfile.TemporaryDirectory(prefix="cobbler-bd-") as directory:
-        path = Path(directory) / "text"
+    with temporary_directory() as directory:
+        path = directory / "text"
         path.write_bytes(text.encode("utf-8", "replace"))
         yield path

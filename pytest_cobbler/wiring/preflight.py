@@ -7,7 +7,6 @@ import itertools
 import os
 import re
 import resource
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.config import Config
 from pytest_cobbler.display import counted, shown_size
 from pytest_cobbler.errors import UsageProblem
+from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.landing.own_programs import mounts_of_programs, path_of_programs
 from pytest_cobbler.languages import Language
@@ -136,7 +136,7 @@ def _work_dir_probe(repository: Repository, sandbox: Sandbox, stack: contextlib.
                 f"podman cannot mount {path}: the path contains a colon", "Move it, or set another work_dir."
             )
     repository.make_work_dir()
-    name = stack.enter_context(tempfile.TemporaryDirectory(prefix="probe-", dir=repository.work_dir))
+    name = str(stack.enter_context(temporary_directory(repository.work_dir)))
     if sandbox.owner:
         os.chown(name, *sandbox.owner)
     job = Job(
@@ -239,7 +239,7 @@ def _gate_probes(gate: Gate, language: Language, stack: contextlib.ExitStack) ->
     """The probes of :func:`preflight_gate`; their directory is removed with ``stack``."""
     defaults = tuple(step for step in gate.steps if step in language.gate())
     if defaults:
-        empty = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cobbler-")), "empty")
+        empty = stack.enter_context(temporary_directory()) / "empty"
         empty.mkdir(mode=0o755)
         if gate.sandbox.owner:
             os.chown(empty, *gate.sandbox.owner)

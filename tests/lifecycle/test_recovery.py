@@ -238,6 +238,8 @@ def test_a_lock_of_git_on_our_own_refs_is_removed(chain: Project) -> None:
         git / f"refs/heads/{chain.generation}.lock",
         git / f"refs/heads/task/{chain.generation}-{task}.lock",
         git / f"refs/cobbler/attempts/{chain.generation}/{task}/1.lock",
+        git / "refs/heads/generation-2026-01-01-00-00-00.lock",  # of a start that was killed
+        git / "refs/tags/generation-2026-01-01-00-00-00-start.lock",
     ]
     for lock in locks:
         lock.parent.mkdir(parents=True, exist_ok=True)

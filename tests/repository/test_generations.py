@@ -132,7 +132,7 @@ class TestStart:
     def test_a_start_that_was_killed_before_its_branch_leaves_no_refs(
         self, user: UserRepository, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(Repository, "move_ref", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        monkeypatch.setattr(Repository, "move_refs", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             user.start(Changes(remove=("README.md",)))
         monkeypatch.undo()
