@@ -124,6 +124,9 @@ class SimulatedRepository(Repository):
             raise RepositoryError(f"git: no commit {revision}")
         return self.commit_at(commit.parents[0]) if revision.endswith("^") else commit
 
+    def parent_of(self, commit: str) -> str:
+        return self.commit_at(f"{commit}^").id
+
     def commit(self, tree: str, parents: Sequence[str], message: str, identity: Identity) -> str:  # noqa: ARG002
         made = f"{len(self.store.commits):07x}".ljust(40, "c")
         self.store.commits[made] = Commit(made, tree, tuple(parents), message)
