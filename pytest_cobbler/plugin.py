@@ -174,6 +174,10 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
     """Refuse to import a conftest that an agent may have written."""
     actions = chosen_actions(early_config.known_args_namespace)
+    if actions:
+        from pytest_cobbler.compiled import import_compiled
+
+        import_compiled()
     if actions and actions not in READING:
         from pytest_cobbler.output import outlive_output
 

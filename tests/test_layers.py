@@ -31,6 +31,7 @@ _FOR_TYPES = "from typing import TYPE_CHECKING\nif TYPE_CHECKING: "
 
 FORBIDDEN = [
     ("process", "from pytest_cobbler.sandbox.base import Job", "Rooms"),
+    ("compiled", "import pytest_cobbler.files", "Rooms"),
     ("kept_process", "from pytest_cobbler.process import run", "Rooms"),
     ("sandbox/base", "def late(): import pytest_cobbler.agents.base", "Rooms"),
     ("cycle/stitch", "from pytest_cobbler.session.nodes import StitchItem", "Rooms"),

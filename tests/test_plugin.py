@@ -50,6 +50,29 @@ def test_an_ordinary_run_prints_and_writes_the_same_without_the_plugin(cobbler_p
     }
 
 
+LOADERS = """
+import atexit, pathlib, sys
+
+@atexit.register
+def write():
+    ours = [(name, module) for name, module in sys.modules.items() if name.startswith("pytest_cobbler.")]
+    lines = [f"{name} {type(module.__loader__).__name__}\\n" for name, module in ours]
+    pathlib.Path(__file__).with_name("loaders").write_text("".join(lines))
+"""
+
+
+def test_an_action_imports_what_the_installation_compiled(cobbler_project: Project) -> None:
+    """pytest would compile each module again where it cannot write its own bytecode."""
+    cobbler_project.write({"conftest.py": LOADERS})
+    cobbler_project.commit("Show loaders")
+    assert cobbler_project.run("--cobbler-list").ret == 0
+    lines = dict(line.split() for line in (cobbler_project.path / "loaders").read_text().splitlines())
+    rewritten = {name for name, loader in lines.items() if loader != "SourceFileLoader"}
+    # In an editable installation pytest rewrites none.
+    assert rewritten <= {f"pytest_cobbler.{name}" for name in ("plugin", "hookspecs", "compiled")}
+    assert "pytest_cobbler.repository.repository" in lines
+
+
 def listing(directory: Path) -> set[Path]:
     return {path for path in directory.rglob("*") if "__pycache__" not in path.parts}
 
