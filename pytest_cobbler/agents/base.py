@@ -45,6 +45,19 @@ class SessionPlace:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """The beginning of a prompt that is the same for every task of a cycle.
+
+    ``file``, inside, has ``text`` behind the content of the request's ``system_prompt_file``. A program whose
+    API caches the system prompt, and not a part of a message, takes it instead of the other one, and the rest
+    of the prompt as its message.
+    """
+
+    text: str
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Session:
     """The conversation of an attempt at a task.
 
@@ -88,6 +101,8 @@ class AgentRequest:
     output: Path | None = None
     system_prompt_file: str | None = None
     """A file inside, mounted by the caller, that is added to the agent's system prompt."""
+    beginning: Beginning | None = None
+    """The beginning of ``prompt`` that others share; ``None``: it has none."""
     budget_usd: float | None = None
     """Limit of the run's cost, if the agent supports one; checked between turns, so it may be exceeded."""
     command: Callable[[tuple[str, ...]], tuple[str, ...]] | None = None

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.arguments import Arguments
-from pytest_cobbler.agents.base import AgentRequest, AgentResult, SessionPlace
+from pytest_cobbler.agents.base import AgentRequest, AgentResult, Beginning, SessionPlace
 from pytest_cobbler.agents.credential import Credential, no_credential
 from pytest_cobbler.agents.launch import Launched, Program, launch, trial
 from pytest_cobbler.agents.prices import BUILT_IN, PriceList
@@ -28,6 +28,13 @@ PATIENCE = 10.0
 _HOME = "CLAUDE_CONFIG_DIR"
 _SESSIONS = SessionPlace(variable=_HOME, pattern="projects/{directory}/{id}.jsonl")
 _OWN_SESSION = ("--session-id", "--resume", "--continue", "--no-session-persistence")
+
+# Before its system prompt, claude sends a short hash of some of the first 21 characters of the first message.
+_OPENING = "Do this task. The rules and the documents are in your instructions.\n\n"
+_OWN_SYSTEM_PROMPT = (
+    *("--append-system-prompt", "--append-system-prompt-file"),
+    *("--system-prompt", "--system-prompt-file"),
+)
 
 _ENVIRONMENT = {
     # What differs between tasks must not precede the prompt: a beginning that the API has in its cache costs
@@ -120,7 +127,10 @@ class ClaudeAgent:
         else:
             session_id = session.id if session else str(uuid.uuid4())
         options = ("--session-id", session_id)
-        result = _result(self._launch(request, request.prompt, options, sandbox, cancellation), session_id)
+        prompt = request.prompt
+        if beginning := self._beginning(request):
+            prompt = _OPENING + prompt.removeprefix(beginning.text).lstrip("\n")
+        result = _result(self._launch(request, prompt, options, sandbox, cancellation), session_id)
         return replace(result, notes=(*notes, *result.notes))
 
     def _launch(
@@ -132,13 +142,19 @@ class ClaudeAgent:
         cancellation: Cancellation,
     ) -> Launched:
         home = {_HOME: str(request.session.home)} if request.session else {}
+        beginning = self._beginning(request)
         program = Program(
-            argv=("claude", *_with_options_of(request, self._arguments, options)),
+            argv=("claude", *_with_options_of(request, self._arguments, options, beginning)),
             stdin=_prompt(prompt).encode("utf-8", "replace"),
             environment=self._surroundings(sandbox) | home,
             resumes=options[0] == "--resume",
         )
         return launch(program, self._access, request, sandbox, cancellation, PATIENCE)
+
+    def _beginning(self, request: AgentRequest) -> Beginning | None:
+        """What goes into the system prompt, which the API caches for all tasks: a message only as a whole."""
+        has_own = Arguments.parse(self._arguments).has(*_OWN_SYSTEM_PROMPT)
+        return None if has_own else request.beginning
 
     def _surroundings(self, sandbox: Sandbox) -> dict[str, str]:
         return self._environment | ({"IS_SANDBOX": "1"} if _runs_as_root(sandbox) else {})
@@ -171,14 +187,16 @@ def _result(launched: Launched, session_id: str) -> AgentResult:
     return launched.result(error, session_id, doubt)
 
 
-def _with_options_of(request: AgentRequest, given: Sequence[str], session: Sequence[str]) -> tuple[str, ...]:
+def _with_options_of(
+    request: AgentRequest, given: Sequence[str], session: Sequence[str], beginning: Beginning | None
+) -> tuple[str, ...]:
     """The arguments with those that this one run needs."""
     arguments = Arguments.parse(given)
     added: list[str] = []
     if not arguments.has("--session-id", "--resume", "--continue"):
         added += session
-    if request.system_prompt_file:
-        added += ["--append-system-prompt-file", request.system_prompt_file]
+    if file := beginning.file if beginning else request.system_prompt_file:
+        added += ["--append-system-prompt-file", file]
     if request.budget_usd is not None and not arguments.has("--max-budget-usd"):
         added += ["--max-budget-usd", f"{request.budget_usd:.6f}"]
     return arguments.with_options(added)

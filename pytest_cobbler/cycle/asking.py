@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult, OnExchange, Session
+from pytest_cobbler.agents.base import (
+    AgentError,
+    AgentRequest,
+    AgentResult,
+    Beginning,
+    OnExchange,
+    Session,
+)
 from pytest_cobbler.agents.budget import Account
 from pytest_cobbler.agents.prices import dollars
 from pytest_cobbler.causes import Ending
@@ -25,6 +32,7 @@ class Question:
     """The work that an agent is asked to do.
 
     ``name`` is a task's id or a measure's name. Prompt, transcript and errors are written to ``directory``.
+    ``beginning`` is the part of ``prompt`` that is the same for every task of a cycle.
     ``output`` is the path of the file that a measure must write, as the agent sees it. ``session`` is the
     conversation; if an earlier one, ``kept``, goes on, ``turn`` is what the agent is told.
     """
@@ -35,6 +43,7 @@ class Question:
     attempt: int
     prompt: str
     directory: Path
+    beginning: str = ""
     task: Task | None = None
     output: Path | None = None
     session: Session | None = None
@@ -47,6 +56,11 @@ def request_of(
 ) -> AgentRequest:
     """The request to an agent that works in ``worktree``."""
     mounts, instructions = instructions_in(worktree, run.view.instructions)
+    beginning = None
+    if question.beginning:
+        texts = [run.view.instructions or b"", question.beginning.encode("utf-8", "replace")]
+        more, file = _given_file(worktree, "beginning.md", b"\n\n".join(filter(None, texts)))
+        mounts, beginning = (*mounts, *more), Beginning(text=question.beginning, file=file)
     config = run.project.config
     task = question.name if question.phase == "stitch" else None
     left = None if run.parts.agent.proxied else run.budget.left(task)
@@ -61,6 +75,7 @@ def request_of(
         directory=worktree.below.path,
         mounts=(*worktree.mounts(run.project.repository), *mounts),
         system_prompt_file=instructions,
+        beginning=beginning,
         network=agent_network(config),
         limits=agent_limits(config),
         transcript=question.directory / "transcript.jsonl",
@@ -96,7 +111,12 @@ def instructions_in(worktree: Worktree, content: bytes | None) -> tuple[tuple[Mo
     """
     if content is None:
         return (), None
-    path = worktree.directory / "instructions.md"
+    return _given_file(worktree, "instructions.md", content)
+
+
+def _given_file(worktree: Worktree, name: str, content: bytes) -> tuple[tuple[Mount, ...], str]:
+    """A file that the agent can read and not change: its mount and its path in the sandbox."""
+    path = worktree.directory / name
     path.write_bytes(content)
     seen = str(worktree.seen(path))
     return (Mount(source=path, target=seen),), seen

@@ -13,7 +13,7 @@ from pytest_cobbler.cycle.conversation import begun, kept_session
 from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.starts import Start
-from pytest_cobbler.cycle.telling import digest_of, prompt_of, turn_of
+from pytest_cobbler.cycle.telling import beginning_of, digest_of, prompt_of, turn_of
 from pytest_cobbler.display import named
 from pytest_cobbler.errors import (
     CobblerError,
@@ -158,13 +158,14 @@ def run_attempt(
 
 def _question(run: Run, task: Task, number: int, start: Start) -> Question:
     """What the agent is asked, in a new conversation or in the one that goes on."""
-    kept = kept_session(run, task, start)
+    kept, prompt = kept_session(run, task, start), prompt_of(run, task, number, start)
     return Question(
         phase="stitch",
         name=task.id,
         title=task.title,
         attempt=number,
-        prompt=prompt_of(run, task, number, start),
+        prompt=prompt,
+        beginning=beginning_of(run, task, start, prompt),
         directory=run.ledger.numbers.directory(task.id, number),
         task=task,
         kept=kept,

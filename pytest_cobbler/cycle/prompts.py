@@ -162,6 +162,11 @@ def stitch_prompt(template: str | None, facts: StitchFacts, *, source: str = "st
     return _speakable(_users(template, "stitch", source).render(values) + _appendix("stitch_appendix", facts))
 
 
+def stitch_beginning(facts: StitchFacts) -> str:
+    """The part of the built-in prompt that is the same for every task of a cycle."""
+    return _speakable(_built_in("stitch_beginning.md").render(facts=facts))
+
+
 def stitch_turn(facts: StitchFacts) -> str:
     """What an agent is told whose conversation goes on; ``facts.feedback`` is the reason."""
     return _speakable(_built_in("stitch_turn.md").render(facts=facts))

@@ -6,12 +6,18 @@ import hashlib
 from dataclasses import replace
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
-from pytest_cobbler.cycle.prompts import Feedback, StitchFacts, stitch_prompt, stitch_turn
+from pytest_cobbler.cycle.prompts import (
+    Feedback,
+    StitchFacts,
+    stitch_beginning,
+    stitch_prompt,
+    stitch_turn,
+)
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.starts import Start
 from pytest_cobbler.tracker.base import Task
 
-__all__ = ["digest_of", "prompt_of", "turn_of"]
+__all__ = ["beginning_of", "digest_of", "prompt_of", "turn_of"]
 
 
 def _hooked(run: Run, task: Task, number: int, prompt: str) -> str:
@@ -25,6 +31,14 @@ def prompt_of(run: Run, task: Task, number: int, start: Start) -> str:
     facts = _facts_for(run, task, number, start, start.feedback)
     prompt = stitch_prompt(template.read_text(encoding="utf-8") if template else None, facts)
     return _hooked(run, task, number, prompt)
+
+
+def beginning_of(run: Run, task: Task, start: Start, prompt: str) -> str:
+    """The beginning of ``prompt`` that is the same for every task of a cycle; empty if a hook changed it."""
+    if run.project.config.stitch_prompt:
+        return ""
+    beginning = run.ledger.scrub(stitch_beginning(_facts_for(run, task, 1, start, None)))
+    return beginning if prompt.startswith(beginning) else ""
 
 
 def turn_of(run: Run, task: Task, number: int, start: Start) -> str:

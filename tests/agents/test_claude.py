@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_cobbler.agents.base import Session
+from pytest_cobbler.agents.base import Beginning, Session
 from pytest_cobbler.agents.claude import DEFAULT_ARGUMENTS, ClaudeAgent
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.errors import CobblerError, UsageProblem
@@ -239,6 +239,26 @@ def test_the_caller_can_add_instructions(api: ScriptedApi, workplace: Workplace)
     assert workplace.run(claude(api), system_prompt_file=str(instructions)).error == ""
 
     assert "abracadabra" in json.dumps(api.requests[0].body["system"])
+
+
+@pytest.mark.parametrize("arguments", [[], ["--append-system-prompt", "Be brief."]], ids=["ours", "own"])
+def test_the_beginning_that_all_tasks_share_is_in_the_system_prompt(
+    api: ScriptedApi, workplace: Workplace, arguments: list[str]
+) -> None:
+    file = workplace.directory / "beginning.md"
+    file.write_text("Instructions.\n\nRules: abracadabra.\n")
+    beginning = Beginning(text="Rules: abracadabra.\n", file=str(file))
+    prompt = "Rules: abracadabra.\n\n# The task\n\nWrite hello.txt\n"
+    api.script("Write hello.txt", [turn(text("Done."))])
+
+    assert workplace.run(claude(api, *arguments), prompt, beginning=beginning).error == ""
+
+    system, message = json.dumps(api.requests[0].body["system"]), api.requests[0].prompt
+    assert message.endswith("# The task\n\nWrite hello.txt")
+    assert ("abracadabra" in system, "abracadabra" in message) == (
+        (False, True) if arguments else (True, False)
+    )
+    assert ("Be brief." in system) is bool(arguments)
 
 
 def test_commits_are_not_to_advertise(api: ScriptedApi, workplace: Workplace) -> None:

@@ -18,7 +18,9 @@ from pytest_cobbler.cycle.prompts import (
     NeedFacts,
     StitchFacts,
     measure_prompt,
+    stitch_beginning,
     stitch_prompt,
+    stitch_turn,
 )
 from pytest_cobbler.errors import ConfigurationProblem
 from pytest_cobbler.report.evidence import failing_line, informative
@@ -529,3 +531,30 @@ def test_text_that_only_resembles_an_error_is_not_one(line: str) -> None:
 )
 def test_the_line_that_says_why_a_program_failed(output: str, line: str) -> None:
     assert failing_line(output) == (line or ("ModuleNotFoundError: No module named 'calc'" if output else ""))
+
+
+def test_the_beginning_is_the_same_for_every_task_of_a_cycle() -> None:
+    beginning = stitch_beginning(EVERYTHING)
+    assert stitch_prompt(None, EVERYTHING).startswith(f"{beginning}\n# The task\n")
+    other = dataclasses.replace(EVERYTHING, id="t-2", title="Other", description="", feedback=None, attempt=7)
+    assert stitch_beginning(other) == beginning
+
+
+@pytest.mark.parametrize("kind", ["gate", "conflict", "refused", "harvest", "no-change", "agent"])
+@pytest.mark.parametrize("continues", [True, False])
+def test_the_next_turn_has_the_evidence_and_not_what_the_agent_knows(kind: str, continues: bool) -> None:
+    feedback = Feedback(
+        kind=kind,  # type: ignore[arg-type]
+        summary="why",
+        details="1 failed",
+        files=("x.py",),
+        continues=continues,
+    )
+    turn = stitch_turn(dataclasses.replace(EVERYTHING, feedback=feedback))
+    assert {"summary": "why", "output": "1 failed"}.items() <= blocks(turn).items()
+    assert ("The directory holds your work" in turn) is continues
+    assert "x.py" in turn
+    assert turn.endswith(
+        "Your task and its rules are as before. Go on with it, and end as soon as it is done.\n"
+    )
+    assert EVERYTHING.title not in turn

@@ -58,5 +58,5 @@ def test_claude_and_the_gate_work_in_the_directory(
     systems = [json.dumps(request.body["system"]) for request in api.requests]
     assert all("Rule of all.\\n\\n\\nRule of the api.\\n" in system for system in systems)
     bodies = [json.dumps(request.body["messages"]) for request in api.requests]
-    assert f"/p-1-1/tree/{DIRECTORY}\\n" in bodies[1]
+    assert f"/cobbler/task/tree/{DIRECTORY}\\n" in bodies[1]
     assert "services/web/x.py: outside of services/api" in bodies[2]

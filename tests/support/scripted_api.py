@@ -219,7 +219,8 @@ class ScriptedApi:
     """The server; a context manager. Thread-safe.
 
     Args:
-        caches: a request costs as if the longest beginning that it shares with an earlier one was cached.
+        caches: a request costs as if the longest beginning that it shares with an earlier one was cached, as
+            far as a part that the earlier one had marked.
     """
 
     def __init__(self, host: str = "127.0.0.1", *, caches: bool = False) -> None:
@@ -303,22 +304,37 @@ class ScriptedApi:
 
 
 class _Cache:
-    """The beginnings of earlier requests. Four characters are a token."""
+    """The beginnings of earlier requests, as far as each marked part. Four characters are a token."""
 
     def __init__(self) -> None:
-        self._known: list[str] = []
+        self._known: set[str] = set()
 
     def take(self, body: Mapping[str, Any]) -> dict[str, int]:
-        """The tokens of the input of a request, which are cached from now on."""
-        text = beginning(body)
-        shared = max((common(text, known) for known in self._known), default=0) // 4
-        self._known.append(text)
-        rest = len(text) // 4 - shared
+        """The tokens of the input of a request, which are cached from now on as far as its last mark."""
+        text, marked = "", []
+        for part in _in_order(body):
+            text += json.dumps(_unmarked(part)) + "\n"
+            if "cache_control" in part:
+                marked.append(text)
+        shared = max((len(beginning) for beginning in self._known if text.startswith(beginning)), default=0)
+        self._known.update(marked)
+        cached = len(marked[-1]) if marked else 0
         return {
-            "input_tokens": 1,
-            "cache_creation_input_tokens": max(0, rest - 1),
-            "cache_read_input_tokens": shared,
+            "input_tokens": (len(text) - max(cached, shared)) // 4,
+            "cache_creation_input_tokens": max(0, cached - shared) // 4,
+            "cache_read_input_tokens": shared // 4,
         }
+
+
+def _in_order(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The parts that can be marked, in the order in which the API caches them."""
+    system = body.get("system") or []
+    yield from body.get("tools") or ()
+    yield from system if isinstance(system, list) else [{"text": system}]
+    for message in body.get("messages") or ():
+        content = message["content"]
+        for block in content if isinstance(content, list) else [{"type": "text", "text": content}]:
+            yield {"role": message["role"], **block}
 
 
 def beginning(body: Mapping[str, Any]) -> str:
