@@ -241,8 +241,8 @@ class _Stream:
         return status, trouble_of(status, reply.kind) or unreached(reply.kind)
 
     def fails(self, status: int) -> None:
-        """Print the result of a program that gives up."""
-        known = {"api_error_status": status} if status else {}
+        """Print the result of a program that gives up, as claude does."""
+        known = {"api_error_status": status} if status else {"api_error": "connection_failed"}
         self._print("result", subtype="success", is_error=True, terminal_reason="api_error", **known)
 
     def _print(self, kind: str, **facts: object) -> None:

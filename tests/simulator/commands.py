@@ -108,6 +108,7 @@ class Commands(RuleBasedStateMachine):
         if task := self._some_task(place, "closed"):
             self._tracker.reopen(task)
 
+    @precondition(lambda self: self._issues())
     @rule(place=st.integers(0, 20))
     def delete(self, place: int) -> None:
         lines = self._store.read_text("utf-8").splitlines(keepends=True)

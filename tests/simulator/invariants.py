@@ -92,6 +92,8 @@ class Invariants(Watcher):
         """The first invariant that did not hold."""
         self.is_running = False
         """Whether there is a process of a run."""
+        self._leaves_nothing = True
+        """Whether the last process has ended by itself, so that there is nothing to recover."""
         self._open_again: set[str] = set()
         """Tasks that a person has opened again since they landed."""
         self._taken_over: set[str] = set()
@@ -99,8 +101,9 @@ class Invariants(Watcher):
         self._works: dict[tuple[str, int], bool] = {}
         """Task and number of each attempt that has written something: whether a landing came after it."""
         self._failures: Counter[str] = Counter()
-        """Task -> runs in which it failed since it was last set aside, certain ones and others."""
+        """Task -> runs that it has failed in since it landed or was set aside."""
         self._certain: Counter[str] = Counter()
+        """The same, without runs of which another cause is thinkable."""
         self._spent: Counter[str] = Counter()
         """What the API has billed: in the generation (under no name), and for each task."""
         self._under_way: Counter[str] = Counter()
@@ -108,6 +111,7 @@ class Invariants(Watcher):
         self._run: Run | None = None
         world.repository.moved = self.moved
         world.tracker.claimed = self.claimed
+        world.tracker.commented = self.commented
         world.tracker.labelled = self.labelled
 
     def _check(self, holds: object, message: str) -> None:
@@ -118,7 +122,7 @@ class Invariants(Watcher):
     # -- a run
 
     def begin(self, config: Config, *, asks_agents: bool, is_seen: bool) -> None:
-        """A process begins.
+        """A process begins. It may be killed at any time.
 
         Args:
             is_seen: the proxy sees the requests of agents. Else they may spend more than is left, and a limit
@@ -126,6 +130,9 @@ class Invariants(Watcher):
         """
         self._asks_agents, self._is_seen = asks_agents, is_seen
         self._config, self._run, self.is_running = config, None, True
+        self._is_disturbed = False
+        self._failed_in_run: set[str] = set()
+        self._set_aside_in_run: set[str] = set()
         self._waits = Waits(config.jobs)
         self._is_refused = False
         self._working: set[str] = set()
@@ -145,6 +152,9 @@ class Invariants(Watcher):
         """The run is about to start agents: what a dead run left is recovered."""
         self._run = opened.run
         self._taken = {task.id: task for task in opened.selection.taken}
+        is_surprise = self._leaves_nothing and opened.recovered
+        self._check(not is_surprise, f"a run that had ended left work: {opened.recovered}")
+        self._leaves_nothing = False
         left = "\n".join(line for line in opened.recovered if line.startswith("left "))
         own = opened.run.ledger.claim.run
         for task in self._world.tracker.tasks():
@@ -197,7 +207,8 @@ class Invariants(Watcher):
         self._check(cause is not Cause.GATE or not is_red, f"{task} is blamed for a tip that is red")
         if cause not in _NOT_OF_TASK:
             self._failures[task] += 1
-            self._certain[task] += cause in (Cause.CONFLICT, Cause.REFUSED)
+        if cause in (Cause.CONFLICT, Cause.REFUSED, Cause.NO_CHANGE):
+            self._failed_in_run.add(task)
         self._meets(task, outcome.summary)
         if signature := _signature(outcome):
             self._alike[signature].add(task)
@@ -215,12 +226,34 @@ class Invariants(Watcher):
         self._check(not run.faults.stop or is_known, f"the run stopped: {run.faults.stop}; {dict(self._met)}")
         failed = {failure.call.rpartition(" ")[2] for failure in run.ledger.tracker.failures}
         text = "\n".join(lost)
+        self._leaves_nothing = not (self._abandoned or failed or self._is_disturbed)
+        if self._leaves_nothing:
+            self._check_remains()
         for task in world.tracker.tasks():
             is_held = task.claim is not None and task.claim.run == run.ledger.claim.run
             if task.id not in self._abandoned | failed | self._taken_over:
                 self._check(not is_held, f"{task.id} is still claimed by a run that has ended")
                 self._is_there(task, text)
+                self._is_set_aside(task)
         self._works_are_kept()
+
+    def _check_remains(self) -> None:
+        """A run that has ended leaves no worktree, no task branch, no pin, and no attempts at what landed."""
+        world, generation = self._world, self._world.generation.name
+        passing = [names.branch_ref(names.task_branch(generation, "")), f"refs/cobbler/pins/{generation}/"]
+        passing += [names.attempts_prefix(generation, task) for task in self._landed]
+        left = [ref for ref in world.repository.store.refs if ref.startswith(tuple(passing))]
+        self._check(not left, f"a run that has ended leaves {left}")
+        self._check(not world.worktrees, f"a run that has ended leaves {list(world.worktrees)}")
+
+    def _is_set_aside(self, task: Task) -> None:
+        """A task that failed in so many runs is set aside, unless one of them could not write that down."""
+        assert self._config is not None
+        if task.id not in self._failed_in_run - self._set_aside_in_run or self._is_disturbed:
+            return
+        self._certain[task.id] += 1
+        made, most = self._certain[task.id], self._config.max_failures
+        self._check(made < most, f"{task.id} has failed in {made} runs of {most}, and is not set aside")
 
     def _is_there(self, task: Task, lost: str) -> None:
         """A task that landed is on the branch, or named as lost; and closed, unless a person opened it."""
@@ -248,11 +281,16 @@ class Invariants(Watcher):
 
     # -- people
 
+    def disturbed(self) -> None:
+        """Git or the tracker fails."""
+        self._is_disturbed = True
+
     def reopened(self, task: str) -> None:
         self._open_again.add(task)
 
     def restored(self) -> None:
         """The tracker has the state of before the first run."""
+        self._leaves_nothing = False
         self._failures.clear()
         self._certain.clear()
 
@@ -265,6 +303,10 @@ class Invariants(Watcher):
         self._check(self._may_begin(task), f"{task.id} is set aside, and was begun")
         self._red_at_start[task.id] = self._tip_is_red()
 
+    def commented(self, task: str, text: str) -> None:
+        if '"commit": "' in text:  # the record of a landing, after which failures are counted afresh
+            self._failures[task] = self._certain[task] = 0
+
     def _may_begin(self, task: Task) -> bool:
         """Whether no run has set the task aside, or none of its agents is asked."""
         return SET_ASIDE not in task.labels or not self._asks_agents
@@ -275,7 +317,9 @@ class Invariants(Watcher):
         most = self._config.max_failures
         made = self._failures[task.id] + (not self._reports[task.id])
         self._check(made >= most, f"{task.id} is set aside after {made} failed runs of {most}")
-        self._failures[task.id] = self._certain[task.id] = -(not self._reports[task.id])
+        self._failures[task.id] = -(not self._reports[task.id])
+        self._certain[task.id] = 0
+        self._set_aside_in_run.add(task.id)
         self.counts["set aside"] += 1
 
     # -- the branch
@@ -298,7 +342,6 @@ class Invariants(Watcher):
         self._check(not earlier or task in self._open_again, f"{task} landed twice")
         self._open_again.discard(task)
         self._landed[task] = commit.id
-        self._failures[task] = self._certain[task] = 0
         for key in [key for key in self._works if key[0] == task]:
             self._works[key] = True
         self._alike.clear()

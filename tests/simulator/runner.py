@@ -240,6 +240,7 @@ class _Player:
         """Let git, or the tracker, fail a few times."""
         self._count(what)
         self.say("failure", what)
+        self._invariants.disturbed()
         failing = self._world.repository if what == "git fails" else self._world.tracker
         failing.fails = self._world.numbers.randint(1, 3)
 

@@ -27,6 +27,7 @@ class SimulatedTracker:
         self.fails = 0
         """Calls that will fail."""
         self.claimed: Callable[[Task], None] = lambda _task: None
+        self.commented: Callable[[str, str], None] = lambda _task_id, _text: None
         self.labelled: Callable[[Task], None] = lambda _task: None
 
     def touch(self, what: str) -> None:
@@ -86,6 +87,7 @@ class SimulatedTracker:
         self.touch(f"comment on {task_id}")
         self._find(task_id)
         self.notes.setdefault(task_id, []).append(text)
+        self.commented(task_id, text)
 
     def close(self, task_id: str, reason: str) -> None:  # noqa: ARG002
         self.touch(f"close {task_id}")
