@@ -208,10 +208,10 @@ class JournalListener(RunListener):
 
     def agent_starts(self, request: AgentRequest, number: int, parent: str) -> None:
         if request.phase == "measure":
-            self._write("measure", item=request.task_id, attempt=number, worktree=request.worktree)
+            self._write("measure", item=request.task_id, attempt=number, worktree=request.place)
         else:
             self._write(
-                "attempt", task=request.task_id, attempt=number, worktree=request.worktree, parent=parent
+                "attempt", task=request.task_id, attempt=number, worktree=request.place, parent=parent
             )
 
     def agent_ended(self, request: AgentRequest, number: int, result: AgentResult) -> None:

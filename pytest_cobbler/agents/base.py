@@ -119,6 +119,12 @@ class AgentRequest:
     """Called, in any thread, for each request that leaves through the agent's proxy, and for its answer."""
 
     @property
+    def place(self) -> Path:
+        """``worktree`` on the host."""
+        found = (mount.source for mount in self.mounts if mount.target == str(self.checkout))
+        return next(found, self.checkout) / self.directory
+
+    @property
     def checkout(self) -> Path:
         """The directory with all files of the repository."""
         below = len(PurePosixPath(self.directory).parts)

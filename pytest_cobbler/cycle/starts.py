@@ -155,8 +155,10 @@ class Starts:
 
 def cut_off(make_start: Callable[[], Start], number: int, summary: str) -> Start:
     """The same start, for an agent that was cut off in the attempt ``number`` before it changed a file."""
-    feedback = Feedback(kind=Cause.AGENT, summary=summary, continues=False)
-    return replace(make_start(), continued=Continued(number=number, feedback=feedback))
+    start = make_start()
+    has_work = start.feedback is not None and start.feedback.continues
+    feedback = Feedback(kind=Cause.AGENT, summary=summary, continues=has_work)
+    return replace(start, continued=Continued(number=number, feedback=feedback))
 
 
 def _continuing(start: Start, number: int) -> Start:

@@ -101,11 +101,18 @@ def test_kept_work_is_listed_and_removed_by_its_ref(project: Project) -> None:
     kept = ("for-each-ref", "--format=%(refname)", "refs/cobbler/attempts", "refs/cobbler/left")
     every = [f"{attempts}/t-1/1", f"{attempts}/t-2/1", f"{left}/t-1/1/1"]
     assert project.git(*kept).split() == every
-    assert project.run("--cobbler-clean").outlines[-4:] == [
+    [work] = (project.directory / "work").glob("project-*")
+    sessions = work / "sessions" / str(project.generation)
+    for name in ("t-1/1-id", "t-2/1-id"):  # as of agents that can go on with their conversations
+        (sessions / name).parent.mkdir(parents=True)
+        (sessions / name).write_text("{}\n")
+    assert project.run("--cobbler-clean").outlines[-6:] == [
         "Work of agents that did not land, in this repository:",
         f"  {attempts}: 2",
         f"  {left}: 1",
         "List or remove some of it: pytest --cobbler-clean REF, and with --cobbler-force",
+        "Conversations of agents, kept until their tasks land or the generation ends:",
+        f"  {sessions}: 2",
     ]
     project.run("--cobbler-clean", "--cobbler-force")
     listed = project.run("--cobbler-clean", left)
@@ -120,6 +127,9 @@ def test_kept_work_is_listed_and_removed_by_its_ref(project: Project) -> None:
     assert project.git(*kept).split() == every[:2]
     assert project.run("--cobbler-clean", f"{attempts}/t-2", "--cobbler-force").ret == 0
     assert project.git(*kept).split() == every[:1]
+    assert [path.name for path in sessions.iterdir()] == ["t-1"], "the conversation goes with the work"
+    assert project.run("--cobbler-reset").ret == 0
+    assert not sessions.exists(), "no task of an ended generation goes on"
 
 
 def test_what_a_moved_repository_has_spent_is_not_removed(project: Project) -> None:

@@ -341,6 +341,36 @@ def test_a_conversation_goes_on_and_each_attempt_costs_what_it_used(
     assert (conversation.home / place.file(begins.id, workplace.worktree)).is_file()
 
 
+@pytest.mark.parametrize("is_moved", [False, True], ids=["same home", "file alone"])
+def test_a_conversation_that_goes_on_after_a_kill_costs_what_follows(
+    api: ScriptedApi, workplace: Workplace, conversation: Conversation, is_moved: bool
+) -> None:
+    cancellation, agent, begins = Cancellation(), claude(api), conversation.session()
+
+    def cut(_request: Request) -> Turn:
+        cancellation.cancel()
+        return hang()
+
+    api.script("Write hello.txt", [turn(tool("Bash", command="true")), cut], [turn(text("2"))])
+    killed = workplace.run(agent, session=begins, cancellation=cancellation)
+    assert (killed.error, killed.usage.cost_usd) == ("agent: cancelled", None)
+    if is_moved:
+        place = agent.sessions
+        assert place is not None
+        file = place.file(begins.id, workplace.worktree)
+        content = (conversation.home / file).read_bytes()
+        conversation.home = workplace.directory / "next"
+        (conversation.home / file).parent.mkdir(parents=True)
+        (conversation.home / file).write_bytes(content + b'{"type": "assi')  # a kill may cut the last line
+    goes_on = replace(begins, home=conversation.home, turn=f"Again. {GOES_ON}")
+
+    result = workplace.run(agent, session=goes_on)
+
+    assert (result.text, result.continued) == ("2", True)
+    assert result.usage.cost_usd == pytest.approx(0.012)
+    assert result.usage.tokens == {"input": 100, "output": 50, "cache_read": 3000, "cache_write": 2000}
+
+
 def test_a_conversation_that_is_not_there_is_begun_again_without_another_attempt(
     api: ScriptedApi, workplace: Workplace, conversation: Conversation
 ) -> None:

@@ -12,6 +12,7 @@ from pytest_cobbler.cycle.prompts import StitchFacts, stitch_prompt
 from pytest_cobbler.cycle.starts import Start, Starts
 from pytest_cobbler.lifecycle.joining import LABEL
 from pytest_cobbler.repository.attempts import keep_attempt
+from pytest_cobbler.repository.sessions import Sessions
 from pytest_cobbler.tracker.base import Task
 from pytest_cobbler.wiring.project import Project
 from tests.support.repositories import UserRepository, commit_files, files_in
@@ -113,6 +114,45 @@ def test_a_further_attempt_without_work_starts_afresh_with_feedback(bench: Bench
     assert start.tree == bench.repository.tree_of(bench.project.tip())
     assert start.feedback is not None
     assert (start.feedback.kind, start.feedback.continues) == ("harvest", False)
+
+
+@pytest.mark.parametrize("cause", ["gate", "conflict", "refused", "harvest", "timeout", "agent"])
+def test_the_next_attempt_goes_on_with_the_conversation_of_the_last_one(bench: Bench, cause: str) -> None:
+    for commit in (bench.commit({"work": "half\n"}), ""):
+        start = bench.starts.after(
+            commit, "", cause=Cause(cause), summary="why", details="1 failed", number=7
+        )
+        assert start.continued is not None
+        assert (start.continued.number, start.continued.feedback) == (7, start.feedback)
+
+
+def conversation(bench: Bench, number: int) -> Sessions:
+    """The conversation of an attempt of an earlier run is kept."""
+    sessions = Sessions(bench.repository, bench.generation.name)
+    place = bench.repository.work_dir / "sessions" / bench.generation.name / TASK.id
+    place.mkdir(parents=True)
+    (place / f"{number}-id").write_text("{}\n")
+    return sessions
+
+
+def test_a_later_run_goes_on_with_the_conversation_of_the_kept_work(bench: Bench) -> None:
+    bench.keep({"work": "half\n"}, "interrupted")
+    start = Starts(bench.project, TASK, conversation(bench, 1)).first()
+    assert "work" in bench.files(start)
+    assert start.continued is not None
+    assert (start.continued.number, start.continued.feedback) == (1, start.feedback)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_later_run_goes_on_with_an_agent_that_had_changed_nothing_yet(bench: Bench, kept: bool) -> None:
+    if kept:
+        bench.keep({"work": "half\n"}, "gate")
+    start = Starts(bench.project, TASK, conversation(bench, 2)).first()
+    assert ("work" in bench.files(start)) is kept
+    assert (start.feedback is not None) is kept, "as it would be without the conversation"
+    assert start.continued is not None
+    assert start.continued.number == 2
+    assert start.continued.feedback.continues is kept
 
 
 def test_conflicting_work_has_markers_and_the_titles_of_the_landed_tasks(bench: Bench) -> None:
