@@ -177,11 +177,11 @@ class Objects(Reading):
 
     def files(self, tree: str) -> list[str]:
         """Paths of the project in a tree, undecodable bytes escaped."""
-        return [os.fsdecode(path) for _, _, path in all_entries(self.objects, self.project_tree(tree))]
+        return [os.fsdecode(path) for _, _, path in self._entries(self.project_tree(tree))]
 
     def submodules(self, tree: str) -> set[str]:
         """Paths of the submodules of the project in a tree."""
-        entries = all_entries(self.objects, self.project_tree(tree))
+        entries = self._entries(self.project_tree(tree))
         return {os.fsdecode(path) for mode, _, path in entries if mode == "160000"}
 
     def blobs(self, tree: str) -> dict[str, str]:
@@ -190,8 +190,12 @@ class Objects(Reading):
 
     def all_blobs(self, tree: str) -> dict[str, str]:
         """The same for every regular file of the repository, with paths of the repository."""
-        entries = all_entries(self.objects, tree)
+        entries = self._entries(tree)
         return {os.fsdecode(path): blob for mode, blob, path in entries if mode.startswith("100")}
+
+    def _entries(self, tree: str) -> Iterator[tuple[str, str, bytes]]:
+        # By its id, also of a commit: what was listed last is remembered.
+        return all_entries(self.objects, self.tree_of(tree))
 
     def read_blobs(self, blobs: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Each blob with its content, read in batches."""

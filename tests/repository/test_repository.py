@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
+from pytest_cobbler import process
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.process import Completion
 from pytest_cobbler.repository import git as git_module
@@ -459,3 +460,21 @@ class TestKindsOfRepositories:
         user.path.rename(tmp_path / "before")
         again = UserRepository.create(tmp_path, "--object-format=sha256")
         assert again.open().files(again.commit({"other": "x"})) == ["other"]
+
+
+def test_the_files_of_a_commit_and_of_its_tree_are_listed_once(
+    user: UserRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = user.commit({"listed/once": "x"})
+    repository = user.open()
+    listed: list[Any] = []
+
+    def counted_run(*arguments: Any, **options: Any) -> Completion:
+        listed.append(arguments)
+        return process.run(*arguments, **options)
+
+    monkeypatch.setattr(git_module, "run", counted_run)
+    blobs = repository.all_blobs(commit)
+    assert "listed/once" in blobs
+    assert repository.all_blobs(user.git("rev-parse", "HEAD^{tree}")) == blobs
+    assert len(listed) == 1
