@@ -45,7 +45,7 @@ class Model:
 
     def write(self, request: Request) -> Turn:
         self.count(request)
-        title = re.search(r"<title>\n(write \d+)", request.prompt)
+        title = re.search(r"<title>\\n(write \d+)", json.dumps(request.body["messages"]))
         assert title is not None
         return turn(tool("Bash", command=f"echo done >'{title[1]}.txt'", description="Write"), usage=USAGE)
 
