@@ -5,6 +5,7 @@ Nothing here asks the code under test for its opinion, except where it says so.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -155,6 +156,7 @@ class Invariants(Watcher):
         is_surprise = self._leaves_nothing and opened.recovered
         self._check(not is_surprise, f"a run that had ended left work: {opened.recovered}")
         self._leaves_nothing = False
+        self._closed_before = {task.id for task in self._world.tracker.tasks() if task.status == "closed"}
         left = "\n".join(line for line in opened.recovered if line.startswith("left "))
         own = opened.run.ledger.claim.run
         for task in self._world.tracker.tasks():
@@ -256,12 +258,15 @@ class Invariants(Watcher):
         self._check(made < most, f"{task.id} has failed in {made} runs of {most}, and is not set aside")
 
     def _is_there(self, task: Task, lost: str) -> None:
-        """A task that landed is on the branch, or named as lost; and closed, unless a person opened it."""
+        """A task that landed is on the branch, or named as lost; and closed, unless a person opened it.
+
+        What a person closes during a run is looked at by the next one.
+        """
         pinned = self._world.repository.read_ref(names.landed_ref(self._world.generation.name, task.id))
-        if pinned and task.status == "closed" and task.id not in self._world.landed():
-            self._check(
-                f"{task.id}" in lost, f"{task.id} is closed, and the branch has lost its landing unnoticed"
-            )
+        is_known = task.id in self._closed_before or task.id in self._landed
+        if pinned and task.status == "closed" and is_known and task.id not in self._world.landed():
+            is_named = re.search(rf"\b{task.id}\b", lost)
+            self._check(is_named, f"{task.id} is closed, and the branch has lost its landing unnoticed")
         if task.id in self._landed and task.id not in self._open_again:
             self._check(task.status == "closed", f"{task.id} has landed and is {task.status}")
 
