@@ -343,8 +343,7 @@ class Stitching:
         run, task = self._run, self._task
         generation = run.project.generation.name
         record = self._record.as_json("stitch", commit=outcome.commit, generation=generation)
-        run.ledger.tracker.comment(task.id, record)
-        run.ledger.tracker.close_task(task.id, f"landed in {outcome.commit}")
+        run.ledger.tracker.close_task(task.id, f"landed in {outcome.commit}", record)
         run.listener.closed(task.id, outcome.commit)
 
     def _keep(self, attempt: Attempt) -> None:

@@ -259,12 +259,10 @@ class Recovery:
 
     def _close(self, landed: Landed) -> None:
         """Close the task of a landing, with its record."""
-        tracker = self.ledger.tracker
         record = _record(self.project.repository, landed).as_json(
             "recovery", commit=landed.commit, generation=self.project.generation.name
         )
-        tracker.comment(landed.task, record)
-        tracker.close_task(landed.task, f"landed in {landed.commit}").result()
+        self.ledger.tracker.close_task(landed.task, f"landed in {landed.commit}", record).result()
 
 
 def recovery_without_agent(project: Project, lane: TrackerLane, hooks: Hooks, finished: Finished) -> Recovery:

@@ -102,8 +102,15 @@ class TrackerLane:
     def comment(self, task_id: str, text: str) -> Future[None]:
         return self._record(f"comment on {task_id}", lambda tracker: tracker.comment(task_id, text))
 
-    def close_task(self, task_id: str, reason: str) -> Future[None]:
-        return self._record(f"close {task_id}", lambda tracker: tracker.close(task_id, reason))
+    def close_task(self, task_id: str, reason: str, record: str = "") -> Future[None]:
+        """Close a task, after its ``record`` was written as a comment; without that it is not closed."""
+
+        def close(tracker: Tracker) -> None:
+            if record:
+                tracker.comment(task_id, record)
+            tracker.close(task_id, reason)
+
+        return self._record(f"close {task_id}", close)
 
     def close(self, timeout: float | None = None) -> bool:
         """Refuse new calls and finish the queued ones; False if that takes longer than ``timeout`` seconds.

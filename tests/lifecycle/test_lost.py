@@ -207,6 +207,36 @@ def test_a_landing_that_a_restored_tracker_cannot_close_yet_is_not_paid_again(pr
     assert asked(project) == ["t-1", "t-2", "t-3", "t-1"]
 
 
+NO_COMMENT = """\
+from pytest_cobbler.errors import TrackerError
+from pytest_cobbler.tracker.embedded import EmbeddedTracker
+
+def fail(*_):
+    raise TrackerError("the disk is full")
+
+EmbeddedTracker.comment = fail
+"""
+
+
+def test_a_task_whose_record_could_not_be_written_can_be_opened_again_by_a_person(
+    project: Project, tmp_path: Path
+) -> None:
+    """Closed without its record, it would be taken for one that a restored tracker does not know."""
+    add(project, "t-4")
+    (tmp_path / "no_comment.py").write_text(NO_COMMENT)
+    result = project.run("--cobbler-resume", "-p", "no_comment", env={"PYTHONPATH": str(tmp_path)})
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["TRACKER: close t-4: the disk is full"])
+    assert statuses(project)["t-4"] == "in_progress"
+    resume(project).stdout.fnmatch_lines(["recovered: closed t-4, which had landed in *"])
+
+    store = project.path / ".beads" / "issues.jsonl"
+    *others, last = (json.loads(line) for line in store.read_text().splitlines())
+    seed(project, *others, {**last, "status": "open"})
+    project.agent.task("t-4").writes("t-4.txt", "again\n")
+    assert words(resume(project)) == {"stitch::t-4": "LANDED"}
+
+
 def test_a_branch_that_is_checked_out_during_a_run_ends_the_landings_with_that_cause(
     project: Project,
 ) -> None:
