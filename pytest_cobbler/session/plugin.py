@@ -15,7 +15,7 @@ from pytest_cobbler.causes import Cause
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.cycle.opening import Opened, open_run
 from pytest_cobbler.cycle.run import Run
-from pytest_cobbler.display import escaped_lines
+from pytest_cobbler.display import escaped, escaped_lines
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import (
@@ -308,7 +308,11 @@ class GenerationSession(ConfigurationSession):
         """What a person may do after this run."""
         if self._opened is None:
             return []
-        return next_steps(self.run, self._selection, self._items, self.config.invocation_params.dir)
+        here = self.config.invocation_params.dir
+        try:
+            return next_steps(self.run, self._selection, self._items, here)
+        except CobblerError as error:  # git has failed, after all reports
+            return [escaped(f"what to do next cannot be told: {error.cause}")]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._opened is None:

@@ -1,15 +1,18 @@
-"""Directories that a person removes during a run."""
+"""Directories that a person removes during a run, and a git that fails at its end."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project, RunResult, start_afresh
-from tests.support.sessions import seed, stitch, task, words
+from tests.support.sessions import came_to, seed, stitch, task, words
 
 
 @pytest.fixture
@@ -79,3 +82,20 @@ def test_too_few_open_files_for_the_agents_are_refused_before_anything_starts(
         ]
     )
     assert project.generation is None
+
+
+def test_a_git_that_fails_in_the_last_lines_leaves_the_report_whole(project: Project, tmp_path: Path) -> None:
+    seed(project, task("p-a"))
+    script = tmp_path / "git"
+    left = 'case " $* " in *" refs/cobbler/left/generation-"*" "*) [ -e .cobbler/*/journal.jsonl ] && '
+    script.write_text(
+        f"#!/bin/sh\n{left}grep -q '\"end\"' .cobbler/*/journal.jsonl && kill -9 $$ ;; esac\n"
+        f'exec {shutil.which("git")} "$@"\n'
+    )
+    script.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    result = project.run("--cobbler-generate", env={"PATH": path})
+    assert result.ret == 0
+    assert came_to(result) == {"stitch::p-a": "landed"}
+    result.stdout.fnmatch_lines(["what to do next cannot be told: git for-each-ref failed in *(exit -9)"])
+    result.assert_outcomes(passed=1)
