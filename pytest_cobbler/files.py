@@ -147,12 +147,16 @@ def remove_dead_directories(place: Path | None = None) -> None:
 
 
 def _lives(process: int) -> bool:
+    """Whether a process runs; one that has ended, and whose parent does not know it yet, does not."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except OSError:
         return True
+    with contextlib.suppress(OSError, IndexError):
+        status = Path(f"/proc/{process}/stat").read_text("utf-8", errors="replace")
+        return status.rpartition(")")[2].split()[0] not in ("Z", "X")
     return True
 
 
