@@ -52,10 +52,20 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def long(session: nox.Session) -> None:
-    """Every case of the kill and stress matrices, of which the other sessions run a sample."""
+    """Every case of the kill and stress matrices, of which the other sessions run a sample.
+
+    Without arguments it also remakes the table of crashes in docs/reliability.md.
+    """
     session.install("-e", ".[test]")
-    every_case = {"COBBLER_TEST_SEED": "all"}
-    session.run("python", "-m", "pytest", "-n", "auto", "-m", "matrix", *session.posargs, env=every_case)
+    crashes = Path(session.create_tmp()).resolve() / "crashes"
+    shutil.rmtree(crashes, ignore_errors=True)
+    crashes.mkdir()
+    env = {"COBBLER_TEST_SEED": "all", "COBBLER_TEST_CRASHES": str(crashes)}
+    try:
+        session.run("python", "-m", "pytest", "-n", "auto", "-m", "matrix", *session.posargs, env=env)
+    finally:
+        if not session.posargs:
+            session.run("python", "-m", "tests.support.crash_table", str(crashes))
 
 
 @nox.session

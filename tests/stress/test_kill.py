@@ -1,20 +1,18 @@
-"""A run that is killed at any point: the same command again loses nothing and does nothing twice."""
+"""A run that is killed while several agents work, or while it recovers: nothing is lost or done twice."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import os
-import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Project, RunResult
 from tests.support.faults import git_that_sends, rm_that_stops_half_way
@@ -35,11 +33,6 @@ def planned(*tasks: tuple[str, tuple[int, ...]], seconds: float = 0.0) -> list[P
         Planned(number=number, kind=kind, needs=needs, seconds=seconds)
         for number, (kind, needs) in enumerate(tasks)
     ]
-
-
-def one() -> list[Planned]:
-    """A task to which everything happens once: an attempt that is kept, and one that lands."""
-    return planned(("breaks the gate", ()))
 
 
 def several(seconds: float = 0.1) -> list[Planned]:
@@ -84,30 +77,7 @@ def titles(project: Project) -> set[str]:
     return {commit.title for commit in project.landed()}
 
 
-def projects(directory: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Project]]:
-    """A project for each number, one at a time."""
-    for number in numbers:
-        place = directory / str(number)
-        with Project.create(place / "project", StandInAgent(place / "agent")) as project:
-            yield number, project
-        shutil.rmtree(place)
-
-
-# After every line of the journal
-
-
-def test_a_run_recovers_from_a_kill_after_any_line_of_the_journal(
-    tmp_path: Path, subtests: pytest.Subtests, points: Callable[[int], Iterable[int]]
-) -> None:
-    for number, project in projects(tmp_path, points(15)):
-        plant(project, one(), jobs=1)
-        before = CheckoutState.of(project)
-        status = run_killed_after(project, f"*:{number}")
-        if status != KILLED:
-            assert number > 15, "a run without a single fault writes more lines than that"
-            break
-        with subtests.test(line=number):
-            finish(project, one(), before)
+# While several agents work
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -232,29 +202,3 @@ def test_an_incomplete_worktree_is_not_kept_as_work(cobbler_project: Project) ->
     result.assert_outcomes(passed=2)
     assert check(cobbler_project, result, before=before) == []
     assert set(cobbler_project.files()) == {"README.md", "configuration.yaml", "it.txt"}
-
-
-# At every command of git that changes something
-
-
-def test_a_run_recovers_from_a_kill_before_any_change_by_git(
-    tmp_path: Path, subtests: pytest.Subtests, points: Callable[[int], Iterable[int]]
-) -> None:
-    """Also before a worktree is whole: what is half checked out is not the work of an agent."""
-    for number, project in projects(tmp_path, points(20)):
-        plant(project, one(), jobs=1)
-        before = CheckoutState.of(project)
-        environment = git_that_sends(signal.SIGKILL, project.directory / "bin", number)
-        result = project.run("--cobbler-generate", env=environment)
-        if result.ret != KILLED:
-            assert number > 20, "a run without a single fault changes more than that"
-            break
-        with subtests.test(call=number):
-            assert all(set(project.files("main")) <= set(files) for files in kept(project))
-            finish(project, one(), before)
-
-
-def kept(project: Project) -> list[dict[str, str]]:
-    """The files of every kept attempt."""
-    refs = project.git("for-each-ref", "--format=%(refname)", "refs/cobbler/attempts")
-    return [project.files(ref) for ref in refs.split()]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.testing.project import Project
-from tests.support.faults import filter_that_kills, git_that_sends
+from tests.support.faults import filter_that_kills
 from tests.support.generations import generation, refs, stop
 from tests.support.sessions import seed
 
@@ -69,18 +69,6 @@ class Attempts:
 @pytest.fixture
 def attempts(cobbler_project: Project) -> Attempts:
     return Attempts(cobbler_project)
-
-
-def test_a_stop_recovers_from_a_kill_before_any_change_by_git(
-    attempts: Attempts, subtests: pytest.Subtests, points: Callable[[int], Iterable[int]]
-) -> None:
-    directory = attempts.project.directory
-    for call in attempts.each(points(6)):
-        if attempts.stop(git_that_sends(signal.SIGKILL, directory / f"bin-{call}", call)) != KILLED:
-            assert call > 6, "a commit, the files, the base, two tags, the branch"
-            break
-        with subtests.test(call=call):
-            attempts.completes()
 
 
 def test_a_stop_recovers_from_a_kill_while_git_writes_files(
