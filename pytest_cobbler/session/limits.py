@@ -11,9 +11,12 @@ from pytest_cobbler.cycle.faults import full_disk
 from pytest_cobbler.cycle.outcome import Outcome
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.display import escaped
-from pytest_cobbler.errors import CobblerError, SandboxError
+from pytest_cobbler.errors import CobblerError, HookProblem, SandboxError
 
-__all__ = ["RunLimits", "health_lines"]
+__all__ = ["RunLimits", "cause_of", "health_lines"]
+
+_AHEAD = 5
+"""Items at work, in the gate or before it, for each agent that may work."""
 
 
 class RunLimits:
@@ -27,6 +30,8 @@ class RunLimits:
         self._landing = run.landing
         self._faults = run.faults
         self._places = run.places
+        config = run.project.config  # the order of a recording may ask for any number
+        self._most = None if config.agent == "replay" else _AHEAD * config.jobs
         self._budget = ""
         self._told = False
         self.of_items = ""
@@ -52,6 +57,14 @@ class RunLimits:
         allowed = self._health.allowed
         agents = "1 agent" if allowed == 1 else f"up to {allowed} agents"
         return f"{escaped(trouble.shown)}; {agents} from {until.astimezone():%H:%M:%S}"
+
+    def are_enough(self, running: int) -> bool:
+        """Whether so much work waits for its gate that another agent would only make it older.
+
+        Args:
+            running: items at work, in the gate or before it.
+        """
+        return self._most is not None and running >= self._most
 
     def news(self) -> list[str]:
         """The line on a wait that has begun since the last call."""
@@ -79,6 +92,13 @@ class RunLimits:
             line = limit_line(outcome.summary, outcome.until, is_claimed=outcome.limit_is_claimed)
             self.of_items = self.of_items or line
         return ""
+
+
+def cause_of(error: BaseException) -> Cause:
+    """The cause of an item whose thread ended with an error."""
+    if isinstance(error, HookProblem):
+        return Cause.HOOK
+    return Cause.SANDBOX if isinstance(error, SandboxError) else Cause.ERROR
 
 
 def limit_line(summary: str, until: datetime | None, *, is_claimed: bool) -> str:

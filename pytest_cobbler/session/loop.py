@@ -21,11 +21,11 @@ from pytest_cobbler.cycle.measure import Measured, Measuring
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.stitch import Stitching
 from pytest_cobbler.display import counted, one_line
-from pytest_cobbler.errors import CobblerError, HookProblem, SandboxError
+from pytest_cobbler.errors import CobblerError, HookProblem
 from pytest_cobbler.hooks import call
 from pytest_cobbler.lifecycle.plan import Plan, State
 from pytest_cobbler.lifecycle.records import Record
-from pytest_cobbler.session.limits import RunLimits
+from pytest_cobbler.session.limits import RunLimits, cause_of
 from pytest_cobbler.session.nodes import (
     AgentItem,
     ConfigurationFile,
@@ -251,7 +251,7 @@ class Loop:
         if self._plan.ready() or self._run.slots.waiting:
             self._print_all(self._limits.news())
         for key in self._may_start():
-            if not self._run.slots.take():
+            if self._limits.are_enough(len(self._running)) or not self._run.slots.take():
                 return
             if not self._begin(key):
                 self._run.slots.give()
@@ -335,7 +335,7 @@ class Loop:
             landed = self._run.ledger.finished.get(item.name)
             result = Outcome(
                 verdict=Verdict.LANDED if landed else Verdict.FAILED,
-                cause=_cause_of(result),
+                cause=cause_of(result),
                 summary=item.error.cause if isinstance(item.error, CobblerError) else "",
                 commit=landed.commit if landed else "",
                 record=event.record,
@@ -431,13 +431,6 @@ class Loop:
             for item in [self._items[key]]
         ]
         self._status.show_running(running, len(self._plan.waiting()), self._limits.waiting)
-
-
-def _cause_of(error: BaseException) -> Cause:
-    """The cause of an item whose thread ended with an error."""
-    if isinstance(error, HookProblem):
-        return Cause.HOOK
-    return Cause.SANDBOX if isinstance(error, SandboxError) else Cause.ERROR
 
 
 def _restore(number: signal.Signals, handler: Any) -> None:

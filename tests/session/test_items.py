@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -289,3 +290,14 @@ def test_a_store_that_cannot_be_created_is_reported_before_an_agent_starts(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "taken" in result.stderr.str()
     assert project.generation is None
+
+
+def test_agents_do_not_run_far_ahead_of_a_slow_gate(project: Project) -> None:
+    seed(project, *(task(f"p-{number}") for number in range(12)))
+    project.configure(cycles=0, max_issues=12, test_command="[ ! -e p-0.txt ] || [ -e p-1.txt ] || sleep 5")
+    result = project.run("--cobbler-generate")
+    assert set(came_to(result).values()) == {"landed"}
+    [journal] = project.path.glob(".cobbler/*/journal.jsonl")
+    events = [json.loads(line)["event"] for line in journal.read_text().splitlines()]
+    # All twelve agents would have ended before the first landing.
+    assert events[: events.index("land")].count("attempt") <= 5
