@@ -38,6 +38,7 @@ __all__ = ["INSTALL", "OLDEST", "BdTracker"]
 OLDEST = Version("1.0.5")
 _GUARDS = Version("1.3.0")
 """Since this version ``update`` has ``--if-status`` and ``--if-assignee``, ``close`` checks assignees."""
+_GATE_IS_OURS = ".cobbler-gate"
 _RETRACTED = {Version("1.2.1")}
 _ISSUES = TypeAdapter(list[Issue])
 _ROLE_WARNING = re.compile(r"^warning: beads\.role not configured.*\n(?:  (?:Fix|Or): .*\n?)*", re.MULTILINE)
@@ -325,10 +326,15 @@ class BdTracker:
     def _without_gate_file(self) -> Iterator[None]:
         """Remove the empty lock file that bd 1.3.0 leaves beside its directory, in the user's checkout.
 
-        A file that was there before stays, and so does one that another process has locked.
+        A file that was there before stays, and so does one that another process has locked. A mark in the
+        store says that a call began without the file: after a kill, the next call removes it.
         """
         gate = self._beads_dir.with_name(f"{self._beads_dir.name}.gate.lock")
-        before = gate.exists()
+        mark = self._beads_dir / _GATE_IS_OURS
+        before = gate.exists() and not mark.exists()
+        with contextlib.suppress(OSError):
+            if not before:
+                mark.touch()
         try:
             yield
         finally:
@@ -336,6 +342,9 @@ class BdTracker:
                 with contextlib.suppress(OSError), gate.open("rb") as file:
                     lock(file)
                     gate.unlink()
+                with contextlib.suppress(OSError):
+                    if not gate.exists():
+                        mark.unlink()
 
 
 class _Answer:

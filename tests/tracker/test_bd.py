@@ -361,3 +361,12 @@ def test_a_lock_file_stays_while_it_is_locked(stub: Stub, place: Path) -> None:
     hold = "(flock --shared 9; exec sleep 2) 9>.beads.gate.lock >/dev/null 2>&1 &"
     stub(f"{hold} sleep 0.3; echo '[]'").tasks()
     assert (place / ".beads.gate.lock").exists()
+
+
+def test_a_lock_file_of_a_call_whose_caller_was_killed_is_removed_by_the_next_call(bd_store: BdStore) -> None:
+    gate, mark = bd_store.root / ".beads.gate.lock", bd_store.root / ".beads" / ".cobbler-gate"
+    mark.touch()  # as the killed call left both
+    gate.touch()
+    bd_store.tracker().tasks()
+    assert not gate.exists()
+    assert not mark.exists()
