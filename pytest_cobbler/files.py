@@ -139,10 +139,15 @@ def temporary_directory(place: Path | None = None) -> Iterator[Path]:
 
 
 def remove_dead_directories(place: Path | None = None) -> None:
-    """Remove the directories that killed processes of this user left in ``place``."""
+    """Remove the directories that killed processes left in ``place``.
+
+    In the system's place, these are only those of this user. In one of ours, a directory may have been given
+    to the user of jobs.
+    """
+    owners = {os.geteuid()} if place is None else None
     for path in Path(place or tempfile.gettempdir()).glob(f"{OF_A_MOMENT}*"):
         process = path.name.removeprefix(OF_A_MOMENT).partition("-")[0]
-        if process.isdecimal() and not _lives(int(process)) and not _is_in_use(path):
+        if process.isdecimal() and not _lives(int(process)) and _is_free(path, owners):
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -160,17 +165,17 @@ def _lives(process: int) -> bool:
     return True
 
 
-def _is_in_use(directory: Path) -> bool:
-    """Whether a directory is locked, by a process that this machine shows under another id, or not ours."""
+def _is_free(directory: Path, owners: set[int] | None) -> bool:
+    """Whether a directory has one of these owners, and is not locked: by a process with another id here."""
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
-        return True
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.fstat(descriptor).st_uid != os.geteuid()
+        return owners is None or os.fstat(descriptor).st_uid in owners
     except OSError:
-        return True
+        return False
     finally:
         os.close(descriptor)
 
