@@ -109,7 +109,10 @@ class Ground:
         result = self._run(CRASH_AT="")
         assert int(result.ret) in scenario.statuses, result.outlines + result.errlines
         self.settled = settled(project)
-        entries = itertools.takewhile(lambda e: not e["point"].startswith(scenario.until), self._noted())
+        points: dict[str, dict[str, Any]] = {}
+        for entry in self._noted():
+            points.setdefault(entry["point"], {}).update(entry)
+        entries = itertools.takewhile(lambda e: not e["point"].startswith(scenario.until), points.values())
         cases = [case for entry in entries for case in _cases(entry)]
         self.cases = list(_first_and_last(cases))
 

@@ -32,6 +32,7 @@ from pytest_cobbler.report.journal import Journal
 PACKAGE = Path(process.__file__).parent
 DOORS = frozenset(
     {
+        "kept_process.py",
         "process.py",
         "repository/git.py",
         "repository/gitpython.py",
@@ -81,7 +82,7 @@ def caller(frame: types.FrameType | None) -> str:
         if path.is_relative_to(PACKAGE) and (name := path.relative_to(PACKAGE).as_posix()) not in DOORS:
             return f"{name}:{frame.f_code.co_qualname.replace('.<locals>.', '.').replace(' ', '')}"
         frame = frame.f_back
-    return "?"
+    return ""
 
 
 def program(argv: Sequence[bytes]) -> str:
@@ -101,8 +102,14 @@ def program(argv: Sequence[bytes]) -> str:
 class Popen(subprocess.Popen[bytes]):
     """A child whose start is a point."""
 
+    _point = ""
+
     def __init__(self, argv: Sequence[bytes], **options: Any) -> None:
-        self._point = numbered(f"{caller(sys._getframe(1))} {program(argv)}")
+        place = caller(sys._getframe(1))
+        if not place:  # not the package's
+            super().__init__(argv, **options)
+            return
+        self._point = numbered(f"{place} {program(argv)}")
         self._began = time.monotonic()
         self._noted = False
         if self._is_struck("before"):
@@ -111,6 +118,7 @@ class Popen(subprocess.Popen[bytes]):
         is_short = self._is_struck("child") and not DELAY
         # One that ends within a moment is killed before it has done anything.
         super().__init__(_WAITS if is_short else argv, **options)
+        note(point=self._point)  # some are never waited for
         if is_short:
             os.killpg(self.pid, signal.SIGKILL)
         elif self._is_struck("child"):
@@ -120,7 +128,7 @@ class Popen(subprocess.Popen[bytes]):
 
     def wait(self, timeout: float | None = None) -> int:
         status = super().wait(timeout)
-        if not self._noted:
+        if self._point and not self._noted:
             self._noted = True
             struck = self._is_struck("child") and status == -signal.SIGKILL
             note(point=self._point, seconds=time.monotonic() - self._began, struck=struck)
@@ -130,7 +138,7 @@ class Popen(subprocess.Popen[bytes]):
         return status
 
     def _is_struck(self, *blows: str) -> bool:
-        return self._point == POINT and BLOW in blows
+        return bool(POINT) and self._point == POINT and BLOW in blows
 
     def _kill_group(self) -> None:
         time.sleep(DELAY)
@@ -167,5 +175,5 @@ def write_or_die(self: Journal, event: str, **facts: object) -> None:
 
 
 # When it is imported: actions begin before plugins are configured.
-process.subprocess = types.SimpleNamespace(**vars(subprocess) | {"Popen": Popen})  # type: ignore
+subprocess.Popen = Popen  # type: ignore
 Journal.write = write_or_die  # type: ignore[method-assign]
