@@ -14,7 +14,7 @@ from pytest_cobbler.lifecycle.joining import joins_base
 from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import kept_attempts
-from pytest_cobbler.repository.landing import Merge, merge
+from pytest_cobbler.repository.landing import Merge, merge, merge_change
 from pytest_cobbler.repository.left_work import KeptWork, kept_left
 from pytest_cobbler.repository.markers import marked_files
 from pytest_cobbler.repository.sessions import Sessions
@@ -121,7 +121,10 @@ class Starts:
     def _from(self, commit: str, feedback: Feedback | None, base: str = "") -> Start:
         """Earlier work, or the base, merged with the current tip. Conflict markers stay in."""
         tip = self._project.tip()
-        merged = merge(self._repository, tip, commit, attributes=(tip, base) if base else (tip,))
+        if base:
+            merged = merge(self._repository, tip, commit, attributes=(tip, base))
+        else:
+            merged = merge_change(self._repository, tip, commit)
         parent = merged.tip
         if base:  # the agent's change is the difference from the merge, and only that is checked
             generation, identity = self._project.generation, self._project.identity

@@ -25,7 +25,7 @@ from pytest_cobbler.repository import names
 from pytest_cobbler.repository.checks import Change, Policy, Refusal, check_change, read_change, review_notes
 from pytest_cobbler.repository.generations import Generation, current_tip, refuse_checked_out
 from pytest_cobbler.repository.identity import Identity
-from pytest_cobbler.repository.landing import Merge, land, merge
+from pytest_cobbler.repository.landing import Merge, land, merge, merge_change
 from pytest_cobbler.repository.pins import LANDING, Pins
 from pytest_cobbler.repository.repository import Repository
 
@@ -153,7 +153,8 @@ class LandingLane:
             self._refuse_checked_out()
             if self.stopped:
                 return Landing(cause=Cause.LANDING, error=self.stopped)
-            merged = merge(repository, current_tip(repository, self._generation), candidate.commit)
+            tip = current_tip(repository, self._generation)
+            merged = (merge if candidate.base else merge_change)(repository, tip, candidate.commit)
             self._listener.merged(candidate.task_id, merged)
             landing = Landing(merged=merged, gate_seconds=gate_seconds)
             if merged.conflicts:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_cobbler.display import shown_path
 from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.repository.checks import read_change
 from pytest_cobbler.repository.git import Git, init_bare
-from pytest_cobbler.repository.identity import Identity
+from pytest_cobbler.repository.identity import Identity, Person
 from pytest_cobbler.repository.merge_attributes import merge_attributes
 from pytest_cobbler.repository.moving import ZERO
 from pytest_cobbler.repository.notes import NOTES, add_note
@@ -49,6 +49,27 @@ def merge(repository: Repository, tip: str, commit: str, attributes: Sequence[st
         (git_dir / "info").mkdir()
         (git_dir / "info" / "attributes").write_bytes(lines)
         return _merge(git.using(git_dir=git_dir), tip, commit)[0]
+
+
+def merge_change(repository: Repository, tip: str, commit: str) -> Merge:
+    """Merge what ``commit`` changes in its parent with ``tip``; nothing moves.
+
+    If a person has moved the branch back since, ``tip`` does not reach that parent. What the branch has lost
+    must not come back with this work.
+    """
+    parent = repository.parent_of(commit)
+    if repository.reaches(tip, parent):
+        return merge(repository, tip, commit)
+    base = repository.commit(repository.tree_of(parent), [], _OF_A_MOMENT, _NOBODY)
+    ours, theirs = (
+        repository.commit(repository.tree_of(one), [base], _OF_A_MOMENT, _NOBODY) for one in (tip, commit)
+    )
+    return replace(merge(repository, ours, theirs, attributes=(tip,)), tip=tip)
+
+
+_OF_A_MOMENT = "A side of a merge\n"
+_NOBODY = Identity.of(Person(name="pytest-cobbler", email="cobbler@localhost"))
+"""Signs commits that no branch ever has."""
 
 
 def _merge(git: Git, tip: str, commit: str) -> tuple[Merge, tuple[bytes, ...]]:

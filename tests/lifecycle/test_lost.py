@@ -75,6 +75,8 @@ def test_a_branch_that_is_moved_back_during_a_run_makes_it_fail_and_what_was_lef
     project.agent.task("t-4").runs(f"{back}; echo 1 >t-4.txt")
     result = resume(project)
     assert words(result) == {"stitch::t-4": "LANDED"}
+    assert {"t-2.txt", "t-4.txt"} <= project.files().keys()
+    assert "t-3.txt" not in project.files(), "t-4, which began with it, has brought it back"
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         [

@@ -13,7 +13,7 @@ import pytest
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository import trailers
 from pytest_cobbler.repository.generations import Generation
-from pytest_cobbler.repository.landing import Size, land, merge, patch_of, size_of
+from pytest_cobbler.repository.landing import Size, land, merge, merge_change, patch_of, size_of
 from pytest_cobbler.repository.repository import Repository
 from tests.support.repositories import (
     ADA,
@@ -58,6 +58,21 @@ class Lane:
 @pytest.fixture
 def lane(user: UserRepository) -> Lane:
     return Lane(user)
+
+
+def test_work_that_began_before_a_person_moved_the_branch_back_brings_nothing_back(lane: Lane) -> None:
+    first = lane.tip
+    lane.land(lane.work({"gone.txt": "one\n"}))
+    added, edited = lane.work({"mine.txt": "two\n"}), lane.work({"gone.txt": "three\n"})
+    lane.repository.set_ref(lane.ref, first)
+
+    merged = merge_change(lane.repository, first, added)
+
+    assert (merged.tip, merged.conflicts) == (first, ())
+    files = files_in(lane.repository, merged.tree).keys()
+    assert "mine.txt" in files
+    assert "gone.txt" not in files
+    assert merge_change(lane.repository, first, edited).conflicts == ("gone.txt",)
 
 
 class TestMerge:

@@ -64,7 +64,7 @@ def _a_tree_of_a_stale_tip_lands() -> AbstractContextManager[Any]:
         made = merge(repository, repository.objects.text("rev-parse", "--verify", f"{commit}^"), commit)
         return Merge(tip=tip, tree=made.tree)
 
-    return mock.patch.object(lane, "merge", merge_with_an_older_tip)
+    return mock.patch.object(lane, "merge_change", merge_with_an_older_tip)
 
 
 def _a_claim_of_a_dead_run_stays() -> AbstractContextManager[Any]:
