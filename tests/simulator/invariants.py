@@ -225,7 +225,7 @@ class Invariants(Watcher):
             self._check(self._reports[name] == 1, f"{name} is reported {self._reports[name]} times")
         most = max(map(len, self._met.values()), default=0)
         is_known = most >= _MOST_ALIKE and any(word in run.faults.stop for word in self._met)
-        is_known = is_known or bool(self._abandoned)  # of those, no one hears what they failed of
+        is_known = is_known or self._is_disturbed or bool(self._abandoned)  # then reports say something else
         self._check(not run.faults.stop or is_known, f"the run stopped: {run.faults.stop}; {dict(self._met)}")
         failed = {failure.call.rpartition(" ")[2] for failure in run.ledger.tracker.failures}
         text = "\n".join(lost)
