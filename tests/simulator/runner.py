@@ -315,6 +315,7 @@ class _Player:
         self._invariants.begin(config, asks_agents=self._asks_agents, is_seen=self._schedule.is_seen)
         events = _Events(self._stage)
         lost: list[str] | None = None
+        begun: Opened | None = None
         try:
             opening = open_run(
                 config,
@@ -323,6 +324,7 @@ class _Player:
                 say=lambda line: self.say("say", line),
             )
             with opening as opened:
+                begun = opened
                 self._invariants.opened(opened)
                 for line in opened.recovered:
                     self.say("recovered", line)
@@ -333,7 +335,7 @@ class _Player:
         except CobblerError as error:
             self._count("runs that were refused")
             self.say("refused", error.cause)
-            lost = []
+            lost = begun.lost() if begun else []  # the session asks also if the clean-up has failed
         finally:
             is_killed = self._stage.dead
             self._stage.kill()
