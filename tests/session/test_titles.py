@@ -31,7 +31,7 @@ def project(cobbler_project: Project) -> Project:
     agent.task("Index the words").writes("red.txt", "red\n").prints("Indexing \x1b[31mnow")
     seed(
         cobbler_project,
-        task("p-a", title="Add the store of [all] documents", priority=0),
+        task("p-a", title="Add the store of [all] documents"),
         task("p-red", title="Index the words"),
         task("p-later", "p-red", title="Search for words"),
     )

@@ -94,6 +94,7 @@ def test_a_git_that_fails_in_the_last_lines_leaves_the_report_whole(project: Pro
     )
     script.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
+    (project.path / ".git" / "reftable").mkdir()  # then git itself reads the references
     result = project.run("--cobbler-generate", env={"PATH": path})
     assert result.ret == 0
     assert came_to(result) == {"stitch::p-a": "landed"}

@@ -132,6 +132,7 @@ class Invariants(Watcher):
         self._asks_agents, self._is_seen = asks_agents, is_seen
         self._config, self._run, self.is_running = config, None, True
         self._is_disturbed = False
+        self._had_aside = bool(self._world.aside)
         self._failed_in_run: set[str] = set()
         self._set_aside_in_run: set[str] = set()
         self._waits = Waits(config.jobs)
@@ -153,7 +154,8 @@ class Invariants(Watcher):
         """The run is about to start agents: what a dead run left is recovered."""
         self._run = opened.run
         self._taken = {task.id: task for task in opened.selection.taken}
-        is_surprise = self._leaves_nothing and opened.recovered
+        # Work aside is tried again; that of a task that had landed only if a person took the landing back.
+        is_surprise = self._leaves_nothing and opened.recovered and not self._had_aside
         self._check(not is_surprise, f"a run that had ended left work: {opened.recovered}")
         self._leaves_nothing = False
         self._closed_before = {task.id for task in self._world.tracker.tasks() if task.status == "closed"}
