@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def tests(session: nox.Session) -> None:
 def long(session: nox.Session) -> None:
     """Every case of the kill and stress matrices, of which the other sessions run a sample.
 
-    Without arguments it also remakes the table of crashes in docs/reliability.md.
+    Without arguments it also simulates new schedules, and remakes the table of docs/reliability.md.
     """
     session.install("-e", ".[test]")
     crashes = Path(session.create_tmp()).resolve() / "crashes"
@@ -66,6 +67,9 @@ def long(session: nox.Session) -> None:
     finally:
         if not session.posargs:
             session.run("python", "-m", "tests.support.crash_table", str(crashes))
+    if not session.posargs:
+        seed = secrets.token_hex(4)
+        session.run("python", "-m", "tests.simulator", "--schedules", "10000", "--seed", seed)
 
 
 @nox.session
