@@ -60,7 +60,8 @@ def list_generations(config: Config, repository: Repository, tracker: Tracker) -
     """
     tasks = tracker.tasks()
     left = left_counts(repository)
-    paid = {one.name: one.paid for one in collect_generations(config, repository, tracker, tasks)}
+    generations = collect_generations(config, repository, tasks, tracker.comments())
+    paid = {one.name: one.paid for one in generations}
     return [
         replace(one, left=left.get(one.name, 0), paid=paid.get(one.name, one.usage))
         for one in _listed(config, repository, tasks)

@@ -229,14 +229,14 @@ def look(
         if not start_new:
             raise no_generation()
     tracker = make_tracker(config, hooks)
-    tasks = tracker.tasks()
+    tasks, comments = tracker.tasks(), tracker.comments()
     landed = {}
     if generation:
         revision = tip_of(repository, generation)
         checked_language(config, repository, (generation.start, revision))
         landed = finished_tasks(repository, generation, revision)
         own = landed_tasks(repository, f"{generation.first}..{revision}")
-        closed = {one.task for one in forgotten_landings(tasks, own, tracker.comments)}
+        closed = {one.task for one in forgotten_landings(tasks, own, lambda: comments)}
         tasks = [replace(task, status="closed") if task.id in closed else task for task in tasks]
         sources = removed_sources(repository, generation)
     else:
@@ -246,7 +246,7 @@ def look(
         sources = sources_to_remove(config, repository, language, base)
     left_out = hooks.left_out(tasks)
     finished = Finished(landed)
-    efforts = Efforts(tasks, tracker.comments())
+    efforts = Efforts(tasks, comments)
     selection = choose(
         config, repository, tasks, generation, finished, left_out, efforts=efforts, asks_agents=asks_agents
     )
@@ -259,7 +259,7 @@ def look(
         generation=generation, selection=selection, sources=sources, unseen=unseen, warnings=warnings
     )
     if estimates and asks_agents and selection.taken:
-        done = collect_generations(config, repository, tracker, tasks)
+        done = collect_generations(config, repository, tasks, comments)
         outlook = replace(outlook, estimate=estimate(done, len(selection.taken)))
     return outlook
 

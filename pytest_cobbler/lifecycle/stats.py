@@ -87,25 +87,24 @@ def collect(config: Config, repository: Repository, tracker: Tracker) -> Stats:
     active = active_generations(repository, config.gen_prefix)
     return Stats(
         revisions=tuple(_revisions(config, repository, active)),
-        generations=collect_generations(config, repository, tracker, tracker.tasks()),
+        generations=collect_generations(config, repository, tracker.tasks(), tracker.comments()),
     )
 
 
 def collect_generations(
-    config: Config, repository: Repository, tracker: Tracker, tasks: Sequence[Task]
+    config: Config,
+    repository: Repository,
+    tasks: Sequence[Task],
+    comments: Mapping[str, Sequence[str]],
 ) -> tuple[GenerationStats, ...]:
-    """The statistics of the generations alone, sorted by name.
+    """The statistics of the generations alone, sorted by name, from the tracker's tasks and our comments.
 
     Raises:
-        CobblerError: git or the tracker failed.
+        CobblerError: git failed.
     """
     active = active_generations(repository, config.gen_prefix)
     work = landed_in(repository, config.gen_prefix)
-    records = [
-        record
-        for task_id, comments in tracker.comments().items()
-        for record in read_records(task_id, comments)
-    ]
+    records = [record for task_id, texts in comments.items() for record in read_records(task_id, texts)]
     return tuple(_generations(work, records, {task.id: task for task in tasks}, active))
 
 
