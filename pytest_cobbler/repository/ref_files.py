@@ -19,6 +19,8 @@ _SHARED = ("refs/heads/", "refs/tags/", "refs/notes/", "refs/cobbler/")
 _PLAIN = re.compile(r"\w[\w+=@,-]*(?:\.[\w+=@,-]+)*(?:/\w[\w+=@,-]*(?:\.[\w+=@,-]+)*)*")
 """Names that are surely valid by git-check-ref-format(1). It refuses dots at either end of a part."""
 _OBJECT_ID = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})\n?")
+_PACKED = re.compile(rb"(?:(?:[#^].*|(?:[0-9a-f]{40}|[0-9a-f]{64}) .+)?\n)*")
+"""The whole of ``packed-refs``: comments, references, and what annotated tags name."""
 
 
 class _NotPlain(Exception):
@@ -41,7 +43,8 @@ def read_ref_files(common_dir: Path, names: tuple[str, ...]) -> dict[str, str] |
     try:
         # In this order: `git pack-refs` writes a reference there before it removes the loose one.
         loose = {ref: value for name in names for ref, value in _loose(common_dir, name)}
-        packed = {ref: value for ref, value in _packed(common_dir) if _is_named(ref, names)}
+        # Nothing is below a reference, so there is no more to find if each name is a loose one.
+        packed = {} if loose.keys() >= set(names) else dict(_packed(common_dir, names))
     except (_NotPlain, OSError):
         return None
     every = packed | loose
@@ -58,10 +61,6 @@ def read_head_file(git_dir: Path) -> str | None:
     ref = ref.strip()
     is_branch = kind == "ref:" and ref.startswith("refs/heads/") and _PLAIN.fullmatch(ref)
     return ref if is_branch and not (git_dir / "reftable").exists() else None
-
-
-def _is_named(ref: str, names: tuple[str, ...]) -> bool:
-    return any(ref == name or ref.startswith(f"{name}/") for name in names)
 
 
 def _loose(common_dir: Path, name: str) -> Iterator[tuple[str, str]]:
@@ -89,14 +88,13 @@ def _value(path: Path) -> str:
     return found[1].decode()
 
 
-def _packed(common_dir: Path) -> Iterator[tuple[str, str]]:
+def _packed(common_dir: Path, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     try:
         content = (common_dir / "packed-refs").read_bytes()
     except FileNotFoundError:
         return
-    for line in content.split(b"\n"):
-        if line and not line.startswith((b"#", b"^")):
-            value, _, ref = line.partition(b" ")
-            if not _OBJECT_ID.fullmatch(value) or not ref:
-                raise _NotPlain
-            yield os.fsdecode(ref), value.decode()
+    if not _PACKED.fullmatch(content):
+        raise _NotPlain
+    wanted = b"|".join(re.escape(os.fsencode(name)) for name in names)
+    for found in re.finditer(rb"^([0-9a-f]+) ((?:%s)(?:/.*)?)$" % wanted, content, re.MULTILINE):
+        yield os.fsdecode(found[2]), found[1].decode()
