@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.process import start
 
 __all__ = ["Answer", "KeptProcess"]
 
@@ -144,18 +145,10 @@ class KeptProcess:
         self._end()
         errors = tempfile.TemporaryFile()  # noqa: SIM115
         try:
-            child = subprocess.Popen(
-                self._argv,
-                env=self._env,
-                cwd=self._cwd,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,
-            )
-        except OSError as error:
+            child = start(self._argv, env=self._env, cwd=self._cwd, stdin=subprocess.PIPE, stderr=errors)
+        except CobblerError as error:
             errors.close()
-            raise CobblerError(f"cannot start {self._argv[0]}: {error.strerror}") from error
+            raise CobblerError(f"cannot start {self._argv[0]}: {error.cause}") from error
         self._child, self._errors, self._owner = child, errors, os.getpid()
         self._end = weakref.finalize(self, _end, child, errors, self._owner)
 

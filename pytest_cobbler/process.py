@@ -32,6 +32,7 @@ __all__ = [
     "Writable",
     "host_environment",
     "run",
+    "start",
 ]
 
 TAIL = 64 * 1024
@@ -223,20 +224,7 @@ def run(
     """
     words = tuple(os.fspath(word) for word in argv)
     began = time.monotonic()
-    try:
-        child = subprocess.Popen(
-            [_encoded(word) for word in words],
-            env={_encoded(name): _encoded(value) for name, value in env.items()},
-            cwd=cwd,
-            stdin=_stdin_of_child(stdin, keep_stdin_open),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            pass_fds=pass_fds,
-        )
-    except (OSError, ValueError) as error:
-        raise CobblerError(_why_not(words[0], cwd, error)) from error
-
+    child = start(words, env=env, cwd=cwd, stdin=_stdin_of_child(stdin, keep_stdin_open), pass_fds=pass_fds)
     out, errors = _Output(stdout, keep=0), _Output(stderr, keep=TAIL)
     with _Pump(child, stdin, keep_stdin_open, out, errors) as pump:
         try:
@@ -251,6 +239,35 @@ def run(
     return Completion(
         argv=words, status=child.wait(), end=end, stdout=out.kept, stderr=errors.kept, seconds=seconds
     )
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None,
+    stdin: int | IO[bytes],
+    stderr: int | IO[bytes] = subprocess.PIPE,
+    pass_fds: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Start a child in a session of its own, with a pipe as its stdout. ``run`` also waits for its end.
+
+    Raises:
+        CobblerError: the program does not exist or cannot be executed.
+    """
+    try:
+        return subprocess.Popen(
+            [_encoded(word) for word in argv],
+            env={_encoded(name): _encoded(value) for name, value in env.items()},
+            cwd=cwd,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+            pass_fds=pass_fds,
+        )
+    except (OSError, ValueError) as error:
+        raise CobblerError(_why_not(argv[0], cwd, error)) from error
 
 
 def _encoded(word: str) -> bytes:

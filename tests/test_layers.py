@@ -32,7 +32,7 @@ _FOR_TYPES = "from typing import TYPE_CHECKING\nif TYPE_CHECKING: "
 FORBIDDEN = [
     ("process", "from pytest_cobbler.sandbox.base import Job", "Rooms"),
     ("compiled", "import pytest_cobbler.files", "Rooms"),
-    ("kept_process", "from pytest_cobbler.process import run", "Rooms"),
+    ("kept_process", "from pytest_cobbler.sandbox.base import Job", "Rooms"),
     ("sandbox/base", "def late(): import pytest_cobbler.agents.base", "Rooms"),
     ("cycle/stitch", "from pytest_cobbler.session.nodes import StitchItem", "Rooms"),
     ("actions/start", "from pytest_cobbler.session.plugin import register", "Rooms"),
