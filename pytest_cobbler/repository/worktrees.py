@@ -14,7 +14,6 @@ from typing import Literal
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.files import write_atomically
-from pytest_cobbler.process import host_environment, run
 from pytest_cobbler.repository.checks import read_change
 from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.pins import Pins
@@ -22,6 +21,7 @@ from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.subdirectory import Subdirectory
 from pytest_cobbler.repository.suitability import check_repository
 from pytest_cobbler.sandbox.base import Capability, Mount, Sandbox
+from pytest_cobbler.sandbox.removing import removal_of
 
 Owner = tuple[int, int] | None
 
@@ -418,11 +418,7 @@ def remove_tree(directory: Path) -> None:
     """
     if not os.path.lexists(directory):
         return
-    # Recursion in Python ends at some thousand levels; rm does not recurse.
-    completion = run(["rm", "-rf", "--", directory], env=host_environment(LC_ALL="C"), timeout=600)
-    if not completion.ok:
-        run(["chmod", "-R", "u+rwX", "--", directory], env=host_environment(LC_ALL="C"), timeout=600)
-        completion = run(["rm", "-rf", "--", directory], env=host_environment(LC_ALL="C"), timeout=600)
+    completion = removal_of(directory)
     if not completion.ok:
         raise RepositoryError(
             f"cannot remove {directory}",

@@ -23,6 +23,7 @@ from pytest_cobbler.errors import CobblerError, NotStarted, SandboxError
 from pytest_cobbler.process import Cancellation, Completion, host_environment, run
 from pytest_cobbler.sandbox.base import Capability, Completed, Engine, Job, Loopback, Mount
 from pytest_cobbler.sandbox.collecting import CollectedFile, Nowhere, read_collected
+from pytest_cobbler.sandbox.removing import removal_of
 from pytest_cobbler.sandbox.stderr import ErrorTail
 
 __all__ = ["JOB_VARIABLE", "HostSandbox"]
@@ -173,13 +174,8 @@ def _temporary_directory(prefix: str) -> Iterator[Path]:
 def _remove(directory: Path) -> None:
     with contextlib.suppress(OSError):
         directory.rmdir()  # mostly it is empty
-    if not directory.exists():
-        return
-    # shutil.rmtree fails on very deep trees, rm on directories that the job made unwritable.
-    environment = host_environment()
-    if not run(["rm", "-rf", directory], env=environment).ok:
-        run(["chmod", "-R", "u+rwX", directory], env=environment)
-        run(["rm", "-rf", directory], env=environment)
+    if directory.exists():
+        removal_of(directory)
 
 
 def _left_behind(prefix: str, living: str) -> Iterator[Path]:

@@ -42,6 +42,7 @@ DOORS = frozenset(
         "sandbox/host.py",
         "sandbox/podman.py",
         "sandbox/probes.py",
+        "sandbox/removing.py",
         "tracker/bd.py",
     }
 )
