@@ -410,7 +410,7 @@ class _Search:
     def _existing(self, paths: Iterable[str]) -> Iterator[str]:
         """Those of ``paths`` that a tree has, of whatever kind."""
         for tree in self.trees:
-            for _, _, path in entries_at(self.repository.objects, tree, sorted(map(os.fsencode, paths))):
+            for _, _, path in entries_at(self.repository.objects, tree, map(os.fsencode, paths)):
                 yield os.fsdecode(path)
 
     def _names_in(self, directory: str) -> Iterator[str]:
@@ -422,7 +422,7 @@ class _Search:
         """The files that are there, in each tree."""
         git = self.repository.objects
         for tree in self.trees:
-            entries = list(entries_at(git, tree, sorted(set(map(os.fsencode, paths)))))
+            entries = list(entries_at(git, tree, map(os.fsencode, paths)))
             blobs = {os.fsdecode(path): blob for mode, blob, path in entries if mode.startswith("100")}
             contents = read_small_blobs(git, blobs.values(), _LARGEST)
             for path, blob in blobs.items():

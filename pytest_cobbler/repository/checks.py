@@ -332,7 +332,7 @@ def _check_modules(git: Git, change: Change, parent: str, tree: str, policy: Pol
             if found or entry.new_mode == _LINK:
                 taken[(found[1] if found else entry.path) + b".py"] = entry
     for old in (parent, tree) if taken else ():
-        there = {path for _, _, path in entries_at(git, old, sorted(taken))}
+        there = {path for _, _, path in entries_at(git, old, taken)}
         taken = {path: entry for path, entry in taken.items() if path in there}
     for path, entry in taken.items():
         yield Refusal(reason=f"Python would import it in the place of {shown_path(path)}", path=entry.shown)

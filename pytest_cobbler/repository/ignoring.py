@@ -38,7 +38,7 @@ def ignored(git: Git, tree: str, paths: Sequence[bytes]) -> set[bytes]:
             accepted=(0, 1),
         )
     found = {path.removeprefix(_HERE) for path in answer.stdout.split(b"\0")[:-1]}
-    return found - {path for mode, _, path in entries_at(git, tree, sorted(found)) if mode != DIRECTORY}
+    return found - {path for mode, _, path in entries_at(git, tree, found) if mode != DIRECTORY}
 
 
 def _rules(git: Git, tree: str, paths: Sequence[bytes]) -> Iterator[tuple[bytes, str]]:
