@@ -58,7 +58,7 @@ def merge_change(repository: Repository, tip: str, commit: str) -> Merge:
     must not come back with this work.
     """
     parent = repository.parent_of(commit)
-    if repository.reaches(tip, parent):
+    if parent == tip or repository.reaches(tip, parent):
         return merge(repository, tip, commit)
     base = repository.commit(repository.tree_of(parent), [], _OF_A_MOMENT, _NOBODY)
     ours, theirs = (
