@@ -18,8 +18,10 @@ __all__ = ["begun", "kept_session"]
 
 def kept_session(run: Run, task: Task, start: Start) -> KeptSession | None:
     """The conversation that goes on, if it is kept, and the agent can."""
-    kept = run.sessions.find(task.id) if _place(run) and start.continued else None
-    return kept if kept and start.continued and kept.number == start.continued.number else None
+    if start.continued is None or _place(run) is None:
+        return None
+    kept = run.sessions.find(task.id)
+    return kept if kept and kept.number == start.continued.number else None
 
 
 def begun(run: Run, question: Question, worktree: Worktree) -> Question:
