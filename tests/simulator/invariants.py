@@ -1,6 +1,6 @@
 """What has to hold after each step of a schedule, by a reading of the documentation of its own.
 
-Nothing here asks the code under test for its opinion, except where it says so.
+Expected results are computed here and not by the code under test, unless a comment says so.
 """
 
 from __future__ import annotations

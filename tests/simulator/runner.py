@@ -293,7 +293,7 @@ class _Player:
         return bool(is_met and agents >= LEAST_AGENTS)
 
     def _gate_fault(self) -> str:
-        """What is wrong with the machine for the next run of the gate. A person mends it after the run."""
+        """The fault of the machine that the next gate meets. A person repairs the machine after the run."""
         schedule = self._schedule
         self._gates += 1
         begin = schedule.gate_fault_begins
