@@ -15,13 +15,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["outlive_output"]
+__all__ = ["before_output", "outlive_output"]
 
 
 class _Expendable(io.FileIO):
-    """A file descriptor that drops what cannot be written."""
+    """A file descriptor that drops what cannot be written.
+
+    ``before`` is called before each write, in the thread that writes.
+    """
+
+    before: Callable[[], None] | None = None
 
     def write(self, data: ReadableBuffer, /) -> int:
+        if self.before is not None:
+            self.before()
         try:
             return super().write(data)
         except OSError:
@@ -48,6 +55,17 @@ def outlive_output() -> Callable[[], None]:
         sys.stdout, sys.stderr = before[0] or sys.stdout, before[1] or sys.stderr
 
     return restore
+
+
+def before_output(call: Callable[[], None] | None) -> None:
+    """Let ``call`` be called before anything of this process reaches standard output or error.
+
+    That is so for files of ``outlive_output``. Child processes, and files that replace them, write unseen.
+    """
+    for file in (sys.stdout, sys.stderr):
+        raw = getattr(getattr(file, "buffer", None), "raw", None)
+        if isinstance(raw, _Expendable):
+            raw.before = call
 
 
 def _expendable(file: object, descriptor: int) -> io.TextIOWrapper:

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Final, Self
 from urllib.parse import quote
 
 PLACEHOLDER: Final = "[credential]"
@@ -102,36 +102,56 @@ class Secrets:
         return len(data) - len(tail) + start
 
 
-class LineScrubber:
-    """Hands lines on without secrets, also such as are spread over several lines.
+class LinesScrubber:
+    """Hands whole lines on without secrets, also such as are spread over several lines.
 
     A line that ends with what may be the beginning of a secret waits for the next one. ``close`` hands on
     what waits.
     """
 
-    def __init__(self, secrets: Secrets, on_line: Callable[[bytes], object]) -> None:
+    def __init__(self, secrets: Secrets, on_lines: Callable[[bytes], object]) -> None:
         self._secrets = secrets
-        self._on_line = on_line
+        self._on_lines = on_lines
         self._waiting = b""
 
-    def __enter__(self) -> LineScrubber:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def __call__(self, line: bytes) -> None:
-        data = self._secrets.scrub(self._waiting + line + b"\n")
+    def __call__(self, lines: bytes) -> None:
+        """Take lines, each with its newline."""
+        if not self._secrets:
+            self._on_lines(lines)
+            return
+        data = self._secrets.scrub(self._waiting + lines)
         complete = data.rfind(b"\n", 0, self._secrets.beginning_at(data)) + 1
         self._waiting = data[complete:]
-        self._hand_on(data[:complete])
+        if complete:
+            self._on_lines(data[:complete])
 
     def close(self) -> None:
         waiting, self._waiting = self._waiting, b""
-        self._hand_on(waiting)
+        if waiting:
+            self._on_lines(waiting)
 
-    def _hand_on(self, data: bytes) -> None:
-        for line in data.split(b"\n")[:-1]:
+
+class LineScrubber(LinesScrubber):
+    """As ``LinesScrubber``, for single lines, without their newlines."""
+
+    def __init__(self, secrets: Secrets, on_line: Callable[[bytes], object]) -> None:
+        super().__init__(secrets, self._split)
+        self._on_line = on_line
+
+    def __call__(self, line: bytes) -> None:
+        if self._secrets:
+            super().__call__(line + b"\n")
+        else:
+            self._on_line(line)
+
+    def _split(self, lines: bytes) -> None:
+        for line in lines[:-1].split(b"\n"):
             self._on_line(line)
 
 

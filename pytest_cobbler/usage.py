@@ -30,8 +30,9 @@ _LONGEST_COUNT = 15
 class Usage:
     """The usage of one run of an agent, or the sum over several: then ``attempts`` is their number.
 
-    ``cost_usd`` is an estimate in US dollars, ``None`` if it is unknown. In a sum it is the known part, and
-    ``cost_is_partial`` is set if the cost of another part is unknown: the sum is "at least" that much.
+    ``cost_usd`` is an estimate in US dollars, ``None`` if it is unknown. In a sum it is the known part, zero
+    if there is none, and ``cost_is_partial`` is set if the cost of a part is unknown: the sum is "at least"
+    that much.
     ``seconds`` is ``None`` if it is unknown; in the result of an agent it is the time that the agent reports,
     in records and statistics the wall time of agent, gate and landing. ``model`` is the latest one.
 
@@ -63,10 +64,15 @@ class Usage:
 
     @property
     def cost_shown(self) -> str:
-        """The cost for people: ``0.2500 USD``, ``at least 0.2500 USD``; empty if it is unknown."""
-        if self.cost_usd is None:
+        """The cost for people: ``0.2500 USD``, ``at least 0.2500 USD``; empty if no agent ran."""
+        amount = self.amount_shown("at least ")
+        return f"{amount} USD" if amount else ""
+
+    def amount_shown(self, bound: str) -> str:
+        """The same without the unit; ``bound`` stands before an amount of which a part is unknown."""
+        if not self._was_used and not self.cost_usd:
             return ""
-        return f"{'at least ' if self.cost_is_partial else ''}{self.cost_usd:.4f} USD"
+        return f"{bound if self._is_partial else ''}{self.cost_usd or 0.0:.4f}"
 
     @property
     def cached(self) -> float | None:
@@ -84,17 +90,23 @@ class Usage:
             else ""
         )
 
+    @property
+    def _was_used(self) -> bool:
+        """Whether an agent ran. The gate alone costs nothing."""
+        return bool(self.attempts or self.turns or any(self.tokens.values()) or self.cost_is_partial)
+
+    @property
+    def _is_partial(self) -> bool:
+        """Whether a part of the cost is unknown, or all of it."""
+        return self.cost_is_partial or (self.cost_usd is None and self._was_used)
+
     def __add__(self, other: Usage) -> Usage:
-        if NOTHING in (self, other):
-            return self if other == NOTHING else other
         return Usage(
             attempts=self.attempts + other.attempts,
             turns=self.turns + other.turns,
             **_fields({kind: self.tokens[kind] + other.tokens[kind] for kind in KINDS}),
-            cost_usd=_sum_of_known(self.cost_usd, other.cost_usd),
-            cost_is_partial=self.cost_is_partial
-            or other.cost_is_partial
-            or (self.cost_usd is None) != (other.cost_usd is None),
+            cost_usd=(self.cost_usd or 0.0) + (other.cost_usd or 0.0),
+            cost_is_partial=self._is_partial or other._is_partial,
             seconds=_sum_of_known(self.seconds, other.seconds),
             model=other.model or self.model,
         )
@@ -145,7 +157,8 @@ class Usage:
 
     def to_trailers(self) -> dict[str, str]:
         """Name -> value of the trailers of a commit; what is unknown or zero has none."""
-        cost = {} if self.cost_usd is None else {_COST: f"{self.cost_usd:.6f}"}
+        is_known = self.cost_usd is not None and (self._was_used or self.cost_usd)
+        cost = {_COST: f"{self.cost_usd:.6f}"} if is_known else {}
         if self.cost_is_partial:
             cost[_PARTIAL] = "true"
         return cost | {_TOKENS[kind]: str(count) for kind, count in self.tokens.items() if count}
@@ -160,7 +173,7 @@ class Usage:
         )
 
 
-NOTHING: Final = Usage(attempts=0)
+NOTHING: Final = Usage(attempts=0, cost_usd=0.0)
 """The usage of no agent at all, where a sum begins."""
 
 

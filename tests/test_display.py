@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import PurePosixPath
 
 import pytest
@@ -11,10 +12,14 @@ from pytest_cobbler.display import (
     escaped,
     escaped_lines,
     named,
+    quoted,
+    short_time,
     shown_duration,
+    shown_json,
     shown_path,
     shown_size,
 )
+from tests.support.ci_commands import COMMANDS, commands
 
 
 @pytest.mark.parametrize(
@@ -33,6 +38,31 @@ def test_what_does_not_print_is_escaped(text: str, shown: str) -> None:
 
 def test_lines_stay_lines() -> None:
     assert escaped_lines("one\n\ttwo\x1b[0m\r\n") == "one\n\ttwo\\x1b[0m\\r\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_text_is_a_command_of_a_ci_system(command: str) -> None:
+    for text in (command, f"one\n{command}", f"one\r{command}\u2028{command}"):
+        for shown in (escaped(text), escaped_lines(text), quoted(text)):
+            assert commands([shown]) == []
+            assert escaped_lines(shown) == shown, "it is escaped once"
+        assert commands([shown_json([text])]) == []
+        assert json.loads(shown_json({text: text})) == {text: text}
+
+
+def test_a_command_is_broken_by_an_escape_and_other_text_stays() -> None:
+    assert escaped("::error::x") == r"\x3a:error::x"
+    assert escaped_lines("a\n  ::error::x") == "a\n  \\x3a:error::x"
+    assert escaped("a ##vso[b]") == r"a \x23#vso[b]"
+    for text in ("a::b", "tests/a.py::test_b[##]", "## heading", "#[derive]", "x ::y::"):
+        assert escaped(text) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0, "0.0s"), (9.94, "9.9s"), (83, "83s"), (119.6, "2m"), (11100, "3h05m")]
+)
+def test_times_in_a_table_are_short(seconds: float, shown: str) -> None:
+    assert short_time(seconds) == shown
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_cobbler.secret_forms import PLACEHOLDER, LineScrubber, Secrets
+from pytest_cobbler.secret_forms import PLACEHOLDER, LineScrubber, LinesScrubber, Secrets
 
 SECRET = 'sk-ant-"quoted\\"-%-secret-é'
 
@@ -162,6 +162,24 @@ def test_a_secret_that_is_spread_over_lines_is_replaced(
     assert PLACEHOLDER.encode() in scrubbed
     rest = scrubbed.replace(PLACEHOLDER.encode(), b"").translate(None, b"\n")
     assert len(rest) - len((before + after).replace("\n", "")) < 60, "edges of base64 that others share"
+
+
+@given(width=st.integers(1, 130), together=st.integers(1, 9), write=st.sampled_from([w for _, w in WRITTEN]))
+def test_a_secret_is_replaced_wherever_lines_that_arrive_together_end(
+    width: int, together: int, write: Callable[[bytes], bytes]
+) -> None:
+    text = write(KEY.encode())
+    lines = [b"before", *(text[start : start + width] for start in range(0, len(text), width)), b"after"]
+    handed_on: list[bytes] = []
+
+    with LinesScrubber(Secrets([KEY]), handed_on.append) as scrubber:
+        for start in range(0, len(lines), together):
+            scrubber(b"".join(line + b"\n" for line in lines[start : start + together]))
+
+    scrubbed = b"".join(handed_on)
+    assert PLACEHOLDER.encode() in scrubbed
+    rest = scrubbed.replace(PLACEHOLDER.encode(), b"").translate(None, b"\n")
+    assert len(rest) - len(b"beforeafter") < 60, "edges of base64 that others share"
 
 
 def test_a_line_waits_only_while_it_may_be_the_beginning_of_a_secret() -> None:

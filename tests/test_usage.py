@@ -36,8 +36,16 @@ def test_a_sum_adds_every_number_and_keeps_the_latest_model() -> None:
     assert (WHOLE + Usage()).model == "a"
 
 
+def test_the_time_of_a_gate_without_an_agent_makes_no_cost_unknown() -> None:
+    gate = Usage.from_json({"attempts": 0, "duration_s": 4.5})
+    for total in (WHOLE + gate, gate + WHOLE):
+        assert (total.cost_usd, total.cost_is_partial, total.seconds) == (0.5, False, 6.5)
+    unpriced = Usage(attempts=0, turns=1, tokens_output=5)
+    assert (WHOLE + unpriced).cost_is_partial
+
+
 def test_nothing_changes_no_sum() -> None:
-    for usage in (NOTHING, Usage(), WHOLE):
+    for usage in (NOTHING, Usage(cost_usd=0.0, cost_is_partial=True), WHOLE):
         assert usage + NOTHING == NOTHING + usage == usage
     assert sum([], NOTHING) == NOTHING
 
@@ -48,12 +56,14 @@ def test_nothing_changes_no_sum() -> None:
         ([0.25, 0.5], 0.75, False, "0.7500 USD"),
         ([None, 0.5], 0.5, True, "at least 0.5000 USD"),
         ([0.5, None, 0.25], 0.75, True, "at least 0.7500 USD"),
-        ([None, None], None, False, ""),
-        ([], None, False, ""),
+        ([None, None], 0.0, True, "at least 0.0000 USD"),
+        ([None], 0.0, True, "at least 0.0000 USD"),
+        ([0.0], 0.0, False, "0.0000 USD"),
+        ([], 0.0, False, ""),
     ],
 )
 def test_a_sum_with_an_unknown_cost_is_a_lower_bound(
-    costs: list[float | None], total: float | None, is_partial: bool, shown: str
+    costs: list[float | None], total: float, is_partial: bool, shown: str
 ) -> None:
     usage = sum((Usage(cost_usd=cost) for cost in costs), NOTHING)
     assert (usage.cost_usd, usage.cost_is_partial, usage.cost_shown) == (total, is_partial, shown)
@@ -86,7 +96,7 @@ def test_a_record_is_read_as_it_was_written() -> None:
     )
     read = Usage.from_json(json.loads(written))
     assert read.to_json() == json.loads(written)
-    assert Usage.from_json({}) == NOTHING
+    assert Usage.from_json({}) + NOTHING == NOTHING
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,11 @@ def telling_line(text: str) -> str:
     """The first line that names the failure; empty if no line is recognised."""
     lines = _told(text)
     for pattern in (*_TELLING, _ERROR):
-        for line in lines:
+        for number, line in enumerate(lines):
             if match := pattern.search(line):
-                return match["line"] if "line" in match.groupdict() else line
+                told = match["line"] if "line" in match.groupdict() else line
+                logged = lines[number + 1 : number + 2] if pattern is _GO_TEST else []
+                return ": ".join([told, *filter(_GO_LOG.match, logged)])
     return ""
 
 
@@ -54,7 +56,7 @@ def excerpt(text: str, most: int = EXCERPT) -> str:
         return "\n".join(lines)
     error = next((number for number, line in enumerate(lines) if _ERROR.search(line)), 0)
     half = (most - 2) // 2
-    start = min(max(0, error - 2), len(lines) - half)
+    start = min(max(0, error - min(2, half // 3)), len(lines) - half)
     head = lines[start : min(start + half, len(lines) - half)]
     tail = lines[-half:]
     before = [_left_out(start)] if start else []
@@ -85,16 +87,20 @@ _ERROR = re.compile(
 _HEADING = re.compile(r"[=_-]{2,} .* [=_-]{2,}|Traceback \(most recent call last\):")
 _PASSED_ON = re.compile(
     r"g?make(\[\d+\])?: (\*\*\* \[.*\] (Error \d+|[A-Z].*)|\*\*\* Waiting for unfinished jobs.*|Leaving .*)$"
+    r"|(ERROR: )?usage: "
     r"|npm (ERR!|error)|ninja: build stopped|error: (test|build) failed, to rerun|error: could not compile"
 )
-"""Lines of a program that ran another one: only that it failed."""
+"""Lines that say only that something failed, of a program that ran another one, and usages."""
+_GO_TEST = re.compile(r"^--- FAIL: (?P<line>\S+)")
+_GO_LOG = re.compile(r"\S+\.go:\d+: ")
+"""The line below that of a test: what it reported first."""
 _TELLING = (
     # An error that is not that of an assertion, as Python and pytest print one.
     re.compile(r"^(E )?(?P<line>(?!AssertionError)[\w.]*(Error|Exception|NotFound|Warning): .+)"),
     # Of go's compiler and of go vet, with a column; lines that a test logs have none.
     re.compile(r"(?<!\S)(?P<line>\S+\.go:\d+:\d+: .+)"),
     re.compile(r"^(FAILED|ERROR) (?P<line>\S+( - .+)?)"),
-    re.compile(r"^--- FAIL: (?P<line>\S+)"),
+    _GO_TEST,
     # Test Anything Protocol, and node --test.
     re.compile(r"^not ok \d+ (- )?(?P<line>.+)"),
     re.compile(r"^\u2716 (?P<line>(?!failing tests).+)"),

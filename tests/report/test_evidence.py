@@ -32,6 +32,18 @@ FAIL\tgolang.org/x/mod/zip [setup failed]
 ok  \tgolang.org/x/mod/semver\t0.013s
 """
 
+GO_TEST = """\
+== build ==
+== test ==
+--- FAIL: TestOdd (0.00s)
+    odd_test.go:7: Odd(3) is false
+FAIL
+FAIL\texample.com/gods/utils\t0.016s
+?   \texample.com/gods/utils/late\t[no test files]
+ok  \texample.com/gods/utils/slow\t0.044s
+FAIL
+"""
+
 
 @pytest.mark.parametrize(
     ("output", "line"),
@@ -39,6 +51,7 @@ ok  \tgolang.org/x/mod/semver\t0.013s
         (PYTEST, "ModuleNotFoundError: No module named 'words'"),
         (ASSERTION, "test_sum.py::test_sum - assert (1 + 1) == 3"),
         ("=== RUN   TestAdd\n--- FAIL: TestAdd (0.00s)\nFAIL\texample.com/x\t0.01s\n", "TestAdd"),
+        (GO_TEST, "TestOdd: odd_test.go:7: Odd(3) is false"),
         ("ok\n./main.go:3:2: undefined: x\n", "./main.go:3:2: undefined: x"),
         (
             'INTERNALERROR> Traceback (most recent call last):\nINTERNALERROR>   File "x.py", line 1, in x\n'
@@ -92,6 +105,12 @@ def test_a_missing_target_is_what_make_says_itself() -> None:
     assert failing_line(output) == "make: *** No rule to make target 'test'. Stop."
 
 
+def test_of_a_wrong_command_the_line_after_its_usage_counts() -> None:
+    usage = "ERROR: usage: __main__.py [options] [file_or_dir]"
+    output = f"{usage}\n__main__.py: error: unrecognized arguments: --cov\n"
+    assert failing_line(output) == "__main__.py: error: unrecognized arguments: --cov"
+
+
 def test_without_a_telling_line_the_last_one_counts() -> None:
     assert failing_line("one\ntwo\n\n") == "two"
     assert failing_line("\n") == ""
@@ -112,3 +131,7 @@ def test_an_excerpt_has_the_first_error_the_end_and_not_more_lines(at: int, most
 
 def test_a_short_output_is_shown_whole() -> None:
     assert excerpt("a\nb") == "a\nb"
+
+
+def test_a_short_excerpt_has_what_follows_the_first_error() -> None:
+    assert "    odd_test.go:7: Odd(3) is false" in excerpt(GO_TEST, 8).split("\n")
