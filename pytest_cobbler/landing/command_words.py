@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "fish"})
 _INTERPRETER = re.compile(r"python[\d.]*|pypy[\d.]*|node|ruby|perl|php|lua|Rscript|source|\.")
@@ -48,6 +49,9 @@ _PARTS = re.compile(r"[\s;&|()<>\"'`,=:@]+")
 _IMPORTED = re.compile(
     r"^[ \t]*(?:from[ \t]+\.*(\w+)[\w.]*[ \t]+import\b|import[ \t]+([^#\n;]+))", re.MULTILINE
 )
+_BESIDE = re.compile(r"^[ \t]*from[ \t]+\.+[ \t]+import[ \t(]+([^#\n;)]*)", re.MULTILINE)
+_DOTTED = re.compile(r"^[ \t]*import[ \t]+([^#\n;]+)", re.MULTILINE)
+_FROM = re.compile(r"^[ \t]*from[ \t]+(\w+(?:\.\w+)*)[ \t]+import[ \t(]+([^#\n;)]*)", re.MULTILINE)
 _VARIABLE = re.compile(r"\$\(wildcard\s([^()$]*)\)|\$\([^()$]*\)|\$\{[^{}$]*\}|\$\w")
 _DEEPEST = 5
 _MOST_WORDS = 5000
@@ -166,7 +170,25 @@ def imported(text: str) -> set[str]:
     names: set[str] = set()
     for one, several in _IMPORTED.findall(text):
         names |= {one} if one else {name.split(".")[0].strip().split(" ")[0] for name in several.split(",")}
+    for beside in _BESIDE.findall(text):
+        names |= {name.strip().split(" ")[0] for name in beside.split(",")}
     return {name for name in names if name.isidentifier()}
+
+
+def submodule_files(text: str) -> set[str]:
+    """Where the modules of packages may be that a Python file imports."""
+    paths = {name.replace(".", "/") for several in _DOTTED.findall(text) for name in several.split(",")}
+    for package, names in _FROM.findall(text):
+        place = package.replace(".", "/")
+        paths |= {place, *(f"{place}/{name.split()[0]}" for name in names.split(",") if name.strip())}
+    inside = (path.strip().split(" ")[0] for path in paths)
+    return {f"{path}{end}" for path in inside if "/" in path for end in (".py", "/__init__.py")}
+
+
+def package_files(modules: Iterable[str], start: str) -> set[str]:
+    """The ``__init__.py`` of the packages of modules below ``start``: Python runs them, too."""
+    packages = {place for module in modules for place in PurePosixPath(module).parents}
+    return {f"{place}/__init__.py" for place in packages if PurePosixPath(start) in place.parents}
 
 
 def _without_variables(names: str) -> str:

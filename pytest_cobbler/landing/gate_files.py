@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import posixpath
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -23,19 +22,21 @@ from pytest_cobbler.landing.command_words import (
     included,
     module_files,
     modules_in,
+    package_files,
     program_directories,
     python_code,
+    submodule_files,
     words_in,
     words_of,
 )
 from pytest_cobbler.landing.make_targets import goals_in, made_targets, needed_files, sources_of
+from pytest_cobbler.landing.trusted_trees import TrustedTrees
 from pytest_cobbler.languages.base import Language, Step
-from pytest_cobbler.repository.blobs import entries_at, entries_in, read_small_blobs
 from pytest_cobbler.repository.checks import LONGEST_PATH
 from pytest_cobbler.repository.path_table import Row, also_read, commands, path_table, run_commands, values_of
 from pytest_cobbler.repository.repository import Repository
 
-_LARGEST, _MOST_FILES, _MOST_DIRECTORIES = 256 << 10, 300, 20
+_MOST_FILES, _MOST_DIRECTORIES = 300, 20
 _RUN_BY_OTHERS = frozenset({"bash", "cc", "env", "gcc", "git", "go", "node", "python", "python3", "sh"})
 
 
@@ -44,14 +45,16 @@ class GateFiles:
     """Patterns of the files that a gate depends on, and rows of files of which a key does.
 
     Paths are the project's. ``files`` are those that exist, for people. ``modules`` are run by their names,
-    and are not the project's. ``places`` are directories of the repository, besides that of the project, in
-    which Python looks for modules first.
+    and are not the project's; ``programs`` may be tools in Python, if a command sets the path of modules.
+    ``places`` are directories of the repository, besides that of the project, in which Python looks for
+    modules first.
     """
 
     patterns: tuple[str, ...] = ()
     keys: tuple[Row, ...] = ()
     files: tuple[str, ...] = ()
     modules: frozenset[str] = frozenset()
+    programs: frozenset[str] = frozenset()
     places: tuple[str, ...] = ()
 
 
@@ -68,7 +71,8 @@ def find_gate_files(
         trees: commits of the user, or that the gate has passed.
         sources: directories of sources, whose files are judged by the gate and decide nothing in it.
     """
-    search = _Search(repository, tuple(dict.fromkeys(trees)), language, tuple(sources))
+    trusted = TrustedTrees(repository, tuple(dict.fromkeys(trees)))
+    search = _Search(repository, trusted, language, tuple(sources))
     for step in steps:
         if step in language.gate():
             search.use({"pytest"} if language.name == "python" else set())
@@ -89,7 +93,7 @@ class _Search:
     """Paths are the repository's; ``directories`` are those in which the gate works."""
 
     repository: Repository
-    trees: tuple[str, ...]
+    trees: TrustedTrees
     language: Language
     sources: tuple[str, ...]
     patterns: dict[str, None] = field(default_factory=dict)
@@ -104,6 +108,8 @@ class _Search:
     paths: set[str] = field(default_factory=set)
     called: set[str] = field(default_factory=set)
     program_directories: set[str] = field(default_factory=set)
+    by_name: set[str] = field(default_factory=set)
+    sets_path: bool = False
 
     def __post_init__(self) -> None:
         self.start = self.repository.directory.path
@@ -116,6 +122,7 @@ class _Search:
             keys=tuple(self.keys),
             files=tuple(sorted(map(directory.inward, self.files))),
             modules=frozenset(self.modules),
+            programs=frozenset(self.called) if self.sets_path else frozenset(),
             places=tuple(sorted(self.paths)),
         )
 
@@ -159,6 +166,7 @@ class _Search:
         """Note the goals of make in a text, the modules that it runs if they are ``known``, and its paths."""
         self.goals |= goals_in(text)
         found, paths = modules_in(text)
+        self.sets_path |= bool(paths)
         self.modules |= found if known is None else found.intersection(known)
         self.paths |= self._from_start(paths)
         self.program_directories |= self._from_start(program_directories(text))
@@ -171,14 +179,14 @@ class _Search:
         if self.modules:  # `python -m` looks first where it runs
             self.paths |= self.directories.keys() - {"", self.start}
         own = {posixpath.join(path, name) for path in (self.start, *self.paths) for name in self.modules}
-        there = set(self._existing({f"{name}{end}" for name in own for end in ("", ".py")}))
+        there = set(self.trees.existing({f"{name}{end}" for name in own for end in ("", ".py")}))
         self.modules -= {posixpath.basename(path).removesuffix(".py") for path in there}
 
     def protect_programs(self) -> None:
         """Protect what the gate would run instead of a program, from a directory of the tree on ``PATH``."""
         names = sorted(name for name in self.called | _RUN_BY_OTHERS if re.fullmatch(r"[\w.+-]+", name))
         places = {f"{path}/{name}" for path in self.program_directories for name in names[:_MOST_FILES]}
-        for place in sorted(places - set(self._existing(places))):
+        for place in sorted(places - set(self.trees.existing(places))):
             self._protect(place)
 
     def protect_targets(self) -> None:
@@ -191,19 +199,28 @@ class _Search:
                 if posixpath.dirname(path) in {place, *{posixpath.dirname(path)} - self.directories.keys()}
             ]
             found = made_targets(texts, self.goals, functools.partial(self._made, place))
-            for name in sorted(found):
-                self._protect(posixpath.normpath(posixpath.join(place, name)))
+            for path in sorted(posixpath.normpath(posixpath.join(place, name)) for name in found):
+                self._protect_made(path)
             needed = {posixpath.normpath(posixpath.join(place, n)) for n in needed_files(texts, self.goals)}
-            for path in sorted(self._existing({path for path in needed if not path.startswith(("/", ".."))})):
+            inside = {path for path in needed if not path.startswith(("/", ".."))}
+            for path in sorted(self.trees.existing(inside)):
                 self._protect_sources(escape_glob(path))
         for path in self.makefiles:
             self._protect_sources(escape_glob(path))
+
+    def _protect_made(self, path: str) -> None:
+        """Protect a result of make, or the pattern of several, unless sources may match it, too."""
+        directory, _, name = path.rpartition("/")
+        if "*" not in path:
+            self._protect(path)
+        elif not name.endswith("*") or not ("*" in directory or any(self.trees.existing([directory]))):
+            self._protect_all(path)
 
     def _made(self, place: str, names: set[str]) -> set[str]:
         """Those of the targets of a directory that are there, or outside of the tree."""
         paths = {name: posixpath.normpath(posixpath.join(place, name)) for name in names}
         inside = {path for path in paths.values() if not path.startswith(("/", ".."))}
-        missing = inside - set(self._existing(inside))
+        missing = inside - set(self.trees.existing(inside))
         return {name for name, path in paths.items() if path not in missing}
 
     # -- files
@@ -224,13 +241,11 @@ class _Search:
     def _follow(self) -> None:
         """Read the protected files, and protect what they run or include."""
         while len(self.read) < _MOST_FILES:
-            waiting = [
-                path for path in map(kinds.plain_path, self.patterns) if path and path not in self.read
-            ]
+            waiting = [p for p in map(kinds.plain_path, self.patterns) if p and p not in self.read]
             if not waiting:
                 break
             self.read.update(waiting)
-            for path, text in self._texts(waiting):
+            for path, text in self.trees.texts(waiting):
                 self.files[path] = None
                 self._take(path, text)
 
@@ -251,6 +266,8 @@ class _Search:
                 for place in self._places(script, directory):
                     self._protect(place)
         self._take_modules(path, text)
+        if path in self.by_name:  # its imports are looked for where it is run
+            self._take_by_name(text)
         self.take_python(text, directory)
         self.take_together(text, directory)
         self._take_files(words, directory)
@@ -277,7 +294,7 @@ class _Search:
         Of a directory for anything else than tools, a module that is there may be what the gate judges.
         """
         files = script_texts.imported_files(path, text)
-        there = set(self._existing(files))
+        there = set(self.trees.existing(files))
         at_top = posixpath.dirname(path) in ("", self.start)  # beside the packages of the project
         for file in sorted(files):
             decides = script_texts.is_for_tools(posixpath.dirname(file))
@@ -294,16 +311,28 @@ class _Search:
         code, files = python_code(text)
         self._take_modules(posixpath.join(self.start, "code.py"), code)
         found = [path for path, _ in self._found(files, directory)]
-        for path, _ in self._found(module_files(text), directory):
-            first = self.repository.directory.inward(path).partition("/")[0]
-            found += [path] if script_texts.is_for_tools(first) or self._is_beside_sources(path) else []
-        for path in found:
+        for path in [*found, *self._take_names(module_files(text), directory)]:
             if self._decides(path, is_script=True):
                 self._protect(path)
 
+    def _take_by_name(self, text: str) -> None:
+        """Protect what a module imports that a command runs by its name."""
+        self._take_modules(posixpath.join(self.start, "code.py"), text)
+        for path in self._take_names(submodule_files(text), self.start):
+            if self._decides(path, is_script=True):
+                self._protect(path)
+
+    def _take_names(self, files: Iterable[str], directory: str) -> list[str]:
+        """The modules among ``files`` that belong to the gate, noted as loaded by their names."""
+        found = [path for path, _ in self._found(files, directory)]
+        firsts = {path: self.repository.directory.inward(path).partition("/")[0] for path in found}
+        own = [p for p in found if script_texts.is_for_tools(firsts[p]) or self._is_beside_sources(p)]
+        self.by_name.update(own)
+        return [*own, *sorted(package_files(own, self.start))]
+
     def _note_directories(self, words: Words, directory: str) -> None:
         """Note the directories of tests that are run as programs: Python looks for modules there first."""
-        scripts = [script for script in words.scripts if script.endswith(".py")]
+        scripts = (script for script in words.scripts if script.endswith(".py"))
         found = {path for path, _ in self._found(scripts, directory) if script_texts.is_test(path)}
         self.paths |= set(map(posixpath.dirname, found)) - {"", self.start}
 
@@ -354,16 +383,16 @@ class _Search:
 
     def _read_configuration(self, program: str) -> None:
         """Read the files of a program that lie where the gate runs it."""
-        names = [path for directory in self.directories for path in self._names_in(directory)]
+        names = [path for directory in self.directories for path in self.trees.names_in(directory)]
         for row in path_table():
             if row.program == program and row.kind != "named":
                 self._read_row(row, [path for path in names if kinds.covers(row.pattern, path)])
         for pattern in also_read().get(program, ()):
-            for path, text in self._texts([path for path in names if kinds.covers(pattern, path)]):
+            for path, text in self.trees.texts([path for path in names if kinds.covers(pattern, path)]):
                 self._take(path, text)
 
     def _read_row(self, row: Row, paths: Sequence[str]) -> None:
-        for path, text in self._texts(paths):
+        for path, text in self.trees.texts(paths):
             if row.kind == "gate":
                 self.files[f"{path}: {row.key}" if row.key else path] = None
             if row.key:
@@ -401,32 +430,7 @@ class _Search:
 
     def _found(self, words: Iterable[str], directory: str) -> Iterator[tuple[str, str]]:
         """Those of ``words`` that are regular files, with their modes."""
-        paths = sorted({path for word in words for path in self._places(word, directory)})
-        for tree in self.trees:
-            for mode, _, path in entries_at(self.repository.objects, tree, [os.fsencode(p) for p in paths]):
-                if mode.startswith("100"):
-                    yield os.fsdecode(path), mode
-
-    def _existing(self, paths: Iterable[str]) -> Iterator[str]:
-        """Those of ``paths`` that a tree has, of whatever kind."""
-        for tree in self.trees:
-            for _, _, path in entries_at(self.repository.objects, tree, map(os.fsencode, paths)):
-                yield os.fsdecode(path)
-
-    def _names_in(self, directory: str) -> Iterator[str]:
-        for tree in self.trees:
-            for name in entries_in(self.repository.objects, tree, directory):
-                yield posixpath.join(directory, os.fsdecode(name))
-
-    def _texts(self, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """The files that are there, in each tree."""
-        git = self.repository.objects
-        for tree in self.trees:
-            entries = list(entries_at(git, tree, map(os.fsencode, paths)))
-            blobs = {os.fsdecode(path): blob for mode, blob, path in entries if mode.startswith("100")}
-            contents = read_small_blobs(git, blobs.values(), _LARGEST)
-            for path, blob in blobs.items():
-                yield path, contents.get(blob, b"").decode("utf-8", "replace")
+        return self.trees.regular(path for word in words for path in self._places(word, directory))
 
     # -- what decides
 

@@ -101,3 +101,22 @@ def test_no_change_takes_the_place_of_a_module_where_python_looks_first(
 def test_modules_are_free_where_the_gate_runs_no_python(bench: Bench) -> None:
     files: dict[str, Content] = {"web/package.json": "{}"}
     assert bench.refused(files, "cd web && npm run lint", changed={"web/json.py": "x"}) == set()
+
+
+def test_modules_that_a_module_of_the_gate_imports_are_protected(bench: Bench) -> None:
+    files: dict[str, Content] = {
+        "tools/__init__.py": "",
+        "tools/check.py": "import yaml, calc, tools.a.b\nfrom tools.rules import x\nfrom . import words\n",
+        "tools/rules.py": "from tools import deep\n",
+        "tools/deep.py": "",
+        "tools/words.py": "",
+        "tools/a/b.py": "",
+        "tools/other.py": "",
+        "calc/__init__.py": "",
+    }
+    inits = [f"{name}__init__.py" for name in ("", "yaml/", "tools/a/", "tools/b/")]
+    changed: dict[str, Content] = {**files, **dict.fromkeys(["yaml.py", "more.py", *inits], "")}
+    changed = {path: f"{content!r}-changed" for path, content in changed.items()}
+    names = ("check", "rules", "deep", "words", "a/b", "__init__", "a/__init__")
+    refused = {"yaml.py", "yaml/__init__.py", *(f"tools/{name}.py" for name in names)}
+    assert bench.refused(files, "python3 -m tools.check", changed=changed) == refused

@@ -51,7 +51,8 @@ def test_a_script_of_a_command_is_protected(bench: Bench, gate: str | list[str])
         ("python3 - < drive.py", {"drive.py": "", "src/a.py": ""}, {"drive.py"}),
         ("python3 <drive.py", {"drive.py": "", "src/a.py": ""}, {"drive.py"}),
         ("python3 -m tools.check src", {"tools/check.py": "import other", "tools/other.py": "",
-         "tools/unused.py": "", "tools/__init__.py": ""}, {"tools/check.py", "tools/other.py"}),
+         "tools/unused.py": "", "tools/__init__.py": ""},
+         {"tools/check.py", "tools/other.py", "tools/__init__.py"}),
         ("python3 -m ci", {"ci/__main__.py": "", "ci/other.py": ""}, {"ci/__main__.py"}),
         ("python3 -m run_checks", {"run_checks.py": "", "app.py": ""}, {"run_checks.py"}),
         ("python3 -m calc && python3 -c 'import calc.a'", {"calc/__main__.py": "", "calc/a.py": ""}, set()),
@@ -364,6 +365,18 @@ class TestMake:
         changed: dict[str, Content] = {path: "x", **free}
         assert bench.refused(files, gate, changed=changed) == {path}
 
+    def test_no_change_makes_what_functions_of_make_name(self, bench: Bench) -> None:
+        files: dict[str, Content] = {
+            "Makefile": "T = $(wildcard checks/*.sh)\nB = $(basename $(T))\n"
+            "test: $(T:checks/%.sh=out/%.ok) $(B) $(addprefix bin/,$(notdir $(B)))\n.PHONY: test\n"
+            "out/%.ok: checks/%.sh\n\tsh $< && touch $@\nchecks/% bin/%: checks/%.c\n\tcc -o $@ $<\n",
+            "checks/a.sh": "",
+        }
+        taken: dict[str, Content] = {"out/a.ok": "x", "bin/a": "x"}
+        # checks/* are targets, too, but the sources of tests lie there.
+        changed: dict[str, Content] = {**taken, "checks/b.sh": "x", "checks/b": "x", "out/a.txt": "x"}
+        assert bench.refused(files, "make test", changed=changed) == taken.keys()
+
     def test_another_makefile_by_name_is_protected(self, bench: Bench) -> None:
         files = {"ci.make": "include more.inc\n", "more.inc": "", "a.txt": ""}
         assert bench.refused(files, "make -f ci.make test") == {"ci.make", "more.inc"}
@@ -408,6 +421,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("row", rows("gate"), ids=str)
+@pytest.mark.slow
 def test_each_row_is_protected_where_its_program_is_used(bench: Bench, row: Row) -> None:
     files = examples_of(row)
     assert bench.refused({}, f"{CALLS[row.program]} x", changed=files) == files.keys()

@@ -35,6 +35,20 @@ from tests.support.parts import need
         ("X := 1\nY ?= a:b\nt: X = 2\nt:\n\tx\n", {"t"}, {"t"}),
         ("%.o: %.c\n\tcc\n", set(), set()),
         ("", {"test"}, set()),
+        # Targets that functions compute.
+        ("T := $(patsubst tests/%.sh,out/%.ok,$(wildcard tests/*.sh))\ntest: $(T)\n"
+         "out/%.ok: tests/%.sh\n\tsh $< >$@\n", {"test"}, {"out/*.ok"}),
+        ("S = $(wildcard src/*.c src/*/*.c)\nO = $(S:.c=.o)\napp: $(O)\n\tcc\n%.o: %.c\n\tcc\n", {"app"},
+         {"src/*.o", "src/*/*.o"}),
+        ("S = $(shell find src -type f -name '*.c')\n$(S:%.c=out/%.o): out/%.o: %.c\n\tcc\n"
+         "t: $(S:%.c=out/%.o)\n", {"t"}, {"out/src/**/*.o"}),
+        ("N = b a\nt: $(addsuffix .ok,$(addprefix out/,$(sort $(N))))\n%.ok:\n\tx\n", {"t"},
+         {"out/a.ok", "out/b.ok"}),
+        ("t: $(notdir $(basename $(filter %.c,src/a.c b.h))).x\n%.x: %.y\n\tx\n%.y:\n\ty\n", {"t"}, {"a.y"}),
+        ("t: $(subst .c,.o,$(strip a.c)) $(dir src/x)y.o\n%.o:\n\tx\n", {"t"}, {"a.o", "src/y.o"}),
+        # Files that it looks for are there, and `%` alone says nothing.
+        ("S = $(wildcard *.c)\nt: $(S) x $(shell ls) $(foreach f,a b,$(f).o)\n%.c: %.y\n\tyacc\n%: %.sh\n",
+         {"t"}, {"t"}),
     ],
 )  # fmt: skip
 def test_a_target_that_is_made_only_while_it_is_missing(

@@ -73,6 +73,8 @@ githooks/file  common/git-hooks/file  common/config/rush/file  .ci/run  Dangerfi
 .ona/file  .warp/workflows/x.yaml  prek.toml  hk.pkl  .hk.pkl  .huskyrc.js  husky.config.js
 simple-git-hooks.cjs  .simple-git-hooks.json  .drone.star  x.gocd.yaml  .azuredevops/file  .lighthouse/file
 jenkins-x.yml  Directory.Build.rsp  MSBuild.rsp  .buckconfig
+.serena/memories/x.md  .jules/file  .bolt/prompt  .taskmaster/file  .specify/memory/x.md  codebuff.json
+.codebuff/file
 """
 )
 
