@@ -20,6 +20,9 @@ METADATA = "cobbler"
 ORDER = "cobbler_order"
 """The key of an issue's place in its batch: bd rounds the time of creation to seconds."""
 
+SOURCE = "cobbler_source"
+"""The key of the place that a task was imported from: the file, and the task's name there."""
+
 TITLE_LIMIT = 500
 """Longest title that beads allows, in bytes of UTF-8."""
 
@@ -86,8 +89,9 @@ class Task:
 class NewTask:
     """A task to be created.
 
-    ``key`` names the task within its batch only; ``needs`` are keys of the same batch. ``metadata`` are
-    strings because bd 1.0.5 accepts no other values; the keys ``METADATA`` and ``ORDER`` are reserved.
+    ``key`` names the task within its batch only; ``needs`` are keys of the same batch, ``existing_needs`` ids
+    of issues that are there. ``metadata`` are strings because bd 1.0.5 accepts no other values; the keys
+    ``METADATA`` and ``ORDER`` are reserved.
     ``minutes`` is an estimate of the work, 0 without one; bd 1.0.5 does not keep it.
     """
 
@@ -95,6 +99,7 @@ class NewTask:
     title: str
     description: str
     needs: tuple[str, ...] = ()
+    existing_needs: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     priority: int = 2
     minutes: int = 0

@@ -38,7 +38,7 @@ __all__ = ["INSTALL", "OLDEST", "BdTracker"]
 OLDEST = Version("1.0.5")
 _GUARDS = Version("1.3.0")
 """Since this version ``update`` has ``--if-status`` and ``--if-assignee``, ``close`` checks assignees."""
-_GATE_IS_OURS = ".cobbler-gate"
+_GATE_IS_OURS = ".cobbler-gate.lock"
 _RETRACTED = {Version("1.2.1")}
 _ISSUES = TypeAdapter(list[Issue])
 _ROLE_WARNING = re.compile(r"^warning: beads\.role not configured.*\n(?:  (?:Fix|Or): .*\n?)*", re.MULTILINE)
@@ -429,9 +429,10 @@ def _plan(tasks: Sequence[NewTask]) -> dict[str, Any]:
         for place, task in enumerate(tasks)
     ]
     edges = [
-        {"from_key": task.key, "to_key": need, "type": "blocks"}
+        {"from_key": task.key, to: need, "type": "blocks"}
         for task in tasks
-        for need in dict.fromkeys(task.needs)
+        for to, needs in (("to_key", task.needs), ("to_id", task.existing_needs))
+        for need in dict.fromkeys(needs)
     ]
     return {"nodes": nodes, "edges": edges}
 

@@ -76,6 +76,8 @@ class EmbeddedTracker:
             return {}
         self.prepare()
         with self._changing() as issues:
+            for task_id in (need for task in tasks for need in task.existing_needs):
+                _find(issues, task_id)
             # Each a microsecond later, so that the ids of equal tasks differ.
             now = _now()
             times = {task.key: now + timedelta(microseconds=place) for place, task in enumerate(tasks)}
@@ -250,13 +252,13 @@ def _new_issue(
     edges = [
         {
             "issue_id": ids[task.key],
-            "depends_on_id": ids[need],
+            "depends_on_id": need,
             "type": "blocks",
             "created_at": now,
             "created_by": ACTOR,
             "metadata": "{}",
         }
-        for need in dict.fromkeys(task.needs)
+        for need in dict.fromkeys((*(ids[key] for key in task.needs), *task.existing_needs))
     ]
     values: dict[str, Any] = {
         "_type": "issue",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -51,6 +52,7 @@ class TrackerLane:
         self._lock = threading.Condition()
         self._closed = False
         self._failures: list[Failure] = []
+        self._ahead: dict[str, Future[None]] = {}
         self._thread = threading.Thread(target=self._work, name="cobbler-tracker", daemon=True)
         self._thread.start()
 
@@ -90,7 +92,25 @@ class TrackerLane:
         return self.submit(lambda tracker: tracker.create(tasks), name="create tasks")
 
     def claim(self, task_id: str, claim: Claim) -> Future[None]:
+        """Claim a task, unless it was claimed ahead."""
+        ahead = self._ahead.pop(task_id, None)
+        if ahead and not (ahead.done() and ahead.exception()):  # what stood against it may be over
+            return ahead
         return self.submit(lambda tracker: tracker.claim(task_id, claim), name=f"claim {task_id}")
+
+    def claim_ahead(self, task_id: str, claim: Claim) -> None:
+        """Claim the task that will probably be the next one, if no other is claimed ahead."""
+        if not self._ahead:
+            self._ahead[task_id] = self.submit(
+                lambda tracker: tracker.claim(task_id, claim), name=f"claim {task_id} ahead"
+            )
+
+    def _release_unused(self) -> None:
+        """Release what was claimed ahead, and not claimed afterwards."""
+        while self._ahead:
+            task_id, ahead = self._ahead.popitem()
+            if not ahead.cancel():
+                self._record(f"release {task_id}", functools.partial(_release, task_id, ahead))
 
     def release(self, task_id: str, comment: str = "", label: str = "") -> Future[None]:
         labels = (label,) if label else ()
@@ -115,8 +135,10 @@ class TrackerLane:
     def close(self, timeout: float | None = None) -> bool:
         """Refuse new calls and finish the queued ones; False if that takes longer than ``timeout`` seconds.
 
+        What was claimed ahead, and not claimed afterwards, is released.
         Calls that were not begun by then are dropped and listed in ``failures``; a running call goes on.
         """
+        self._release_unused()
         with self._lock:
             self._closed = True
             self._lock.notify()
@@ -163,3 +185,9 @@ class TrackerLane:
         for call in left:
             if call.future.set_running_or_notify_cancel():
                 self._fail(call, TrackerError(f"{call.name}: not done within the time limit"))
+
+
+def _release(task_id: str, ahead: Future[None], tracker: Tracker) -> None:
+    """Release a task if its claim, which was made before this call, has succeeded."""
+    if not ahead.exception():
+        tracker.release(task_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -93,6 +93,23 @@ def test_only_cobblers_comments_are_read_in_order(store: Store) -> None:
 
 
 @any_version
+def test_a_new_task_may_need_one_that_is_there(store: Store) -> None:
+    tracker = store.tracker()
+    first = tracker.create([new("first")])["first"]
+    ids = tracker.create(
+        [
+            replace(new("second"), existing_needs=(first, first)),
+            replace(new("third", "second"), existing_needs=(first,)),
+        ]
+    )
+    tasks = by_id(store.tracker())
+    assert tasks[ids["second"]].needs == (first,)
+    assert sorted(tasks[ids["third"]].needs) == sorted((first, ids["second"]))
+    with pytest.raises(TrackerError):
+        tracker.create([new("fourth"), replace(new("fifth"), existing_needs=("proj-none",))])
+    assert len(store.tracker().tasks()) == 3
+
+
 def test_thirty_tasks_keep_their_graph(store: Store) -> None:
     tracker = store.tracker()
     batch = [

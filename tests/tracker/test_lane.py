@@ -181,6 +181,63 @@ def test_a_cancelled_call_is_not_made(lane: TrackerLane, tracker: Recorder) -> N
     assert lane.failures == ()
 
 
+def test_a_task_that_was_claimed_ahead_is_not_claimed_again(lane: TrackerLane, tracker: Recorder) -> None:
+    lane.claim_ahead("a", MINE)
+    lane.claim("a", MINE).result(20)
+    lane.close(20)
+    assert tracker.calls == ["claim a"]
+
+
+def test_one_task_is_claimed_ahead_and_released_if_it_is_not_needed(
+    lane: TrackerLane, tracker: Recorder
+) -> None:
+    lane.claim_ahead("a", MINE)
+    lane.claim_ahead("b", MINE)
+    lane.tasks().result(20)
+    lane.close(20)
+    assert tracker.calls == ["claim a", "tasks", "release a"]
+
+
+def test_a_claim_ahead_that_has_not_begun_is_dropped_when_the_run_ends(
+    lane: TrackerLane, tracker: Recorder
+) -> None:
+    tracker.gate.clear()
+    listing = lane.tasks()
+    assert tracker.entered.wait(20)
+    lane.claim_ahead("a", MINE)
+    closing = threading.Thread(target=lane.close, args=(20,))
+    closing.start()
+    tracker.gate.set()
+    closing.join()
+    assert listing.result(20) == []
+    assert tracker.calls == ["tasks"]
+
+
+def test_a_task_that_could_not_be_claimed_ahead_is_claimed_when_it_begins(
+    lane: TrackerLane, tracker: Recorder
+) -> None:
+    tracker.error = AlreadyClaimed("it is in_progress, assigned to jane")
+    lane.claim_ahead("a", MINE)
+    with pytest.raises(AlreadyClaimed):
+        lane.tasks().result(20)
+    tracker.error = None
+    lane.claim("a", MINE).result(20)
+    lane.close(20)
+    assert tracker.calls == ["claim a", "tasks", "claim a"]
+    assert lane.failures == ()
+
+
+def test_a_claim_ahead_that_failed_is_not_released(lane: TrackerLane, tracker: Recorder) -> None:
+    tracker.error = AlreadyClaimed("it is in_progress, assigned to jane")
+    lane.claim_ahead("a", MINE)
+    with pytest.raises(AlreadyClaimed):
+        lane.tasks().result(20)
+    tracker.error = None
+    lane.close(20)
+    assert tracker.calls == ["claim a", "tasks"]
+    assert lane.failures == ()
+
+
 def test_many_threads_share_a_lane(embedded_store: EmbeddedStore) -> None:
     tracker = embedded_store.tracker()
     names = list(tracker.create([new(str(n)) for n in range(40)]).values())

@@ -57,7 +57,7 @@ def random_store(random: random.Random, count: int) -> list[Record]:
 
 
 def taken(tracker: Tracker) -> list[str]:
-    """The tasks that could be done at once."""
+    """The tasks that could be done now."""
     tasks = with_all_needs(tracker.tasks())
     chosen = select_tasks(tasks, finished=(), foreign_labels=frozenset(), task_label=None, limit=1000)
     closed = {task.id for task in tasks if task.status == "closed"}

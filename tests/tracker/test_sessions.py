@@ -1,4 +1,4 @@
-"""A tracker that was there before, as a whole session meets it: what is somebody else's stays as it is."""
+"""A tracker that was there before, as a whole session meets it: what is another user's stays as it is."""
 
 from __future__ import annotations
 
