@@ -109,8 +109,9 @@ class Policy:
     """The rules for a change.
 
     ``protected``, ``allowed`` and ``named`` are patterns in the language of ``globs``; a change may touch the
-    ``named`` ones, and its notes list them. ``gate`` are those of the files that
-    decide in the gate, protected like ``protected``. ``never`` are those that no ``allowed`` one opens.
+    ``named`` ones, and its notes list them. ``asked`` are those of ``protected`` that a key of the
+    configuration asks for -> that key. ``gate`` are those of the files that decide in the gate, protected
+    like ``protected``. ``never`` are those that no ``allowed`` one opens.
     ``keys`` are rows of files of which a key is protected. ``trusted`` are commits beside the parent whose
     ``.gitignore`` files count.
     ``secrets`` are the values that must not be committed; ``marked`` the files into which we put conflict
@@ -123,6 +124,7 @@ class Policy:
     """
 
     protected: tuple[str, ...] = field(default_factory=built_in_patterns)
+    asked: Mapping[str, str] = field(default_factory=dict, hash=False)
     keys: tuple[Row, ...] = field(default_factory=built_in_keys)
     allowed: tuple[str, ...] = ()
     gate: tuple[str, ...] = ()
@@ -145,9 +147,10 @@ def can_open(refusals: Iterable[Refusal]) -> bool:
     return all(refusal.can_open for refusal in refusals)
 
 
-def read_change(git: Git, old: str, new: str) -> Change:
-    """The differences between two trees or commits, without renames."""
-    fields = git.fields("diff-tree", "-r", "-z", "--raw", "--no-renames", "--end-of-options", old, new)
+def read_change(git: Git, old: str, new: str, *more: str) -> Change:
+    """The differences between two trees or commits, without renames; ``more`` are further options of git."""
+    options = ("-r", "-z", "--raw", "--no-renames", *more, "--end-of-options")
+    fields = git.fields("diff-tree", *options, old, new)
     if fields and not fields[0].startswith(b":"):
         fields = fields[1:]
     entries = []
@@ -235,6 +238,12 @@ def _check_directory(change: Change, policy: Policy) -> Iterable[Refusal]:
             )
 
 
+def _why_protected(path: str, policy: Policy) -> str:
+    """The reason of a refusal, with the key of the configuration that names the path, if there is one."""
+    key = next((key for pattern, key in policy.asked.items() if key and _matches(path, (pattern,))), "")
+    return f"{PROTECTED} ({key})" if key else PROTECTED
+
+
 def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> Iterable[Refusal]:
     # A project may be a plugin of pytest itself.
     taken = dict.fromkeys(policy.run, "the gate runs") | dict.fromkeys(policy.reserved, "pytest loads")
@@ -251,7 +260,7 @@ def _check_protected(git: Git, change: Change, parent: str, policy: Policy) -> I
         if _matches(path, policy.gate):
             yield Refusal(reason=f"{PROTECTED}: the gate uses it", path=entry.shown, can_open=True)
         elif _matches(path, policy.protected) or module in _LIBRARY:
-            yield Refusal(reason=PROTECTED, path=entry.shown, can_open=True)
+            yield Refusal(reason=_why_protected(path, policy), path=entry.shown, can_open=True)
         elif module in taken and module not in modules:
             yield _taking_place(module, taken[module], entry)
     taken = dict.fromkeys(_LIBRARY, "Python loads") | taken

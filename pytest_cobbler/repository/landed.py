@@ -15,9 +15,14 @@ _FIELDS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class LandedWork:
-    """A commit that landed a task. ``usage`` covers all attempts of the run that landed it."""
+    """A commit that landed a task.
+
+    ``number`` is that of the attempt, 0 if the commit does not have it. ``usage`` covers all attempts of the
+    run that landed it.
+    """
 
     commit: str
+    number: int
     task: str
     generation: str
     title: str
@@ -39,6 +44,7 @@ def landed_work(repository: Repository, tips: Iterable[str]) -> list[LandedWork]
         "--reverse",
         "--topo-order",
         "--numstat",
+        "--diff-merges=first-parent",  # what a merge, such as that of a person's branch, brought
         "--no-renames",
         f"--grep=^{trailers.TASK}: ",
         "--format=%x00%H%x00%(trailers:only,unfold)%x00%s%x00",
@@ -58,8 +64,10 @@ def landed_work(repository: Repository, tips: Iterable[str]) -> list[LandedWork]
 
 
 def _work(commit: str, said: Mapping[str, str], title: str, changes: str) -> LandedWork:
+    number = said.get(trailers.ATTEMPT, "")
     return LandedWork(
         commit=commit,
+        number=int(number) if number.isascii() and number.isdigit() else 0,
         task=said[trailers.TASK],
         generation=said[trailers.GENERATION],
         title=title,

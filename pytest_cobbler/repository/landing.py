@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pytest_cobbler.display import shown_path
 from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.repository.checks import read_change
+from pytest_cobbler.repository.conflicts import Conflict, conflicts_of
 from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.identity import Identity, Person
 from pytest_cobbler.repository.merge_attributes import merge_attributes
@@ -20,13 +21,19 @@ from pytest_cobbler.repository.repository import Repository
 class Merge:
     """A merge of two commits, made on objects alone.
 
-    ``tree`` is the merged tree, with conflict markers in the files ``conflicts``.
+    ``tree`` is the merged tree, with conflict markers in the files ``conflicts``. ``settleable`` are those of
+    them that a program may merge, ``settled`` the files that one has merged, and ``unsettled`` says which one
+    it could not merge. ``is_needed``: the commit does not follow the tip, so its tree may be another one.
     """
 
     tip: str
     tree: str
+    is_needed: bool = True
     conflicts: tuple[str, ...] = ()
     messages: str = ""
+    settleable: tuple[Conflict, ...] = ()
+    settled: tuple[str, ...] = ()
+    unsettled: str = ""
 
 
 def merge(repository: Repository, tip: str, commit: str, attributes: Sequence[str] = ()) -> Merge:
@@ -38,17 +45,19 @@ def merge(repository: Repository, tip: str, commit: str, attributes: Sequence[st
     """
     git = repository.objects
     if repository.parent_of(commit) == tip:
-        return Merge(tip=tip, tree=repository.tree_of(commit))
+        return Merge(tip=tip, tree=repository.tree_of(commit), is_needed=False)
     merged, paths = _merge(git, tip, commit)
-    lines = merge_attributes(git, attributes or (tip,), paths) if paths else b""
+    lines = merge_attributes(git, attributes or (tip,), paths) if paths else {}
     if not lines:
         return merged
     with temporary_directory() as directory:
         git_dir = directory / "git"
         init_bare(git_dir, object_format=repository.object_format, alternates=())
         (git_dir / "info").mkdir()
-        (git_dir / "info" / "attributes").write_bytes(lines)
-        return _merge(git.using(git_dir=git_dir), tip, commit)[0]
+        (git_dir / "info" / "attributes").write_bytes(b"".join(lines.values()))
+        merged, _ = _merge(git.using(git_dir=git_dir), tip, commit)
+    usual = tuple(conflict for conflict in merged.settleable if conflict.path not in lines)
+    return replace(merged, settleable=usual)
 
 
 def merge_change(repository: Repository, tip: str, commit: str) -> Merge:
@@ -74,20 +83,20 @@ _NOBODY = Identity.of(Person(name="pytest-cobbler", email="cobbler@localhost"))
 
 def _merge(git: Git, tip: str, commit: str) -> tuple[Merge, tuple[bytes, ...]]:
     """The merge in this git directory, and the paths of the messages: they include all that both changed."""
-    completion = git.run(
-        "merge-tree", "--write-tree", "-z", "--name-only", "--messages", tip, commit, accepted=(0, 1)
-    )
+    completion = git.run("merge-tree", "--write-tree", "-z", "--messages", tip, commit, accepted=(0, 1))
     tree, _, rest = completion.stdout.partition(b"\0")
-    conflicts: list[bytes] = []
+    stages: list[bytes] = []
     if completion.status:
-        named, _, rest = rest.partition(b"\0\0")
-        conflicts = named.split(b"\0")
+        listed, _, rest = rest.partition(b"\0\0")
+        stages = listed.split(b"\0")
+    conflicts = [stage.partition(b"\t")[2] for stage in stages]
     messages = list(_messages(rest.removeprefix(b"\0")))
     merged = Merge(
         tip=tip,
         tree=tree.decode(),
         conflicts=tuple(dict.fromkeys(map(shown_path, conflicts))),
         messages="\n".join(shown_path(message.strip()) for _, message in messages) if conflicts else "",
+        settleable=tuple(conflicts_of(stages)),
     )
     return merged, tuple(dict.fromkeys(path for paths, _ in messages for path in paths))
 
@@ -117,27 +126,68 @@ def land(
     """Commit the merged tree on top of its tip and move ``ref`` there; ``None``: the tip moved meanwhile.
 
     Args:
-        base: a commit of the base that is merged with it.
+        base: the second parent, such as a commit of the base that is merged with it.
         pin: a ref that keeps the commit if a person moves the branch back.
         statement: makes the note of the commit from its id. All refs move in one transaction.
     """
-    commit = repository.commit(merged.tree, [merged.tip, *([base] if base else [])], message, identity)
-    reason = f"cobbler: land {message.partition(chr(10))[0]}"
-    content = statement(commit) if statement else None
+    part = Part(tree=merged.tree, message=message, base=base, pin=pin)
+    state = (lambda commits: [statement(commits[0])]) if statement else None
+    commits = land_all(repository, ref, merged.tip, [part], identity, state)
+    return commits[0] if commits else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One commit of a landing; ``base`` and ``pin`` are those of :func:`land`."""
+
+    tree: str
+    message: str
+    base: str = ""
+    pin: str = ""
+
+
+def land_all(
+    repository: Repository,
+    ref: str,
+    tip: str,
+    parts: Sequence[Part],
+    identity: Identity,
+    statements: Callable[[Sequence[str]], Sequence[bytes]] | None = None,
+) -> tuple[str, ...]:
+    """Commit the parts on top of each other and of ``tip``, and move ``ref`` to the last of them.
+
+    All refs move in one transaction: all parts land, or none.
+
+    Args:
+        statements: makes the notes of the commits from their ids.
+
+    Returns:
+        the commits; none if the tip moved meanwhile.
+    """
+    commits: list[str] = []
+    for part in parts:
+        parents = [commits[-1] if commits else tip, *([part.base] if part.base else [])]
+        commits.append(repository.commit(part.tree, parents, part.message, identity))
+    others = f", and {len(parts) - 1} more" if parts[1:] else ""
+    reason = f"cobbler: land {parts[0].message.partition(chr(10))[0]}{others}"
+    contents = statements(commits) if statements else ()
     moves: dict[str, tuple[str, str]] = {}
     while True:
         # Git moves them in this order: a kill in between leaves a note and a pin too many, and no landing
         # without them.
-        if content is not None:
-            notes = repository.read_ref(NOTES) or ZERO
-            moves[NOTES] = (notes, add_note(repository, notes, commit, content, identity))
-        if pin:
-            moves[pin] = (repository.read_ref(pin) or ZERO, commit)
-        moves[ref] = (merged.tip, commit)
+        if contents:
+            notes = noted = repository.read_ref(NOTES) or ZERO
+            for commit, content in zip(commits, contents, strict=True):
+                noted = add_note(repository, noted, commit, content, identity)
+            moves[NOTES] = (notes, noted)
+        for part, commit in zip(parts, commits, strict=True):
+            if part.pin:
+                moves[part.pin] = (repository.read_ref(part.pin) or ZERO, commit)
+        moves[ref] = (tip, commits[-1])
         if repository.move_refs(moves, reason):
-            return commit
-        if content is None or repository.read_ref(ref) != merged.tip:
-            return None
+            return tuple(commits)
+        if not contents or repository.read_ref(ref) != tip:
+            return ()
         # Another process moved the notes alone: go on from its value.
 
 

@@ -24,20 +24,20 @@ _SPECIAL = re.compile(rb"[\\*?\[]")
 _QUOTED = re.compile(rb'[\\"\x00-\x1f\x7f]')
 
 
-def merge_attributes(git: Git, trees: Sequence[str], paths: Sequence[bytes]) -> bytes:
-    """The content of ``info/attributes`` for a merge of ``paths``; empty if it is the usual merge of each.
+def merge_attributes(git: Git, trees: Sequence[str], paths: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The lines of ``info/attributes`` for a merge of ``paths``, by path; none for the usual merge.
 
     Args:
         trees: trees or commits with ``.gitattributes`` files. What the first says about a file counts; where
             it says nothing, the next.
     """
-    lines = []
+    lines: dict[bytes, bytes] = {}
     unspecified = list(dict.fromkeys(paths))
     for tree in trees:
         values = _values(git, tree, unspecified)
-        lines += [_line(path, _DRIVERS[value]) for path, value in values.items() if value in _DRIVERS]
+        lines |= {path: _line(path, _DRIVERS[value]) for path, value in values.items() if value in _DRIVERS}
         unspecified = [path for path in unspecified if path not in values]
-    return b"".join(lines)
+    return lines
 
 
 def _values(git: Git, tree: str, paths: Sequence[bytes]) -> dict[bytes, bytes]:

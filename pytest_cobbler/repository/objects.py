@@ -110,6 +110,11 @@ class Objects(Reading):
         return self.common_dir / "shallow"
 
     @property
+    def is_shallow(self) -> bool:
+        """Whether the history is cut off."""
+        return self.shallow.is_file() and self.shallow.stat().st_size > 0
+
+    @property
     def objects(self) -> Git:
         """git on the scratch directory, which is made again if it was deleted."""
         scratch = self.work_dir / f"scratch-{self.object_format}.git"

@@ -12,6 +12,9 @@ from pytest_cobbler.repository.repository import Repository
 
 PINS = "refs/cobbler/pins/"
 
+BASE = "base"
+"""The pin of a worktree on the tree of the shared checkout that it lies over."""
+
 LANDING, STOP = "landing", "stop"
 """The names under which the landing lane and a stop pin the merge that is in the gate."""
 

@@ -443,6 +443,7 @@ class TestSecrets:
         check.base_with({"leak": SECRET})
         assert check.of({"leak": "gone"}, self.POLICY) == ()
 
+    @pytest.mark.slow
     def test_a_secret_is_found_in_any_of_many_files(self, check: Checks) -> None:
         files: dict[str, Content | None] = {f"{n:03}": b"%d" % n * 400 for n in range(300)}
         for place in ("000", "007", "299"):

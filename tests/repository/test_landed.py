@@ -25,6 +25,7 @@ def test_a_landing_has_the_values_of_its_trailers(user: UserRepository) -> None:
     )
     [work] = landed_work(user.open(), [commit])
     assert (work.commit, work.task, work.generation, work.title) == (commit, "p-a", GENERATION, "Add it")
+    assert work.number == 0
     assert work.usage.tokens == {"input": 1, "output": 2, "cache_read": 3, "cache_write": 4}
     assert (work.usage.cost_usd, work.size) == (0.25, Size(files=3, insertions=2, deletions=1))
 
@@ -42,6 +43,7 @@ def test_a_copied_landing_counts_once_and_another_run_counts_again(user: UserRep
     copy = land(user, {"a": "2\n"}, *lines)
     again = land(user, {"a": "3\n"}, "Cobbler-Attempt: 1", "Cobbler-Run: bbbb")
     assert copy not in {first, again}
+    assert [work.number for work in landed_work(user.open(), [again])] == [1, 1]
     assert [work.commit for work in landed_work(user.open(), [again])] == [first, again]
 
 

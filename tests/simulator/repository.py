@@ -303,7 +303,9 @@ class _Git(Git):
         tree = repository.tree(merged)
         if not conflicts:
             return f"{tree}\0", 0
-        return f"{tree}\0" + "".join(f"{path}\0" for path in conflicts) + "\0", 1
+        # With one side only, no merge driver can settle it.
+        listed = (f"100644 {'0' * 40} 2\t{path}\0" for path in conflicts)
+        return f"{tree}\0{''.join(listed)}\0", 1
 
     def _diff_tree(self, words: tuple[str, ...], _stdin: bytes) -> tuple[str, int]:
         old, new = map(self._repository.files_of, words[-2:])
