@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pytest_cobbler.agents.address import API, check_address
+from pytest_cobbler.agents.address import check_address
 from pytest_cobbler.agents.base import OnExchange
 from pytest_cobbler.agents.budget import Account
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.health import Caller
 from pytest_cobbler.agents.prices import BUILT_IN, PriceList
+from pytest_cobbler.agents.rules import EVERYTHING_LOCAL, Rules
+from pytest_cobbler.agents.wires.base import Wire
+from pytest_cobbler.agents.wires.messages import MESSAGES
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.sandbox.base import Capability, Sandbox
 
@@ -34,29 +37,41 @@ class Access:
 
     Args:
         credential: the real credential, if there is one.
-        base_url: the address of the API, if it is not Anthropic's.
+        base_url: the address of the API, if it is not the one of its maker.
         proxied: the program gets a stand-in for the credential and the address of a proxy on its own
             loopback, its only network; the proxy runs on the host and adds the credential. Otherwise the
             program gets both.
         prices: by which the proxy counts.
+        rules: which requests the proxy passes on.
+        wire: the format of the API.
     """
 
     credential: Credential | None = None
     base_url: str | None = None
     proxied: bool = False
     prices: PriceList = BUILT_IN
+    rules: Rules = EVERYTHING_LOCAL
+    wire: Wire = MESSAGES
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must not appear in any transcript, log, report or commit."""
         return self.credential.secrets() if self.credential else ()
 
+    @property
+    def address(self) -> str:
+        """Where the API is, as the program sees it."""
+        if self.proxied:
+            return f"http://127.0.0.1:{PORT}{self.wire.address.below}"
+        return self.base_url or self.wire.address.api
+
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:
         """The ``given`` variables of the program, with the address of the API."""
+        address = self.wire.address
         if self.proxied:
             kept = {name: value for name, value in given.items() if name.lower() not in _USELESS}
-            return kept | {"ANTHROPIC_BASE_URL": f"http://127.0.0.1:{PORT}"}
-        return {**({"ANTHROPIC_BASE_URL": self.base_url} if self.base_url else {}), **given}
+            return kept | {address.variable: self.address}
+        return {**({address.variable: self.base_url} if self.base_url else {}), **given}
 
     def variables(self) -> dict[str, str]:
         """The variables that hold the credential."""
@@ -71,7 +86,8 @@ class Access:
             UsageProblem: the API cannot be served, or its address is invalid.
         """
         if self.base_url:
-            check_address("ANTHROPIC_BASE_URL", self.base_url, "an API, such as https://api.anthropic.com")
+            address = self.wire.address
+            check_address(address.variable, self.base_url, f"an API, such as {address.api}")
         if self.proxied and Capability.LOOPBACK not in sandbox.capabilities:
             raise UsageProblem(
                 "agent_network: proxy needs containers on this machine, but podman runs them on another one",
@@ -95,5 +111,13 @@ class Access:
 
         assert self.credential is not None
         return ApiProxy(
-            self.credential, self.base_url or API, PORT, on_exchange, self.prices, account, caller
+            self.credential,
+            self.base_url or self.wire.address.api,
+            PORT,
+            on_exchange,
+            self.prices,
+            account,
+            caller,
+            wire=self.wire,
+            rules=self.rules,
         )

@@ -2,60 +2,88 @@
 
 A token has at least one byte. What an earlier answer counted is known: the parts of a prompt (blocks of the
 system prompt, tools, messages) that were in a counted one have no more tokens than that in all.
+
+The API does not count everything: it may leave out thinking of earlier turns, tools whose loading is
+deferred, and what it was asked to clear. What it left out once, it may count the next time.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
 
-__all__ = ["KnownPrompts", "Prompt", "Unbounded"]
+__all__ = ["KnownPrompts", "Part", "Prompt", "Unbounded"]
 
 _OVERHEAD: Final = 4096
 """Tokens that the API itself adds: how to call tools, and the frame of each message."""
 
-_IMAGE: Final = 5_000
-"""The most tokens of an image, however few bytes it has; claude 2.1.330 knows a model with 4,784."""
-
-_DOCUMENT: Final = 50
-"""Tokens for a byte of a PDF document: its pages count as text and as images, and may be compressed."""
-
 _REMEMBERED: Final = 128
 """Prompts that are remembered of a run: the last ones of each conversation."""
-
-_LOCAL_TOOLS: Final = ("bash_", "text_editor_", "computer_", "memory_", "tool_search_tool_")
-"""Types of tools that do not let the API fetch anything into the prompt; those of the agent have no type."""
 
 
 class Unbounded(Exception):
     """The request lets the API itself add to the prompt, so that no bound is known; the text says how."""
 
 
-class Prompt:
-    """The parts of a request that the model reads. ``size`` is that of the others, in bytes.
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of a request that the model reads, as ``text`` in one fixed way to write it.
 
-    Raises:
-        Unbounded: its size is unknown before it is answered.
+    ``media`` are tokens beyond its bytes, ``thoughts`` the bytes that the API may leave out. A tool that
+    ``is_deferred`` is read only when it is asked for. The ``frame`` is what precedes the messages, and
+    changes how they are read.
     """
 
-    def __init__(self, body: Mapping[str, Any]) -> None:
-        self.parts: Counter[bytes] = Counter()
-        self._tokens: dict[bytes, int] = {}
-        _check(body)
-        for part in _parts(body):
-            text = json.dumps(part, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")
-            digest = hashlib.sha256(text).digest()
-            self.parts[digest] += 1
-            self._tokens[digest] = len(text) + _media(part)
+    kind: Literal["system", "frame", "message"]
+    text: bytes
+    media: int = 0
+    thoughts: int = 0
+    is_deferred: bool = False
 
-    def bound(self, known: Counter[bytes], counted: int) -> int:
-        """The most tokens, if ``counted`` is the number of those of the ``known`` parts."""
-        new = self.parts - known
-        return counted + sum(self._tokens[part] * number for part, number in new.items())
+
+class Prompt:
+    """The parts of a request that the model reads.
+
+    Args:
+        is_shortened: the API leaves out what is before a summary.
+    """
+
+    def __init__(self, parts: Iterable[Part], *, is_shortened: bool = False) -> None:
+        self.parts: Counter[bytes] = Counter()
+        self.is_shortened = is_shortened
+        self._tokens: dict[bytes, int] = {}
+        self._thoughts: dict[bytes, int] = {}
+        self._frame: list[bytes] = []
+        self._messages: list[bytes] = []
+        self._deferred = 0
+        for part in parts:
+            if part.is_deferred:
+                self._deferred += len(part.text)
+                continue
+            digest = hashlib.sha256(part.text).digest()
+            self.parts[digest] += 1
+            self._tokens[digest] = len(part.text) + part.media
+            self._thoughts[digest] = part.thoughts
+            if part.kind != "system":
+                (self._messages if part.kind == "message" else self._frame).append(digest)
+
+    def bound(self, known: Prompt | None = None, counted: int = 0) -> int:
+        """The most tokens, if ``counted`` is the number of those of the ``known`` prompt."""
+        new = self.parts - known.parts if known else self.parts
+        tokens = counted + self._deferred + sum(self._tokens[part] * number for part, number in new.items())
+        if any(part in new for part in self._frame):
+            tokens += _OVERHEAD
+        if known and not self._goes_on(known):
+            tokens += sum(self._thoughts[part] * number for part, number in (self.parts - new).items())
+        return tokens
+
+    def _goes_on(self, known: Prompt) -> bool:
+        """Whether this only adds messages, so that the API leaves out all that it left out of ``known``."""
+        return self._frame == known._frame and self._messages[: len(known._messages)] == known._messages
 
 
 class KnownPrompts:
@@ -63,80 +91,18 @@ class KnownPrompts:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: deque[tuple[str, Counter[bytes], int]] = deque(maxlen=_REMEMBERED)
+        self._known: deque[tuple[str, Prompt, int]] = deque(maxlen=_REMEMBERED)
 
     def bound(self, model: str, prompt: Prompt) -> int:
         """The most tokens of ``prompt``; models count differently."""
         with self._lock:
-            known = [(parts, tokens) for name, parts, tokens in self._known if name == model]
-        counts = [prompt.bound(parts, tokens) for parts, tokens in known]
-        return min([prompt.bound(Counter(), _OVERHEAD), *counts])
+            known = [(other, tokens) for name, other, tokens in self._known if name == model]
+        counts = [prompt.bound(other, tokens) for other, tokens in known]
+        return min([prompt.bound(), *counts])
 
     def learn(self, model: str, prompt: Prompt, tokens: int) -> None:
-        """The API has counted ``tokens`` of ``prompt``, from the cache or not."""
+        """The API has counted ``tokens`` of ``prompt``, from the cache or not, and all of it."""
+        if prompt.is_shortened:
+            return
         with self._lock:
-            self._known.append((model, prompt.parts, tokens))
-
-
-def _check(body: Mapping[str, Any]) -> None:
-    for name in ("mcp_servers", "container"):
-        if body.get(name):
-            raise Unbounded(f"{name} runs at the API")
-    for tool in _list(body.get("tools")):
-        kind = tool.get("type") if isinstance(tool, dict) else None
-        if isinstance(kind, str) and kind != "custom" and not kind.startswith(_LOCAL_TOOLS):
-            raise Unbounded(f"the tool {kind} runs at the API")
-    for block in _blocks(body):
-        source = block.get("source")
-        is_elsewhere = isinstance(source, dict) and source.get("type") in ("url", "file")
-        if is_elsewhere or block.get("type") == "container_upload":
-            raise Unbounded("the API would fetch a file")
-
-
-def _parts(body: Mapping[str, Any]) -> Iterator[Any]:
-    rest = dict(body)
-    for name in ("system", "tools", "messages"):
-        for part in _list(rest.pop(name, None)):
-            yield _unmarked(part)
-    for name in ("stream", "max_tokens", "metadata"):
-        rest.pop(name, None)
-    yield rest
-
-
-def _unmarked(part: Any) -> Any:
-    """A part without marks for the cache, which move on with each request and have no tokens."""
-    if not isinstance(part, dict):
-        return part
-    part = {name: value for name, value in part.items() if name != "cache_control"}
-    content = part.get("content")
-    if isinstance(content, list):
-        part["content"] = [_unmarked(block) for block in content]
-    return part
-
-
-def _media(part: Any) -> int:
-    """Tokens beyond the bytes."""
-    tokens = 0
-    for block in _blocks({"messages": [part]}):
-        kind, source = block.get("type"), block.get("source")
-        if kind == "image":
-            tokens += _IMAGE
-        elif kind == "document" and isinstance(source, dict) and source.get("type") == "base64":
-            tokens += _DOCUMENT * len(str(source.get("data")))
-    return tokens
-
-
-def _blocks(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The blocks of all messages, and those inside of blocks."""
-    waiting = [*_list(body.get("messages")), *_list(body.get("system"))]
-    while waiting:
-        block = waiting.pop()
-        if isinstance(block, dict):
-            yield block
-            waiting += _list(block.get("content"))
-            source = block.get("source")
-            waiting += _list(source.get("content")) if isinstance(source, dict) else []
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [] if value is None else [value]
+            self._known.append((model, prompt, tokens))

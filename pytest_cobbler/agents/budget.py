@@ -312,11 +312,18 @@ class Account:
     """The part of a run's budget that an agent draws on.
 
     ``task`` is ``None`` for a measure. ``streams`` is the number of answers that one agent gets concurrently.
+    ``on_spent`` is called with each amount of money that was spent, in picodollars.
     """
 
     budget: Budget
     task: str | None = None
     streams: int = 8
+    on_spent: Callable[[int], None] = lambda _amount: None
+
+    def note(self, unit: Unit, amount: int) -> None:
+        """Tell that an amount was spent, after the budget was charged with it."""
+        if unit == "usd" and amount > 0:
+            self.on_spent(amount)
 
 
 def _lack(purse: Purse, needed: int) -> Lack:

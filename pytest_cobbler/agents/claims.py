@@ -17,11 +17,11 @@ _TOLERANCE: Final = 0.01
 """The part by which two counts of the same run may differ."""
 
 
-def bounded(end: datetime | None) -> datetime | None:
-    """The end of a limit, at most :data:`LONGEST_LIMIT` away; ``None`` if it is unknown or past."""
+def bounded(end: datetime | None, now: datetime | None = None) -> datetime | None:
+    """The end of a limit, at most :data:`LONGEST_LIMIT` after ``now``; ``None`` if it is unknown or past."""
     if end is None:
         return None
-    now = datetime.now(UTC)
+    now = now or datetime.now(UTC)
     try:
         end = end.astimezone(UTC)
     except (ValueError, OverflowError, OSError):

@@ -11,7 +11,18 @@ from typing import Literal
 
 from pytest_cobbler.errors import UsageProblem
 
-__all__ = ["BETA", "RENEWAL", "VARIABLES", "Credential", "find_credential", "no_credential"]
+__all__ = [
+    "BETA",
+    "RENEWAL",
+    "VARIABLES",
+    "Credential",
+    "credential_for",
+    "find_credential",
+    "key_of",
+    "no_credential",
+    "stand_in_for",
+    "variables_of",
+]
 
 Kind = Literal["api_key", "oauth"]
 
@@ -44,7 +55,8 @@ class Credential:
     """An API key or an OAuth token; claude behaves differently with each.
 
     ``source`` is the place where it was found; ``refresh_token`` belongs to it and is as secret; ``expires``
-    is the time when it expires, if known.
+    is the time when it expires, if known. ``variable`` passes it to the program, if it is not one of
+    Anthropic's.
     """
 
     kind: Kind
@@ -52,10 +64,11 @@ class Credential:
     source: str
     refresh_token: str = field(default="", repr=False)
     expires: datetime | None = None
+    variable: str = ""
 
     def environment(self) -> dict[str, str]:
         """The variables that pass it to the program."""
-        return {_VARIABLE_OF[self.kind]: self.value}
+        return {self.variable or _VARIABLE_OF[self.kind]: self.value}
 
     def headers(self, betas: Iterable[str] = ()) -> dict[str, str]:
         """The headers of a request, with names in lower case, that show it to the API.
@@ -86,8 +99,9 @@ class Credential:
 
     def stand_in(self) -> Credential:
         """A worthless credential of the same kind, to be used in place of the real one."""
-        prefix = "sk-ant-oat01-" if self.kind == "oauth" else "sk-ant-api03-"
-        return Credential(kind=self.kind, value=f"{prefix}stand-in-{'0' * 64}", source="stand-in")
+        prefix = "sk-ant-oat01-" if self.kind == "oauth" else "sk-" if self.variable else "sk-ant-api03-"
+        value = f"{prefix}stand-in-{'0' * 64}"
+        return Credential(kind=self.kind, value=value, source="stand-in", variable=self.variable)
 
 
 def find_credential(
@@ -110,8 +124,41 @@ def find_credential(
     return _from_file(token_path)
 
 
-def no_credential() -> UsageProblem:
-    """The error if claude has no credential."""
+def credential_for(
+    key: str, environment: Mapping[str, str], token_path: Path, lifted: Mapping[str, str] | None = None
+) -> Credential | None:
+    """The credential for the API whose key is in the variable ``key``; ``None`` if there is none.
+
+    Only Anthropic's may be in other places than the environment: see :func:`find_credential`.
+
+    Raises:
+        UsageProblem: there is one, and it cannot be used.
+    """
+    return find_credential(environment, token_path, lifted) if key in VARIABLES else key_of(environment, key)
+
+
+def variables_of(key: str) -> tuple[str, ...]:
+    """The variables of the environment that may have the credential for the API of ``key``."""
+    return tuple(VARIABLES) if key in VARIABLES else (key,)
+
+
+def stand_in_for(key: str) -> Credential:
+    """A worthless credential for the API of ``key``."""
+    variable = "" if key in VARIABLES else key
+    return Credential(kind="api_key", value="", source="", variable=variable).stand_in()
+
+
+def key_of(environment: Mapping[str, str], variable: str) -> Credential | None:
+    """The key of another API than Anthropic's; ``None`` if there is none."""
+    value = environment.get(variable, "").strip()
+    source = f"{variable} in the environment"
+    return Credential(kind="api_key", value=value, source=source, variable=variable) if value else None
+
+
+def no_credential(key: str = "ANTHROPIC_API_KEY") -> UsageProblem:
+    """The error if an agent has no credential for the API of ``key``."""
+    if key not in VARIABLES:
+        return UsageProblem("the agent has no credential", f"Set {key} in the environment of pytest.")
     return UsageProblem(
         "agent: claude has no credential",
         "Set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN (made by `claude setup-token`) in the\n"

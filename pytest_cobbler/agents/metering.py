@@ -1,8 +1,6 @@
-"""The usage of a run, read from the responses of the Messages API as they pass the proxy.
+"""The usage of a run, read from the responses of the API as they pass the proxy.
 
-A streamed response has its tokens in two places: ``message_start`` holds those of the input,
-``message_delta`` the whole of the output so far. An answer that was cut, or whose reader was killed, is
-counted as far as it came.
+An answer that was cut, or whose reader was killed, is counted as far as it came.
 """
 
 from __future__ import annotations
@@ -14,19 +12,14 @@ from datetime import UTC, datetime
 
 from pytest_cobbler.agents.prices import PriceList, dollars
 from pytest_cobbler.agents.troubles import Trouble, end_of_wait, trouble_of
-from pytest_cobbler.agents.values import SNAKE, event_of, number_of, object_of, text_of, tokens_of
+from pytest_cobbler.agents.values import SNAKE, event_of, tokens_of
+from pytest_cobbler.agents.wires.base import Report, Wire
 from pytest_cobbler.display import one_line
 from pytest_cobbler.usage import NOTHING, Usage
 
 __all__ = ["Answer", "Meter"]
 
 _LEAST_ERROR = 400
-_CONDITIONS = ("cache_creation", "server_tool_use", "speed", "inference_geo")
-"""What a usage says beside tokens, on which its price depends."""
-
-_PRICED_TOOLS = ("web_search_requests", "web_fetch_requests")
-"""Uses of the API's tools that the price list knows; a fetch costs only its tokens."""
-
 _LONGEST = 1024 * 1024
 """Bytes of a line; the events that report tokens are far shorter."""
 
@@ -41,10 +34,12 @@ class Answer:
 
     Args:
         prices: the price list, by which it costs.
+        wire: how the API writes it.
     """
 
-    def __init__(self, prices: PriceList) -> None:
+    def __init__(self, prices: PriceList, wire: Wire) -> None:
         self._prices = prices
+        self._wire = wire
         self.number = 0
         self.status = 0
         self.received = 0
@@ -55,6 +50,8 @@ class Answer:
         self._until: datetime | None = None
         self._reported: dict[str, object] = {}
         self._has_extras = False
+        self.is_shortened = False
+        """Whether the API left out a part of the prompt, or counted more than one answer."""
 
     @property
     def usage(self) -> Usage:
@@ -112,45 +109,25 @@ class Answer:
         """Take one line of an event stream."""
         if not line.startswith(b"data:") or len(line) > _LONGEST:
             return
-        event = event_of(line.removeprefix(b"data:"))
-        match text_of(event, "type"):
-            case "message_start":
-                message = object_of(event.get("message"))
-                self._take(message, without=("output_tokens",))  # a placeholder there
-            case "message_delta":
-                self._take(event)
-            case "message_stop":
-                self.is_whole = True
-            case "error":
-                self._take_error(event)
-            case _:
-                pass
+        data = line.removeprefix(b"data:").strip()
+        if data == self._wire.end_of_stream:
+            self.is_whole = True
+        elif report := self._wire.event(event_of(data)):
+            self._take(report)
 
     def take_body(self, body: bytes) -> None:
         """Take a response that is not a stream."""
-        answer = event_of(body)
         self.is_whole = True
-        self._take(answer)
-        self._take_error(answer)
+        self._take(self._wire.whole(event_of(body)))
 
-    def _take(self, message: Mapping[str, object], without: tuple[str, ...] = ()) -> None:
-        self.model = one_line(text_of(message, "model")) or self.model
-        usage = object_of(message.get("usage"))
-        for name in SNAKE.values():
-            if name not in without and number_of(usage, name) is not None:
-                self._reported[name] = usage[name]
-        for name in _CONDITIONS:
-            if isinstance(usage.get(name), dict | str):
-                self._reported[name] = usage[name]
-        tools = object_of(usage.get("server_tool_use"))  # which may have prices of their own
-        uses = [name for name in tools if number_of(tools, name) and name not in _PRICED_TOOLS]
-        self._has_extras = self._has_extras or bool(uses)
-
-    def _take_error(self, answer: Mapping[str, object]) -> None:
-        error = object_of(answer.get("error"))
-        if error:
-            kind, message = text_of(error, "type"), text_of(error, "message")
-            self.trouble = trouble_of(self.status, kind, message, self._until)
+    def _take(self, report: Report) -> None:
+        self.model = one_line(report.model) or self.model
+        self._reported |= report.usage
+        self.is_whole = self.is_whole or report.is_end
+        self._has_extras = self._has_extras or report.has_extras
+        self.is_shortened = self.is_shortened or report.is_shortened
+        if fault := report.fault:
+            self.trouble = trouble_of(fault.status or self.status, fault.kind, fault.message, self._until)
 
 
 class Meter:
@@ -185,7 +162,9 @@ class Meter:
             output[answer.model] += answer.usage.tokens_output + 1
         output.pop("", None)
         is_whole = all(answer.is_whole for answer in self._answers)
-        cost = 0.0 if total == NOTHING and is_whole else total.cost_usd
+        counted = [answer.usage for answer in self._answers if answer.counted]
+        is_known = any(usage.cost_usd is not None for usage in counted) if counted else is_whole
+        cost = total.cost_usd if is_known else None
         return replace(
             total,
             attempts=1,

@@ -1,4 +1,4 @@
-"""A reverse proxy that serves the Messages API to one job, and keeps the credential on the host.
+"""A reverse proxy that serves the API of a model to one job, and keeps the credential on the host.
 
 The client is the agent, and may be hostile. So a request is never passed on as it is: its method, path,
 query and headers are checked against lists, its body is read completely, and a new request is made to the one
@@ -12,15 +12,13 @@ import asyncio
 import contextlib
 import functools
 import io
-import logging
 import re
 import socket
-import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 from aiohttp import web
@@ -29,56 +27,44 @@ from yarl import URL
 
 from pytest_cobbler.agents.base import OnExchange
 from pytest_cobbler.agents.budget import Account, Budget, Unpaid
-from pytest_cobbler.agents.credential import BETA, Credential
+from pytest_cobbler.agents.certificates import trusted_certificates
+from pytest_cobbler.agents.clients import PATIENCE, Server, break_off, invite, length_of
+from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.echo import EchoFilter, SpreadEcho
 from pytest_cobbler.agents.health import ApiHealth, Caller
 from pytest_cobbler.agents.metering import Answer, Meter
 from pytest_cobbler.agents.prices import BUILT_IN, PriceList
+from pytest_cobbler.agents.rules import EVERYTHING_LOCAL, Refused, Rules
 from pytest_cobbler.agents.spending import Order, Spender, TooDear
 from pytest_cobbler.agents.troubles import Trouble, unreached
 from pytest_cobbler.agents.upstream import (
     LARGEST_BODY,
+    UNREACHED,
     check_proxy_of,
     checked_base,
     lines_of,
     proxy_for,
     whole,
 )
-from pytest_cobbler.display import shown_size
+from pytest_cobbler.agents.wires.base import Asked, Call, Wire
+from pytest_cobbler.agents.wires.messages import MESSAGES
+from pytest_cobbler.display import one_line
 from pytest_cobbler.sandbox.base import Loopback
 from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.usage import Usage
 
 __all__ = ["ApiProxy"]
 
-MESSAGES: Final = "/v1/messages"
-PATHS: Final = (MESSAGES, f"{MESSAGES}/count_tokens")
-"""The paths that are served. Batches are not: they outlive the run, and their cost would be unknown."""
-
 _ROOM: Final = 2 * LARGEST_BODY
 """Bytes of all requests that are being sent to the API at the same time."""
 
-_MOST_CONNECTIONS: Final = 64
 _CONNECT: Final = 30.0
 """Seconds to reach the API; the agent's program limits the time of the response."""
-
-_PATIENCE: Final = 5.0
-"""Seconds to wait for the end."""
 
 _RETRIED: Final = timedelta(minutes=1)
 """The longest wait for which a program may try again by itself; after a longer one, it is started again."""
 
-_LINGERING: Final = 2.0
-"""Seconds to read the rest of a refused request; otherwise a client that is sending misses the response."""
-
 _QUERY: Final = re.compile(r"[A-Za-z0-9_=&.-]{0,256}")
-_PASSED: Final = re.compile(
-    r"accept|accept-language|content-type|user-agent|anthropic-[a-z0-9-]+"
-    r"|x-app|x-stainless-[a-z0-9-]+|x-claude-[a-z0-9-]+|x-client-[a-z0-9-]+"
-)
-"""Headers of a request that reach the API: those that its clients send, and none that would redirect the
-request at a gateway."""
-
 _HELD_BACK: Final = frozenset(
     {"connection", "keep-alive", "proxy-authenticate", "proxy-connection", "trailer", "transfer-encoding"}
     | {"upgrade", "content-length", "content-encoding", "set-cookie", "date", "server"}
@@ -88,26 +74,19 @@ _HELD_BACK: Final = frozenset(
 _READABLE: Final = ("", "identity", "gzip", "deflate")
 """Encodings of an answer that are undone here, although none is asked for."""
 
-_QUIET: Final = logging.getLogger("pytest_cobbler.agents.proxy")
-_QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False  # errors of a hostile client are not worth a line
-
-
-class _Refused(Exception):
-    """A request that is not passed on; ``kind`` is an error type of the API."""
-
-    def __init__(self, status: int, kind: str, why: str) -> None:
-        super().__init__(why)
-        self.status = status
-        self.kind = kind
-
 
 @dataclass(kw_only=True)
 class _Exchange:
     """A request, with what is reserved for it, and its answer."""
 
+    call: Call | None
     answer: Answer
     order: Order = field(default_factory=lambda: Order(body=b""))
+
+    @property
+    def is_to_model(self) -> bool:
+        """Whether a model answers it; counting tokens is free, and has limits of its own."""
+        return self.call is not None and self.call.is_to_model
 
 
 class ApiProxy:
@@ -119,6 +98,8 @@ class ApiProxy:
         prices: by which the answers are counted.
         account: pays for the requests; ``None``: there is no limit.
         caller: is told of answers and troubles of the API.
+        wire: the format of the API.
+        rules: the requests that it may serve.
         on_exchange: called in the proxy's thread with ``request`` and its facts before a request is sent, and
             with ``answer`` and its facts when no more of the answer will come.
 
@@ -135,13 +116,17 @@ class ApiProxy:
         prices: PriceList = BUILT_IN,
         account: Account | None = None,
         caller: Caller | None = None,
+        wire: Wire = MESSAGES,
+        rules: Rules = EVERYTHING_LOCAL,
     ) -> None:
         self._credential = credential
+        self._wire = wire
+        self._rules = rules
         self._prices = prices
         account = account or Account(budget=Budget())
-        self._spender = Spender(account, self._prices)
+        self._spender = Spender(account, self._prices, wire)
         self._streams = asyncio.Semaphore(account.streams)
-        self._base = checked_base(base_url)
+        self._base = checked_base(base_url, wire.address)
         check_proxy_of(URL(self._base))
         self._port = port
         self._secrets = Secrets(credential.secrets())
@@ -149,8 +134,10 @@ class ApiProxy:
         self._caller = caller or Caller(ApiHealth(), "", is_seen=True)
         self._on_exchange = on_exchange or (lambda _event, _facts: None)
         self._sent = 0
+        self.refusal = ""
+        """The last request that the proxy refused itself, and why, if the API has served none since."""
         self._room = _ROOM
-        self._certificates = ssl.create_default_context()
+        self._certificates = trusted_certificates()
 
     @property
     def network(self) -> Loopback:
@@ -187,7 +174,7 @@ class ApiProxy:
             yield
         finally:
             loop.call_soon_threadsafe(stop.set)
-            thread.join(_PATIENCE)
+            thread.join(PATIENCE)
             if not thread.is_alive():
                 loop.close()
 
@@ -198,7 +185,7 @@ class ApiProxy:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT),
             skip_auto_headers=("Accept", "Content-Type", "User-Agent"),
         ) as session:
-            server = _Server(functools.partial(self._answer, session))
+            server = Server(functools.partial(self._answer, session))
             accepting = asyncio.create_task(server.accept(listener))
             await stop.wait()
             accepting.cancel()
@@ -206,13 +193,16 @@ class ApiProxy:
             await asyncio.wait({accepting})
 
     async def _answer(self, session: aiohttp.ClientSession, request: web.BaseRequest) -> web.StreamResponse:
-        exchange = _Exchange(answer=Answer(self._prices))
-        is_to_model = request.path == MESSAGES
+        path = request.raw_path.partition("?")[0]
+        exchange = _Exchange(call=self._wire.call(path), answer=Answer(self._prices, self._wire))
+        is_to_model = exchange.is_to_model
         try:
             async with self._streams if is_to_model else contextlib.nullcontext():
                 return await self._exchange(session, request, exchange)
-        except _Refused as refused:
-            return _error(refused.status, refused.kind, str(refused))
+        except Refused as refused:
+            if refused.status < 500:
+                self.refusal = one_line(f"{request.method} {path}: {refused}")
+            return self._error(refused)
         finally:
             if exchange.answer.number:
                 self._tell_answer(exchange)
@@ -233,7 +223,7 @@ class ApiProxy:
                 if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
                     exchange.answer.trouble = unreached(f"{upstream.host} broke off its answer")
                 # A response that the API breaks off is broken off here too; the agent's program handles that.
-                _break_off(request)
+                break_off(request)
                 raise
 
     def _tell_request(self, request: web.BaseRequest, exchange: _Exchange) -> None:
@@ -264,14 +254,15 @@ class ApiProxy:
         self, session: aiohttp.ClientSession, request: web.BaseRequest, exchange: _Exchange
     ) -> aiohttp.ClientResponse:
         """Send the request to the API, if it is valid."""
-        url = URL(self._base + self._target(request), encoded=True)
-        length = _length(request)
+        url = URL(self._base + self._target(request, exchange.call), encoded=True)
+        length = length_of(request)
         async with self._reserve(length):
-            _invite(request)
-            answer, body = exchange.answer, await request.content.readexactly(length)
-            is_to_model = request.path == MESSAGES  # counting tokens is free, and has limits of its own
-            exchange.order = await self._afford(body) if is_to_model else Order.free(body)
-            if is_to_model:
+            invite(request)
+            answer = exchange.answer
+            asked = Asked.of(await request.content.readexactly(length), exchange.call)
+            self._rules.check(self._wire, asked)
+            exchange.order = await self._afford(asked) if exchange.is_to_model else Order.free(asked)
+            if exchange.is_to_model:
                 self._meter.ask(answer)
             self._tell_request(request, exchange)
             body, exchange.order.body = exchange.order.body, b""
@@ -285,7 +276,7 @@ class ApiProxy:
                 )
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 why = getattr(error, "strerror", None) or type(error).__name__
-                is_reached = isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError)
+                is_reached = not isinstance(error, UNREACHED)
                 if not is_reached:
                     answer.drop()
                 outcome = (
@@ -293,36 +284,40 @@ class ApiProxy:
                 )
                 answer.trouble = unreached(f"{url.host} {outcome}")
                 self._meter.begin(answer)
-                raise _Refused(502, "api_error", f"{url.host} {outcome}") from None
+                raise Refused(502, "api_error", f"{url.host} {outcome}") from None
             answer.begin(upstream.status, upstream.headers)
-            if is_to_model:
+            if exchange.is_to_model:
                 self._meter.begin(answer)
                 self._caller.was_answered = self._caller.was_answered or upstream.ok
+                self.refusal = "" if upstream.ok else self.refusal
             return upstream
 
-    async def _afford(self, body: bytes) -> Order:
+    async def _afford(self, asked: Asked) -> Order:
         try:
-            return await self._spender.afford(body)
+            return await self._spender.afford(asked)
         except TooDear as reason:
-            raise _Refused(403, "permission_error", str(reason)) from None  # which claude does not try again
+            raise Refused(403, "permission_error", str(reason)) from None  # which claude does not try again
 
-    def _target(self, request: web.BaseRequest) -> str:
-        """Path and query of the request, as they are in its first line."""
-        path, _, query = request.raw_path.partition("?")
+    def _target(self, request: web.BaseRequest, call: Call | None) -> str:
+        """Path and query of the request below the address of the API."""
+        query = request.raw_path.partition("?")[2]
         hosts = {f"{host}:{self._port}" for host in ("127.0.0.1", "localhost")}
         if request.headers.getall("Host", []) not in [[host] for host in hosts]:
-            raise _Refused(403, "permission_error", f"only the host {min(hosts)} is served here")
-        if path not in PATHS or not _QUERY.fullmatch(query):
-            raise _Refused(403, "permission_error", f"only {' and '.join(PATHS)} are served here")
+            raise Refused(403, "permission_error", f"only the host {min(hosts)} is served here")
+        if "websocket" in request.headers.get("Upgrade", "").lower():
+            raise Refused(426, "invalid_request_error", "no WebSocket is served here")
+        if call is None or not self._wire.query.fullmatch(query):
+            served = " and ".join(self._wire.paths)
+            raise Refused(403, "permission_error", f"only {served} are served here")
         if request.method != "POST":
-            raise _Refused(403, "permission_error", "only POST is served here")
-        return request.raw_path
+            raise Refused(403, "permission_error", "only POST is served here")
+        return f"{call.target}?{query}" if query else call.target
 
     @contextlib.asynccontextmanager
     async def _reserve(self, length: int) -> AsyncIterator[None]:
         """Reserve memory for a body; the total for concurrent requests of a job is limited."""
         if length > self._room:
-            raise _Refused(529, "overloaded_error", "too many large requests in parallel")
+            raise Refused(529, "overloaded_error", "too many large requests in parallel")
         self._room -= length
         try:
             yield
@@ -330,10 +325,17 @@ class ApiProxy:
             self._room += length
 
     def _headers(self, request: web.BaseRequest) -> dict[str, str]:
-        kept = {name: value for name, value in request.headers.items() if _PASSED.fullmatch(name.lower())}
-        login = self._credential.headers(request.headers.getall(BETA, []))
+        passed = self._wire.passed
+        kept = {name: value for name, value in request.headers.items() if passed.fullmatch(name.lower())}
+        login = self._wire.login(self._credential, request.headers.items())
         kept = {name: value for name, value in kept.items() if name.lower() not in login}
         return {**kept, **login, "Accept-Encoding": "identity"}
+
+    def _error(self, refused: Refused) -> web.Response:
+        body = self._wire.error(refused.kind, f"pytest-cobbler's proxy: {refused}")
+        response = web.json_response(body, status=refused.status)
+        response.force_close()
+        return response
 
     def _is_hopeless(self, trouble: Trouble) -> bool:
         """Whether the program would only waste time if it tried again by itself."""
@@ -356,6 +358,7 @@ class ApiProxy:
             answer.take_body(body)
             if answer.trouble and self._is_hopeless(answer.trouble):
                 headers["x-should-retry"] = "false"
+                headers.popall("retry-after", None)  # codex would wait for so long
             return web.Response(status=upstream.status, headers=headers, body=body)
         response = web.StreamResponse(status=upstream.status, headers=headers)
         await response.prepare(request)
@@ -370,75 +373,8 @@ class ApiProxy:
         return response
 
 
-class _Server(web.Server):
-    """Accepts connections from a listener, a limited number at a time."""
-
-    def __init__(self, handler: Any) -> None:
-        super().__init__(
-            handler,
-            handler_cancellation=True,
-            access_log=None,
-            logger=_QUIET,
-            lingering_time=_LINGERING,
-        )
-        self._free = asyncio.Semaphore(_MOST_CONNECTIONS)
-
-    async def accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        listener.setblocking(False)
-        while True:
-            await self._free.acquire()
-            try:
-                connection, _ = await loop.sock_accept(listener)
-                await loop.connect_accepted_socket(self, connection)
-            except OSError:  # perhaps too many files are open
-                self._free.release()
-                await asyncio.sleep(0.1)
-
-    def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
-        super().connection_lost(handler, exc)
-        self._free.release()
-
-    async def end(self) -> None:
-        for connection in self.connections:
-            if connection.transport is not None:
-                connection.transport.abort()  # which cancels its request
-        await self.shutdown(_PATIENCE)
-
-
-def _length(request: web.BaseRequest) -> int:
-    if "Transfer-Encoding" in request.headers or "Content-Encoding" in request.headers:
-        raise _Refused(400, "invalid_request_error", "send the body unencoded, with a Content-Length")
-    length = request.content_length
-    if length is None:
-        raise _Refused(411, "invalid_request_error", "send a Content-Length")
-    if not length:
-        raise _Refused(400, "invalid_request_error", "the body is empty")
-    if length > LARGEST_BODY:
-        raise _Refused(413, "request_too_large", f"the body is larger than {shown_size(LARGEST_BODY)}")
-    return length
-
-
-def _invite(request: web.BaseRequest) -> None:
-    """Tell a client that waits for 100 Continue to send its body."""
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-
 def _refuse_hidden(upstream: aiohttp.ClientResponse) -> None:
     """Refuse an answer in which the credential could not be found."""
     encoding = upstream.headers.get("Content-Encoding", "identity")
     if encoding.strip().lower() not in _READABLE:
-        raise _Refused(502, "api_error", "the API's answer has an encoding that was not asked for")
-
-
-def _break_off(request: web.BaseRequest) -> None:
-    if request.transport is not None:
-        request.transport.close()  # after the data that has been written
-
-
-def _error(status: int, kind: str, why: str) -> web.Response:
-    body = {"type": "error", "error": {"type": kind, "message": f"pytest-cobbler's proxy: {why}"}}
-    response = web.json_response(body, status=status)
-    response.force_close()
-    return response
+        raise Refused(502, "api_error", "the API's answer has an encoding that was not asked for")

@@ -10,7 +10,9 @@ import urllib.request
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
-from pytest_cobbler.agents.address import API, check_address
+from pytest_cobbler.agents.address import check_address
+from pytest_cobbler.agents.certificates import trusted_certificates
+from pytest_cobbler.agents.wires.base import Address
 from pytest_cobbler.errors import UsageProblem
 
 __all__ = ["reach"]
@@ -34,25 +36,25 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def reach(address: str) -> None:
+def reach(place: Address, given: str | None = None) -> None:
     """Send the host of an API an empty request without a credential. Any answer will do, also an error.
 
     The environment's ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE`` are honoured, as for the proxy of
     the API.
 
     Args:
-        address: that of the API.
+        place: where the API is.
+        given: the address that replaces it.
 
     Raises:
         UsageProblem: the host does not answer, or the address is invalid.
     """
-    check_address("ANTHROPIC_BASE_URL", address, f"an API, such as {API}")
+    address = given or place.api
+    check_address(place.variable, address, f"an API, such as {place.api}")
     parts = urlsplit(address)
-    place = parts.netloc.rpartition("@")[2]
-    request = urllib.request.Request(f"{parts.scheme}://{place}/", method="HEAD")
-    opener = urllib.request.build_opener(
-        _Stay, urllib.request.HTTPSHandler(context=ssl.create_default_context())
-    )
+    host = parts.netloc.rpartition("@")[2]
+    request = urllib.request.Request(f"{parts.scheme}://{host}/", method="HEAD")
+    opener = urllib.request.build_opener(_Stay, urllib.request.HTTPSHandler(context=trusted_certificates()))
     try:
         opener.open(request, timeout=_TIMEOUT).close()
     except urllib.error.HTTPError:
@@ -60,13 +62,13 @@ def reach(address: str) -> None:
     except OSError as error:
         raise UsageProblem(
             f"the API's host {parts.hostname} cannot be reached: {_why(error)}",
-            "Check the network of this machine, HTTPS_PROXY if it needs a proxy, and ANTHROPIC_BASE_URL if "
+            f"Check the network of this machine, HTTPS_PROXY if it needs a proxy, and {place.variable} if "
             "you set it.",
         ) from error
     except Exception as error:  # what answers does not speak HTTP
         raise UsageProblem(
             f"the API's host {parts.hostname} does not answer as an API: {type(error).__name__}",
-            "Check ANTHROPIC_BASE_URL.",
+            f"Check {place.variable}.",
         ) from error
 
 

@@ -5,21 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
 
 from pytest_cobbler.agents.bounds import Prompt, Unbounded
 from pytest_cobbler.agents.budget import Account, Need, Ticket, Unit, Unpaid
 from pytest_cobbler.agents.metering import Answer
 from pytest_cobbler.agents.prices import Price, PriceList, dollars, with_geography
-from pytest_cobbler.agents.values import event_of, number_of, object_of, text_of
+from pytest_cobbler.agents.wires.base import Asked, Wire
 from pytest_cobbler.display import one_line
 
 __all__ = ["Order", "Spender", "TooDear"]
-
-_LEAST_THINKING: Final = 1024
-"""The fewest tokens that the API accepts as a budget for thinking."""
 
 
 class TooDear(Exception):
@@ -41,9 +36,9 @@ class Order:
     unit: Unit = "usd"
 
     @classmethod
-    def free(cls, body: bytes) -> Order:
+    def free(cls, asked: Asked) -> Order:
         """A request for which nothing is reserved."""
-        return cls(body=body, model=one_line(text_of(event_of(body), "model")))
+        return cls(body=asked.body, model=asked.model)
 
     @property
     def facts(self) -> dict[str, object]:
@@ -63,37 +58,45 @@ class Spender:
     ``unpaid``: why a request was refused, if one was.
     """
 
-    def __init__(self, account: Account, prices: PriceList) -> None:
+    def __init__(self, account: Account, prices: PriceList, wire: Wire) -> None:
         self._account = account
+        self._wire = wire
         self._prices = prices
         self._known = account.budget.known
         self.unpaid: Unpaid | None = None
 
-    async def afford(self, body: bytes) -> Order:
+    async def afford(self, asked: Asked) -> Order:
         """Wait until the request can be paid for. Its output may be lowered to the remaining amount.
 
         Raises:
             TooDear: it cannot, and no request under way will change that.
         """
-        asked = event_of(body)
         limits = self._account.budget.limits
         try:
-            order, need, price = self._order(body, asked)
+            order, need, price = self._order(asked)
         except Unbounded as reason:
             if limits.any:
                 raise TooDear(f"a run with a budget does not allow it: {reason}") from None
-            return Order.free(body)
+            order = Order.free(asked)
+            order.body = self._prepared(asked, None)
+            return order
         if price is None and limits.of_money and limits.budget_tokens is None:
             self.unpaid = self.unpaid or Unpaid(reason=_no_price(order.model))
             raise TooDear(self.unpaid.reason)
         order.ticket = await self._reserve(order.unit, need)
-        if limits.any:
-            order.body = _with_output(asked, order.ticket.tokens)
+        order.body = self._prepared(asked, order.ticket.tokens if limits.any else None)
         return order
+
+    def _prepared(self, asked: Asked, tokens: int | None) -> bytes:
+        """The body to send; as it was, byte by byte, if nothing in it has to change."""
+        content = self._wire.prepared(asked.content, tokens)
+        if tokens is None and content == asked.content:
+            return asked.body
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
     def settle(self, order: Order, answer: Answer) -> dict[str, object]:
         """Count what an answer cost, for the log. One that was cut costs what was reserved."""
-        if answer.counted and order.prompt is not None:
+        if answer.counted and order.prompt is not None and not answer.is_shortened:
             self._known.learn(order.model, order.prompt, answer.prompt_tokens)
         if order.ticket is None:
             return {}
@@ -101,6 +104,7 @@ class Spender:
         if order.unit == "tokens":
             self._account.budget.note_unpriced(order.model, amount)
         self._account.budget.settle(order.ticket, amount)
+        self._account.note(order.unit, amount)
         return order.amount("charged", amount)
 
     def _cost(self, order: Order, answer: Answer) -> int:
@@ -113,25 +117,32 @@ class Spender:
             return 0 if answer.is_free else reserved
         return reserved if known is None else known
 
-    def _order(self, body: bytes, asked: Mapping[str, Any]) -> tuple[Order, Need, Price | None]:
-        output, model = number_of(asked, "max_tokens"), text_of(asked, "model")
-        if not output or not model:
-            raise Unbounded("it names no model or no max_tokens")
-        prompt = Prompt(asked)
-        price = self._prices.find(model)
-        tokens = self._known.bound(one_line(model), prompt)
+    def _order(self, asked: Asked) -> tuple[Order, Need, Price | None]:
+        output = self._wire.output(asked.content)
+        if not output or not asked.model:
+            raise Unbounded("it names no model or no limit of its output")
+        prompt = self._wire.prompt(asked.content)
+        price = self._prices.find(asked.model)
+        tokens = self._known.bound(asked.model, prompt)
+        order = Order(body=asked.body, model=asked.model, prompt=prompt)
         if price is None:
-            need = Need(input=tokens, each=1, asked=int(output))
-            return Order(body=body, model=one_line(model), prompt=prompt, unit="tokens"), need, None
+            order.unit = "tokens"
+            return order, Need(input=tokens, each=1, asked=output), None
+        return order, self._need(asked, price, tokens, output), price
+
+    def _need(self, asked: Asked, price: Price, tokens: int, output: int) -> Need:
+        """The most that a request may cost whose prompt has at most so many ``tokens``."""
+        terms = self._wire.terms(asked.content)
         tokens = min(tokens, price.window or tokens)
-        rates = price.rates(tokens, fast=text_of(asked, "speed") == "fast")
-        # Where an answer is computed may be a setting of the account.
+        rates = price.rates(tokens, fast=terms.is_fast)
         need = Need(
-            input=with_geography(tokens * rates.dearest_input(*_caching(asked))),
-            each=with_geography(rates.output),
-            asked=int(output),
+            input=tokens * rates.dearest_input(terms.writes_cache, terms.for_an_hour),
+            each=rates.output,
+            asked=output,
         )
-        return Order(body=body, model=one_line(model), prompt=prompt), need, price
+        if not terms.is_regional:
+            return need
+        return replace(need, input=with_geography(need.input), each=with_geography(need.each))
 
     async def _reserve(self, unit: Unit, need: Need) -> Ticket:
         loop, decided = asyncio.get_running_loop(), asyncio.Event()
@@ -153,21 +164,5 @@ class Spender:
         return ticket
 
 
-def _caching(asked: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Whether the prompt may be written to the cache, and whether for an hour."""
-    text = json.dumps(asked)
-    return '"cache_control"' in text, '"1h"' in text
-
-
 def _no_price(model: str) -> str:
     return f"no price is known for {one_line(model)} (prices), and budget_tokens is not set"
-
-
-def _with_output(asked: Mapping[str, Any], tokens: int) -> bytes:
-    """The request with at most ``tokens`` of output; thinking has to stay below that."""
-    body = {**asked, "max_tokens": tokens}
-    thinking = object_of(asked.get("thinking"))
-    budget = number_of(thinking, "budget_tokens")
-    if budget is not None and budget >= tokens:
-        body["thinking"] = {**thinking, "budget_tokens": max(_LEAST_THINKING, tokens - _LEAST_THINKING)}
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -10,24 +10,33 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from pytest_cobbler.agents.address import API, check_address
+from pytest_cobbler.agents.address import check_address
+from pytest_cobbler.agents.wires.base import Address
 from pytest_cobbler.errors import UsageProblem
 
-__all__ = ["LARGEST_BODY", "check_proxy_of", "checked_base", "lines_of", "proxy_for", "whole"]
+__all__ = ["LARGEST_BODY", "UNREACHED", "check_proxy_of", "checked_base", "lines_of", "proxy_for", "whole"]
 
 LARGEST_BODY: Final = 32 * 1024 * 1024
 """Bytes of a request, as the API allows, and of a response that is not a stream."""
+
+UNREACHED: Final = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientHttpProxyError,
+    ValueError,
+)
+"""Errors before anything of a request was sent. After any other one, the API may have it, and charge it."""
 
 _LONGEST_LINE: Final = 8 * 1024 * 1024
 """Bytes of a line of an event stream."""
 
 
-def checked_base(base_url: str) -> str:
-    check_address("ANTHROPIC_BASE_URL", base_url, f"an API, such as {API}")
+def checked_base(base_url: str, address: Address) -> str:
+    check_address(address.variable, base_url, f"an API, such as {address.api}")
     url = URL(base_url)
     if url.user or url.password or url.query_string or url.fragment:
         raise UsageProblem(
-            "ANTHROPIC_BASE_URL has more than a host, a port and a path",
+            f"{address.variable} has more than a host, a port and a path",
             "agent_network: proxy uses only the credential of the agent.",
         )
     return str(url).rstrip("/")

@@ -11,9 +11,11 @@ __all__ = [
     "SNAKE",
     "blocks_of",
     "event_of",
+    "is_object",
     "number_of",
     "object_of",
     "objects_of",
+    "plain_object",
     "text_of",
     "tokens_of",
 ]
@@ -22,14 +24,39 @@ _LARGEST = 1e15
 """No count, sum of money or time of a run reaches this."""
 
 
+def is_object(line: bytes) -> bool:
+    """Whether ``line`` begins as a JSON object."""
+    return line[:1] == b"{" or line.lstrip()[:1] == b"{"
+
+
 def event_of(line: bytes) -> Mapping[str, object]:
     """The JSON object in ``line``; empty if the line is not a JSON object."""
-    if not line.lstrip().startswith(b"{"):
+    if not is_object(line):
         return {}
     try:
         return object_of(json.loads(line.decode("utf-8", "replace")))
     except (ValueError, RecursionError):
         return {}
+
+
+def plain_object(text: bytes) -> dict[str, Any] | None:
+    """``text`` as a JSON object that all readers read alike: no name is in one object twice. Or ``None``."""
+    try:
+        value = json.loads(text.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refused)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a name is there twice")
+    return value
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def object_of(value: object) -> Mapping[str, object]:

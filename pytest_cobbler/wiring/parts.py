@@ -14,12 +14,12 @@ from types import MappingProxyType
 from typing import Literal
 
 from pytest_cobbler.agents.access import Access
-from pytest_cobbler.agents.address import API
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.agents.claude import ClaudeAgent
 from pytest_cobbler.agents.command import CommandAgent
 from pytest_cobbler.agents.credential import Credential, find_credential
 from pytest_cobbler.agents.prices import PriceList, read_prices
+from pytest_cobbler.agents.wires.messages import MESSAGES
 from pytest_cobbler.config import Config
 from pytest_cobbler.config.addresses import VARIABLE, is_anthropics, shown_address
 from pytest_cobbler.display import escaped
@@ -217,7 +217,7 @@ def reach_api(config: Config) -> None:
     if config.agent == "claude" and not is_offline:
         from pytest_cobbler.agents.reach import reach  # not every run needs its libraries
 
-        reach(_address(config) or API)
+        reach(MESSAGES.address, _address(config))
 
 
 def _address(config: Config) -> str | None:

@@ -29,6 +29,7 @@ def test_a_report_that_differs_is_a_note(reported: Usage, metered: Usage, notes:
 
 
 def test_the_end_of_a_limit_is_near() -> None:
+    assert timedelta(days=8) == LONGEST_LIMIT
     now = datetime.now(UTC)
     soon = now + timedelta(hours=5)
     assert bounded(soon) == soon

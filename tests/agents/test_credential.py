@@ -126,7 +126,7 @@ def test_an_unreadable_date_of_expiry_is_no_error(token_file: Path, expires: Any
     assert find_credential({}, stored(token_file, content)) is not None
 
 
-def test_it_is_never_shown(token_file: Path) -> None:
+def test_the_credential_is_never_shown(token_file: Path) -> None:
     found = find_credential({}, stored(token_file, login()))
 
     assert "sk-ant" not in repr(found)

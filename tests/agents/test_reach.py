@@ -11,6 +11,7 @@ from typing import ClassVar
 import pytest
 
 from pytest_cobbler.agents.reach import reach
+from pytest_cobbler.agents.wires.messages import MESSAGES
 from pytest_cobbler.errors import UsageProblem
 
 
@@ -44,7 +45,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.mark.parametrize("status", [200, 307, 404, 407, 503])
 def test_any_answer_will_do(server: str, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     monkeypatch.setattr(Answers, "status", status)
-    reach(f"{server}/some/path?key=1")
+    reach(MESSAGES.address, f"{server}/some/path?key=1")
     [(path, headers)] = Answers.seen
     assert path == "/", "nothing of the address but its host"
     assert not {"x-api-key", "authorization"} & {name.lower() for name in headers}
@@ -52,7 +53,7 @@ def test_any_answer_will_do(server: str, monkeypatch: pytest.MonkeyPatch, status
 
 def test_the_proxy_of_the_environment_is_asked(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", server)
-    reach("http://api.invalid")  # a name that only the proxy may know
+    reach(MESSAGES.address, "http://api.invalid")  # a name that only the proxy may know
     assert [path for path, _ in Answers.seen] == ["http://api.invalid/"]
 
 
@@ -63,7 +64,7 @@ def test_a_name_that_does_not_resolve_is_an_error(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(UsageProblem) as problem:
-        reach("https://api.typo.example")
+        reach(MESSAGES.address, "https://api.typo.example")
     assert problem.value.cause == (
         "the API's host api.typo.example cannot be reached: its name does not resolve"
     )
@@ -74,9 +75,9 @@ def test_a_host_that_refuses_or_speaks_something_else_is_an_error(server: str) -
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         with pytest.raises(UsageProblem, match=r"the API's host 127\.0\.0\.1 cannot be reached: Connection"):
-            reach(f"http://127.0.0.1:{closed.getsockname()[1]}")
+            reach(MESSAGES.address, f"http://127.0.0.1:{closed.getsockname()[1]}")
     with pytest.raises(UsageProblem, match="cannot be reached"):
-        reach(server.replace("http:", "https:"))
+        reach(MESSAGES.address, server.replace("http:", "https:"))
     with socket.create_server(("127.0.0.1", 0)) as other:
 
         def talk() -> None:
@@ -87,5 +88,5 @@ def test_a_host_that_refuses_or_speaks_something_else_is_an_error(server: str) -
         thread = threading.Thread(target=talk)
         thread.start()
         with pytest.raises(UsageProblem, match=r"(does not answer as an API|cannot be reached)"):
-            reach(f"http://127.0.0.1:{other.getsockname()[1]}")
+            reach(MESSAGES.address, f"http://127.0.0.1:{other.getsockname()[1]}")
         thread.join()

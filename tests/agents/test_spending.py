@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import struct
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,11 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_cobbler.agents.bounds import KnownPrompts, Prompt, Unbounded
+from pytest_cobbler.agents.bounds import KnownPrompts, Unbounded
 from pytest_cobbler.agents.budget import LEAST, Account, Budget, Limits
 from pytest_cobbler.agents.credential import Credential
-from pytest_cobbler.agents.prices import picodollars
+from pytest_cobbler.agents.metering import Answer
+from pytest_cobbler.agents.prices import BUILT_IN, picodollars
 from pytest_cobbler.agents.proxy import ApiProxy
+from pytest_cobbler.agents.rules import Rules
+from pytest_cobbler.agents.spending import Order, Spender
+from pytest_cobbler.agents.wires.messages import MESSAGES
+from pytest_cobbler.agents.wires.messages_prompt import prompt_of
 from tests.support.api_clients import Client, Reply
 from tests.support.scripted_api import API_KEY, Request, ScriptedApi, Turn, error, hang, text, turn
 
@@ -27,6 +33,7 @@ OPUS = "claude-opus-5-5"
 PRICE = {"input_tokens": 1_000, "output_tokens": 2_000} | dict.fromkeys(
     ("cache_read_input_tokens", "cache_creation_input_tokens"), 0
 )
+HOSTED = ("web_search", "code_execution", "mcp_servers", "url", "file")
 COST = picodollars(0.044)
 """Of one answer with ``PRICE``."""
 
@@ -56,7 +63,7 @@ def paying(
         port = listener.getsockname()[1]
         account = Account(budget=budget, task=task, streams=streams)
         key = Credential(kind="api_key", value=API_KEY, source="the test")
-        proxy = ApiProxy(key, api.url, port, told, account=account)
+        proxy = ApiProxy(key, api.url, port, told, account=account, rules=Rules(hosted_tools=HOSTED))
         with proxy.serve(listener):
             yield Client(port), proxy
 
@@ -125,7 +132,7 @@ def test_no_way_to_write_a_request_asks_for_more_than_is_reserved(api: ScriptedA
     with paying(api, budget, told=told) as (client, _):
         status = client.post(written).status
     if not api.requests:
-        assert (status, budget.purses[0].spent) == (403, 0)
+        assert (status in (400, 403), budget.purses[0].spent) == (True, 0)
         return
     [request], [model] = api.requests, told.of("request", "model")
     assert request.body["model"] == model
@@ -204,6 +211,31 @@ def _try(client: Client) -> None:
         client.post(body())
 
 
+def test_a_request_whose_connection_is_reset_costs_what_was_reserved(api: ScriptedApi) -> None:
+    """The API may have it, and may charge it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        api.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread = threading.Thread(target=_resets, args=(listener,))
+        thread.start()
+        budget, told = dollars_of(budget_usd=10), Told()
+        with paying(api, budget, told=told) as (client, proxy):
+            assert client.post(body("the end")).status == 502
+            assert proxy.usage.cost_usd is None
+        thread.join()
+    assert told.of("answer", "charged_usd") == told.of("request", "reserved_usd") != []
+    assert budget.purses[0].spent > 0
+
+
+def _resets(listener: socket.socket) -> None:
+    """Read a request, and reset its connection."""
+    connection, _ = listener.accept()
+    read = b""
+    while b"the end" not in read:
+        read += connection.recv(65536)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
 @pytest.mark.parametrize("answer", [error(529), error(400)])
 def test_an_error_costs_nothing(api: ScriptedApi, answer: Turn) -> None:
     api.script("", [answer])
@@ -273,6 +305,7 @@ def test_counting_tokens_is_free(api: ScriptedApi) -> None:
         {"mcp_servers": [{"url": "https://mcp.example"}]},
         {"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "url"}}]}]},
         {"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "file"}}]}]},
+        {"context_management": {"edits": [{"type": "compact_20260112"}]}},
         {"max_tokens": "many"},
         {"model": 3},
     ],
@@ -289,6 +322,15 @@ def test_a_request_without_a_bound_is_refused_only_under_a_budget(
     assert api.requests == []
     with paying(api, Budget()) as (client, _):
         assert client.post(body(**more)).status in (200, 400)
+
+
+def test_under_a_budget_no_second_model_answers(api: ScriptedApi) -> None:
+    """What another model costs is not in the reservation."""
+    api.script("", [turn(text("Hi"))] * 2)
+    for budget, expected in ((dollars_of(budget_usd=1), None), (Budget(), "default")):
+        with paying(api, budget) as (client, _):
+            assert client.post(body(fallbacks="default")).status == 200
+        assert api.requests[-1].body.get("fallbacks") == expected
 
 
 def test_a_model_without_a_price_is_counted_in_tokens(api: ScriptedApi) -> None:
@@ -327,7 +369,7 @@ def test_the_budget_of_a_task_is_its_own(api: ScriptedApi) -> None:
 
 
 BLOCKS = st.fixed_dictionaries({"type": st.just("text"), "text": st.text(max_size=20)})
-MESSAGES = st.lists(
+CONVERSATIONS = st.lists(
     st.fixed_dictionaries(
         {"role": st.sampled_from(["user", "assistant"]), "content": st.lists(BLOCKS, max_size=3)}
     ),
@@ -341,11 +383,11 @@ def counted(messages: list[dict[str, Any]]) -> int:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(MESSAGES, min_size=1, max_size=6))
+@given(st.lists(CONVERSATIONS, min_size=1, max_size=6))
 def test_a_bound_is_never_below_the_count(prompts: list[list[dict[str, Any]]]) -> None:
     known = KnownPrompts()
     for messages in prompts:
-        prompt = Prompt({"messages": messages})
+        prompt = prompt_of({"messages": messages})
         bound = known.bound("m", prompt)
         assert bound >= counted(messages)
         known.learn("m", prompt, counted(messages))
@@ -356,12 +398,12 @@ def test_a_conversation_that_goes_on_costs_its_known_part_and_the_new_bytes() ->
     known, words = KnownPrompts(), {"type": "text", "text": "x" * 9_000}
     first = {"role": "user", "content": [words]}
     tools = [{"name": "t", "description": "d" * 40_000}]
-    known.learn("m", Prompt({"tools": tools, "messages": [first]}), 12_000)
+    known.learn("m", prompt_of({"tools": tools, "messages": [first]}), 12_000)
     marked = {**first, "content": [{**words, "cache_control": {"type": "ephemeral"}}]}
-    second = Prompt({"tools": tools, "messages": [marked, {"role": "user", "content": "y" * 100}]})
+    second = prompt_of({"tools": tools, "messages": [marked, {"role": "user", "content": "y" * 100}]})
     assert 12_100 <= known.bound("m", second) < 12_300
     assert known.bound("other", second) > 49_000
-    other = Prompt({"tools": tools, "messages": [{"role": "user", "content": "another task"}]})
+    other = prompt_of({"tools": tools, "messages": [{"role": "user", "content": "another task"}]})
     assert known.bound("m", other) < 12_200
 
 
@@ -369,7 +411,80 @@ def test_an_image_counts_more_than_its_bytes() -> None:
     source = {"type": "base64", "data": "AAAA"}
     image = {"type": "image", "source": source}
     nested = [{"type": "tool_result", "content": [image]}]
-    bound = KnownPrompts().bound("m", Prompt({"messages": [{"role": "user", "content": nested}]}))
+    bound = KnownPrompts().bound("m", prompt_of({"messages": [{"role": "user", "content": nested}]}))
     assert bound > 9_000
     with pytest.raises(Unbounded):
-        Prompt({"messages": [{"role": "user", "content": [{"type": "container_upload"}]}]})
+        prompt_of({"messages": [{"role": "user", "content": [{"type": "container_upload"}]}]})
+
+
+def test_a_document_of_any_size_may_fill_the_window() -> None:
+    block = {"type": "document", "source": {"type": "base64", "data": "JVBERi0xLjcK"}}
+    prompt = prompt_of({"messages": [{"role": "user", "content": [block]}]})
+    assert KnownPrompts().bound("m", prompt) > 1_000_000
+
+
+def says(words: str, role: str = "user", **more: Any) -> dict[str, Any]:
+    return {"role": role, "content": [{"type": "text", "text": words, **more}]}
+
+
+LONG = "x" * 100_000
+THOUGHT = {"role": "assistant", "content": [{"type": "thinking", "thinking": LONG, "signature": "s"}]}
+SUMMARY = {"role": "assistant", "content": [{"type": "compaction", "content": "short"}]}
+DEFERRED = {"name": "t", "description": LONG, "defer_loading": True}
+LOADED = {"role": "user", "content": [{"type": "tool_reference", "tool_name": "t"}]}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"messages": [says(LONG), SUMMARY]}, {"messages": [says(LONG)]}),
+        ({"messages": [says("a"), THOUGHT, says("b")]}, {"messages": [says("a"), THOUGHT]}),
+        ({"messages": [THOUGHT]}, {"messages": [THOUGHT], "thinking": {"type": "adaptive"}}),
+        ({"tools": [DEFERRED], "messages": []}, {"tools": [DEFERRED], "messages": [LOADED]}),
+    ],
+    ids=["summary", "thinking", "mode of thinking", "deferred tool"],
+)
+def test_what_the_api_left_out_of_a_prompt_counts_in_the_next(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    known = KnownPrompts()
+    known.learn("m", prompt_of(first), 10)
+    assert known.bound("m", prompt_of(second)) > len(LONG)
+
+
+def test_thinking_counts_once_in_a_conversation_that_goes_on() -> None:
+    known = KnownPrompts()
+    known.learn("m", prompt_of({"messages": [says("a"), THOUGHT]}), 40_000)
+    assert known.bound("m", prompt_of({"messages": [says("a"), THOUGHT, says("b")]})) < 41_000
+
+
+def test_instructions_that_come_with_tools_count_with_the_first_tool() -> None:
+    known = KnownPrompts()
+    known.learn("m", prompt_of({"messages": [says("a")]}), 10)
+    tool = {"type": "text_editor_20250728", "name": "editor"}
+    assert known.bound("m", prompt_of({"messages": [says("a")], "tools": [tool]})) > 1_000
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"context_management": {"applied_edits": [{"type": "clear_tool_uses_20250919"}]}},
+        {"usage": {**PRICE, "iterations": [{"type": "compaction"}, {"type": "message"}]}},
+    ],
+    ids=["cleared", "summarized"],
+)
+def test_a_count_of_a_shortened_prompt_teaches_nothing(more: dict[str, Any]) -> None:
+    budget, prompt = Budget(), prompt_of({"messages": [says(LONG)]})
+    spender = Spender(Account(budget=budget), BUILT_IN, MESSAGES)
+    for whole in (False, True):
+        answer = Answer(BUILT_IN, MESSAGES)
+        answer.take_body(json.dumps({"model": OPUS, "usage": PRICE, **({} if whole else more)}).encode())
+        spender.settle(Order(body=b"", model="m", prompt=prompt), answer)
+        assert (budget.known.bound("m", prompt) < len(LONG)) is whole
+
+
+def test_the_cost_of_further_answers_is_not_known() -> None:
+    answer = Answer(BUILT_IN, MESSAGES)
+    rounds = [{"type": "message"}, {"type": "fallback_message"}]
+    answer.take_body(json.dumps({"model": OPUS, "usage": {**PRICE, "iterations": rounds}}).encode())
+    assert answer.usage.cost_is_partial

@@ -21,6 +21,8 @@ from pytest_cobbler.agents.metering import Answer, Meter
 from pytest_cobbler.agents.prices import Price, PriceList
 from pytest_cobbler.agents.spending import Order, Spender, TooDear
 from pytest_cobbler.agents.troubles import Trouble, trouble_of, unreached
+from pytest_cobbler.agents.wires.base import Asked
+from pytest_cobbler.agents.wires.messages import MESSAGES
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Completed, Job
@@ -111,7 +113,7 @@ class _Proxy:
         self._on_exchange = on_exchange
         self._task = account.task or ""
         self._caller = caller
-        self._spender = Spender(account, PRICES)
+        self._spender = Spender(account, PRICES, MESSAGES)
         self._meter = Meter()
         self._sent = 0
 
@@ -133,10 +135,11 @@ class _Proxy:
         Raises:
             _Ended: the program was ended meanwhile.
         """
-        answer, order = Answer(PRICES), Order.free(body)
+        asked = Asked.of(body)
+        answer, order = Answer(PRICES, MESSAGES), Order.free(asked)
         try:
             try:
-                order = complete(self._spender.afford(body), lambda: cancellation.requested)
+                order = complete(self._spender.afford(asked), lambda: cancellation.requested)
             except TooDear:
                 return 403, None
             except asyncio.CancelledError:

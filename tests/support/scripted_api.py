@@ -1,4 +1,4 @@
-"""A Messages API on loopback with scripted answers, for runs of the real claude program.
+"""An API on loopback with scripted answers, for runs of the real claude program, and of others.
 
     with ScriptedApi() as api:
         api.script(
@@ -13,6 +13,8 @@ second to the next such run (another attempt, also one that goes on with the ses
 last to all after that. So any number of agents can
 work concurrently, each with its own lines. Every request takes one turn of its conversation; if none is
 left, or no script fits the prompt, claude gets an error.
+
+Programs that speak the formats of OpenAI or Google get the same answers in these (``scripted_wires``).
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, TypeAlias, cast
+
+from tests.support.scripted_wires import Format, format_of
 
 __all__ = [
     "API_KEY",
@@ -251,6 +255,21 @@ class ScriptedApi:
         self._server.server_close()
         self._thread.join()
 
+    def vanish(self, seconds: float) -> None:
+        """Refuse connections for a while, as if the network was lost."""
+        address = self._server.server_address
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+        if not self.stopping.wait(seconds):
+            self._serve(cast(tuple[str, int], address))
+
+    def _serve(self, address: tuple[str, int]) -> None:
+        self._server = _Server(address, _Handler)
+        self._server.api = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
     @property
     def environment(self) -> dict[str, str]:
         """The environment for claude to use this server, and to give up soon after errors."""
@@ -268,9 +287,11 @@ class ScriptedApi:
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> Turn:
         """The next turn for a request of a message."""
-        prompts = _prompts(body)
-        # Without the header (other clients) the prompt identifies the run.
-        session_id = headers.get("X-Claude-Code-Session-Id", prompts[0])
+        form = format_of(path)
+        prompts = _prompts({"messages": form.messages(body)} if form else body)
+        # Without one of these (other clients) the prompt identifies the run.
+        named = headers.get("X-Claude-Code-Session-Id") or body.get("prompt_cache_key")
+        session_id = str(named or prompts[0])
         with self._lock:
             run = self._run(session_id, prompts)
             request = Request(
@@ -396,6 +417,10 @@ class _Handler(BaseHTTPRequestHandler):
     def api(self) -> ScriptedApi:
         return cast(_Server, self.server).api
 
+    @property
+    def _format(self) -> Format | None:
+        return format_of(self.path.split("?")[0])
+
     def log_message(self, format: str, *arguments: object) -> None:
         pass
 
@@ -410,7 +435,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         if path == "/v1/messages/count_tokens":
             self._send_json({"input_tokens": 1234})
-        elif not body.get("tools"):  # a side call, for a title or the like
+        elif not body.get("tools") and not self._format:  # a side call, for a title or the like
             self._play(turn(text("{}")), body)
         else:
             self._play(self.api.answer("POST", path, dict(self.headers), body), body)
@@ -441,37 +466,52 @@ class _Handler(BaseHTTPRequestHandler):
         if line.hangs:
             self._hold()
         elif line.body is not None:
-            self._send(line.status, line.body, line.headers)
-        elif body.get("stream"):
-            self._stream(line, self._message(line, body))
+            self._send(line.status, self._error(line) or line.body, line.headers)
+        elif self._format.streams(self.path, body) if self._format else body.get("stream"):
+            self._stream(line, self._message(line, body), body)
         elif line.cut is not None or line.stall is not None:
             self.close_connection = True  # a server that breaks streams breaks this too
         else:
             message = self._message(line, body)
-            self._send_json(message)
+            self._send_json(self._format.whole(message) if self._format else message)
             self.api.answered.append(message["usage"])
 
     def _message(self, line: Turn, body: Mapping[str, Any]) -> dict[str, Any]:
-        return _message(line, body, self.api.usage_of(body) | dict(line.usage))
+        model = re.search(r"/models/([^:]+):", self.path)
+        named = {"model": model[1]} if model else body
+        return _message(line, named, self.api.usage_of(body) | dict(line.usage))
 
-    def _stream(self, line: Turn, message: Mapping[str, Any]) -> None:
+    def _error(self, line: Turn) -> bytes:
+        """An error in the format of the request; empty if that is the one of the Messages API."""
+        said = json.loads(line.body) if line.body and line.body.startswith(b'{"type": "error"') else {}
+        if not said or not self._format:
+            return b""
+        return json.dumps(self._format.error(line.status, said["error"]["message"])).encode()
+
+    def _stream(self, line: Turn, message: Mapping[str, Any], body: Mapping[str, Any]) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for number, event in enumerate(_events(message)):
+        form = self._format
+        for number, event in enumerate(form.events(message, body) if form else _events(message)):
             if number == line.cut:
                 self.close_connection = True
                 return
             if number == line.stall:
                 self._hold()
                 return
-            data = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-            self.wfile.flush()
+            name = f"event: {event['type']}\n" if "type" in event else ""
+            self._chunk(f"{name}data: {json.dumps(event)}\n\n".encode())
             self.api.stopping.wait(line.pace)
+        if form and form.end():
+            self._chunk(form.end())
         self.wfile.write(b"0\r\n\r\n")
         self.api.answered.append(message["usage"])
+
+    def _chunk(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
 
     def _hold(self) -> None:
         """Keep the connection open and silent until the other side closes it."""

@@ -20,6 +20,7 @@ from pytest_cobbler.agents.launch import Launched
 from pytest_cobbler.agents.metering import Answer, Meter
 from pytest_cobbler.agents.prices import PriceList
 from pytest_cobbler.agents.stream import LONGEST_TEXT, StreamReader
+from pytest_cobbler.agents.wires.messages import MESSAGES
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.sandbox.base import Completed, Limits
 from pytest_cobbler.secret_forms import LineScrubber, Secrets
@@ -298,7 +299,7 @@ def metered(answers: Sequence[Mapping[str, Any]]) -> Meter:
     """The count of the proxy that saw these answers."""
     meter = Meter()
     for facts in answers:
-        answer = Answer(PriceList())
+        answer = Answer(PriceList(), MESSAGES)
         meter.ask(answer)
         if facts.get("is_sent") is False:
             answer.drop()
