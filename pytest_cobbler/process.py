@@ -14,20 +14,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.files import Tail
+from pytest_cobbler.streams import Output, Sink, Writable
 
 __all__ = [
     "TAIL",
     "Cancellation",
     "Completion",
-    "LineSplitter",
+    "Finish",
     "Sink",
     "Writable",
     "host_environment",
@@ -38,28 +38,18 @@ __all__ = [
 TAIL = 64 * 1024
 """Bytes kept of a stream that is passed on instead of captured."""
 
-LONGEST_LINE = 32 * 1024 * 1024
-"""Bytes of one line; a longer one is passed on in pieces."""
-
 _CHUNK = 256 * 1024
 _LINGER = 2.0
 """Seconds to wait for the output of processes that a finished child left behind."""
+
+_LONGEST_KILL = 10.0
+"""Seconds in which a child that is asked to kill its own children does so, on a machine that is busy."""
 
 _POLL = 0.01
 """Seconds between two looks at a child, where the system does not report its end."""
 _LONG = 3600.0
 """Seconds of the longest wait for an event."""
 
-
-class Writable(Protocol):
-    """A file, or anything else that takes bytes as they arrive."""
-
-    def write(self, data: bytes, /) -> object: ...
-
-
-Sink = Writable | Callable[[bytes], None] | None
-"""Where an output stream goes: ``None`` captures it, a file takes it as it is, a callable takes each line,
-without its newline."""
 
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 
@@ -106,6 +96,28 @@ class Cancellation:
                 self._wakers.discard(waker)
 
 
+class Finish:
+    """The last part of a child's run, for which it has a time of its own, whatever ends the rest.
+
+    Args:
+        seconds: the longest that it may take.
+        term: is written to the child's stdin in the place of the signal TERM.
+        kill: is written ``grace`` seconds after that, some time before the signal KILL.
+    """
+
+    def __init__(self, seconds: float, term: bytes, kill: bytes) -> None:
+        self._seconds = seconds
+        self.term = term
+        self.kill = kill
+        self.answer = b""
+        self.deadline: float | None = None
+
+    def begin(self, answer: bytes) -> None:
+        """Begin it, in a sink of the child's output; ``answer`` is what the child reads next."""
+        self.deadline = time.monotonic() + self._seconds
+        self.answer = answer
+
+
 @dataclass(frozen=True, kw_only=True)
 class Completion:
     """How a child ended.
@@ -135,64 +147,6 @@ class Completion:
         return self.stderr.decode("utf-8", "replace")
 
 
-class LineSplitter:
-    """Splits chunks of bytes into lines and passes each, without its newline, to ``on_line``."""
-
-    def __init__(self, on_line: Callable[[bytes], None]) -> None:
-        self._on_line = on_line
-        self._rest: list[bytes] = []
-        self._length = 0
-
-    def feed(self, chunk: bytes) -> None:
-        *lines, rest = chunk.split(b"\n")
-        for line in lines:
-            self._on_line(b"".join([*self._rest, line]))
-            self._rest, self._length = [], 0
-        if rest:
-            self._rest.append(rest)
-            self._length += len(rest)
-            if self._length > LONGEST_LINE:
-                self.close()
-
-    def close(self) -> None:
-        if self._rest:
-            self._on_line(b"".join(self._rest))
-            self._rest, self._length = [], 0
-
-
-class _Output:
-    """Takes one output stream of a child to its sink, and keeps what the completion reports of it.
-
-    Args:
-        keep: bytes kept of a stream that is passed on; a captured one is kept whole.
-    """
-
-    def __init__(self, sink: Sink, keep: int) -> None:
-        self._lines = LineSplitter(sink) if callable(sink) else None
-        self._file = None if callable(sink) else sink
-        self._captured: list[bytes] = []
-        self._tail = Tail(keep) if sink is not None and keep else None
-
-    def take(self, chunk: bytes) -> None:
-        if self._lines:
-            self._lines.feed(chunk)
-        elif self._file is not None:
-            self._file.write(chunk)
-        else:
-            self._captured.append(chunk)
-        if self._tail:
-            self._tail.add(chunk)
-
-    def close(self) -> None:
-        """Pass on the last line if it has no newline."""
-        if self._lines:
-            self._lines.close()
-
-    @property
-    def kept(self) -> bytes:
-        return self._tail.data if self._tail else b"".join(self._captured)
-
-
 def run(
     argv: Sequence[str | os.PathLike[str]],
     *,
@@ -206,6 +160,7 @@ def run(
     idle: float | None = None,
     grace: float = 2.0,
     cancellation: Cancellation | None = None,
+    finish: Finish | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Completion:
     """Run ``argv`` to its end.
@@ -218,6 +173,7 @@ def run(
         timeout: seconds after which the process group gets TERM and, ``grace`` seconds later, KILL.
         idle: seconds without any output after which the same happens.
         cancellation: ends the child early in the same way.
+        finish: the last part of the run, if the child has one. Needs ``keep_stdin_open``.
 
     Raises:
         CobblerError: the program does not exist or cannot be executed.
@@ -225,8 +181,8 @@ def run(
     words = tuple(os.fspath(word) for word in argv)
     began = time.monotonic()
     child = start(words, env=env, cwd=cwd, stdin=_stdin_of_child(stdin, keep_stdin_open), pass_fds=pass_fds)
-    out, errors = _Output(stdout, keep=0), _Output(stderr, keep=TAIL)
-    with _Pump(child, stdin, keep_stdin_open, out, errors) as pump:
+    out, errors = Output(stdout, keep=0), Output(stderr, keep=TAIL)
+    with _Pump(child, stdin, keep_stdin_open, out, errors, finish) as pump:
         try:
             end = pump.until_end(timeout, idle, grace, cancellation)
         except BaseException:
@@ -299,10 +255,12 @@ class _Pump:
         child: subprocess.Popen[bytes],
         stdin: bytes | IO[bytes],
         keep_stdin_open: bool,
-        out: _Output,
-        errors: _Output,
+        out: Output,
+        errors: Output,
+        finish: Finish | None,
     ) -> None:
         self._child = child
+        self._finish = finish
         self._input = memoryview(stdin if isinstance(stdin, bytes) else b"")
         self._keep_stdin_open = keep_stdin_open
         self._selector = selectors.DefaultSelector()
@@ -352,8 +310,16 @@ class _Pump:
             end = self._until(timeout, idle, cancellation)
             if end == Ending.EXITED:
                 return end
-            _signal_group(self._child, signal.SIGTERM)
-            self._until(grace, None, None)
+            if self._finishes:
+                end = Ending.EXITED  # before its last part
+            if self._finish and not self._finishes:
+                for request, patience in ((self._finish.term, grace), (self._finish.kill, _LONGEST_KILL)):
+                    self._send(request)
+                    if self._until(patience, None, None) == Ending.EXITED or self._finishes:
+                        break
+            else:
+                _signal_group(self._child, signal.SIGTERM)
+                self._until(grace, None, None)
             # Also if the child has ended: other processes of its group may ignore TERM.
             _signal_group(self._child, signal.SIGKILL)
             self._until(_LINGER + grace, None, None)
@@ -364,6 +330,8 @@ class _Pump:
         gone: float | None = None
         while True:
             now = time.monotonic()
+            if self._finish and self._finishes:
+                deadline, idle, cancellation = self._finish.deadline, None, None
             cancelled = cancellation is not None and cancellation.requested
             if self._child.poll() is not None:
                 self._forget_death()
@@ -405,6 +373,20 @@ class _Pump:
                 os.read(self._wake_read, 1)
             elif key.fd != self._death:
                 self._drain(key)
+        if self._finish and self._finish.answer:
+            self._send(self._finish.answer)
+            self._finish.answer = b""
+
+    @property
+    def _finishes(self) -> bool:
+        return self._finish is not None and self._finish.deadline is not None
+
+    def _send(self, data: bytes) -> None:
+        """Write ``data`` to the child after what it has not read yet."""
+        assert self._child.stdin is not None
+        if not self._input:
+            self._selector.register(self._child.stdin, selectors.EVENT_WRITE, None)
+        self._input = memoryview(bytes(self._input) + data)
 
     def _drain(self, key: selectors.SelectorKey) -> None:
         try:

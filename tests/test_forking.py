@@ -19,6 +19,9 @@ import pytest
 
 from pytest_cobbler.testing.project import Process, Project, start_afresh
 from tests.support.forking import ForkServer, fork_server
+from tests.support.processes import is_alive
+
+pytestmark = pytest.mark.slow
 
 PROBE = """\
 import gc, json, os, random, resource, signal, sys, threading, time, uuid
@@ -100,7 +103,7 @@ def other_umask() -> Iterator[None]:
     [{}, {"TZ": "Asia/Tokyo", "COLUMNS": "70"}, {"PYTHONPATH": "/nowhere"}],
     ids=["plain", "time", "path"],
 )
-def test_it_is_in_the_same_state(
+def test_a_forked_process_is_in_the_same_state(
     cobbler_project: Project, server: ForkServer, monkeypatch: pytest.MonkeyPatch, env: dict[str, str]
 ) -> None:
     with other_umask():
@@ -138,9 +141,8 @@ def wait_for(path: Path) -> None:
 
 def wait_until_gone(pid: int) -> None:
     """Until it has ended. It need not be reaped: an orphan is reaped by another process, at some time."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        while Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z":
-            time.sleep(0.01)
+    while is_alive(pid):
+        time.sleep(0.01)
 
 
 SLEEPS = "import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(600)\n"
@@ -188,7 +190,7 @@ def test_its_id_is_its_own_until_its_status_is_read(server: ForkServer, tmp_path
         time.sleep(0.01)
 
 
-def test_it_ends_with_its_server(tmp_path: Path) -> None:
+def test_a_forked_process_ends_with_its_server(tmp_path: Path) -> None:
     with fork_server() as server:
         process = start(server, tmp_path, SLEEPS)
         wait_for(tmp_path / "begun")
@@ -196,7 +198,7 @@ def test_it_ends_with_its_server(tmp_path: Path) -> None:
     assert process.wait(60) == -signal.SIGKILL
 
 
-def test_it_does_not_survive_its_caller(tmp_path: Path) -> None:
+def test_a_forked_process_does_not_survive_its_caller(tmp_path: Path) -> None:
     """Neither does what it started in its process group."""
     begun = tmp_path / "begun"
     (tmp_path / "conftest.py").write_text(

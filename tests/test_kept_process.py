@@ -14,6 +14,7 @@ import pytest
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.kept_process import Answer, KeptProcess
 from pytest_cobbler.process import host_environment
+from tests.support.processes import is_alive
 
 ECHO = """
 import os, sys
@@ -53,14 +54,6 @@ def echo(tmp_path: Path) -> Iterator[Echo]:
     process.close()
 
 
-def is_alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def test_one_process_answers_all_questions(echo: Echo) -> None:
     assert echo.say("a") == ["a"]
     assert echo.say("b", "c") == ["b", "c"]
@@ -68,19 +61,19 @@ def test_one_process_answers_all_questions(echo: Echo) -> None:
     assert echo.say("pid") == echo.say("pid") == echo.say("session")
 
 
-def test_it_is_started_by_the_first_question_and_ends_when_it_is_closed(echo: Echo) -> None:
+def test_a_kept_process_is_started_by_the_first_question_and_ends_when_it_is_closed(echo: Echo) -> None:
     (first,) = echo.say("pid")
-    assert is_alive(first)
+    assert is_alive(int(first))
     echo.close()
-    assert not is_alive(first)
+    assert not is_alive(int(first))
     assert echo.say("pid") != [first]
 
 
-def test_it_ends_when_nothing_refers_to_it(tmp_path: Path) -> None:
+def test_a_kept_process_ends_when_nothing_refers_to_it(tmp_path: Path) -> None:
     process = Echo(tmp_path)
     (pid,) = process.say("pid")
     del process
-    assert not is_alive(pid)
+    assert not is_alive(int(pid))
 
 
 def test_a_process_that_was_killed_between_two_questions_is_replaced(echo: Echo) -> None:
@@ -111,7 +104,7 @@ def test_an_interrupt_in_an_answer_mixes_up_no_answers(echo: Echo) -> None:
     (first,) = echo.say("pid")
     with pytest.raises(KeyboardInterrupt):
         echo.ask([b"a", b"b"], interrupted)
-    assert not is_alive(first)
+    assert not is_alive(int(first))
     assert echo.say("c") == ["c"]
 
 

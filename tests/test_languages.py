@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -152,6 +153,23 @@ def test_the_gate_builds_then_tests() -> None:
     ]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("step", PYTHON.gate(), ids=lambda step: str(step.name))
+def test_what_is_printed_as_the_gate_is_what_runs(step: Step, tree: Path, programs: Path) -> None:
+    started = tree.parent / "started"
+    for name in ("python3", "python"):
+        install_python(programs, name)
+        script = programs / name
+        script.write_text(script.read_text().replace("exec", f"echo {name} >>{started}; exec"))
+    (tree / "test_a.py").write_text("def test_a(): pass\n")
+    printed = replace(step, argv=("sh", "-c", step.shown))
+    for name, fault, fails in [("test_b.py", "", False), ("test_c.py", "x = (\n", True)]:
+        (tree / name).write_text(fault)
+        assert [run(each, tree, programs).returncode > 0 for each in (step, printed)] == [fails, fails]
+    assert set(started.read_text().split()) == {step.shown.split()[0]}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["python3", "python"])
 def test_the_gate_passes_on_an_empty_project_and_reports_it(tree: Path, programs: Path, name: str) -> None:
     install_python(programs, name)
@@ -213,6 +231,7 @@ def test_the_result_of_the_tests_decides(tree: Path, programs: Path, body: str, 
     assert not list(tree.rglob("*.pyc"))
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_imported_fails_the_gate_after_the_other_tests(
     tree: Path, programs: Path
 ) -> None:

@@ -11,13 +11,14 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_cobbler import process
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.process import TAIL, Cancellation, LineSplitter, host_environment, run
+from pytest_cobbler.process import TAIL, Cancellation, Completion, Finish, host_environment, run
+from tests.support.processes import is_alive
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
@@ -27,14 +28,6 @@ ENVIRONMENT = host_environment()
 
 def sh(script: str) -> list[str]:
     return ["sh", "-c", script]
-
-
-def is_alive(number: int) -> bool:
-    """Whether the process runs; one that has ended and waits for its parent does not."""
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{number}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 class UnreadableFile(io.FileIO):
@@ -165,6 +158,7 @@ class TestStdin:
         with UnreadableFile(tmp_path / "pack") as file:
             assert run(["cat"], env=ENVIRONMENT, stdin=file).stdout == b"content"
 
+    @pytest.mark.slow
     def test_stdin_that_is_kept_open_ends_with_the_child(self) -> None:
         script = "head -c 5; exec 3<&0; (cat <&3; echo closed >&2) & sleep 0.3; kill $!"
         completion = run(sh(script), env=ENVIRONMENT, stdin=b"hello", keep_stdin_open=True)
@@ -208,15 +202,6 @@ class TestStreaming:
         with pytest.raises(LookupError):
             run(sh("echo $$; sleep 60"), env=ENVIRONMENT, stdout=fail)
         assert not is_alive(found[0])
-
-    def test_a_line_without_end_is_passed_on_in_pieces(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(process, "LONGEST_LINE", 10)
-        pieces: list[bytes] = []
-        splitter = LineSplitter(pieces.append)
-        for chunk in (b"0123456789", b"ab", b"cd\nef", b"\n"):
-            splitter.feed(chunk)
-        splitter.close()
-        assert pieces == [b"0123456789ab", b"cd", b"ef"]
 
 
 class TestEnds:
@@ -294,6 +279,7 @@ class TestEnds:
         assert completion.status == 6
         assert 0.3 <= completion.seconds < 30
 
+    @pytest.mark.slow
     def test_run_does_not_wait_for_a_daemon_that_keeps_the_output_open(self) -> None:
         completion = run(sh("sleep 60 & echo $!"), env=ENVIRONMENT, timeout=0.5)
         os.kill(int(completion.text), signal.SIGKILL)
@@ -334,3 +320,55 @@ def test_no_descriptor_is_left_open() -> None:
             run(["no-such-program"], env=ENVIRONMENT)
         run(["sleep", "60"], env=ENVIRONMENT, timeout=0)
     assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+class TestFinish:
+    """The last part of a child's run has a time of its own."""
+
+    @staticmethod
+    def run(script: str, finish: Finish, **more: Any) -> tuple[Completion, list[bytes]]:
+        lines: list[bytes] = []
+
+        def take(line: bytes) -> None:
+            lines.append(line)
+            if line == b"over":
+                finish.begin(b"answer\n")
+
+        options: dict[str, Any] = {"keep_stdin_open": True, "grace": 3.0, "stdout": take, **more}
+        return run(sh(script), env=ENVIRONMENT, finish=finish, **options), lines
+
+    def test_the_limits_of_the_rest_do_not_end_it(self) -> None:
+        script = "echo over; read answer; sleep 0.6; echo $answer; exit 3"
+        completion, lines = self.run(script, Finish(20, b"", b""), timeout=0.2, idle=0.2)
+        assert (completion.end, completion.status, lines) == ("exited", 3, [b"over", b"answer"])
+
+    def test_a_cancellation_does_not_end_it(self) -> None:
+        cancellation = Cancellation()
+        finish = Finish(20, b"", b"")
+        cancels = threading.Thread(target=cancellation.cancel)
+        script = "echo over; read answer; sleep 0.3; echo $answer"
+
+        def take(line: bytes) -> None:
+            lines.append(line)
+            if line == b"over":
+                finish.begin(b"answer\n")
+                cancels.start()
+
+        lines: list[bytes] = []
+        completion, _ = self.run(script, finish, stdout=take, cancellation=cancellation)
+        assert (completion.end, lines) == ("exited", [b"over", b"answer"])
+
+    def test_a_finish_may_begin_when_the_rest_is_ended(self) -> None:
+        script = "read request; echo $request; echo over; read answer; sleep 0.6; echo $answer; exit 3"
+        completion, lines = self.run(script, Finish(20, b"end\n", b""), timeout=0.2)
+        assert (completion.end, completion.status) == ("timeout", 3)
+        assert lines == [b"end", b"over", b"answer"]
+
+    def test_a_child_that_does_not_end_is_asked_once_more(self) -> None:
+        script = "read request; read request; echo $request; echo over; read answer; echo $answer"
+        completion, lines = self.run(script, Finish(20, b"end\n", b"please\n"), timeout=0.2)
+        assert (completion.end, lines) == ("timeout", [b"please", b"over", b"answer"])
+
+    def test_a_child_is_ended_when_the_time_to_finish_is_up(self) -> None:
+        completion, lines = self.run("echo over; sleep 60", Finish(0.2, b"", b""))
+        assert (completion.end, completion.status, lines) == ("exited", -signal.SIGTERM, [b"over"])

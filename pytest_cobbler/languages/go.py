@@ -105,7 +105,7 @@ if [ -z "$tested" ]; then
 fi
 {check}{hidden}mkfifo "$HOME/cobbler-events" || exit
 tee -a "$report" <"$HOME/cobbler-events" &
-"$hidden" test -json $packages >"$HOME/cobbler-events"
+"$hidden" test -count=1 -json $packages >"$HOME/cobbler-events"
 status=$?
 wait
 exit "$status"

@@ -16,7 +16,7 @@ from typing import Final
 from pytest_cobbler.files import make_private, write_atomically
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Worktree, chown_tree, remove_tree, write_facts
-from pytest_cobbler.sandbox.collecting import CollectedFile, read_collected
+from pytest_cobbler.sandbox.collecting import CollectedFile, NotTaken, read_file
 from pytest_cobbler.secret_forms import Secrets
 
 __all__ = ["LARGEST", "SESSIONS", "KeptSession", "Sessions", "prepare_home", "sessions_by_generation"]
@@ -124,4 +124,7 @@ def _read(worktree: Worktree, file: str) -> bytes | None:
     if PurePosixPath(file).is_absolute() or ".." in path.parts:
         return None
     place = CollectedFile(base=str(worktree.directory), directory=str(path.parent), name=path.name)
-    return read_collected(place, LARGEST)
+    try:
+        return read_file(place, LARGEST)
+    except NotTaken:
+        return None

@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import IO, Literal, Protocol
+from typing import Literal, Protocol
 
 from pytest_cobbler.causes import Ending
-from pytest_cobbler.process import Cancellation
+from pytest_cobbler.process import Cancellation, Writable
 
 
 class Network(Enum):
@@ -37,12 +37,16 @@ class Loopback:
 class Mount:
     """A directory or file of the host at ``target`` inside.
 
-    ``overlay``: readable and writable inside, unchanged on the host afterwards.
+    ``overlay``: readable and writable inside, unchanged on the host afterwards. What the job writes is gone
+    then, or it is in ``upper``, where the next job with the same overlay finds it; ``work`` is an empty
+    directory beside that. Only the kernel reads and writes the two while such a job runs.
     """
 
     source: Path
     target: str
     mode: Literal["ro", "rw", "overlay"] = "ro"
+    upper: Path | None = None
+    work: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +66,31 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Afterwards:
+    """A program of the host's that runs where a job ran, when every process of the job has ended.
+
+    Nothing of the job can touch it, and its only variables are ``environment`` and the image's own. Its
+    output goes to ``output``; it has ``seconds``. ``mounts`` are there before, and no process of the job may
+    find anything of use in those that are writable: ``prepare`` is called once they have ended, before the
+    program runs.
+    """
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    mounts: tuple[Mount, ...]
+    output: Writable
+    prepare: Callable[[], None]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """What to run in a sandbox.
 
     The variables of a job are ``environment``, ``secrets``, ``HOME`` and the image's own. ``secrets`` never
-    appear on a command line, in podman's environment or on the host's disk. The output goes to the file
-    ``stdout``; without one, each line goes to ``on_line``; without both, it is dropped. Each line of the
-    error output goes to ``on_error_line``, and the last ones to ``Completed.stderr``.
+    appear on a command line, in podman's environment or on the host's disk. The output goes to
+    ``stdout`` as it comes; without that, each line goes to ``on_line``; without both, it is dropped. Each
+    line of the error output goes to ``on_error_line``, and the last ones to ``Completed.stderr``.
     """
 
     name: str
@@ -84,7 +106,7 @@ class Job:
     """The image, if not the sandbox's own; ignored by a sandbox without images."""
     arguments: tuple[str, ...] = ()
     """Extra arguments of ``podman run``, validated by the configuration."""
-    stdout: IO[bytes] | None = None
+    stdout: Writable | None = None
     on_line: Callable[[bytes], None] | None = None
     on_error_line: Callable[[bytes], None] | None = None
     collect: str = ""
@@ -95,6 +117,8 @@ class Job:
     Then the variable ``COBBLER_REPORT`` is its path, and the program in ``argv`` inherits it. The path is
     valid in processes that inherit the file; without the variable, ``collect`` is the path.
     """
+    afterwards: Afterwards | None = None
+    """Not beside ``collect``. A sandbox that cannot keep the promises of it leaves it out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +127,7 @@ class Completed:
 
     ``collected`` is the content of the file ``Job.collect``, read after every process of the job had ended.
     It is ``None`` if there is no such regular file, if links lead to it, or if it is too large.
+    ``went_on``: the program ``Job.afterwards`` has run and succeeded.
     """
 
     status: int
@@ -110,6 +135,7 @@ class Completed:
     seconds: float
     stderr: str
     collected: bytes | None = None
+    went_on: bool = False
 
     @property
     def ok(self) -> bool:

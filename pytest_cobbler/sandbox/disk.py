@@ -68,6 +68,10 @@ class DiskWatch:
         if self._limit is not None:
             self._thread.join()
 
+    def stop(self) -> None:
+        """Measure no more."""
+        self._left.set()
+
     def _watch(self) -> None:
         assert self._limit is not None
         pause = _SHORTEST

@@ -12,6 +12,7 @@ from typing import Final
 from pytest_cobbler.errors import SandboxError
 from pytest_cobbler.sandbox.base import Job, Limits, Loopback, Mount, Network
 from pytest_cobbler.sandbox.lifeline import SHELL
+from pytest_cobbler.sandbox.overlays import UNMOUNTABLE
 
 __all__ = ["flags"]
 
@@ -46,7 +47,7 @@ def flags(
         *_network(job.network),
         *_file_system(job),
         *_in_memory(job.limits, further),
-        *_limits(job.limits),
+        *_limits(job.limits, job.afterwards.seconds if job.afterwards else 0),
         *further,
     ]
 
@@ -86,6 +87,7 @@ def _file_system(job: Job) -> list[str]:
         f"--shm-size={_SHARED_MEMORY + len(job.stdin)}b",
         f"--workdir={job.workdir}",
         *(f"--volume={_volume(mount)}" for mount in job.mounts),
+        *(f"--volume={_volume(mount)}" for mount in (job.afterwards.mounts if job.afterwards else ())),
     ]
 
 
@@ -119,15 +121,20 @@ def _volume(mount: Mount) -> str:
     if not mount.source.exists():
         raise SandboxError(f"cannot mount {source} at {target}: it does not exist")
     options = {"ro": "ro", "rw": "rw,nosuid,nodev", "overlay": "O"}[mount.mode]
+    if mount.upper and mount.work:
+        upper, work = str(mount.upper.absolute()), str(mount.work.absolute())
+        if UNMOUNTABLE.search(source + upper + work):
+            raise SandboxError(f"podman cannot mount {upper} over {source}: a comma or a colon is in a path")
+        options += f",upperdir={upper},workdir={work}"
     return f"{source}:{target}:{options}"
 
 
-def _limits(limits: Limits) -> list[str]:
+def _limits(limits: Limits, more: float) -> list[str]:
     words = []
     if limits.memory is not None:
         words.append(f"--memory={limits.memory}b")
     if limits.pids is not None:
         words.append(f"--pids-limit={limits.pids}")
-    wall = WITHOUT_LIMIT if limits.wall is None else math.ceil(limits.wall) + BACKSTOP
+    wall = WITHOUT_LIMIT if limits.wall is None else math.ceil(limits.wall + more) + BACKSTOP
     words.append(f"--timeout={wall}")
     return words

@@ -23,6 +23,7 @@ from pytest_cobbler.errors import CobblerError, NotStarted, SandboxError
 from pytest_cobbler.process import Cancellation, Completion, host_environment, run
 from pytest_cobbler.sandbox.base import Capability, Completed, Engine, Job, Loopback, Mount
 from pytest_cobbler.sandbox.collecting import CollectedFile, Nowhere, read_collected
+from pytest_cobbler.sandbox.overlays import mount_overlay, unmount_below
 from pytest_cobbler.sandbox.removing import removal_of
 from pytest_cobbler.sandbox.stderr import ErrorTail
 
@@ -43,7 +44,8 @@ class HostSandbox:
     Mounts are replaced:
 
     * ``ro`` and ``rw`` of a path at itself, or of a file at a copy of it: by nothing. ``ro`` is not enforced;
-    * ``overlay`` of a directory: by a private copy, in which the job runs if its ``workdir`` is inside;
+    * ``overlay`` of a directory: by a private copy, in which the job runs if its ``workdir`` is inside. For
+      root it is an overlay, where the machine has them. With an ``upper``, it is one at its own path;
     * any other mount is an error.
 
     The network and the limits on memory, disk and processes are not enforced either. A process that leaves
@@ -197,6 +199,8 @@ def _place_mounts(job: Job, stack: ExitStack, prefix: str) -> Path:
     for mount in job.mounts:
         if mount.mode != "overlay":
             _check_in_place(mount)
+        elif mount.upper and mount.work:
+            stack.enter_context(_overlaid(mount, mount.upper, mount.work))
         elif PurePosixPath(job.workdir).is_relative_to(mount.target):
             copy = _copy(mount.source, stack.enter_context(_temporary_directory(prefix)))
             workdir = copy / workdir.relative_to(mount.target)
@@ -214,8 +218,40 @@ def _check_in_place(mount: Mount) -> None:
         raise SandboxError(f"without a sandbox, {mount.source} cannot be mounted at {mount.target}")
 
 
+@contextlib.contextmanager
+def _overlaid(mount: Mount, upper: Path, work: Path) -> Iterator[None]:
+    """An overlay at its target, which keeps what changes in it."""
+    target = Path(mount.target)
+    with _refused(f"cannot mount an overlay at {target}"):
+        unmount_below(target)  # a run that was killed left it
+        mount_overlay(mount.source, upper, work, target, redirects=False)
+    try:
+        yield
+    finally:
+        with _refused(f"cannot unmount the overlay at {target}"):
+            unmount_below(target)
+
+
+@contextlib.contextmanager
+def _refused(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SandboxError(what, evidence=str(error)) from error
+
+
 def _copy(source: Path, directory: Path) -> Path:
+    """A private copy of a directory, as an overlay if this machine allows it."""
     copy = directory / source.name
+    upper, work = (directory / f"{name} of the copy" for name in ("upper", "work"))
+    with contextlib.suppress(OSError):
+        for part in (copy, upper, work):
+            part.mkdir()
+        upper.chmod(stat.S_IMODE(source.stat().st_mode))
+        mount_overlay(source, upper, work, copy)
+        return copy
+    with contextlib.suppress(OSError):
+        copy.rmdir()
     copied = run(["cp", "-a", "--reflink=auto", source, copy], env=host_environment())
     if not copied.ok:
         raise SandboxError(f"cannot copy {source}", evidence=copied.errors)

@@ -13,7 +13,8 @@ Its messages are lines on stderr that begin with a random token of the host. Onc
 with a second token, and the last one with a third. Only the two ends of the pipe know these, and the third is
 not written anywhere before all other processes have been killed.
 
-At last it sends the file that the host wants to collect, on stdout and between two of the third tokens.
+At last it sends the file that the host wants to collect, on stdout and between two of the third tokens. Or it
+asks the host, and sends the output of a program of the host's in the same way.
 """
 
 from __future__ import annotations
@@ -26,9 +27,22 @@ from secrets import token_hex
 from typing import Final
 
 from pytest_cobbler.errors import SandboxError
+from pytest_cobbler.sandbox.base import Afterwards
 from pytest_cobbler.sandbox.collecting import LARGEST, CollectedFile
 
-__all__ = ["HOME", "REQUIRED", "SHELL", "VIOLENT_ENDS", "Tokens", "Words", "arguments", "exports", "opening"]
+__all__ = [
+    "HOME",
+    "KILL",
+    "REQUIRED",
+    "SHELL",
+    "TERM",
+    "VIOLENT_ENDS",
+    "Tokens",
+    "Words",
+    "arguments",
+    "exports",
+    "opening",
+]
 
 HOME: Final = "/tmp/home"
 """Home directory of jobs, made by the lifeline on a tmpfs."""
@@ -42,6 +56,12 @@ directory that jobs share: another job could replace the copy before it runs.
 
 REQUIRED: Final = ("sh", "dd", "cat", "chmod", "mkdir", "rm")
 """The programs that an image needs for the lifeline."""
+
+TERM: Final = b"TERM\n"
+"""What the host writes into the pipe so that a job ends: a signal would take another process of podman."""
+
+KILL: Final = b"137\n"
+"""The same for a job that does not end by TERM."""
 
 VIOLENT_ENDS: Final = frozenset({137, 255})
 """Exit statuses without a last message: SIGKILL, podman's own timeout."""
@@ -112,6 +132,11 @@ All are stopped first, by one call of the kernel, so that none can start another
 # * A file that is held has no name, and only PID 1 and the job have it open. Their shells are undumpable, so
 #   no other process can open it through them; the program that writes it has to see to that itself.
 # * Descriptor 6 is stdout, opened again: a job can make its own description of the pipe non-blocking.
+# * What runs afterwards has PID 1's environment and not the job's. Its PATH loses every directory that the
+#   user of the job can write or owns. Nothing runs if the job could have traced PID 1, or if it has changed
+#   PID 1's limits (prlimit), which its children would have as well.
+# * The job cannot answer for the host: only PID 1 has the pipe open for reading, and the answer is a token.
+#   An old status of the keeper may come before it.
 SCRIPT: Final = (
     r"""
 cobbler_shell=$1 cobbler_token=$2 cobbler_header=$3 cobbler_blocks=$4 cobbler_rest=$5 cobbler_keep=/dev/shm
@@ -136,6 +161,7 @@ if (: >/proc/self/fd/1) 2>/dev/null; then exec 6>/proc/self/fd/1; else exec 6>&1
   cobbler_fail its stdin does not fit into $cobbler_keep
 exec 3<&0 5<$cobbler_keep/cobbler-stdin
 rm $cobbler_keep/cobbler-stdin
+[ -z "$cobbler_after" ] || cobbler_limits=$(cat /proc/1/limits)
 if [ "$cobbler_held" ]; then
   exec 7<>$cobbler_keep/cobbler-report
   rm $cobbler_keep/cobbler-report
@@ -173,9 +199,10 @@ while
   cobbler_woken=
   read -r $cobbler_patience cobbler_status
   cobbler_end=$?
-  [ $cobbler_end -gt 128 ] || [ "$cobbler_end${cobbler_woken:-0}" = 11 ]
+  [ $cobbler_end -gt 128 ] || [ "$cobbler_end${cobbler_woken:-0}" = 11 ] || [ "$cobbler_status" = TERM ]
 do
   cobbler_lives || break
+  [ "$cobbler_status" != TERM ] || kill -TERM -1
   [ "$cobbler_woken" ] && cobbler_wakes=$((cobbler_wakes - 1))
   [ $cobbler_wakes -gt 0 ] || trap - CHLD TERM
 done
@@ -183,7 +210,7 @@ trap - CHLD TERM
 kill -KILL -1
 [ "$cobbler_status" ] || { wait $cobbler_keeper; cobbler_status=$?; }
 printf '%s ended %s\n' "$cobbler_token" $cobbler_status
-[ "$cobbler_name" ] || exit $cobbler_status
+[ "$cobbler_name$cobbler_after" ] || exit $cobbler_status
 cobbler_runs() {
   cobbler_state= cobbler_threads=
   while read -r cobbler_key cobbler_value cobbler_more; do
@@ -210,6 +237,41 @@ while cobbler_others; do
   [ $cobbler_tries -gt 0 ] || exit $cobbler_status
   kill -KILL -1
 done
+if [ "$cobbler_after" ]; then
+  case $cobbler_shell in /*) ;; *) exit $cobbler_status ;; esac
+  [ ! -O /proc/1/environ ] && [ "$(cat /proc/1/limits)" = "$cobbler_limits" ] || exit $cobbler_status
+  printf '%s alone\n' "$cobbler_token"
+  while read -r cobbler_word; do
+    case $cobbler_word in "$cobbler_last") break ;; no) exit $cobbler_status ;; esac
+  done
+  [ "$cobbler_word" = "$cobbler_last" ] || exit $cobbler_status
+  cobbler_path=
+  while [ "$PATH" ]; do
+    cobbler_place=${PATH%%:*}
+    case $PATH in *:*) PATH=${PATH#*:} ;; *) PATH= ;; esac
+    case $cobbler_place in /*) ;; *) continue ;; esac
+    [ -w "$cobbler_place" ] || [ -O "$cobbler_place" ] || cobbler_path=$cobbler_path:$cobbler_place
+  done
+  PATH=${cobbler_path#:}
+  exec 3<&0
+  (
+    printf %s "$cobbler_last" >&6
+    (
+      exec </dev/null 1>&6 2>/dev/null 3<&- 4>&- 6>&-
+      eval "$cobbler_after"
+    )
+    cobbler_status=$?
+    printf %s "$cobbler_last" >&6
+    printf '%s %s\n' "$cobbler_last" $cobbler_status >/proc/self/fd/3
+  ) &
+  exec 3<&-
+  cobbler_after=
+  while read -r cobbler_word cobbler_after; do
+    [ "$cobbler_word" != "$cobbler_last" ] || break
+  done
+  printf '%s afterwards %s\n' "$cobbler_token" "$cobbler_after"
+  exit $cobbler_status
+fi
 if [ "$cobbler_held" ]; then
   [ -s /proc/self/fd/7 ] &&
     printf %s "$cobbler_last" >&6 &&
@@ -247,8 +309,15 @@ class Tokens:
     last: str = field(default_factory=_token, repr=False)
 
 
-def opening(environment: Mapping[str, str], tokens: Tokens, collected: CollectedFile | None = None) -> bytes:
-    """The shell text that the lifeline evaluates first; ``collected`` is the file that it sends at the end.
+def opening(
+    environment: Mapping[str, str],
+    tokens: Tokens,
+    collected: CollectedFile | None = None,
+    afterwards: Afterwards | None = None,
+) -> bytes:
+    """The shell text that the lifeline evaluates first.
+
+    ``collected`` is the file that it sends at the end, ``afterwards`` the program that it runs there.
 
     Raises:
         SandboxError: a shell cannot export one of the names, or a value contains a NUL.
@@ -262,9 +331,16 @@ def opening(environment: Mapping[str, str], tokens: Tokens, collected: Collected
         f"cobbler_directory={shlex.quote(collected.directory if collected else '')}",
         f"cobbler_name={shlex.quote(collected.name if collected else '')}",
         f"cobbler_held={'1' if collected and collected.held else ''}",
+        f"cobbler_after={shlex.quote(_command(afterwards) if afterwards else '')}",
         "",
     ]
     return "\n".join(lines).encode("utf-8", "surrogateescape")
+
+
+def _command(afterwards: Afterwards) -> str:
+    # git reads files below HOME and XDG_CONFIG_HOME, where those of the job are.
+    lines = ["unset XDG_CONFIG_HOME", *exports({"HOME": "/dev/null", **afterwards.environment})]
+    return "\n".join([*lines, f"exec {shlex.join(afterwards.argv)}"])
 
 
 def exports(environment: Mapping[str, str]) -> list[str]:
@@ -296,10 +372,17 @@ class Words:
     Args:
         tokens: the messages begin with one of them.
         on_line: takes the lines of the job.
+        on_alone: is called when no process of the job is left, if the first process waits for an answer.
     """
 
-    def __init__(self, tokens: Tokens, on_line: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        on_line: Callable[[bytes], None],
+        on_alone: Callable[[], None] = lambda: None,
+    ) -> None:
         self.tokens = tokens
+        self._on_alone = on_alone
         self._on_line = on_line
         self.before: list[bytes] = []
         self.started = False
@@ -309,6 +392,8 @@ class Words:
         self.failure = ""
         self.status: int | None = None
         """Exit status of the job; ``None`` if the lifeline was killed before it could report it."""
+        self.went_on = False
+        """Whether the program that runs afterwards has succeeded."""
 
     def __call__(self, line: bytes) -> None:
         # The job may have ended without a newline: then the message is the end of its last line.
@@ -344,3 +429,7 @@ class Words:
                 self.failure = " ".join(why)
             case ["ended", status] if status.isdigit():
                 self.status = int(status)
+            case ["alone"]:
+                self._on_alone()
+            case ["afterwards", "0"]:
+                self.went_on = True

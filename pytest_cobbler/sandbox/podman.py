@@ -8,8 +8,9 @@ import os
 import re
 import shlex
 import shutil
+import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,14 +18,16 @@ from packaging.version import Version
 
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import CobblerError, NotStarted, SandboxError
-from pytest_cobbler.process import Cancellation, Completion, Writable, host_environment, run
+from pytest_cobbler.process import Cancellation, Completion, run
 from pytest_cobbler.sandbox import lifeline
 from pytest_cobbler.sandbox.base import Capability, Completed, Engine, Job, Limits, Loopback
-from pytest_cobbler.sandbox.collecting import CollectedFile, Nowhere, Separator
+from pytest_cobbler.sandbox.collecting import CollectedFile
+from pytest_cobbler.sandbox.course import Course
 from pytest_cobbler.sandbox.disk import DiskWatch, upper_directories
 from pytest_cobbler.sandbox.flags import flags
 from pytest_cobbler.sandbox.loopback import open_listener
 from pytest_cobbler.sandbox.not_started import NEEDED, not_started
+from pytest_cobbler.sandbox.podman_environment import podman_environment
 from pytest_cobbler.sandbox.probes import Probe
 from pytest_cobbler.sandbox.runtime import described_runtime, registry_digests, repositories
 from pytest_cobbler.sandbox.seccomp import Profile
@@ -49,28 +52,8 @@ _KILLED: Final = 128 + 9
 _ADMINISTRATION: Final = 120.0
 """Seconds for a podman call that runs no job; normally far less than one."""
 
-_VARIABLES: Final = (
-    "CONTAINERS_CONF",
-    "CONTAINERS_CONF_OVERRIDE",
-    "CONTAINERS_STORAGE_CONF",
-    "CONTAINERS_REGISTRIES_CONF",
-    "CONTAINER_CONNECTION",
-    "CONTAINER_HOST",
-    "CONTAINER_SSHKEY",
-    "DBUS_SESSION_BUS_ADDRESS",
-    "SSH_AUTH_SOCK",
-    "STORAGE_DRIVER",
-    "STORAGE_OPTS",
-    "XDG_CACHE_HOME",
-    "XDG_CONFIG_HOME",
-    "XDG_DATA_HOME",
-    "XDG_RUNTIME_DIR",
-)
-
-
-def podman_environment() -> dict[str, str]:
-    """The caller's variables that tell podman where its configuration and storage are."""
-    return host_environment(*_VARIABLES)
+_REMOVES_AGAIN: Final = (0.2, 1.0)
+"""Seconds before podman is asked again to remove a container."""
 
 
 def job_owner(repository: Path) -> tuple[int, int] | None:
@@ -251,29 +234,31 @@ class PodmanSandbox:
     def run(self, job: Job, cancellation: Cancellation | None = None) -> Completed:
         if cancellation is not None and cancellation.requested:
             return Completed(status=_KILLED, cause=Ending.CANCELLED, seconds=0.0, stderr="")
+        if job.afterwards and self._is_remote:  # the host could not prepare it
+            job = replace(job, afterwards=None)
         name = self._container_name(job)
         errors = ErrorTail(job.on_error_line)
-        words = lifeline.Words(lifeline.Tokens(), errors)
-        stdout = job.stdout or job.on_line or Nowhere()
-        separator = Separator(words.tokens.last.encode(), stdout)
         watch = DiskWatch(job.limits.disk, lambda: self._writable(name, job), cancellation)
+        course = Course(job, errors, watch)
+        words = course.words
         try:
             with watch:
-                completion = self._run_container(name, job, words, separator, watch.cancellation)
+                completion = self._run_container(name, course, watch.cancellation)
         except BaseException:
             self._remove([name])
             raise
-        separator.close()
-        if completion.end != Ending.EXITED or words.status is None:
+        course.close()
+        if words.status is None or words.status != completion.status:  # else podman has removed it
             self._remove([name])
-            if completion.end == Ending.EXITED:
+            if words.status is None and completion.end == Ending.EXITED:
                 self._raise_unless_killed(job, words, completion, errors)
         return Completed(
             status=_KILLED if words.status is None else words.status,
             cause=Ending.DISK if watch.exceeded else _ending_of(completion, words),
-            seconds=completion.seconds,
+            seconds=completion.seconds - course.seconds_afterwards,
             stderr=errors.text,
-            collected=separator.content,
+            collected=course.collected.content,
+            went_on=course.went_on,
         )
 
     def left(self) -> list[str]:
@@ -294,19 +279,13 @@ class PodmanSandbox:
             self._remove(dead)
         return dead
 
-    def _run_container(
-        self,
-        name: str,
-        job: Job,
-        words: lifeline.Words,
-        stdout: Writable,
-        cancellation: Cancellation | None,
-    ) -> Completion:
+    def _run_container(self, name: str, course: Course, cancellation: Cancellation | None) -> Completion:
+        job, words = course.job, course.words
         environment = {"HOME": lifeline.HOME, **job.environment, **job.secrets}
         collected = CollectedFile.of(
             job.collect, workdir=job.workdir, home=environment["HOME"], held=job.held
         )
-        header = lifeline.opening(environment, words.tokens, collected)
+        header = lifeline.opening(environment, words.tokens, collected, job.afterwards)
         options = [
             "--rm",
             "--interactive",
@@ -317,7 +296,7 @@ class PodmanSandbox:
             job.image or self._image,
             *lifeline.arguments(words.tokens, header, job.stdin, job.argv),
         ]
-        with ExitStack() as opened:
+        with course.network as opened:
             verb = ["run", *options]
             if isinstance(job.network, Loopback):
                 prepared = self._prepare(name, options, words, cancellation)
@@ -332,11 +311,12 @@ class PodmanSandbox:
                 cwd=Path("/"),
                 stdin=header + job.stdin,
                 keep_stdin_open=True,
-                stdout=stdout,
+                stdout=course.stdout,
                 stderr=words,
                 timeout=job.limits.wall,
                 idle=job.limits.idle,
                 cancellation=cancellation,
+                finish=course.finish,
             )
 
     def _prepare(
@@ -358,8 +338,9 @@ class PodmanSandbox:
 
     def _writable(self, name: str, job: Job) -> list[Path]:
         """The directories of this machine that a running job can write."""
-        overlays = [mount.target for mount in job.mounts if mount.mode == "overlay"]
+        overlays = [mount.target for mount in job.mounts if mount.mode == "overlay" and not mount.upper]
         written = [mount.source for mount in job.mounts if mount.mode == "rw"]
+        written += [mount.upper for mount in job.mounts if mount.upper]
         return written + (upper_directories(self._process_of(name), overlays) if overlays else [])
 
     def _process_of(self, name: str) -> int:
@@ -377,7 +358,11 @@ class PodmanSandbox:
         return run([self._program, *arguments], env=self._environment, cwd=Path("/"), timeout=_ADMINISTRATION)
 
     def _remove(self, names: Sequence[str]) -> None:
-        removed = self._podman("rm", "--force", "--time=0", "--ignore", *names)
+        for pause in (*_REMOVES_AGAIN, None):
+            removed = self._podman("rm", "--force", "--time=0", "--ignore", *names)
+            if removed.ok or pause is None:
+                break
+            time.sleep(pause)  # podman 4.3 fails if the container ends just now ("container state improper")
         if not removed.ok:
             raise SandboxError(
                 f"podman cannot remove {', '.join(names)}, which may still be running",

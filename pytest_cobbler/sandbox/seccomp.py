@@ -105,9 +105,10 @@ def _equal(index: int, value: int) -> dict[str, Any]:
 
 
 class Profile:
-    """The file of such a profile. It is removed with this object, or by the next one after a kill.
+    """The file of such a profile. It is removed with this object.
 
-    The process holds a lock on it, taken before the file gets its name. So a file without one is left over.
+    After a kill, it is removed when the next one is made or removed. The process holds a lock on it,
+    taken before the file gets its name. So a file without one is left over.
     ``path`` is ``None`` if podman's own profile is not a file that can be read. If something that cleans
     temporary directories has removed the file, it is made again.
     """
@@ -147,6 +148,7 @@ class Profile:
 def _remove(path: Path, file: IO[str]) -> None:
     path.unlink(missing_ok=True)
     file.close()
+    _remove_left_over()
 
 
 def _remove_left_over() -> None:

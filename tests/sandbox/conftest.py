@@ -1,6 +1,6 @@
 """The sandboxes that the tests here are asked of.
 
-``podman``: of whoever runs the tests; ``rootless``: of the user that ``COBBLER_TEST_ROOTLESS`` names, when
+``podman``: of the tests' own user; ``rootless``: of the user that ``COBBLER_TEST_ROOTLESS`` names, when
 root runs the tests; ``host``: no container.
 """
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_cobbler.errors import SandboxError
 from pytest_cobbler.sandbox import collecting
-from pytest_cobbler.sandbox.collecting import CollectedFile, Separator, read_collected
+from pytest_cobbler.sandbox.collecting import Collected, CollectedFile, Separator, read_collected
 
 TOKEN = b"abab"
 BYTES = st.lists(st.sampled_from([b"a", b"b", b"\n", b"\0"]), max_size=12).map(b"".join)
@@ -22,11 +22,12 @@ BYTES = st.lists(st.sampled_from([b"a", b"b", b"\n", b"\0"]), max_size=12).map(b
 def separated(*chunks: bytes) -> tuple[bytes, bytes | None]:
     """The output of the job and the file in a stream that arrives in ``chunks``."""
     output = io.BytesIO()
-    separator = Separator(TOKEN, output)
+    collected = Collected(TOKEN)
+    separator = Separator(TOKEN, output, collected)
     for chunk in chunks:
         separator.write(chunk)
     separator.close()
-    return output.getvalue(), separator.content
+    return output.getvalue(), collected.content
 
 
 class TestSeparator:
@@ -47,11 +48,12 @@ class TestSeparator:
 
     def test_lines_are_passed_on_before_their_end_is_known(self) -> None:
         lines: list[bytes] = []
-        separator = Separator(TOKEN, lines.append)
+        collected = Collected(TOKEN)
+        separator = Separator(TOKEN, lines.append, collected)
         separator.write(b"one\ntwo\naba")
         assert lines == [b"one", b"two"]
         separator.close()
-        assert (lines, separator.content) == ([b"one", b"two", b"aba"], None)
+        assert (lines, collected.content) == ([b"one", b"two", b"aba"], None)
 
     def test_a_file_without_its_end_is_none(self) -> None:
         assert separated(b"out" + TOKEN + b"half") == (b"out", None)

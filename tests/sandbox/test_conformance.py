@@ -261,6 +261,23 @@ class TestMounts:
         assert sorted(path.name for path in workspace.iterdir()) == ["kept", "removed"]
         assert (workspace / "kept").read_text() == "before\n"
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root's jobs have such overlays")
+    def test_an_overlay_with_an_upper_directory_is_as_the_last_job_left_it(
+        self, sandbox: Sandbox, workspace: Path
+    ) -> None:
+        base, upper, work, tree = (workspace / name for name in ("base", "upper", "work", "tree"))
+        script = f"cd {workspace}; mkdir base upper work; echo before >base/kept; echo >base/removed"
+        output(sandbox, script, mounts=(writable(workspace),))
+        tree.mkdir()
+        overlay = Mount(source=base, target=str(tree), mode="overlay", upper=upper, work=work)
+        output(sandbox, f"cd {tree}; echo after >kept; rm removed; echo new >made", mounts=(overlay,))
+        found = output(sandbox, f"cd {tree}; cat kept made; ls", mounts=(overlay,))
+        assert found.split() == ["after", "new", "kept", "made"]
+        assert sorted(path.name for path in base.iterdir()) == ["kept", "removed"]
+        assert (base / "kept").read_text() == "before\n"
+        assert (upper / "removed").is_char_device()
+        assert (list(tree.iterdir()), tree.is_mount()) == ([], False)
+
     def test_a_missing_source_is_an_error_of_the_sandbox(self, sandbox: Sandbox, tmp_path: Path) -> None:
         with pytest.raises(SandboxError, match="nowhere"):
             ended(sandbox, "true", mounts=(Mount(source=tmp_path / "nowhere", target="/mnt"),))
@@ -334,6 +351,7 @@ class TestCollecting:
         assert completed.collected
         assert completed.collected == (workspace / "file").read_bytes()
 
+    @pytest.mark.slow
     def test_a_job_that_is_ended_early_may_leave_its_file(self, sandbox: Sandbox, tmp_path: Path) -> None:
         completed = _collected(sandbox, "file", "echo >file; sleep 60", tmp_path, limits=Limits(wall=4))
         assert completed.cause == "timeout"

@@ -141,6 +141,14 @@ class TestDiagnosis:
             ended(_fake(tmp_path, "exit 125"), "true")
         assert "rm --force --time=0 cobbler-r-here-test-1" in caught.value.remedy
 
+    def test_a_container_that_ends_while_podman_removes_it_is_removed(self, tmp_path: Path) -> None:
+        refusal = "Error: can only kill running containers: container state improper: stopped"
+        asked = tmp_path / "asked"
+        removes = f"[ -e {asked} ] || {{ >{asked}; echo '{refusal}' >&2; exit 125; }}"
+        sandbox = _fake(tmp_path, f"case $1 in ps) echo cobbler-r-dead-test-1 dead ;; rm) {removes} ;; esac")
+        assert sandbox.sweep() == ["cobbler-r-dead-test-1"]
+        assert asked.exists()
+
     def test_a_list_that_podman_cannot_give_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(SandboxError, match="cannot list"):
             _fake(tmp_path, "exit 125").sweep()
@@ -196,6 +204,14 @@ class TestFlags:
 
     def test_a_job_without_a_time_limit_ends_after_three_days(self) -> None:
         assert f"--timeout={3 * 24 * 3600}" in flags(shell("true", limits=Limits()), owner=None)
+
+    def test_podman_itself_ends_a_job_without_a_time_limit(
+        self, own_podman: Podman, minimal_image: str, repository: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(flags_module, "WITHOUT_LIMIT", 1)
+        sandbox = own_podman.sandbox(minimal_image, repository=repository)
+        found = ended(sandbox, "sleep 90", limits=Limits())
+        assert (found.ok, found.seconds < 60) == (False, True)
 
     def test_a_job_of_rootless_podman_runs_as_the_caller(self) -> None:
         found = flags(shell("true"), owner=None)
