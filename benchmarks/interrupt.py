@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.sandbox.podman import LABEL_REPOSITORY, podman_environment
+from pytest_cobbler.sandbox.podman import LABEL_REPOSITORY
+from pytest_cobbler.sandbox.podman_environment import podman_environment
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project, Running
 

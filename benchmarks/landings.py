@@ -18,11 +18,12 @@ from pathlib import Path, PurePosixPath
 
 from benchmarks.gates import GO, PYTHON, Bench, Project, go_tree
 from pytest_cobbler.landing.blame import RedGates
+from pytest_cobbler.landing.candidates import Candidate, Landing
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.landing.gate_files import find_gate_files
 from pytest_cobbler.landing.judge import TestJudge
-from pytest_cobbler.landing.lane import Candidate, Landing, LandingLane
-from pytest_cobbler.landing.tree_gate import TreeGate
+from pytest_cobbler.landing.lane import LandingLane
+from pytest_cobbler.landing.tree_gate import GateCheckouts, TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.languages import Go, Language
 from pytest_cobbler.languages.python import Python
@@ -35,7 +36,6 @@ from pytest_cobbler.repository.identity import Identity, Person
 from pytest_cobbler.repository.path_table import built_in_keys, built_in_patterns
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trees import edited_tree
-from pytest_cobbler.repository.worktrees import GateCheckout
 from pytest_cobbler.sandbox.base import Network
 from pytest_cobbler.sandbox.host import HostSandbox
 
@@ -88,8 +88,8 @@ class Lane:
             timeout=900,
             environment=environment,
         )
-        checkout = GateCheckout(self.repository, self.generation.name, None)
-        tree_gate = TreeGate(gate=gate, checkout=checkout, records=TreeRecords(directory / "records"))
+        checkouts = GateCheckouts(self.repository, self.generation.name, None)
+        tree_gate = TreeGate(gate=gate, checkouts=checkouts, records=TreeRecords(directory / "records"))
         cancellation = Cancellation()
         judge = TestJudge(self.repository, tree_gate, language, cancellation)
         red_gates = RedGates(tree_gate, self.repository, language, cancellation)
@@ -130,7 +130,7 @@ class Lane:
                 commit=self.repository.commit(tree, [self.tip], f"{edit.name}\n", ADA),
                 policy=self.policy,
                 log=self.directory / "gate.log",
-                message=lambda notes, _record: "\n".join([edit.name, "", *notes]),
+                message=lambda notes, *_: "\n".join([edit.name, "", *notes]),
                 on_landed=lambda _commit: None,
             )
         )

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from pytest_cobbler.sandbox.podman import podman_environment
+from pytest_cobbler.sandbox.podman_environment import podman_environment
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
 
@@ -82,8 +82,14 @@ def main() -> None:
         options.json.write_text(json.dumps(medians, indent=2) + "\n")
 
 
-def generation(base: Path, count: int, *, tracker: str, image: str | None = None) -> dict[str, float]:
-    """Seconds per task of a whole session, of its phases, and of an idle slot."""
+def generation(
+    base: Path, count: int, *, tracker: str, image: str | None = None, jobs: int = 1, files: int = 0
+) -> dict[str, float]:
+    """Seconds per task of a whole session, of its phases, and of an idle slot.
+
+    Args:
+        files: that the repository has besides its few own ones.
+    """
     base.chmod(0o755)
     agent = StandInAgent(base / "agent")
     agent.measure().writes_tasks(
@@ -91,7 +97,8 @@ def generation(base: Path, count: int, *, tracker: str, image: str | None = None
     )
     agent.otherwise().runs('echo done >"$COBBLER_TASK_ID.txt"')
     with Project.create(base / "project", agent) as project:
-        project.configure(jobs=1, max_issues=count, tracker=tracker)
+        fill(project, files)
+        project.configure(jobs=jobs, max_issues=count, tracker=tracker)
         if image:
             project.configure(
                 sandbox="podman", podman_image=image, podman_args=agent.podman_arguments, agent_network="none"
@@ -130,9 +137,20 @@ def bare_runs(image: str, count: int) -> dict[str, float]:
     return {"per task": (time.monotonic() - began) / count}
 
 
-def shell_loop(base: Path, count: int) -> dict[str, float]:
+def fill(project: Project, files: int) -> None:
+    """Commit ``files`` small files, a hundred in each directory."""
+    for number in range(files):
+        path = project.path / f"filled/{number // 100}/{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{number}\n" * 20)
+    if files:
+        project.commit("Fill the repository")
+
+
+def shell_loop(base: Path, count: int, files: int = 0) -> dict[str, float]:
     """Seconds per task of the same work by hand: no tracker, no gate, no sandbox, nothing checked."""
     with Project.create(base / "project", StandInAgent(base / "agent")) as project:
+        fill(project, files)
         project.git("branch", "generation")
         began = time.monotonic()
         subprocess.run(

@@ -35,8 +35,8 @@ python_use_unqualified_type_names = True
 # No inventory of another project is downloaded, so names of the standard library and of pytest are not links.
 # The others are of the inner rooms: a project gets them from a fixture and passes them on.
 _PASSED_ON = (
-    "Account|ApiHealth|Beginning|Credential|Failures|Hooks|PriceList|Probe|Process|Repository|Session|Unpaid"
-    "|Worktree"
+    "Account|Afterwards|ApiHealth|Beginning|Credential|Failures|Hooks|PriceList|Probe|Process|Repository|Session|Unpaid"
+    "|Worktree|Writable|Caches"
 )
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!pytest_cobbler\.).*"),

@@ -27,13 +27,15 @@ mkdir -p "$packages"
 apt-get -qq -s --no-install-recommends -o Dir::State::status="$place/nothing" install $always "$@" |
   sed -n 's/^Inst \([^ ]*\).*/\1/p' >"$place/names"
 test -s "$place/names"
-(cd "$packages" && xargs apt-get -qq -o APT::Sandbox::User=root download <"$place/names")
+echo "downloading $(wc -l <"$place/names") packages ..."
+(cd "$packages" && xargs apt-get -qq -o Dir::State::status="$place/nothing" -o APT::Sandbox::User=root download <"$place/names")
 
 # Packages of older releases still carry files for /bin as well as for /usr/bin.
 mkdir -p "$root/usr/bin" "$root/usr/sbin" "$root/usr/lib" "$root/usr/lib64" "$root/etc/ssl/certs"
 mkdir -p "$root/proc" "$root/dev" "$root/sys" "$root/run" "$root/root"
 mkdir -p -m 1777 "$root/tmp" "$root/var/tmp"
 for name in bin sbin lib lib64; do ln -s "usr/$name" "$root/$name"; done
+echo "unpacking them ..."
 for package in "$packages"/*.deb; do
   dpkg-deb --fsys-tarfile "$package" | tar -C "$root" -x --no-same-owner --keep-directory-symlink \
     --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*'
@@ -56,6 +58,7 @@ if [ -n "${CLAUDE:-}" ]; then
   chmod 755 "$root/usr/local/bin/claude"
 fi
 
+echo "importing them into podman ..."
 tar -C "$root" --owner=0 --group=0 -cf "$place/root.tar" .
 podman import --quiet "$place/root.tar" "$image"
 echo "$image: $(wc -l <"$place/names") packages"

@@ -11,7 +11,7 @@ class Ending(StrEnum):
     """How a process or a job ended. ``exited`` says nothing about its exit status.
 
     ``disk``: it wrote more than it may. ``killed``: by something other than its limits or a cancellation,
-    such as a lack of memory.
+    such as a lack of memory. ``lost``: nothing is known of its end, because its node does not answer.
     """
 
     EXITED = "exited"
@@ -19,6 +19,7 @@ class Ending(StrEnum):
     IDLE = "idle"
     DISK = "disk"
     KILLED = "killed"
+    LOST = "lost"
     CANCELLED = "cancelled"
 
     @property
@@ -40,6 +41,7 @@ class Cause(StrEnum):
     IDLE = "idle"
     DISK = "disk"
     KILLED = "killed"
+    LOST = "lost"
     LIMITED = "limited"
     BUDGET = "budget"
     ACCESS = "access"
@@ -100,6 +102,7 @@ _CONTINUED = frozenset(
         Cause.TIMEOUT,
         Cause.IDLE,
         Cause.KILLED,
+        Cause.LOST,
         Cause.CANCELLED,
         Cause.LIMITED,
         Cause.BUDGET,

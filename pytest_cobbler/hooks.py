@@ -19,6 +19,7 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.config.go_templates import Phase
 from pytest_cobbler.errors import CobblerError, HookProblem, OutsideProblem
 from pytest_cobbler.languages.base import Step
+from pytest_cobbler.lifecycle.choices import ChoiceProblem, choice_of
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.tracker.base import Claim, NewTask, Task, Tracker
@@ -95,6 +96,7 @@ class _ProjectHooks:
             agent=self.agent,
             gate=self.gate,
             takes=self.takes,
+            chooses=self.chooses,
             prompt=self.prompt,
             command=self.command,
         )
@@ -130,6 +132,20 @@ class _ProjectHooks:
             if not isinstance(answer, bool):
                 raise _wrong(hook, answer, "True, False or None")
         return all(answers)
+
+    def chooses(self, task: Task | None) -> tuple[str, str] | None:
+        hook = self._hook.pytest_cobbler_choose_agent
+        given = call(hook, **self._both, task=task)
+        if given is None:
+            return None
+        names = (given, "") if isinstance(given, str) else given
+        if not isinstance(names, tuple) or len(names) != 2 or not all(isinstance(one, str) for one in names):
+            raise _wrong(hook, given, "the name of an agent, or a tuple of its name and a model")
+        try:
+            choice_of(self._settings, *names)
+        except ChoiceProblem as problem:
+            raise _wrong(hook, given, f"a choice among those of the configuration: {problem.cause}") from None
+        return names
 
     def prompt(self, phase: Phase, task: Task | None, attempt: int, prompt: str) -> str:
         hook = self._hook.pytest_cobbler_prompt

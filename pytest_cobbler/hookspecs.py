@@ -48,6 +48,17 @@ def pytest_cobbler_take_task(config: pytest.Config, settings: Config, task: Task
 
 
 @pytest.hookspec(firstresult=True)
+def pytest_cobbler_choose_agent(
+    config: pytest.Config, settings: Config, task: Task | None
+) -> str | tuple[str, str] | None:
+    """Give the agent for a task, or an agent and its model, both among those of ``settings``.
+
+    An empty name leaves the choice open; ``task`` is ``None`` in a measure. Called in the main thread, once
+    for each item, before its first agent starts.
+    """
+
+
+@pytest.hookspec(firstresult=True)
 def pytest_cobbler_prompt(
     settings: Config, phase: Literal["measure", "stitch"], task: Task | None, attempt: int, prompt: str
 ) -> str | None:

@@ -90,8 +90,8 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ),
     (
         "--cobbler-show",
-        {"metavar": "ID"},
-        "Print prompt, steps, diff and gate log of each attempt at a task or measure; with -v in full.",
+        {"nargs": "?", "const": "", "metavar": "ID"},
+        "Print prompt, steps, diff and gate log of each attempt at a task or measure; or list their names.",
     ),
     (
         "--cobbler-stats",

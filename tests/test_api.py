@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -34,6 +35,16 @@ def test_every_public_name_can_be_imported() -> None:
 def test_type_checkers_and_python_find_the_same_objects() -> None:
     assert dict(imported_for_types()) == api._HOMES
     assert set(api.__all__) == set(api._HOMES)
+
+
+def test_the_page_describes_every_name_without_sphinx() -> None:
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    described = dict(re.findall(r"^\* `(\w+)`: (.+(?:\n  .+)*)", page, re.MULTILINE))
+    stated = {name: inspect.getdoc(getattr(api, name)) or "" for name in api.__all__}
+    firsts = {name: " ".join(text.partition("\n\n")[0].split()) for name, text in stated.items()}
+    assert {name: " ".join(text.split()) for name, text in described.items()} == {
+        name: text.replace("``", "`") for name, text in firsts.items()
+    }, "renew it: the lists of docs/api.md have the first sentences of the docstrings"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -14,6 +14,7 @@ def test_every_way_in_which_an_agent_can_end_is_a_cause() -> None:
         Ending.IDLE: Cause.IDLE,
         Ending.DISK: Cause.DISK,
         Ending.KILLED: Cause.KILLED,
+        Ending.LOST: Cause.LOST,
         Ending.CANCELLED: Cause.CANCELLED,
     }
 

@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pytest_cobbler.config import Config, load, schema
-from pytest_cobbler.config.model import SECTIONS
+from pytest_cobbler.config.agents import AGENTS
 from pytest_cobbler.config.reference import ANCESTOR, renewed
+from pytest_cobbler.config.sections import SECTIONS
+from pytest_cobbler.config.values import one_of
 from pytest_cobbler.errors import ConfigurationProblem, UsageProblem
 
+NAMES = one_of(*AGENTS).words
 IMAGE = "podman_image: localhost/agent\n"
 
 Loaded = Callable[..., Config]
@@ -307,7 +310,11 @@ def test_a_billion_laughs_are_refused(errors: Errors) -> None:
     assert errors(text) == ["configuration.yaml:2: an alias (*name): write the value out"]
 
 
-JOBS = " is not allowed; allowed: a whole number from 1 to 64"
+JOBS = " is not allowed; allowed: a whole number from 1 to 256"
+FIELDS = (
+    ": is not allowed; allowed: nodeSelector, tolerations, affinity, runtimeClassName, resources, "
+    "imagePullSecrets, labels, annotations"
+)
 TIMES = " is not allowed; allowed: 90, 90s, 30m, 2h, at most 720h; 0 for no limit"
 STEPS = " is not allowed; allowed: a text (run by sh -c), a list, or false (no such step)"
 LEAVES = " leaves the repository: write it relative to the configuration"
@@ -341,7 +348,7 @@ WRONG = [
     ("prices: none.yaml", 'prices: "none.yaml": there is no such file in ...'),
     ("jobs: 2.0", "jobs: 2.0" + JOBS),
     ("jobs: 0", "jobs: 0" + JOBS),
-    ("jobs: 65", "jobs: 65" + JOBS),
+    ("jobs: 257", "jobs: 257" + JOBS),
     ("jobs: 010", 'jobs: "010"' + JOBS),
     ("jobs: 1:30", 'jobs: "1:30"' + JOBS),
     ("jobs: [1]", "jobs: a list" + JOBS),
@@ -379,6 +386,71 @@ WRONG = [
     ("test_command: []", "test_command: an empty list" + STEPS),
     ('test_command: [" ", a]', "test_command: a command without a program"),
     ("agent: command", "agent_command: required with agent: command"),
+    ("agent: []", "agent: an empty list: name an agent"),
+    (
+        "agent: [claude, gpt]",
+        f'agent[1]: "gpt" is not allowed; allowed: {NAMES}',
+    ),
+    ("agent: [claude, codex, claude]", 'agent[2]: "claude" is in the list already'),
+    (
+        "agent_command: [a]\nagent: [command, command]",
+        'agent[1]: "command" is in the list already',
+    ),
+    (
+        "agent: [claude, replay]",
+        "agent[1]: a replay works alone: it asks no API that could be limited",
+    ),
+    ("agent: [claude, 3]", f"agent[1]: 3 is not allowed; allowed: {NAMES}"),
+    (
+        "agent: {claude: codex}",
+        f"agent: a mapping is not allowed; allowed: {NAMES}",
+    ),
+    ("agent: [claude, command]", "agent_command: required with agent: command"),
+    (
+        "agent: [claude, codex]\nagent_command: [a]",
+        "agent_command: has no effect with agent: [claude, codex]; write agent: command",
+    ),
+    (
+        "agent: [claude, codex]\nmodel: opus",
+        "model: name one for each agent: {claude: MODEL, codex: MODEL}",
+    ),
+    ("model: {codex: x}", 'model["codex"]: has no effect with agent: claude'),
+    ("model: {claude: }", 'model["claude"]: a model without a name'),
+    (
+        "agent: [claude, command]\nagent_command: [a]\nmodel: {command: x}",
+        'model["command"]: command is started without a model',
+    ),
+    (
+        "agent: [claude, codex]\nescalate: x",
+        "escalate: name one for each agent: {claude: MODEL, codex: MODEL}",
+    ),
+    ("escalate: {codex: x}", 'escalate["codex"]: has no effect with agent: claude'),
+    ("agent: command\nagent_command: [a]\nescalate: x", "escalate: has no effect with agent: command"),
+    (
+        "claude_args: [-p, --model=opus]\nescalate: x",
+        "escalate: has no effect, because claude_args names a model",
+    ),
+    ("models: [a]\nescalate: b", 'escalate: "b" is not in models, so the proxy refuses it'),
+    (
+        "agent_api: chat",
+        "agent_api: has no effect with agent: claude; write agent: command",
+    ),
+    (
+        "agent: command\nagent_command: [a]\nagent_network: open\nagent_api: gemini",
+        "agent_api: needs sandbox: podman and agent_network: proxy",
+    ),
+    ("codex_args: [-m, x]", "codex_args: has no effect with agent: claude; write agent: codex"),
+    ("agent: codex\ncodex_args: resume x", 'codex_args[0]: "resume" is not an option of codex exec'),
+    (
+        "agent: codex\ncodex_args: [--json, -c, openai_base_url=https://x]",
+        "codex_args[2]: sets another address of the API (allow_address: true accepts it; "
+        "or set it in the environment)",
+    ),
+    (
+        "agent: codex\nagent_api: chat",
+        "agent_api: has no effect with agent: codex; write agent: command",
+    ),
+    ("agent: codex\ncodex_args: -p 'a", "codex_args: cannot be split into arguments: no closing quotation"),
     ("agent_command: [a]", "agent_command: has no effect with agent: claude; write agent: command"),
     ("agent: replay", "recording: required with agent: replay"),
     ("recording: .r", "recording: has no effect with agent: claude; write agent: replay"),
@@ -505,9 +577,9 @@ def test_a_key_written_twice_names_both_lines(errors: Errors) -> None:
 
 
 def test_errors_of_the_command_line_name_the_option(errors: Errors) -> None:
-    assert errors(IMAGE, jobs=100, max_issues=-1) == [
-        "--cobbler-max-issues: -1 is not allowed; allowed: a whole number from 0 to 1000",
-        "--cobbler-jobs: 100 is not allowed; allowed: a whole number from 1 to 64",
+    assert errors(IMAGE, jobs=300, max_issues=-1) == [
+        "--cobbler-max-issues: -1 is not allowed; allowed: a whole number from 0 to 10000",
+        "--cobbler-jobs: 300 is not allowed; allowed: a whole number from 1 to 256",
     ]
 
 
@@ -703,7 +775,7 @@ def test_what_gives_the_host_away_must_be_asked_for(
         "api.anthropic.com",
     ],
 )
-@pytest.mark.parametrize("name", ["ANTHROPIC_BASE_URL", "ANTHROPIC_BEDROCK_BASE_URL"])
+@pytest.mark.parametrize("name", ["ANTHROPIC_BASE_URL", "ANTHROPIC_BEDROCK_BASE_URL", "OPENAI_BASE_URL"])
 def test_a_file_that_sets_another_address_of_the_api_must_say_so(
     loaded: Loaded, errors: Errors, name: str, address: str
 ) -> None:
@@ -723,6 +795,7 @@ def test_addresses_that_need_no_consent(
     assert loaded(podman_args("-e", "ANTHROPIC_BASE_URL")).container_environment
     assert loaded(podman_args("-e", "ANTHROPIC_BASE_URL=https://x", "-e", "ANTHROPIC_BASE_URL"))
     assert loaded(podman_args("-e", "ANTHROPIC_BASE_URL=https://API.Anthropic.com/"))
+    assert loaded(podman_args("-e", "OPENAI_BASE_URL=https://eu.api.openai.com/v1"))
     (line,) = errors(IMAGE + podman_args("-e", "ANTHROPIC_BASE_URL", "-e", "ANTHROPIC_BASE_URL=https://x"))
     assert 'would go to "https://x"' in line
 
@@ -970,7 +1043,7 @@ def test_the_schema_knows_every_key() -> None:
     published = schema.json_schema()
     assert list(published["properties"]) == list(Config.model_fields)
     assert published["additionalProperties"] is False
-    assert published["properties"]["jobs"]["maximum"] == 64
+    assert published["properties"]["jobs"]["maximum"] == 256
     assert published["properties"]["sandbox"]["enum"] == ["podman", "none", None]
     assert all(value["description"] for value in published["properties"].values())
 
@@ -1017,3 +1090,12 @@ def test_the_example_in_the_documentation_is_valid(root: Path) -> None:
     (root / "vendor").mkdir()
     (root / "configuration.yaml").write_text(example_text)
     assert load(root / "configuration.yaml").podman_image
+
+
+def test_several_agents_have_a_configuration_each(loaded: Loaded) -> None:
+    config = loaded("agent: [claude, codex]\nmodel: {codex: gpt-6-sol}\n")
+    assert config.agents == ("claude", "codex")
+    assert [(one.agent, one.model) for one in config.each_agent] == [("claude", None), ("codex", "gpt-6-sol")]
+    assert [one.path for one in config.each_agent] == [config.path, config.path]
+    assert loaded("agent: [codex]\nmodel: x\n").agent == "codex"
+    assert loaded("model: {claude: opus}\n").each_agent[0].model == "opus"

@@ -130,14 +130,14 @@ with Path(sys.argv[1]).open("ab") as file:
 
 
 class TestTail:
-    def test_it_keeps_everything_up_to_the_limit(self) -> None:
+    def test_a_tail_keeps_everything_up_to_the_limit(self) -> None:
         tail = Tail(10)
         for chunk in (b"ab\n", b"cdef\n"):
             tail.add(chunk)
         assert tail.data == b"ab\ncdef\n"
         assert tail.whole_lines == "ab\ncdef"
 
-    def test_it_keeps_the_end_of_more(self) -> None:
+    def test_a_tail_keeps_the_end_of_more(self) -> None:
         tail = Tail(10)
         for number in range(100):
             tail.add(b"line %d\n" % number)

@@ -114,7 +114,6 @@ def image(interpreter: Path, tmp_path: Path) -> Image:
 BROKEN = {"__init__.py": "raise SystemExit\n"}
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("base", [SRC, FLAT], ids=["src", "flat"])
 def test_the_tree_is_tested_though_the_image_has_a_copy(image: Image, base: dict[str, str]) -> None:
     image.install(in_directory("calc", CALC))

@@ -390,7 +390,6 @@ HIDING = {
 """Names of directories that a shell would take for several packages, or for another one."""
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("name", HIDING)
 def test_a_package_whose_name_the_shell_would_split_is_not_left_out(
     name: str, tree: Path, go_cache: Path

@@ -49,13 +49,14 @@ def ask(hooks: Hooks, name: str) -> Any:
         "agent": lambda: hooks.agent(),
         "gate": lambda: hooks.gate((BUILD, TEST)),
         "take_task": lambda: hooks.takes(Task(id="a", title="A")),
+        "choose_agent": lambda: hooks.chooses(Task(id="a", title="A")),
         "prompt": lambda: hooks.prompt("stitch", Task(id="a", title="A"), 1, "Do A."),
         "agent_command": lambda: hooks.command("measure", None, 1, ("sh", "-c", "true")),
     }
     return asked[name]()
 
 
-EVERY = ("tracker", "agent", "gate", "take_task", "prompt", "agent_command")
+EVERY = ("tracker", "agent", "gate", "take_task", "choose_agent", "prompt", "agent_command")
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -231,6 +232,10 @@ def test_a_tracker_that_returns_no_tasks_is_named(hooked: Hooked, tmp_path: Path
         ("gate", {"test": " "}, "gave ' ', not a command for test"),
         ("gate", {"test": ["sh", 1]}, r"gave \['sh', 1\], not a command for test"),
         ("take_task", "no", "gave 'no', not True, False or None"),
+        ("choose_agent", "codex", "gave 'codex', not a choice among .*: codex is not in the key agent"),
+        ("choose_agent", ("command", "opus"), "gave .*: opus is not a model that configuration.yaml names"),
+        ("choose_agent", ["command"], r"gave \['command'\], not the name of an agent, or a tuple"),
+        ("choose_agent", ("command", None), "gave .*, not the name of an agent, or a tuple"),
         ("prompt", " ", "gave ' ', not a text"),
         ("prompt", b"x", "gave b'x', not a text"),
         ("agent_command", "claude -p", "gave 'claude -p', not a program"),
@@ -242,6 +247,11 @@ def test_a_tracker_that_returns_no_tasks_is_named(hooked: Hooked, tmp_path: Path
 def test_a_wrong_answer_of_a_hook_is_refused(hooked: Hooked, name: str, given: object, message: str) -> None:
     with pytest.raises(HookProblem, match=f"^hook pytest_cobbler_{name} {message}"):
         ask(hooked({name: lambda: given}), name)
+
+
+def test_a_hook_chooses_an_agent(hooked: Hooked) -> None:
+    assert ask(hooked({"choose_agent": lambda: "command"}), "choose_agent") == ("command", "")
+    assert ask(hooked({"choose_agent": lambda: ("", "")}), "choose_agent") == ("", "")
 
 
 def test_a_step_that_a_hook_returns_unchanged_stays_the_same(hooked: Hooked) -> None:

@@ -45,7 +45,10 @@ FORBIDDEN = [
     ("wiring/parts", "from pytest_cobbler.lifecycle.finished import Finished", "Rooms"),
     ("landing/gate", "from pytest_cobbler.wiring.hooks import Hooks", "Rooms"),
     ("recordings/files", "from pytest_cobbler.landing.gate import Gate", "Rooms"),
+    ("sites/local", "from pytest_cobbler.landing.gate import Gate", "Rooms"),
+    ("repository/harvest", "from pytest_cobbler.sites.packing import run_job", "Rooms"),
     ("listeners", "from pytest_cobbler.recordings.files import Head", "Rooms"),
+    ("story/fold", "from pytest_cobbler.landing.gate import Gate", "Rooms"),
     ("tracker/base", "from pytest_cobbler.landing.gate import Gate", "Rooms"),
     ("agents/base", "from pytest_cobbler.report.journal import Journal", "Rooms"),
     ("languages/base", "from pytest_cobbler.agents.base import Agent", "Rooms"),
@@ -61,6 +64,7 @@ FORBIDDEN = [
     ("files", "import pytest_cobbler.process", "Rooms"),
     ("attacks/attack", "import pytest_cobbler.hooks", "Rooms"),
     ("testing/project", "import pytest_cobbler.session.nodes", "Rooms"),
+    ("view/lines", "import pytest_cobbler.cycle.run", "Rooms"),
     ("api", "def late(): import pytest_cobbler.plugin", "Rooms"),
     ("streams", "import pytest_cobbler.process", "Rooms"),
     ("display", "import pytest_cobbler.usage", "Rooms"),
@@ -71,7 +75,9 @@ FORBIDDEN = [
     ("lifecycle/plan", "import pytest", "What a task goes through"),
     ("landing/gate", "def late(): from pytest import fail", "What a task goes through"),
     ("session/nodes", "import _pytest", "Nobody imports pytest's private modules"),
+    ("view/news", "def late(): from pytest_cobbler.story.fold import fold", "A run is told once"),
     ("cycle/attempt", "from pytest_cobbler.sandbox.podman import PodmanSandbox", "Only the parts"),
+    ("cycle/run", "from pytest_cobbler.sites.local import LocalSite", "Only the parts"),
 ]
 """Module, a line that it may not have, and the first words of the contract that says so."""
 

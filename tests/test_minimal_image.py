@@ -32,6 +32,9 @@ def image(minimal_image: str, tmp_path: Path) -> Iterator[str]:  # noqa: ARG001 
     made = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert made.returncode == 0, made.stderr
     assert list(tmp_path.iterdir()) == []
+    # Each step may take minutes, so its line comes before it.
+    steps = [line.split()[0] for line in made.stdout.splitlines() if line.endswith(" ...")]
+    assert steps == ["downloading", "unpacking", "importing"]
     yield name
     podman("rmi", name)
 

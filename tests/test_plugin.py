@@ -173,7 +173,6 @@ def test_a_wrong_value_names_its_option(cobbler_project: Project) -> None:
     result.stderr.fnmatch_lines(["ERROR: *--cobbler-jobs*"])
 
 
-@pytest.mark.parametrize("action", ["generate", "resume", "start", "list", "doctor", "demo"])
 @pytest.mark.parametrize(
     ("option", "meant"),
     [
@@ -191,15 +190,16 @@ def test_a_wrong_value_names_its_option(cobbler_project: Project) -> None:
     ],
 )
 def test_an_option_that_does_not_apply_to_the_action_is_refused(
-    pytester: pytest.Pytester, action: str, option: str, meant: set[str]
+    pytester: pytest.Pytester, option: str, meant: set[str]
 ) -> None:
-    config = pytester.parseconfig(f"--cobbler-{action}", option)
-    if action in meant:
-        refuse_idle_options(config, action)
-        return
+    config = pytester.parseconfig("--cobbler-list", option)
     name = option.partition("=")[0]
-    with pytest.raises(UsageProblem, match=f"^{name} does not apply to --cobbler-{action}\n"):
-        refuse_idle_options(config, action)
+    for action in ("generate", "resume", "start", "list", "doctor", "demo"):
+        if action in meant:
+            refuse_idle_options(config, action)
+            continue
+        with pytest.raises(UsageProblem, match=f"^{name} does not apply to --cobbler-{action}\n"):
+            refuse_idle_options(config, action)
 
 
 def test_an_option_in_addopts_is_ignored_by_actions_it_does_not_apply_to(pytester: pytest.Pytester) -> None:
@@ -224,17 +224,17 @@ def test_an_ordinary_run_of_tests_accepts_cobbler_live(pytester: pytest.Pytester
     assert pytester.runpytest("--cobbler-live").ret == 0
 
 
-@pytest.mark.parametrize("action", ["stop", "reset", "start", "list", "stats", "init", "doctor", "demo"])
 @pytest.mark.parametrize(
     "arguments", [("generation-a",), ("configuration.yaml::stitch::p-1",), ("-k", "one"), ("-m", "slow")]
 )
 def test_an_action_without_items_refuses_a_selection_of_items(
-    pytester: pytest.Pytester, action: str, arguments: tuple[str, ...]
+    pytester: pytest.Pytester, arguments: tuple[str, ...]
 ) -> None:
     """Who names a generation must not have another one stopped."""
-    config = pytester.parseconfig(f"--cobbler-{action}", *arguments)
-    with pytest.raises(UsageProblem, match=f"^--cobbler-{action} does not take "):
-        refuse_arguments(config, action)
+    config = pytester.parseconfig("--cobbler-list", *arguments)
+    for action in ("stop", "reset", "start", "list", "stats", "init", "doctor", "demo"):
+        with pytest.raises(UsageProblem, match=f"^--cobbler-{action} does not take "):
+            refuse_arguments(config, action)
 
 
 @pytest.mark.parametrize("arguments", [(), ("configuration.yaml",), ("below/configuration.yaml",)])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +19,26 @@ LONGEST_FUNCTION = 60
 BIGGEST_ROOM = 0.16
 """Of all lines of the package."""
 
+WRAPPED = {"fcntl", "fnmatch", "glob"}
+USERS = {
+    "files.py: fcntl",
+    "sandbox/isolation.py: fcntl",  # it asks the kernel for interfaces, and locks nothing
+    "repository/lock.py: fcntl",  # its lock is a file of git's directory that names its owner
+    "landing/gate_files.py: fnmatch",  # words of a command, not paths
+    "repository/path_table.py: fnmatch",  # keys of a TOML table, not paths
+}
+"""Everything else locks through ``files``, and compares paths through ``globs``."""
+
 
 def modules(package: Path) -> dict[str, str]:
     """The text of each module by its path in the package."""
     return {str(path.relative_to(package)): path.read_text("utf-8") for path in package.rglob("*.py")}
+
+
+@functools.cache
+def nodes(text: str) -> tuple[ast.AST, ...]:
+    """The nodes of a module, which several tests look at."""
+    return tuple(ast.walk(ast.parse(text)))
 
 
 def long_modules(package: Path) -> Iterator[str]:
@@ -32,7 +50,7 @@ def long_modules(package: Path) -> Iterator[str]:
 
 def long_functions(package: Path) -> Iterator[str]:
     for path, text in modules(package).items():
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes(text):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             begin = min(part.lineno for part in (node, *node.decorator_list))
@@ -54,7 +72,7 @@ def big_rooms(package: Path) -> Iterator[str]:
 def texts_without_encoding(package: Path) -> Iterator[str]:
     """The places that open a text file in the encoding of the locale, which may lack a title's characters."""
     for path, text in modules(package).items():
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes(text):
             if not isinstance(node, ast.Call) or any(word.arg == "encoding" for word in node.keywords):
                 continue
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -73,6 +91,19 @@ def rooms_without_a_row(package: Path, page: str) -> Iterator[str]:
     for name in sorted(rooms | alone):
         if f"`{name}`" not in firsts:
             yield f"{name} has no row"
+
+
+def helpers_used(package: Path) -> Iterator[str]:
+    """``path: helper`` for each module that uses a helper of the standard library that one module wraps."""
+    for path, text in modules(package).items():
+        for node in nodes(text):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            else:
+                continue
+            yield from (f"{path}: {name}" for name in names if name in WRAPPED)
 
 
 def architecture() -> str:
@@ -99,6 +130,20 @@ def test_every_text_file_is_opened_with_its_encoding() -> None:
 
 def test_every_room_is_in_the_table_of_rooms() -> None:
     assert list(rooms_without_a_row(PACKAGE, architecture())) == []
+
+
+def test_there_is_one_of_each_helper() -> None:
+    assert set(helpers_used(PACKAGE)) == USERS
+
+
+def test_ruff_checks_complexity_arguments_and_tests() -> None:
+    lint = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["ruff"]["lint"]
+    assert {"C901", "ARG", "PT"} <= set(lint["select"])
+    assert lint["mccabe"]["max-complexity"] == 12
+    assert lint["ignore"] == []
+    left_out = {rule for rules in lint["per-file-ignores"].values() for rule in rules}
+    assert not {rule for rule in left_out if rule.startswith(("C9", "ARG", "PT")) and rule != "PTH"}
+    assert not [path for path, text in modules(PACKAGE).items() if "noqa: C901" in text]
 
 
 @pytest.fixture
@@ -137,3 +182,8 @@ def test_a_room_without_a_row_is_found(package: Path) -> None:
     rows = "\n".join(f"| `room{number}/` | things |" for number in range(9))
     page = f"{rows}\n\nroom9/ and `alone.py` are only named here.\n"
     assert list(rooms_without_a_row(package, page)) == ["alone.py has no row", "room9/ has no row"]
+
+
+def test_another_use_of_a_helper_is_found(package: Path) -> None:
+    (package / "alone.py").write_text("from fnmatch import fnmatch\nimport os\ndef f():\n    import fcntl\n")
+    assert set(helpers_used(package)) == {"alone.py: fnmatch", "alone.py: fcntl"}

@@ -1,4 +1,4 @@
-"""Test functions are found in source text, whoever wrote it."""
+"""Test functions are found in source text, trusted or not."""
 
 from __future__ import annotations
 

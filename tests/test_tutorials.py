@@ -25,6 +25,8 @@ Follow = Callable[..., None]
 IDENTITY = "[user]\n\tname = You\n\temail = you@example.com\n"
 NOT_INHERITED = ("COBBLER", "PYTEST", "GIT_", "ANTHROPIC", "CLAUDE", "XDG_", "BEADS")
 SAME = [
+    (r"(?m)^\d\d:\d\d:\d\d .*\n", ""),  # in place of the block that a terminal shows
+    (r"(::stitch::\S+ \w+) [^\n(]*\(", r"\1 TITLE ("),  # a long one is cut
     (r"(?<!\S)(\.\.\.|/\S*)/words\b", "/words"),
     (r"\d{4}-\d\d-\d\d(-\d\d){3}", "DATE"),
     (r"\bv\d{4}-\d\d-\d\d", "vDAY"),

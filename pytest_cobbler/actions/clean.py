@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from pytest_cobbler.actions.locked import locked
 from pytest_cobbler.config import Config, load
-from pytest_cobbler.display import escaped, named, one_line, shown_path
+from pytest_cobbler.display import escaped, escaped_lines, named, one_line, shown_path
 from pytest_cobbler.errors import RepositoryError, UsageProblem
 from pytest_cobbler.invocation import configuration_path
+from pytest_cobbler.repository.directories import remove_tree
 from pytest_cobbler.repository.forsaken import Forsaken, find_forsaken
 from pytest_cobbler.repository.kept_refs import kept_below, kept_by_generation
 from pytest_cobbler.repository.lock import is_locked, run_lock
@@ -20,7 +22,6 @@ from pytest_cobbler.repository.names import ATTEMPTS, LEFT
 from pytest_cobbler.repository.objects import default_work_dir
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.sessions import Sessions, sessions_by_generation
-from pytest_cobbler.repository.worktrees import remove_tree
 from pytest_cobbler.wiring.project import open_repository
 
 
@@ -104,14 +105,15 @@ def _kept(settings: Config, repository: Repository) -> Iterator[str]:
 
 def _clean_refs(config: pytest.Config, name: str) -> Iterator[str]:
     """List the kept work that is named, or remove it."""
-    repository = open_repository(load(configuration_path(config, "--cobbler-clean")))
+    settings = load(configuration_path(config, "--cobbler-clean"))
+    repository = open_repository(settings)
     if not config.getoption("cobbler_force"):
         for ref, commit in _named_refs(repository, name).items():
             subject = repository.objects.text("show", "--no-patch", "--format=%s", commit)
             yield f"{escaped(ref)}: {one_line(subject)}"
         yield f"Remove it: pytest --cobbler-clean {escaped(name)} --cobbler-force"
         return
-    with run_lock(repository.common_dir, "pytest --cobbler-clean"):  # a run may add to it
+    with locked(settings, repository, "--cobbler-clean"):  # a run may add to it
         refs = _named_refs(repository, name)
         moved = repository.delete_refs(refs)
         for ref in refs.keys() - {*moved}:
@@ -160,5 +162,5 @@ def _line(forsaken: Forsaken) -> str:
 
 
 def _say(lines: Sequence[str] | Iterator[str]) -> None:
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.write("".join(f"{escaped_lines(line)}\n" for line in lines))
     sys.stdout.flush()

@@ -264,7 +264,7 @@ def _closing(demo: Demo, tasks: Sequence[DoneTask]) -> list[str]:
         *(f"* {line}" for line in _log(demo, tasks)),
         "",
         f"repository: {demo.repository}",
-        f"report:     {demo.junit}",
+        f"JUnit file: {demo.junit}",
         "(Replaying a recording costs nothing; its tokens are estimated from the length of the texts.)",
         "",
         "Look at it:",

@@ -5,7 +5,6 @@ With ``--cobbler-attacks``, it then attacks what it has checked (docs/security.m
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +16,7 @@ from pytest_cobbler.attacks.attack import Line, every_attack
 from pytest_cobbler.attacks.ground import Target
 from pytest_cobbler.attacks.suite import run_suite
 from pytest_cobbler.config import Config, load
-from pytest_cobbler.display import escaped, escaped_lines
+from pytest_cobbler.display import escaped, escaped_lines, shown_json
 from pytest_cobbler.doctor.checks import Doctor
 from pytest_cobbler.doctor.contained import Contained
 from pytest_cobbler.doctor.examination import Finding, examine
@@ -73,7 +72,7 @@ def run(config: pytest.Config) -> int:
             with ended_by_signals():
                 examine(doctor.checks(), take, waiting.show)
                 if config.getoption("cobbler_attacks"):
-                    attacks = [*_attacked(doctor, as_table)]
+                    attacks = [*_attacked(doctor, as_table, waiting)]
         except KeyboardInterrupt:
             waiting.hide()
             sys.stderr.write("interrupted\n")
@@ -81,14 +80,14 @@ def run(config: pytest.Config) -> int:
         scrub = Secrets(doctor.secrets).scrub_text
     seconds = time.monotonic() - began
     if as_table:
-        _say(_summary(findings, seconds))
+        _say(_summary(findings, attacks, seconds))
     else:
-        _say(json.dumps(_as_json(findings, attacks, seconds, scrub), indent=2))
+        _say(shown_json(_as_json(findings, attacks, seconds, scrub)))
     return pytest.ExitCode.TESTS_FAILED if _has_failed(findings, attacks) else pytest.ExitCode.OK
 
 
 class _Waiting:
-    """A line on a terminal with the check that runs: some, such as the gate on the tip, take minutes."""
+    """A line on a terminal with what runs: the gate on the tip, or a job with many attacks, takes minutes."""
 
     def __init__(self, *, enabled: bool) -> None:
         self._enabled = enabled
@@ -112,7 +111,7 @@ def _has_failed(findings: Sequence[Finding], attacks: Sequence[Line] | None) -> 
     return any(line.got_through for line in attacks) or all(line.status == "not tried" for line in attacks)
 
 
-def _attacked(doctor: Doctor, as_table: bool) -> Iterator[Line]:
+def _attacked(doctor: Doctor, as_table: bool, waiting: _Waiting) -> Iterator[Line]:
     """Try every attack, and print each result as it comes."""
     parts = doctor.contained
     if parts is None:
@@ -122,10 +121,14 @@ def _attacked(doctor: Doctor, as_table: bool) -> Iterator[Line]:
         )
     else:
         lines = run_suite(_target_of(parts), Cancellation())
-    for line in lines:
+    waiting.show("attacks")
+    for tried, line in enumerate(lines, start=1):
         if as_table:
+            waiting.hide()
             _say(_attack_line(line))
         yield line
+        waiting.show(f"attacks ({tried} tried)")
+    waiting.hide()
 
 
 def _target_of(parts: Contained) -> Target:
@@ -173,13 +176,17 @@ def _lines(finding: Finding, scrub: Callable[[str], str]) -> list[str]:
     ]
 
 
-def _summary(findings: Sequence[Finding], seconds: float) -> str:
-    counted = [
-        f"{count} {status}"
-        for status in ("ok", "warning", "off", "failed", "not tried")
-        if (count := sum(finding.status == status for finding in findings))
-    ]
-    return f"{', '.join(counted)} in {seconds:.1f} s"
+def _summary(findings: Sequence[Finding], attacks: Sequence[Line] | None, seconds: float) -> str:
+    words = ("ok", "warning", "off", "failed", "not tried")
+    checks = _counts([finding.status for finding in findings], words)
+    if attacks is None:
+        return f"{checks} in {seconds:.1f} s"
+    tried = _counts([line.status for line in attacks], ("held", "NOT HELD", "not tried"))
+    return f"checks: {checks}; attacks: {tried}; in {seconds:.1f} s"
+
+
+def _counts(found: Sequence[str], words: Sequence[str]) -> str:
+    return ", ".join(f"{count} {word}" for word in words if (count := found.count(word)))
 
 
 def _as_json(

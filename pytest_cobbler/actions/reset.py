@@ -7,20 +7,20 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from pytest_cobbler.actions.locked import locked
 from pytest_cobbler.config import load
-from pytest_cobbler.display import counted
+from pytest_cobbler.display import counted, escaped_lines
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path
 from pytest_cobbler.lifecycle.abandoning import Abandoned, abandon_all
 from pytest_cobbler.repository.cleanup import remove_untracked
-from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
 from pytest_cobbler.wiring.parts import make_tracker
 from pytest_cobbler.wiring.project import open_repository
 
 
 def run(config: pytest.Config) -> int:
-    """Abandon them without changing base and checkout. 1 if the tracker failed.
+    """Abandon them without changing base and checkout. 1 if the tracker failed, or nodes have work.
 
     Raises:
         CobblerError: a precondition failed and nothing was changed, or the same command completes it.
@@ -30,7 +30,7 @@ def run(config: pytest.Config) -> int:
     hooks = project_hooks(config, settings)
     tracker = make_tracker(settings, hooks)
     ours = (settings.cobbler_dir, settings.beads_dir)
-    with run_lock(repository.common_dir, "pytest --cobbler-reset", ours):
+    with locked(settings, repository, "--cobbler-reset", ours):
         lane = TrackerLane(tracker)
         try:
             abandoned = abandon_all(settings, repository, lane, hooks)
@@ -42,7 +42,7 @@ def run(config: pytest.Config) -> int:
         *cleaned.lines(),
         *(f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures),
     ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(escaped_lines("\n".join(lines)) + "\n")
     return int(pytest.ExitCode.TESTS_FAILED if lane.failures else pytest.ExitCode.OK)
 
 
@@ -56,7 +56,6 @@ def _lines(abandoned: Sequence[Abandoned]) -> Iterator[str]:
         else:
             tasks = counted(generation.landed, "task")
             yield f"Abandoned {generation.name}; its last commit, with {tasks}, is tagged {generation.tag}."
-        if generation.reopened:
-            yield f"Open again: {', '.join(generation.reopened)}."
+        yield from (f"Open again: {task.id} {task.title}" for task in generation.reopened)
         if generation.left:
             yield f"kept {generation.left}: it holds a merge with {generation.name} that a person has begun"

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
+from pytest_cobbler.actions.locked import locked
 from pytest_cobbler.config import load
+from pytest_cobbler.display import escaped_lines
 from pytest_cobbler.invocation import configuration_path, overrides
 from pytest_cobbler.lifecycle.named_places import checked_language
-from pytest_cobbler.lifecycle.recovery import remove_remains
 from pytest_cobbler.lifecycle.starting import find_base, removed_sources, start_generation, uncommitted
 from pytest_cobbler.repository.generations import Generation, active_generations
-from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.wiring.project import open_repository
 
 
@@ -24,8 +24,7 @@ def run(config: pytest.Config) -> int:
     """
     settings = load(configuration_path(config, "--cobbler-start"), overrides(config))
     repository = open_repository(settings)
-    with run_lock(repository.common_dir, "pytest --cobbler-start"):
-        remove_remains(repository, settings.gen_prefix)
+    with locked(settings, repository, "--cobbler-start"):
         base = find_base(settings, repository)
         language = checked_language(settings, repository, (base.commit,))
         generation = start_generation(settings, repository, language, base)
@@ -45,5 +44,6 @@ def _say(generation: Generation, active: list[str], notes: list[str]) -> None:
             f"Active generations: {', '.join(active)}.",
             f"Choose the one to work on: pytest --cobbler-switch {generation.name}",
         ]
-    lines.append("Next: pytest --cobbler-generate")
-    sys.stdout.write("\n".join(lines) + "\n")
+    else:
+        lines.append("Next: pytest --cobbler-generate")
+    sys.stdout.write(escaped_lines("\n".join(lines)) + "\n")

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from pytest_cobbler.actions.locked import locked
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.display import counted, escaped_lines
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path, overrides, warn_uncontained
 from pytest_cobbler.lifecycle.stopping import Resolve, Stopped, stop
-from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.merging import NotMerged
 from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
 from pytest_cobbler.wiring.hooks import Hooks
@@ -21,7 +21,7 @@ from pytest_cobbler.wiring.project import open_repository
 
 
 def run(config: pytest.Config) -> int:
-    """Stop the generation. 1 if it cannot be merged, or if the tracker failed.
+    """Stop the generation. 1 if it cannot be merged, the tracker failed, or nodes have work.
 
     Raises:
         CobblerError: a precondition failed and nothing was changed, or the same command completes it.
@@ -44,7 +44,7 @@ def carry_out(
     repository = open_repository(settings)
     tracker = make_tracker(settings, hooks)
     ours = (settings.cobbler_dir, settings.beads_dir)
-    with run_lock(repository.common_dir, "pytest --cobbler-stop", ours):
+    with locked(settings, repository, "--cobbler-stop", ours):
         lane = TrackerLane(tracker)
         try:
             stopped = stop(
@@ -58,7 +58,7 @@ def carry_out(
                 say=_say,
             )
         except NotMerged as error:
-            _say(escaped_lines(str(error)))
+            _say(str(error))
             return int(pytest.ExitCode.TESTS_FAILED)
         finally:
             lane.close(DRAIN)
@@ -71,7 +71,7 @@ def carry_out(
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{escaped_lines(line)}\n")
     sys.stdout.flush()
 
 

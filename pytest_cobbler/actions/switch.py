@@ -7,12 +7,11 @@ import sys
 import pytest
 
 from pytest_cobbler.actions import list as listing
+from pytest_cobbler.actions.locked import locked
 from pytest_cobbler.config import load
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.invocation import configuration_path
-from pytest_cobbler.lifecycle.recovery import remove_remains
 from pytest_cobbler.repository.generations import choose_generation
-from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.wiring.project import open_repository
 
 
@@ -32,8 +31,7 @@ def run(config: pytest.Config) -> int:
             "Remove or change that key.",
         )
     repository = open_repository(settings)
-    with run_lock(repository.common_dir, "pytest --cobbler-switch"):
-        remove_remains(repository, settings.gen_prefix)
+    with locked(settings, repository, "--cobbler-switch"):
         generation = choose_generation(repository, settings.gen_prefix, name)
     sys.stdout.write(f"Commands now work on {generation.name}, from {generation.base}.\n")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +23,10 @@ OnExchange = Callable[[str, Mapping[str, object]], None]
 """Called with the name and the facts of an event: a request that leaves, or the end of its answer."""
 
 
+OnStep = Callable[[str], bool | None]
+"""Takes a step. If it returns ``False``, no one reads the steps, and all but the last may be left out."""
+
+
 class AgentError(CobblerError):
     """An agent did nothing, and a further attempt would fail in the same way."""
 
@@ -33,15 +38,33 @@ class SessionPlace:
     ``variable`` is the one of its environment that names the directory for its own files. ``pattern`` is the
     file of a conversation below it: ``{id}`` is the id of the conversation, ``{directory}`` the one where the
     program works, with a dash for everything but letters and digits.
+
+    ``unnamed``, for a program that chooses the id itself: the file of a new conversation, with ``*`` for any
+    part of a name, and the id at the end of its name. Of several, the first by name is the conversation.
+    ``new`` is the same for a program that takes the id from us, and puts more than that into the name.
+
+    ``beside`` is the ending of the name of a second file of the conversation, which lies beside the first.
+    ``mark``: without these words in one of its files, a conversation has not begun, and cannot go on.
     """
 
     variable: str
     pattern: str
+    unnamed: str = ""
+    new: str = ""
+    beside: str = ""
+    mark: str = ""
 
-    def file(self, session_id: str, directory: Path) -> str:
-        """The file of a conversation of a program that works in ``directory``."""
+    def new_id(self) -> str:
+        """An id for a new conversation; empty if the program chooses it."""
+        return "" if self.unnamed else str(uuid.uuid4())
+
+    def file(self, session_id: str, directory: Path, *, is_new: bool = False) -> str:
+        """The file of a conversation of a program that works in ``directory``; of a new one, a pattern."""
+        if not session_id:
+            return self.unnamed
         plain = re.sub(r"[^A-Za-z0-9]", "-", str(directory))
-        return self.pattern.format(id=session_id, directory=plain)
+        pattern = (is_new and self.new) or self.pattern
+        return pattern.format(id=session_id, directory=plain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +85,8 @@ class Session:
     """The conversation of an attempt at a task.
 
     ``home`` is the directory for the program's own files, as the program sees it. ``turn`` is what the agent
-    is told if the conversation ``id`` goes on, whose file lies in ``home``; empty: it begins.
+    is told if the conversation ``id`` goes on, whose file lies in ``home``; empty: it begins; an
+    empty ``id``: the program chooses it.
     ``restart`` empties ``home`` after the program has refused to go on, and returns the id of a new one.
     """
 
@@ -78,8 +102,8 @@ class AgentRequest:
 
     ``worktree`` is the directory of the project in ``checkout``, which is the same if the project lies at the
     top of its repository; ``output`` is the file that a measure must write, inside the worktree's mounts.
-    These are paths as the agent sees them, in a container the same for every task; ``mounts`` has those of
-    the host. ``transcript`` and ``errors`` are files on the host that
+    These are paths as the agent sees them, in a container the same for every task. Its sandbox mounts them;
+    ``mounts`` are further ones. ``transcript`` and ``errors`` are files on the host that
     take what the agent prints, as it comes, scrubbed of the credential. They lie in a directory of the
     attempt's own, which has the number of the attempt over all runs as its name; ``attempt`` of a measure
     counts those of this run.
@@ -91,13 +115,19 @@ class AgentRequest:
     attempt: int
     prompt: str
     worktree: Path
-    mounts: tuple[Mount, ...]
+    mounts: tuple[Mount, ...] = ()
     network: Network
     limits: Limits
     transcript: Path
     errors: Path
+    agent: str = ""
+    """The name that the configuration has for the agent."""
     directory: str = ""
     """The path of ``worktree`` in ``checkout``."""
+    location: Path | None = None
+    """Where ``worktree`` lies, for people, if its path in the sandbox is another one."""
+    node: str = ""
+    """The node that has it; empty for this machine."""
     output: Path | None = None
     system_prompt_file: str | None = None
     """A file inside, mounted by the caller, that is added to the agent's system prompt."""
@@ -107,7 +137,7 @@ class AgentRequest:
     """Limit of the run's cost, if the agent supports one; checked between turns, so it may be exceeded."""
     command: Callable[[tuple[str, ...]], tuple[str, ...]] | None = None
     """Changes the command line of an agent that is a program before it is started."""
-    on_step: Callable[[str], None] | None = None
+    on_step: OnStep | None = None
     """Called with one line of text for each step the agent takes (a tool call, a message)."""
     account: Account | None = None
     """What pays for the agent; ``None``: nothing limits what it spends."""
@@ -117,12 +147,6 @@ class AgentRequest:
     """The conversation of an agent that can go on with one; ``None``: it is not kept."""
     on_exchange: OnExchange | None = None
     """Called, in any thread, for each request that leaves through the agent's proxy, and for its answer."""
-
-    @property
-    def place(self) -> Path:
-        """``worktree`` on the host."""
-        found = (mount.source for mount in self.mounts if mount.target == str(self.checkout))
-        return next(found, self.checkout) / self.directory
 
     @property
     def checkout(self) -> Path:
@@ -186,6 +210,26 @@ class ContinuingAgent(Protocol):
     @property
     def sessions(self) -> SessionPlace | None:
         """Where its program keeps them; ``None`` if its arguments leave no choice."""
+        ...
+
+
+@runtime_checkable
+class InstructedAgent(Protocol):
+    """An agent that follows instructions of the repository."""
+
+    @property
+    def instructions(self) -> tuple[str, ...]:
+        """Names of the files that have them. In each directory, the first one counts."""
+        ...
+
+
+@runtime_checkable
+class SkilledAgent(Protocol):
+    """An agent that has names for the directories with a repository's skills."""
+
+    @property
+    def skills(self) -> tuple[str, ...]:
+        """The directories. Of two skills with one name, the one in the first directory counts."""
         ...
 
 

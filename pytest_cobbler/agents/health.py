@@ -10,10 +10,11 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from pytest_cobbler.agents.claims import bounded
 from pytest_cobbler.agents.troubles import Trouble
 from pytest_cobbler.causes import Cause
 
@@ -139,10 +140,11 @@ class ApiHealth:
             is_sure: it can only concern all agents; else two items have to meet with it.
             is_claimed: only the agent reports it.
         """
+        trouble = replace(trouble, until=bounded(trouble.until, self._clock()))
         with self._lock:
             self.seen[trouble.status] += 1
-            if self.stop is not None:
-                return
+            if self.stop is not None and (self.stop.at_once or not trouble.is_refusal):
+                return  # a refusal ends the whole run, where another agent could take over from a limit
             items = self._witnesses.setdefault((trouble.cause, trouble.passes), set())
             items.add(item)
             is_certain = is_sure or len(items) >= WITNESSES

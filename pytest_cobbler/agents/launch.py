@@ -15,18 +15,20 @@ from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.budget import Unpaid
 from pytest_cobbler.agents.claims import bounded, disagreements
 from pytest_cobbler.agents.health import ApiHealth, Caller
+from pytest_cobbler.agents.homes import Home
 from pytest_cobbler.agents.output_file import OutputFile
-from pytest_cobbler.agents.stream import StreamReader
+from pytest_cobbler.agents.streams.base import NewReader, Reader
 from pytest_cobbler.agents.troubles import Trouble
 from pytest_cobbler.agents.watching import ApiWatch, Watch
 from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.display import one_line, shown_duration, shown_size
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.process import Cancellation
+from pytest_cobbler.lines import LinesTogether
+from pytest_cobbler.process import Cancellation, Writable
 from pytest_cobbler.sandbox.base import Completed, Job, Limits, Loopback, Network, Sandbox
 from pytest_cobbler.sandbox.probes import Probe
 from pytest_cobbler.sandbox.stderr import ErrorTail
-from pytest_cobbler.secret_forms import LineScrubber, Secrets
+from pytest_cobbler.secret_forms import LineScrubber, LinesScrubber, Secrets
 from pytest_cobbler.usage import Usage
 
 if TYPE_CHECKING:
@@ -50,12 +52,17 @@ _TRY = f'command -v -- "$1" >/dev/null || exit {_NOT_FOUND}; [ $# = 1 ] || exec 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """The program to launch. ``resumes``: it goes on with an earlier conversation."""
+    """The program to launch, and the reader of its output.
+
+    ``resumes``: it goes on with an earlier conversation. ``home`` is made before it starts.
+    """
 
     argv: tuple[str, ...]
+    reader: NewReader
     stdin: bytes
     environment: Mapping[str, str]
     resumes: bool = False
+    home: Home | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,18 +72,20 @@ class Launched:
     The proxy, if there was one, reports ``metered``, the usage; and ``seen``, why the API did not serve the
     last request. ``is_refused``: the program was ended because the API refuses all agents. ``was_answered``:
     the API has served it before. ``unpaid`` is why the budget did not pay for a request; without a proxy, why
-    the agent was ended. The proxy's view counts, the program's own reports are notes: the program runs what
-    the agent wrote, and may print anything.
+    the agent was ended. ``refusal``: the request that the proxy itself refused at the end. The proxy's view
+    counts, the program's own reports are notes: the program runs what the agent wrote, and may print
+    anything.
     """
 
     completed: Completed
     limits: Limits
-    reader: StreamReader
+    reader: Reader
     metered: Usage | None = None
     seen: Trouble | None = None
     is_refused: bool = False
     was_answered: bool = False
     unpaid: Unpaid | None = None
+    refusal: str = ""
 
     @property
     def trouble(self) -> Trouble | None:
@@ -87,7 +96,9 @@ class Launched:
         """The error by the limits, by the program's output or by its exit status; empty if there is none."""
         if self.is_refused and self.trouble:
             return self.trouble.shown
-        return _ending(self.completed, self.limits) or self.reader.failure or self._exit_error()
+        error = _ending(self.completed, self.limits) or self.reader.failure or self._exit_error()
+        has_cause = bool(self.refusal and error) and not self._is_cancelled
+        return f"the proxy refused {self.refusal}; {error}" if has_cause else error
 
     @property
     def refused_to_continue(self) -> bool:
@@ -165,15 +176,15 @@ class _Lingering:
         patience: seconds to wait for that; ``None``: for ever.
     """
 
-    def __init__(self, reader: StreamReader, patience: float | None, cancellation: Cancellation) -> None:
+    def __init__(self, reader: Reader, patience: float | None, cancellation: Cancellation) -> None:
         self._reader = reader
         self._patience = patience
         self._timer: threading.Timer | None = None
         self.cancellation = Cancellation(cancellation)
         self.has_ended_it = False
 
-    def look_at(self, _line: bytes) -> None:
-        """Begin to wait if the program is done. Call it after each line."""
+    def look(self) -> None:
+        """Begin to wait if the program is done. Call it whenever it has printed something."""
         self.close()
         if self._patience is not None and self._reader.is_done:
             self._timer = threading.Timer(self._patience, self._end)
@@ -208,7 +219,7 @@ def launch(
     Raises:
         SandboxError: the job could not be run.
     """
-    reader = StreamReader(request.on_step, resumes=program.resumes)
+    reader = program.reader(request.on_step, resumes=program.resumes)
     account = request.account
     if account and (lack := account.budget.lacking(account.task)):
         return Launched(completed=_NOT_STARTED, limits=request.limits, reader=reader, unpaid=lack.unpaid)
@@ -220,22 +231,21 @@ def launch(
         caller = stack.enter_context(_caller(request, ends, program, is_seen=access.proxied))
         proxy = access.proxy(request.on_exchange, account, caller) if access.proxied else None
         watch = None if proxy or not account else Watch(reader, account, access.prices, ends)
-        looking = [lingering.look_at, *([] if proxy else [ApiWatch(reader, caller).look])]
-        looking += [watch.look] if watch else []
+        looking = [one.look for one in (None if proxy else ApiWatch(reader, caller), watch) if one]
         transcript = stack.enter_context(OutputFile(request.transcript))
         errors = stack.enter_context(OutputFile(request.errors, _ERRORS_LIMIT))
 
-        def keep_line(line: bytes) -> None:
-            transcript.write(line)
-            reader.feed(line)
-            for look in looking:
-                look(line)
+        def keep(lines: bytes) -> None:
+            transcript.write(lines)
+            reader.feed(lines, looking)
+            lingering.look()
 
         # The end of stderr that the sandbox keeps may begin within a secret, where no form of it matches.
-        error_tail = ErrorTail(errors.write)
-        take_line = stack.enter_context(LineScrubber(secrets, keep_line))
+        error_tail = ErrorTail(lambda line: errors.write(line + b"\n"))
+        take_lines = stack.enter_context(LinesScrubber(secrets, keep))
+        output = stack.enter_context(contextlib.closing(LinesTogether(take_lines)))
         take_error_line = stack.enter_context(LineScrubber(secrets, error_tail))
-        completed = sandbox.run(_job(program, access, request, proxy, take_line, take_error_line), ends)
+        completed = sandbox.run(_job(program, access, request, proxy, output, take_error_line), ends)
     if completed.cause == Ending.CANCELLED and (caller.was_refused or not cancellation.requested):
         completed = replace(completed, cause=Ending.EXITED, status=0 if lingering.has_ended_it else 1)
     unpaid = proxy.unpaid if proxy else _ended_by(watch, request, completed)
@@ -249,6 +259,7 @@ def launch(
         is_refused=caller.was_refused,
         was_answered=caller.was_answered,
         unpaid=unpaid,
+        refusal=proxy.refusal if proxy else "",
     )
 
 
@@ -270,12 +281,13 @@ def _job(
     access: Access,
     request: AgentRequest,
     proxy: ApiProxy | None,
-    on_line: Callable[[bytes], None],
+    output: Writable,
     on_error_line: Callable[[bytes], None],
 ) -> Job:
+    argv = request.command(program.argv) if request.command else program.argv
     return Job(
         name=f"{request.phase}-{request.task_id}-{request.attempt}",
-        argv=request.command(program.argv) if request.command else program.argv,
+        argv=program.home.around(argv) if program.home else argv,
         workdir=str(request.worktree),
         stdin=program.stdin,
         environment=access.environment(program.environment),
@@ -283,7 +295,7 @@ def _job(
         mounts=request.mounts,
         network=proxy.network if proxy else request.network,
         limits=request.limits,
-        on_line=on_line,
+        stdout=output,
         on_error_line=on_error_line,
     )
 
@@ -356,6 +368,8 @@ def _ending(completed: Completed, limits: Limits) -> str:
             return "cancelled"
         case Ending.KILLED:
             return "killed from outside, perhaps because it ran out of memory"
+        case Ending.LOST:
+            return "its node is lost: it did not answer"
         case Ending.EXITED:
             return ""
 

@@ -1,4 +1,4 @@
-"""The files that keep an agent's output: written line by line, with a limited size."""
+"""The files that keep an agent's output: written as it comes, with a limited size."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import IO
 __all__ = ["OutputFile"]
 
 _MEGABYTE = 1024 * 1024
+_TRUNCATED = b'{"type": "cobbler", "subtype": "truncated"}\n'
 
 
 class OutputFile:
-    """A file that is written line by line, so that a killed run leaves its output.
+    """A file that is written without delay, so that a killed run leaves its output.
 
     Args:
         limit: bytes after which a note ends the file; further lines are dropped.
@@ -35,12 +36,15 @@ class OutputFile:
         if self._file:
             self._file.close()
 
-    def write(self, line: bytes) -> None:
-        """Add ``line`` and a newline."""
+    def write(self, lines: bytes) -> None:
+        """Add whole lines, as many of them as there is room for."""
         assert self._file is not None
-        self._left -= len(line) + 1
-        if self._left >= 0:
-            self._file.write(line + b"\n")
-        elif not self._full:
-            self._full = True
-            self._file.write(b'{"type": "cobbler", "subtype": "truncated"}\n')
+        if self._full:
+            return
+        self._full = len(lines) > self._left
+        kept = lines[: lines.rfind(b"\n", 0, self._left) + 1] if self._full else lines
+        self._left -= len(kept)
+        # A file without a buffer may take only the beginning.
+        rest = memoryview(kept + _TRUNCATED if self._full else kept)
+        while rest:
+            rest = rest[self._file.write(rest) :]

@@ -5,24 +5,16 @@ from __future__ import annotations
 from pytest_cobbler.agents.budget import Account, Unit, Unpaid
 from pytest_cobbler.agents.health import Caller
 from pytest_cobbler.agents.prices import PriceList, dollars
-from pytest_cobbler.agents.stream import StreamReader
+from pytest_cobbler.agents.streams.base import Reader
 from pytest_cobbler.process import Cancellation
 
 __all__ = ["ApiWatch", "Watch"]
-
-_TELLING = (b'"usage"', b'"total_cost_usd"')
-"""What a line of the stream has that reports a cost."""
-
-
-_OF_SUCCESS = (b'"init"', b'"assistant"')
-_OF_TROUBLE = (b'"api_retry"', b'"result"')
-"""What a line of the stream has that reports how the API serves the agent."""
 
 
 class ApiWatch:
     """Tells ``caller`` of the answers and the troubles that ``reader`` has read."""
 
-    def __init__(self, reader: StreamReader, caller: Caller) -> None:
+    def __init__(self, reader: Reader, caller: Caller) -> None:
         self._reader = reader
         self._caller = caller
         self._answers = 0
@@ -30,13 +22,13 @@ class ApiWatch:
     def look(self, line: bytes) -> None:
         """Tell what a line has told the reader."""
         reader, caller = self._reader, self._caller
-        if any(name in line for name in _OF_SUCCESS):
+        if any(name in line for name in reader.marks.answer):
             if reader.has_begun and not reader.answers:
                 caller.begins()
             if reader.answers > self._answers:
                 self._answers = reader.answers
                 caller.answered()
-        if any(name in line for name in _OF_TROUBLE) and (trouble := reader.trouble):
+        if any(name in line for name in reader.marks.trouble) and (trouble := reader.trouble):
             caller.met(trouble)
 
 
@@ -47,7 +39,7 @@ class Watch:
     """
 
     def __init__(
-        self, reader: StreamReader, account: Account, prices: PriceList, cancellation: Cancellation
+        self, reader: Reader, account: Account, prices: PriceList, cancellation: Cancellation
     ) -> None:
         self._reader = reader
         self._account = account
@@ -58,13 +50,16 @@ class Watch:
 
     def look(self, line: bytes) -> None:
         """Count what a line has told the reader."""
-        if not any(name in line for name in _TELLING):
+        if not any(name in line for name in self._reader.marks.cost):
             return
         unit, amount = self._reader.spent(self._prices)
         more = amount - self._charged[unit]
         if more > 0:
             self._charged[unit] = amount
             self._account.budget.charge(self._account.task, unit, more)
+            self._account.note(unit, more)
+            if unit == "tokens":
+                self._account.budget.note_unpriced(self._reader.usage.model or "unknown model", more)
         lack = self._account.budget.lacking(self._account.task)
         if lack and not self._reader.is_done:
             self.unpaid = self.unpaid or lack.unpaid

@@ -16,7 +16,8 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -27,19 +28,26 @@ from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.attacks.attack import Attack, helpers
 from pytest_cobbler.attacks.services import Listener, Upstream
 from pytest_cobbler.doctor.proofs import scratch_repository
+from pytest_cobbler.files import make_private
 from pytest_cobbler.landing.gate import Gate
+from pytest_cobbler.repository.directories import chown_tree
 from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.identity import Identity, Person
 from pytest_cobbler.repository.names import branch_ref
 from pytest_cobbler.repository.pins import PINS
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.repository.worktrees import Worktree, Worktrees, chown_tree
+from pytest_cobbler.repository.sessions import SESSIONS
+from pytest_cobbler.repository.worktrees import Worktree, Worktrees
 from pytest_cobbler.sandbox.base import Loopback, Network, Sandbox
-from pytest_cobbler.wiring.parts import SandboxSettings
+from pytest_cobbler.sandbox.site import Place, Site
+from pytest_cobbler.sites.local import LocalSite
+from pytest_cobbler.wiring.parts import SandboxSettings, local_site
 
 __all__ = ["Ground", "Target", "prepared"]
 
 BRANCH: Final = "doctor"
+PROGRAM: Final = "attack-program"
+"""The file of the program that makes system calls, among an agent's files."""
 ATTACKER: Final = Identity.of(Person(name="Attacks", email="attacks@localhost"))
 TREE: Final[Mapping[str, bytes]] = {
     ".gitattributes": b"*.filtered filter=base diff=base merge=base\n",
@@ -65,6 +73,7 @@ class Target:
         mortal: the sandbox of a job whose process is killed.
         witness: the same sandbox in another run.
         shared: ``core.sharedRepository`` of the user's repository; may be empty.
+        nodes: the site of a repository whose agents work on nodes, for a block; ``None``: they work here.
     """
 
     place: Path
@@ -75,6 +84,7 @@ class Target:
     mortal: SandboxSettings
     witness: Sandbox
     shared: str = ""
+    nodes: Callable[[Repository], AbstractContextManager[Site]] | None = None
 
 
 @dataclass(kw_only=True)
@@ -98,6 +108,7 @@ class Ground:
     upstream: Upstream
     access: Access
     process: subprocess.Popen[bytes]
+    nodes: Site | None = None
     before: dict[str, bytes] = field(default_factory=dict)
     before_outside: dict[str, tuple[int, bytes]] = field(default_factory=dict)
 
@@ -107,8 +118,21 @@ class Ground:
         return self.outside / "proof"
 
     @property
+    def other_session(self) -> Path:
+        """The conversation of another task, kept by the host."""
+        return self.repository.work_dir / SESSIONS / BRANCH / "other" / "1-session"
+
+    @property
     def worktrees(self) -> Worktrees:
-        return Worktrees(self.repository, BRANCH, self.target.sandbox.owner)
+        return self._site.worktrees
+
+    @property
+    def _site(self) -> LocalSite:
+        return local_site(self.repository, BRANCH, self.target.sandbox, at_its_path=True)
+
+    def place(self, worktree: Worktree) -> Place:
+        """A worktree as a run sees it."""
+        return self._site.place(worktree)
 
     @property
     def network(self) -> Network | Loopback:
@@ -125,7 +149,7 @@ class Ground:
         """The variables of the scripts in ``tree``. No value is a word that only an attack could know."""
         return {
             "TREE": str(tree),
-            "CALL": str(tree / "attack-program"),
+            "CALL": str(tree / PROGRAM),
             "SETUID": str(tree / "setuid-program"),
             "OUTSIDE": str(self.outside),
             "OTHER": str(self.other),
@@ -142,24 +166,24 @@ class Ground:
 
     def place_programs(self, worktree: Worktree) -> None:
         """Put the program that makes system calls into a worktree, once more as setuid root if possible."""
-        data = resources.files("pytest_cobbler") / "data" / "attacks" / f"call-{platform.machine()}"
-        if not data.is_file():
+        content = program_of_calls()
+        if content is None:
             return  # then the scripts say that it does not run
-        program = worktree.tree / "attack-program"
-        program.write_bytes(data.read_bytes())
+        program = worktree.written / PROGRAM
+        program.write_bytes(content)
         program.chmod(0o755)
         if self.target.sandbox.owner:
             os.chown(program, *self.target.sandbox.owner)
         if os.geteuid() == 0:
-            setuid = worktree.tree / "setuid-program"
-            setuid.write_bytes(data.read_bytes())
+            setuid = worktree.written / "setuid-program"
+            setuid.write_bytes(content)
             setuid.chmod(0o6755)
 
     def read_words(self, output: bytes) -> list[str]:
         """What the output shows that no attack can know."""
         return [what for what, word in self.words.items() if word.encode() in output]
 
-    def harm(self, attack: Attack, worktree: Worktree) -> str:
+    def harm(self, attack: Attack, worktree: Worktree | None) -> str:
         """What the host sees of an attack that was carried out; empty if there is nothing."""
         if (proof := self.proof / attack.name).exists():
             return f"{proof} was written"
@@ -172,7 +196,9 @@ class Ground:
             return "the socket of the engine was reached"
         if (self.other / attack.name).exists():
             return "a file appeared in the worktree of another task"
-        if attack.name == "write-bookkeeping":
+        if attack.name in self.other_session.read_text("utf-8"):
+            return "the conversation of another task was changed"
+        if attack.name == "write-bookkeeping" and worktree:
             changed = [
                 name for name in ("index", "worktree.json", "gitfile") if self._is_marked(worktree, name)
             ]
@@ -240,7 +266,10 @@ def prepared(target: Target) -> Iterator[Ground]:
                 proxied=target.proxied,
             ),
             process=process,
+            nodes=stack.enter_context(target.nodes(repository)) if target.nodes else None,
         )
+        make_private(ground.other_session.parent)
+        ground.other_session.write_text(f"{words[_OTHER_SESSION]}\n", "utf-8")
         ground.before = _snapshot(repository.root)
         ground.before_outside = _modes_and_contents(outside)
         yield ground
@@ -249,7 +278,9 @@ def prepared(target: Target) -> Iterator[Ground]:
 _IS_OURS: Final = re.compile(rf"\.git/(objects/|(logs/)?refs/heads/attack-|{PINS})")
 """Files of the repository that the host itself makes, perhaps for another attack at the same time."""
 
+_OTHER_SESSION: Final = "the conversation of another task"
 _WORDS: Final = (
+    _OTHER_SESSION,
     "a file of the host",
     "the worktree of another task",
     "the configuration of the repository",
@@ -257,6 +288,12 @@ _WORDS: Final = (
     "a process of the host",
     "the key",
 )
+
+
+def program_of_calls() -> bytes | None:
+    """The program that makes system calls; ``None`` if there is none for this machine."""
+    data = resources.files("pytest_cobbler") / "data" / "attacks" / f"call-{platform.machine()}"
+    return data.read_bytes() if data.is_file() else None
 
 
 def script_of(attack: Attack, variables: Mapping[str, str]) -> str:
@@ -320,8 +357,13 @@ def _make_private(directory: Path, word: str) -> str:
 
 def _snapshot(root: Path) -> dict[str, bytes]:
     """Every file of a repository except its objects."""
-    names = {str(path.relative_to(root)): path for path in root.rglob("*") if path.is_file()}
-    return {name: path.read_bytes() for name, path in names.items() if not _IS_OURS.match(name)}
+    found = {}
+    for directory, _, names in os.walk(root):  # which passes over a directory that the host has just removed
+        for path in (Path(directory, name) for name in names):
+            name = str(path.relative_to(root))
+            if not _IS_OURS.match(name) and path.is_file():
+                found[name] = path.read_bytes()
+    return found
 
 
 def _internet(port: int, address: str) -> str:

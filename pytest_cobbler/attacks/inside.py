@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_cobbler.attacks.agents import Agent, attacking
 from pytest_cobbler.attacks.attack import Attack, Line
 from pytest_cobbler.attacks.ground import Ground, script_of
 from pytest_cobbler.attacks.scripts import run_scripts
@@ -13,7 +14,7 @@ from pytest_cobbler.sandbox.base import Job, Limits, Loopback, Network
 
 __all__ = ["judged", "outputs_of", "try_in_one_job", "try_inside", "try_network"]
 
-_LONGEST = 60.0
+_LONGEST = 300.0
 """Seconds for all attacks of a job; they take a few."""
 
 
@@ -42,38 +43,37 @@ def try_network(ground: Ground, attacks: Sequence[Attack], cancellation: Cancell
 def try_in_one_job(
     ground: Ground, attacks: Sequence[Attack], name: str, cancellation: Cancellation
 ) -> list[Line]:
-    """Try attacks in one job of an agent, whatever its network is; ``name`` is of its worktree."""
-    worktree = ground.worktree(f"attack-{name}")
-    ground.place_programs(worktree)
-    outputs = outputs_of(ground, attacks, worktree, ground.network, name, cancellation)
-    return [judged(ground, attack, worktree, outputs.get(attack.name)) for attack in attacks]
+    """Try attacks in one job of an agent, whatever its network is; ``name`` is of its place."""
+    with attacking(ground, name) as agent:
+        outputs = outputs_of(ground, attacks, agent, ground.network, name, cancellation)
+        return [judged(ground, attack, agent.worktree, outputs.get(attack.name)) for attack in attacks]
 
 
 def outputs_of(
     ground: Ground,
     attacks: Sequence[Attack],
-    worktree: Worktree,
+    agent: Agent,
     network: Network | Loopback,
     name: str,
     cancellation: Cancellation,
 ) -> dict[str, bytes]:
     """Run the scripts in one job of an agent; the output of each by its name, as far as the job came."""
-    variables = ground.variables(worktree.tree)
+    variables = ground.variables(agent.tree)
     job = Job(
         name=f"attack-{name}",
         argv=(),
-        workdir=str(worktree.tree),
+        workdir=str(agent.tree),
         environment=ground.access.environment({}),
         secrets=ground.access.variables(),
-        mounts=worktree.mounts(ground.repository),
+        mounts=agent.mounts,
         network=network,
         limits=Limits(wall=_LONGEST),
     )
     scripts = {attack.name: script_of(attack, variables) for attack in attacks}
-    return run_scripts(ground.target.sandbox, job, scripts, cancellation)
+    return run_scripts(agent.sandbox, job, scripts, cancellation)
 
 
-def judged(ground: Ground, attack: Attack, worktree: Worktree, output: bytes | None) -> Line:
+def judged(ground: Ground, attack: Attack, worktree: Worktree | None, output: bytes | None) -> Line:
     """The result by what the host sees, then by the last word of the script."""
     if output is None:
         return Line(attack=attack, status="not tried", evidence="an attack before it did not end")

@@ -6,7 +6,7 @@ import base64
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_cobbler.attacks.attack import Attack, Line
@@ -20,12 +20,16 @@ from pytest_cobbler.repository.git import Git
 from pytest_cobbler.repository.harvest import Harvest, harvest
 from pytest_cobbler.repository.landing import land, merge
 from pytest_cobbler.repository.names import branch_ref
+from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Worktree
 
-__all__ = ["Harvester", "harvested_as_in_a_run", "try_landing"]
+__all__ = ["Harvester", "damage", "harvested_as_in_a_run", "try_landing"]
 
 _LONGEST_LANDING = 25.0
-"""Seconds from harvest to landing; more means that the host is kept busy."""
+"""Seconds from harvest to landing; more means that the host is kept busy, or that this machine is."""
+
+_TIMES = 8
+"""How much longer than harmless work an attack may take on a busy machine."""
 
 _LATER = 0.3
 """Seconds after which a process that should have ended would have written again."""
@@ -37,8 +41,7 @@ def harvested_as_in_a_run(
     ground: Ground, worktree: Worktree, policy: Policy, cancellation: Cancellation
 ) -> Harvest:
     """The work in a worktree, read as a run reads it."""
-    sandbox = ground.target.sandbox
-    return harvest(worktree, ground.repository, sandbox, policy, sandbox.owner, cancellation)
+    return harvest(ground.place(worktree), ground.repository, policy, cancellation)
 
 
 @dataclass(kw_only=True)
@@ -85,11 +88,23 @@ def _landed(
         landing = _land(ground, attack, worktree, harvester, cancellation)
     except SandboxError as error:  # there was no harvest, and so no attack on it
         return Line(attack=attack, status="not tried", evidence=error.cause)
-    if time.monotonic() - began > _LONGEST_LANDING:
+    seconds = time.monotonic() - began
+    if seconds > _LONGEST_LANDING and seconds > _TIMES * _harmless(ground, attack, harvester, cancellation):
         return Line(attack=attack, status="NOT HELD", evidence="the host was kept busy")
     if harm := _harm(ground, attack, worktree, landing) or remains(ground, worktree):
         return Line(attack=attack, status="NOT HELD", evidence=harm)
     return Line(attack=attack, status="held", evidence=landing.held)
+
+
+def _harmless(ground: Ground, attack: Attack, harvester: Harvester, cancellation: Cancellation) -> float:
+    """Seconds from harvest to landing of work that attacks nothing."""
+    worktree = ground.worktree(f"harmless-{attack.name}")
+    try:
+        began = time.monotonic()
+        _land(ground, replace(attack, name=f"harmless-{attack.name}"), worktree, harvester, cancellation)
+        return time.monotonic() - began
+    finally:
+        ground.worktrees.remove(worktree)
 
 
 def _variables(ground: Ground, attack: Attack, worktree: Worktree) -> dict[str, str]:
@@ -153,8 +168,20 @@ def _harm(ground: Ground, attack: Attack, worktree: Worktree, landing: _Landing)
         return "the repository now holds objects of another repository"
     if landing.landed and not _is_ours(ground, landing.landed):
         return "the landed commit is not the host's"
-    checked = Git(repository.git_dir).run("fsck", "--strict", "--no-dangling", accepted=range(256))
-    return "" if checked.ok else f"the repository is damaged: {checked.errors.strip()}"
+    harvested = landing.harvested
+    tree = harvested.tree if harvested and harvested.importable else ""
+    return damage(repository, *filter(None, (ground.tip, landing.landed, tree)))
+
+
+def damage(repository: Repository, *heads: str) -> str:
+    """What git finds wrong with the objects of a repository, and with what ``heads`` reach; else empty.
+
+    Without heads, git takes all references, but reads them after it has listed the objects: it reports what
+    the harvest of another attack writes in between as missing.
+    """
+    checked = Git(repository.git_dir).run("fsck", "--strict", "--no-dangling", *heads, accepted=range(256))
+    found = named((checked.text + checked.errors).strip().splitlines(), 3)
+    return "" if checked.ok else f"the repository is damaged (git fsck: exit {checked.status}): {found}"
 
 
 def _still_grows(file: Path) -> bool:

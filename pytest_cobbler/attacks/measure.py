@@ -13,16 +13,21 @@ from pytest_cobbler.cycle.measure import LARGEST_ANSWER, OUTPUT, NoAnswer, read_
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.worktrees import Worktree
 
-__all__ = ["Reader", "try_measure"]
+__all__ = ["Reader", "read_as_in_a_run", "try_measure"]
 
 _LONGEST: Final = 5.0
 """Seconds to read an answer; more means that the host is kept busy."""
 
-Reader = Callable[[Worktree], bytes | NoAnswer]
+Reader = Callable[[Ground, Worktree], bytes | NoAnswer]
+
+
+def read_as_in_a_run(ground: Ground, worktree: Worktree) -> bytes | NoAnswer:
+    """The answer in a worktree, read as a run reads it."""
+    return read_answer(ground.place(worktree))
 
 
 def try_measure(
-    ground: Ground, attacks: Sequence[Attack], cancellation: Cancellation, reader: Reader = read_answer
+    ground: Ground, attacks: Sequence[Attack], cancellation: Cancellation, reader: Reader = read_as_in_a_run
 ) -> list[Line]:
     """Run the scripts as agents of measures, and read their answers."""
     worktrees = {attack.name: ground.worktree(f"attack-{attack.name}") for attack in attacks}
@@ -45,7 +50,7 @@ def _read(ground: Ground, attack: Attack, worktree: Worktree, output: bytes | No
         return Line(attack=attack, status="not tried", evidence=said or "the script failed")
     began = time.monotonic()
     try:
-        answer = reader(worktree)
+        answer = reader(ground, worktree)
     except OSError as error:
         return Line(attack=attack, status="NOT HELD", evidence=f"the run ends: {error}")
     harm = _harm(ground, answer, time.monotonic() - began) or remains(ground, worktree)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_cobbler.attacks.agents import attacking
 from pytest_cobbler.attacks.attack import Attack, Line
 from pytest_cobbler.attacks.ground import Ground
 from pytest_cobbler.attacks.inside import judged, outputs_of
@@ -31,9 +32,9 @@ def try_proxy(ground: Ground, attacks: Sequence[Attack], cancellation: Cancellat
     if Capability.LOOPBACK not in ground.target.sandbox.capabilities:
         why = "the containers are on another machine"
         return [Line(attack=attack, status="not tried", evidence=why) for attack in attacks]
-    worktree = ground.worktree("attack-proxy")
-    ground.place_programs(worktree)
-    outputs = outputs_of(ground, [_ALLOWED, *attacks], worktree, network, "proxy", cancellation)
+    with attacking(ground, "proxy") as agent:
+        outputs = outputs_of(ground, [_ALLOWED, *attacks], agent, network, "proxy", cancellation)
+        worktree = agent.worktree
     if not ground.upstream.heard(_ALLOWED.name):
         why = "an allowed request does not reach the API"
         return [Line(attack=attack, status="not tried", evidence=why) for attack in attacks]

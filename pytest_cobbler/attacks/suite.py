@@ -20,6 +20,7 @@ from pytest_cobbler.process import Cancellation
 
 __all__ = ["run_suite"]
 
+
 _AT_ONCE: Final = 3
 """Containers at the same time; more are not faster on two processors."""
 

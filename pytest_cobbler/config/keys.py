@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from pytest_cobbler.config.model import SECTIONS, Config
+from pytest_cobbler.config.model import Config
 from pytest_cobbler.config.podman import PodmanArguments
+from pytest_cobbler.config.sections import SECTIONS
 from pytest_cobbler.config.values import Allowed
 
 

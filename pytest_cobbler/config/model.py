@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from pytest_cobbler.config.agents import AgentNames, ModelNames, names_of
 from pytest_cobbler.config.go import main_directory
 from pytest_cobbler.config.podman import PodmanArguments, PodmanArgumentsField
 from pytest_cobbler.config.values import (
@@ -21,8 +22,8 @@ from pytest_cobbler.config.values import (
     Image,
     Label,
     MeasurePrompt,
-    ModelName,
     Money,
+    Names,
     OptionalDirectory,
     OptionalFile,
     OptionalRepositoryPath,
@@ -44,9 +45,12 @@ from pytest_cobbler.config.values import (
     whole_number,
 )
 
+CODEX_ARGUMENTS = ("--dangerously-bypass-approvals-and-sandbox",)
+
+
 CLAUDE_ARGUMENTS = ("--dangerously-skip-permissions", "-p", "--verbose", "--output-format", "stream-json")
 
-MOST_TASKS = 1000
+MOST_TASKS = 10_000
 """Tasks of one measure, and of one cycle."""
 
 _BY_PLACE: Any = None
@@ -54,7 +58,7 @@ _BY_PLACE: Any = None
 
 
 class Config(BaseModel):
-    """The validated ``configuration.yaml``; made by ``load``.
+    """The validated ``configuration.yaml``; made by ``load_config``.
 
     Paths are absolute and times are seconds (``None``: no limit). Optional keys that were not written are
     ``None``, empty, or their default. The description of a key is used wherever keys are listed. It ends in
@@ -81,7 +85,8 @@ class Config(BaseModel):
         description="Accept podman_args outside the allow-list; the header lists the protection they remove.",
     )
     sandbox: Annotated[Literal["podman", "none"], one_of("podman", "none")] = Field(
-        "podman", description="Where agents and the gate run; none: on this machine, without protection."
+        "podman",
+        description="Where agents run: podman; none: without protection.",
     )
 
     job_disk: Size = Field(
@@ -153,7 +158,7 @@ class Config(BaseModel):
     estimated_lines_max: Annotated[int, *whole_number(1, 100_000)] = Field(
         350, description="Maximum size of a task, in lines, that a measure is asked for."
     )
-    jobs: Annotated[int, *whole_number(1, 64)] = Field(
+    jobs: Annotated[int, *whole_number(1, 256)] = Field(
         2, description="Number of agents that work in parallel."
     )
     max_attempts: Annotated[int, *whole_number(1, 10)] = Field(
@@ -176,17 +181,40 @@ class Config(BaseModel):
     )
     task_label: Label = Field("", description="Only do tasks with this label; empty: every open task.")
 
-    agent: Annotated[Literal["claude", "command", "replay"], one_of("claude", "command", "replay")] = Field(
+    agent: AgentNames = Field(
         "claude",
-        description="The agent: claude, the command in agent_command, or a replay of recording.",
+        description="The agent: claude, codex, agent_command (command), "
+        "or a replay of recording; "
+        "a list: the next one works while those before it are limited.",
     )
-    model: ModelName = Field(None, description="Model, passed to claude; default: claude's own.")
+    model: ModelNames = Field(
+        None,
+        description="Model, passed to the agent's program; by agent, if there are several; "
+        "default: the program's.",
+    )
+    escalate: ModelNames = Field(
+        None,
+        description="Model after an attempt that failed, for the next ones of the same task and run; "
+        "by agent, if there are several; default: the same model.",
+    )
     claude_args: Arguments = Field(
         CLAUDE_ARGUMENTS, description="Arguments of claude: a list, or one string."
     )
+    codex_args: Arguments = Field(
+        CODEX_ARGUMENTS, description="Arguments of codex exec: a list, or one string."
+    )
+
     agent_command: Program = Field(
         None,
-        description="With agent: command: runs in the worktree, prompt on stdin; exit status 0 means done.",
+        description="With agent: command: runs in the worktree; the prompt is on stdin, "
+        "and exit status 0 means done.",
+    )
+    agent_api: Annotated[
+        Literal["messages", "responses", "chat", "gemini"], one_of("messages", "responses", "chat", "gemini")
+    ] = Field(
+        "messages",
+        description="With agent: command: the API that it speaks: "
+        "of Anthropic (messages), OpenAI (responses, chat) or Google (gemini).",
     )
     recording: OptionalDirectory = Field(
         None, description="With agent: replay: the directory to replay, written by --cobbler-record."
@@ -209,6 +237,10 @@ class Config(BaseModel):
     )
     streams_per_agent: Annotated[int, *whole_number(1, 64)] = Field(
         8, description="Number of answers of the API that one agent gets concurrently; others wait."
+    )
+    models: Names = Field((), description="Models that agents may ask through the proxy; empty: any.")
+    hosted_tools: Names = Field(
+        (), description="Tools and fields of requests that act at the API, and that the proxy lets pass."
     )
     silence_agent: Switch = Field(True, description="false: print the agent's steps as they happen.")
     task_timeout: Duration = Field(1800.0, description="Time limit of one agent run.")
@@ -260,6 +292,14 @@ class Config(BaseModel):
         description="Whether the default gate may test a copy of the project that is not in the tree.",
     )
     gate_timeout: Duration = Field(900.0, description="Time limit of the gate.")
+    gate_jobs: Annotated[int, *whole_number(1, 64)] = Field(
+        1, description="Number of gates that run in parallel, each on another prefix of what waits to land."
+    )
+    landing: Annotated[Literal["each", "train"], one_of("each", "train")] = Field(
+        "each",
+        description="Whether the gate passes on each landed commit, or once on all changes that wait.",
+    )
+
     weakened_tests: Annotated[Literal["note", "refuse"], one_of("note", "refuse")] = Field(
         "note", description="Whether a change that removes or weakens tests is noted or refused."
     )
@@ -267,6 +307,7 @@ class Config(BaseModel):
         "refuse",
         description="Whether a run begins if the gate already fails; allow: tasks may leave its failures.",
     )
+
     sign_command: Program = Field(
         None,
         description="Signs the statement of each landing; runs on this machine, prints a signature of stdin.",
@@ -299,6 +340,11 @@ class Config(BaseModel):
         self._path = context if isinstance(context, Path) else Path.cwd() / "configuration.yaml"
 
     @property
+    def is_contained(self) -> bool:
+        """Whether agents and the gate run in containers."""
+        return self.sandbox != "none"
+
+    @property
     def path(self) -> Path:
         """The configuration file, absolute."""
         return self._path
@@ -307,6 +353,26 @@ class Config(BaseModel):
     def root(self) -> Path:
         """The directory of the configuration file; paths are relative to it."""
         return self._path.parent
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The names of the agents, in the order in which they are asked."""
+        return names_of(self.agent)
+
+    @property
+    def each_agent(self) -> tuple[Config, ...]:
+        """The configuration for each agent, as if it were the only one."""
+        return tuple(
+            self.model_copy(update={"agent": name, "model": self.model_of(name)}) for name in self.agents
+        )
+
+    def model_of(self, name: str) -> str | None:
+        """The model that an agent is started with; ``None``: its program's own."""
+        return self.model.get(name) if isinstance(self.model, Mapping) else self.model
+
+    def escalation_of(self, name: str) -> str | None:
+        """The model of an agent after an attempt that failed; ``None``: the same as before."""
+        return self.escalate.get(name) if isinstance(self.escalate, Mapping) else self.escalate
 
     @property
     def sources(self) -> tuple[Path, ...]:
@@ -350,16 +416,3 @@ class Config(BaseModel):
     def given_away(self) -> tuple[str, ...]:
         """The protections that ``unsafe_podman_args`` removes, one line for each argument."""
         return tuple(f"{unsafe.flag}: {unsafe.reason}" for unsafe in self.podman_args.unsafe)
-
-
-SECTIONS: Mapping[str, str] = {
-    "podman_image": "Where agents and the gate run",
-    "language": "What is generated",
-    "spec_globs": "Tasks",
-    "agent": "The agent",
-    "budget_usd": "Money",
-    "build_command": "The gate",
-    "junit_name": "Reports",
-    "beads_dir": "Directories",
-}
-"""First key of a section -> heading of the section."""

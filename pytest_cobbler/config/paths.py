@@ -97,6 +97,35 @@ def optional_repository_path(value: object, info: ValidationInfo) -> PurePosixPa
     return None if value is None or value == "" else repository_path(value, info)
 
 
+def job_directories(value: object) -> tuple[PurePosixPath, ...]:
+    """Directories of a job that do not overlap, and that no other mount of a job is in."""
+    found = each(value, _job_directory)
+    wrong: list[Part] = [
+        ((index,), f"{path} overlaps {other}")
+        for index, path in enumerate(found)
+        for other in found[:index]
+        if path.is_relative_to(other) or other.is_relative_to(path)
+    ]
+    if wrong:
+        raise Wrong.together(wrong)
+    return found
+
+
+def _job_directory(value: object) -> PurePosixPath:
+    name = os.fspath(value) if isinstance(value, PurePosixPath) else text(value)
+    _check_path_text(name)
+    path = PurePosixPath(name)
+    if not path.is_absolute() or ".." in path.parts or ":" in name:
+        raise Wrong(f"{shown(name)} is not an absolute path of a job, such as /var/cache/go")
+    if len(path.parts) < 2 or path.parts[1] in _OF_JOBS or path == PurePosixPath("/var/tmp"):
+        raise Wrong(f"{shown(name)} cannot be a cache: {_WHY_NOT}")
+    return path
+
+
+_OF_JOBS = ("cobbler", "dev", "proc", "run", "sys", "tmp")
+_WHY_NOT = f"/, /{', /'.join(_OF_JOBS)} and /var/tmp belong to each job alone"
+
+
 def program_name(value: object) -> str | None:
     name = optional_text(value)
     if name is not None and ("/" in name or name in (".", "..") or not name.isprintable()):

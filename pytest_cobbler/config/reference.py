@@ -94,10 +94,14 @@ def _shown(default: Any) -> str:
 
 def _allowed(value: dict[str, Any]) -> str:
     """What the schema lets one write, in words."""
-    if "enum" in value:
-        return _either([f"`{word}`" for word in value["enum"] if word is not None])
     choices = [choice for choice in value.get("anyOf", [value]) if choice.get("type") != "null"]
-    return _either(list(dict.fromkeys(_kind(choice) for choice in choices)))
+    return _either(list(dict.fromkeys(word for choice in choices for word in _kinds(choice))))
+
+
+def _kinds(value: dict[str, Any]) -> list[str]:
+    if "enum" in value:
+        return [f"`{word}`" for word in value["enum"] if word is not None]
+    return [_kind(value)]
 
 
 def _kind(value: dict[str, Any]) -> str:

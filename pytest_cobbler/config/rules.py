@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from pytest_cobbler.config.addresses import ADDRESS, addresses_in, is_anthropics, shown_address
+from pytest_cobbler.config.addresses import ADDRESS, addresses_in, is_makers, providers_in, shown_address
 from pytest_cobbler.config.faults import Fault, shown
 from pytest_cobbler.config.go import MODULE_PATH, main_fault
-from pytest_cobbler.config.model import Config
+from pytest_cobbler.config.model import CODEX_ARGUMENTS, Config
 from pytest_cobbler.config.paths import real
 from pytest_cobbler.config.podman import Volume, overlap
 
@@ -23,7 +23,7 @@ def broken(config: Config, invalid: frozenset[str]) -> Iterator[Fault]:
 
 
 def _image(config: Config) -> Iterator[Fault]:
-    if config.sandbox == "podman" and config.podman_image is None:
+    if config.is_contained and config.podman_image is None:
         yield Fault(
             key="podman_image",
             message="required: the image in which agents run (not needed with sandbox: none)",
@@ -42,22 +42,66 @@ def _lines(config: Config) -> Iterator[Fault]:
 
 
 def _agent_command(config: Config) -> Iterator[Fault]:
-    if config.agent == "command" and config.agent_command is None:
-        yield Fault(key="agent_command", message="required with agent: command")
-    if config.agent != "command" and config.agent_command is not None:
-        yield Fault(
-            key="agent_command", message=f"has no effect with agent: {config.agent}; write agent: command"
-        )
+    programs = [name for name in config.agents if name in _COMMANDS]
+    if programs and config.agent_command is None:
+        yield Fault(key="agent_command", message=f"required with agent: {programs[0]}")
+    if not programs and config.agent_command is not None:
+        yield Fault(key="agent_command", message=_no_effect(config, "command"))
+
+
+def _agent_api(config: Config) -> Iterator[Fault]:
+    if config.agent_api == "messages":
+        return
+    if not set(_COMMANDS) & set(config.agents):
+        yield Fault(key="agent_api", message=_no_effect(config, "command"))
+    elif config.sandbox == "none" or config.agent_network != "proxy":
+        yield Fault(key="agent_api", message="needs sandbox: podman and agent_network: proxy")
 
 
 def _recording(config: Config) -> Iterator[Fault]:
-    if config.agent == "replay" and config.recording is None:
+    if "replay" in config.agents and config.recording is None:
         yield Fault(key="recording", message="required with agent: replay")
-    if config.agent != "replay":
+    if "replay" not in config.agents:
         for key, default in (("recording", None), ("recording_prompts", "check")):
             if getattr(config, key) != default:
-                message = f"has no effect with agent: {config.agent}; write agent: replay"
-                yield Fault(key=key, message=message)
+                yield Fault(key=key, message=_no_effect(config, "replay"))
+
+
+def _models(config: Config) -> Iterator[Fault]:
+    """Which agent asks which model must be plain: no program knows the models of another maker."""
+    for key in ("model", "escalate"):
+        models = getattr(config, key)
+        if isinstance(models, str) and len(config.agents) > 1:
+            names = ", ".join(f"{name}: MODEL" for name in config.agents if name not in _WITHOUT_MODEL)
+            yield Fault(key=key, message=f"name one for each agent: {{{names}}}")
+        for name in models if isinstance(models, Mapping) else ():
+            if name not in config.agents:
+                yield Fault(key=key, at=(name,), message=f"has no effect with agent: {_agents(config)}")
+            elif name in _WITHOUT_MODEL:
+                yield Fault(key=key, at=(name,), message=f"{name} is started without a model")
+
+
+def _escalation(config: Config) -> Iterator[Fault]:
+    if config.escalate is None:
+        return
+    if set(config.agents) <= set(_WITHOUT_MODEL):
+        yield Fault(key="escalate", message=f"has no effect with agent: {_agents(config)}")
+    for name in config.agents:
+        model = config.escalation_of(name)
+        words = getattr(config, f"{name}_args", ())
+        if model and any(word.partition("=")[0] in _MODEL_OPTIONS for word in words):
+            yield Fault(key="escalate", message=f"has no effect, because {name}_args names a model")
+        if model and config.models and model not in config.models:
+            yield Fault(key="escalate", message=f"{shown(model)} is not in models, so the proxy refuses it")
+
+
+def _no_effect(config: Config, wanted: str) -> str:
+    return f"has no effect with agent: {_agents(config)}; write agent: {wanted}"
+
+
+def _agents(config: Config) -> str:
+    names = ", ".join(config.agents)
+    return f"[{names}]" if len(config.agents) > 1 else names
 
 
 def _token_files(config: Config) -> Iterator[Fault]:
@@ -153,7 +197,7 @@ def _addresses(config: Config) -> Iterator[Fault]:
         return
     for name, index in config.podman_args.assigned.items():
         address = config.podman_args.environment.get(name, "")
-        if ADDRESS.fullmatch(name) and not is_anthropics(address):
+        if ADDRESS.fullmatch(name) and not is_makers(name, address):
             goal = shown(shown_address(address))
             message = f"-e {name}: prompts and the credential would go to {goal} {_ACCEPTS_ADDRESS}"
             yield Fault(key="podman_args", at=(index,), message=message)
@@ -165,6 +209,26 @@ def _addresses_of_claude(config: Config) -> Iterator[Fault]:
     for index in addresses_in(config.claude_args):
         message = f"sets another address of the API {_ACCEPTS_ADDRESS}"
         yield Fault(key="claude_args", at=(index,), message=message)
+
+
+def _arguments_of(config: Config, agent: str, usual: Sequence[str], program: str) -> Iterator[Fault]:
+    """The arguments of an agent are options of its program, and have an effect."""
+    key = f"{agent}_args"
+    arguments = getattr(config, key)
+    if agent not in config.agents:
+        if arguments != usual:
+            yield Fault(key=key, message=_no_effect(config, agent))
+    elif arguments and not arguments[0].startswith("-"):
+        yield Fault(key=key, at=(0,), message=f"{shown(arguments[0])} is not an option of {program}")
+
+
+def _codex_arguments(config: Config) -> Iterator[Fault]:
+    yield from _arguments_of(config, "codex", CODEX_ARGUMENTS, "codex exec")
+    if config.allow_address or "codex" not in config.agents:
+        return
+    for index in providers_in(config.codex_args):
+        message = f"sets another address of the API {_ACCEPTS_ADDRESS}"
+        yield Fault(key="codex_args", at=(index,), message=message)
 
 
 def _taken(volume: Volume, config: Config) -> str:
@@ -186,13 +250,24 @@ ONLY_GO = ("go_source_dirs", "main_package", "binary_name", "binary_dir", "magef
 """Keys that are rejected for other languages."""
 
 _ACCEPTS_ADDRESS = "(allow_address: true accepts it; or set it in the environment)"
+_COMMANDS = ("command",)
+"""Agents whose program is agent_command."""
+
+_WITHOUT_MODEL = (*_COMMANDS, "replay")
+"""Agents that no model is passed to."""
+
+_MODEL_OPTIONS = ("--model", "-m")
+
 _STATE = ("secrets_dir", "beads_dir", "cobbler_dir")
 _TRUSTED = ("measure_prompt", "stitch_prompt", "prices", "seed_files")
 _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("sandbox", "podman_image"), _image),
     (("estimated_lines_min", "estimated_lines_max"), _lines),
     (("agent", "agent_command"), _agent_command),
+    (("agent", "agent_api", "sandbox", "agent_network"), _agent_api),
     (("agent", "recording", "recording_prompts"), _recording),
+    (("agent", "model", "escalate"), _models),
+    (("agent", "escalate", "models", "claude_args", "codex_args"), _escalation),
     (("default_token_file", "token_file"), _token_files),
     (("secrets_dir", "beads_dir", "cobbler_dir"), _directories),
     (("cleanup_dirs", "secrets_dir", "beads_dir"), _cleanup),
@@ -202,5 +277,6 @@ _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("podman_args", "unsafe_podman_args"), _podman_arguments),
     (("podman_args", "allow_address"), _addresses),
     (("claude_args", "allow_address"), _addresses_of_claude),
+    (("agent", "codex_args", "allow_address"), _codex_arguments),
     (("podman_args", "unsafe_podman_args", *_STATE, *_TRUSTED), _volumes),
 )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from pytest_cobbler.config.faults import Part, Wrong, shown
 
+K = TypeVar("K", bound=int | str)
 T = TypeVar("T")
 
 # Texts
@@ -86,16 +87,25 @@ def each(value: object, check: Callable[[object], T]) -> tuple[T, ...]:
     """``check`` of every element; the errors of all of them together."""
     if not isinstance(value, list | tuple):
         raise Wrong(f"{shown(value)} where a list belongs")
-    good: list[T] = []
+    return tuple(_checked(enumerate(value), lambda _index, element: check(element)).values())
+
+
+def each_of(values: Mapping[str, object], check: Callable[[str, object], T]) -> dict[str, T]:
+    """``check`` of every name and its value; the errors of all of them together."""
+    return _checked(values.items(), check)
+
+
+def _checked(values: Iterable[tuple[K, object]], check: Callable[[K, object], T]) -> dict[K, T]:
+    good: dict[K, T] = {}
     wrong: list[Part] = []
-    for index, element in enumerate(value):
+    for at, value in values:
         try:
-            good.append(check(element))
+            good[at] = check(at, value)
         except Wrong as fault:
-            wrong.extend(((index, *at), message) for at, message in fault.parts)
+            wrong.extend(((at, *below), message) for below, message in fault.parts)
     if wrong:
         raise Wrong.together(wrong)
-    return tuple(good)
+    return good
 
 
 def mapping(value: object, of: str) -> Mapping[str, object]:

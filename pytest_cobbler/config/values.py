@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from pytest_cobbler.config import paths
-from pytest_cobbler.config.faults import Part, Wrong, shown
-from pytest_cobbler.config.texts import branch, each, label, mapping, optional_text, text, word
+from pytest_cobbler.config.faults import Wrong, shown
+from pytest_cobbler.config.texts import branch, each, each_of, label, mapping, optional_text, text, word
 from pytest_cobbler.globs import GlobError, compile_glob
 
 LONGEST_WAIT = 30 * 24 * 3600.0
@@ -81,17 +81,12 @@ def _patterns(value: object, info: ValidationInfo) -> tuple[str, ...]:
     return each(value, lambda element: _pattern(element, info))
 
 
+def _names(value: object) -> tuple[str, ...]:
+    return each(value, lambda element: word("a tool or model")(element) or "")
+
+
 def _globs(value: object, info: ValidationInfo) -> dict[str, str]:
-    globs: dict[str, str] = {}
-    wrong: list[Part] = []
-    for name, glob in mapping(value, "label: glob").items():
-        try:
-            globs[name] = _pattern(glob, info)
-        except Wrong as fault:
-            wrong.extend(((name, *at), message) for at, message in fault.parts)
-    if wrong:
-        raise Wrong.together(wrong)
-    return globs
+    return each_of(mapping(value, "label: glob"), lambda _name, glob: _pattern(glob, info))
 
 
 # Commands and times
@@ -176,74 +171,77 @@ def _plain(value: object) -> object:
 
 
 # pydantic 2.14 otherwise warns of the lists that JSON has for tuples.
-_PLAIN = PlainSerializer(_plain, when_used="json")
+PLAIN = PlainSerializer(_plain, when_used="json")
 
-Text = Annotated[str, PlainValidator(text), _PLAIN, WithJsonSchema(_STRING)]
-OptionalText = Annotated[str | None, PlainValidator(optional_text), _PLAIN, WithJsonSchema(_STRING)]
-Label = Annotated[str, PlainValidator(label), _PLAIN, WithJsonSchema(_STRING)]
-Image = Annotated[str | None, PlainValidator(word("an image")), _PLAIN, WithJsonSchema(_STRING)]
-ModelName = Annotated[str | None, PlainValidator(word("a model")), _PLAIN, WithJsonSchema(_STRING)]
-FileName = Annotated[str | None, PlainValidator(optional_text), _PLAIN, WithJsonSchema(_STRING)]
-Branch = Annotated[str | None, PlainValidator(branch), _PLAIN, WithJsonSchema(_STRING)]
-BranchPrefix = Annotated[str, PlainValidator(paths.generation_prefix), _PLAIN, WithJsonSchema(_STRING)]
-OwnDirectory = Annotated[Path, PlainValidator(paths.own_directory), _PLAIN, WithJsonSchema(_STRING)]
+Text = Annotated[str, PlainValidator(text), PLAIN, WithJsonSchema(_STRING)]
+OptionalText = Annotated[str | None, PlainValidator(optional_text), PLAIN, WithJsonSchema(_STRING)]
+Label = Annotated[str, PlainValidator(label), PLAIN, WithJsonSchema(_STRING)]
+Image = Annotated[str | None, PlainValidator(word("an image")), PLAIN, WithJsonSchema(_STRING)]
+FileName = Annotated[str | None, PlainValidator(optional_text), PLAIN, WithJsonSchema(_STRING)]
+Branch = Annotated[str | None, PlainValidator(branch), PLAIN, WithJsonSchema(_STRING)]
+BranchPrefix = Annotated[str, PlainValidator(paths.generation_prefix), PLAIN, WithJsonSchema(_STRING)]
+OwnDirectory = Annotated[Path, PlainValidator(paths.own_directory), PLAIN, WithJsonSchema(_STRING)]
 RepositoryPath = Annotated[
-    PurePosixPath, PlainValidator(paths.repository_path), _PLAIN, WithJsonSchema(_STRING)
+    PurePosixPath, PlainValidator(paths.repository_path), PLAIN, WithJsonSchema(_STRING)
 ]
 RepositoryPaths = Annotated[
-    tuple[PurePosixPath, ...], PlainValidator(paths.repository_paths), _PLAIN, WithJsonSchema(_STRINGS)
+    tuple[PurePosixPath, ...], PlainValidator(paths.repository_paths), PLAIN, WithJsonSchema(_STRINGS)
 ]
 OptionalRepositoryPath = Annotated[
-    PurePosixPath | None, PlainValidator(paths.optional_repository_path), _PLAIN, WithJsonSchema(_STRING)
+    PurePosixPath | None, PlainValidator(paths.optional_repository_path), PLAIN, WithJsonSchema(_STRING)
 ]
-ProgramName = Annotated[str | None, PlainValidator(paths.program_name), _PLAIN, WithJsonSchema(_STRING)]
+ProgramName = Annotated[str | None, PlainValidator(paths.program_name), PLAIN, WithJsonSchema(_STRING)]
 OptionalDirectory = Annotated[
-    Path | None, PlainValidator(paths.optional_directory), _PLAIN, WithJsonSchema(_STRING)
+    Path | None, PlainValidator(paths.optional_directory), PLAIN, WithJsonSchema(_STRING)
 ]
-Directories = Annotated[tuple[Path, ...], PlainValidator(paths.directories), _PLAIN, WithJsonSchema(_STRINGS)]
-OptionalFile = Annotated[Path | None, PlainValidator(paths.optional_file), _PLAIN, WithJsonSchema(_STRING)]
-WorkDirectory = Annotated[Path | None, PlainValidator(paths.work_directory), _PLAIN, WithJsonSchema(_STRING)]
+Directories = Annotated[tuple[Path, ...], PlainValidator(paths.directories), PLAIN, WithJsonSchema(_STRINGS)]
+OptionalFile = Annotated[Path | None, PlainValidator(paths.optional_file), PLAIN, WithJsonSchema(_STRING)]
+WorkDirectory = Annotated[Path | None, PlainValidator(paths.work_directory), PLAIN, WithJsonSchema(_STRING)]
 MeasurePrompt = Annotated[
-    Path | None, PlainValidator(paths.prompt("measure")), _PLAIN, WithJsonSchema(_STRING)
+    Path | None, PlainValidator(paths.prompt("measure")), PLAIN, WithJsonSchema(_STRING)
 ]
-StitchPrompt = Annotated[Path | None, PlainValidator(paths.prompt("stitch")), _PLAIN, WithJsonSchema(_STRING)]
+StitchPrompt = Annotated[Path | None, PlainValidator(paths.prompt("stitch")), PLAIN, WithJsonSchema(_STRING)]
 Seeds = Annotated[
     Mapping[PurePosixPath, Path],
     PlainValidator(paths.seeds),
-    _PLAIN,
+    PLAIN,
     WithJsonSchema({"type": "object", "additionalProperties": _STRING}),
 ]
 Globs = Annotated[
     Mapping[str, str],
     PlainValidator(_globs),
-    _PLAIN,
+    PLAIN,
     WithJsonSchema({"type": "object", "additionalProperties": _STRING}),
 ]
-Patterns = Annotated[tuple[str, ...], PlainValidator(_patterns), _PLAIN, WithJsonSchema(_STRINGS)]
+Names = Annotated[tuple[str, ...], PlainValidator(_names), PLAIN, WithJsonSchema(_STRINGS)]
+Patterns = Annotated[tuple[str, ...], PlainValidator(_patterns), PLAIN, WithJsonSchema(_STRINGS)]
 Arguments = Annotated[
-    tuple[str, ...], PlainValidator(_arguments), _PLAIN, WithJsonSchema({"anyOf": [_STRING, _STRINGS]})
+    tuple[str, ...], PlainValidator(_arguments), PLAIN, WithJsonSchema({"anyOf": [_STRING, _STRINGS]})
+]
+JobDirectories = Annotated[
+    tuple[PurePosixPath, ...], PlainValidator(paths.job_directories), PLAIN, WithJsonSchema(_STRINGS)
 ]
 Program = Annotated[
-    tuple[str, ...] | None, PlainValidator(_program), _PLAIN, WithJsonSchema({**_STRINGS, "minItems": 1})
+    tuple[str, ...] | None, PlainValidator(_program), PLAIN, WithJsonSchema({**_STRINGS, "minItems": 1})
 ]
 StepCommand = Annotated[
     tuple[str, ...] | Literal[False] | None,
     PlainValidator(_step),
-    _PLAIN,
+    PLAIN,
     WithJsonSchema({"anyOf": [{**_STRING, "minLength": 1}, {**_STRINGS, "minItems": 1}, {"const": False}]}),
 ]
-Duration = Annotated[float | None, PlainValidator(_duration), _PLAIN, WithJsonSchema(_DURATION_SCHEMA)]
+Duration = Annotated[float | None, PlainValidator(_duration), PLAIN, WithJsonSchema(_DURATION_SCHEMA)]
 Size = Annotated[
     int | None,
     PlainValidator(_size),
-    _PLAIN,
+    PLAIN,
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": SIZE}]}),
 ]
 Money = Annotated[
     float | None,
     PlainValidator(_money),
     Allowed("an amount in US dollars, more than 0"),
-    _PLAIN,
+    PLAIN,
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": MOST_MONEY}),
 ]
 Switch = Annotated[bool, Field(strict=True), Allowed("true or false")]

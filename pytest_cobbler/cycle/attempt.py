@@ -1,4 +1,4 @@
-"""One agent run for one task: worktree, agent, harvest, check."""
+"""One agent run for one task: place, agent, harvest, check."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
+from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult, OnStep
 from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.cycle.asking import Question, prepare, request_of, result_of
 from pytest_cobbler.cycle.conversation import begun, kept_session
@@ -33,8 +33,9 @@ from pytest_cobbler.repository.harvest import Harvest, harvest
 from pytest_cobbler.repository.landing import patch_of
 from pytest_cobbler.repository.left_work import KeptWork, keep_left
 from pytest_cobbler.repository.moving import ZERO
-from pytest_cobbler.repository.worktrees import Worktree
+from pytest_cobbler.sandbox.site import Place
 from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.wiring.agents import NamedAgent
 
 _NAMED = 10
 """Works beside the files that are named on an item."""
@@ -52,11 +53,14 @@ class Attempt:
     passed on the merged tree. ``prompt`` is the sha256 of the prompt.
     ``ignored`` counts the ignored files and directories that are not kept.
     ``left`` are refs of work beside the files.
-    ``facts`` are the trailers of the work, with which a later run can land it; empty if none may.
+    ``agent`` is the name of the agent, ``node`` is where it worked; empty for this machine. ``facts`` are the
+    trailers of the work, with which a later run can land it; empty if none may.
     """
 
     number: int
     result: AgentResult
+    agent: str = ""
+    node: str = ""
     cause: Cause = Cause.NONE
     summary: str = ""
     details: str = ""
@@ -108,62 +112,65 @@ def run_attempt(
     task: Task,
     number: int,
     start: Start,
+    by: NamedAgent,
     *,
-    on_step: Callable[[str], None],
-    on_result: Callable[[AgentResult], None],
+    on_step: OnStep,
+    on_result: Callable[[AgentResult, str], None],
 ) -> Attempt:
-    """Let the agent work on ``task`` and take the work out of its worktree.
+    """Let an agent work on ``task`` and take the work out of its place.
 
-    ``on_result`` gets the result as soon as the agent has ended, because its cost is spent whatever follows.
+    ``on_result`` gets the result and the node as soon as the agent has ended, because its cost is spent
+    whatever follows.
 
     Raises:
         SandboxError: the agent could not be run at all.
         HookProblem: a hook of the project failed before the agent was run, or the agent of a hook failed.
     """
-    question = _question(run, task, number, start)
-    worktree = _worktree(run, task, number, start)
-    question = begun(run, question, worktree)
-    request = request_of(run, question, worktree, on_step)
+    question = _question(run, task, number, start, by)
+    place = _place(run, task, number, start)
+    question = begun(question, place)
+    request = request_of(run, question, place, on_step)
     run.listener.attempt_begins(request)  # before the directory uses up the number
     prepare(question.directory, question.turn or question.prompt)
     run.listener.agent_starts(request, number, start.parent)
     try:
-        result = run.parts.agent.run(request, run.parts.sandbox, run.cancellation)
+        result = by.agent.run(request, place.sandbox, run.cancellation)
     except OutsideProblem:
-        raise  # the next run finds the work in the worktree
+        raise  # the next run finds the work in the place
     except HookProblem:
-        run.worktrees.remove(worktree)  # no agent has used it
+        place.remove()  # no agent has used it
         raise
     except NotStarted:
-        run.worktrees.remove(worktree)
+        place.remove()
         run.ledger.numbers.forget(task.id, number)
         raise
     except AgentError as error:
-        run.worktrees.remove(worktree)
+        place.remove()
         run.ledger.numbers.forget(task.id, number)
-        attempt = scrubbed(run, _not_run(number, error))
-        on_result(attempt.result)
+        attempt = scrubbed(run, _not_run(number, by, place.node, error))
+        on_result(attempt.result, place.node)
         _tell_end(run, request, start, attempt)
         return attempt
-    on_result(result)
-    run.sessions.keep(worktree)
+    on_result(result, place.node)
+    run.sessions.keep(place)
     run.listener.agent_ended(request, number, result)
-    attempt = Attempt(number=number, result=result, base=start.base, notes=result.notes)
-    attempt = replace(attempt, prompt=digest_of(request, result))
-    attempt = scrubbed(run, _take(run, task, start, worktree, attempt))
+    attempt = Attempt(number=number, result=result, agent=by.name, node=place.node, base=start.base)
+    attempt = replace(attempt, notes=result.notes, prompt=digest_of(request, result))
+    attempt = scrubbed(run, _take(run, task, start, place, attempt))
     _write_result(run, task, attempt)
     _tell_end(run, request, start, attempt)
     return attempt
 
 
-def _question(run: Run, task: Task, number: int, start: Start) -> Question:
+def _question(run: Run, task: Task, number: int, start: Start, by: NamedAgent) -> Question:
     """What the agent is asked, in a new conversation or in the one that goes on."""
-    kept, prompt = kept_session(run, task, start), prompt_of(run, task, number, start)
+    kept, prompt = kept_session(run, task, start, by), prompt_of(run, task, number, start)
     return Question(
         phase="stitch",
         name=task.id,
         title=task.title,
         attempt=number,
+        by=by,
         prompt=prompt,
         beginning=beginning_of(run, task, start, prompt),
         directory=run.ledger.numbers.directory(task.id, number),
@@ -173,9 +180,9 @@ def _question(run: Run, task: Task, number: int, start: Start) -> Question:
     )
 
 
-def _worktree(run: Run, task: Task, number: int, start: Start) -> Worktree:
-    """The checkout of an attempt; its git also shows what earlier attempts left."""
-    return run.worktrees.create(
+def _place(run: Run, task: Task, number: int, start: Start) -> Place:
+    """The place of an attempt; its git also shows what earlier attempts left."""
+    return run.site.open(
         f"{task.id}-{number}",
         parent=start.parent,
         tree=start.tree,
@@ -184,12 +191,14 @@ def _worktree(run: Run, task: Task, number: int, start: Start) -> Worktree:
     )
 
 
-def _not_run(number: int, error: AgentError) -> Attempt:
+def _not_run(number: int, by: NamedAgent, node: str, error: AgentError) -> Attempt:
     """The attempt of an agent that did nothing."""
     result = result_of(error)
     return Attempt(
         number=number,
         result=result,
+        agent=by.name,
+        node=node,
         cause=Cause.AGENT,
         summary=result.error,
         details=result.text,
@@ -222,22 +231,21 @@ def scrubbed(run: Run, attempt: Attempt) -> Attempt:
     )
 
 
-def _take(run: Run, task: Task, start: Start, worktree: Worktree, attempt: Attempt) -> Attempt:
-    """Harvest a worktree, however its agent ended, and decide whether the work may land."""
-    repository, sandbox = run.project.repository, run.parts.sandbox
+def _take(run: Run, task: Task, start: Start, place: Place, attempt: Attempt) -> Attempt:
+    """Harvest a place, however its agent ended, and decide whether the work may land."""
     number, result = attempt.number, attempt.result
     cut, why_cut = _cut_short(result, run.turns.broken_off(place_of_task(task.title) / str(number)))
     try:
         # Not cancelled with the run: it takes a second, and saves the agent's work.
         policy = run.parts.protection.policy(start.marked)
-        harvested = harvest(worktree, repository, sandbox, policy, sandbox.owner)
+        harvested = harvest(place, run.project.repository, policy)
         left = _keep_left(run, task, number, harvested)
         cause, summary, details = (cut, why_cut, "") if cut else _verdict(result, harvested)
         if harvested.importable and harvested.change:
             attempt = replace(attempt, facts=_facts(attempt) if _may_land(cause, harvested) else {})
             attempt = replace(attempt, commit=_commit(run, task, attempt, harvested))
     except CobblerError as error:
-        kept_at = _keep_aside(run, worktree, error.cause)
+        kept_at = _keep_aside(run, place, error.cause)
         parts = (error.cause if cut else "", error.remedy, error.evidence)
         cause = cut or (Cause.SANDBOX if isinstance(error, SandboxError) else Cause.HARVEST)
         attempt = replace(attempt, cause=cause, summary=why_cut or error.cause, facts={})
@@ -256,26 +264,27 @@ def _take(run: Run, task: Task, start: Start, worktree: Worktree, attempt: Attem
             cause=cut or Cause.REFUSED,
             summary=why_cut or f"refused: {harvested.refusals[0]}",
             details="\n".join(map(str, harvested.refusals)),
-            kept_at=str(run.worktrees.keep(worktree, f"refused: {harvested.refusals[0]}")),
+            kept_at=str(place.keep(f"refused: {harvested.refusals[0]}")),
         )
     if harvested.unread:
         why = f"there may be more work in the agent's own git: {harvested.unread}"
-        kept_git = run.worktrees.keep(worktree, why).with_name("git")
+        kept = place.keep(why)
+        kept_git = kept.with_name("git") if kept.suffix != ".tar" else kept  # an archive has both
         note = f"there may be more work in the agent's own git, {kept_git}: {harvested.unread}"
         attempt = replace(attempt, notes=(*attempt.notes, note))
     elif harvested.ignored and not harvested.change:  # all work is in ignored files
-        where = run.worktrees.keep(worktree, "all of its work is in ignored files")
+        where = place.keep("all of its work is in ignored files")
         attempt = replace(attempt, kept_at=str(where))
     else:
-        run.worktrees.remove(worktree)
+        place.remove()
     return replace(attempt, cause=cause, summary=summary, details=details)
 
 
-def _keep_aside(run: Run, worktree: Worktree, why: str) -> str:
-    """Keep a worktree that could not be harvested; empty if its files are gone."""
-    if worktree.tree.is_dir():
-        return str(run.worktrees.keep(worktree, run.ledger.scrub(why), again=True))
-    run.worktrees.remove(worktree)
+def _keep_aside(run: Run, place: Place, why: str) -> str:
+    """Keep a place that could not be harvested; empty if its files are gone."""
+    if place.has_files:
+        return str(place.keep(run.ledger.scrub(why), again=True))
+    place.remove()
     return ""
 
 
@@ -286,6 +295,8 @@ def _cut_short(result: AgentResult, broken_off: Cause) -> tuple[Cause, str]:
     """
     if result.completed.cause == Ending.CANCELLED:
         return Cause.CANCELLED, "cancelled"
+    if result.completed.cause == Ending.LOST:
+        return Cause.LOST, result.error
     if broken_off:
         return broken_off, result.error or broken_off
     if result.unpaid:
@@ -351,6 +362,8 @@ def _facts(attempt: Attempt) -> dict[str, object]:
         trailers.READY: "yes",
         trailers.PROMPT: attempt.prompt,
         trailers.MODEL: usage.model,
+        trailers.AGENT: attempt.agent,
+        trailers.NODE: attempt.node,
         trailers.SESSION: attempt.result.session_id,
         **usage.to_trailers(),
     }
@@ -408,6 +421,8 @@ def _write_result(run: Run, task: Task, attempt: Attempt) -> None:
         "turns": usage.turns,
         "cost_usd": usage.cost_usd,
         "cost_is_partial": usage.cost_is_partial,
+        "agent": attempt.agent,
+        **({"node": attempt.node} if attempt.node else {}),
         "model": usage.model,
     }
     text = run.ledger.scrub(json.dumps(facts, indent=2, ensure_ascii=False))

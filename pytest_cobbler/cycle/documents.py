@@ -13,6 +13,9 @@ _SPECIFICATIONS = frozenset({"spec", "specs", "specification", "specifications",
 _ROOT_DOCUMENTS = frozenset(
     {"readme", "vision", "architecture", "design", "requirements", "roadmap", "spec", "specification"}
 )
+_PACKAGES = re.compile(r"(?:.*[-_.])?(?:requirements|constraints)(?:[-_.].*)?\.txt|CMakeLists\.txt")
+"""Lists of packages, and descriptions of a build, that are not prose although they are named like it."""
+
 PYTHON_FILES = frozenset({"requirements.txt", "Pipfile", "poetry.lock", "uv.lock", "environment.yml"})
 """Files that mark a Python project, even before it has any Python sources."""
 
@@ -40,6 +43,8 @@ def _documents(files: list[PurePosixPath]) -> Iterator[tuple[str, str]]:
 
 def _is_document(path: PurePosixPath) -> bool:
     top = path.parts[0].lower()
+    if _PACKAGES.fullmatch(path.name):
+        return False
     if path.suffix in _PROSE:
         return top in _DOCUMENTS | _SPECIFICATIONS
     # Beside prose they configure the documentation tool; in directories below, they specify.

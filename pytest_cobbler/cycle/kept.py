@@ -10,7 +10,7 @@ from pytest_cobbler.repository.attempts import KeptAttempt
 from pytest_cobbler.sandbox.base import Completed
 from pytest_cobbler.usage import Usage
 
-_FACTS = (trailers.READY, trailers.PROMPT, trailers.MODEL, trailers.SESSION)
+_FACTS = (trailers.READY, trailers.PROMPT, trailers.MODEL, trailers.AGENT, trailers.NODE, trailers.SESSION)
 
 
 def attempt_of(kept: KeptAttempt) -> Attempt:
@@ -20,6 +20,8 @@ def attempt_of(kept: KeptAttempt) -> Attempt:
     completed = Completed(status=0, cause=Ending.EXITED, seconds=0.0, stderr="")
     return Attempt(
         number=kept.number,
+        agent=values.get(trailers.AGENT, ""),
+        node=values.get(trailers.NODE, ""),
         result=AgentResult(
             completed=completed,
             usage=Usage(model=values.get(trailers.MODEL, "")),

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
+from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult, OnStep
 from pytest_cobbler.agents.claims import bounded
 from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.cycle.asking import Question, prepare, request_of, result_of
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
-from pytest_cobbler.cycle.patience import Patience
+from pytest_cobbler.cycle.patience import Followers
 from pytest_cobbler.cycle.prompts import MeasureFacts, measure_prompt
 from pytest_cobbler.cycle.proposals import Proposal, ProposalProblem, parse, select, to_new_tasks
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.stitch import STEPS_SHOWN
-from pytest_cobbler.display import counted, quoted, shown_size
+from pytest_cobbler.display import counted, quoted
 from pytest_cobbler.files import read_tail
+from pytest_cobbler.lifecycle.choices import Choice
 from pytest_cobbler.lifecycle.records import Record
 from pytest_cobbler.listeners import MeasureEnd
 from pytest_cobbler.recordings.files import place_of_measure
 from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.report.journal import keep_in_history, timestamp
-from pytest_cobbler.repository.worktrees import Worktree
+from pytest_cobbler.sandbox.collecting import NotTaken
+from pytest_cobbler.sandbox.site import Place
 from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.wiring.agents import NamedAgent
 
 LARGEST_ANSWER = 8 * 1024 * 1024
 
@@ -74,9 +74,16 @@ class _Attempt:
 
 
 class Measuring:
-    """One measure. Call it once, in a thread that holds a slot; afterwards give the slot back."""
+    """One measure. Call it once, in a thread that holds a slot; afterwards give the slot back.
 
-    def __init__(self, run: Run, cycle: int, on_step: Callable[[str], None] | None = None) -> None:
+    Args:
+        choice: the agents that may propose tasks.
+        slot: the agent for which it holds one.
+    """
+
+    def __init__(
+        self, run: Run, cycle: int, choice: Choice, slot: str, on_step: OnStep | None = None
+    ) -> None:
         self._run = run
         self._config = run.project.config
         self._name = f"cycle-{cycle}"
@@ -84,8 +91,9 @@ class Measuring:
         self._record = Record(started_at=timestamp())
         self._steps: deque[str] = deque(maxlen=STEPS_SHOWN)
         self._notes: list[str] = []
-        self._has_slot = True
-        self._patience = Patience(run.health, self._name)
+        self._has_failed = False
+        self._choice, self._slot = choice, slot
+        self._followers = Followers(run.healths, self._name, choice.agents)
 
     def __call__(self) -> Measured:
         measured = self._work()
@@ -105,14 +113,13 @@ class Measuring:
 
     def give_slot(self) -> None:
         """Give the slot back, if it still has it."""
-        if self._has_slot:
-            self._has_slot = False
-            self._run.slots.give()
+        if self._slot:
+            self._run.slots.give(self._slot)
+            self._slot = ""
 
-    def _step(self, text: str) -> None:
+    def _step(self, text: str) -> bool | None:
         self._steps.append(text)
-        if self._on_step:
-            self._on_step(text)
+        return self._on_step(text) if self._on_step else False
 
     def _work(self) -> Measured:
         run = self._run
@@ -126,18 +133,18 @@ class Measuring:
                 return _cancelled()
             if failure.summary:
                 earlier.append(f"attempt {len(earlier) + 1}: {failure.summary}")
-            self._patience.begin()
+            self._followers.begin(self._slot)
             attempt = self._attempt(existing, failure)
             if attempt.broken_off:  # the recording continues with another run
                 remaining, failure = self._config.max_attempts, replace(failure, errors=(), previous="")
                 continue
-            if self._patience.goes_on(attempt.result) and self._waits():
+            if self._followers.goes_on(attempt.result) and self._waits():
                 continue
             remaining -= 1
             ended = self._judge(attempt, existing)
             if isinstance(ended, Measured):
                 return ended
-            failure = ended
+            failure, self._has_failed = ended, True
             if attempt.is_last or failure.cause.is_final:
                 break
         parts = (failure.details, *earlier, f"Kept in {run.ledger.numbers.directories(self._name)}")
@@ -152,15 +159,15 @@ class Measuring:
     def _waits(self) -> bool:
         """Wait until the API serves agents again; return whether it does."""
         self.give_slot()
-        self._has_slot = self._run.slots.wait(self._run.cancellation)
-        return self._has_slot
+        self._slot = self._run.slots.wait(self._run.cancellation, self._followers.names)
+        return bool(self._slot)
 
     def _judge(self, attempt: _Attempt, existing: list[Task]) -> Measured | _Failure:
         """The end of the measure, or why another attempt is needed."""
         result, answer = attempt.result, attempt.answer
         if result.completed.cause == Ending.CANCELLED:
             return _cancelled()
-        is_over = result.limited or (result.refused and self._run.health.stop)
+        is_over = result.limited or (result.refused and self._run.healths.stop)
         if is_over or result.unpaid:
             return Measured(
                 outcome=Outcome(
@@ -202,25 +209,28 @@ class Measuring:
         number = run.ledger.numbers.next(self._name)
         directory = run.ledger.numbers.directory(self._name, number)
         tip = run.project.tip()
-        worktree = run.worktrees.create(
+        place = run.site.open(
             f"{self._name}-{number}",
             parent=tip,
             tree=run.project.repository.tree_of(tip),
             purpose={"measure": self._name, "number": str(number)},
+            packs_early=False,
         )
         try:
-            request = self._request(worktree, existing, failure, directory)
+            again = self._has_failed
+            by = run.parts.agents.of(self._slot, self._choice.model_for(self._slot, again=again))
+            request = self._request(place, existing, failure, directory, by)
             run.listener.attempt_begins(request)  # before the directory uses up the number
             prepare(directory, request.prompt)
             run.listener.agent_starts(request, number, tip)
             try:
-                result, is_last = run.parts.agent.run(request, run.parts.sandbox, run.cancellation), False
+                result, is_last = by.agent.run(request, place.sandbox, run.cancellation), False
             except AgentError as error:
                 result, is_last = result_of(error), True
-            self._note(result, directory / "transcript.jsonl")
-            answer = read_answer(worktree)
+            self._note(result, directory / "transcript.jsonl", place.node)
+            answer = read_answer(place)
         finally:
-            run.worktrees.remove(worktree)
+            place.remove()
         if isinstance(answer, bytes):
             answer = self._scrubbed(answer, directory)
         self._tell_answer(request, number, result, answer)
@@ -230,20 +240,21 @@ class Measuring:
         return _Attempt(result=result, answer=answer, is_last=is_last, broken_off=bool(broken_off))
 
     def _request(
-        self, worktree: Worktree, existing: list[Task], failure: _Failure, directory: Path
+        self, place: Place, existing: list[Task], failure: _Failure, directory: Path, by: NamedAgent
     ) -> AgentRequest:
         attempt = self._record.attempts + 1
-        prompt = self._prompt(worktree, existing, failure)
+        prompt = self._prompt(place, existing, failure)
         question = Question(
             phase="measure",
             name=self._name,
             title=f"measure {self._name}",
             attempt=attempt,
+            by=by,
             prompt=self._run.ledger.scrub(self._run.parts.hooks.prompt("measure", None, attempt, prompt)),
             directory=directory,
-            output=worktree.seen(worktree.output / OUTPUT),
+            output=place.output / OUTPUT,
         )
-        return request_of(self._run, question, worktree, self._step)
+        return request_of(self._run, question, place, self._step)
 
     def _scrubbed(self, answer: bytes, directory: Path) -> bytes | NoAnswer:
         """Keep the answer for people to read. Refuse it if it contains the credential."""
@@ -264,13 +275,13 @@ class Measuring:
             end = replace(end, withheld=str(answer))
         self._run.listener.measure_ended(end)
 
-    def _note(self, result: AgentResult, transcript: Path) -> None:
+    def _note(self, result: AgentResult, transcript: Path, node: str) -> None:
         if not self._steps:
             self._steps.append(read_tail(transcript))
-        self._record = self._record.with_attempt(result, transcript)
+        self._record = self._record.with_attempt(result, transcript, self._slot, node)
         self._notes += map(self._run.ledger.scrub, result.notes)
 
-    def _prompt(self, worktree: Worktree, existing: list[Task], failure: _Failure) -> str:
+    def _prompt(self, place: Place, existing: list[Task], failure: _Failure) -> str:
         run, config = self._run, self._config
         tasks = [task for task in existing if task.type == "task"]
         finished = [task for task in tasks if task.status == "closed" or task.id in run.ledger.finished]
@@ -286,7 +297,7 @@ class Measuring:
                 finished_tasks=finished,
                 other_tasks=others,
                 limit=config.max_issues,
-                output_path=str(worktree.seen(worktree.output / OUTPUT)),
+                output_path=str(place.output / OUTPUT),
                 user_input=config.user_prompt,
                 lines_min=config.estimated_lines_min,
                 lines_max=config.estimated_lines_max,
@@ -345,20 +356,10 @@ def _cancelled() -> Measured:
     return Measured(outcome=Outcome(verdict=Verdict.CANCELLED, summary="cancelled"))
 
 
-def read_answer(worktree: Worktree) -> bytes | NoAnswer:
+def read_answer(place: Place) -> bytes | NoAnswer:
     """The content of the file that an agent was asked to write. It is not trusted."""
-    path = worktree.output / OUTPUT
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return NoAnswer("the agent wrote no task file", is_missing=True)
-    except OSError as error:
-        return NoAnswer(f"the task file cannot be read: {error.strerror}")
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        return NoAnswer("the task file is not a regular file")
-    with os.fdopen(descriptor, "rb") as file:
-        content = file.read(LARGEST_ANSWER + 1)
-    if len(content) > LARGEST_ANSWER:
-        return NoAnswer(f"the task file is larger than {shown_size(LARGEST_ANSWER)}")
-    return content
+        return place.take(f"output/{OUTPUT}", LARGEST_ANSWER)
+    except NotTaken as problem:
+        why = "the agent wrote no task file" if problem.is_missing else f"the task file {problem}"
+        return NoAnswer(why, is_missing=problem.is_missing)

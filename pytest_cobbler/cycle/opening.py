@@ -6,10 +6,11 @@ import contextlib
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.opened import Opened
 from pytest_cobbler.cycle.recorded import Recordings, below, not_for_recordings, refuse_same_titles
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.slots import make_slots
@@ -19,8 +20,9 @@ from pytest_cobbler.landing.blame import RedGates
 from pytest_cobbler.landing.judge import TestJudge
 from pytest_cobbler.landing.lane import LandingLane
 from pytest_cobbler.landing.notary import Notary
-from pytest_cobbler.landing.tip import Red, Tip
-from pytest_cobbler.landing.tree_gate import TreeGate
+from pytest_cobbler.landing.policies import make_policy
+from pytest_cobbler.landing.tip import Tip
+from pytest_cobbler.landing.tree_gate import GateCheckouts, TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.lifecycle.effort import Efforts
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
@@ -31,8 +33,8 @@ from pytest_cobbler.lifecycle.lines import SourceLines
 from pytest_cobbler.lifecycle.lost import LandingWatch
 from pytest_cobbler.lifecycle.named_places import checked_language, empty_submodules, missing_documents
 from pytest_cobbler.lifecycle.recovery import Recovery, remove_remains
-from pytest_cobbler.lifecycle.selection import Selection, choose, no_generation, only_with_work
-from pytest_cobbler.lifecycle.spending import budget_of
+from pytest_cobbler.lifecycle.selection import choose, no_generation, only_with_work
+from pytest_cobbler.lifecycle.spending import budget_of, limits_of
 from pytest_cobbler.lifecycle.starting import Base, find_base, removed_sources, unseen_paths
 from pytest_cobbler.lifecycle.waiting import finished_work, waiting_work
 from pytest_cobbler.listeners import JournalListener, Listeners, LogListener
@@ -46,6 +48,7 @@ from pytest_cobbler.report.journal import ignore_itself
 from pytest_cobbler.repository import names
 from pytest_cobbler.repository.attempts import KeptAttempt
 from pytest_cobbler.repository.elsewhere import refuse_other_start
+from pytest_cobbler.repository.gate_checkout import GateCheckout
 from pytest_cobbler.repository.generations import (
     Draft,
     Generation,
@@ -59,48 +62,24 @@ from pytest_cobbler.repository.moved import take_over_work
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.sessions import Sessions
 from pytest_cobbler.repository.suitability import check_repository
-from pytest_cobbler.repository.worktrees import GateCheckout, Worktrees, place_inside
 from pytest_cobbler.tracker.base import Task, Tracker
 from pytest_cobbler.tracker.choose import open_tracker
 from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
+from pytest_cobbler.wiring.agents import Agents
+from pytest_cobbler.wiring.api import credentials_of, foreign_address, reach_api
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.wiring.parts import (
     NESTED,
     Parts,
-    credential_of,
-    foreign_address,
-    make_agent,
+    make_agents,
     make_gate,
     make_sandbox,
     make_signer,
-    reach_api,
+    make_site,
 )
 from pytest_cobbler.wiring.policy import protection_of
 from pytest_cobbler.wiring.preflight import expiring, preflight, preflight_descriptors, preflight_room
 from pytest_cobbler.wiring.project import Project, open_repository
-
-
-@dataclass(frozen=True, kw_only=True)
-class Opened:
-    """A run that may begin.
-
-    ``started``: its generation has just been created. ``recovered``: what was recovered from a dead run, one
-    line for each step. ``warnings``: conditions that may end the run early. ``address``: that of the API, and
-    where it is set, if it is not Anthropic's. ``sources``: see ``removed_sources``,
-    ``unseen``: see ``unseen_paths``. ``red``: what fails on the tip, which it may. ``lost`` looks for
-    landings that a person took off the branch: a line for each fact.
-    """
-
-    run: Run
-    selection: Selection
-    lost: Callable[[], list[str]]
-    started: bool
-    recovered: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
-    address: str = ""
-    sources: str = ""
-    unseen: tuple[str, ...] = ()
-    red: Red | None = None
 
 
 @contextlib.contextmanager
@@ -115,6 +94,7 @@ def open_run(
     record: Path | None = None,
     cancellation: Cancellation | None = None,
     say: Callable[[str], object] = lambda _text: None,
+    hear: Callable[[str], None] | None = None,
 ) -> Iterator[Opened]:
     """Hold the repository, check everything, find or start the generation, recover, choose the open tasks.
 
@@ -126,6 +106,7 @@ def open_run(
         asks_agents: whether agents may start; else only finished work that is kept goes to its gate.
         record: a directory in which to keep what agents do.
         say: prints a line before a step that takes long.
+        hear: called with each line of the journal that this run writes.
 
     Raises:
         CobblerError: something is missing or wrong. Nothing was spent, and no generation was started.
@@ -138,6 +119,7 @@ def open_run(
             refuse_places(record, not_for_recordings(config, repository))
         ours = (config.cobbler_dir, config.beads_dir, *below(repository.root, record))
         stack.enter_context(run_lock(repository.common_dir, command, ours))
+        removed = remove_remains(repository, config.gen_prefix)
         moved = take_over_work(repository)
         generation = find_generation(repository, config.gen_prefix, config.generation_branch)
         if generation is None:
@@ -150,8 +132,8 @@ def open_run(
         cancellation = cancellation or Cancellation()
         opening.check_tip(cancellation)
         project = opening.start()
-        opened = opening.open(project, freed, cancellation)
-        yield replace(opened, recovered=(*moved, *opened.recovered))
+        opened = opening.open(project, freed, cancellation, hear)
+        yield replace(opened, recovered=(*removed, *moved, *opened.recovered))
 
 
 class _Opening:
@@ -186,12 +168,13 @@ class _Opening:
         self._hooks = hooks
         self._generation = generation
         self._run_id = secrets.token_hex(4)
-        self._agent_of_hook = hooks.agent()
+        given = hooks.agent()
+        self._agents_of_hook = Agents.one(given) if given else None
         self._recordings = Recordings(
             config=config,
             record=record,
             names=RunNames(repository.root, repository.work_dir),
-            plays=bool(config.recording) and self._agent_of_hook is None,
+            plays=bool(config.recording) and self._agents_of_hook is None,
         )
 
     def check_parts(self) -> None:
@@ -213,58 +196,62 @@ class _Opening:
         self._gate_base = base or start
         language = checked_language(config, repository, list(dict.fromkeys((start, begins))))
         sandbox = make_sandbox(config, repository, run_id)
-        agent = self._agent_of_hook or make_agent(
+        agents = self._agents_of_hook or make_agents(
             config, run_id, names=recordings.names, renew_prompts=recordings.renews
         )
-        preflight_descriptors(config, agent)
-        credential = credential_of(config) if agent.secrets and not self._agent_of_hook else None
+        preflight_descriptors(config, agents)
+        credentials = credentials_of(config) if agents.secrets and not self._agents_of_hook else ()
         self._warnings = (
             preflight_room(repository, config),
-            expiring(credential, config),
+            *(expiring(credential, config) for credential in credentials),
             empty_submodules(repository, begins),
         )
         self._order = order_of(config.recording) if config.recording and recordings.plays else ()
         if recordings.record:
             check_place(recordings.record, generation.name if generation else None, plays=recordings.renews)
-        place, change = repository.directory.path, self._hooks.gate
-        gate = make_gate(
-            config, language, sandbox, run_id, change, directory=place, credentials=agent.secrets
-        )
+        place, change, hidden = repository.directory.path, self._hooks.gate, agents.secrets
+        gate = make_gate(config, language, sandbox, run_id, change, directory=place, credentials=hidden)
         check_repository(repository, sandbox.owner)
+        self._begin_with_tracker()
         self._say("checking the sandbox, the agent and the gate ...")
-        findings = preflight(repository, sandbox, gate, language, agent if self._asks_agents else None)
+        findings = preflight(repository, sandbox, gate, language, agents if self._asks_agents else ())
         self._warnings = (*self._warnings, *findings.warnings)
-        if self._asks_agents and not self._agent_of_hook:
+        if self._asks_agents and not self._agents_of_hook:
             reach_api(config)
         protection = protection_of(
             config,
             repository,
             language,
-            secrets=agent.secrets,
+            secrets=agents.secrets,
             reserved=findings.reserved,
+            needs=findings.needs,
             steps=gate.steps,
             trusted=(start, *([base] if base else [])),
             recordings=recordings.directories,
         )
         self._parts = Parts(
             sandbox=sandbox,
-            agent=agent,
+            agents=agents,
             gate=gate,
             language=language,
             protection=protection,
             hooks=self._hooks,
         )
 
-    def open_tracker(self) -> None:
-        """Open the tracker and read its tasks."""
+    def _begin_with_tracker(self) -> None:
+        """Let the tracker make its store and read it, which takes bd seconds, beside what comes now."""
         config = self._config
         tracker = self._hooks.tracker()
         self._tracker = tracker or open_tracker(config.tracker, config.root, config.beads_dir)
         self._lane = TrackerLane(self._tracker)
         self._stack.callback(self._lane.close, DRAIN)
-        self._lane.prepare().result()
-        self._tasks = self._lane.tasks().result()
-        self._comments = self._lane.comments()  # it may take as long as what comes now
+        self._prepared, self._read = self._lane.prepare(), self._lane.tasks()
+        self._comments = self._lane.comments()
+
+    def open_tracker(self) -> None:
+        """Wait until the tracker has its store, and take its tasks."""
+        self._prepared.result()
+        self._tasks = self._read.result()
         if self._recordings.directories:
             refuse_same_titles(self._tasks)
         self._left_out = self._hooks.left_out(self._tasks)
@@ -283,10 +270,10 @@ class _Opening:
             ground = Ground.new(config, repository, parts.language, self._base)
         self._draft = ground.draft
         GateCheckout.remove_all(repository)
-        checkout = GateCheckout(repository, ground.name, parts.sandbox.owner)
-        self._stack.callback(checkout.remove)
+        checkouts = GateCheckouts(repository, ground.name, parts.sandbox.owner, config.gate_jobs)
+        self._stack.callback(checkouts.remove)
         records = TreeRecords.of(repository.work_dir)
-        self._gate = TreeGate(gate=parts.gate, checkout=checkout, records=records)
+        self._gate = TreeGate(gate=parts.gate, checkouts=checkouts, records=records)
         if self._may_pay():
             ignore_itself(config.cobbler_dir)
             log = config.cobbler_dir / "gate-tip.log"
@@ -305,33 +292,38 @@ class _Opening:
 
     def start(self) -> Project:
         """Start the generation if none is active."""
-        generation = self._generation
+        repository, identity, generation = self._repository, self._identity, self._generation
         if generation is None:
             assert self._draft is not None
-            generation = create_generation(self._repository, self._draft, self._identity)
-        remove_remains(self._repository, self._config.gen_prefix)
-        return Project(
-            config=self._config,
-            repository=self._repository,
-            identity=self._identity,
-            generation=generation,
-        )
+            generation = create_generation(repository, self._draft, identity)
+        return Project(config=self._config, repository=repository, identity=identity, generation=generation)
 
-    def open(self, project: Project, freed: Callable[[], None], cancellation: Cancellation) -> Opened:
+    def open(
+        self,
+        project: Project,
+        freed: Callable[[], None],
+        cancellation: Cancellation,
+        hear: Callable[[str], None] | None,
+    ) -> Opened:
         """Wire the run, recover what a dead run left, choose the open tasks."""
         repository, generation = project.repository, project.generation
         tip = tip_of(repository, generation)
         finished = Finished(finished_tasks(repository, generation, tip))
-        ledger = open_ledger(project, self._lane, finished, self._run_id, self._parts.agent.secrets)
+        ledger = open_ledger(project, self._lane, finished, self._run_id, self._parts.agents.secrets)
         recorder = self._recordings.recorder(generation.name, self._tasks, ledger.scrub)
         run = self._wire(project, ledger, recorder, freed, cancellation)
         killed = report_killed_run(project.directory, self._tasks, self._config.path.name, repository.root)
-        ledger.journal.write("run", run=self._run_id, generation=generation.name, tip=tip)
+        if hear:
+            ledger.journal.follow(hear)
+        facts = {"jobs": self._config.jobs, "agents": self._parts.agents.names}
+        facts |= {"run": self._run_id, "generation": generation.name, "tip": tip}
+        ledger.journal.write("run", **facts, limits=limits_of(run.budget))
         for landed in finished.all():
             run.turns.over(str(place_of_task(landed.title)))
         recovered = self._recover(run, recorder)
         watch = LandingWatch(project, ledger, self._generation, self._tasks)
         missing = missing_documents(self._config, repository, tip)
+        unreached = map(str, run.site.unreached())
         run.efforts = Efforts(self._tasks, self._comments.result())
         selection = choose(
             self._config,
@@ -355,9 +347,9 @@ class _Opening:
             selection=selection,
             started=self._base is not None,
             recovered=(*killed, *recovered),
-            warnings=tuple(filter(None, (*self._warnings, missing, *watch.lines()))),
+            warnings=tuple(filter(None, (*self._warnings, missing, *watch.lines(), *unreached))),
             lost=watch.lines,
-            address="" if self._agent_of_hook else foreign_address(self._config),
+            address="" if self._agents_of_hook else foreign_address(self._config),
             sources=removed_sources(repository, generation),
             unseen=tuple(unseen_paths(self._config, repository, self._generation)),
             red=self._tip.red,
@@ -372,6 +364,9 @@ class _Opening:
         gate, policy = self._parts.gate, self._parts.protection.policy()
         return waiting_work(self._repository, generation, tasks, lambda: gate.conditions().digest, policy)
 
+    def _warn(self, text: str) -> None:
+        self._warnings = (*self._warnings, text)
+
     def _wire(
         self,
         project: Project,
@@ -380,18 +375,18 @@ class _Opening:
         freed: Callable[[], None],
         cancellation: Cancellation,
     ) -> Run:
-        repository, generation, parts = project.repository, project.generation, self._parts
-        owner, inside = parts.sandbox.owner, place_inside(parts.sandbox)
+        repository, generation = project.repository, project.generation
+        parts, config = self._parts, self._config
         # The recording comes first: it must know an attempt before anything else of the attempt exists.
         recording = [RecordingListener(recorder, repository)] if recorder else []
         listener = Listeners([*recording, LogListener(ledger.log), JournalListener(ledger.journal)])
-        alone = self._config.agent_history == "tip"
-        worktrees = Worktrees(repository, generation.name, owner, alone=alone, inside=inside)
-        self._stack.callback(worktrees.remove_all)
-        allows_red = self._config.red_base == "allow"
+        left = parts.protection.policy().left_out
+        site = make_site(repository, generation.name, parts.sandbox, config, left)
+        self._stack.callback(site.close)
+        allows_red = config.red_base == "allow"
         judge = TestJudge(repository, self._gate, parts.language, cancellation, allows_red=allows_red)
-        if self._tip.record:
-            judge.learn(self._tip.record)
+        if record := self._tip.record:
+            judge.learn(record)
         landing = LandingLane(
             repository,
             generation,
@@ -401,7 +396,8 @@ class _Opening:
             RedGates(self._gate, repository, parts.language, cancellation),
             listener,
             cancellation,
-            refuses_weakened=self._config.weakened_tests == "refuse",
+            refuses_weakened=config.weakened_tests == "refuse",
+            policy=make_policy(config.landing, config.gate_jobs),
         )
         landing.red = self._tip.red
         self._stack.callback(landing.close)
@@ -410,33 +406,33 @@ class _Opening:
             base=self._gate_base,
             parts=parts,
             ledger=ledger,
-            view=RepositoryView(project, ledger.finished, parts.protection.hidden_directories),
-            worktrees=worktrees,
-            sessions=Sessions(repository, generation.name, parts.agent.secrets),
+            view=RepositoryView(project, ledger.finished, parts.protection.hidden_directories, parts.agents),
+            site=site,
+            sessions=Sessions(repository, generation.name, parts.agents.secrets),
             landing=landing,
             notary=Notary(ledger.scrub, self._signer, cancellation),
             listener=listener,
             lines=SourceLines(repository, parts.language),
-            slots=make_slots(self._config, freed, plays=self._recordings.plays),
+            slots=make_slots(config, parts.agents.names, freed, plays=self._recordings.plays),
             names=self._recordings.names,
             turns=self._recordings.turns(self._order, recorder),
             cancellation=cancellation,
-            budget=budget_of(self._config, repository.work_dir, generation.name),
+            budget=budget_of(config, repository.work_dir, generation.name),
             asks_agents=self._asks_agents,
         )
 
     def _recover(self, run: Run, recorder: Recorder | None) -> list[str]:
-        trees = {worktree.name: worktree.tree_id for worktree in run.worktrees.leftovers()}
-        recovered = Recovery(
+        recovery = Recovery(
             project=run.project,
             ledger=run.ledger,
             sandbox=run.parts.sandbox,
-            worktrees=run.worktrees,
+            site=run.site,
             policy=run.parts.protection.policy(),
-        ).run()
+        )
+        recovered = recovery.run()
         if recorder:
             generation = run.project.generation.name
-            record_interrupted(run.project.repository, generation, recorder, self._tasks, trees)
+            record_interrupted(run.project.repository, generation, recorder, self._tasks, recovery.trees)
         if recovered:
             self._tasks = self._lane.tasks().result()
             self._left_out = self._hooks.left_out(self._tasks)

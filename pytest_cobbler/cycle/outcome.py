@@ -11,6 +11,11 @@ from pytest_cobbler.lifecycle.records import Record
 
 
 class Verdict(StrEnum):
+    """How an item ended, in one word.
+
+    A task that landed is ``landed``; a measure that ended well is ``proposed``.
+    """
+
     LANDED = "landed"
     PROPOSED = "proposed"
     FAILED = "failed"
@@ -30,7 +35,8 @@ class Outcome:
     ``cause`` is ``Cause.NONE`` after a success. ``summary`` is one line for people, ``details`` the evidence.
     ``notes`` are the lines of ``details`` for people who review the work. ``until``: when a limit ends;
     ``limit_is_claimed``: only the agent reports the limit. ``tests`` are those that the last gate ran, for
-    people, ``flaky`` those that have failed and passed on the same tree.
+    people, ``flaky`` those that have failed and passed on the same tree. ``train``: how many changes landed
+    together, if they did; ``gated`` is the commit whose tree was in the gate then.
     """
 
     verdict: Verdict
@@ -38,6 +44,8 @@ class Outcome:
     summary: str = ""
     details: str = ""
     commit: str = ""
+    train: int = 0
+    gated: str = ""
     notes: tuple[str, ...] = ()
     tests: str = ""
     flaky: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from pytest_cobbler.agents.base import AgentResult
@@ -9,9 +10,10 @@ from pytest_cobbler.agents.claims import bounded
 from pytest_cobbler.agents.health import ApiHealth, Stop
 from pytest_cobbler.agents.troubles import Trouble
 from pytest_cobbler.causes import Cause
+from pytest_cobbler.cycle.healths import Healths
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 
-__all__ = ["MOST", "Patience", "stopped"]
+__all__ = ["MOST", "Followers", "Patience", "stopped"]
 
 MOST: Final = 3
 """How often an item is tried that the API does not serve while it answers otherwise."""
@@ -55,12 +57,50 @@ class Patience:
         self._health.met(trouble, self._item, is_sure=not is_claimed, is_claimed=is_claimed)
 
 
-def stopped(stop: Stop, details: str) -> Outcome:
-    """The end of an item of which no further attempt begins, because no more agents start."""
+class Followers:
+    """For one item: the agents that may make its next attempt, in the order in which they are asked.
+
+    One that the API does not serve is followed by the next immediately. An attempt that failed for another
+    reason is followed by one of the same agent, whose conversation goes on.
+
+    Args:
+        names: the agents that may work on the item.
+    """
+
+    def __init__(self, healths: Healths, item: str, names: Sequence[str]) -> None:
+        self._healths = healths
+        self._patiences = {name: Patience(healths[name], item) for name in names}
+        self._last = ""
+        self.names = tuple(names)
+
+    @property
+    def stop(self) -> Stop | None:
+        """Why none of them may start any more."""
+        return self._healths.stop_of(self.names)
+
+    def begin(self, name: str) -> None:
+        """An agent starts."""
+        self._last = name
+        self.names = (name, *(other for other in self._patiences if other != name))
+        self._patiences[name].begin()
+
+    def goes_on(self, result: AgentResult) -> bool:
+        """Whether an attempt that the API cut short is followed by another one that is not counted."""
+        if not result.limited:
+            return False
+        goes_on = self._patiences[self._last].goes_on(result)
+        if not goes_on:
+            del self._patiences[self._last]
+        self.names = tuple(self._patiences)
+        return goes_on or bool(self._healths.serving(self.names) and not self.stop)
+
+
+def stopped(stop: Stop, details: str = "", *, again: bool = False) -> Outcome:
+    """The end of an item of which no attempt begins any more, ``again`` or at all: no agents start."""
     return Outcome(
         verdict=Verdict.LIMITED,
         cause=stop.cause,
-        summary=f"not tried again: agent: {stop.trouble.shown}",
+        summary=f"not tried{' again' if again else ''}: agent: {stop.trouble.shown}",
         details=details,
         until=bounded(stop.until),
         limit_is_claimed=stop.is_claimed,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import graphlib
+import itertools
 import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -22,8 +23,11 @@ __all__ = [
     "Proposal",
     "ProposalProblem",
     "Proposals",
+    "check",
+    "duplicate_errors",
     "normalised",
     "parse",
+    "read",
     "select",
     "to_new_tasks",
 ]
@@ -38,7 +42,7 @@ class Limits:
     title: int = 200
     description: int = 20_000
     items: int = 100
-    """Entries of ``files`` and of ``acceptance``."""
+    """Entries of ``files`` and of ``acceptance``, and needs."""
     item: int = 1_000
     """Characters of such an entry."""
 
@@ -47,8 +51,9 @@ class ProposalProblem(Exception):
     """An answer that cannot be used; ``errors`` are sentences for the agent that gave it."""
 
     def __init__(self, errors: Sequence[str]) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = list(errors)
+        more = len(errors) - _MOST_ERRORS
+        self.errors = [*errors[:_MOST_ERRORS], *([f"There are {more} more such errors."] if more > 0 else [])]
+        super().__init__("\n".join(self.errors))
 
 
 class Proposal(BaseModel):
@@ -71,6 +76,11 @@ class Proposal(BaseModel):
         first = () if self.dependency is None else (self.dependency,)
         return tuple(index for index in dict.fromkeys((*first, *self.dependencies)) if index != -1)
 
+    @property
+    def name(self) -> str:
+        """For messages about it."""
+        return _name_of({"index": self.index, "title": self.title}, 0)
+
 
 Proposals = tuple[Proposal, ...]
 
@@ -84,16 +94,18 @@ def parse(raw: bytes, existing: Iterable[Task] = (), limits: Limits = Limits()) 
     Raises:
         ProposalProblem: with all errors.
     """
-    proposals = _read(raw, limits)
-    errors = [
-        *_index_errors(proposals),
-        *(error for proposal in proposals for error in _text_errors(proposal, limits)),
-        *_need_errors(proposals),
-        *_duplicate_errors(proposals, existing),
-    ]
-    if errors:
+    proposals = read(raw, limits)
+    if errors := [*check(proposals, limits), *duplicate_errors(proposals, existing)]:
         raise ProposalProblem(errors)
     return proposals
+
+
+def check(proposals: Sequence[Proposal], limits: Limits = Limits()) -> Iterator[str]:
+    """The errors of proposals by themselves: in their indexes, texts and needs."""
+    yield from _index_errors(proposals)
+    for proposal in proposals:
+        yield from _text_errors(proposal, limits)
+    yield from _need_errors(proposals, limits)
 
 
 def select(proposals: Sequence[Proposal], limit: int) -> tuple[Proposals, Proposals]:
@@ -104,9 +116,7 @@ def select(proposals: Sequence[Proposal], limit: int) -> tuple[Proposals, Propos
     by_index = {proposal.index: proposal for proposal in proposals}
     selected: set[int] = set()
     for proposal in proposals:
-        extended = selected | _closure(proposal.index, by_index)
-        if len(extended) <= limit:
-            selected = extended
+        selected |= _missing(proposal.index, by_index, selected, limit - len(selected))
     return (
         tuple(proposal for proposal in proposals if proposal.index in selected),
         tuple(proposal for proposal in proposals if proposal.index not in selected),
@@ -145,10 +155,25 @@ def normalised(title: str) -> str:
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MOST_MINUTES = 10_000
+_MOST_CYCLES = 10
+"""Cycles that are named: to find the next one takes as long as to find the first."""
+_LONGEST_CHAIN = 20
+"""Tasks of a cycle, or with the same index, that are named."""
+_MOST_ERRORS = 50
 _FENCE = re.compile(r"\A\s*```[\w-]*[ \t]*\r?\n(.*?)\n?[ \t]*```\s*\Z", re.DOTALL)
 
 
-def _read(raw: bytes, limits: Limits) -> Proposals:
+def read(
+    raw: bytes, limits: Limits = Limits(), where: Callable[[int], str] = lambda _position: ""
+) -> Proposals:
+    """The proposals in an answer, each checked by itself.
+
+    Args:
+        where: the place of an entry of the array, put in front of its name in an error.
+
+    Raises:
+        ProposalProblem: the answer is not an array of tasks, with all errors.
+    """
     entries = _entries(raw, limits)
     proposals: list[Proposal] = []
     errors: list[str] = []
@@ -156,7 +181,7 @@ def _read(raw: bytes, limits: Limits) -> Proposals:
         try:
             proposals.append(Proposal.model_validate(entry))
         except ValidationError as error:
-            errors += _type_errors(error, _name_of(entry, position))
+            errors += _type_errors(error, f"{where(position)}{_name_of(entry, position)}")
     if errors:
         raise ProposalProblem(errors)
     return tuple(proposals)
@@ -252,10 +277,6 @@ def _name_of(entry: object, position: int) -> str:
     return f'{name} ("{_shown(title)}")' if isinstance(title, str) and title.strip() else name
 
 
-def _named(proposal: Proposal) -> str:
-    return _name_of({"index": proposal.index, "title": proposal.title}, 0)
-
-
 def _shown(text: str) -> str:
     plain = " ".join(_CONTROL.sub(" ", text).split())
     return plain if len(plain) <= 80 else f"{plain[:77]}..."
@@ -276,18 +297,18 @@ def _type_errors(error: ValidationError, name: str) -> Iterator[str]:
         yield f"{name} {fault}. Give {_EXPECTED[key]}."
 
 
-def _index_errors(proposals: Proposals) -> Iterator[str]:
+def _index_errors(proposals: Sequence[Proposal]) -> Iterator[str]:
     by_index: dict[int, list[Proposal]] = {}
     for proposal in proposals:
         by_index.setdefault(proposal.index, []).append(proposal)
     for index, group in by_index.items():
         if len(group) > 1:
-            titles = ", ".join(f'"{_shown(proposal.title)}"' for proposal in group)
+            titles = ", ".join(f'"{_shown(proposal.title)}"' for proposal in group[:_LONGEST_CHAIN])
             yield f"The index {index} belongs to {len(group)} tasks: {titles}. Give each an index of its own."
 
 
 def _text_errors(proposal: Proposal, limits: Limits) -> Iterator[str]:
-    name = _named(proposal)
+    name = proposal.name
     yield from _size_errors(name, "title", proposal.title, limits.title)
     size = len(proposal.title.strip().encode("utf-8", "replace"))
     if len(proposal.title) <= limits.title and size > TITLE_LIMIT:
@@ -316,8 +337,19 @@ def _size_errors(name: str, key: str, text: str, limit: int) -> Iterator[str]:
         yield f"{name} has a {key} of {len(text):,} characters, more than {limit:,}. Shorten it."
 
 
-def _need_errors(proposals: Proposals) -> Iterator[str]:
-    names = {proposal.index: _named(proposal) for proposal in proposals}
+def _need_errors(proposals: Sequence[Proposal], limits: Limits) -> Iterator[str]:
+    many = [proposal for proposal in proposals if len(proposal.needs) > limits.items]
+    for proposal in many:
+        yield (
+            f"{proposal.name} depends on {len(proposal.needs)} tasks, more than {limits.items}. "
+            "Leave out those that the others depend on."
+        )
+    if not many:
+        yield from _wrong_needs(proposals)
+
+
+def _wrong_needs(proposals: Sequence[Proposal]) -> Iterator[str]:
+    names = {proposal.index: proposal.name for proposal in proposals}
     needs: dict[int, set[int]] = {}
     for proposal in proposals:
         valid_needs = needs.setdefault(proposal.index, set())
@@ -331,8 +363,11 @@ def _need_errors(proposals: Proposals) -> Iterator[str]:
                     f"{names[proposal.index]} depends on {index}, which is the index of no other task. "
                     "Depend on tasks of this answer only, or leave it out."
                 )
-    for cycle in _cycles(needs):
-        chain = " needs ".join(names[index] for index in cycle)
+    for cycle in itertools.islice(_cycles(needs), _MOST_CYCLES):
+        links = [names[index] for index in cycle]
+        if len(links) > _LONGEST_CHAIN:
+            links = [*links[: _LONGEST_CHAIN - 1], f"{len(links) - _LONGEST_CHAIN} more", links[-1]]
+        chain = " needs ".join(links)
         yield f"These tasks wait for each other: {chain}. Leave out at least one of these dependencies."
 
 
@@ -350,7 +385,8 @@ def _cycles(needs: Mapping[int, set[int]]) -> Iterator[list[int]]:
             return
 
 
-def _duplicate_errors(proposals: Proposals, existing: Iterable[Task]) -> Iterator[str]:
+def duplicate_errors(proposals: Sequence[Proposal], existing: Iterable[Task]) -> Iterator[str]:
+    """The errors of titles that two proposals have, or a proposal and a task, of whatever status."""
     existing_tasks = {normalised(task.title): task for task in existing}
     first: dict[str, Proposal] = {}
     for proposal in proposals:
@@ -358,11 +394,11 @@ def _duplicate_errors(proposals: Proposals, existing: Iterable[Task]) -> Iterato
         if title in existing_tasks:
             task = existing_tasks[title]
             yield (
-                f'{_named(proposal)} exists already: {task.id} ("{_shown(task.title)}", {task.status}). '
+                f'{proposal.name} exists already: {task.id} ("{_shown(task.title)}", {task.status}). '
                 "Leave it out, or say in the title what is new."
             )
         elif title in first:
-            yield f"{_named(proposal)} has the title of {_named(first[title])}. Leave one out or rename it."
+            yield f"{proposal.name} has the title of {first[title].name}. Leave one out or rename it."
         else:
             first[title] = proposal
 
@@ -370,15 +406,19 @@ def _duplicate_errors(proposals: Proposals, existing: Iterable[Task]) -> Iterato
 # Choosing
 
 
-def _closure(index: int, by_index: Mapping[int, Proposal]) -> set[int]:
-    closure: set[int] = set()
+def _missing(index: int, by_index: Mapping[int, Proposal], selected: set[int], room: int) -> set[int]:
+    """A proposal and its needs as far as they are not ``selected``; empty if they are more than ``room``."""
+    missing: set[int] = set()
     waiting = [index]
     while waiting:
         current = waiting.pop()
-        if current not in closure:
-            closure.add(current)
-            waiting += by_index[current].needs
-    return closure
+        if current in selected or current in missing:
+            continue
+        if len(missing) == room:
+            return set()
+        missing.add(current)
+        waiting += by_index[current].needs
+    return missing
 
 
 def _whole_description(proposal: Proposal) -> str:

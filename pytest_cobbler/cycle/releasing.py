@@ -18,6 +18,7 @@ def release(run: Run, task_id: str, outcome: Outcome, record: Record, *, is_shar
         is_shared: what it failed of may lie with no task.
     """
     is_failure = outcome.verdict is Verdict.FAILED and counts(outcome.cause) and not is_shared
+    is_failure = is_failure and run.asks_agents  # a landing that is tried again wastes nothing
     is_set_aside = is_failure and _is_last(run, task_id)
     facts = record.as_json(
         "stitch",
@@ -26,6 +27,7 @@ def release(run: Run, task_id: str, outcome: Outcome, record: Record, *, is_shar
         summary=outcome.summary,
         generation=run.project.generation.name,
         **({"shared": True} if is_shared else {}),
+        **({} if run.asks_agents else {"regated": True}),
         **({"set_aside": True} if is_set_aside else {}),
     )
     why = WHY_SET_ASIDE if is_set_aside else ""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_cobbler.agents.budget import Budget
-from pytest_cobbler.agents.health import ApiHealth
 from pytest_cobbler.cycle.faults import SharedFaults
+from pytest_cobbler.cycle.healths import Healths
 from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.cycle.surroundings import RepositoryView
 from pytest_cobbler.landing.lane import LandingLane
@@ -21,7 +21,7 @@ from pytest_cobbler.recordings.names import RunNames
 from pytest_cobbler.recordings.turns import Turns
 from pytest_cobbler.repository.attempts import KeptAttempt
 from pytest_cobbler.repository.sessions import Sessions
-from pytest_cobbler.repository.worktrees import Worktrees
+from pytest_cobbler.sandbox.site import Site
 from pytest_cobbler.wiring.parts import Parts
 from pytest_cobbler.wiring.project import Project
 
@@ -42,7 +42,7 @@ class Run:
     parts: Parts
     ledger: Ledger
     view: RepositoryView
-    worktrees: Worktrees
+    site: Site
     sessions: Sessions
     landing: LandingLane
     notary: Notary
@@ -66,6 +66,6 @@ class Run:
         return repository.work_dir, config.cobbler_dir, repository.common_dir, config.beads_dir
 
     @property
-    def health(self) -> ApiHealth:
-        """The state of the API, which all agents share."""
-        return self.slots.health
+    def healths(self) -> Healths:
+        """The state of the API of each agent."""
+        return self.slots.healths

@@ -9,7 +9,7 @@ from pytest_cobbler.cycle.attempt import Attempt
 from pytest_cobbler.cycle.faults import full_disk
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.errors import CobblerError, SandboxError
-from pytest_cobbler.landing.lane import Landing
+from pytest_cobbler.landing.candidates import Landing
 
 __all__ = ["note_fault", "signature_of"]
 

@@ -1,70 +1,102 @@
-"""How many agents run concurrently."""
+"""How many agents work concurrently, and which of them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from pytest_cobbler.agents.health import ApiHealth
 from pytest_cobbler.config import Config
+from pytest_cobbler.cycle.healths import Healths
 from pytest_cobbler.process import Cancellation
 
+__all__ = ["Slots", "make_slots"]
 
-def make_slots(config: Config, freed: Callable[[], None], *, plays: bool = False) -> Slots:
-    """The places of a run; a run that ``plays`` a recording does not wait for what the recorded one did."""
+
+def make_slots(config: Config, agents: Sequence[str], freed: Callable[[], None], *, plays: bool) -> Slots:
+    """The places of a run; a run that ``plays`` a recording does not wait for what the recorded one did.
+
+    Args:
+        agents: the names of the agents, in the order in which they are asked.
+    """
     patience = 0.0 if plays else config.limit_wait
-    return Slots(config.jobs, freed, ApiHealth(config.jobs, patience, changed=freed))
+    healths = {name: ApiHealth(config.jobs, patience, changed=freed) for name in agents}
+    return Slots(config.jobs, freed, Healths(healths))
 
 
 class Slots:
     """A count of free places for agents. A further attempt of a task takes precedence over a new task.
 
-    ``freed`` is called, in any thread, when a place may have become free for a new task. ``health`` may allow
-    fewer agents than there are places, or none for a while.
+    A place is for one of the agents: the first of those asked for whose API lets it start.
+
+    Args:
+        freed: called, in any thread, when a place may have become free for a new task.
+        healths: of each agent. They may allow fewer agents than there are places, or none for a while.
     """
 
-    def __init__(self, count: int, freed: Callable[[], None], health: ApiHealth | None = None) -> None:
-        self._count = self._free = count
-        self.health = health or ApiHealth(count)
-        self._waiting = 0
+    def __init__(self, count: int, freed: Callable[[], None], healths: Healths) -> None:
+        self._free = count
+        self.healths = healths
+        self._working: Counter[str] = Counter()
+        self._waiting: list[Sequence[str]] = []
         self._condition = threading.Condition()
         self._freed = freed
 
     @property
     def waiting(self) -> int:
         """The number of started tasks that wait for a place."""
-        return self._waiting
+        return len(self._waiting)
 
-    def take(self) -> bool:
-        """Take a place for a new task, if one is free that no started task is waiting for."""
-        with self._condition:
-            if not self._is_free(self._waiting):
-                return False
-            self._free -= 1
-            return True
+    @property
+    def are_taken(self) -> bool:
+        """Whether no place is free."""
+        return not self._free
 
-    def wait(self, cancellation: Cancellation) -> bool:
-        """Wait for a place for a further attempt; False when the run is cancelled or stops first."""
+    def take(self, names: Sequence[str]) -> str:
+        """Take a place for a new task, if one is free that no started task is waiting for.
+
+        Returns:
+            the agent among ``names`` that it is for; empty if there is no place.
+        """
         with self._condition:
-            self._waiting += 1
+            ahead = sum(1 for waiting in self._waiting if self._first(waiting))
+            name = self._first(names, ahead)
+            self._take(name)
+            return name
+
+    def wait(self, cancellation: Cancellation, names: Sequence[str]) -> str:
+        """Wait for a place for a further attempt; empty when the run is cancelled or stops first."""
+        with self._condition:
+            self._waiting.append(names)
             try:
-                while not self._is_free():
-                    if cancellation.requested or self.health.stop:
-                        return False
+                while not (name := self._first(names)):
+                    if cancellation.requested or self.healths.stop_of(names):
+                        return ""
                     self._condition.wait(0.2)
                 if cancellation.requested:
-                    return False
-                self._free -= 1
-                return True
+                    return ""
+                self._take(name)
+                return name
             finally:
-                self._waiting -= 1
+                self._waiting.remove(names)
 
-    def _is_free(self, taken: int = 0) -> bool:
-        """Whether there is a place beside those in use and ``taken`` ones."""
-        return self._free > taken and self.health.may_start(self._count - self._free + taken)
-
-    def give(self) -> None:
+    def give(self, name: str) -> None:
+        """Give back the place of an agent."""
         with self._condition:
             self._free += 1
-            self._condition.notify()
+            self._working[name] -= 1
+            self._condition.notify_all()
         self._freed()
+
+    def _take(self, name: str) -> None:
+        if name:
+            self._free -= 1
+            self._working[name] += 1
+
+    def _first(self, names: Sequence[str], ahead: int = 0) -> str:
+        """The first agent that may start beside those at work and ``ahead`` others; empty: none may."""
+        if self._free <= ahead or self.healths.stop_of(names):
+            return ""
+        may_start = (name for name in names if self.healths[name].may_start(self._working[name] + ahead))
+        return next(may_start, "")

@@ -8,23 +8,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from pytest_cobbler.agents.base import AgentResult
+from pytest_cobbler.agents.base import AgentResult, OnStep
 from pytest_cobbler.agents.claims import bounded
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.cycle.attempt import Attempt, left_notes, run_attempt, scrubbed
 from pytest_cobbler.cycle.evidence import evidence, place_of_work
 from pytest_cobbler.cycle.kept import attempt_of
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
-from pytest_cobbler.cycle.patience import Patience, stopped
+from pytest_cobbler.cycle.patience import Followers, stopped
 from pytest_cobbler.cycle.releasing import release
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.cycle.signatures import note_fault
 from pytest_cobbler.cycle.starts import Start, Starts, cut_off
-from pytest_cobbler.cycle.stated import work_of
-from pytest_cobbler.cycle.unlanded import not_landed, write_ending
+from pytest_cobbler.cycle.stated import message_of, work_of
+from pytest_cobbler.cycle.unlanded import failure_of, not_landed, write_ending
 from pytest_cobbler.files import read_tail
-from pytest_cobbler.landing.lane import Candidate, Landing
+from pytest_cobbler.landing.candidates import Candidate, Landing, Train
 from pytest_cobbler.landing.tree_records import TreeRecord
+from pytest_cobbler.lifecycle.choices import Choice
 from pytest_cobbler.lifecycle.records import Record
 from pytest_cobbler.lifecycle.waiting import refusals_of
 from pytest_cobbler.recordings.files import place_of_task
@@ -40,20 +41,28 @@ from pytest_cobbler.usage import NOTHING, Usage
 
 STEPS_SHOWN = 40
 """The agent's last steps, for a report; the transcript has all steps."""
+_MOST_LOST = 3  # attempts of one task that are not counted
 
 
 class Stitching:
-    """The work on one task. Call it once, in a thread that holds a slot; afterwards give the slot back."""
+    """The work on one task. Call it once, in a thread that holds a slot; afterwards give the slot back.
 
-    def __init__(self, run: Run, task: Task, on_step: Callable[[str], None] | None = None) -> None:
+    Args:
+        choice: the agents that may work on it.
+        slot: the agent for which it holds one.
+    """
+
+    def __init__(
+        self, run: Run, task: Task, choice: Choice, slot: str, on_step: OnStep | None = None
+    ) -> None:
         self._run = run
         self._task = task
         self._on_step = on_step
         self._record = Record(started_at=timestamp())
         self._starts = Starts(run.project, task, run.sessions)
-        self._has_slot = True
+        self._choice, self._slot = choice, slot
         self._is_shared = False
-        self._patience = Patience(run.health, task.id)
+        self._followers = Followers(run.healths, task.id, choice.agents)
         self._place = place_of_task(task.title)
         self._steps: deque[str] = deque(maxlen=STEPS_SHOWN)
         self._earlier: list[Attempt] = []
@@ -75,9 +84,9 @@ class Stitching:
 
     def give_slot(self) -> None:
         """Give the slot back, if it still has it."""
-        if self._has_slot:
-            self._has_slot = False
-            self._run.slots.give()
+        if self._slot:
+            self._run.slots.give(self._slot)
+            self._slot = ""
 
     # -- the task
 
@@ -88,7 +97,7 @@ class Stitching:
             tracker.claim(task.id, run.ledger.claim).result()
         except AlreadyClaimed as error:
             return Outcome(verdict=Verdict.BLOCKED, cause=Cause.CLAIMED, summary=error.cause)
-        self._count(queue_seconds=time.monotonic() - began)
+        self._record = self._record.counting(queue_seconds=time.monotonic() - began)
         run.listener.claimed(task.id)
         try:
             outcome = self._attempts()
@@ -120,10 +129,11 @@ class Stitching:
             start = self._begin(number, make_start)
             if start is None:
                 return self._not_begun()
-            self._patience.begin()
-            attempt = run_attempt(
-                run, self._task, number, start, on_step=self._step, on_result=partial(self._spend, number)
-            )
+            self._followers.begin(self._slot)
+            again = any(not failed.result.limited for failed in self._earlier)
+            by = run.parts.agents.of(self._slot, self._choice.model_for(self._slot, again=again))
+            on_result = partial(self._spend, number, self._slot)
+            attempt = run_attempt(run, self._task, number, start, by, on_step=self._step, on_result=on_result)
             if attempt.cause:
                 self._is_shared = note_fault(run, self._task.id, attempt)
             else:
@@ -146,15 +156,17 @@ class Stitching:
                 make_start = partial(cut_off, make_start, attempt.number, attempt.summary)
 
     def _is_free(self, attempt: Attempt) -> bool:
-        """Whether the API cut the attempt short, and another agent goes on from its work."""
+        """Whether the API or its node cut the attempt short, and another agent goes on from its work."""
+        if attempt.cause is Cause.LOST:
+            return [one.cause for one in self._earlier].count(Cause.LOST) < _MOST_LOST
         if not attempt.result.limited:
             return False
         if self._run.turns.broken_off(self._place / str(attempt.number)):
             return True
-        if not self._patience.goes_on(attempt.result):
+        if not self._followers.goes_on(attempt.result):
             return False
         self.give_slot()
-        self._show(f"waits for the API: {attempt.summary}")
+        self._show(f"waits for an API that serves: {attempt.summary}")
         return True
 
     def _is_last(self, attempt: Attempt, remaining: int) -> bool:
@@ -171,8 +183,8 @@ class Stitching:
             return _cancelled()
         if last and (last.result.limited or run.faults.stop):
             return self._failed(last)
-        stop = run.health.stop
-        return stopped(stop, "\n".join(self._headlines())) if stop else _cancelled()
+        stop = self._followers.stop
+        return stopped(stop, "\n".join(self._headlines()), again=True) if stop else _cancelled()
 
     def _begin(self, number: int, make_start: Callable[[], Start]) -> Start | None:
         """The start of an attempt, once it has its turn and a slot; ``None``: the run is cancelled."""
@@ -181,12 +193,10 @@ class Stitching:
         if run.turns.must_wait(point):
             self.give_slot()
             run.turns.wait(point, run.cancellation)
-        if not self._has_slot and not run.slots.wait(run.cancellation):
+        self._slot = self._slot or run.slots.wait(run.cancellation, self._followers.names)
+        if not self._slot or run.faults.stop:
             return None
-        self._has_slot = True
-        if run.faults.stop:
-            return None
-        self._count(queue_seconds=time.monotonic() - began)
+        self._record = self._record.counting(queue_seconds=time.monotonic() - began)
         with run.turns.passing(point):
             left, red = self._starts.left(), run.landing.red
             return replace(make_start(), left=left, surroundings=run.view.current, red=red)
@@ -240,11 +250,12 @@ class Stitching:
         attempt = replace(attempt, notes=(*attempt.notes, *notes), tests=tests, flaky=flaky)
         if landing.commit:
             run.faults.landed()
+            write_ending(run, self._task, attempt)
             return self._landed(attempt, landing)
         self._is_shared = note_fault(run, self._task.id, attempt, landing)
         attempt = scrubbed(run, not_landed(attempt, landing))
         write_ending(run, self._task, attempt)
-        run.listener.not_landed(self._task.title, attempt.number, attempt.cause)
+        run.listener.not_landed(failure_of(self._task, attempt))
         facts = {trailers.TIP: landing.merged.tip if landing.merged else ""}
         if landing.record:
             facts[trailers.CONDITIONS] = landing.record.conditions.digest
@@ -269,9 +280,10 @@ class Stitching:
         )
         queued = time.monotonic()
         self._show("waits for the gate")
+        run.listener.queued(self._task.id, attempt.number)
         run.turns.wait(point, run.cancellation)
         landing = run.landing.land(candidate)
-        self._count(
+        self._record = self._record.counting(
             gate_seconds=landing.gate_seconds,
             landing_seconds=landing.seconds - landing.gate_seconds,
             queue_seconds=max(0.0, time.monotonic() - queued - landing.seconds),
@@ -283,29 +295,21 @@ class Stitching:
         ledger.finished.add(Landed(commit=commit, task=task.id, title=task.title, run=ledger.claim.run))
         self._unsigned = self._run.notary.landed(task.id, commit)
 
-    def _message(self, attempt: Attempt, notes: tuple[str, ...], record: TreeRecord | None) -> str:
-        project = self._run.project
-        values: dict[str, object] = {
-            trailers.TASK: self._task.id,
-            trailers.GENERATION: project.generation.name,
-            trailers.DIRECTORY: project.generation.directory,
-            trailers.TARGET: project.generation.base,
-            trailers.ATTEMPT: attempt.number,
-            trailers.RUN: self._run.ledger.claim.run,
-            trailers.TESTS: record.summary if record else "",
-            trailers.FLAKY: record.flaky_tests if record else "",
-        }
-        values |= (self._record.kept + self._record.usage).to_trailers()
-        values[trailers.ASSISTED] = self._run.parts.assistant(attempt.result.usage.model)
-        if attempt.result.session_id:
-            values[trailers.SESSION] = attempt.result.session_id
-        message = trailers.message(
-            project.repository, self._task.title, self._task.description, values, notes=notes
-        )
-        return self._run.ledger.scrub(message)
+    def _message(
+        self, attempt: Attempt, notes: tuple[str, ...], record: TreeRecord | None, train: Train | None
+    ) -> str:
+        usage = self._record.kept + self._record.usage
+        return message_of(self._run, self._task, attempt, usage, notes, record, train)
 
-    def _statement(self, attempt: Attempt, commit: str, merged: Merge, record: TreeRecord | None) -> bytes:
-        return self._run.notary.state(work_of(self._run, self._task, attempt), commit, merged, record)
+    def _statement(
+        self,
+        attempt: Attempt,
+        commit: str,
+        merged: Merge,
+        record: TreeRecord | None,
+        train: Train | None,
+    ) -> bytes:
+        return self._run.notary.state(work_of(self._run, self._task, attempt), commit, merged, record, train)
 
     # -- outcomes
 
@@ -327,13 +331,17 @@ class Stitching:
         notes = self._notes(attempt)
         tests = [f"tests: {attempt.tests}"] if attempt.tests else []
         tests += [f"flaky: {attempt.flaky}"] if attempt.flaky else []
+        train = landing.train
+        with_others = f" (train of {train.size}, gated as {train.commit[:12]})" if train else ""
         return Outcome(
             verdict=Verdict.LANDED,
-            summary=f"landed in {landing.commit[:12]}",
+            summary=f"landed in {landing.commit[:12]}{with_others}",
             details="\n".join(
                 [*tests, *notes, *(f"not deleted, because it was moved: {ref}" for ref in moved)]
             ),
             commit=landing.commit,
+            train=train.size if train else 0,
+            gated=train.commit if train else "",
             notes=notes,
             tests=attempt.tests,
             flaky=attempt.flaky,
@@ -391,9 +399,9 @@ class Stitching:
         if all(failed.did_nothing for failed in (*self._earlier, attempt)):
             hint = run.ledger.close_hint.format(self._task.id)
             summary = f"{summary}; if the task is already done: {hint}"
-        is_over = attempt.cause is Cause.PROMPT and run.health.stop  # all prompts are too long
+        stop = run.healths.stop if attempt.cause is Cause.PROMPT else None  # all prompts are too long
         return Outcome(
-            verdict=Verdict.LIMITED if is_over else attempt.verdict,
+            verdict=Verdict.LIMITED if stop else attempt.verdict,
             cause=attempt.cause,
             summary=summary,
             details="\n".join(part for part in shown if part),
@@ -423,24 +431,19 @@ class Stitching:
 
     # -- bookkeeping
 
-    def _step(self, text: str) -> None:
+    def _step(self, text: str) -> bool | None:
         self._steps.append(text)
-        self._show(text)
+        return self._on_step(text) if self._on_step else False
 
     def _show(self, text: str) -> None:
         if self._on_step:
             self._on_step(text)
 
-    def _spend(self, number: int, result: AgentResult) -> None:
+    def _spend(self, number: int, agent: str, result: AgentResult, node: str) -> None:
         transcript = self._run.ledger.numbers.directory(self._task.id, number) / "transcript.jsonl"
         if not self._steps:
             self._steps.append(read_tail(transcript))
-        self._record = self._record.with_attempt(result, transcript)
-
-    def _count(self, **seconds: float) -> None:
-        record = self._record
-        sums = {name: getattr(record, name) + value for name, value in seconds.items()}
-        self._record = replace(record, **sums)
+        self._record = self._record.with_attempt(result, transcript, agent, node)
 
 
 def _cancelled() -> Outcome:

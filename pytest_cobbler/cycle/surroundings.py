@@ -8,18 +8,16 @@ from pathlib import PurePosixPath
 
 from pytest_cobbler.cycle.documents import documents
 from pytest_cobbler.cycle.framing import DOCUMENT_BUDGET, Document
+from pytest_cobbler.cycle.instructions import read_instructions
 from pytest_cobbler.cycle.prompts import NeedFacts
 from pytest_cobbler.display import shown_path
 from pytest_cobbler.globs import matches_glob
 from pytest_cobbler.lifecycle.finished import Finished
 from pytest_cobbler.repository.attempts import kept_attempts, last_numbers
 from pytest_cobbler.repository.checks import read_change
-from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.wiring.agents import Agents
 from pytest_cobbler.wiring.project import Project
-
-INSTRUCTIONS = "CLAUDE.md"
-"""The repository's own instructions for agents."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,19 +32,27 @@ class Surroundings:
 class RepositoryView:
     """The repository as prompts show it.
 
-    ``current`` are the surroundings of the current cycle; ``instructions`` the base's ``CLAUDE.md``, because
-    agents do not read the one in their worktree, which may be another agent's.
+    ``current`` are the surroundings of the current cycle; ``instructions`` those of the base for each agent,
+    by its name. It does not read the ones in its worktree, because they may be another agent's.
 
     Args:
         hidden: directories of the project that are not shown.
+        agents: the agents of the run.
     """
 
-    def __init__(self, project: Project, finished: Finished, hidden: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        project: Project,
+        finished: Finished,
+        hidden: Sequence[str],
+        agents: Agents,
+    ) -> None:
         self._project = project
         self._finished = finished
         self._hidden = tuple(f"{directory}/" for directory in hidden)
         self.current = Surroundings()
-        self.instructions = read_instructions(project.repository, project.generation.start)
+        repository, start = project.repository, project.generation.start
+        self.instructions = {one.name: read_instructions(repository, start, one.agent) for one in agents}
 
     def refresh(self) -> None:
         """Read the surroundings again, for a new cycle."""
@@ -106,11 +112,3 @@ class RepositoryView:
     def in_project(self, paths: Iterable[str]) -> tuple[str, ...]:
         """Paths of the repository as prompts show them."""
         return tuple(map(self._project.repository.directory.inward, paths))
-
-
-def read_instructions(repository: Repository, commit: str) -> bytes | None:
-    """The instructions for agents in the directory of the project and in those above it, the top first."""
-    directory = PurePosixPath(repository.directory.path)
-    places = [f"/{path / INSTRUCTIONS}" for path in (*reversed(directory.parents), directory)]
-    contents = [content for place in places if (content := repository.read_file(commit, place)) is not None]
-    return b"\n\n".join(contents) if contents else None

@@ -15,48 +15,111 @@ list=$GIT_DIR/cobbler-list
 tab=$(printf '\t')
 real=$(cd "$agent" 2>/dev/null && pwd -P) || real=$agent
 named=${COBBLER_AGENT_GIT:-$agent} # its path where the agent worked
-export tab list tree agent real named moved
+upper=${COBBLER_UPPER:-} below=${COBBLER_BASE:-} # of an overlay, for reading; empty if the worktree is none
+export tab list tree agent real named moved upper below
+
+# Without the files of its base, an overlay looks as if the agent had removed them.
+if [ -n "$upper" ] && [ -z "$(ls -A "$below")" ]; then
+  echo "the shared checkout below the worktree is gone" >&2
+  exit 1
+fi
+
+# Their list is gone with the harvest that has moved them and did not end.
+if [ -n "$(find "$moved" -mindepth 1 -maxdepth 1)" ]; then printf 'unread %s\0' 'an earlier harvest has moved checkouts'; fi
 
 # Remove what git cannot add, and what git would treat as another repository. Change a mode only if it is necessary:
 # git reads a file again after any change of its mode. find enters a directory after chmod has opened it.
+# In an overlay, all that differs from the base is in the upper directory, so the look at that is enough. A device is a
+# whiteout there.
 chmod u+rwx "$tidy"
-cd "$tidy"
-find . -xdev -type d ! -perm -700 -exec chmod u+rwx {} \;
-find . -xdev -type f ! -perm -600 -exec chmod u+rw {} +
+if [ -n "$upper" ]; then cd "$upper" && whiteout='! -type c'; else cd "$tidy" && whiteout=; fi
 
-# A directory whose .git names a worktree of the agent's own git is a checkout and not work.
+# One look shows whether there is any of it, or a file that may be too large (o), and whether there is a .gitignore as below (i):
+# in a large tree each look takes time. A look that fails has perhaps not seen everything.
+# shellcheck disable=SC2086 # several words, or none
+look=$(find . -xdev \( -type d ! -perm -700 -o -type f ! -perm -600 -o -iname .git ! -path ./.git \
+  -o ! -type f ! -type d ! -type l $whiteout -o -type f -size "+${largest}k" \) -exec printf 'o%.0s' {} + \
+  -o -path './*/.gitignore' -type f -size -2 -exec printf 'i%.0s' {} + 2>/dev/null) || look=o
+
+# The paths that may differ from the base: those that the host had laid over it; everything in the upper directory that is
+# no directory, where the base has the directory above it; what has a directory in its place now; and what a directory of the
+# base has and the same directory lacks now, because another one is in its place.
+: >"$list.changed"
+if [ -n "$upper" ] && [ "${look#*o}" = "$look" ]; then
+  cat "$GIT_DIR/cobbler-laid" >"$list.changed"
+  find . -xdev -path ./.git -prune -o ! -type d -exec sh -c '
+    for path; do
+      if [ -c "$path" ] && { [ -e "$tree/$path" ] || [ -L "$tree/$path" ]; }; then exit 1; fi # it is no whiteout
+      if [ -d "$below/${path%/*}" ]; then printf "%s\0" "${path#./}"; fi
+    done' sh {} + >>"$list.changed" || look=o
+  find . -xdev -path ./.git -prune -o -type d -exec sh -c '
+    for directory; do
+      if [ -L "$below/$directory" ] || [ -f "$below/$directory" ]; then
+        printf "%s\0" "${directory#./}"
+        continue
+      fi
+      [ -d "$below/$directory" ] || continue
+      if [ "$directory" != . ] && [ -f "$tree/$directory/.gitignore" ]; then : >"$list.ignoring"; fi
+      for file in "$below/$directory"/* "$below/$directory"/.[!.]* "$below/$directory"/..?*; do
+        [ -e "$file" ] || [ -L "$file" ] || continue
+        path=${file#"$below/./"}
+        [ -e "$tree/$path" ] || [ -L "$tree/$path" ] || printf "%s\0" "$path"
+      done
+    done' sh {} + >>"$list.changed" || look=o
+  if [ -e "$list.ignoring" ]; then look=${look}i; fi
+  # For git, each of them costs a look at the whole index.
+  if [ "$(tr -dc '\0' <"$list.changed" | wc -c)" -gt 500 ]; then look=o; fi
+fi
+
 : >"$list.checkouts"
-find . -xdev -mindepth 2 -name .git -type f -size -2 -exec sh -c '
-  for file; do
-    directory=${file%/.git} line=
-    [ -f "$file" ] || continue # it was in a checkout
-    IFS= read -r line <"$file" || :
-    case $line in
-      "gitdir: /"*) target=${line#gitdir: } ;;
-      "gitdir: "*) target=$(cd "$tree/$directory" && cd "${line#gitdir: }" 2>/dev/null && pwd -P) || continue ;;
-      *) continue ;;
-    esac
-    case $target in "$agent"/worktrees/* | "$real"/worktrees/* | "$named"/worktrees/*) ;; *) continue ;; esac
-    number=0
-    while [ -e "$moved/$number" ]; do number=$((number + 1)); done
-    mv "$directory" "$moved/$number" || exit 1
-    printf "checkout %s\0" "$directory"
-    printf "%s %s %s\n" "$number" "${target##*/}" "$(printf %s "${directory#./}" | tr "\n" " ")" >>"$list.checkouts"
-  done' sh {} +
+: >"$list"
+if [ "${look#*o}" != "$look" ]; then
+  cd "$tidy"
+  find . -xdev -type d ! -perm -700 -exec chmod u+rwx {} \;
+  find . -xdev -type f ! -perm -600 -exec chmod u+rw {} +
 
-find . -xdev -mindepth 2 -iname .git -prune -exec printf 'removed %s\0' {} + -exec rm -rf {} +
-find . -xdev -mindepth 1 -maxdepth 1 -iname .git ! -name .git -exec printf 'removed %s\0' {} + -exec rm -rf {} +
-find . -xdev ! -type f ! -type d ! -type l -exec printf 'removed %s\0' {} + -exec rm -f {} +
+  # A directory whose .git names a worktree of the agent's own git is a checkout and not work.
+  find . -xdev -mindepth 2 -name .git -type f -size -2 -exec sh -c '
+    for file; do
+      directory=${file%/.git} line=
+      [ -f "$file" ] || continue # it was in a checkout
+      IFS= read -r line <"$file" || :
+      case $line in
+        "gitdir: /"*) target=${line#gitdir: } ;;
+        "gitdir: "*) target=$(cd "$tree/$directory" && cd "${line#gitdir: }" 2>/dev/null && pwd -P) || continue ;;
+        *) continue ;;
+      esac
+      case $target in "$agent"/worktrees/* | "$real"/worktrees/* | "$named"/worktrees/*) ;; *) continue ;; esac
+      number=0
+      while [ -e "$moved/$number" ]; do number=$((number + 1)); done
+      mv "$directory" "$moved/$number" || exit 1
+      printf "checkout %s\0" "$directory"
+      printf "%s %s %s\n" "$number" "${target##*/}" "$(printf %s "${directory#./}" | tr "\n" " ")" >>"$list.checkouts"
+    done' sh {} +
 
-# A huge sparse file is quick to create, and git would read it for hours. Files that git does not add have no limit.
-cd "$tree"
-find . -xdev -path ./.git -prune -o -type f -size "+${largest}k" -exec printf '%s\0' {} + >"$list"
-if [ -s "$list" ]; then
-  xargs -0 git ls-files -z --others --modified --exclude-standard -- <"$list" >"$list.added"
-  if [ -s "$list.added" ]; then
-    xargs -0 printf 'large %s\0' <"$list.added"
-    exit 65
+  find . -xdev -mindepth 2 -iname .git -prune -exec printf 'removed %s\0' {} + -exec rm -rf {} +
+  find . -xdev -mindepth 1 -maxdepth 1 -iname .git ! -name .git -exec printf 'removed %s\0' {} + -exec rm -rf {} +
+  find . -xdev ! -type f ! -type d ! -type l -exec printf 'removed %s\0' {} + -exec rm -f {} +
+
+  # A huge sparse file is quick to create, and git would read it for hours. Files that git does not add have no limit.
+  cd "$tree"
+  find . -xdev -path ./.git -prune -o -type f -size "+${largest}k" -exec printf '%s\0' {} + >"$list"
+  if [ -s "$list" ]; then
+    xargs -0 git ls-files -z --others --modified --exclude-standard -- <"$list" >"$list.added"
+    if [ -s "$list.added" ]; then
+      xargs -0 printf 'large %s\0' <"$list.added"
+      exit 65
+    fi
   fi
+fi
+cd "$tree"
+
+# In this index everything is marked as unchanged. Those paths lose the mark, and their times: git reads each of them.
+if [ -n "$upper" ] && [ "${look#*o}" = "$look" ]; then
+  mv "$GIT_DIR/cobbler-trusted" "$GIT_DIR/index"
+  xargs -0 -r git ls-files --stage -z -- <"$list.changed" >"$list.staged"
+  git update-index -z --index-info <"$list.staged"
+  git config core.preloadIndex false # it would look at all files
 fi
 
 # If git cannot open a directory, it only warns, and skips the files in that directory.
@@ -69,7 +132,8 @@ case $(cat "$list") in *"could not open directory"*) exit 66 ;; esac
 # Without `-z` git quotes some paths. Only xargs reads paths that end with NUL: a shell's `read` and sed stop at a newline.
 # Git skips the files in a submodule without a warning.
 git ls-files --stage -z >"$list"
-xargs -0 sh -c '
+has_link() { [ -n "$(tr '\0' '\n' <"$list" | sed -n '/^160000 /{p;q;}')" ]; } # in a list with NUL after each entry
+! has_link || xargs -0 sh -c '
   set -eu
   for entry; do
     case $entry in
@@ -83,7 +147,8 @@ xargs -0 sh -c '
 # In a worktree a submodule is an empty directory. Restore its entry if that directory is missing: no one removes a
 # submodule by removing an empty directory. Do not restore it if a file or a link is in the place of a directory above.
 git ls-tree -r -z --full-tree "$base" >"$list"
-xargs -0 sh -c '
+: >"$list.links"
+! has_link || xargs -0 sh -c '
   for entry; do
     case $entry in "160000 "*) printf "%s\0" "${entry#*"$tab"}" ;; esac
   done' sh <"$list" >"$list.links"
@@ -113,7 +178,7 @@ fi
 
 # A directory whose own .gitignore has nothing but a star is ignored as a whole, as are the caches of many tools. Git would
 # list each of its files.
-find . -xdev -mindepth 2 -name .gitignore -type f -size -2 -exec sh -c '
+[ -z "$look" ] || find . -xdev -mindepth 2 -name .gitignore -type f -size -2 -exec sh -c '
   for file; do
     if [ "$(sed "/^#/d" "$file" | tr -d " \r\n")" = "*" ]; then
       printf "/%s/\n" "$(printf %s "${file#./}" | tr "\n" "?" | sed "s,/.gitignore\$,,; s/[][\\*]/\\\\&/g")"

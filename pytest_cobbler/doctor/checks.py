@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Self
 
 from pytest_cobbler.agents.base import Agent
-from pytest_cobbler.agents.credential import RENEWAL, Credential, no_credential
+from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.config import Config
 from pytest_cobbler.display import named
-from pytest_cobbler.doctor.committed import committed
+from pytest_cobbler.doctor.agents import answers_of, check_credentials, make_all
 from pytest_cobbler.doctor.contained import Contained
 from pytest_cobbler.doctor.examination import Check, Seen
 from pytest_cobbler.doctor.network import NOT_CONTAINED, check_network
@@ -29,7 +29,6 @@ from pytest_cobbler.doctor.proofs import (
     scratch_repository,
 )
 from pytest_cobbler.doctor.tip import gate_on_tip
-from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.languages import Language
@@ -56,9 +55,6 @@ from pytest_cobbler.tracker.choose import open_scratch, open_tracker
 from pytest_cobbler.wiring.hooks import Hooks
 from pytest_cobbler.wiring.languages import language_of
 from pytest_cobbler.wiring.parts import (
-    credential_of,
-    foreign_address,
-    make_agent,
     make_engine,
     make_gate,
     make_sandbox,
@@ -67,7 +63,6 @@ from pytest_cobbler.wiring.parts import (
 )
 from pytest_cobbler.wiring.policy import agent_network
 from pytest_cobbler.wiring.preflight import (
-    expiring,
     memory_probes,
     preflight_descriptors,
     preflight_gate,
@@ -120,7 +115,7 @@ class Doctor:
         self._opened: Repository | None = None
         self._own_agent: Agent | None = None
         self._own_tracker: Tracker | None = None
-        self._credential: Credential | None = None
+        self._credentials: dict[str, Credential] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -134,7 +129,7 @@ class Doctor:
     def secrets(self) -> tuple[str, ...]:
         """The texts that must not be shown."""
         of_agent = self._own_agent.secrets if self._own_agent else ()
-        return (*of_agent, *(self._credential.secrets() if self._credential else ()))
+        return (*of_agent, *(value for one in self._credentials.values() for value in one.secrets()))
 
     def checks(self) -> list[Check]:
         podman = "podman version"
@@ -254,22 +249,7 @@ class Doctor:
     # -- the agent's credential
 
     def _check_credential(self) -> Seen | str:
-        config = self._config
-        if self._own_agent:
-            return _off(f"{self._own_agent.description} comes from a hook, which handles credentials itself")
-        if config.agent == "replay":
-            return _off("not needed to replay a recording")
-        self._credential = credential_of(config)
-        if self._credential is None:
-            if config.agent == "claude":
-                raise no_credential()
-            return "none: the command gets no credential, and no API is served to it"
-        if ends := expiring(self._credential, config):
-            return Seen(detail=ends, status="warning", remedy=RENEWAL)
-        if self._opened and (warning := committed(self._opened, config, self._credential)):
-            return warning
-        address = foreign_address(config)
-        return f"{self._credential.shown}{f'; used at {address}' if address else ''}"
+        return check_credentials(self._config, self._credentials, self._opened, self._own_agent)
 
     # -- where jobs run
 
@@ -322,15 +302,14 @@ class Doctor:
         return f"files that jobs write in {place} belong to uid {uid}"
 
     def _agent(self) -> str:
-        agent = self._own_agent or make_agent(
-            self._config, secrets.token_hex(4), stand_in=self._credential is None
-        )
-        preflight_descriptors(self._config, agent)
-        agent.preflight(self._sandbox)
-        return f"{agent.description}: starts"
+        agents = make_all(self._config, self._own_agent, self._credentials)
+        preflight_descriptors(self._config, agents)
+        for one in agents:
+            one.agent.preflight(self._sandbox)
+        return "; ".join(f"{one.agent.description}: starts" for one in agents)
 
     def _network(self) -> Seen | str:
-        return check_network(self._config, self._sandbox, self._own_agent, self._credential)
+        return check_network(self._config, self._sandbox, self._own_agent, self._credentials)
 
     def _lifeline(self) -> Seen | str:
         if not self._contained:
@@ -418,20 +397,13 @@ class Doctor:
             return _off("not asked; --cobbler-live asks the agent one question, which may cost money")
         if self._config.agent == "replay" and not self._own_agent:
             return _off("a recording cannot answer")
-        agent = self._own_agent or make_agent(
-            self._config, secrets.token_hex(4), environment={"CLAUDE_CODE_MAX_RETRIES": "1"}
-        )
+        quickly = {"CLAUDE_CODE_MAX_RETRIES": "1"}
+        agents = make_all(self._config, self._own_agent, self._credentials, quickly)
         assert self._worthless
-        result = ask_once(
-            agent,
-            self._sandbox,
-            self._hooks,
-            self._worthless,
-            agent_network(self._config),
-            _LIVE_LIMIT - 30,
-            EventLog(self._repository.work_dir, {"item": "doctor"}, Secrets(agent.secrets).scrub_text),
+        log = EventLog(self._repository.work_dir, {"item": "doctor"}, Secrets(agents.secrets).scrub_text)
+        network, limit = agent_network(self._config), (_LIVE_LIMIT - 30) / len(agents)
+        place = self._worthless
+        return answers_of(
+            agents,
+            lambda agent: ask_once(agent, self._sandbox, self._hooks, place, network, limit, log),
         )
-        if error := result.error or result.doubt:
-            raise CobblerError(error, "", result.text or result.completed.stderr)
-        took = f"{agent.description} answered in {result.completed.seconds:.1f} s"
-        return ", ".join(filter(None, (took, result.usage.cost_shown)))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.config import Config
+from pytest_cobbler.doctor.agents import Credentials
 from pytest_cobbler.doctor.examination import Seen
 from pytest_cobbler.doctor.proofs import prove_closed, prove_open
 from pytest_cobbler.sandbox.base import Capability, Network, Sandbox
-from pytest_cobbler.wiring.parts import STAND_IN, access_of, reach_api
+from pytest_cobbler.wiring.api import access_of, asks_api, reach_api, stand_in_of
 
 __all__ = ["NOT_CONTAINED", "check_network"]
 
@@ -16,7 +17,7 @@ NOT_CONTAINED = Seen(detail="sandbox: none does not contain jobs", status="off")
 
 
 def check_network(
-    config: Config, sandbox: Sandbox, own_agent: Agent | None, credential: Credential | None
+    config: Config, sandbox: Sandbox, own_agent: Agent | None, credentials: Credentials
 ) -> Seen | str:
     """Try what the containers of agents can reach, and whether the host of the API answers.
 
@@ -40,11 +41,17 @@ def check_network(
         prove_open(sandbox)
         reach_api(config)
         return "open: agents have network access and get the credential"
-    access = access_of(config, credential or (STAND_IN if config.agent == "claude" else None))
+    seen = [_check_one(one, sandbox, credentials.get(one.agents[0])) for one in config.each_agent]
+    reach_api(config)
+    return "; ".join(dict.fromkeys(seen))
+
+
+def _check_one(config: Config, sandbox: Sandbox, credential: Credential | None) -> str:
+    """Try what the containers of one agent can reach behind the proxy."""
+    access = access_of(config, credential or (stand_in_of(config) if asks_api(config) else None))
     if not access.proxied:
         prove_closed(sandbox, Network.NONE)
         return "closed: nothing can be reached, not even the API"
     access.preflight(sandbox)
     prove_closed(sandbox, access.proxy().network)
-    reach_api(config)
     return "closed: only the API can be reached, through a proxy"

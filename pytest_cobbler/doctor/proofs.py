@@ -19,17 +19,19 @@ from pytest_cobbler.languages import Step
 from pytest_cobbler.process import Cancellation, host_environment, run
 from pytest_cobbler.report.log import EventLog
 from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.directories import remove_tree
+from pytest_cobbler.repository.gate_checkout import GateCheckout
 from pytest_cobbler.repository.git import ENVIRONMENT
 from pytest_cobbler.repository.harvest import harvest
 from pytest_cobbler.repository.identity import Identity, Person
 from pytest_cobbler.repository.landing import land, merge
 from pytest_cobbler.repository.names import branch_ref
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.repository.worktrees import GateCheckout, Worktree, Worktrees, remove_tree
 from pytest_cobbler.sandbox.base import Job, Limits, Loopback, Network, Sandbox
+from pytest_cobbler.sandbox.site import Place
 from pytest_cobbler.tracker.base import Claim, NewTask, Task, Tracker
 from pytest_cobbler.wiring.hooks import Hooks
-from pytest_cobbler.wiring.parts import SandboxSettings
+from pytest_cobbler.wiring.parts import SandboxSettings, local_site
 
 _MEMORY = 64 * 1024 * 1024
 _PIDS = 64
@@ -274,19 +276,18 @@ def prove_landing(repository: Repository, sandbox: Sandbox, gate: Gate) -> None:
         CobblerError: a step failed.
     """
     ref = branch_ref(_BRANCH)
-    with _worktree(repository, sandbox, "landing") as worktree:
-        completed = sandbox.run(
+    with _place(repository, sandbox, "landing") as place:
+        completed = place.sandbox.run(
             Job(
                 name="doctor-landing",
                 argv=("sh", "-c", "echo landed >landed && git add landed && git status --porcelain"),
-                workdir=str(worktree.tree),
-                mounts=worktree.mounts(repository),
+                workdir=str(place.checkout),
                 limits=Limits(wall=_PATIENCE),
             )
         )
         if not completed.ok:
             raise SandboxError("an agent could not work in its worktree", evidence=completed.stderr)
-        harvested = harvest(worktree, repository, sandbox, Policy(), sandbox.owner)
+        harvested = harvest(place, repository, Policy())
         work = repository.commit(harvested.tree, [harvested.parent], "Work\n", _DOCTOR)
         merged = merge(repository, harvested.parent, work)
         checkout = GateCheckout(repository, _BRANCH, sandbox.owner)
@@ -312,34 +313,34 @@ def ask_once(
     log: EventLog,
 ) -> AgentResult:
     """One real run of the agent, on a worthless worktree. This may cost money."""
-    with _worktree(repository, sandbox, "live") as worktree:
+    with _place(repository, sandbox, "live") as place:
         request = AgentRequest(
             phase="stitch",
             task_id="doctor",
             title="Answer",
             attempt=1,
             prompt=_QUESTION,
-            worktree=worktree.tree,
-            mounts=worktree.mounts(repository),
+            worktree=place.checkout,
             network=network,
             limits=Limits(wall=limit),
-            transcript=worktree.directory / "transcript.jsonl",
-            errors=worktree.directory / "stderr.txt",
+            transcript=repository.work_dir / "transcript.jsonl",
+            errors=repository.work_dir / "stderr.txt",
             command=lambda argv: hooks.command("stitch", Task(id="doctor", title="Answer"), 1, argv),
             on_exchange=log.write,
         )
-        return agent.run(request, sandbox, Cancellation())
+        return agent.run(request, place.sandbox, Cancellation())
 
 
 @contextlib.contextmanager
-def _worktree(repository: Repository, sandbox: Sandbox, name: str) -> Iterator[Worktree]:
+def _place(repository: Repository, sandbox: Sandbox, name: str) -> Iterator[Place]:
     tip = repository.read_ref(branch_ref(_BRANCH)) or ""
-    worktrees = Worktrees(repository, _BRANCH, sandbox.owner)
-    worktree = worktrees.create(name, parent=tip, tree=repository.tree_of(tip), purpose={})
+    site = local_site(repository, _BRANCH, sandbox)
+    # A harvest of its own is what a run falls back on.
+    place = site.open(name, parent=tip, tree=repository.tree_of(tip), purpose={}, packs_early=False)
     try:
-        yield worktree
+        yield place
     finally:
-        worktrees.remove(worktree)
+        place.remove()
 
 
 def prove_tracker(store: Tracker) -> None:

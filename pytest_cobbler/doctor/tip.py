@@ -8,7 +8,7 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.display import named
 from pytest_cobbler.doctor.examination import Seen
 from pytest_cobbler.landing.gate import Gate
-from pytest_cobbler.landing.tree_gate import TreeGate
+from pytest_cobbler.landing.tree_gate import GateCheckouts, TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.languages import Language
 from pytest_cobbler.lifecycle.ground import Ground
@@ -16,7 +16,6 @@ from pytest_cobbler.lifecycle.starting import find_base
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.generations import find_generation
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.repository.worktrees import GateCheckout
 
 __all__ = ["gate_on_tip"]
 
@@ -41,17 +40,32 @@ def gate_on_tip(
         ground = Ground.of(repository, generation)
     else:
         ground = Ground.new(config, repository, language, find_base(config, repository))
-    checkout = GateCheckout(repository, ground.name, gate.sandbox.owner)
-    real = TreeRecords.of(Repository(config.root, config.work_dir).work_dir)
-    if record := TreeGate(gate=gate, checkout=checkout, records=real).passed(ground.tree):
+    project = Repository(config.root, config.work_dir)
+    return _gate_on(
+        ground, config, repository, TreeRecords.of(project.work_dir), language, gate, cancellation
+    )
+
+
+def _gate_on(
+    ground: Ground,
+    config: Config,
+    repository: Repository,
+    real: TreeRecords,
+    language: Language,
+    gate: Gate,
+    cancellation: Cancellation,
+) -> Seen | str:
+    """Run the gate on ``ground``, unless ``real``, the project's records, say that it passes."""
+    checkouts = GateCheckouts(repository, ground.name, gate.sandbox.owner)
+    if record := TreeGate(gate=gate, checkouts=checkouts, records=real).passed(ground.tree):
         return f"the gate passed on {ground.where}, as it is: {record.summary}"
     records = TreeRecords.of(repository.work_dir)
-    tree_gate = TreeGate(gate=gate, checkout=checkout, records=records)
-    tip = ground.check(repository, language, tree_gate, scratch / "gate-tip.log", cancellation)
+    tree_gate = TreeGate(gate=gate, checkouts=checkouts, records=records)
+    tip = ground.check(repository, language, tree_gate, repository.work_dir / "gate-tip.log", cancellation)
     ground.refuse(config, tip)
     if tip.red:
         detail = f"the gate fails on {ground.where} as it is (red_base: allow): {named(tip.red.lines)}"
         return Seen(detail=detail, status="warning", remedy=ground.fix)
     if tip.record is None:
-        return Seen(detail="there are no sources to test yet", status="off")
+        return Seen(detail="agents start without sources: there is nothing to test yet", status="off")
     return f"the gate passes on {ground.where}: {tip.record.summary}"

@@ -105,6 +105,17 @@ class GateResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Caches:
+    """Filled directories: their mounts in a job, and a digest of all that decides what they hold."""
+
+    mounts: tuple[Mount, ...] = ()
+    digest: str = ""
+
+
+NO_CACHES = Caches()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gate:
     """The commands of the trusted configuration, and the sandbox in which they run."""
 
@@ -124,6 +135,9 @@ class Gate:
     """The file with the results of the tests, as in ``Job.collect``, if it is not that of a step."""
     keeps_services: bool = False
     """Whether processes that a step leaves behind are there for the next one."""
+    caches: Caches = NO_CACHES
+    """Directories that ``cache_command`` has filled; each run gets a copy."""
+
     passing: frozenset[str] = frozenset()
     """Variables of the environment that differ in each run, and are not among the conditions."""
 
@@ -179,6 +193,7 @@ class Gate:
             network=self.network.value,
             report=self.collect,
             keeps_services=self.keeps_services,
+            caches=self.caches.digest,
         )
 
     def run(self, checkout: Path, log: Path, cancellation: Cancellation) -> GateResult:
@@ -236,6 +251,7 @@ class _Passage:
             mounts=(
                 Mount(source=checkout, target=str(checkout), mode="overlay"),
                 *mounts_of_programs(gate.sandbox),
+                *gate.caches.mounts,
             ),
             network=gate.network,
             limits=gate.limits,

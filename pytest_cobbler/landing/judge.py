@@ -15,8 +15,9 @@ from pytest_cobbler.landing.planted_runs import PlantedRuns
 from pytest_cobbler.landing.planting import below, examples, may_switch_tests_off, packages_above
 from pytest_cobbler.landing.tests_of_trees import TreeTests
 from pytest_cobbler.landing.tree_gate import TreeGate
-from pytest_cobbler.landing.tree_records import Failures, TestRun, TreeRecord
+from pytest_cobbler.landing.tree_records import CaseResult, Failures, TestRun, TreeRecord
 from pytest_cobbler.languages import Language
+from pytest_cobbler.languages.functions import TestFunction
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.landing import Merge
 from pytest_cobbler.repository.repository import Repository
@@ -49,7 +50,8 @@ class Passed:
     """A change whose gate passed, or left the failures of the tip as they are.
 
     ``before`` is the tree before the change, ``base`` the commit of the base that it merges, if that is the
-    task. ``log`` is the file of the gate's output; those of further runs are beside it.
+    task. ``log`` is the file of the gate's output; those of further runs are beside it. ``between`` are the
+    trees between several changes, on which no gate has run.
     """
 
     merged: Merge
@@ -58,6 +60,7 @@ class Passed:
     paths: tuple[str, ...]
     result: GateResult
     log: Path
+    between: tuple[str, ...] = ()
 
 
 class _Ended(Exception):
@@ -147,6 +150,7 @@ class TestJudge:
             merged = self._keep(self._tests_in(merged.tree, passed.result, both))
             found = compare(tip.compared, merged.compared)
         hidden = [*self._none_ran(tip, merged), *self._without_those_of_base(passed, tip, found.hidden)]
+        hidden += self._hidden_between(passed, tip, merged)
         notes: list[str] = []
         if not hidden:
             hidden, notes = self._plant(passed, tip, merged)
@@ -221,6 +225,24 @@ class TestJudge:
         own = compare(tip.compared, base.compared).hidden
         return [reason for reason in hidden if reason not in own]
 
+    def _hidden_between(self, passed: Passed, tip: TreeTests, merged: TreeTests) -> Iterable[str]:
+        """Tests that one of several changes brings, and that do not run with all of them."""
+        for tree in passed.between:
+            there = self._tests(tree, None)
+            new = [
+                CaseResult(id=f"{path}::{function.name}", file=path, function=function.name, passed=1)
+                for path, blob in there.blobs.items()
+                if tip.blobs.get(path) != blob and there.is_test(path)
+                for function in there.functions(path)
+                if function.is_test and function.name not in {one.name for one in _functions(tip, path)}
+            ]
+            yield from compare(replace(there.compared, run=TestRun(tuple(new))), merged.compared).hidden
+
+    def weakened(self, before: str, tree: str) -> tuple[str, ...]:
+        """What a change weakens by the files alone, a line for each; the gate may have run on neither."""
+        old, new = (self._tests(self._repository.tree_of(one), None) for one in (before, tree))
+        return tuple(map(escaped, compare(old.compared, new.compared).weakened))
+
     def _weakened(self, passed: Passed, merged: TreeTests, found: Comparison) -> tuple[str, ...]:
         if not passed.base:
             return found.weakened
@@ -277,6 +299,10 @@ class TestJudge:
 
     def _run_edited(self, tests: TreeTests, files: Mapping[str, bytes], log: Path) -> GateResult:
         return self._run(edited_tree(self._repository, tests.tree, (), files), log)
+
+
+def _functions(tests: TreeTests, path: str) -> Iterable[TestFunction]:
+    return tests.functions(path) if path in tests.blobs else ()
 
 
 def _untried(directories: Iterable[str], cause: str) -> str:

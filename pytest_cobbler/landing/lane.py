@@ -1,90 +1,47 @@
-"""The landing lane: one change at a time is merged with the tip, built, tested and landed."""
+"""The landing lane: the changes that wait are merged, built and tested, and land, each or in trains."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.errors import CobblerError, RepositoryError
 from pytest_cobbler.landing.blame import RedGates
+from pytest_cobbler.landing.candidates import Candidate, Landing, Train
 from pytest_cobbler.landing.gate import GateResult
+from pytest_cobbler.landing.gate_runs import GateRuns, Verdict
 from pytest_cobbler.landing.judge import Judgement, Passed, TestJudge
+from pytest_cobbler.landing.partners import Partners
+from pytest_cobbler.landing.policies import LandEach, LandingPolicy
 from pytest_cobbler.landing.tip import Red, Tip
 from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import UNKNOWN, TreeRecord
+from pytest_cobbler.landing.window import Link, Waiting, Window
 from pytest_cobbler.listeners import RunListener
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository import names
-from pytest_cobbler.repository.checks import Change, Policy, Refusal, check_change, read_change, review_notes
+from pytest_cobbler.repository.checks import Refusal
 from pytest_cobbler.repository.generations import Generation, current_tip, refuse_checked_out
 from pytest_cobbler.repository.identity import Identity
-from pytest_cobbler.repository.landing import Merge, land, merge, merge_change
+from pytest_cobbler.repository.landing import Merge, Part, land_all
 from pytest_cobbler.repository.pins import LANDING, Pins
 from pytest_cobbler.repository.repository import Repository
 
-__all__ = ["Candidate", "Landing", "LandingLane"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A commit to land.
-
-    ``base`` is the commit of the base that it merges, if that is the task. ``message`` makes the message of
-    the landed commit from the notes on the change and the record of its tree (``None`` without a gate), once
-    the gate has passed. ``statement`` makes the note of that commit from its id, the merge and that record.
-    The gate's output goes to ``log``. ``on_landed`` is called with the landed commit before any listener.
-    ``begins`` is called when it is the candidate's turn, ``decided`` when it has landed or failed; ``moving``
-    is held while the branch moves. All run in the thread of the lane.
-    """
-
-    task_id: str
-    commit: str
-    policy: Policy
-    log: Path
-    message: Callable[[tuple[str, ...], TreeRecord | None], str]
-    on_landed: Callable[[str], None]
-    statement: Callable[[str, Merge, TreeRecord | None], bytes] | None = None
-    base: str = ""
-    moving: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
-    begins: Callable[[], None] = lambda: None
-    decided: Callable[[], None] = lambda: None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Landing:
-    """The result of a candidate: ``commit`` is set exactly when the tip was moved to it.
-
-    Otherwise ``cause`` is the reason: a conflict, no change, a refusal, the gate, a cancellation, or
-    ``Cause.LANDING`` with the ``error`` of git, podman or the disk, which the change did not cause.
-    ``hidden`` names the tests that the change keeps from running, if the gate passed without them. A change
-    that leaves the failures of the tip as they are may land, too; then ``gate`` and ``record`` have failed.
-    Seconds are wall time in the lane; ``gate_seconds`` are a part of ``seconds``. ``notes`` are for people
-    who review the change, whether it landed or not. ``record`` is that of the merged tree; ``None`` if the
-    gate has not run, was cancelled, or has no steps.
-    """
-
-    commit: str = ""
-    merged: Merge | None = None
-    gate: GateResult | None = None
-    record: TreeRecord | None = None
-    gate_seconds: float = 0.0
-    seconds: float = 0.0
-    cause: Cause = Cause.NONE
-    error: CobblerError | None = None
-    refusals: tuple[Refusal, ...] = ()
-    hidden: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+__all__ = ["LandingLane"]
 
 
 class LandingLane:
-    """Lands candidates in the order in which they arrive, in its own thread.
+    """Lands candidates in the order in which they arrive.
+
+    The candidates that wait are merged with each other, and the policy names the prefix of them whose tree
+    is decided next. It lands if it passes as a whole. A prefix of one is decided for good: it lands or fails,
+    merged with the tip of that moment. Meanwhile gates may run on other prefixes, and a verdict counts for
+    the tree on which it was made.
 
     Args:
         generation: only this lane moves its branch.
@@ -92,6 +49,7 @@ class LandingLane:
         judge: judges the tests of each change that passed the gate.
         red_gates: finds the fault of each gate that failed.
         refuses_weakened: whether a change with weaker tests does not land.
+        policy: by default, each change lands by itself, and no gate runs ahead.
     """
 
     def __init__(
@@ -106,6 +64,7 @@ class LandingLane:
         cancellation: Cancellation,
         *,
         refuses_weakened: bool = False,
+        policy: LandingPolicy | None = None,
     ) -> None:
         self._repository = repository
         self._generation = generation
@@ -115,136 +74,241 @@ class LandingLane:
         self._judge = judge
         self._red_gates = red_gates
         self._refuses_weakened = refuses_weakened
+        self._policy = policy or LandEach(1)
+        self._partners = Partners(repository, gate, cancellation) if self._policy.names_partners else None
         self._listener = listener
         self._cancellation = cancellation
         self.red: Red | None = None
         """What fails on the tip, if it may fail."""
         self.stopped: CobblerError | None = None
         """Why nothing lands any more, if that is so."""
+        self._window = Window(repository, self._pins)
+        self._runs = GateRuns(gate, self._policy.gate_jobs, cancellation, self._window.tell)
+        self._red: dict[str, datetime] = {}
+        """Trees of prefixes of several changes that did not pass -> when the gate on them began."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cobbler-landing")
 
     def land(self, candidate: Candidate) -> Landing:
         """Queue a candidate and wait for its end."""
-        return self._thread.submit(self._land, candidate).result()
+        waiting = self._window.add(candidate)
+        settled = self._thread.submit(self._settle, waiting)
+        self._window.wait_for(waiting)
+        return waiting.landing or settled.result()
+
+    @property
+    def waiting(self) -> int:
+        """How many candidates are in the lane."""
+        return self._window.size
 
     def close(self) -> None:
-        """Wait for the candidate that is in the lane."""
+        """Wait for the candidates that are in the lane."""
         self._thread.shutdown()
+        self._runs.close()
         self._pins.release(LANDING)
 
-    def _land(self, candidate: Candidate) -> Landing:
-        began = time.monotonic()
-        candidate.begins()
+    # -- the window
+
+    def _settle(self, waiting: Waiting) -> Landing:
+        """Decide on the first candidates until this one is decided."""
         try:
-            landing = self._try_to_land(candidate)
+            while waiting.landing is None:
+                self._step()
+        finally:
+            if not waiting.is_over:
+                self._end(waiting, None)
+        return waiting.landing
+
+    def _step(self) -> None:
+        """Decide on the first candidate, or find that the tip has moved meanwhile."""
+        first = self._window.first
+        self._begin(first)
+        try:
+            landing = self._try_to_land()
         except CobblerError as error:  # podman or git failed, not the work, which is kept
             landing = Landing(cause=Cause.LANDING, error=error)
         except OSError as error:  # the disk failed
             line = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
             landing = Landing(cause=Cause.LANDING, error=CobblerError(line))
+        if landing:
+            self._end(first, landing)
+
+    def _begin(self, waiting: Waiting) -> None:
+        if waiting.began is None:
+            waiting.began = time.monotonic()
+            waiting.candidate.begins()
+            self._listener.lane_entered(waiting.candidate.task_id)
+
+    def _tell(self, link: Link) -> None:
+        if not link.is_told:
+            link.is_told = True
+            self._listener.merged(link.candidate.task_id, link.merged)
+
+    def _end(self, waiting: Waiting, landing: Landing | None) -> None:
+        if landing:
+            seconds = time.monotonic() - (waiting.began or 0.0)
+            landing = replace(landing, seconds=seconds, gate_seconds=waiting.gate_seconds)
+        for link in self._window.links:
+            if link.waiting is waiting:
+                self._runs.forget(link.tree)  # its verdict was used
+        try:
+            waiting.candidate.decided()
         finally:
-            candidate.decided()
-        return replace(landing, seconds=time.monotonic() - began)
+            self._window.end(waiting, landing)
 
-    def _try_to_land(self, candidate: Candidate) -> Landing:
-        """Merge, gate, compare-and-swap; again if another process has moved the tip meanwhile."""
-        repository, gate_seconds = self._repository, 0.0
-        while not self._cancellation.requested:
-            self._refuse_checked_out()
-            if self.stopped:
-                return Landing(cause=Cause.LANDING, error=self.stopped)
-            tip = current_tip(repository, self._generation)
-            merged = (merge if candidate.base else merge_change)(repository, tip, candidate.commit)
-            self._listener.merged(candidate.task_id, merged)
-            landing = Landing(merged=merged, gate_seconds=gate_seconds)
-            if merged.conflicts:
-                return replace(landing, cause=Cause.CONFLICT)
-            # A merge of the base is a change even if the tree stays the same: it has another parent.
-            if not candidate.base and merged.tree == repository.tree_of(merged.tip):
-                return replace(landing, cause=Cause.NO_CHANGE)
-            before = self._before(candidate, merged)
-            if merged.tree != repository.tree_of(candidate.commit):
-                self._pins.hold(LANDING, {"before": before, "tree": merged.tree})
-            change, refusals = self._checked(candidate, merged, before)
-            if refusals:
-                return replace(landing, cause=Cause.REFUSED, refusals=refusals)
-            landing = replace(landing, notes=review_notes(change, candidate.policy))
-            landing = self._gated(candidate, merged, landing)
-            gate, gate_seconds = landing.gate, landing.gate_seconds
-            if landing.cause or gate is None:
-                return landing
-            landing = replace(landing, notes=(*landing.notes, *_known_failures(gate), *gate.notes))
-            landing = replace(landing, notes=(*landing.notes, *self._missing_report(gate)))
-            judgement = self._judge.judge(
-                Passed(
-                    merged=merged,
-                    before=before,
-                    base=candidate.base,
-                    paths=tuple(os.fsdecode(entry.path) for entry in change.entries),
-                    result=gate,
-                    log=candidate.log,
-                )
-            )
-            gate_seconds += judgement.seconds
-            landing = replace(
-                _judged(landing, judgement, refuses_weakened=self._refuses_weakened),
-                gate_seconds=gate_seconds,
-            )
-            if landing.cause:
-                return landing
-            if commit := self._move(candidate, merged, landing):
-                return replace(landing, commit=commit)
-        return Landing(cause=Cause.CANCELLED, gate_seconds=gate_seconds)
+    def _try_to_land(self) -> Landing | None:
+        """Merge, gate, compare-and-swap of a prefix.
 
-    def _checked(
-        self, candidate: Candidate, merged: Merge, before: str
-    ) -> tuple[Change, tuple[Refusal, ...]]:
-        """What the merge brings in, checked: it follows renames, to paths that were not checked before."""
-        git = self._repository.objects
-        if merged.tree == self._repository.tree_of(candidate.commit):
-            return read_change(git, before, merged.tree), ()
-        return check_change(git, before, merged.tree, candidate.policy)
+        Returns:
+            why the first candidate does not land; ``None`` if a prefix has landed, or something else has to
+            be tried: a shorter prefix, or the same on a tip that another process has moved.
+        """
+        if self._cancellation.requested:
+            return Landing(cause=Cause.CANCELLED)
+        self._refuse_checked_out()
+        if self.stopped:
+            return Landing(cause=Cause.LANDING, error=self.stopped)
+        tip = current_tip(self._repository, self._generation)
+        links = self._window.chain(tip, self._policy.reach)
+        self._tell(links[0])
+        if links[0].landing.cause:
+            return links[0].landing
+        self._red = {link.tree: self._red[link.tree] for link in links if link.tree in self._red}
+        prefixes = self._prefixes(links)
+        self._runs.keep({links[length - 1].tree for length in prefixes} | self._red.keys())
+        prefix = links[: prefixes[0]]
+        landings = self._judged(prefix, self._gated(prefix))
+        failed = next((landing for landing in landings if landing.cause), None)
+        if failed and (len(prefix) == 1 or failed.cause is Cause.CANCELLED):
+            return failed
+        if failed:
+            self._red[prefix[-1].tree] = failed.record.made if failed.record else datetime.now(UTC)
+        else:
+            self._move(prefix, landings)
+        return None
 
-    def _before(self, candidate: Candidate, merged: Merge) -> str:
-        """The tree before the change: the tip, merged with the base (trusted) if that is the task."""
-        if not candidate.base:
-            return merged.tip
-        return merge(self._repository, merged.tip, f"{candidate.commit}^").tree
+    def _prefixes(self, links: Sequence[Link]) -> Sequence[int]:
+        """What the policy says of the chain. A merge of another history goes into the gate by itself."""
+        with_history = (number for number, link in enumerate(links) if link.candidate.second_parent)
+        count = next(with_history, len(links)) or 1
+        red = next((place for place, link in enumerate(links[:count], 1) if link.tree in self._red), 0)
+        return tuple(self._policy.prefixes(count, red))
 
-    def _gated(self, candidate: Candidate, merged: Merge, landing: Landing) -> Landing:
-        """``landing`` with the gate of the merged tree, and with a cause unless the change may land."""
-        gate, record = self._run_gate(candidate, merged)
-        landing = _with_gate(landing, gate, record)
-        if gate.passed or self._judge.leaves_failures(merged, gate, candidate.log):
+    # -- the gate
+
+    def _gated(self, prefix: Sequence[Link]) -> Landing:
+        """The gate of the prefix, and a cause unless it may land."""
+        merged, log = _merged(prefix), prefix[-1].candidate.log
+        gate, record = self._verdict(prefix)
+        landing = Landing(merged=merged, gate=gate, record=record)
+        if gate.passed or self._judge.leaves_failures(merged, gate, log):
             return landing
         failed = replace(landing, cause=_cause_of(gate))
-        if failed.cause is Cause.CANCELLED or self.red:  # a tip that may fail is known
+        # A tip that may fail is known. With several changes, the fault is looked for in shorter prefixes.
+        if failed.cause is Cause.CANCELLED or self.red or len(prefix) > 1:
             return failed
-        blame = self._red_gates.explain(merged.tip, gate, candidate.log)
-        failed = replace(failed, gate_seconds=failed.gate_seconds + blame.seconds)
+        # All prefixes that are known to fail have this change in them.
+        began = min(self._red.values(), default=record.made if record else datetime.now(UTC))
+        blame = self._red_gates.explain(merged.tip, gate, began, log)
+        self._count(prefix, blame.seconds)
         if blame.cancelled:
             return replace(failed, cause=Cause.CANCELLED)
         if blame.tip:
             self.stopped = _red_tip(blame.tip, was_green=blame.was_green)
             return replace(failed, cause=Cause.LANDING, error=self.stopped)
         if not blame.flaky:
-            return failed
-        candidate.log.replace(candidate.log.with_name("gate-flaky.log"))
-        gate, record = self._run_gate(candidate, merged)
-        landing = _with_gate(failed, gate, record)
-        return replace(landing, cause=Cause.NONE if gate.passed else _cause_of(gate))
+            return self._paired(prefix[0], failed)
+        log.replace(log.with_name("gate-flaky.log"))
+        self._runs.forget(merged.tree)
+        return _with_verdict(landing, self._verdict(prefix))
 
-    def _run_gate(self, candidate: Candidate, merged: Merge) -> tuple[GateResult, TreeRecord | None]:
-        result, record = self._gate.record(merged.tree, candidate.log, self._cancellation)
+    def _paired(self, link: Link, failed: Landing) -> Landing:
+        """``failed`` with the change without which it passes, if the policy asks for that."""
+        if self._partners is None or link.candidate.of_person:
+            return failed
+        commit, log = link.candidate.commit, link.candidate.log
+        found = self._partners.find(commit, link.merged, log, is_confirmed=link.tree not in self._red)
+        self._count([link], found.seconds)
+        if found.cancelled:
+            return replace(failed, cause=Cause.CANCELLED)
+        failed = replace(failed, partner=found.partner)
+        return _with_verdict(failed, found.again) if found.again else failed
+
+    def _verdict(self, prefix: Sequence[Link]) -> Verdict:
+        """Wait for the gate on the tree of a prefix; meanwhile gates run on those of others."""
+        last = prefix[-1]
+        self._start(prefix)
+        while True:
+            news = self._window.news
+            self._look_ahead(last.tree)
+            if self._runs.is_over(last.tree):
+                break
+            self._window.wait(news)
+        result, record = self._runs.verdict(last.tree)
+        self._red_gates.see(record)
         self._listener.gated(
-            candidate.task_id,
-            merged.tree,
+            last.candidate.task_id,
+            last.tree,
             passed=result.passed,
             summary="" if result.passed else result.summary,
             seconds=result.seconds,
             tests=record.summary if record else "",
         )
+        self._count(prefix, result.seconds)
         return result, record
+
+    def _look_ahead(self, tree: str) -> None:
+        """Begin the gates of further prefixes, as far as there is room beside that on ``tree``."""
+        window, policy = self._window, self._policy
+        links = window.extend(policy.reach) if policy.takes_arrivals else window.links
+        for length in self._prefixes(links):
+            if not self._runs.has_room_beside(tree):
+                break
+            self._start(links[:length])
+
+    def _start(self, prefix: Sequence[Link]) -> None:
+        for link in prefix:
+            self._begin(link.waiting)
+            self._tell(link)
+        self._runs.start(prefix[-1].tree, prefix[-1].candidate.log)
+
+    def _count(self, prefix: Sequence[Link], seconds: float) -> None:
+        """Share the time of a gate among the changes of the prefix."""
+        for link in prefix:
+            link.waiting.gate_seconds += seconds / len(prefix)
+
+    # -- after the gate
+
+    def _judged(self, prefix: Sequence[Link], landing: Landing) -> Sequence[Landing]:
+        """The landing of each change with its notes, or with the reason why the judge refuses it."""
+        gate, last = landing.gate, prefix[-1]
+        if landing.cause or gate is None:
+            return [replace(landing, notes=link.landing.notes) for link in prefix]
+        notes = (*_known_failures(gate), *gate.notes, *self._missing_report(gate))
+        judgement = self._judge.judge(
+            Passed(
+                merged=_merged(prefix),
+                before=prefix[0].before,
+                base=prefix[0].candidate.base,
+                paths=tuple(dict.fromkeys(path for link in prefix for path in link.paths)),
+                result=gate,
+                log=last.candidate.log,
+                between=tuple(link.tree for link in prefix[:-1]),
+            )
+        )
+        self._count(prefix, judgement.seconds)
+        own = [judgement.weakened]
+        if prefix[1:]:
+            own = [self._judge.weakened(link.before, link.tree) for link in prefix]
+            known = {line for lines in own for line in lines}
+            own[-1] = (*own[-1], *(line for line in judgement.weakened if line not in known))
+        return [
+            _with_judgement(
+                replace(landing, merged=link.merged, notes=(*link.landing.notes, *notes)),
+                replace(judgement, weakened=lines),
+                refuses_weakened=self._refuses_weakened,
+            )
+            for link, lines in zip(prefix, own, strict=True)
+        ]
 
     def _missing_report(self, gate: GateResult) -> tuple[str, ...]:
         """A note if the gate should have left a report: the tested code may have kept it from doing so."""
@@ -263,31 +327,76 @@ class LandingLane:
             self.stopped = self.stopped or error
             raise
 
-    def _move(self, candidate: Candidate, merged: Merge, landing: Landing) -> str | None:
-        """Move the branch to a commit of the merged tree; ``None``: another process moved it first."""
-        message = candidate.message(landing.notes, landing.record)
-        state = candidate.statement
+    def _move(self, prefix: Sequence[Link], landings: Sequence[Landing]) -> None:
+        """Move the branch to commits of the merged trees, unless another process has moved it."""
+        merged, record, size = _merged(prefix), landings[-1].record, len(prefix)
+        trains = [
+            Train(place=place, size=size, tip=merged.tip, tree=merged.tree) if size > 1 else None
+            for place in range(1, size + 1)
+        ]
+        parts = [
+            Part(
+                tree=link.tree,
+                message=link.candidate.message(landing.notes, record, train),
+                base=link.candidate.second_parent,
+                pin=names.landed_ref(self._generation.name, link.candidate.task_id),
+            )
+            for link, landing, train in zip(prefix, landings, trains, strict=True)
+        ]
         self._refuse_checked_out()  # the gate takes minutes: look again
-        with candidate.moving():
-            commit = land(
+        with contextlib.ExitStack() as stack:
+            for link in reversed(prefix):  # so that they are left in the order of the commits
+                stack.enter_context(link.candidate.moving())
+            commits = land_all(
                 self._repository,
                 self._generation.ref,
-                merged,
-                message,
+                merged.tip,
+                parts,
                 self._identity,
-                base=candidate.base,
-                pin=names.landed_ref(self._generation.name, candidate.task_id),
-                statement=(lambda commit: state(commit, merged, landing.record)) if state else None,
+                lambda commits: _statements(prefix, merged.tip, commits, record, trains),
             )
-        if commit:
-            self.red = Red.of(landing.record)
-            candidate.on_landed(commit)
-            self._listener.landed(candidate.task_id, commit)
-        return commit
+        if not commits:
+            return
+        self.red = Red.of(record)
+        self._runs.forget(merged.tree)
+        self._window.landed(size, commits[-1])
+        parents = (merged.tip, *commits)
+        for link, commit in zip(prefix, commits, strict=True):
+            link.candidate.on_landed(commit)
+            self._listener.landed(link.candidate.task_id, commit)
+        for link, landing, parent, commit, train in zip(
+            prefix, landings, parents, commits, trains, strict=False
+        ):
+            landing = replace(landing, commit=commit, merged=replace(link.merged, tip=parent))
+            train = replace(train, commit=commits[-1]) if train else None
+            self._end(link.waiting, replace(landing, train=train))
 
 
-def _with_gate(landing: Landing, gate: GateResult, record: TreeRecord | None) -> Landing:
-    return replace(landing, gate=gate, record=record, gate_seconds=landing.gate_seconds + gate.seconds)
+def _merged(prefix: Sequence[Link]) -> Merge:
+    """The merge of the tip with all changes of a prefix."""
+    return replace(prefix[-1].merged, tip=prefix[0].merged.tip)
+
+
+def _statements(
+    prefix: Sequence[Link],
+    tip: str,
+    commits: Sequence[str],
+    record: TreeRecord | None,
+    trains: Sequence[Train | None],
+) -> list[bytes]:
+    """The notes of the landed commits; none if they are not stated."""
+    stated = []
+    for link, parent, commit, train in zip(prefix, (tip, *commits), commits, trains, strict=False):
+        if state := link.candidate.statement:
+            train = replace(train, commit=commits[-1]) if train else None
+            stated.append(state(commit, replace(link.merged, tip=parent), record, train))
+    return stated
+
+
+def _with_verdict(landing: Landing, verdict: Verdict) -> Landing:
+    gate, record = verdict
+    cause = Cause.NONE if gate.passed else _cause_of(gate)
+    return replace(landing, gate=gate, record=record, cause=cause)
 
 
 def _cause_of(gate: GateResult) -> Cause:
@@ -311,7 +420,7 @@ def _known_failures(gate: GateResult) -> tuple[str, ...]:
     return (f"the gate fails as it did on the tip (red_base: allow): {failures.summary}",) if failures else ()
 
 
-def _judged(landing: Landing, judgement: Judgement, *, refuses_weakened: bool) -> Landing:
+def _with_judgement(landing: Landing, judgement: Judgement, *, refuses_weakened: bool) -> Landing:
     """``landing`` with the reason why the judge does not let it land, if there is one."""
     if again := judgement.gate:
         return replace(landing, gate=again, cause=_cause_of(again))

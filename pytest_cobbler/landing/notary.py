@@ -13,7 +13,15 @@ from typing import Final
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.display import shown_duration
 from pytest_cobbler.errors import CobblerError, UsageProblem
-from pytest_cobbler.landing.statements import StatementError, Work, envelope, make_statement, to_sign
+from pytest_cobbler.landing.candidates import Train
+from pytest_cobbler.landing.statements import (
+    StatedTrain,
+    StatementError,
+    Work,
+    envelope,
+    make_statement,
+    to_sign,
+)
 from pytest_cobbler.landing.tree_records import TreeRecord
 from pytest_cobbler.process import Cancellation, run
 from pytest_cobbler.repository.landing import Merge
@@ -101,14 +109,22 @@ class Notary:
         self.failures: list[str] = []
         """Why statements of landed commits are not signed, a line for each."""
 
-    def state(self, work: Work, commit: str, merged: Merge, record: TreeRecord | None) -> bytes:
+    def state(
+        self, work: Work, commit: str, merged: Merge, record: TreeRecord | None, train: Train | None = None
+    ) -> bytes:
         """The note of ``commit``: a statement, signed if that is configured.
 
         If it cannot be signed it is still made, as the change has passed and its agent is paid for.
         """
         finished = datetime.now(UTC)
         statement = make_statement(
-            work, commit=commit, tree=merged.tree, tip=merged.tip, record=record, finished=finished
+            work,
+            commit=commit,
+            tree=merged.tree,
+            tip=merged.tip,
+            record=record,
+            finished=finished,
+            train=StatedTrain.of(train) if train else None,
         )
         statement = self._scrub(statement.decode()).encode()
         if self._signer is None:

@@ -13,13 +13,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from pytest_cobbler.errors import CobblerError
+from pytest_cobbler.landing.candidates import Train
 from pytest_cobbler.landing.tree_records import CaseResult, Conditions, Counts, TestRun, TreeRecord
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "TYPE",
     "UNTESTED",
     "StatedGate",
+    "StatedTrain",
     "Statement",
     "StatementError",
     "Work",
@@ -73,7 +75,9 @@ class Work:
     """The origin of a landed change.
 
     ``base`` is the commit with the gate's configuration, ``prompt`` the sha256 of the last prompt, ``gate``
-    the commands as people see them, and ``by`` the identity that made the commit.
+    the commands as people see them, and ``by`` the identity that made the commit. The work of a person has no
+    agent and no prompt; ``branch`` is its commit. ``node`` is where the agent worked; empty for the machine
+    of the run.
     """
 
     task: str
@@ -87,6 +91,8 @@ class Work:
     gate: tuple[str, ...]
     by: str
     version: str
+    branch: str = ""
+    node: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +113,7 @@ class StatedGate:
     directory: str = ""
     report: str = ""
     keeps_services: bool = False
+    caches: str = ""
 
     @classmethod
     def of(cls, conditions: Conditions) -> StatedGate:
@@ -121,13 +128,15 @@ class StatedGate:
             directory=conditions.directory,
             report=conditions.report,
             keeps_services=conditions.keeps_services,
+            caches=conditions.caches,
         )
 
     @property
     def as_json(self) -> dict[str, Any]:
         document: dict[str, Any] = _gate().dump_python(self, mode="json")
-        if not self.directory:  # as in statements from before there was one
-            del document["directory"]
+        for late in ("directory", "caches"):
+            if not document[late]:  # as in statements from before there was one
+                del document[late]
         return document
 
     @property
@@ -138,11 +147,29 @@ class StatedGate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StatedTrain:
+    """The train of a landed commit: the gate ran once, on the tree of its last commit.
+
+    ``commit`` and ``tree`` are those in the gate, ``tip`` is the commit before the train.
+    """
+
+    size: int
+    commit: str
+    tree: str
+    tip: str
+
+    @classmethod
+    def of(cls, train: Train) -> StatedTrain:
+        return cls(size=train.size, commit=train.commit, tree=train.tree, tip=train.tip)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Statement:
     """What a statement says of its commit.
 
     ``tests`` is ``None`` if what ran is unknown; ``results`` is the word for the end of each test by its id,
-    ``None`` if they are not listed. ``version`` is that of the program that made the statement.
+    ``None`` if they are not listed. ``version`` is that of the program that made the statement. ``train`` is
+    set if the commit landed with others.
     """
 
     commit: str
@@ -156,15 +183,23 @@ class Statement:
     results: Mapping[str, str] | None
     version: str
     signed: bool = False
+    train: StatedTrain | None = None
 
 
 def make_statement(
-    work: Work, *, commit: str, tree: str, tip: str, record: TreeRecord | None, finished: datetime
+    work: Work,
+    *,
+    commit: str,
+    tree: str,
+    tip: str,
+    record: TreeRecord | None,
+    finished: datetime,
+    train: StatedTrain | None = None,
 ) -> bytes:
     """The statement about ``commit``, which landed ``tree`` on ``tip``.
 
     Args:
-        record: that of the tree; ``None`` if there is no gate.
+        record: that of the tree in the gate; ``None`` if there is no gate.
     """
     gate = StatedGate.of(record.conditions) if record else StatedGate()
     began = record.made if record else finished
@@ -176,7 +211,12 @@ def make_statement(
                 "title": work.title,
                 "generation": work.generation,
             },
-            "internalParameters": {"agent": work.agent, "attempt": work.attempt, "gate": gate.as_json},
+            "internalParameters": {
+                "agent": work.agent,
+                "attempt": work.attempt,
+                **({"node": work.node} if work.node else {}),
+                "gate": gate.as_json,
+            },
             "resolvedDependencies": _dependencies(
                 work, tip, gate, record.conditions.image_digests if record else ()
             ),
@@ -191,6 +231,7 @@ def make_statement(
             "byproducts": [
                 {"name": "gate", "annotations": _result(record)},
                 {"name": "run by", "annotations": {"identity": work.by}},
+                *([{"name": "train", "annotations": asdict(train)}] if train else []),
             ],
         },
     }
@@ -222,7 +263,8 @@ def _dependencies(
     return [
         {"name": "base", "digest": {"gitCommit": work.base}},
         {"name": "tip", "digest": {"gitCommit": tip}},
-        {"name": "prompt", "digest": {"sha256": work.prompt}},
+        *([{"name": "prompt", "digest": {"sha256": work.prompt}}] if work.prompt else []),
+        *([{"name": "branch", "digest": {"gitCommit": work.branch}}] if work.branch else []),
         {"name": "gate", "digest": {"sha256": gate.digest}, "annotations": {"shown": list(work.gate)}},
         *([image] if gate.image else []),
     ]
@@ -293,7 +335,8 @@ def read_statement(content: bytes) -> Statement:
         build = document["predicate"]["buildDefinition"]
         needs = {one["name"]: one["digest"] for one in build["resolvedDependencies"]}
         run = document["predicate"]["runDetails"]
-        result = next(one["annotations"] for one in run["byproducts"] if one["name"] == "gate")
+        products = {one["name"]: one["annotations"] for one in run["byproducts"]}
+        result = products["gate"]
         return Statement(
             commit=_object_id(subject["commit"]["gitCommit"]),
             tree=_object_id(subject["tree"]["gitTree"]),
@@ -306,6 +349,7 @@ def read_statement(content: bytes) -> Statement:
             results=_results().validate_python(result["results"]) if "results" in result else None,
             version=_text(run["builder"]["version"]["pytest-cobbler"]),
             signed=signed,
+            train=_stated_train(products["train"]) if "train" in products else None,
         )
     except (LookupError, TypeError, ValueError, AttributeError, StopIteration, ValidationError) as error:
         raise StatementError("the note is not a statement of pytest-cobbler", evidence=str(error)) from error
@@ -356,6 +400,13 @@ def _object_id(value: object) -> str:
     return _text(value)
 
 
+def _stated_train(value: object) -> StatedTrain:
+    train = _train().validate_python(value)
+    for one in (train.commit, train.tree, train.tip):
+        _object_id(one)
+    return train
+
+
 def _stated_gate(value: object) -> StatedGate:
     gate = _gate().validate_python(value)
     if gate.image and not _IMAGE.fullmatch(gate.image):
@@ -366,6 +417,11 @@ def _stated_gate(value: object) -> StatedGate:
 @functools.cache
 def _gate() -> TypeAdapter[StatedGate]:
     return TypeAdapter(StatedGate)
+
+
+@functools.cache
+def _train() -> TypeAdapter[StatedTrain]:
+    return TypeAdapter(StatedTrain)
 
 
 @functools.cache

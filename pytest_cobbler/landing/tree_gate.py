@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,17 +13,55 @@ from pytest_cobbler.causes import Ending
 from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.landing.tree_records import TreeRecord, TreeRecords
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.repository.worktrees import GateCheckout
+from pytest_cobbler.repository.directories import Owner
+from pytest_cobbler.repository.gate_checkout import GateCheckout
+from pytest_cobbler.repository.repository import Repository
 
-__all__ = ["TreeGate"]
+__all__ = ["GateCheckouts", "TreeGate"]
+
+
+class GateCheckouts:
+    """The checkouts of gates that run beside each other. Each is made when it is needed.
+
+    Args:
+        name: of the first one; the others have a number, too.
+        most: how many there may be.
+    """
+
+    def __init__(self, repository: Repository, name: str, owner: Owner, most: int = 1) -> None:
+        self._repository = repository
+        self._owner = owner
+        self._free = [name, *(f"{name}~{number}" for number in range(2, most + 1))]
+        self._made: dict[str, GateCheckout] = {}
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[GateCheckout]:
+        """A checkout that no other gate uses inside of the block; wait for one."""
+        with self._changed:
+            while not self._free:
+                self._changed.wait()
+            name = self._free.pop(0)
+        try:
+            if name not in self._made:
+                self._made[name] = GateCheckout(self._repository, name, self._owner)
+            yield self._made[name]
+        finally:
+            with self._changed:
+                self._free.insert(0, name)
+                self._changed.notify()
+
+    def remove(self) -> None:
+        for checkout in self._made.values():
+            checkout.remove()
 
 
 @dataclass(frozen=True, kw_only=True)
 class TreeGate:
-    """Runs ``gate`` in ``checkout``; ``records`` keeps what is found out about a tree."""
+    """Runs ``gate`` in ``checkouts``; ``records`` keeps what is found out about a tree. Thread-safe."""
 
     gate: Gate
-    checkout: GateCheckout
+    checkouts: GateCheckouts
     records: TreeRecords
 
     def run(self, tree: str, log: Path, cancellation: Cancellation) -> GateResult:
@@ -30,7 +70,8 @@ class TreeGate:
         Raises:
             SandboxError: the job could not be run at all.
         """
-        return self.gate.run(self.checkout.move(tree), log, cancellation)
+        with self.checkouts.one() as checkout:
+            return self.gate.run(checkout.move(tree), log, cancellation)
 
     def record(
         self, tree: str, log: Path, cancellation: Cancellation

@@ -179,14 +179,17 @@ class Conditions:
     """The file of the job with the results of its tests; empty if there is none."""
     keeps_services: bool = False
     """Whether processes that a step leaves running stay for the next one."""
+    caches: str = ""
+    """A digest of what filled the caches (``cache_command``); empty without any."""
     image_digests: tuple[str, ...] = field(default=(), compare=False)
     """The references by which registries give the image. They decide nothing: a push or a tag adds one."""
 
     @property
     def as_json(self) -> dict[str, Any]:
         document: dict[str, Any] = _conditions().dump_python(self, mode="json")
-        if not self.directory:  # as in records from before there was one
-            del document["directory"]
+        for late in ("directory", "caches"):
+            if not document[late]:  # as in records from before there was one
+                del document[late]
         return document
 
     @property

@@ -37,6 +37,8 @@ class Efforts:
         compared = [took[name] / (known[name].minutes * _MINUTE) for name in took if known[name].minutes]
         self._correction = _correction(compared, list(took.values()), estimates)
         usual = [*took.values()] or [seconds * self._correction for seconds in estimates]
+        self.are_known = bool(usual)
+        """Whether they follow from any estimate or time; the order of tasks needs no such knowledge."""
         self._median = statistics.median(usual or [_USUAL])
         described = [known[name] for name in took] or list(known.values())
         sizes = [len(task.description) for task in described if task.description]

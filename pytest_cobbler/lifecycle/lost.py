@@ -73,7 +73,7 @@ def lost_landings(
     Args:
         closed: ids of tasks that are closed.
     """
-    if repository.shallow.is_file() and repository.shallow.stat().st_size:
+    if repository.is_shallow:
         return []
     if generation:
         found = [_lost(repository, generation.name, generation.base, closed)]

@@ -27,7 +27,7 @@ def checked_language(config: Config, repository: Repository, revisions: Sequence
         revisions: the commit that the generation starts from, and its tip if there is one.
 
     Raises:
-        CobblerError: a branch or directory is unknown, or the configuration lacks settings of the language.
+        CobblerError: a branch or directory is unknown, or the settings do not fit the language.
     """
     branch = config.base_branch
     if branch and not repository.list_refs(f"refs/heads/{branch}", f"refs/remotes/*/{branch}"):
@@ -41,6 +41,11 @@ def checked_language(config: Config, repository: Repository, revisions: Sequence
             f"Set it to one of {named(map(escaped, branches), _MOST)}.",
         )
     language = language_of(config, repository)
+    if config.reset_sources and language.name == "none":
+        raise UsageProblem(
+            "reset_sources: true, but no file is a source with language: none",
+            "Set language, or reset_sources: false.",
+        )
     _Places(config, repository, language, revisions).check()
     return language
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pytest_cobbler.agents.base import AgentResult
@@ -19,7 +19,8 @@ class Record:
     ``queue_seconds``: waiting for a slot, the tracker or the landing lane. ``usage`` is that of all attempts,
     ``earlier`` that of all but the last one. ``kept``: that of the attempt of an earlier run whose work goes
     to the gate; the record of that run has it too. ``lines_before``, ``lines_after``: of the sources on the
-    branch, if the item got so far.
+    branch, if the item got so far. ``agents``: the usage of each agent, by its name. ``nodes``: where they
+    worked, without this machine.
     """
 
     agent_seconds: float = 0.0
@@ -29,6 +30,8 @@ class Record:
     usage: Usage = NOTHING
     earlier: Usage = NOTHING
     kept: Usage = NOTHING
+    agents: Mapping[str, Usage] = field(default_factory=dict)
+    nodes: tuple[str, ...] = ()
     insertions: int = 0
     deletions: int = 0
     files: int = 0
@@ -52,15 +55,26 @@ class Record:
         """The usage with the time of agent, gate and landing."""
         return replace(self.usage, seconds=self.seconds)
 
-    def with_attempt(self, result: AgentResult, transcript: Path) -> Record:
-        """The record with one more attempt of an agent."""
+    def with_attempt(self, result: AgentResult, transcript: Path, agent: str, node: str) -> Record:
+        """The record with one more attempt, of the agent with that name.
+
+        Args:
+            node: where it worked; empty for this machine.
+        """
+        usage = replace(result.usage, attempts=1)
         return replace(
             self,
             earlier=self.whole,
-            usage=self.usage + replace(result.usage, attempts=1),
+            usage=self.usage + usage,
+            agents={**self.agents, agent: self.agents.get(agent, NOTHING) + usage},
+            nodes=tuple(dict.fromkeys([*self.nodes, *filter(None, [node])])),
             agent_seconds=self.agent_seconds + result.completed.seconds,
             transcript=str(transcript),
         )
+
+    def counting(self, **seconds: float) -> Record:
+        """The record with more of some times."""
+        return replace(self, **{name: getattr(self, name) + value for name, value in seconds.items()})
 
     def as_json(self, caller: str, **more: object) -> str:
         """The record as it becomes a comment in the tracker."""
@@ -72,6 +86,12 @@ class Record:
                 **({"earlier": self.earlier.to_json()} if self.attempts > 1 else {}),
                 **({"kept": self.kept.to_json()} if self.kept != NOTHING else {}),
                 "model": self.usage.model,
+                **(
+                    {"agents": {name: one.to_json() for name, one in self.agents.items()}}
+                    if self.agents
+                    else {}
+                ),
+                **({"nodes": self.nodes} if self.nodes else {}),
                 "diff": {"files": self.files, "insertions": self.insertions, "deletions": self.deletions},
                 **self._lines(),
                 **more,
@@ -95,6 +115,7 @@ class WrittenRecord:
     usage: Usage
     earlier: Usage
     kept: Usage
+    agents: Mapping[str, Usage] = field(default_factory=dict)
 
 
 _CALLERS = ("stitch", "measure", "recovery")
@@ -123,7 +144,15 @@ def _read(task: str, record: object) -> WrittenRecord:
         usage=Usage.from_json(record),
         earlier=_part(record, "earlier"),
         kept=_part(record, "kept"),
+        agents=dict(_agents(record)),
     )
+
+
+def _agents(record: Mapping[str, object]) -> Iterator[tuple[str, Usage]]:
+    agents = record.get("agents")
+    for name, usage in agents.items() if isinstance(agents, Mapping) else ():
+        if isinstance(usage, Mapping):
+            yield str(name), Usage.from_json(usage)
 
 
 def _part(record: Mapping[str, object], name: str) -> Usage:

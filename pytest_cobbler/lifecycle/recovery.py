@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.display import named
@@ -14,27 +15,27 @@ from pytest_cobbler.lifecycle.finished import Finished
 from pytest_cobbler.lifecycle.forgotten import forgotten_landings
 from pytest_cobbler.lifecycle.ledger import Ledger, open_ledger
 from pytest_cobbler.lifecycle.records import Record
-from pytest_cobbler.lifecycle.spending import usage_of_attempt
+from pytest_cobbler.lifecycle.spending import UNSEEN, usage_of_attempts
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import drop_attempts, keep_attempt, last_numbers
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.damage import damaged_refs
 from pytest_cobbler.repository.generations import active_generations, complete_start
 from pytest_cobbler.repository.harvest import harvest
-from pytest_cobbler.repository.kept_aside import take_back
 from pytest_cobbler.repository.landing import size_of
 from pytest_cobbler.repository.left_work import keep_left
 from pytest_cobbler.repository.notes import NOTES
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.sessions import Sessions
 from pytest_cobbler.repository.trailers import Landed, landed_tasks
-from pytest_cobbler.repository.worktrees import Worktree, Worktrees
 from pytest_cobbler.sandbox.base import Sandbox
+from pytest_cobbler.sandbox.site import Place, Site
 from pytest_cobbler.tracker.base import AlreadyClaimed, Claim, Task
 from pytest_cobbler.tracker.lane import TrackerLane
 from pytest_cobbler.usage import Usage
+from pytest_cobbler.wiring.agents import Agents
 from pytest_cobbler.wiring.hooks import Hooks
-from pytest_cobbler.wiring.parts import make_agent, make_sandbox
+from pytest_cobbler.wiring.parts import make_agents, make_sandbox, make_site
 from pytest_cobbler.wiring.project import Project
 
 _OF_TASK_BRANCH = (trailers.ATTEMPT, trailers.GENERATION, trailers.TARGET, trailers.RUN)
@@ -46,14 +47,16 @@ class Recovery:
     """Brings repository and tracker into a state from which a run, a stop or a reset can begin.
 
     No work of an agent is lost: the content of a worktree becomes an attempt ref. ``policy`` decides which
-    files may become git objects. Needs the run lock.
+    files may become git objects. Needs the run lock. ``trees``: name of a place that the last run left -> the
+    tree that was checked out there; filled by :meth:`run`.
     """
 
     project: Project
     ledger: Ledger
     sandbox: Sandbox
-    worktrees: Worktrees
+    site: Site
     policy: Policy
+    trees: dict[str, str] = field(default_factory=dict)
 
     @property
     def sessions(self) -> Sessions:
@@ -62,12 +65,12 @@ class Recovery:
 
     def run(self) -> list[str]:
         """Recover; return one line for each step."""
-        lines = [f"ended job {name}" for name in self.sandbox.sweep()]
+        lines = [f"ended job {name}" for name in self.site.sweep()]
         complete_start(self.project.repository, self.project.generation)
         lines += self._drop_damaged()
         tasks = self.ledger.tracker.tasks().result()  # with bd, reading them takes a good part of a second
-        lines += self._recover_worktrees({task.id for task in tasks})
-        self.worktrees.release_pins()
+        lines += self._recover_places({task.id for task in tasks})
+        self.site.release_pins()
         lines += self._recover_task_branches()
         self._drop_landed_attempts(tasks)
         claims = list(self._recover_claims(tasks))
@@ -91,21 +94,22 @@ class Recovery:
         is_kept = ref.startswith(names.ATTEMPTS) and patch.is_file()
         return f"; its change is in {patch}" if is_kept else ""
 
-    def _recover_worktrees(self, known: Collection[str]) -> Iterator[str]:
-        """Keep the work in the worktrees of dead runs; ``known`` are the tasks that the tracker has."""
-        repository, generation = self.project.repository, self.project.generation.name
-        counted = take_back(repository, generation, lambda task_id: task_id in self.ledger.finished)
-        for worktree in self.worktrees.leftovers():
-            task_id = worktree.purpose.get("task", "")
-            run_id = worktree.purpose.get("run", "")
+    def _recover_places(self, known: Collection[str]) -> Iterator[str]:
+        """Keep the work in the places of dead runs; ``known`` are the tasks that the tracker has."""
+        counted = self.site.take_back(lambda task_id: task_id in self.ledger.finished)
+        for place in self.site.leftovers():
+            if place.name not in counted:
+                self.trees[place.name] = place.tree_id
+            task_id = place.purpose.get("task", "")
+            run_id = place.purpose.get("run", "")
             if task_id and not self.ledger.finished.landed_by(run_id, task_id):
-                self.sessions.keep(worktree)
-                yield self._salvage(worktree, task_id)
-                if task_id in known and worktree.name not in counted:
-                    self._count_killed(task_id, int(worktree.purpose["number"]))
+                self.sessions.keep(place)
+                yield self._salvage(place, task_id)
+                if task_id in known and place.name not in counted:
+                    self._count_killed(task_id, int(place.purpose["number"]))
             else:
-                self.worktrees.remove(worktree)
-                yield f"removed worktree {worktree.name}"
+                place.remove()
+                yield f"removed worktree {place.name}"
 
     def _count_killed(self, task_id: str, number: int) -> None:
         """Write the record of an attempt whose run could not: what the proxy saw of it."""
@@ -114,19 +118,24 @@ class Recovery:
         values = trailers.read_trailers(repository, commit) if commit else {}
         if values.get(trailers.ATTEMPT) == f"{task_id} {number}":
             return  # the work had become a commit, which has the cost
-        usage = usage_of_attempt(repository.work_dir, generation, task_id, number)
+        usage = self._usages.get((task_id, number), UNSEEN)
         text = Record(usage=usage).as_json("recovery", generation=generation)
         self.ledger.tracker.comment(task_id, text)
 
-    def _salvage(self, worktree: Worktree, task_id: str) -> str:
-        """Keep the work in a dead run's worktree."""
+    @cached_property
+    def _usages(self) -> dict[tuple[str, int], Usage]:
+        """What the proxy saw of earlier attempts: the log of a night has a line for each request."""
+        return usage_of_attempts(self.project.repository.work_dir, self.project.generation.name)
+
+    def _salvage(self, place: Place, task_id: str) -> str:
+        """Keep the work in a dead run's place."""
         repository = self.project.repository
         try:
-            harvested = harvest(worktree, repository, self.sandbox, self.policy, self.sandbox.owner)
+            harvested = harvest(place, repository, self.policy)
         except CobblerError as error:
             why = self.ledger.scrub(error.cause)
-            return f"kept {self.worktrees.keep(worktree, why, again=True)} of {task_id}: {why}"
-        number = int(worktree.purpose["number"])
+            return f"kept {place.keep(why, again=True)} of {task_id}: {why}"
+        number = int(place.purpose["number"])
         left = keep_left(
             repository,
             self.project.generation,
@@ -138,18 +147,18 @@ class Recovery:
         )
         if not harvested.importable:
             why = self.ledger.scrub(str(harvested.refusals[0]))
-            return f"kept {self.worktrees.keep(worktree, why)} of {task_id}: {why}"
-        line = f"removed worktree {worktree.name}, which had no change"
+            return f"kept {place.keep(why)} of {task_id}: {why}"
+        line = f"removed worktree {place.name}, which had no change"
         if harvested.change:
             message = f"Work on {task_id}\n"
             commit = repository.commit(harvested.tree, [harvested.parent], message, self.project.identity)
-            line = self._keep(task_id, number, commit, worktree.purpose.get("title", ""))
+            line = self._keep(task_id, number, commit, place.purpose.get("title", ""))
         if left:
             line += f", and what it had left beside its files as {named([work.ref for work in left])}"
         if harvested.unread:
             why = f"there may be more work in the agent's own git: {harvested.unread}"
-            return f"{line}, and {self.worktrees.keep(worktree, why)}: {harvested.unread}"
-        self.worktrees.remove(worktree)  # only after the work is kept: this run may be killed too
+            return f"{line}, and {place.keep(why)}: {harvested.unread}"
+        place.remove()  # only after the work is kept: this run may be killed too
         return line
 
     def _keep(
@@ -272,30 +281,31 @@ def recovery_without_agent(project: Project, lane: TrackerLane, hooks: Hooks, fi
     """
     run_id = secrets.token_hex(4)
     sandbox = make_sandbox(project.config, project.repository, run_id)
-    agent = hooks.agent() or make_agent(project.config, run_id)
+    given = hooks.agent()
+    agents = Agents.one(given) if given else make_agents(project.config, run_id)
     return Recovery(
         project=project,
-        ledger=open_ledger(project, lane, finished, run_id, agent.secrets),
+        ledger=open_ledger(project, lane, finished, run_id, agents.secrets),
         sandbox=sandbox,
-        worktrees=Worktrees(project.repository, project.generation.name, sandbox.owner),
-        policy=Policy(secrets=tuple(agent.secrets)),
+        site=make_site(project.repository, project.generation.name, sandbox, project.config),
+        policy=Policy(secrets=tuple(agents.secrets)),
     )
 
 
-def remove_remains(repository: Repository, prefix: str) -> None:
-    """Remove what a dead process left: lock files on refs that only we write, and temporary directories.
+def remove_remains(repository: Repository, prefix: str) -> list[str]:
+    """Remove what a dead process left: git's lock files, and temporary directories; a line for each lock.
 
-    Call it under the run lock.
+    Call it under the run lock, before anything is written.
 
     Args:
         prefix: that of the names of generations.
     """
-    repository.remove_stale_lock(NOTES)
-    places = ("refs/cobbler/**/*.lock", "refs/heads/task/**/*.lock")
-    for place in (*places, f"refs/heads/{prefix}*.lock", f"refs/tags/{prefix}*.lock"):
-        for path in sorted(repository.common_dir.glob(place)):
-            repository.remove_stale_lock(str(path.relative_to(repository.common_dir).with_suffix("")))
+    ours = ("refs/cobbler/**/*.lock", "refs/heads/task/**/*.lock", f"{NOTES}.lock")
+    lines = repository.remove_stale_locks(
+        *ours, f"refs/heads/{prefix}*.lock", f"refs/tags/{prefix}*.lock", "refs/tags/v*.lock"
+    )
     remove_dead_directories(repository.work_dir)
+    return lines
 
 
 def _record(repository: Repository, landed: Landed) -> Record:

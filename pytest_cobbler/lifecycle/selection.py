@@ -6,9 +6,11 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.lifecycle.choices import refused_labels
 from pytest_cobbler.lifecycle.effort import Efforts
 from pytest_cobbler.lifecycle.estimate import Estimate, estimate
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
@@ -35,7 +37,7 @@ LEFT_OUT = "left out by a hook"
 
 _UNKNOWN = Efforts()
 
-NO_WORK = "no finished work of it is kept"
+NO_WORK = "no finished work is kept"
 """The reason why a task waits in a session that asks no agent."""
 
 UNUSABLE = "an id that cannot be part of a branch name: rename the task"
@@ -65,6 +67,7 @@ def select_tasks(
     limit: int,
     efforts: Efforts = _UNKNOWN,
     left_out: Collection[str] = (),
+    refused: Mapping[str, str] = MappingProxyType({}),
     asks_agents: bool = True,
 ) -> Selection:
     """Choose the open tasks of a session: those of this generation, at most ``limit``, needs first.
@@ -72,7 +75,8 @@ def select_tasks(
     ``finished``: ids of tasks that landed. If such a task is open, a person reopened it, and it is done
     again. ``efforts``: what tasks will probably take.
     ``foreign_labels``: those of other active generations; ``left_out``: ids that a hook of the
-    project excludes. ``asks_agents``: without agents, which nothing is spent on, tasks that were set aside
+    project excludes; ``refused``: id -> why its labels do.
+    ``asks_agents``: without agents, which nothing is spent on, tasks that were set aside
     are done, too.
     """
     by_id = {task.id: task for task in tasks}
@@ -86,7 +90,7 @@ def select_tasks(
         if _is_ours(task, foreign_labels, task_label) and task.id not in finished_ids
     }
     set_aside = {task.id for task in ours.values() if asks_agents and SET_ASIDE in task.labels}
-    waiting = _outside(ours, by_id, finished_ids, left_out, set_aside)
+    waiting = _outside(ours, by_id, finished_ids, left_out, set_aside, refused if asks_agents else {})
     foreign = {
         task.id: label
         for task in by_id.values()
@@ -111,6 +115,7 @@ def _outside(
     finished_ids: set[str],
     left_out: Collection[str],
     set_aside: Collection[str],
+    refused: Mapping[str, str],
 ) -> dict[str, str]:
     """Task id -> why it cannot be done in this session."""
     now = datetime.now(UTC)
@@ -126,6 +131,8 @@ def _outside(
             waiting[task.id] = WHY_SET_ASIDE
         elif task.id in left_out:
             waiting[task.id] = LEFT_OUT
+        elif why := refused.get(task.id, ""):
+            waiting[task.id] = why
         elif outer:
             waiting[task.id] = f"waits for {outer[0]}"
         for need in task.needs:
@@ -283,6 +290,7 @@ def choose(
         foreign_labels=active - {generation.name if generation else ""},
         task_label=config.task_label or None,
         left_out=left_out,
+        refused=refused_labels(config, tasks),
         efforts=efforts,
         limit=config.max_issues,
         asks_agents=asks_agents,

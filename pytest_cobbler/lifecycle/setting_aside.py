@@ -36,6 +36,6 @@ def failed_runs(comments: Iterable[str]) -> int:
             continue
         if record.get("commit") or record.get("set_aside"):
             number = 0
-        elif record.get("outcome") == "failed" and not record.get("shared"):
+        elif record.get("outcome") == "failed" and not (record.get("shared") or record.get("regated")):
             number += counts(Cause.parse(str(record.get("cause"))))
     return number

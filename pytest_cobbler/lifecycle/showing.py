@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_cobbler.agents.stream import StreamReader
+from pytest_cobbler.agents.streams.choose import reader_for
 from pytest_cobbler.config import Config
 from pytest_cobbler.display import below
 from pytest_cobbler.lifecycle.numbers import UNCOUNTED
 from pytest_cobbler.lifecycle.stats import landed_in
-from pytest_cobbler.repository import names, trailers
+from pytest_cobbler.repository import names
 from pytest_cobbler.repository.attempts import KeptAttempt, kept_attempts
 from pytest_cobbler.repository.landed import LandedWork
 from pytest_cobbler.repository.landing import patch_of
@@ -76,7 +76,7 @@ class _Gathered:
         self._repository = repository
         self._item = item
         self._landed = {
-            (work.generation, self._number_of(work)): work
+            (work.generation, work.number): work
             for work in landed_in(repository, config.gen_prefix)
             if work.task == item
         }
@@ -101,10 +101,6 @@ class _Gathered:
     def _generations_with_refs(self) -> set[str]:
         refs = self._repository.list_refs(names.ATTEMPTS.rstrip("/"))
         return {ref.removeprefix(names.ATTEMPTS).rpartition("/")[0].rpartition("/")[0] for ref in refs}
-
-    def _number_of(self, work: LandedWork) -> int:
-        number = trailers.read_trailers(self._repository, work.commit).get(trailers.ATTEMPT, "")
-        return int(number) if number.isdigit() else 0
 
     def attempts(self) -> Iterator[ShownAttempt]:
         for place in sorted({*self._landed, *self._kept, *self._directories}):
@@ -181,7 +177,9 @@ def _result(directory: Path) -> Mapping[str, object]:
 def _facts(result: Mapping[str, object], landed: LandedWork | None) -> Iterator[str]:
     if "seconds" in result:
         model = f", {result['model']}" if result.get("model") else ""
-        yield f"agent: {result['seconds']} s, {result.get('turns')} turns{model}"
+        name = f"{result['agent']}, " if result.get("agent") else ""
+        node = f" on {result['node']}" if result.get("node") else ""
+        yield f"agent: {name}{result['seconds']} s, {result.get('turns')} turns{model}{node}"
     cost = result.get("cost_usd")
     if isinstance(cost, int | float):
         yield f"cost: {'at least ' if result.get('cost_is_partial') else ''}{cost:.4f} USD"
@@ -197,7 +195,6 @@ def _facts(result: Mapping[str, object], landed: LandedWork | None) -> Iterator[
 def _steps(transcript: Part) -> Part:
     """The steps of an agent, one line for each, as the run showed them."""
     steps: list[str] = []
-    reader = StreamReader(steps.append)
-    for line in transcript.text.split("\n"):
-        reader.feed(line.encode("utf-8", "replace"))
+    lines = transcript.text.encode("utf-8", "replace")
+    reader_for(lines)(steps.append).feed(lines)
     return Part(name=transcript.name, source=transcript.source, text="\n".join(steps))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from pytest_cobbler.agents.budget import Budget, Limits, Past
-from pytest_cobbler.agents.prices import picodollars
+from pytest_cobbler.agents.prices import dollars, picodollars
 from pytest_cobbler.agents.values import event_of, number_of, object_of, text_of
 from pytest_cobbler.config import Config
 from pytest_cobbler.display import one_line
 from pytest_cobbler.usage import NOTHING, Usage
 
-__all__ = ["budget_of", "past_of", "usage_of_attempt"]
+__all__ = ["UNSEEN", "budget_of", "limits_of", "past_of", "usage_of_attempts"]
 
 
 def budget_of(config: Config, work_dir: Path, generation: str) -> Budget:
@@ -28,6 +29,15 @@ def budget_of(config: Config, work_dir: Path, generation: str) -> Budget:
     )
     is_needed = limits.generation_budget_usd is not None or limits.task_budget_usd is not None
     return Budget(limits, past_of(work_dir, generation) if is_needed else Past())
+
+
+def limits_of(budget: Budget) -> dict[str, float]:
+    """What is limited: the key of the configuration, and its US dollars or tokens."""
+    return {
+        purse.key: dollars(purse.limit) if purse.unit == "usd" else purse.limit
+        for purse in budget.purses
+        if purse.limit is not None
+    }
 
 
 def past_of(work_dir: Path, generation: str) -> Past:
@@ -52,25 +62,44 @@ def past_of(work_dir: Path, generation: str) -> Past:
     return Past(generation=sum(spent for _, spent in amounts.values()), tasks=tasks)
 
 
-def usage_of_attempt(work_dir: Path, generation: str, task: str, number: int) -> Usage:
-    """What the proxy saw of an attempt whose run was killed.
+UNSEEN: Final = replace(NOTHING, attempts=1, cost_is_partial=True)
+"""The usage of an attempt of which the proxy saw nothing."""
 
-    The cost is a lower bound if an answer was cut or is missing, and if nothing was seen.
-    """
-    waiting: set[object] = set()
-    usage, has_cut = NOTHING, False
-    for line in _lines(work_dir / "log" / "events.jsonl", generation):
-        if (line.get("phase"), line.get("item"), line.get("attempt")) != ("stitch", task, str(number)):
-            continue
+
+@dataclass
+class _Seen:
+    """What the proxy saw of an attempt. ``waiting``: requests that have no answer yet."""
+
+    usage: Usage = NOTHING
+    waiting: set[object] = field(default_factory=set)
+    has_cut: bool = False
+
+    def add(self, line: Mapping[str, object]) -> None:
         request = line.get("run"), line.get("number")
         if line.get("event") == "request":
-            waiting.add(request)
+            self.waiting.add(request)
         elif line.get("event") == "answer":
-            waiting.discard(request)
-            usage += _usage_of(line)
-            has_cut = has_cut or line.get("cut") is True
-    is_partial = usage.cost_is_partial or usage.cost_usd is None or has_cut or bool(waiting)
-    return replace(usage, attempts=1, cost_is_partial=is_partial)
+            self.waiting.discard(request)
+            self.usage += _usage_of(line)
+            self.has_cut = self.has_cut or line.get("cut") is True
+
+    def of_one_attempt(self) -> Usage:
+        usage = self.usage
+        is_partial = usage.cost_is_partial or usage.cost_usd is None or self.has_cut or bool(self.waiting)
+        return replace(usage, attempts=1, cost_is_partial=is_partial)
+
+
+def usage_of_attempts(work_dir: Path, generation: str) -> dict[tuple[str, int], Usage]:
+    """What the proxy saw of the attempts at tasks: task and number of the attempt -> usage.
+
+    A cost is a lower bound if an answer was cut or is missing.
+    """
+    found: defaultdict[tuple[str, int], _Seen] = defaultdict(_Seen)
+    for line in _lines(work_dir / "log" / "events.jsonl", generation):
+        task, number = text_of(line, "item"), text_of(line, "attempt")
+        if line.get("phase") == "stitch" and task and number.isdigit():
+            found[task, int(number)].add(line)
+    return {attempt: seen.of_one_attempt() for attempt, seen in found.items()}
 
 
 def _usage_of(answer: Mapping[str, object]) -> Usage:

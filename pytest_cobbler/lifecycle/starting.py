@@ -86,7 +86,8 @@ def unseen_paths(config: Config, repository: Repository, generation: Generation 
 
 def _not_seen(config: Config, repository: Repository) -> list[str]:
     """The uncommitted paths, without the directory of the credential, which has to stay uncommitted."""
-    secret = shown_path(config.secrets_dir.relative_to(config.root))
+    own = config.secrets_dir.relative_to(config.root).as_posix()
+    secret = shown_path(repository.directory.outward(own))
     paths = changed_paths(config, repository)
     return [path for path in paths if path.rstrip("/") != secret and not path.startswith(f"{secret}/")]
 

@@ -17,12 +17,12 @@ from pytest_cobbler.config import Config
 from pytest_cobbler.display import counted, escaped, named
 from pytest_cobbler.errors import RepositoryError, UsageProblem
 from pytest_cobbler.landing.gate import GateResult
-from pytest_cobbler.landing.tree_gate import TreeGate
+from pytest_cobbler.landing.tree_gate import GateCheckouts, TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.lifecycle.deletions import check_deletions
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
 from pytest_cobbler.lifecycle.joining import end_joins, joins_base, propose_join
-from pytest_cobbler.lifecycle.recovery import Recovery, recovery_without_agent, remove_remains
+from pytest_cobbler.lifecycle.recovery import Recovery, recovery_without_agent
 from pytest_cobbler.lifecycle.selection import choose
 from pytest_cobbler.lifecycle.starting import changed_paths
 from pytest_cobbler.lifecycle.tagging import Tagged, tag_merged
@@ -32,6 +32,7 @@ from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.attempts import last_numbers
 from pytest_cobbler.repository.cleanup import Cleaned, remove_untracked
 from pytest_cobbler.repository.follow import Following
+from pytest_cobbler.repository.gate_checkout import GateCheckout
 from pytest_cobbler.repository.generations import (
     Generation,
     delete_generation,
@@ -47,7 +48,7 @@ from pytest_cobbler.repository.moved import take_over_work
 from pytest_cobbler.repository.pins import STOP, Pins
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.resolving import Resolution
-from pytest_cobbler.repository.worktrees import GateCheckout, remove_tree
+from pytest_cobbler.sandbox.site import Unreached
 from pytest_cobbler.tracker.lane import TrackerLane
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.wiring.languages import language_of
@@ -64,7 +65,7 @@ class Stopped:
 
     ``merge`` is the commit with which ``base`` came to have it; ``is_new``: that was made now; ``landed``
     counts its tasks; ``open`` are ids of tasks that it leaves; ``recovered`` what a dead run left, a line
-    each.
+    each; ``unreached`` its work on nodes that cannot be reached.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Stopped:
     landed: int
     open: tuple[str, ...]
     recovered: tuple[str, ...]
+    unreached: tuple[Unreached, ...]
     tagged: Tagged
     cleaned: Cleaned
 
@@ -103,7 +105,6 @@ def stop(
         NotMerged: there are conflicts, or the gate does not pass.
         CobblerError: nothing was changed, or the same command completes the stop.
     """
-    remove_remains(repository, config.gen_prefix)
     generation = find_generation(repository, config.gen_prefix, config.generation_branch)
     if generation is None:
         return None
@@ -116,7 +117,7 @@ def stop(
     finished = Finished(finished_tasks(repository, generation, tip))
     recovery = recovery_without_agent(project, lane, hooks, finished)
     recovered = [*take_over_work(repository), *recovery.run()]
-    recovery.worktrees.remove_all()
+    recovery.site.close()
     left = _open_tasks(project, lane, hooks, finished)
     is_new = not repository.reaches(base, tip)
     if is_new:
@@ -135,6 +136,7 @@ def stop(
         landed=len(landed),
         open=tuple(left),
         recovered=tuple(recovered),
+        unreached=tuple(recovery.site.unreached()),
         tagged=tagged,
         cleaned=cleaned,
     )
@@ -143,7 +145,7 @@ def stop(
 def _clean_up(project: Project, lane: TrackerLane, merge: str) -> Cleaned:
     """Remove what is of no use once the generation is merged."""
     repository, generation = project.repository, project.generation
-    remove_tree(repository.work_dir / "gate" / generation.name)
+    GateCheckout.remove_all(repository)
     Resolution(repository, generation).remove()
     end_joins(lane, generation, f"merged in {merge}")
     return remove_untracked(repository, project.config.cleanup_dirs)
@@ -267,13 +269,14 @@ class _Merging:
         self._say(f"gate: {gate.line}, on {both}")
         preflight_without_agent(repository, sandbox, gate, language)
         log = config.cobbler_dir / self._generation.name / "stop" / "gate.log"
-        checkout = GateCheckout(repository, self._generation.name, sandbox.owner)
-        tree_gate = TreeGate(gate=gate, checkout=checkout, records=TreeRecords.of(repository.work_dir))
+        checkouts = GateCheckouts(repository, self._generation.name, sandbox.owner)
         try:
+            records = TreeRecords.of(repository.work_dir)
+            tree_gate = TreeGate(gate=gate, checkouts=checkouts, records=records)
             result, record = tree_gate.record(tree, log, Cancellation())
             passed = result.passed or self._fails_as_base(result, tree_gate, log)
         finally:
-            checkout.remove()
+            checkouts.remove()
         if not passed:
             raise NotMerged(
                 f"not merged: {result.summary} on {both}; nothing was changed",
@@ -310,7 +313,6 @@ class _Merging:
         _drop_note(self._repository, note, commit)
 
     def _move(self, commit: str) -> None:
-        self._repository.remove_stale_lock(self._ref)
         reason = f"cobbler: merge {self._generation.name}"
         if not self._repository.move_ref(self._ref, commit, self._base, reason):
             raise RepositoryError(f"{self._generation.base} was moved just now", "Run the command again.")

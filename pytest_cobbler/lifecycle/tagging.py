@@ -86,7 +86,6 @@ def _numbers() -> Iterator[str]:
 def _is_made(repository: Repository, tag: str, commit: str) -> bool:
     """Make a tag unless it exists; return whether it is on ``commit``."""
     ref = f"refs/tags/{tag}"
-    repository.remove_stale_lock(ref)
     if repository.read_ref(ref) is None:
         return repository.move_ref(ref, commit, ZERO, "cobbler: stop")
     return repository.commit_of(ref) == commit
@@ -94,6 +93,10 @@ def _is_made(repository: Repository, tag: str, commit: str) -> bool:
 
 def _version(repository: Repository, commit: str, path: str) -> str | None:
     content = repository.read_file(commit, path)
-    text = (content or b"").decode("utf-8", "replace")
+    return version_in((content or b"").decode("utf-8", "replace"))
+
+
+def version_in(text: str) -> str | None:
+    """The version that a file names, if it can be a tag."""
     version = _VERSION.search(text) or _WORD.fullmatch(text)
     return version[1] if version and names.is_usable_tag(version[1]) else None

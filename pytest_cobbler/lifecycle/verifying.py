@@ -21,6 +21,7 @@ from pytest_cobbler.landing.statements import (
     LARGEST,
     UNTESTED,
     StatedGate,
+    StatedTrain,
     Statement,
     read_statement,
     results_of,
@@ -63,13 +64,15 @@ class Verification:
     """The result for a commit, with the reasons for it, a line each.
 
     ``remarks`` differ and do not matter for the result, such as the version of the container runtime.
-    ``tests`` are those that the gate ran now, for people, ``log`` is the end of its output.
+    ``tests`` are those that the gate ran now, for people, ``log`` is the end of its output. ``gated`` is the
+    commit on which it ran, if that is another one of the same train.
     """
 
     status: Status
     reasons: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     tests: str = ""
+    gated: str = ""
     signed: bool = False
     log: str = ""
 
@@ -77,7 +80,8 @@ class Verification:
     def summary(self) -> str:
         """The status with the reasons, or the tests, in a line."""
         if self.status is Status.VERIFIED:
-            return f"verified: {self.tests}, {'signed (not checked)' if self.signed else 'not signed'}"
+            where = f" on {self.gated[:12]}, the end of its train" if self.gated else ""
+            return f"verified: {self.tests}{where}, {'signed (not checked)' if self.signed else 'not signed'}"
         status = "DIFFERS" if self.status is Status.DIFFERS else str(self.status)
         return ": ".join((status, "; ".join(self.reasons))) if self.reasons else status
 
@@ -144,13 +148,20 @@ class Verifier:
         except CobblerError as error:
             return Verification(status=Status.MISSING, reasons=(f"its note cannot be read: {error.cause}",))
         if statement is None:
-            return Verification(status=Status.MISSING)
+            return Verification(status=Status.MISSING, reasons=tuple(self._of_merge(commit)))
         try:
             found = self._compare(commit, statement, cancellation)
         except CobblerError as error:
             reasons = (error.cause, *error.remedy.splitlines())
             found = Verification(status=Status.IMPOSSIBLE, reasons=reasons)
         return replace(found, signed=statement.signed)
+
+    def _of_merge(self, commit: str) -> Iterator[str]:
+        """The way to the landings that a merge brings, such as that of a stop; it has no statement itself."""
+        merged = self._repository.resolve(f"{commit}^2^{{commit}}")
+        if merged and landed_commits(self._repository, f"{commit}^1..{merged}"):
+            name = commit[:12]
+            yield f"it is a merge; for what it brings: pytest --cobbler-verify {name}^1..{name}^2"
 
     def _compare(self, commit: str, statement: Statement, cancellation: Cancellation) -> Verification:
         if differences := tuple(self._other_objects(commit, statement)):
@@ -173,7 +184,8 @@ class Verifier:
             if difference := _other_image(gate, statement.gate.image):
                 return _differing([difference])
             gate = replace(gate, image=statement.gate.image)
-        result = self._run(gate, commit, cancellation) if gate.steps else None
+        gated = statement.train.commit if statement.train else commit
+        result = self._run(gate, gated, cancellation) if gate.steps else None
         stated = StatedGate.of(gate.conditions()) if gate.steps else StatedGate()
         differences = (*_other_gate(statement, stated), *_other_result(statement, result))
         if result and statement.verdict != PASSED:
@@ -185,6 +197,7 @@ class Verifier:
             reasons=_shortened(differences),
             remarks=_shortened((*remarks, *_other_circumstances(statement.gate, stated))),
             tests=summary_of(result.tests) if result else UNTESTED,
+            gated=gated if gated != commit else "",
             log=result.output if result and not result.passed else "",
         )
 
@@ -200,7 +213,8 @@ class Verifier:
         if "allow" not in (config.red_base, self._config.red_base):
             yield "verdict: not passed, and the base's configuration has no red_base: allow"
         elif result.failures is None or (
-            self._run(gate, statement.tip, cancellation).failures != result.failures
+            self._run(gate, statement.train.tip if statement.train else statement.tip, cancellation).failures
+            != result.failures
         ):
             yield "verdict: not passed, and the tip did not fail in the same way"
 
@@ -216,9 +230,27 @@ class Verifier:
         for name, (stated, now) in actual.items():
             if stated != now:
                 yield f"{name}: {stated[:12]} in the statement, {now[:12]} in the repository"
+        yield from self._other_train(commit, statement.train)
         base = repository.resolve(f"{statement.base}^{{commit}}")
         if base is None or not repository.reaches(base, self._start_of(commit)):
             yield f"base: {statement.base[:12]} does not hold the commit from which the generation began"
+
+    def _other_train(self, commit: str, train: StatedTrain | None) -> Iterator[str]:
+        """Where the statement names another train than the commit, whose trailer has the gate's tree."""
+        repository = self._repository
+        gated = trailers.read_trailers(repository, commit).get(trailers.GATED, "")
+        if train is None:
+            if gated:
+                yield f"train: none in the statement, and the gate ran on the tree {gated[:12]}"
+            return
+        listed = repository.objects.text(
+            "rev-list", "--first-parent", "--end-of-options", f"{train.tip}..{train.commit}"
+        ).split()
+        tree = repository.tree_of(train.commit)
+        if tree != train.tree or (gated or repository.tree_of(commit)) != tree:
+            yield f"train: the tree {train.tree[:12]} in the statement, {(gated or tree)[:12]} in the commit"
+        elif commit not in listed or len(listed) != train.size:
+            yield f"train: {commit[:12]} is not among the {train.size} commits up to {train.commit[:12]}"
 
     def _start_of(self, commit: str) -> str:
         """The commit of the base from which the generation of a landed commit began."""
@@ -236,18 +268,36 @@ class Verifier:
             language,
             secrets=(),
             reserved=frozenset(),
+            needs={},
             steps=gate.steps,
             trusted=(self._start_of(commit), statement.base),
         )
-        before = statement.tip
-        if merged := repository.resolve(f"{commit}^2^{{commit}}"):  # the task was to merge the base
-            self._check_base(merged)
-            before = merge(repository, statement.tip, merged, attributes=(statement.tip, merged)).tree
+        before = self._before(commit, statement)
         tree = repository.tree_of(commit)
         return [
             f"a task may not do this by {config.path.name} of {statement.base[:12]}: {refusal}"
             for refusal in check_change(repository.objects, before, tree, protection.policy())[1]
         ]
+
+    def _before(self, commit: str, statement: Statement) -> str:
+        """The tree before the change of a landed commit: its tip, merged with the part of the base it brings.
+
+        Raises:
+            _CannotVerify: it merges a base that the checkout does not hold.
+        """
+        repository = self._repository
+        trusted = repository.resolve(f"{commit}^2^{{commit}}")
+        if trusted is None:
+            return statement.tip
+        if trailers.BRANCH in trailers.read_trailers(
+            repository, commit
+        ):  # a person's: only its base is trusted
+            trusted = repository.merge_base(statement.base, trusted)
+            if not trusted or repository.reaches(statement.tip, trusted):
+                return statement.tip
+        else:  # the task was to merge the base
+            self._check_base(trusted)
+        return merge(repository, statement.tip, trusted, attributes=(statement.tip, trusted)).tree
 
     def _check_base(self, base: str) -> None:
         """Check that the base is the user's: its configuration says what runs here.
@@ -330,7 +380,7 @@ def _other_gate(statement: Statement, now: StatedGate) -> Iterator[str]:
         yield f"image: {then.image or 'none'} then, {now.image or 'none'} now"
     if then.commands != now.commands and statement.version == version("pytest-cobbler"):
         yield "gate: the base's commands are not those of the statement"
-    for name in ("network", "directory", "report", "keeps_services"):
+    for name in ("network", "directory", "report", "keeps_services", "caches"):
         old, new = getattr(then, name), getattr(now, name)
         if old != new:
             yield f"gate: {name}: {old or 'none'} in the statement, {new or 'none'} in the base"

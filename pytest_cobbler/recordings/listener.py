@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_cobbler.agents.base import AgentRequest
 from pytest_cobbler.causes import Cause, Ending
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.listeners import AttemptEnd, MeasureEnd, RunListener
+from pytest_cobbler.listeners import AttemptEnd, LandingFailure, MeasureEnd, RunListener
 from pytest_cobbler.recordings.files import place_of, place_of_task
 from pytest_cobbler.recordings.recorder import Recorder
 from pytest_cobbler.repository.landing import ExactPatch, exact_patch_of
@@ -48,10 +48,10 @@ class RecordingListener(RunListener):
             end.request, end.result, change=change.content, replaced=change.replaced, withheld=withheld
         )
 
-    def not_landed(self, title: str, number: int, cause: Cause) -> None:
+    def not_landed(self, failure: LandingFailure) -> None:
         # The recording has the agent's end, but not its landing's.
-        if cause in _BROKEN_OFF:
-            self._recorder.break_off(place_of_task(title) / str(number), cause)
+        if failure.cause in _BROKEN_OFF:
+            self._recorder.break_off(place_of_task(failure.task.title) / str(failure.number), failure.cause)
 
     def measure_ended(self, end: MeasureEnd) -> None:
         self._recorder.attempt(end.request, end.result, answer=end.answer, withheld=end.withheld)

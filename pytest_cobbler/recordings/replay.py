@@ -10,6 +10,7 @@ from typing import Literal
 from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import AgentError, AgentRequest, AgentResult
 from pytest_cobbler.agents.launch import Program, launch, trial
+from pytest_cobbler.agents.streams.claude import ClaudeReader
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.recordings.files import (
@@ -139,6 +140,7 @@ class ReplayAgent:
         script = resources.files("pytest_cobbler").joinpath("data/replay.sh").read_text("utf-8")
         program = Program(
             argv=("sh", "-c", script, "replay", str(attempt), *recorded.replaced),
+            reader=ClaudeReader,
             stdin=b"",
             environment={"COBBLER_OUTPUT": str(request.output)} if request.output else {},
         )

@@ -21,8 +21,13 @@ class Journal:
         self._path = path
         self._top = path.parent.parent
         self._lock = threading.Lock()
+        self._followers: list[Callable[[str], None]] = []
         self.failure = ""
         path.parent.mkdir(parents=True, exist_ok=True)
+
+    def follow(self, take: Callable[[str], None]) -> None:
+        """Call ``take`` with each further line, in the thread that writes it. It must be short."""
+        self._followers.append(take)
 
     def write(self, event: str, **facts: object) -> None:
         """Append one event; facts that are empty are left out."""
@@ -31,6 +36,8 @@ class Journal:
         }
         text = self._scrub(json.dumps(line, ensure_ascii=False, default=str))
         with self._lock:
+            for take in self._followers:
+                take(text)
             try:
                 ignore_itself(self._top)  # the history may be deleted at any time
                 self._path.parent.mkdir(exist_ok=True)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.files import lock
+from pytest_cobbler.repository.directories import Owner, remove_tree
 from pytest_cobbler.repository.pins import Pins
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.repository.worktrees import Owner, Worktree, Worktrees, remove_tree
+from pytest_cobbler.repository.worktrees import Worktree, Worktrees
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.process import Completion
 from pytest_cobbler.repository.checks import SUBMODULE, Entry, read_change
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.stale_locks import owner_of
 
 _NOTHING = "000000"
 _GOING_ON = {
@@ -169,12 +170,12 @@ class Following:
                 (root / parent).rmdir()
 
     def _remove_dead_lock(self) -> None:
-        """Remove the lock on the index that a killed git left. A living git has the file open.
+        """Remove the lock on the index that a killed git left.
 
         Raises:
             RepositoryError: git still runs.
         """
-        if self._lock.exists() and (process := _who_has_open(self._lock)):
+        if self._lock.exists() and (process := owner_of(self._lock, [self._repository.root])):
             raise RepositoryError(
                 f"git is running in {self._repository.root} (process {process})", "Wait until it has ended."
             )
@@ -235,18 +236,6 @@ def _mode(root: Path, path: PurePosixPath) -> int | None:
         return None
     with contextlib.suppress(FileNotFoundError):
         return (root / path).lstat().st_mode
-    return None
-
-
-def _who_has_open(path: Path) -> int | None:
-    """A process that has the file open, among those that this one can see."""
-    place = path.resolve()
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it ends meanwhile, or is another user's
-            for link in (process / "fd").iterdir():
-                with contextlib.suppress(OSError):
-                    if link.readlink() == place:
-                        return int(process.name)
     return None
 
 

@@ -14,7 +14,10 @@ from pytest_cobbler.repository.objects import OWN_ID, PLACE
 from pytest_cobbler.repository.sessions import SESSIONS
 
 _KEY = re.compile(r".+-[0-9a-f]{10}")
-_MADE_AGAIN = ("checkouts", "gate", "records", PLACE, OWN_ID)
+USED_NODES = "used-nodes.json"
+"""The file with the names of nodes that have files of the repository."""
+
+_MADE_AGAIN = ("checkouts", "gate", "records", PLACE, OWN_ID, USED_NODES)
 """What is of no use without the repository; so are the scratch directories and what a probe left."""
 
 
@@ -45,7 +48,7 @@ def find_forsaken(place: Path) -> list[Forsaken]:
     if not place.is_dir():
         return []
     return [
-        Forsaken(path=path, repository=repository, kept=tuple(_kept(path)))
+        Forsaken(path=path, repository=repository, kept=tuple(works_in(path)))
         for path in sorted(place.iterdir())
         if (repository := _gone(path)) is not None
     ]
@@ -70,8 +73,8 @@ def _gone(path: Path) -> str | None:
     return None
 
 
-def _kept(path: Path) -> Iterator[str]:
-    """The worktrees of agents and of people, with the directories above them."""
+def works_in(path: Path) -> Iterator[str]:
+    """The worktrees of agents and of people in a work directory, with the directories above them."""
     for entry in sorted(path.iterdir()):
         if entry.name in ("log", SESSIONS) or is_made_again(entry.name):
             continue

@@ -206,6 +206,11 @@ def read_generation(repository: Repository, name: str, tip: str = "") -> Generat
                 reset=trailers.RESET in trailer_of,
                 directory=directory,
             )
+    if repository.is_shallow:
+        raise RepositoryError(
+            f"the history of branch {name} is cut off: its first commit, or the parent of that, is missing",
+            "Fetch all of it: git fetch --unshallow",
+        )
     raise RepositoryError(
         f"branch {name} is not a generation: it has no commit {_subject(name)!r}",
         "Rename or delete that branch, or set another gen_prefix; if mage-claude-orchestrator made it, "
@@ -283,13 +288,8 @@ def create_generation(repository: Repository, draft: Draft, identity: Identity) 
 
 
 def complete_start(repository: Repository, generation: Generation) -> None:
-    """Make the start tag of the branch, and remove the locks of a dead process on both.
-
-    Call it under the run lock.
-    """
+    """Make the start tag of the branch; call it under the run lock."""
     tag = names.tag_ref(generation.name, "start")
-    for ref in (generation.ref, tag):
-        repository.remove_stale_lock(ref)
     if repository.read_ref(tag) is None:
         repository.move_ref(tag, generation.start, ZERO, "cobbler: start")
 
@@ -301,7 +301,6 @@ def tag_generation(repository: Repository, generation: Generation, kind: str, co
         RepositoryError: another process moved it at the same time.
     """
     tag = names.tag_ref(generation.name, kind)
-    repository.remove_stale_lock(tag)
     old = repository.read_ref(tag)
     if old == commit or (old and repository.commit_of(tag) == commit):
         return
@@ -338,16 +337,12 @@ def delete_generation(repository: Repository, generation: Generation, tip: str) 
     Raises:
         RepositoryError: the branch is no longer at ``tip``.
     """
-    repository.remove_stale_lock(generation.ref)
     drop_pinned(repository, generation.name, tip)
     for choice in repository.list_refs(ACTIVE_REF, _ACTIVE_BELOW):
         if repository.target_of(choice) == generation.ref:
             repository.refs.run("symbolic-ref", "--delete", choice)
-    deletion = repository.refs.run("update-ref", "-d", generation.ref, tip, accepted=(0, 1, 128))
-    if not deletion.ok:
-        raise RepositoryError(
-            f"branch {generation.name} could not be deleted", "Run the command again.", deletion.errors
-        )
+    if repository.delete_refs({generation.ref: tip}):
+        raise RepositoryError(f"branch {generation.name} was moved just now", "Run the command again.")
 
 
 def _subject(name: str) -> str:

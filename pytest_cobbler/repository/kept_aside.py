@@ -30,7 +30,7 @@ def kept_aside(repository: Repository, generation: str = "*") -> list[KeptAside]
     """The worktrees that were moved aside, of one generation or all, sorted by path."""
     found = []
     for path in sorted((repository.work_dir / KEPT).glob(f"{generation}/*/")):
-        facts = read_facts(path)
+        facts = read_facts(path, repository.work_dir)
         purpose = facts.purpose if facts else {}
         why, again = _reason(path)
         found.append(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.files import write_atomically
+from pytest_cobbler.repository.directories import remove_tree
 from pytest_cobbler.repository.forsaken import is_made_again
 from pytest_cobbler.repository.objects import OWN_ID, PLACE
 from pytest_cobbler.repository.own_id import own_id
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.repository.worktrees import remove_tree
 
 
 def take_over_work(repository: Repository) -> list[str]:

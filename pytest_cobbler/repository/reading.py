@@ -139,6 +139,11 @@ class Reading:
         words = ("--is-ancestor", "--end-of-options", other, commit)
         return self._status(self._plain, "merge-base", *words, accepted=(0, 1)) == 0
 
+    def merge_base(self, commit: str, other: str) -> str:
+        """The newest commit that is in the history of both; empty if there is none."""
+        words = ("--end-of-options", commit, other)
+        return self._ask(self._plain, "merge-base", *words, accepted=(0, 1)).decode().strip()
+
     def time_of(self, commit: str) -> float:
         """The committer's date, in seconds since the epoch."""
         return float(self._ask(self._plain, "show", "-s", "--format=%ct", "--end-of-options", commit))

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pytest_cobbler.display import shown_path
 from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.repository.directories import chown_tree, remove_tree
 from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.merging import NotMerged
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.repository.worktrees import chown_tree, remove_tree
 
 
 class Resolution:

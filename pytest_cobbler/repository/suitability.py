@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shlex
@@ -97,13 +98,21 @@ def _of_store(store: Path) -> Iterator[Path]:
     yield store
     for directory in sorted(path for path in store.iterdir() if path.is_dir()):
         yield directory
-        with os.scandir(directory) as entries:
-            files = [Path(entry.path) for entry in entries if entry.is_file(follow_symlinks=False)]
+        files = _files_of(directory)
         yield from files if directory.name == "pack" else files[:1]
 
 
+def _files_of(directory: Path) -> list[Path]:
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+        return [Path(entry.path) for entry in entries if entry.is_file(follow_symlinks=False)]
+    return []
+
+
 def _can_read(path: Path, owner: tuple[int, int]) -> bool:
-    facts = path.stat()
+    try:
+        facts = path.stat()
+    except FileNotFoundError:  # another git has just renamed its draft of an object, or packed the objects
+        return True
     needed = 0o5 if stat.S_ISDIR(facts.st_mode) else 0o4
     shift = 6 if facts.st_uid == owner[0] else 3 if facts.st_gid == owner[1] else 0
     return (facts.st_mode >> shift) & needed == needed

@@ -5,32 +5,27 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.files import write_atomically
-from pytest_cobbler.repository.checks import read_change
-from pytest_cobbler.repository.git import Git, init_bare
-from pytest_cobbler.repository.pins import Pins
+from pytest_cobbler.repository.bases import BASES, Base, Bases
+from pytest_cobbler.repository.directories import Owner, chown_tree, remove_tree
+from pytest_cobbler.repository.git import init_bare
+from pytest_cobbler.repository.pins import BASE, Pins
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.subdirectory import Subdirectory
 from pytest_cobbler.repository.suitability import check_repository
-from pytest_cobbler.sandbox.base import Capability, Mount, Sandbox
-from pytest_cobbler.sandbox.removing import removal_of
-
-Owner = tuple[int, int] | None
+from pytest_cobbler.sandbox.base import Mount
 
 KEPT = "kept"
 """The directory in a work directory with the worktrees that were moved aside."""
 REASON = "kept.json"
 """The file in such a worktree with the reason."""
-INSIDE = Path("/cobbler/task")
-"""Where a container has the directory of its worktree: the same for every task, as prompts name it."""
 _FACTS = "worktree.json"
 _AGENT_SETTINGS = {
     "core.bare": "false",
@@ -50,6 +45,8 @@ class Worktree:
     ``alone``: its git has the objects of the files only, and cannot read the repository's. ``below`` is the
     directory of the project in ``tree``.
     ``parent`` becomes the parent of the harvested commit; ``tree_id`` is the tree that was checked out.
+    With a ``base``, jobs see an overlay at ``tree``: the files of the base, and over them ``upper``, which
+    has all that differs.
     """
 
     directory: Path
@@ -61,6 +58,7 @@ class Worktree:
     alone: bool = False
     below: Subdirectory = field(default_factory=Subdirectory)
     inside: Path | None = None
+    base: Base | None = None
 
     def seen(self, path: Path) -> Path:
         """A path in ``directory``, as jobs see it."""
@@ -69,6 +67,20 @@ class Worktree:
     @property
     def tree(self) -> Path:
         return self.directory / "tree"
+
+    @property
+    def upper(self) -> Path:
+        return self.directory / "upper"
+
+    @property
+    def work(self) -> Path:
+        """What the kernel needs beside ``upper``."""
+        return self.directory / "work"
+
+    @property
+    def written(self) -> Path:
+        """The directory that has the files which the agent has written, for the host."""
+        return self.upper if self.base else self.tree
 
     @property
     def project(self) -> Path:
@@ -89,6 +101,16 @@ class Worktree:
         return self.directory / "index"
 
     @property
+    def trusted(self) -> Path:
+        """An index in which the files of the base are marked as unchanged."""
+        return self.directory / "trusted"
+
+    @property
+    def laid(self) -> Path:
+        """The paths in which ``tree_id`` differs from the base, each with a NUL at its end."""
+        return self.directory / "laid"
+
+    @property
     def output(self) -> Path:
         return self.directory / "output"
 
@@ -104,11 +126,18 @@ class Worktree:
     def mounts(self, repository: Repository) -> tuple[Mount, ...]:
         """The mounts of an agent's job."""
         return (
-            self._mount(self.tree, "rw"),
+            self.mount_of_tree(),
             Mount(source=self.directory / "gitfile", target=str(self.seen(self.tree / ".git"))),
             *(self._mount(path, "rw") for path in (self.git, self.output, self.home)),
             *(() if self.alone else repository.object_mounts(self.owner)),
         )
+
+    def mount_of_tree(self) -> Mount:
+        """The files, writable."""
+        if self.base is None:
+            return self._mount(self.tree, "rw")
+        target = str(self.seen(self.tree))
+        return Mount(source=self.base.files, target=target, mode="overlay", upper=self.upper, work=self.work)
 
     def _mount(self, path: Path, mode: Literal["ro", "rw"]) -> Mount:
         return Mount(source=path, target=str(self.seen(path)), mode=mode)
@@ -121,6 +150,7 @@ class Worktrees:
         owner: uid and gid that jobs run as, ``None`` for the caller's own.
         alone: agents read the objects of their files only, and none that only the history has, or no ref.
         inside: where jobs see each of them; ``None`` for the same path.
+        bases: what worktrees lie over; without them, each is a checkout of its own.
 
     Raises:
         RepositoryError: no job could work on this repository.
@@ -134,6 +164,7 @@ class Worktrees:
         *,
         alone: bool = False,
         inside: Path | None = None,
+        bases: Bases | None = None,
     ) -> None:
         check_repository(repository, owner)
         self._repository = repository
@@ -143,6 +174,7 @@ class Worktrees:
         self._owner = owner
         self._alone = alone
         self._inside = inside
+        self._bases = bases
 
     def create(
         self, name: str, *, parent: str, tree: str, purpose: dict[str, str], also: Sequence[str] = ()
@@ -165,6 +197,7 @@ class Worktrees:
             alone=self._alone,
             below=self._repository.directory,
             inside=self._inside,
+            base=self._bases.below(tree) if self._bases else None,
         )
         try:
             worktree.directory.mkdir(parents=True)
@@ -172,7 +205,8 @@ class Worktrees:
             raise _cannot_make(worktree, error) from error
         try:
             # The agent reads these objects, and its work is compared with them when it ends.
-            self._pins.hold(name, {"parent": parent, "tree": tree})
+            base = {BASE: worktree.base.tree_id} if worktree.base else {}
+            self._pins.hold(name, {"parent": parent, "tree": tree, **base})
             worktree.tree.mkdir()
             worktree.output.mkdir()
             worktree.home.mkdir()
@@ -188,15 +222,24 @@ class Worktrees:
 
     def _check_out(self, worktree: Worktree) -> None:
         git = self._repository.objects.using(index=worktree.index, work_tree=worktree.tree)
-        git.run("read-tree", "--reset", "-u", worktree.tree_id)
+        if worktree.base and self._bases:
+            worktree.upper.mkdir()
+            worktree.work.mkdir()
+            laid = self._bases.lay(
+                worktree.base, worktree.tree_id, worktree.upper, worktree.index, worktree.trusted
+            )
+            worktree.laid.write_bytes(laid)
+        else:
+            git.run("read-tree", "--reset", "-u", worktree.tree_id)
+            worktree.below.make_below(worktree.tree)
         gitfile = worktree.gitfile
         (worktree.directory / "gitfile").write_text(gitfile, "utf-8")
-        (worktree.tree / ".git").write_text(gitfile, "utf-8")
-        worktree.below.make_below(worktree.tree)
+        (worktree.written / ".git").write_text(gitfile, "utf-8")
         if self._owner:
-            chown_tree(worktree.tree, self._owner)
+            chown_tree(worktree.written, self._owner)
             chown_tree(worktree.output, self._owner)
             chown_tree(worktree.home, self._owner)
+        if self._owner and not worktree.base:
             # A change of owner makes every entry of the index look modified.
             git.run("update-index", "-q", "--refresh")
 
@@ -232,13 +275,18 @@ class Worktrees:
         (worktree.git / "shallow").write_text(lines, "utf-8")
 
     def leftovers(self) -> list[Worktree]:
-        """The worktrees that earlier runs left. Those without files, or not complete, are removed."""
+        """The worktrees that earlier runs left. Those without files, or not complete, are removed.
+
+        Call it when the processes of those runs have ended.
+        """
         worktrees = []
         for directory in sorted(self._directory.glob("*/")):
-            facts = read_facts(directory)
-            if facts is None or not facts.tree.is_dir():
+            facts = read_facts(directory, self._repository.work_dir)
+            if facts is None or not facts.written.is_dir():
                 remove_tree(directory)
             else:
+                with contextlib.suppress(OSError):  # the disk may be full; then it cannot be harvested
+                    facts.tree.mkdir(exist_ok=True)
                 worktrees.append(facts)
         return worktrees
 
@@ -257,7 +305,7 @@ class Worktrees:
         while (target := self._kept / f"{worktree.name}.{number}").exists():
             number += 1
         worktree.directory.rename(target)
-        return target / "tree"
+        return target / worktree.written.name
 
     def remove(self, worktree: Worktree) -> None:
         """Remove a worktree whose work is safe, or that has none."""
@@ -267,99 +315,37 @@ class Worktrees:
         remove_tree(worktree.directory)
         self._pins.release(worktree.name)
 
-    def release_pins(self) -> None:
-        """Let go the objects of worktrees that are gone, and those that a dead run was landing."""
+    def flattened(self, worktree: Worktree) -> Worktree:
+        """Record that the files of a worktree are a plain directory now, and lie over no base."""
+        plain = replace(worktree, base=None)
+        write_facts(plain)
+        self._pins.release(f"{worktree.name}/{BASE}")
+        return plain
+
+    def renew_base(self, worktree: Worktree) -> None:
+        """Make the base of a worktree again if it is gone.
+
+        Raises:
+            RepositoryError: git or the disk failed.
+        """
+        if worktree.base and self._bases:
+            self._bases.renew(worktree.base)
+
+    def release_pins(self, elsewhere: Iterable[str] = ()) -> None:
+        """Let go the objects of worktrees that are gone, and those that a dead run was landing.
+
+        Args:
+            elsewhere: names of places that are on other machines.
+        """
         kept = {path.name.rpartition(".")[0] for path in self._kept.glob("*")}
-        self._pins.release_others({*kept, *(path.name for path in self._directory.glob("*"))})
+        self._pins.release_others({*kept, *elsewhere, *(path.name for path in self._directory.glob("*"))})
 
     def remove_all(self) -> None:
-        """Remove the directory of the generation if it is empty."""
+        """Remove the directory of the generation if it is empty, and the bases that nothing lies over."""
+        if self._bases:
+            self._bases.remove_unused()
         with contextlib.suppress(OSError):
             self._directory.rmdir()
-
-
-def place_inside(sandbox: Sandbox) -> Path | None:
-    """Where jobs see their worktree; ``None``: at its path on this machine."""
-    return INSIDE if Capability.CONTAINMENT in sandbox.capabilities else None
-
-
-def _gates(repository: Repository) -> Path:
-    return repository.work_dir / "gate"
-
-
-class GateCheckout:
-    """One pristine checkout that is moved from tree to tree; jobs see it through an overlay."""
-
-    @staticmethod
-    def remove_all(repository: Repository) -> None:
-        """Remove the checkouts of dead processes, also for generations that were never started.
-
-        Call it under the run lock, before one is made.
-        """
-        for directory in _gates(repository).glob("*"):
-            remove_tree(directory)
-
-    def __init__(self, repository: Repository, generation: str, owner: Owner) -> None:
-        self._directory = _gates(repository) / generation
-        self.path = self._directory / "tree"
-        self._repository = repository
-        self._owner = owner
-        self._below = repository.directory
-        self._tree: str | None = None
-        self._make_empty()
-
-    @property
-    def _git(self) -> Git:
-        return self._repository.objects.using(index=self._directory / "index", work_tree=self.path)
-
-    def _make_empty(self) -> None:
-        remove_tree(self._directory)
-        self.path.mkdir(parents=True)
-        if self._owner:
-            os.chown(self.path, *self._owner)
-
-    def move(self, tree: str) -> Path:
-        """Make the directory hold exactly ``tree``."""
-        if not self.path.is_dir():
-            self._tree = None  # it was deleted
-        if self._tree == tree:
-            return self.path
-        git = self._git
-        old, self._tree = self._tree, None  # until it is done, its contents are unknown
-        changed = read_change(git, old, tree).entries if old else ()
-        if old is None or any(entry.path.rpartition(b"/")[2] == b".gitattributes" for entry in changed):
-            # Other attributes may give unchanged blobs other bytes.
-            self._make_empty()
-            old = None
-        # --reset and not -m: a file whose attributes ask for other line ends than it has is never unchanged.
-        git.run("read-tree", "--reset", "-u", tree)
-        made = self._below.make_below(self.path)
-        if self._owner:
-            for directory in made:
-                os.chown(directory, *self._owner)
-            if old is None:
-                chown_tree(self.path, self._owner)
-            else:
-                self._chown([entry.path for entry in changed if entry.status != "D"], self._owner)
-            git.run("update-index", "-q", "--refresh")
-        self._tree = tree
-        return self.path
-
-    def _chown(self, present: list[bytes], owner: tuple[int, int]) -> None:
-        """Give paths of the tree, and the directories above them, to ``owner``.
-
-        ``present`` has no deleted path: a link may be in the place of a directory above one.
-        """
-        paths: set[Path] = set()
-        for name in present:
-            path = self.path / os.fsdecode(name)
-            paths.add(path)
-            paths.update(parent for parent in path.parents if parent.is_relative_to(self.path))
-        for path in paths:
-            os.chown(path, *owner, follow_symlinks=False)
-
-    def remove(self) -> None:
-        remove_tree(self._directory)
 
 
 def _cannot_make(worktree: Worktree, error: OSError) -> RepositoryError:
@@ -373,14 +359,16 @@ def write_facts(worktree: Worktree) -> None:
         "tree": worktree.tree_id,
         "purpose": worktree.purpose,
         "inside": worktree.inside and str(worktree.inside),
+        "base": worktree.base and worktree.base.tree_id,
     }
     write_atomically(worktree.directory / _FACTS, json.dumps(facts).encode())
 
 
-def read_facts(directory: Path) -> Worktree | None:
-    """The worktree in a directory; ``None`` if it is not complete."""
+def read_facts(directory: Path, work_dir: Path) -> Worktree | None:
+    """The worktree in a directory below ``work_dir``; ``None`` if it is not complete."""
     try:
         facts = json.loads((directory / _FACTS).read_text("utf-8"))
+        base = facts.get("base")
         return Worktree(
             directory=directory,
             name=directory.name,
@@ -388,40 +376,7 @@ def read_facts(directory: Path) -> Worktree | None:
             tree_id=facts["tree"],
             purpose=facts["purpose"],
             inside=Path(facts["inside"]) if facts.get("inside") else None,
+            base=Base(work_dir / BASES / base, base) if base else None,
         )
     except (OSError, ValueError, KeyError):
         return None
-
-
-def chown_tree(directory: Path, owner: tuple[int, int]) -> None:
-    """Give a tree that no other process writes to ``owner``; links themselves, not what they point at."""
-    for path in _walk(directory):
-        os.chown(path, *owner, follow_symlinks=False)
-
-
-def _walk(directory: Path) -> Iterator[str]:
-    queue = [os.fspath(directory)]
-    yield queue[0]
-    while queue:
-        with os.scandir(queue.pop()) as entries:
-            for entry in entries:
-                yield entry.path
-                if entry.is_dir(follow_symlinks=False):
-                    queue.append(entry.path)
-
-
-def remove_tree(directory: Path) -> None:
-    """Remove a tree that an agent may have made: any depth, any mode.
-
-    Raises:
-        RepositoryError: a part of the tree could not be removed.
-    """
-    if not os.path.lexists(directory):
-        return
-    completion = removal_of(directory)
-    if not completion.ok:
-        raise RepositoryError(
-            f"cannot remove {directory}",
-            f"Remove it: podman unshare rm -rf {shlex.quote(os.fspath(directory))}",
-            completion.errors[-2000:],
-        )

@@ -8,6 +8,7 @@ from datetime import datetime
 from pytest_cobbler.agents.health import ApiHealth
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.cycle.faults import full_disk
+from pytest_cobbler.cycle.healths import Healths
 from pytest_cobbler.cycle.outcome import Outcome
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.display import escaped
@@ -26,7 +27,7 @@ class RunLimits:
     """
 
     def __init__(self, run: Run) -> None:
-        self._health = run.health
+        self._healths = run.healths
         self._landing = run.landing
         self._faults = run.faults
         self._places = run.places
@@ -34,6 +35,7 @@ class RunLimits:
         self._most = None if config.agent == "replay" else _AHEAD * config.jobs
         self._budget = ""
         self._told = False
+        self._passed_over = ("", "")
         self.of_items = ""
 
     @property
@@ -43,7 +45,7 @@ class RunLimits:
             return self._budget
         if self._faults.stop:
             return escaped(self._faults.stop)
-        if stop := self._health.stop:
+        if stop := self._healths.stop:
             return limit_line(f"agent: {stop.trouble.shown}", stop.until, is_claimed=stop.is_claimed)
         stopped = self._landing.stopped
         return f"nothing lands any more: {escaped(stopped.cause)}" if stopped else ""
@@ -51,10 +53,11 @@ class RunLimits:
     @property
     def waiting(self) -> str:
         """What new agents wait for, and until when; empty if they do not wait."""
-        until, trouble = self._health.waits_until, self._health.last
-        if until is None or trouble is None:
+        health = self._healths.waiting_for
+        until, trouble = (health.waits_until, health.last) if health else (None, None)
+        if health is None or until is None or trouble is None:
             return ""
-        allowed = self._health.allowed
+        allowed = health.allowed
         agents = "1 agent" if allowed == 1 else f"up to {allowed} agents"
         return f"{escaped(trouble.shown)}; {agents} from {until.astimezone():%H:%M:%S}"
 
@@ -67,10 +70,25 @@ class RunLimits:
         return self._most is not None and running >= self._most
 
     def news(self) -> list[str]:
-        """The line on a wait that has begun since the last call."""
+        """The lines on a wait, or on another agent's turn, that has begun since the last call."""
         waiting = self.waiting
         is_new, self._told = bool(waiting) and not self._told, bool(waiting)
-        return [f"waiting for the API: {waiting}"] if is_new else []
+        lines = [f"waiting for the API: {waiting}"] if is_new else []
+        passed_over = self._healths.passed_over
+        if passed_over != self._passed_over:
+            lines += [] if waiting else [self._turn(*passed_over)]
+            self._passed_over = passed_over
+        return lines
+
+    def _turn(self, name: str, instead: str) -> str:
+        """Which agent works, and why."""
+        if not name:
+            return f"new attempts are by {next(iter(self._healths))} again"
+        health = self._healths[name]
+        trouble = health.stop.trouble if health.stop else health.last
+        until = health.stop.until if health.stop else health.waits_until
+        when = f" until {until.astimezone():%H:%M:%S}" if until else ""
+        return f"new attempts are by {instead}{when}: {name}: {escaped(trouble.shown) if trouble else ''}"
 
     def fault_of(self, name: str, error: BaseException) -> BaseException:
         """Note the error of an item, which may be one of all items; return the error to report."""
@@ -83,7 +101,7 @@ class RunLimits:
 
     def take(self, outcome: Outcome) -> str:
         """Take the limit at which an item ended; return why the run has to end immediately, if so."""
-        stop = self._health.stop
+        stop = self._healths.stop
         if outcome.cause is Cause.BUDGET:
             self._budget = self._budget or f"limited: {outcome.summary}"
         elif stop and stop.at_once:
@@ -108,14 +126,19 @@ def limit_line(summary: str, until: datetime | None, *, is_claimed: bool) -> str
     return f"limited{when}: {escaped(summary)}{claimed}"
 
 
-def health_lines(health: ApiHealth) -> Iterator[str]:
-    """For the summary: the troubles of the API, and what the run did about them."""
-    if not health.seen:
-        return
+def health_lines(healths: Healths) -> Iterator[str]:
+    """For the summary: the troubles of each API, and what the run did about them."""
+    for name in healths:
+        if healths[name].seen:
+            of = f" of {name}" if len(healths) > 1 else ""
+            yield f"api{of}: {_troubles(healths[name])}"
+
+
+def _troubles(health: ApiHealth) -> str:
     numbers = [f"{count} x {status or 'no answer'}" for status, count in sorted(health.seen.items())]
     parts = [", ".join(numbers)]
     if health.waited:
         parts.append(f"new agents waited {health.waited.total_seconds():.0f} s")
     if health.least < health.agents:
         parts.append(f"{health.least} of {health.agents} in parallel at the least")
-    yield f"api: {'; '.join(parts)}"
+    return "; ".join(parts)

@@ -6,26 +6,29 @@ The main thread alone touches pytest and the terminal, and waits for nothing but
 from __future__ import annotations
 
 import functools
-import queue
 import signal
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from pytest_cobbler.causes import Cause
+from pytest_cobbler.cycle.choosing import chosen_for
 from pytest_cobbler.cycle.measure import Measured, Measuring
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
+from pytest_cobbler.cycle.patience import stopped
 from pytest_cobbler.cycle.stitch import Stitching
-from pytest_cobbler.display import counted, one_line
+from pytest_cobbler.display import one_line
 from pytest_cobbler.errors import CobblerError, HookProblem
 from pytest_cobbler.hooks import call
+from pytest_cobbler.lifecycle.choices import Choice
 from pytest_cobbler.lifecycle.plan import Plan, State
 from pytest_cobbler.lifecycle.records import Record
+from pytest_cobbler.session.events import Ended, Event, Events, Stepped
 from pytest_cobbler.session.limits import RunLimits, cause_of
+from pytest_cobbler.session.live import LiveView
 from pytest_cobbler.session.nodes import (
     AgentItem,
     ConfigurationFile,
@@ -34,71 +37,19 @@ from pytest_cobbler.session.nodes import (
     StitchItem,
     proposals,
 )
-from pytest_cobbler.session.status import Running, StatusLine
+from pytest_cobbler.session.properties import end_of
 from pytest_cobbler.session.titles import labelled
+from pytest_cobbler.view.news import timed
 
 if TYPE_CHECKING:
     from pytest_cobbler.cycle.run import Run
 
 
 _TICK = 0.5
-_BACKLOG = 1000
-"""Above this number of unread events, steps are dropped; the transcripts have all of them."""
-_LONGEST_TITLE = 30
-"""Columns of a title in the status line."""
 _PATIENCE = 30.0
 """Seconds that threads have to end their agents when the session is aborted."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A thread has ended."""
-
-    key: str
-    result: Outcome | Measured | BaseException
-    record: Record
-
-
-@dataclass(frozen=True)
-class Stepped:
-    """An agent took a step."""
-
-    key: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Woken:
-    """Something may be ready now."""
-
-
-Event = Ended | Stepped | Woken
-
-
-@dataclass
-class Events:
-    """The queue of events from the threads to the main thread."""
-
-    _queue: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
-
-    def put(self, event: Event) -> None:
-        self._queue.put(event)
-
-    def offer(self, event: Stepped) -> None:
-        """Add a step, unless the main thread is far behind: an agent may take a million steps."""
-        if self._queue.qsize() < _BACKLOG:
-            self._queue.put(event)
-
-    def wake(self) -> None:
-        self._queue.put(Woken())
-
-    def get(self, timeout: float) -> Event | None:
-        try:
-            return self._queue.get(timeout=timeout)
-        except queue.Empty:
-            return None
 
 
 class Work(Protocol):
@@ -115,18 +66,23 @@ class Work(Protocol):
 class Loop:
     """Runs the items of a session."""
 
-    def __init__(self, session: pytest.Session, run: Run, events: Events, reporter: Any) -> None:
+    def __init__(
+        self, session: pytest.Session, run: Run, events: Events, reporter: Any, live: LiveView
+    ) -> None:
         self._session = session
         self._run = run
         self._events = events
         self._plan = Plan()
         self._items: dict[str, AgentItem] = {}
         self._running: dict[str, float] = {}
-        self._steps: dict[str, str] = {}
+        self._may_run: set[str] = set()
+        """Ready items that were found not to be marked: of thousands, each is asked once."""
+        self._choices: dict[str, Choice] = {}
         self._no_measure = ""
         self._limits = RunLimits(run)
         self._reporter = reporter
-        self._status = StatusLine(reporter)
+        self._live = live
+        self._api = ""
         self._looping = False
         self._hurries = False
         """Whether a second interrupt came: what works is reported before it has ended."""
@@ -187,7 +143,7 @@ class Loop:
             self._looping = False
             self._run.cancellation.cancel()
             self._wait_for_threads()
-            self._status.hide()
+            self._live.close()
         if self._exit:
             raise self._exit
         if session.shouldfail:
@@ -208,9 +164,9 @@ class Loop:
         if event is None:
             if self._running and not self._plan.ready():
                 self._run.turns.go_on(len(self._running))
-            self._show_status()
         else:
             self._take(event)
+        self._show()
 
     def _report_what_cannot_start(self) -> bool:
         """Report one item that will never start; return whether there was one."""
@@ -230,17 +186,35 @@ class Loop:
             self._report(key, Outcome(verdict=Verdict.BLOCKED, cause=Cause.NEEDS, summary="waits for itself"))
             return True
         for key in self._plan.ready():
+            if key in self._may_run:
+                continue
             item = self._items[key]
             why = self._no_measure if isinstance(item, MeasureItem) else ""
             if why or item.is_marked_not_to_run():
                 summary = why or "marked so"
                 self._report(key, Outcome(verdict=Verdict.BLOCKED, cause=Cause.NOT_ASKED, summary=summary))
                 return True
+            if not isinstance(item, MeasureItem):
+                self._may_run.add(key)
+        return self._report_what_is_not_served()
+
+    def _report_what_is_not_served(self) -> bool:
+        """Report one item none of whose agents is served any more, although the run goes on with others."""
+        healths = self._run.healths
+        if healths.stop or not any(health.stop for health in healths.all()):
+            return False
+        for key in self._plan.ready():
+            choice = self._choices.get(key)
+            if choice and (stop := healths.stop_of(choice.agents)):
+                self._report(key, stopped(stop))
+                return True
         return False
 
     def _may_start(self) -> list[str]:
         """The keys of ready items. Kept work goes to its gate before any agent is asked."""
         ready, waiting = self._plan.ready(), self._run.waiting
+        if not waiting:
+            return ready
         first = [key for key in ready if self._items[key].task_id in waiting]
         is_first = bool(first) or any(self._items[key].task_id in waiting for key in self._running)
         return first if is_first else ready
@@ -249,18 +223,35 @@ class Loop:
         if self._limits.reached:
             return
         if self._plan.ready() or self._run.slots.waiting:
-            self._print_all(self._limits.news())
+            self._print_all([timed(time.time(), line) for line in self._limits.news()])
         for key in self._may_start():
-            if self._limits.are_enough(len(self._running)) or not self._run.slots.take():
+            if self._limits.reached or self._limits.are_enough(len(self._running)):
                 return
+            if (choice := self._choice(key)) is None:
+                return
+            slot = self._run.slots.take(choice.agents)
+            if not slot:
+                self._claim_ahead(key)
+                if self._run.slots.are_taken or len(self._run.parts.agents) == 1:
+                    return
+                continue  # another one may have an agent that is not limited
             if not self._begin(key):
-                self._run.slots.give()
+                self._run.slots.give(slot)
                 return
             self._plan.mark(key, State.RUNNING)
             self._running[key] = time.monotonic()
             threading.Thread(
-                target=self._body, args=(key, self._work(key)), name=f"cobbler-{key}", daemon=True
+                target=self._body,
+                args=(key, self._work(key, choice, slot)),
+                name=f"cobbler-{key}",
+                daemon=True,
             ).start()
+
+    def _claim_ahead(self, key: str) -> None:
+        """Claim a task that will start as soon as a place is free: with bd, that takes a while."""
+        item, ledger = self._items[key], self._run.ledger
+        if self._running and isinstance(item, StitchItem):
+            ledger.tracker.claim_ahead(item.task.id, ledger.claim)
 
     def _begin(self, key: str) -> bool:
         """Call the project's hook before an agent starts; return whether the agent may start."""
@@ -280,43 +271,52 @@ class Loop:
         except pytest.exit.Exception as end:
             self._end_session(end)
 
-    def _work(self, key: str) -> Work:
+    def _choice(self, key: str) -> Choice | None:
+        """The agents that may work on an item; ``None``: there is none, and the item has failed."""
+        if key not in self._choices:
+            item = self._items[key]
+            task = item.task if isinstance(item, StitchItem) else None
+            try:
+                self._choices[key] = chosen_for(self._run, task)
+            except CobblerError as problem:
+                item.error, cause = problem, cause_of(problem)
+                self._report(key, Outcome(verdict=Verdict.FAILED, cause=cause, summary=problem.cause))
+                return None
+        return self._choices[key]
+
+    def _work(self, key: str, choice: Choice, slot: str) -> Work:
         item = self._items[key]
 
-        def on_step(text: str) -> None:
-            self._events.offer(Stepped(key, text))
+        def on_step(text: str) -> bool:
+            if self._run.project.config.silence_agent:  # the live view reads the last ones itself
+                return False
+            return self._events.offer(Stepped(key, text))
 
         if isinstance(item, StitchItem):
-            return Stitching(self._run, item.task, on_step)
-        return Measuring(self._run, item.cycle, on_step)
+            return Stitching(self._run, item.task, choice, slot, on_step)
+        return Measuring(self._run, item.cycle, choice, slot, on_step)
 
     def _body(self, key: str, work: Work) -> None:
+        fault: BaseException | None = None
         try:
             result: Outcome | Measured | BaseException = work()
         except BaseException as error:  # every error belongs to the item
             result = error
-        self._events.put(Ended(key, result, work.record))
-        work.give_slot()  # after the event: it may stop further agents from starting
+            fault = self._limits.fault_of(self._items[key].name, error)
+        self._events.put(Ended(key, result, work.record, fault))
+        work.give_slot()  # after the event and the fault: they may stop further agents from starting
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Stepped):
-            self._steps[event.key] = one_line(event.text)
-            if not self._run.project.config.silence_agent:
-                item = self._items[event.key]
-                self._print(f"{labelled(item.name, item.title)}: {one_line(event.text)}")
+            item = self._items[event.key]
+            text = f"{labelled(item.name, item.title)}: {one_line(event.text)}"
+            self._live.print([timed(time.time(), one_line(text))])
         elif isinstance(event, Ended):
             self._end(event)
 
-    def _print(self, text: str) -> None:
-        self._status.hide()
-        if self._reporter is not None:
-            self._reporter.ensure_newline()
-            self._reporter.write_line(text)
-
     def _print_all(self, lines: Sequence[str]) -> None:
         if self._reporter is not None and self._reporter.verbosity >= 0:
-            for line in lines:
-                self._print(line)
+            self._live.print(lines)
 
     def _end_session(self, end: BaseException) -> None:
         self._exit = self._exit or end
@@ -331,7 +331,7 @@ class Loop:
                 verdict=Verdict.CANCELLED, cause=Cause.CANCELLED, summary="cancelled", record=event.record
             )
         if isinstance(result, BaseException):
-            item.error = self._limits.fault_of(item.name, result)
+            item.error = event.fault
             landed = self._run.ledger.finished.get(item.name)
             result = Outcome(
                 verdict=Verdict.LANDED if landed else Verdict.FAILED,
@@ -353,8 +353,9 @@ class Loop:
         """Report an item with pytest's protocol."""
         item = self._items[key]
         item.ended(outcome)
+        self._run.listener.item_ended(end_of(key, outcome))
         self._plan.mark(key, State.DONE if outcome.verdict.is_success else State.FAILED)
-        self._status.hide()
+        self._live.before_report(key)
         try:
             self._call(item.ihook.pytest_cobbler_outcome, item=item, outcome=outcome)
         except HookProblem as problem:  # this item's failure, and no other's
@@ -366,6 +367,7 @@ class Loop:
         self._print_all([] if is_below else proposed)
         item.ihook.pytest_runtest_protocol(item=item, nextitem=self._placeholder if more else None)
         self._print_all(proposed if is_below else [])
+        self._live.after_report(key)
         try:
             self._call(item.ihook.pytest_cobbler_reported, item=item, outcome=outcome)
         except HookProblem as problem:
@@ -379,7 +381,7 @@ class Loop:
         """Stop the running agents, then report all remaining items."""
         self._run.cancellation.cancel()
         while self._running:
-            self._status.show(f"stopping: {counted(len(self._running), 'item')} to end")
+            self._live.refresh()
             event = self._events.get(0 if self._hurries else _TICK)
             if isinstance(event, Ended):
                 self._end(event)
@@ -423,14 +425,11 @@ class Loop:
             if isinstance(event, Ended):
                 left.discard(event.key)
 
-    def _show_status(self) -> None:
-        now = time.monotonic()
-        running = [
-            Running(item.name, item.title, now - began, self._steps.get(key, ""))
-            for key, began in self._running.items()
-            for item in [self._items[key]]
-        ]
-        self._status.show_running(running, len(self._plan.waiting()), self._limits.waiting)
+    def _show(self) -> None:
+        if (waiting := self._limits.waiting) != self._api:
+            self._api = waiting
+            self._run.listener.waits_for_api(waiting)
+        self._live.refresh()
 
 
 def _restore(number: signal.Signals, handler: Any) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pytest_cobbler.agents.budget import Purse
 from pytest_cobbler.agents.prices import dollars
 from pytest_cobbler.config import Config
-from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.display import counted, escaped
 from pytest_cobbler.lifecycle.estimate import Estimate
-from pytest_cobbler.usage import NOTHING
-from pytest_cobbler.wiring.parts import credential_of
+from pytest_cobbler.wiring.api import asks_api, credentials_of
 
-__all__ = ["estimate_lines", "money_lines", "shares", "spending_lines"]
+__all__ = ["estimate_lines", "money_lines", "spending_lines"]
 
 
 def money_lines(run: Run, config: Config) -> Iterator[str]:
@@ -25,17 +23,15 @@ def money_lines(run: Run, config: Config) -> Iterator[str]:
     parts = [_shown(purse) for purse in budget.purses if purse.limit is not None]
     if budget.limits.task_budget_usd is not None:
         parts.append(f"{dollars(budget.limits.task_budget_usd):.2f} USD a task")
-    if not parts:
-        yield "budget: none (budget_usd, --cobbler-budget)"
-        return
-    yield f"budget: {', '.join(parts)}"
-    agent = run.parts.agent
-    if not agent.proxied:
+    yield f"budget: {', '.join(parts)}" if parts else "budget: none (budget_usd, --cobbler-budget)"
+    is_proxied = run.parts.agents.proxied
+    if parts and not is_proxied:
         yield (
             "budget: not behind the proxy, agents are stopped between turns, by what they report: "
             "they may spend more"
         )
-    elif (credential := credential_of(config)) and credential.kind == "oauth":
+    credentials = credentials_of(config) if is_proxied or asks_api(config) else ()
+    if any(credential.kind == "oauth" for credential in credentials):
         yield "budget: a login by subscription is counted at list price"
 
 
@@ -46,24 +42,6 @@ def spending_lines(run: Run) -> Iterator[str]:
             yield f"budget: {_spent(purse)} spent ({purse.key})"
     for model, tokens in sorted(run.budget.unpriced.items()):
         yield f"price unknown: {escaped(model)}, {tokens} tokens; name its price in a file (prices)"
-
-
-def shares(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """The cost of what landed, of what did not, and of measures."""
-    landed = wasted = measures = NOTHING
-    for outcome in outcomes:
-        record = outcome.record
-        if outcome.verdict is Verdict.LANDED:
-            landed += record.usage - record.earlier
-            wasted += record.earlier if record.earlier.attempts else NOTHING
-        elif outcome.verdict is Verdict.PROPOSED:
-            measures += record.usage
-        else:
-            wasted += record.usage
-    parts = {"landed": landed, "wasted": wasted, "measures": measures}
-    shown = [f"{name} {usage.cost_shown}" for name, usage in parts.items() if usage.cost_shown]
-    if any(usage.cost_usd or usage.cost_is_partial for usage in parts.values()):
-        yield f"cost: {', '.join(shown)}"
 
 
 def estimate_lines(estimate: Estimate | None) -> Iterator[str]:

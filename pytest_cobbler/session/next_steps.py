@@ -11,8 +11,9 @@ import pytest
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.cycle.outcome import Verdict
 from pytest_cobbler.cycle.run import Run
-from pytest_cobbler.display import escaped, named
-from pytest_cobbler.lifecycle.selection import Selection
+from pytest_cobbler.display import escaped, escaped_lines, named
+from pytest_cobbler.lifecycle.selection import NO_WORK, Selection
+from pytest_cobbler.lifecycle.setting_aside import SET_ASIDE, WHY_SET_ASIDE
 from pytest_cobbler.lifecycle.waiting import finished_work
 from pytest_cobbler.repository import names
 from pytest_cobbler.repository.kept_aside import kept_aside
@@ -46,7 +47,7 @@ class LastLines:
         if lines := self._lines():
             terminalreporter.section("next", "-")
             for line in lines:
-                terminalreporter.write_line(line)
+                terminalreporter.write_line(escaped_lines(line))
         return result
 
 
@@ -66,7 +67,9 @@ def next_steps(run: Run, selection: Selection, items: Sequence[AgentItem], here:
         lines.append(f"To see what its agent did: {commands.show(item.name)}")
     if len(failed) > _MOST:
         lines.append(f"{len(failed) - _MOST} more failed: see the short summary")
-    unfinished = selection.left or not all(verdict.is_success for verdict in verdicts)
+    did_all = not selection.left and all(verdict.is_success for verdict in verdicts)
+    deselected = run.open_tasks - {item.name for item in items if isinstance(item, StitchItem)}
+    unfinished = not did_all or bool(deselected) or NO_WORK in selection.waiting.values()
     limits = [item.outcome for item in items if item.outcome and item.outcome.verdict is Verdict.LIMITED]
     unpaid = next((limit.summary for limit in limits if limit.cause is Cause.BUDGET), "")
     if "generation_budget_usd" in unpaid or "budget_tokens" in unpaid:
@@ -80,8 +83,9 @@ def next_steps(run: Run, selection: Selection, items: Sequence[AgentItem], here:
         lines.append(f"To go on when the limit has ended: {commands.resume}")
     elif unfinished:
         lines += _waiting(run, items)
-        lines.append(f"To try again what did not land: {commands.resume}")
-    if run.ledger.finished.all():
+        what = "do the open tasks" if did_all else "try again what did not land"
+        lines += [*_set_aside(failed), f"To {what}: {commands.resume}"]
+    if run.project.tip() != run.project.generation.first:  # tasks of the base landed before
         lines.append(f"To look at what landed: {commands.diff}")
         if not unfinished:
             lines.append(f"To merge it into {run.project.generation.base}: {commands.stop}")
@@ -101,6 +105,13 @@ def _waiting(run: Run, items: Sequence[AgentItem]) -> Iterator[str]:
     finished = finished_work(run.project.repository, run.project.generation, stopped)
     if waiting := [task_id for task_id, kept in finished.items() if kept.waited]:
         yield f"Finished work that waits for its gate: {named(waiting)}. No agent has to do it again."
+
+
+def _set_aside(failed: Sequence[AgentItem]) -> Iterator[str]:
+    """The tasks that further runs leave out."""
+    outcomes = {item.name: item.outcome for item in failed if item.outcome}
+    if aside := [name for name, outcome in outcomes.items() if WHY_SET_ASIDE in outcome.details.splitlines()]:
+        yield f"Set aside: {named(aside)}. To try again what is set aside, remove the label {SET_ASIDE}."
 
 
 def _work_aside(run: Run, commands: _Commands) -> Iterator[str]:

@@ -142,7 +142,9 @@ class AgentItem(SessionItem):
         if report.when == "call" or (report.when == "setup" and not report.passed):
             report.duration = outcome.record.seconds
             report.start = report.stop - report.duration
-        result = f"{str(outcome.verdict).upper()} in {outcome.commit}" if outcome.commit else outcome.summary
+        train = f" (train of {outcome.train})" if outcome.train else ""
+        landed = f"{str(outcome.verdict).upper()} in {outcome.commit}{train}"
+        result = landed if outcome.commit else outcome.summary
         if report.failed and outcome.verdict.is_success:
             report.longrepr = f"{result}; its {report.when} failed:\n{report.longreprtext}"
         elif report.skipped and isinstance(report.longrepr, tuple):
@@ -153,11 +155,17 @@ class AgentItem(SessionItem):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if self.config.getoption("fulltrace", False):
-            return super().repr_failure(excinfo, style)
+            return printable(super().repr_failure(excinfo, style))
         if isinstance(excinfo.value, TaskFailed | CobblerError):
             return escaped_lines(str(excinfo.value))
         message = escaped(f"{type(excinfo.value).__name__}: {excinfo.value}")
         return f"{message}\n\n{traced(excinfo.value)}"
+
+
+def printable(shown: Any) -> Any:
+    """What pytest shows of a failure; as plain text if an agent's words in it do not print as they are."""
+    text = escaped_lines(str(shown))
+    return shown if text == str(shown) else text
 
 
 def traced(error: BaseException) -> str:

@@ -13,9 +13,11 @@ from pluggy import PluginValidationError
 
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.config import Config, load
-from pytest_cobbler.cycle.opening import Opened, open_run
+from pytest_cobbler.config.paths import repository_of
+from pytest_cobbler.cycle.opened import Opened
+from pytest_cobbler.cycle.opening import open_run
 from pytest_cobbler.cycle.run import Run
-from pytest_cobbler.display import escaped, escaped_lines
+from pytest_cobbler.display import below, escaped, escaped_lines
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import (
@@ -28,9 +30,13 @@ from pytest_cobbler.invocation import (
     warn_uncontained,
 )
 from pytest_cobbler.lifecycle.selection import LEFT_OUT, UNUSABLE, Outlook, Selection, look
+from pytest_cobbler.listeners import PlannedItem
 from pytest_cobbler.repository.names import is_usable_task_id
 from pytest_cobbler.session.collection import ConfigurationSession
-from pytest_cobbler.session.loop import Events, Loop
+from pytest_cobbler.session.events import Events
+from pytest_cobbler.session.junit import CaseFacts, complete_junit
+from pytest_cobbler.session.live import LiveView
+from pytest_cobbler.session.loop import Loop
 from pytest_cobbler.session.next_steps import LastLines, next_steps
 from pytest_cobbler.session.nodes import (
     STATE,
@@ -38,10 +44,15 @@ from pytest_cobbler.session.nodes import (
     ConfigurationFile,
     MeasureItem,
     StitchGroup,
+    StitchItem,
 )
 from pytest_cobbler.session.other_plugins import selecting_addopts, turn_off
 from pytest_cobbler.session.rerunning import kept_away
 from pytest_cobbler.session.titles import show_titles
+from pytest_cobbler.story.ends import rows_of, totals_of
+from pytest_cobbler.story.events import Heard
+from pytest_cobbler.story.following import Follower
+from pytest_cobbler.story.model import Run as RunStory
 from pytest_cobbler.tracker.base import Task
 
 _WORDS: Mapping[str, tuple[str, str, dict[str, bool]]] = {
@@ -75,7 +86,8 @@ def register(config: pytest.Config, action: str) -> None:
     session = GenerationSession(config, action, path, settings)
     config.stash[STATE] = session
     config.pluginmanager.register(session, "cobbler-generation")
-    show_titles(config, settings)
+    show_titles(config, session.took)
+    complete_junit(config, settings, session.facts_of)
     config.pluginmanager.register(LastLines(session.next_steps), "cobbler-next")
 
 
@@ -83,6 +95,7 @@ class GenerationSession(ConfigurationSession):
     """The state of a generation session, and pytest's hooks, which delegate."""
 
     file_type = ConfigurationFile
+    _follower: Follower
 
     def __init__(self, config: pytest.Config, action: str, path: Path, settings: Config) -> None:
         super().__init__(config, path)
@@ -95,8 +108,11 @@ class GenerationSession(ConfigurationSession):
         self._selection = Selection()
         self._opened: Opened | None = None
         self._loop: Loop | None = None
+        self._live: LiveView | None = None
         self._events = Events()
+        self._heard = Heard()
         self._items: list[AgentItem] = []
+        self._by_key: dict[str, AgentItem] = {}
         self._stack = contextlib.ExitStack()
         self._header: list[str] = []
         self._failures: list[str] = []
@@ -158,13 +174,17 @@ class GenerationSession(ConfigurationSession):
                         start_new=self._starts_new,
                         asks_agents=self._asks_agents,
                         say=announcer(self.config),
+                        hear=self._heard.take,
                     )
                     self._opened = self._stack.enter_context(opening)
                 self._selection = self._opened.selection
+                self._follower = Follower(self.run.project.directory, self._heard)
                 self._refuse_unknown_items(self._selection)
                 self.generation_name = self.run.project.generation.name
         except (CobblerError, OSError, PluginValidationError) as error:
             raise pytest.UsageError(escaped_lines(str(error))) from error
+        except KeyboardInterrupt:
+            pytest.exit("interrupted before the first agent was asked: nothing was spent")
         self.open_tasks = self._selection.taken
 
     def _refuse_unknown_items(self, selection: Selection, maybe: Collection[str] = ()) -> None:
@@ -187,6 +207,10 @@ class GenerationSession(ConfigurationSession):
                     f"List the items: pytest --cobbler-{self._action} --collect-only",
                 )
 
+    def took(self, key: str) -> str:
+        """What an item took: its time, and its money; empty if that is unknown."""
+        return self._live.took(key) if self._live else ""
+
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         self._deselected += len(items)
 
@@ -197,7 +221,9 @@ class GenerationSession(ConfigurationSession):
         if self._starts_nothing or not session.items:
             return True
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        self._loop = Loop(session, self.run, self._events, reporter)
+        self._live = LiveView(self._follower, reporter)
+        self._stack.callback(self._live.close)
+        self._loop = Loop(session, self.run, self._events, reporter, self._live)
         if self._selection.left:
             self._loop.skip_measures(f"open tasks are left (max_issues): {len(self._selection.left)}")
         elif not self.settings.max_issues:
@@ -210,7 +236,19 @@ class GenerationSession(ConfigurationSession):
         assert self._loop is not None
         ours = [item for item in items if isinstance(item, AgentItem)]
         self._items += ours
+        self._by_key |= {item.key: item for item in ours}
         self._loop.add(ours)
+        self.run.listener.planned([self._planned(item) for item in ours])
+
+    def _planned(self, item: AgentItem) -> PlannedItem:
+        if not isinstance(item, StitchItem):
+            return PlannedItem(key=item.key)
+        task, open_tasks = item.task, self.run.open_tasks
+        needs = tuple(f"stitch::{need}" for need in task.needs if need in open_tasks)
+        efforts = self.run.efforts
+        only_lands = task.id in self.run.waiting  # its agent had ended; an estimate is of the whole task
+        effort = efforts.of(task) if efforts.are_known and not only_lands else None
+        return PlannedItem(key=item.key, title=task.title, needs=needs, effort=effort)
 
     def admit(self, measure: MeasureItem) -> None:
         """Make items of the proposed tasks, inside the call phase of ``measure``."""
@@ -264,15 +302,17 @@ class GenerationSession(ConfigurationSession):
             return None
         if properties.get("cobbler_cause") == Cause.NOT_ASKED:
             return None  # a plain skip
-        return category, letter, (word.upper(), markup)
+        train = properties.get("cobbler_train")
+        word = f"{word.upper()} (train of {train})" if train else word.upper()
+        return category, letter, (word, markup)
 
     def pytest_report_header(self) -> list[str]:
         from pytest_cobbler.session.texts import header, plan
 
         if self._opened is None:
-            return plan(self._outlook) if self._outlook else []
+            return list(map(escaped_lines, plan(self._outlook))) if self._outlook else []
         self._header = header(self._opened, self.settings, [*self._turned_off, *kept_away(self.config)])
-        return self._header
+        return list(map(escaped_lines, self._header))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -287,6 +327,10 @@ class GenerationSession(ConfigurationSession):
         self._failures += [f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures]
         self._failures += self.run.listener.failures()
         self._failures += self._lost_landings()
+        self._failures += [
+            f"NODE: {one}; the next run with sandbox: {one.engine} asks the node again"
+            for one in self.run.site.unreached()
+        ]
         self._failures += [f"SIGNATURE: {failure}" for failure in self.run.notary.failures]
         self._failures += [f"HOOK: {problem}" for problem in (self._loop.too_late if self._loop else ())]
         unusable = UNUSABLE in self._selection.waiting.values()
@@ -296,6 +340,12 @@ class GenerationSession(ConfigurationSession):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self.run.ledger.journal.write("end", exit=int(session.exitstatus))
 
+    def _told(self) -> RunStory:
+        """What has happened in this run: the story that the live view shows while it works."""
+        story = self._follower.hear()
+        assert story is not None
+        return story
+
     def _lost_landings(self) -> list[str]:
         """Landings that a person took off the branch, with what to do."""
         assert self._opened is not None
@@ -303,6 +353,17 @@ class GenerationSession(ConfigurationSession):
             return self._opened.lost()
         except CobblerError as error:
             return [f"CLEANUP: {error}"]
+
+    def facts_of(self, key: str) -> CaseFacts | None:
+        """What the JUnit report has of an item."""
+        item = self._by_key.get(key)
+        if item is None or item.outcome is None:
+            return None
+        return CaseFacts(
+            transcript=item.outcome.transcript_tail,
+            item=self._told().items.get(key),
+            directory=below(self.run.project.directory, repository_of(self.settings.root)),
+        )
 
     def next_steps(self) -> list[str]:
         """What a person may do after this run."""
@@ -319,10 +380,12 @@ class GenerationSession(ConfigurationSession):
             return
         from pytest_cobbler.session.texts import all_deselected, summary
 
-        lines = summary(self._opened, self._selection, self._items, self._failures, self._header)
+        rows = rows_of(self._told())
+        cost = totals_of(rows).shown
+        lines = summary(self._opened, self._selection, self._items, self._failures, self._header, cost)
         if self._deselected and not self._items:
             lines.append(all_deselected(self._deselected, selecting_addopts(self.config)))
         terminalreporter.ensure_newline()
         terminalreporter.section("cobbler", "-")
         for line in lines:
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(escaped_lines(line))

@@ -1,4 +1,4 @@
-"""The JUnit properties of an item's report, and text made fit for terminals and XML."""
+"""What the end of an item leaves in reports: its JUnit properties, and its record in the journal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ from pathlib import Path
 
 from pytest_cobbler.cycle.outcome import Outcome
 from pytest_cobbler.display import below, escaped
+from pytest_cobbler.listeners import ItemEnd
+
+
+def end_of(key: str, outcome: Outcome) -> ItemEnd:
+    """The end of the item ``key``, for those that keep a record of the run."""
+    return ItemEnd(
+        key=key,
+        outcome=outcome.verdict,
+        cause=outcome.cause,
+        summary=outcome.summary,
+        commit=outcome.commit,
+    )
 
 
 def properties_of(
@@ -26,6 +38,8 @@ def properties_of(
         ("cobbler_cause", outcome.cause),
         ("cobbler_attempts", usage.attempts),
         ("cobbler_commit", outcome.commit),
+        ("cobbler_train", outcome.train or ""),
+        ("cobbler_gated", outcome.gated),
         ("cobbler_agent_seconds", round(record.agent_seconds, 3)),
         ("cobbler_gate_seconds", round(record.gate_seconds, 3)),
         ("cobbler_queue_seconds", round(record.queue_seconds, 3)),
@@ -36,6 +50,8 @@ def properties_of(
         ("cobbler_cost_usd", "" if usage.cost_usd is None else round(usage.cost_usd, 6)),
         ("cobbler_cost_is_partial", "true" if usage.cost_is_partial else ""),
         ("cobbler_model", usage.model),
+        ("cobbler_agents", ", ".join(record.agents)),
+        ("cobbler_nodes", ", ".join(map(escaped, record.nodes))),
         ("cobbler_insertions", record.insertions if task_id else ""),
         ("cobbler_deletions", record.deletions if task_id else ""),
         ("cobbler_tests", outcome.tests),

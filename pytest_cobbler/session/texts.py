@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.config import Config
-from pytest_cobbler.cycle.opening import Opened
+from pytest_cobbler.cycle.opened import Opened
 from pytest_cobbler.cycle.outcome import Verdict
-from pytest_cobbler.display import escaped, named
+from pytest_cobbler.display import escaped, named, shown_path
 from pytest_cobbler.landing.tree_records import UNKNOWN
 from pytest_cobbler.lifecycle.selection import Outlook, Selection
 from pytest_cobbler.session.limits import health_lines
-from pytest_cobbler.session.money import estimate_lines, money_lines, shares, spending_lines
+from pytest_cobbler.session.money import estimate_lines, money_lines, spending_lines
 from pytest_cobbler.session.nodes import AgentItem, MeasureItem, proposals
 from pytest_cobbler.usage import NOTHING
 
@@ -28,7 +28,7 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
         f"cobbler: {generation.name} on {generation.base}" + (" (started now)" if opened.started else ""),
         *_sources(opened.sources),
         f"sandbox: {parts.sandbox.description}",
-        _agents(opened, config),
+        *_agents(opened, config),
         *money_lines(opened.run, config),
         f"gate: {parts.gate.line or 'none: what lands is neither built nor tested'}",
     ]
@@ -44,8 +44,8 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
     for name, command in (("build", config.build_command), ("test", config.test_command)):
         if command is False:
             lines.append(f"gate: {name} is turned off")
-    if parts.agent.secrets and not parts.agent.proxied:
-        keeps = " (agent_network: proxy keeps it here)" if config.sandbox == "podman" else ""
+    if parts.agents.hold_credentials:
+        keeps = " (agent_network: proxy keeps it here)" if config.is_contained else ""
         lines.append(f"credential: handed to the agent, which can read it{keeps}")
     if opened.address and opened.run.asks_agents:
         lines.append(f"api: {opened.address}: prompts and the credential go there, not to Anthropic")
@@ -54,9 +54,10 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
         lines.append(f"gate: tasks may change {named(map(escaped, opened_files), _MOST)} (allow_paths)")
     lines += [f"warning: {what}" for what in opened.warnings]
     lines += _unseen(opened.unseen)
-    if config.path.name in (path.rpartition("/")[2] for path in opened.unseen):
-        name = config.path.name
-        lines.append(f"warning: this run follows {name} as it is here, --cobbler-verify the committed one")
+    name = parts.protection.directory.outward(config.path.relative_to(config.root).as_posix())
+    if shown_path(name) in opened.unseen:
+        follows = f"this run follows {config.path.name} as it is here, --cobbler-verify the committed one"
+        lines.append(f"warning: {follows}")
     lines += turned_off
     lines += _recovered(opened)
     return lines + _not_taken(opened.selection)
@@ -66,11 +67,17 @@ def _unseen(paths: Sequence[str]) -> list[str]:
     return [f"warning: not committed, so agents do not see it: {named(paths)}"] if paths else []
 
 
-def _agents(opened: Opened, config: Config) -> str:
+def _agents(opened: Opened, config: Config) -> Iterator[str]:
+    """A line for each agent: the first, and those that work while the ones before them are limited."""
     if not opened.run.asks_agents:
-        return "agent: none is asked; finished work that is kept goes to its gate"
-    agent = opened.run.parts.agent
-    return f"{agent.description}, {config.jobs} in parallel, network {_network(agent, config)}"
+        yield "agent: none is asked; finished work that is kept goes to its gate"
+        return
+    above: list[str] = []
+    for named_agent in opened.run.parts.agents:
+        agent, place = named_agent.agent, f"network {_network(named_agent.agent, config)}"
+        when = f"while {' and '.join(above)} is limited" if above else f"{config.jobs} in parallel"
+        yield f"{agent.description}, {when}, {place}"
+        above.append(named_agent.name)
 
 
 def _recovered(opened: Opened) -> list[str]:
@@ -107,10 +114,12 @@ def summary(
     items: Sequence[AgentItem],
     failures: Iterable[str],
     seen: Collection[str],
+    cost: str,
 ) -> list[str]:
-    """The lines of the run's summary.
+    """The lines of the run's summary below the table.
 
     Args:
+        cost: that of what landed, of what did not, and of measures; empty if it is unknown.
         seen: the lines of the header. What it says of the start of the run is not repeated.
     """
     run = opened.run
@@ -121,21 +130,16 @@ def summary(
         outcome_counts = (
             f"{outcome_counts}, a measure failed" if outcome_counts else "no task: the measure failed"
         )
-    lines = [f"{run.project.generation.name}: {outcome_counts or 'no task'}; tip {run.project.tip()[:12]}"]
+    nothing = "no task" if run.asks_agents else "no finished work to land"
+    lines = [f"{run.project.generation.name}: {outcome_counts or nothing}; tip {run.project.tip()[:12]}"]
     usage = sum((outcome.record.usage for outcome in outcomes), NOTHING)
     agent_seconds = sum(outcome.record.agent_seconds for outcome in outcomes)
-    cost = f", {usage.cost_shown}" if usage.cost_usd or usage.cost_is_partial else ""
-    lines.append(f"agents: {agent_seconds:.1f} s{cost}")
-    lines += shares(outcomes)
+    total = f", {usage.cost_shown}" if usage.cost_usd or usage.cost_is_partial else ""
+    lines.append(f"agents: {agent_seconds:.1f} s{total}")
+    lines += [f"cost: {cost}"] if cost else []
     lines += [usage.cached_shown] if usage.cached_shown else []
     lines += spending_lines(run)
-    lines += health_lines(run.health)
-    landed = {item.outcome.commit: item for item in items if item.outcome and item.outcome.commit}
-    lines += [
-        f"{one.commit[:12]} {landed[one.commit].name} {landed[one.commit].title}"
-        for one in run.ledger.finished.all()  # in the order of the branch
-        if one.commit in landed
-    ]
+    lines += health_lines(run.healths)
     measures = [item for item in items if isinstance(item, MeasureItem)]
     lines += [heading for item in measures for heading in proposals(item)[:1]]
     for item in measures:
@@ -151,9 +155,10 @@ def summary(
 
 def all_deselected(count: int, addopts: str) -> str:
     """The reason for an empty session although there are items."""
+    what = f"all {count} items were" if count > 1 else "the only item was"
     if not addopts:
-        return f"all {count} items were deselected"
-    return f"all {count} items were deselected; addopts: {addopts} (not in this run: -o addopts=)"
+        return f"{what} deselected"
+    return f"{what} deselected; addopts: {addopts} (not in this run: -o addopts=)"
 
 
 def _not_taken(selection: Selection) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.config import Config, load
-from pytest_cobbler.display import escaped, escaped_lines, quoted
+from pytest_cobbler.display import counted, escaped, escaped_lines, quoted
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import (
@@ -25,6 +25,8 @@ from pytest_cobbler.report.evidence import informative
 from pytest_cobbler.repository.trailers import Landed
 from pytest_cobbler.session.collection import ConfigurationSession
 from pytest_cobbler.session.item import SessionItem
+from pytest_cobbler.session.junit import complete_junit
+from pytest_cobbler.session.nodes import printable
 from pytest_cobbler.session.other_plugins import turn_off
 from pytest_cobbler.session.rerunning import kept_away
 from pytest_cobbler.session.titles import show_titles
@@ -58,7 +60,8 @@ def register_verification(config: pytest.Config) -> None:
         raise pytest.UsageError(escaped_lines(str(error))) from error
     config.stash[_STATE] = session
     config.pluginmanager.register(session, "cobbler-verification")
-    show_titles(config, settings)
+    show_titles(config)
+    complete_junit(config, settings)
 
 
 class NotVerified(Exception):
@@ -86,7 +89,7 @@ class CommitItem(SessionItem):
     def __init__(self, *, landed: Landed, **kw: Any) -> None:
         super().__init__(**kw)
         self.landed = landed
-        self.extra_keyword_matches.add(landed.title)
+        self.extra_keyword_matches |= {landed.title, landed.task}
 
     @property
     def title(self) -> str:
@@ -113,7 +116,7 @@ class CommitItem(SessionItem):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, NotVerified | CobblerError):
             return escaped_lines(str(excinfo.value))
-        return super().repr_failure(excinfo, style)
+        return printable(super().repr_failure(excinfo, style))
 
 
 class VerificationSession(ConfigurationSession):
@@ -163,7 +166,7 @@ class VerificationSession(ConfigurationSession):
 
     def pytest_report_header(self) -> list[str]:
         line = f"cobbler: commits to verify: {len(self.commits)}"
-        return [line, *self._turned_off, *kept_away(self.config)]
+        return list(map(escaped_lines, [line, *self._turned_off, *kept_away(self.config)]))
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
         word = str(dict(getattr(report, "user_properties", ())).get(_OUTCOME, ""))
@@ -172,8 +175,14 @@ class VerificationSession(ConfigurationSession):
             return None
         return category, letter, (word.upper(), markup)
 
+    def _nothing(self) -> list[str]:
+        """Why no commit was verified."""
+        if not self.commits:
+            return ["no landed commit to verify"]
+        return [f"{counted(len(self.commits), 'commit')} to verify, 0 verified"]
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.ensure_newline()
         terminalreporter.section("cobbler", "-")
-        for line in self._lines or ["no landed commit to verify"]:
-            terminalreporter.write_line(line)
+        for line in self._lines or self._nothing():
+            terminalreporter.write_line(escaped_lines(line))

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.repository.checkouts import checkouts, resolve
+from pytest_cobbler.repository.directories import Owner
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.repository.worktrees import Owner, Worktree
+from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.testing.facts import ActiveGeneration
 from pytest_cobbler.testing.steps import failing_tests
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.errors import CobblerError
-from pytest_cobbler.landing.statements import LARGEST, read_statement
+from pytest_cobbler.landing.statements import LARGEST, Statement, read_statement
 from pytest_cobbler.landing.tree_records import FAILED
 from pytest_cobbler.process import host_environment, run
 from pytest_cobbler.repository import names, trailers
@@ -99,6 +99,7 @@ class _Commit:
     parents: tuple[str, ...]
     tree: str
     tasks: tuple[str, ...]
+    branch: str  # of a person, unknown to the tracker; else empty
     title: str
 
 
@@ -140,21 +141,24 @@ class _State:
     def commits(self) -> list[_Commit]:
         """From the generation's first commit to its tip, oldest first."""
         assert self.generation is not None
-        form = f"%H%x00%P%x00%T%x00%(trailers:key={trailers.TASK},valueonly,separator=%x01)%x00%s"
+        keys = (trailers.TASK, trailers.BRANCH)
+        values = "%x00".join(f"%(trailers:key={key},valueonly,separator=%x01)" for key in keys)
+        form = f"%H%x00%P%x00%T%x00{values}%x00%s"
         commits = f"{self.generation.start}..{self.generation.ref}"
         words = self.repository.refs.run(
             "log", "-z", "--reverse", "--first-parent", f"--format={form}", commits
         ).text.split("\0")[:-1]
-        rows = [words[at : at + 5] for at in range(0, len(words), 5)]
+        rows = [words[at : at + 6] for at in range(0, len(words), 6)]
         return [
             _Commit(
                 id=name,
                 parents=tuple(parents.split()),
                 tree=tree,
                 tasks=tuple(task.strip() for task in tasks.split("\x01") if task.strip()),
+                branch=branch,
                 title=title,
             )
-            for name, parents, tree, tasks, title in rows
+            for name, parents, tree, tasks, branch, title in rows
         ]
 
     @cached_property
@@ -238,7 +242,8 @@ def _tasks_landed_once(state: _State) -> Iterator[str]:
     for commit in state.commits:
         if len(commit.tasks) > 1:
             yield f"{_of(commit)} names several tasks: {', '.join(commit.tasks)}"
-    for task, count in Counter(task for commit in state.commits for task in commit.tasks).items():
+    of_agents = [commit for commit in state.commits if not commit.branch]
+    for task, count in Counter(task for commit in of_agents for task in commit.tasks).items():
         if count > 1:
             yield f"task {task} landed {count} times"
 
@@ -248,19 +253,23 @@ def _commits_passed_the_gate(state: _State) -> Iterator[str]:
     gates = state.events("gate")
     passed = {event["tree"] for event in gates if event.get("passed")}
     failed = {event["tree"] for event in gates} - passed
+    trees = {commit.id: commit.tree for commit in state.commits}
     for commit in state.commits:
+        stated = _statement(state, commit)
+        train = stated.train if stated else None
+        tree = trees.get(train.commit, "") if train else commit.tree
         # A change that leaves the failures of the tip lands with red_base: allow, and the verdict failed.
-        is_red = commit.tree in failed and _stated_verdict(state, commit) == FAILED
-        if commit.id != state.generation.first and commit.tree not in passed and not is_red:
-            yield f"{_of(commit)}: the journal has no passed gate for its tree {commit.tree}"
+        is_red = tree in failed and stated is not None and stated.verdict == FAILED
+        if commit.id != state.generation.first and tree not in passed and not is_red:
+            yield f"{_of(commit)}: the journal has no passed gate for its tree {tree}"
 
 
-def _stated_verdict(state: _State, commit: _Commit) -> str:
+def _statement(state: _State, commit: _Commit) -> Statement | None:
     try:
         note = read_note(state.repository, commit.id, LARGEST)
-        return read_statement(note).verdict if note is not None else ""
+        return read_statement(note) if note is not None else None
     except CobblerError:
-        return ""
+        return None
 
 
 def _landed_commits_have_statements(state: _State) -> Iterator[str]:
@@ -283,8 +292,11 @@ def _landed_commits_have_statements(state: _State) -> Iterator[str]:
 
 
 def _landed_tasks_are_closed(state: _State) -> Iterator[str]:
+    of_persons = {commit.id for commit in state.commits if commit.branch}
     for task, commit in state.landed.items():
         issue = state.issues.get(task)
+        if commit in of_persons:
+            continue
         if issue is None:
             yield f"task {task} landed in {commit}, but the tracker has no such issue"
         elif issue.get("status") != "closed":

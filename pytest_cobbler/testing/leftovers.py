@@ -6,17 +6,22 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from pytest_cobbler.config import Config
 from pytest_cobbler.files import lock
 from pytest_cobbler.process import run
+from pytest_cobbler.repository.forsaken import USED_NODES
 from pytest_cobbler.repository.objects import OWN_ID, PLACE
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.sessions import SESSIONS
 from pytest_cobbler.sandbox.host import JOB_VARIABLE
-from pytest_cobbler.sandbox.podman import LABEL_REPOSITORY, podman_environment
+from pytest_cobbler.sandbox.podman import LABEL_REPOSITORY
+from pytest_cobbler.sandbox.podman_environment import podman_environment
 
 __all__ = ["leftovers"]
+
+_STAYS: Final = ("kept", "log", "records", SESSIONS, PLACE, OWN_ID, USED_NODES)
 
 
 def leftovers(config: Config, repository: Repository) -> Iterator[str]:
@@ -26,15 +31,13 @@ def leftovers(config: Config, repository: Repository) -> Iterator[str]:
     yield from _locks(repository)
     yield from _processes(key)
     yield from _temporary_directories(key)
-    if config.sandbox == "podman":
+    if config.is_contained:
         yield from _containers(key)
 
 
 def _worktrees(repository: Repository) -> Iterator[str]:
     for path in sorted(repository.work_dir.glob("*")):
-        if path.name in ("kept", "log", "records", SESSIONS, PLACE, OWN_ID) or path.name.startswith(
-            "scratch"
-        ):
+        if path.name in _STAYS or path.name.startswith("scratch"):
             continue
         if path.name in ("gate", "checkouts") and not any(path.iterdir()):
             continue

@@ -14,20 +14,22 @@ from pytest_cobbler.agents.base import Agent, AgentRequest
 from pytest_cobbler.config import Config
 from pytest_cobbler.config.go_templates import Phase
 from pytest_cobbler.cycle.asking import instructions_in
+from pytest_cobbler.cycle.instructions import Instructions, read_instructions
 from pytest_cobbler.cycle.measure import OUTPUT, read_answer
-from pytest_cobbler.cycle.surroundings import read_instructions
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.landing.gate import Gate, GateResult
-from pytest_cobbler.languages import Language
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.report.log import EventLog
 from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.directories import remove_tree
 from pytest_cobbler.repository.harvest import Harvest, harvest
 from pytest_cobbler.repository.ownership import given_back
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.repository.worktrees import Worktree, remove_tree
+from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.sandbox.base import Sandbox
+from pytest_cobbler.sandbox.site import Place
 from pytest_cobbler.secret_forms import Secrets
+from pytest_cobbler.sites.local import LocalSite
 from pytest_cobbler.testing.checkouts import Checkout
 from pytest_cobbler.testing.steps import failing_tests
 from pytest_cobbler.tracker.base import Task
@@ -35,7 +37,7 @@ from pytest_cobbler.usage import Usage
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.wiring.languages import language_of
 from pytest_cobbler.wiring.policy import agent_limits, agent_network, protection_of
-from pytest_cobbler.wiring.preflight import preflight_sandbox, reserved_modules
+from pytest_cobbler.wiring.preflight import loaded_modules, preflight_sandbox
 
 __all__ = ["AgentRun", "Runner", "make_runner"]
 
@@ -96,7 +98,7 @@ class Runner:
         self._hooks = hooks
         self._log = EventLog(repository.work_dir, {"item": "test"}, Secrets(agent.secrets).scrub_text)
         self._checked = False
-        self._modules: frozenset[str] | None = None
+        self._modules: tuple[frozenset[str], Mapping[str, frozenset[str]]] | None = None
         self._runs = 0
 
     def agent(
@@ -108,6 +110,7 @@ class Runner:
             prompt: the text for the agent, as it is; ``{output}`` of a measure is the file to write.
             title: of the task, for agents that go by it.
         """
+        __tracebackhide__ = True  # so pytest reports the line of the test as the place of the skip
         if self._refusal:
             pytest.skip(self._refusal)
         with failing_tests(), given_back(self._repository.common_dir, ()):
@@ -116,13 +119,12 @@ class Runner:
             worktree = checkout.worktree
             self._prepare(worktree)
             directory = self._next_directory()
-            request = self._request(worktree, prompt, title, phase, directory)
-            result = self._agent.run(request, self._sandbox, Cancellation())
-            harvested = harvest(
-                worktree, self._repository, self._sandbox, self._policy(), self._sandbox.owner
-            )
+            place = self._place(worktree)
+            request = self._request(place, prompt, title, phase, directory)
+            result = self._agent.run(request, place.sandbox, Cancellation())
+            harvested = harvest(place, self._repository, self._policy())
             remove_tree(worktree.tree / ".git")
-            answer = read_answer(worktree)
+            answer = read_answer(place)
         return AgentRun(
             error=result.error or ("" if harvested.change or answer is not None else result.doubt),
             text=result.text,
@@ -166,24 +168,25 @@ class Runner:
                     if path.lstat().st_uid != owner[0]:
                         os.chown(path, *owner, follow_symlinks=False)
 
-    def _request(
-        self, worktree: Worktree, prompt: str, title: str, phase: Phase, directory: Path
-    ) -> AgentRequest:
-        output = worktree.output / OUTPUT if phase == "measure" else None
+    def _place(self, worktree: Worktree) -> Place:
+        name = worktree.directory.parent.relative_to(self._repository.work_dir).as_posix()
+        return LocalSite(self._repository, name, self._sandbox, at_its_path=True).place(worktree)
+
+    def _request(self, place: Place, prompt: str, title: str, phase: Phase, directory: Path) -> AgentRequest:
+        output = place.output / OUTPUT if phase == "measure" else None
         task = Task(id="test", title=title) if phase == "stitch" else None
         head = self._repository.head_commit()
-        content = read_instructions(self._repository, head) if head else None
-        mounts, instructions = instructions_in(worktree, content)
+        rules = read_instructions(self._repository, head, self._agent) if head else Instructions()
         return AgentRequest(
             phase=phase,
             task_id="test",
             title=title,
             attempt=1,
             prompt=prompt.replace("{output}", str(output)) if output else prompt,
-            worktree=worktree.project,
-            directory=worktree.below.path,
-            mounts=(*worktree.mounts(self._repository), *mounts),
-            system_prompt_file=instructions,
+            worktree=place.checkout / place.directory,
+            directory=place.directory,
+            location=place.location,
+            system_prompt_file=instructions_in(place, rules.given_to(place)),
             network=agent_network(self._config),
             limits=agent_limits(self._config),
             transcript=directory / "transcript.jsonl",
@@ -195,21 +198,20 @@ class Runner:
 
     def _policy(self) -> Policy:
         language = language_of(self._config, self._repository)
+        if self._modules is None:
+            self._modules = loaded_modules(self._gate, language)
+        reserved, needs = self._modules
         protection = protection_of(
             self._config,
             self._repository,
             language,
             secrets=self._agent.secrets,
-            reserved=self._reserved(language),
+            reserved=reserved,
+            needs=needs,
             steps=self._gate.steps,
             trusted=[commit] if (commit := self._repository.head_commit()) else [],
         )
         return protection.policy()
-
-    def _reserved(self, language: Language) -> frozenset[str]:
-        if self._modules is None:
-            self._modules = reserved_modules(self._gate, language)
-        return self._modules
 
     def _files(self, harvested: Harvest) -> dict[str, str]:
         if not harvested.importable:

@@ -21,6 +21,7 @@ from pytest_cobbler.repository.trailers import landed_tasks
 from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.testing.facts import ActiveGeneration, Tasks
 from pytest_cobbler.tracker.base import Task
+from pytest_cobbler.wiring.api import asks_api
 from pytest_cobbler.wiring.languages import language_of
 from pytest_cobbler.wiring.parts import NESTED, make_agent, make_gate, make_sandbox, make_tracker
 from pytest_cobbler.wiring.project import open_repository
@@ -100,9 +101,9 @@ def make_runner_agent(pytestconfig: pytest.Config, config: Config) -> Agent:
 
 
 def may_cost(pytestconfig: pytest.Config, config: Config) -> bool:
-    """True for claude, for any agent from a hook, and for a command that gets a credential."""
+    """Whether the agent asks an API, comes from a hook, or is a command that gets a credential."""
     with failing_tests():
-        if config.agent == "claude" or project_hooks(pytestconfig, config).agent():
+        if asks_api(config) or project_hooks(pytestconfig, config).agent():
             return True
         return bool(make_agent(config, "").secrets)
 

@@ -15,16 +15,18 @@ from pytest_cobbler.tracker.base import Task, Tracker
 class Hooks:
     """The hooks of a project; each may raise ``HookProblem``.
 
-    ``tracker``, ``agent``: the project's own, or ``None``. ``gate``: replacements for the given steps, or
-    ``None``. ``takes``: whether a task may be worked on. ``prompt`` (phase, task, attempt, prompt) and
-    ``command`` (phase, task, attempt, arguments) return their replacements. The threads of the items call
-    them; a measure has no task.
+    ``tracker``, ``agent``: the project's own, or ``None``. ``chooses``: agent and model for a task, or for a
+    measure (``None``), each empty if the hook leaves it open; ``None``: no answer. ``gate``: replacements for
+    the given steps, or ``None``. ``takes``: whether a task may be worked on. ``prompt`` (phase, task,
+    attempt, prompt) and ``command`` (phase, task, attempt, arguments) return their replacements. The threads
+    of the items call these two; a measure has no task.
     """
 
     tracker: Callable[[], Tracker | None] = lambda: None
     agent: Callable[[], Agent | None] = lambda: None
     gate: Callable[[tuple[Step, ...]], tuple[Step, ...] | None] = lambda _steps: None
     takes: Callable[[Task], bool] = lambda _task: True
+    chooses: Callable[[Task | None], tuple[str, str] | None] = lambda _task: None
     prompt: Callable[[Phase, Task | None, int, str], str] = lambda _phase, _task, _attempt, prompt: prompt
     command: Callable[[Phase, Task | None, int, tuple[str, ...]], tuple[str, ...]] = (
         lambda _phase, _task, _attempt, command: command

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import secrets
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
-from pytest_cobbler.agents.access import Access
-from pytest_cobbler.agents.base import Agent
-from pytest_cobbler.agents.claude import ClaudeAgent
-from pytest_cobbler.agents.command import CommandAgent
-from pytest_cobbler.agents.credential import Credential, find_credential
-from pytest_cobbler.agents.prices import PriceList, read_prices
-from pytest_cobbler.agents.wires.messages import MESSAGES
+from pytest_cobbler.agents.base import Agent, SessionPlace
+from pytest_cobbler.agents.credential import variables_of
+from pytest_cobbler.agents.described import DescribedAgent
+from pytest_cobbler.agents.descriptions.base import Description
+from pytest_cobbler.agents.descriptions.claude import Claude
+from pytest_cobbler.agents.descriptions.codex import Codex
+from pytest_cobbler.agents.descriptions.command import Command
 from pytest_cobbler.config import Config
-from pytest_cobbler.config.addresses import VARIABLE, is_anthropics, shown_address
-from pytest_cobbler.display import escaped
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.landing.notary import Signer
@@ -33,17 +29,20 @@ from pytest_cobbler.recordings.replay import ReplayAgent
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Network, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
-from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, local_images, podman_environment
+from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, local_images
+from pytest_cobbler.sandbox.podman_environment import podman_environment
+from pytest_cobbler.sandbox.site import Site
+from pytest_cobbler.sites.local import LocalSite
+from pytest_cobbler.sites.overlaying import LARGE
 from pytest_cobbler.tracker.base import Tracker
 from pytest_cobbler.tracker.choose import open_tracker
+from pytest_cobbler.wiring.agents import Agents
+from pytest_cobbler.wiring.api import access_of, credential_of, stand_in_of, wire_of
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.wiring.policy import Protection
 
 NESTED = "COBBLER_SESSION"
 """Set for every job, so that a run inside a run can be refused."""
-
-STAND_IN = Credential(kind="api_key", value="", source="").stand_in()
-"""A worthless credential."""
 
 _OTHER_CREDENTIALS = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS")
 
@@ -53,17 +52,11 @@ class Parts:
     """The parts that the configuration and the project's hooks choose for a run, checked and ready to use."""
 
     sandbox: Sandbox
-    agent: Agent
+    agents: Agents
     gate: Gate
     language: Language
     protection: Protection
     hooks: Hooks = NO_HOOKS
-
-    def assistant(self, model: str) -> str:
-        """The agent, as the trailer ``Assisted-by`` names it: ``claude:claude-opus-4-5``, or ``agent.sh``."""
-        words = self.agent.description.removeprefix("agent:").replace(",", " ").split()
-        name = re.sub(r"[^\w.+-]", "-", PurePosixPath(words[0]).name if words else "") or "agent"
-        return f"{name}:{model}" if model else name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +124,45 @@ def make_sandbox(config: Config, repository: Repository, run_id: str, mark: str 
     return sandbox_settings(config, repository, run_id, mark).make()
 
 
+def make_site(
+    repository: Repository,
+    generation: str,
+    sandbox: Sandbox,
+    config: Config,
+    left_out: Sequence[str] = (),
+) -> Site:
+    """Where the agents of a generation work: this machine, whose ``sandbox`` also runs the gate.
+
+    Args:
+        left_out: as for ``LocalSite``.
+
+    Raises:
+        RepositoryError: no job could work on this repository.
+    """
+    alone = config.agent_history == "tip"
+    return local_site(repository, generation, sandbox, alone=alone, left_out=left_out)
+
+
+def local_site(
+    repository: Repository,
+    generation: str,
+    sandbox: Sandbox,
+    *,
+    alone: bool = False,
+    left_out: Sequence[str] = (),
+    at_its_path: bool = False,
+    large: int | None = LARGE,
+) -> LocalSite:
+    """This machine as a site; the arguments are those of ``LocalSite``.
+
+    Raises:
+        RepositoryError: no job could work on this repository.
+    """
+    return LocalSite(
+        repository, generation, sandbox, alone=alone, left_out=left_out, at_its_path=at_its_path, large=large
+    )
+
+
 def images_of_podman() -> list[str]:
     """The names of the images on this machine, newest first.
 
@@ -165,63 +197,30 @@ def make_tracker(config: Config, hooks: Hooks = NO_HOOKS) -> Tracker:
     return hooks.tracker() or open_tracker(config.tracker, config.root, config.beads_dir)
 
 
-def credential_of(config: Config) -> Credential | None:
-    """The credential of the configured agent; ``None`` if there is none or the agent needs none.
+def make_agents(config: Config, run_id: str, **settings: Any) -> Agents:
+    """The configured agents, each made by :func:`make_agent`."""
+    refuse_seen_keys(config)
+    configs = {one.agents[0]: one for one in config.each_agent}
+
+    def make(name: str, model: str) -> Agent:
+        return make_agent(configs[name].model_copy(update={"model": model}), run_id, **settings)
+
+    return Agents({name: make_agent(one, run_id, **settings) for name, one in configs.items()}, make)
+
+
+def refuse_seen_keys(config: Config) -> None:
+    """Check that no agent would see the key of another one.
 
     Raises:
-        UsageProblem: it cannot be used.
+        UsageProblem: one would.
     """
-    if config.agent == "replay":
-        return None
-    return find_credential(os.environ, config.token_path, config.lifted_credentials)
-
-
-def access_of(config: Config, credential: Credential | None) -> Access:
-    """How the configured agent reaches the API. Behind the proxy, its credential stays on the host.
-
-    The proxy needs a credential to serve, and a sandbox to keep the credential out of.
-    """
-    return Access(
-        credential=credential,
-        base_url=_address(config),
-        proxied=config.agent_network == "proxy" and config.sandbox == "podman" and credential is not None,
-        prices=make_prices(config),
-    )
-
-
-def make_prices(config: Config) -> PriceList:
-    """The prices of models, with those of the configured file.
-
-    Raises:
-        UsageProblem: the file has something else.
-    """
-    return PriceList(read_prices(config.prices) if config.prices else {})
-
-
-def foreign_address(config: Config) -> str:
-    """The address of the API and its place, for people; empty if it is Anthropic's."""
-    address = _address(config)
-    if not address or is_anthropics(address) or config.agent == "replay":
-        return ""
-    is_assigned = config.container_environment.get(VARIABLE) and VARIABLE in config.podman_args.assigned
-    return f"{escaped(shown_address(address))}, from {config.path.name if is_assigned else 'the environment'}"
-
-
-def reach_api(config: Config) -> None:
-    """Check that the host of the API answers, if claude will ask it.
-
-    Raises:
-        UsageProblem: it does not.
-    """
-    is_offline = config.agent_network == "none" and config.sandbox == "podman"
-    if config.agent == "claude" and not is_offline:
-        from pytest_cobbler.agents.reach import reach  # not every run needs its libraries
-
-        reach(MESSAGES.address, _address(config))
-
-
-def _address(config: Config) -> str | None:
-    return config.container_environment.get(VARIABLE) or os.environ.get(VARIABLE)
+    keys = {wire_of(one).address.key for one in config.each_agent if one.agent != "replay"}
+    handed = next((name for name in sorted(keys) if name in config.container_environment), "")
+    if len(config.agents) > 1 and handed:
+        raise UsageProblem(
+            f"podman_args: {handed} would be visible to all agents",
+            "Remove it, and set it in the environment.",
+        )
 
 
 def make_agent(
@@ -233,7 +232,7 @@ def make_agent(
     stand_in: bool = False,
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Agent:
-    """The configured agent.
+    """The first agent of the configuration.
 
     Args:
         names: names in prompts that differ in every run, for a replay.
@@ -245,33 +244,39 @@ def make_agent(
         assert config.recording is not None
         prompts = "accept" if renew_prompts else config.recording_prompts
         return ReplayAgent(config.recording, root=config.root, prompts=prompts, names=names)
-    access = access_of(config, STAND_IN if stand_in else credential_of(config))
+    access = access_of(config, stand_in_of(config) if stand_in else credential_of(config))
     variables = {**config.container_environment, **environment, NESTED: run_id}
-    handed = [name for name in _OTHER_CREDENTIALS if name in variables]
+    key = access.wire.address.key
+    handed = [name for name in (*_OTHER_CREDENTIALS, key) if name in variables]
     if access.proxied and handed:
         raise UsageProblem(
             f"podman_args: {handed[0]} would be visible to the agent, and the proxy does not forward it",
-            "Remove it and set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN; or set agent_network: open.",
+            f"Remove it and set {' or '.join(variables_of(key))}; or set agent_network: open.",
         )
     if config.agent == "command":
         assert config.agent_command is not None
-        return CommandAgent(
-            config.agent_command,
-            environment=variables,
-            credential=access.credential if access.proxied else None,
-            base_url=access.base_url if access.proxied else None,
-            proxied=access.proxied,
-            prices=access.prices,
+        if not access.proxied:
+            access = replace(access, credential=None, base_url=None)
+        return DescribedAgent(Command(command=config.agent_command, variables=variables), access)
+    if config.agent == "codex":
+        codex = Codex(
+            arguments=config.codex_args,
+            address=access.address,
+            model=config.model_of("codex"),
+            variables=variables,
         )
-    return ClaudeAgent(
-        config.claude_args,
-        model=config.model,
-        credential=access.credential,
-        base_url=access.base_url,
-        proxied=access.proxied,
-        prices=access.prices,
-        environment=variables,
-    )
+        return DescribedAgent(codex, access)
+    claude = Claude(arguments=config.claude_args, model=config.model_of("claude"), variables=variables)
+    return DescribedAgent(claude, access)
+
+
+def session_places() -> dict[str, SessionPlace]:
+    """Where each agent that is built in keeps its conversations, by its name."""
+    described: Mapping[str, Description] = {
+        "claude": Claude(),
+        "codex": Codex(),
+    }
+    return {name: one.sessions for name, one in described.items() if one.sessions}
 
 
 def make_signer(config: Config) -> Signer | None:

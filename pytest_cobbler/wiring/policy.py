@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,15 +22,18 @@ from pytest_cobbler.sandbox.base import Limits, Network
 class Protection:
     """Paths, values and modules that no change may contain.
 
-    Paths and patterns are the project's; ``policy`` makes those of the repository out of them. Prompts name
+    Paths and patterns are the project's; ``policy`` makes those of the repository out of them. ``keys`` are
+    those of ``patterns`` that a key of the configuration asks for -> that key. Prompts name
     ``patterns`` and ``never``, which ``allowed`` does not open. They do not name ``hidden_directories``,
     which hold recordings, nor ``run_by_git``, what the user's own git runs, so that prompts are the same with
     and without a recording, and on every machine.
     The ``.gitignore`` files of the commits ``trusted`` count, beside those of the tip. A harvest ignores new
-    files in the directories ``left_out``. The gate's tools load the modules ``reserved`` by their names.
+    files in the directories ``left_out``. pytest loads the modules ``reserved`` by their names; ``needs``
+    are tool -> modules that it may import, of the tools that are installed where the gate runs.
     """
 
     patterns: tuple[str, ...]
+    keys: Mapping[str, str] = field(default_factory=dict)
     allowed: tuple[str, ...] = ()
     gate: GateFiles = field(default_factory=GateFiles)
     never: tuple[str, ...] = ()
@@ -39,6 +42,7 @@ class Protection:
     secrets: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     reserved: frozenset[str] = frozenset()
+    needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
     hidden_directories: tuple[str, ...] = ()
     run_by_git: tuple[str, ...] = ()
     directory: Subdirectory = field(default_factory=Subdirectory)
@@ -60,6 +64,11 @@ class Protection:
     def outside(self) -> tuple[str, ...]:
         """The patterns of paths that tasks may change outside of the project's directory."""
         return tuple(pattern for pattern in self.allowed if self.directory.is_outer(pattern))
+
+    @property
+    def _tools(self) -> Iterable[str]:
+        """The tools in Python for which a module of the tree could be taken."""
+        return self.gate.modules | (self.gate.programs & self.needs.keys())
 
     def policy(self, marked: Sequence[str] = ()) -> Policy:
         """The policy for one change.
@@ -84,6 +93,7 @@ class Protection:
         ]
         return Policy(
             protected=protected,
+            asked={found: key for pattern, key in self.keys.items() for found in self._everywhere([pattern])},
             allowed=tuple(map(self.directory.pattern, allowed)),
             gate=gate,
             keys=keys,
@@ -94,7 +104,7 @@ class Protection:
             marked=tuple(marked),
             left_out=tuple(map(self.directory.outward, self.left_out)),
             reserved=self.reserved,
-            run=self.gate.modules,
+            run=self.gate.modules.union(*(self.needs.get(tool, ()) for tool in self._tools)),
             places=self.gate.places,
             directory=self.directory,
             outside=self.outside,
@@ -111,6 +121,7 @@ def protection_of(
     *,
     secrets: Iterable[str],
     reserved: frozenset[str],
+    needs: Mapping[str, frozenset[str]],
     steps: Sequence[Step],
     trusted: Sequence[str],
     recordings: Iterable[Path] = (),
@@ -119,7 +130,7 @@ def protection_of(
 
     Args:
         secrets: values that must not be committed.
-        reserved: modules that the gate's tools load by their names.
+        reserved, needs: as in :func:`~pytest_cobbler.wiring.preflight.loaded_modules`.
         steps: the gate.
         trusted: commits whose files say what the gate uses and what git ignores.
         recordings: directories that agents may not change and prompts do not name.
@@ -128,6 +139,7 @@ def protection_of(
     inside = [path.resolve().relative_to(root) for path in recordings if path.resolve().is_relative_to(root)]
     return Protection(
         patterns=protected_paths(config, language),
+        keys=_protected_by_keys(config, language),
         allowed=tuple(config.allow_paths),
         gate=gate_files_of(config, repository, language, steps, trusted),
         never=never_landed(config),
@@ -136,6 +148,7 @@ def protection_of(
         secrets=tuple(secrets),
         left_out=never_committed(config, language),
         reserved=reserved,
+        needs=needs,
         hidden_directories=tuple(directory.inward(path.as_posix()) for path in inside),
         run_by_git=tuple(map(directory.inward, named_by_git(repository))),
         directory=directory,
@@ -159,9 +172,14 @@ def agent_limits(config: Config) -> Limits:
 
 def protected_paths(config: Config, language: Language) -> tuple[str, ...]:
     """Patterns of paths that no change may touch in this project."""
-    names = (escape_glob(path) for path in _named_files(config))
-    directories = (f"{escape_glob(path)}/**" for path in _own_directories(config, language))
-    return tuple(dict.fromkeys((*built_in_patterns(), *names, *directories, *config.protected_paths)))
+    return tuple(dict.fromkeys((*built_in_patterns(), *_protected_by_keys(config, language))))
+
+
+def _protected_by_keys(config: Config, language: Language) -> dict[str, str]:
+    """Pattern -> the key of the configuration by which no change may touch what it matches."""
+    patterns = {escape_glob(path): key for path, key in _named_files(config)}
+    patterns |= {f"{escape_glob(path)}/**": key for path, key in _own_directories(config, language)}
+    return patterns | dict.fromkeys(config.protected_paths, "protected_paths")
 
 
 def never_committed(config: Config, language: Language) -> tuple[str, ...]:
@@ -184,18 +202,24 @@ def never_landed(config: Config) -> tuple[str, ...]:
     return tuple(_below(path.as_posix()) for path in inside)
 
 
-def _own_directories(config: Config, language: Language) -> Iterable[str]:
-    yield from never_committed(config, language)
+def _own_directories(config: Config, language: Language) -> Iterable[tuple[str, str]]:
+    """Directories that no change may touch, and the keys that name them."""
+    yield from ((path, "binary_dir") for path in never_committed(config, language))
     if config.beads_dir.is_relative_to(config.root):
-        yield str(config.beads_dir.relative_to(config.root))
+        yield str(config.beads_dir.relative_to(config.root)), "beads_dir"
 
 
-def _named_files(config: Config) -> Iterable[str]:
-    """Files of the project that the configuration reads."""
+def _named_files(config: Config) -> Iterable[tuple[str, str]]:
+    """Files of the project that the configuration reads, and the keys that name them."""
     root = config.root
-    trusted = [config.path, config.measure_prompt, config.stitch_prompt, config.prices]
-    for path in (*trusted, *config.seed_files.values()):
+    trusted = {
+        "": config.path,
+        "measure_prompt": config.measure_prompt,
+        "stitch_prompt": config.stitch_prompt,
+        "prices": config.prices,
+    }
+    for key, path in (*trusted.items(), *(("seed_files", path) for path in config.seed_files.values())):
         if path is not None and Path(path).is_relative_to(root):
-            yield str(Path(path).relative_to(root))
+            yield str(Path(path).relative_to(root)), key
     if config.version_file:
-        yield str(config.version_file)
+        yield str(config.version_file), "version_file"

@@ -7,11 +7,11 @@ import itertools
 import os
 import re
 import resource
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_cobbler.agents.base import Agent, ProbedAgent
+from pytest_cobbler.agents.base import ProbedAgent
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.config import Config
 from pytest_cobbler.display import counted, shown_size
@@ -19,11 +19,13 @@ from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.landing.own_programs import mounts_of_programs, path_of_programs
+from pytest_cobbler.landing.tool_needs import LISTS_NEEDS, has_tools, read_needs
 from pytest_cobbler.languages import Language
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Capability, Completed, Job, Limits, Mount, Sandbox
 from pytest_cobbler.sandbox.memory import memory_probe
 from pytest_cobbler.sandbox.probes import Probe, ProbedSandbox, run_probes
+from pytest_cobbler.wiring.agents import NamedAgent
 
 _LOOKS = 'for program; do command -v -- "$program" >/dev/null || { echo "$program"; exit 1; }; done'
 _PATIENCE = Limits(wall=120)
@@ -43,36 +45,41 @@ opens two more for each answer that the agent gets."""
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """``reserved``: see :func:`reserved_modules`. ``warnings``: what the machine does not protect."""
+    """``reserved`` and ``needs``: see :func:`loaded_modules`. ``warnings``: what is not protected here."""
 
     reserved: frozenset[str]
+    needs: Mapping[str, frozenset[str]]
     warnings: tuple[str, ...]
 
 
 def preflight(
-    repository: Repository, sandbox: Sandbox, gate: Gate, language: Language, agent: Agent | None
+    repository: Repository, sandbox: Sandbox, gate: Gate, language: Language, agents: Iterable[NamedAgent]
 ) -> Findings:
-    """Try sandbox, agent (``None``: none will run) and gate, in one job where they have the same image.
+    """Try sandbox, ``agents`` (none, if none will run) and gate, in one job where they have the same image.
 
     Raises:
         CobblerError: of the first check that failed.
     """
     modules: set[str] = set()
+    needs: dict[str, frozenset[str]] = {}
     warnings: list[str] = []
     with contextlib.ExitStack() as stack:
         place = itertools.chain(
             _place_probes(repository, sandbox, stack), memory_probes(sandbox, gate, warnings.append)
         )
-        rest = itertools.chain(_gate_probes(gate, language, stack), _module_probes(gate, language, modules))
-        if agent is None:
-            run_probes(sandbox, itertools.chain(place, rest))
-        elif isinstance(agent, ProbedAgent):
-            run_probes(sandbox, itertools.chain(place, _agent_probes(agent, sandbox), rest))
+        rest = itertools.chain(
+            _gate_probes(gate, language, stack), _module_probes(gate, language, modules, needs)
+        )
+        all_agents = [one.agent for one in agents]
+        probed = [agent for agent in all_agents if isinstance(agent, ProbedAgent)]
+        if len(probed) == len(all_agents):
+            run_probes(sandbox, itertools.chain(place, _agent_probes(probed, sandbox), rest))
         else:
             run_probes(sandbox, place)
-            agent.preflight(sandbox)
+            for agent in all_agents:
+                agent.preflight(sandbox)
             run_probes(sandbox, rest)
-    return Findings(reserved=frozenset(modules), warnings=tuple(dict.fromkeys(warnings)))
+    return Findings(reserved=frozenset(modules), needs=needs, warnings=tuple(dict.fromkeys(warnings)))
 
 
 def memory_probes(sandbox: Sandbox, gate: Gate, warn: Callable[[str], object]) -> Iterator[Probe]:
@@ -113,9 +120,10 @@ def _place_probes(repository: Repository, sandbox: Sandbox, stack: contextlib.Ex
     yield _work_dir_probe(repository, sandbox, stack)
 
 
-def _agent_probes(agent: ProbedAgent, sandbox: Sandbox) -> Iterator[Probe]:
-    if probe := agent.probe(sandbox):
-        yield probe
+def _agent_probes(agents: Iterable[ProbedAgent], sandbox: Sandbox) -> Iterator[Probe]:
+    for agent in agents:
+        if probe := agent.probe(sandbox):
+            yield probe
 
 
 def preflight_work_dir(repository: Repository, sandbox: Sandbox) -> None:
@@ -194,7 +202,7 @@ def preflight_room(repository: Repository, config: Config, *others: Path) -> str
     return ", ".join(scarce)
 
 
-def preflight_descriptors(config: Config, agent: Agent) -> None:
+def preflight_descriptors(config: Config, agents: Iterable[NamedAgent]) -> None:
     """Check that this process may open as many files as the agents of a run need.
 
     Raises:
@@ -202,7 +210,8 @@ def preflight_descriptors(config: Config, agent: Agent) -> None:
     """
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     jobs, streams = config.jobs, config.streams_per_agent
-    each = _OF_A_JOB + (_OF_A_PROXY + 2 * streams if agent.proxied else 0)
+    has_proxy = any(one.agent.proxied for one in agents)
+    each = _OF_A_JOB + (_OF_A_PROXY + 2 * streams if has_proxy else 0)
     others = len(list(Path("/proc/self/fd").iterdir())) + _OF_A_RUN
     needed = others + jobs * each
     if limit != resource.RLIM_INFINITY and limit < needed:
@@ -280,24 +289,38 @@ def _program(argv: tuple[str, ...]) -> str:
     return words[0] if words and re.fullmatch(r"[A-Za-z0-9_.+-]+", words[0]) else ""
 
 
-def reserved_modules(gate: Gate, language: Language) -> frozenset[str]:
-    """Modules that the gate's tools load by their names. No file of the tree may replace one."""
+def loaded_modules(gate: Gate, language: Language) -> tuple[frozenset[str], Mapping[str, frozenset[str]]]:
+    """Modules that the gate's tools load by their names. No file of the tree may replace one.
+
+    Returns:
+        those of pytest's plugins; and, for own commands, tool -> modules that it may import.
+    """
     modules: set[str] = set()
-    run_probes(gate.sandbox, _module_probes(gate, language, modules))
-    return frozenset(modules)
+    needs: dict[str, frozenset[str]] = {}
+    run_probes(gate.sandbox, _module_probes(gate, language, modules, needs))
+    return frozenset(modules), needs
 
 
-def _module_probes(gate: Gate, language: Language, modules: set[str]) -> Iterator[Probe]:
-    """The probe that adds the reserved modules to ``modules``, if the gate may load some."""
+def _module_probes(
+    gate: Gate, language: Language, modules: set[str], needs: dict[str, frozenset[str]]
+) -> Iterator[Probe]:
+    """The probes that fill ``modules`` and ``needs``, if the gate may load some."""
     lines: list[bytes] = []
+    rows: list[bytes] = []
 
     def judge(completed: Completed) -> None:
         if completed.ok:
             modules.update(line.decode("utf-8", "replace").strip() for line in lines)
             modules.discard("")
 
+    def judge_needs(completed: Completed) -> None:
+        if completed.ok:
+            needs.update(read_needs(rows))
+
     if gate.steps and language.lists_modules:
         yield Probe(job=_job(gate, language.lists_modules, lines), judge=judge)
+    if has_tools(gate, language):
+        yield Probe(job=_job(gate, LISTS_NEEDS, rows), judge=judge_needs)
 
 
 def _job(gate: Gate, argv: tuple[str, ...], lines: list[bytes]) -> Job:

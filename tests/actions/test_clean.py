@@ -1,4 +1,4 @@
-"""``--cobbler-clean``: what is left in ``work_dir`` of repositories that are gone."""
+"""``--cobbler-clean``: what ``work_dir`` still has of repositories that are gone."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class Finished:
 
     @cached_property
     def junit(self) -> Path:
-        return self._shown("report: ")
+        return self._shown("JUnit file: ")
 
     def _shown(self, name: str) -> Path:
         [line] = re.findall(rf"^{name} *(.*)$", self.output, re.MULTILINE)

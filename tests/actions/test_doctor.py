@@ -1,4 +1,4 @@
-"""``--cobbler-doctor``: every check, what it says where it fails, and that what it says mends it."""
+"""``--cobbler-doctor``: every check, its message where it fails, and that its remedy is a remedy."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.doctor.checks import Doctor
-from pytest_cobbler.sandbox.podman import podman_environment
+from pytest_cobbler.sandbox.podman_environment import podman_environment
 from pytest_cobbler.testing.project import Project, RunResult
 from tests.support.images import busybox_image, claude_volume, minimal_image
 from tests.support.parts import need
+from tests.support.processes import is_alive
 from tests.support.scripted_api import API_KEY, ScriptedApi, text, turn
 from tests.support.sessions import seed, task
+from tests.support.terminals import started
 
 __all__ = ["busybox_image", "claude_volume", "minimal_image"]
 
@@ -50,7 +52,7 @@ def everything(project: Project) -> dict[str, tuple[int, bytes]]:
     return {str(p): (p.lstat().st_uid, p.read_bytes() if p.is_file() else b"") for p in paths}
 
 
-NOT_HERE = dict.fromkeys(("runtime", "limits", "network", "lifeline", "signature", "live"), "off")
+NOT_HERE = dict.fromkeys(("runtime", "limits", "network", "lifeline", "nodes", "signature", "live"), "off")
 """Without a sandbox, and without being asked for."""
 
 
@@ -75,7 +77,7 @@ class TestWhereAllIsWell:
         assert None not in found, result.stdout.str()
         assert {match[2]: match[1] for match in found if match and match[1] != "ok"} == NOT_HERE
         assert all(bool(match[3]) == (match[1] != "off") for match in found if match)
-        assert re.fullmatch(r"15 ok, 6 off in \d+\.\d s", result.outlines[-1])
+        assert re.fullmatch(r"15 ok, 7 off in \d+\.\d s", result.outlines[-1])
         assert everything(cobbler_project) == before
 
     def test_the_doctor_reports_what_it_checked(self, cobbler_project: Project) -> None:
@@ -109,7 +111,7 @@ class TestWhereAllIsWell:
             env = {"ANTHROPIC_API_KEY": API_KEY, "ANTHROPIC_BASE_URL": api.url}
             found = doctor(cobbler_project, "--cobbler-live", env=env, ret=0)
             assert not api.failures
-        assert set(statuses(found)) <= {"limits", "runtime", "signature"}
+        assert set(statuses(found)) <= {"limits", "nodes", "runtime", "signature"}
         used = found["credential"]["text"]
         assert used.startswith(
             "an API key, from ANTHROPIC_API_KEY in the environment; used at http://127.0.0.1:"
@@ -239,7 +241,7 @@ def hanging(program: str, directory: Path) -> dict[str, str]:
 
 
 def assert_dead(directory: Path) -> None:
-    assert not Path("/proc", (directory / "hangs").read_text().strip()).exists()
+    assert not is_alive(int((directory / "hangs").read_text()))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -256,6 +258,47 @@ def test_a_signal_ends_a_hanging_podman(
     assert result.outlines[-1].startswith("ok         credential")
     assert everything(cobbler_project) == before
     assert_dead(tmp_path)
+
+
+def test_a_terminal_shows_what_is_waited_for(cobbler_project: Project) -> None:
+    with started() as start:
+        terminal = start(cobbler_project, 160, "--cobbler-attacks", action="--cobbler-doctor")
+        rows = terminal.wait()
+        written = terminal.everything()
+    tried = len([row for row in written if "jobs are not contained" in row])
+    assert {"...        git", "...        attacks", f"...        attacks ({tried} tried)"} <= set(written)
+    assert not any("..." in row for row in rows)
+
+
+FEW_ATTACKS = """
+from pytest_cobbler.attacks import suite
+
+every, names = suite.every_attack(), ("become-root", "change-owner")
+suite.every_attack = lambda: [attack for attack in every if attack.name in names]
+"""
+
+
+@pytest.mark.matrix("costly")
+@pytest.mark.podman
+def test_attacks_are_a_table_and_fail_the_doctor_if_one_gets_through(
+    cobbler_project: Project, minimal_image: str
+) -> None:
+    cobbler_project.write({"conftest.py": FEW_ATTACKS})
+    cobbler_project.configure(sandbox="podman", podman_image=minimal_image)
+    result = cobbler_project.run("--cobbler-doctor", "--cobbler-attacks", timeout=300)
+    root = "inside   become-root           become root: no capabilities, and "
+    owner = "inside   change-owner          give a file to root: "
+    result.stdout.fnmatch_lines([f"held       {root}*", f"held       {owner}no capabilities*"])
+    assert re.fullmatch(r"checks: \d+ ok, .*; attacks: \d+ held; in [\d.]+ s", result.outlines[-1])
+    assert result.ret == 0
+
+    cobbler_project.configure(unsafe_podman_args=True, podman_args=["--cap-add=CHOWN"])
+    result = cobbler_project.run("--cobbler-doctor", "--cobbler-attacks", timeout=300)
+    result.stdout.fnmatch_lines([f"held       {root}*", f"NOT HELD   {owner}*"])
+    assert re.search(r"; attacks: \d+ held, 1 NOT HELD; in ", result.outlines[-1])
+    assert f"{owner}no capabilities" not in result.stdout.str()
+    assert "FAILED " not in result.stdout.str()
+    assert result.ret == 1
 
 
 class TestPage:

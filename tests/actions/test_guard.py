@@ -1,4 +1,4 @@
-"""Which checkouts are no place to run pytest from, because pytest imports their conftest.py."""
+"""Which checkouts are not a place to run pytest from, because pytest imports their conftest.py."""
 
 from __future__ import annotations
 

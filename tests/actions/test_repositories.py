@@ -280,7 +280,7 @@ def started(project: Project) -> str:
     return subjects[2] if subjects else ""
 
 
-# A git directory that nobody may write
+# A git directory that no one may write
 
 READ_ONLY = """\
 mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" "$1" && shift && exec "$@"

@@ -1,4 +1,4 @@
-"""``--cobbler-reset``: what it takes away, and that a tag or a ref holds all of it."""
+"""``--cobbler-reset``: what it removes, and that a tag or a ref holds all of it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def project(cobbler_project: Project, cobbler_agent: StandInAgent) -> Project:
 
 def generate(project: Project) -> str:
     """Land ``p-a``, keep an attempt at ``p-b``; the generation."""
-    seed(project, task("p-a"), task("p-b"), task("p-z", status="closed"))
+    seed(project, task("p-a", title="Write it"), task("p-b"), task("p-z", status="closed"))
     assert project.run("--cobbler-generate", "configuration.yaml::stitch").ret == 1
     assert statuses(project) == {"p-a": "closed", "p-b": "open", "p-z": "closed"}
     return str(project.generation)
@@ -63,7 +63,7 @@ def test_a_reset_tags_the_last_commit_keeps_attempts_and_reopens_tasks(project: 
         0,
         [
             f"Abandoned {name}; its last commit, with 1 task, is tagged {name}-abandoned.",
-            "Open again: p-a.",
+            "Open again: p-a Write it",
         ],
     )
     del before[f"refs/heads/{name}"], before[f"refs/cobbler/landed/{name}/p-a"]
@@ -216,6 +216,7 @@ def test_a_reset_works_with_bd_and_podman(bd_project: Project, minimal_image: st
 
     result = bd_project.run("--cobbler-reset")
 
-    assert result.outlines[1:] == [f"Open again: {', '.join(landed)}."]
+    titles = [f"Open again: {name} {title}" for name, title in zip(landed, ("One", "Two"), strict=True)]
+    assert result.outlines[1:] == titles
     assert set(statuses(bd_project).values()) == {"open"}
     assert f"refs/tags/{name}-abandoned" in refs(bd_project)

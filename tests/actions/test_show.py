@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -18,7 +19,8 @@ def project(cobbler_project: Project) -> Project:
     """A task that fails the gate once and then lands, one that fails twice, and one without an attempt."""
     agent = cobbler_project.agent
     cobbler_project.configure(
-        test_command="cat *.txt; ! grep -q wrong *.txt || { echo 'ValueError: it is wrong'; false; }"
+        test_command="cat *.txt; ! grep -q wrong *.txt || { echo 'ValueError: it is wrong'; false; }",
+        spec_globs={"documents": "twice.txt"},
     )
     agent.task("Twice").writes("twice.txt", "wrong\n").prints(f"First{ESCAPE} try").reports(cost_usd=0.25)
     agent.task("Twice", attempt=2).writes("twice.txt", f"right{ESCAPE}\n").prints("Second try")
@@ -65,6 +67,10 @@ def test_each_attempt_is_shown_with_prompt_steps_diff_and_log(project: Project) 
     assert r"First\x1b]0;title\x07\x1b[31m try" in first
     assert "+wrong" in first
     assert "ValueError: it is wrong" in first
+    assert "note: review these: twice.txt" in second, "as the commit does"
+    report = json.loads((project.path / f".cobbler/{project.generation}/report.json").read_bytes())
+    [twice] = [task for task in report["tasks"] if task["title"] == "Twice"]
+    assert twice["attempts"][1]["notes"] == ["review these: twice.txt"]
     assert "Second try" in second
     assert "+right" in second
     assert CheckoutState.of(project) == before
@@ -98,6 +104,12 @@ def test_a_measure_and_a_task_without_an_attempt_are_shown(project: Project) -> 
         "p-later Later (open)",
         "No attempt was made, or nothing of one is left.",
     ]
+    assert shown(project) == [
+        "p-later Later (open)",
+        "p-never Never (open)",
+        "p-twice Twice (closed)",
+        "cycle-1",
+    ]
 
 
 @pytest.mark.parametrize("name", ["p-gone", "../../etc", "*"])
@@ -130,4 +142,5 @@ def test_long_parts_are_cut_unless_all_is_asked_for(cobbler_project: Project) ->
     assert "+line 50" in lines
     assert "+line 299" not in lines
     assert any("lines left out; -v prints all" in line for line in lines)
+    assert lines[lines.index("<title>") + 1] == "Long", "the task is at the end of its long prompt"
     assert "+line 299" in shown(cobbler_project, "p-long", "-v")

@@ -30,7 +30,7 @@ def started(project: Project, action: str = "--cobbler-start") -> list[str]:
 
 @BOTH
 def test_a_go_generation_starts_without_sources(project: Project, action: str) -> None:
-    """Except for magefiles_dir, vendored packages, submodules, and whatever is no source."""
+    """Except for magefiles_dir, vendored packages, submodules, and everything that is not a source."""
     project.write(
         {
             "go.mod": f"module old.example/calc\n{REQUIRES}",
@@ -148,7 +148,7 @@ def test_tasks_of_earlier_generations_are_proposed_again_after_a_reset_of_source
     [prompt] = (project.path / ".cobbler" / (project.generation or "")).glob("attempts/cycle-1/1/prompt.md")
     assert "Paint the fence" not in prompt.read_text()
 
-    # Open, as somebody left it, it is done again.
+    # Open, as another user left it, it is done again.
     seed(project, task("p-a", title="Paint the fence"))
     result = project.run("--cobbler-generate", "--cobbler-cycles=0")
     assert came_to(result) == {"stitch::p-a": "landed"}

@@ -339,7 +339,7 @@ def test_conflicts_are_listed_and_nothing_is_changed(project: Project) -> None:
 
 
 def resolution(project: Project) -> Path:
-    """The directory in which somebody is to resolve conflicts."""
+    """The directory in which someone is to resolve conflicts."""
     [path] = (project.directory / "work").glob("*/resolving/*")
     return path
 
@@ -511,7 +511,7 @@ def test_a_stop_refuses_a_checkout_with_changes(project: Project, change: str) -
 
 @pytest.mark.parametrize("ignored", [False, True])
 def test_files_that_would_be_overwritten_are_named(project: Project, ignored: bool) -> None:
-    """git itself takes ignored ones for nothing."""
+    """git itself overwrites ignored ones without a question."""
     if ignored:
         project.write({".gitignore": "a.txt\nb\nc\n"})
         project.commit("Ignore")
@@ -609,7 +609,7 @@ def test_a_stop_names_a_missing_base(project: Project) -> None:
 
 
 def test_a_stop_with_unfinished_tasks_needs_force(project: Project) -> None:
-    """Those that the generation proposed, or tried, or would do; not those that wait for somebody else."""
+    """Those that the generation proposed, or tried, or would do; not those that wait for someone else."""
     name = generation(project, {"a.txt": "a\n"})
     project.git("update-ref", f"refs/cobbler/attempts/{name}/p-tried/1", "main")
     seed(

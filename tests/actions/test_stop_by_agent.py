@@ -74,6 +74,12 @@ def test_the_task_promises_nothing_that_an_agent_without_history_cannot_read(pro
     stop(project, resolve="agent")
     assert "HEAD^2" not in the_task(project).description
     assert "that of main cannot be read here" in the_task(project).description
+    base = refs(project)["refs/heads/main"]
+    project.agent.task(the_task(project).title).runs(
+        f"! git cat-file -e {base} 2>&1 && git rev-list --count --all HEAD >b.txt; {RESOLVES}"
+    )
+    assert list(resume(project).values()) == ["landed"]
+    assert project.files(str(project.generation))["b.txt"] == "1\n", "the tip without what was before it"
 
 
 def test_a_resolution_lands_as_a_merge_and_the_next_stop_has_no_conflict(project: Project) -> None:
@@ -158,7 +164,7 @@ def test_a_reset_closes_the_task_of_a_resolution(project: Project) -> None:
 def test_a_reset_does_not_reopen_the_task_of_a_landed_resolution(project: Project) -> None:
     resume(project)
     result = project.run("--cobbler-reset")
-    assert (result.ret, result.outlines[1:]) == (0, ["Open again: p-1."])
+    assert (result.ret, result.outlines[1:]) == (0, ["Open again: p-1 p-1"])
     assert statuses(project) == {"p-1": "open", the_task(project).id: "closed"}
 
 

@@ -14,7 +14,6 @@ import pytest
 
 from pytest_cobbler.agents.access import PORT, Access
 from pytest_cobbler.agents.base import Agent, AgentRequest, AgentResult
-from pytest_cobbler.agents.claude import ClaudeAgent
 from pytest_cobbler.agents.command import CommandAgent
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.errors import CobblerError, UsageProblem
@@ -35,7 +34,7 @@ from tests.support.scripted_api import (
     tool,
     turn,
 )
-from tests.support.workplaces import KEY, Workplace
+from tests.support.workplaces import KEY, ClaudeAgent, Workplace
 
 __all__ = ["busybox_image", "claude_volume", "minimal_image", "own_podman", "rootless_podman"]
 

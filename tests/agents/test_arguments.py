@@ -1,4 +1,4 @@
-"""What claude is started with, without starting it."""
+"""What claude and codex are started with, without starting them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
-from pytest_cobbler.agents.claude import DEFAULT_ARGUMENTS, ClaudeAgent
+from pytest_cobbler.agents.access import Access
+from pytest_cobbler.agents.described import DescribedAgent
+from pytest_cobbler.agents.descriptions.claude import DEFAULT_ARGUMENTS
+from pytest_cobbler.agents.descriptions.codex import Codex
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Capability, Completed, Engine, Job, Limits, Mount, Network
-from tests.support.workplaces import KEY, Workplace
+from tests.support.workplaces import KEY, ClaudeAgent, Workplace
 
 
 class Recorder:
@@ -56,6 +59,35 @@ def job_of(agent: ClaudeAgent, workplace: Workplace, sandbox: Recorder | None = 
 def value_of(job: Job, name: str) -> str:
     assert job.argv.count(name) == 1
     return job.argv[job.argv.index(name) + 1]
+
+
+def codex_job(workplace: Workplace, *arguments: str, **changes: Any) -> Job:
+    sandbox = Recorder()
+    described = Codex(arguments=arguments, address="http://127.0.0.1:8377/v1", model="gpt-6-sol")
+    DescribedAgent(described, Access()).run(workplace.request(**changes), sandbox, Cancellation())
+    return sandbox.jobs[0]
+
+
+def test_codex_has_the_settings_that_it_needs_and_no_option_twice(workplace: Workplace) -> None:
+    argv = codex_job(workplace).argv
+    begins = argv.index("codex")
+    assert argv[begins:][:2] == ("codex", "exec")
+    assert argv[-1] == "-"
+    assert argv[begins - 1] == "--"
+    assert 'web_search="disabled"' in argv
+    assert any('base_url="http://127.0.0.1:8377/v1"' in word for word in argv)
+    own = codex_job(workplace, "-m", "mine", "--json", "-c", 'web_search="live"').argv
+    assert (own.count("--json"), own.count("--model"), own[-6:-1]) == (
+        1,
+        0,
+        ("-m", "mine", "--json", "-c", 'web_search="live"'),
+    )
+
+
+def test_a_hook_changes_the_command_line_of_codex_and_not_what_makes_its_home(workplace: Workplace) -> None:
+    job = codex_job(workplace, command=lambda argv: ("nice", *argv), system_prompt_file="/rules.md")
+    assert job.argv[:2] == ("sh", "-c")
+    assert job.argv[3:11] == ("home", "CODEX_HOME", ".codex", "copy", "AGENTS.md", "/rules.md", "--", "nice")
 
 
 def test_the_default(workplace: Workplace) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from pytest_cobbler.agents.base import Beginning, Session
-from pytest_cobbler.agents.claude import DEFAULT_ARGUMENTS, ClaudeAgent
 from pytest_cobbler.agents.credential import Credential
+from pytest_cobbler.agents.descriptions.claude import DEFAULT_ARGUMENTS
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.process import Cancellation
 from tests.support.scripted_api import (
@@ -30,7 +30,7 @@ from tests.support.scripted_api import (
     tool,
     turn,
 )
-from tests.support.workplaces import KEY, Workplace, claude
+from tests.support.workplaces import KEY, ClaudeAgent, Workplace, claude
 
 LOGIN = Credential(kind="oauth", value="sk-ant-oat01-scripted-cXV1eHF1dXg", source="the test")
 

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
+from pytest_cobbler.agents import access
 from pytest_cobbler.agents.command import CommandAgent
 from pytest_cobbler.agents.credential import Credential
+from pytest_cobbler.agents.wires.choose import WIRES
 from pytest_cobbler.errors import CobblerError, UsageProblem
 from pytest_cobbler.process import TAIL
 from pytest_cobbler.secret_forms import Secrets
-from tests.support.scripted_api import API_KEY
+from tests.support.scripted_api import API_KEY, ScriptedApi, text, turn
+from tests.support.shared_loopback import SharedLoopback, free_port
 from tests.support.workplaces import KEY, Workplace
 
 
@@ -39,6 +43,7 @@ def test_the_environment_says_what_the_task_is(workplace: Workplace) -> None:
         title="Two words",
         attempt=3,
         output=output,
+        system_prompt_file="/rules.md",
     )
 
     variables = dict(
@@ -53,6 +58,7 @@ def test_the_environment_says_what_the_task_is(workplace: Workplace) -> None:
         "COBBLER_TASK_TITLE": "Two words",
         "COBBLER_ATTEMPT": "3",
         "COBBLER_OUTPUT": str(output),
+        "COBBLER_INSTRUCTIONS": "/rules.md",
         "COBBLER_JOB": variables["COBBLER_JOB"],
     }
 
@@ -161,3 +167,98 @@ def test_a_credential_that_base64_wraps_is_in_no_file(workplace: Workplace) -> N
     for path in (workplace.transcript, workplace.errors):
         assert b"[credential]" in path.read_bytes()
         assert not Secrets([API_KEY]).are_in(path.read_bytes())
+
+
+ASKS = """\
+import os, sys, urllib.request
+path, status = sys.argv[1:]
+try:
+    urllib.request.urlopen(os.environ["ANTHROPIC_BASE_URL"] + path, b"{}", 30)
+except OSError as error:
+    print("no answer", file=sys.stderr)
+sys.exit(int(status))
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "error"),
+    [
+        (
+            "/v1/files",
+            "1",
+            "agent: the proxy refused POST /v1/files: only /v1/messages and /v1/messages/count_tokens "
+            "are served here; exited with 1: no answer",
+        ),
+        ("/v1/files", "0", ""),
+        ("/v1/messages", "1", "agent: exited with 1"),
+    ],
+)
+def test_a_request_that_the_proxy_refused_is_the_cause(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch, path: str, status: str, error: str
+) -> None:
+    monkeypatch.setattr(access, "PORT", free_port())
+    workplace.sandbox = SharedLoopback()
+    with ScriptedApi() as api:
+        agent = CommandAgent(
+            [sys.executable, "-c", ASKS, path, status], credential=KEY, base_url=api.url, proxied=True
+        )
+        done = workplace.run(agent)
+    assert done.error == error
+
+
+SPEAKS = """\
+import json, os, sys, urllib.request
+address, key, path, header, body = sys.argv[1:]
+headers = {header: os.environ[key], "Content-Type": "application/json"}
+request = urllib.request.Request(os.environ[address] + path, body.encode(), headers)
+print(os.environ[key])
+urllib.request.urlopen(request, timeout=30).read()
+"""
+OPENAI = ("OPENAI_BASE_URL", "OPENAI_API_KEY")
+
+
+@pytest.mark.parametrize(
+    ("api", "arguments", "body"),
+    [
+        ("responses", (*OPENAI, "/responses", "Authorization"), {"model": "gpt-6-sol", "input": "Hi"}),
+        (
+            "chat",
+            (*OPENAI, "/chat/completions", "Authorization"),
+            {"model": "gpt-6-sol", "messages": [{"role": "user", "content": "Hi"}]},
+        ),
+        (
+            "gemini",
+            (
+                "GOOGLE_GEMINI_BASE_URL",
+                "GEMINI_API_KEY",
+                "/v1beta/models/gemini-2.5-pro:generateContent",
+                "X",
+            ),
+            {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]},
+        ),
+    ],
+)
+def test_a_command_that_speaks_another_api_gets_a_stand_in_for_its_key(
+    workplace: Workplace,
+    monkeypatch: pytest.MonkeyPatch,
+    api: str,
+    arguments: tuple[str, ...],
+    body: dict[str, object],
+) -> None:
+    monkeypatch.setattr(access, "PORT", free_port())
+    workplace.sandbox = SharedLoopback()
+    key = Credential(kind="api_key", value="sk-real-key", source="the test", variable=arguments[1])
+    with ScriptedApi() as server:
+        server.script("Hi", [turn(text("Hello"))])
+        agent = CommandAgent(
+            [sys.executable, "-c", SPEAKS, *arguments, json.dumps(body)],
+            credential=key,
+            base_url=server.url + WIRES[api].address.below,
+            proxied=True,
+            api=api,
+        )
+        done = workplace.run(agent)
+    assert done.error == ""
+    assert (done.usage.turns, done.usage.tokens_output) == (1, 50)
+    assert workplace.transcript.read_text().startswith("sk-stand-in-000")
+    assert "sk-real-key" in str(server.requests[0].headers)

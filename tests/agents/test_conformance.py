@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +18,9 @@ from pytest_cobbler.agents.command import CommandAgent
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Limits
 from tests.support.parts import need
-from tests.support.scripted_api import API_KEY, Line, ScriptedApi, always, error, hang, text, tool, turn
-from tests.support.workplaces import KEY, Workplace, claude
+from tests.support.real_agents import CLAUDE, CODEX, EVERY
+from tests.support.scripted_api import API_KEY, Line, ScriptedApi, always, error, hang, text, turn
+from tests.support.workplaces import KEY, Workplace, claude, codex
 
 
 class Cast(ABC):
@@ -55,34 +58,50 @@ class Commands(Cast):
         return CommandAgent(["sh", "-c", script], credential=KEY)
 
 
-class Claudes(Cast):
-    patience = 5.0
+@dataclass
+class Programs(Cast):
+    """Real programs, made by ``made``; ``call`` is the tool that runs a command."""
 
-    def __init__(self, api: ScriptedApi) -> None:
-        self._api = api
+    api: ScriptedApi
+    made: Callable[[ScriptedApi], Agent]
+    call: Callable[[str], dict[str, Any]]
+    refusal: int
+    patience: float
 
     def plays(self, script: str, *, says: str = "Done.") -> Agent:
-        return self._agent(turn(tool("Bash", command=script)), turn(text(says)))
+        return self._agent(turn(self.call(script)), turn(text(says)))
 
     def fails(self) -> Agent:
-        return self._agent(always(error(403)))
+        return self._agent(always(error(self.refusal)))
 
     def hangs(self) -> Agent:
-        return self._agent(turn(text("Wait."), tool("Bash", command="true")), hang())
+        return self._agent(turn(text("Wait."), self.call("true")), hang())
 
     def _agent(self, *lines: Line) -> Agent:
-        self._api.script("", lines)
-        return claude(self._api)
+        self.api.script("", lines)
+        return self.made(self.api)
 
 
-@pytest.fixture(params=["command", "claude"])
+PROGRAMS: dict[str, Callable[[ScriptedApi], Cast]] = {
+    "claude": lambda api: Programs(api, claude, CLAUDE.call, 403, 5.0),
+    "codex": lambda api: Programs(api, codex, CODEX.call, 400, 5.0),
+}
+
+
+@pytest.fixture(
+    params=[
+        "command",
+        "claude",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("codex",)),
+    ]
+)
 def cast(request: pytest.FixtureRequest) -> Iterator[Cast]:
     if request.param == "command":
         yield Commands()
         return
-    need("claude")
+    need(EVERY[request.param].program)
     with ScriptedApi() as api:
-        yield Claudes(api)
+        yield PROGRAMS[request.param](api)
 
 
 def test_work_is_done_in_the_worktree(cast: Cast, workplace: Workplace) -> None:
@@ -147,14 +166,15 @@ def test_a_cancellation_before_the_beginning(cast: Cast, workplace: Workplace) -
 
 def test_its_secrets_are_in_nothing_that_it_leaves(cast: Cast, workplace: Workplace) -> None:
     agent = cast.plays(
-        "echo $ANTHROPIC_API_KEY; printenv | base64 -w0; printenv >&2", says=f"My key is {API_KEY}"
+        "echo $ANTHROPIC_API_KEY $OPENAI_API_KEY; printenv | base64 -w0; printenv >&2",
+        says=f"My key is {API_KEY}",
     )
 
     result = workplace.run(agent)
 
     assert result.error == ""
     assert agent.secrets == (API_KEY,)
-    assert b"My key is [credential]" in workplace.transcript.read_bytes()
+    assert "My key is [credential]" in workplace.transcript.read_text() + result.text
     for path in (workplace.transcript, workplace.errors):
         assert API_KEY.encode() not in path.read_bytes()
     assert API_KEY not in repr((result, workplace.steps, agent.description))
@@ -165,10 +185,10 @@ def test_steps_are_printable_lines(cast: Cast, workplace: Workplace) -> None:
 
     assert workplace.steps
     assert all(step.isprintable() and len(step) <= 200 for step in workplace.steps)
-    assert "\\x1b" in workplace.steps[-1]
+    assert "\\x07" in workplace.steps[-1]
 
 
-def test_nobody_has_to_watch(cast: Cast, workplace: Workplace) -> None:
+def test_no_one_has_to_watch(cast: Cast, workplace: Workplace) -> None:
     assert workplace.run(cast.plays("true"), on_step=None).error == ""
 
 
@@ -177,13 +197,14 @@ def test_two_can_work_at_once(cast: Cast, tmp_path: Path) -> None:
     places = [Workplace(tmp_path / "one"), Workplace(tmp_path / "two")]
 
     with ThreadPoolExecutor() as pool:
-        results = list(pool.map(lambda place: place.run(agent), places))
+        # Some programs are told apart by their prompts alone.
+        results = list(pool.map(lambda place: place.run(agent, f"Write {place.directory}"), places))
 
     assert [result.error for result in results] == ["", ""]
     assert all((place.worktree / "hello.txt").exists() for place in places)
 
 
-def test_it_describes_itself_and_is_ready(cast: Cast, workplace: Workplace) -> None:
+def test_an_agent_describes_itself_and_is_ready(cast: Cast, workplace: Workplace) -> None:
     agent = cast.plays("true")
 
     agent.preflight(workplace.sandbox)

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from pytest_cobbler.agents import claude as module
 from pytest_cobbler.agents.base import AgentResult
-from pytest_cobbler.agents.claude import ClaudeAgent
+from pytest_cobbler.agents.descriptions.claude import Claude
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Limits
-from tests.support.workplaces import KEY, Workplace
+from tests.support.workplaces import KEY, ClaudeAgent, Workplace
 
 INIT = {"type": "system", "subtype": "init", "model": "claude-x", "session_id": "s"}
 FOREVER = "sleep 61"
@@ -44,7 +43,7 @@ def background(*tasks: str, kind: str = "local_bash") -> dict[str, Any]:
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
-    monkeypatch.setattr(module, "PATIENCE", 0.3)
+    monkeypatch.setattr(Claude, "patience", 0.3)
     return Workplace(tmp_path)
 
 
@@ -72,6 +71,7 @@ def test_a_program_that_said_success_and_does_not_exit_is_ended(workplace: Workp
     assert (ended.completed.cause, ended.completed.status) == (Ending.EXITED, 0)
 
 
+@pytest.mark.slow
 def test_a_program_that_goes_on_is_not_ended(workplace: Workplace) -> None:
     ended = run(
         workplace,
@@ -103,7 +103,7 @@ def test_a_success_that_ends_badly_is_a_doubt_and_no_error(
 def test_a_time_limit_after_the_success_is_a_doubt(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 60.0)
+    monkeypatch.setattr(Claude, "patience", 60.0)
     ended = run(workplace, INIT, said("I wrote it."), result(), FOREVER, limits=Limits(idle=0.5))
     assert (ended.error, ended.doubt) == ("", "agent: no output for 0.5s")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -52,6 +53,19 @@ def test_a_rate_limit_halves_the_agents_and_holds_new_ones_for_the_time_that_it_
     assert [api.health.may_start(working) for working in (0, 3, 4)] == [True, True, False]
     assert api.health.stop is None
     assert api.health.waited == timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("passes", [True, False])
+@pytest.mark.parametrize("patience", [1200.0, None])
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_the_end_of_a_limit_is_at_most_eight_days_away(
+    passes: bool, patience: float | None, is_seen: bool
+) -> None:
+    api = Api(patience=patience)
+    for item in ("p-a", "p-b"):
+        api.caller(item, is_seen=is_seen).met(replace(api.asks_to_wait(999_999_999), passes=passes))
+    end = api.health.stop.until if api.health.stop else api.health.waits_until
+    assert end == NOON + timedelta(days=8)
 
 
 def test_agents_that_meet_with_one_trouble_together_count_once_and_the_longest_wait_counts() -> None:
@@ -263,6 +277,15 @@ def test_a_prompt_that_is_too_long_for_two_tasks_ends_the_run() -> None:
         grown.answered()
         grown.met(PROMPT)
     assert api.health.stop is None, "conversations grow"
+
+
+def test_a_refusal_ends_the_run_also_after_a_limit_from_which_another_agent_could_take_over() -> None:
+    api = Api(patience=60.0)
+    api.caller("p-a").met(api.asks_to_wait(900))
+    assert api.health.stop is not None
+    assert not api.health.stop.at_once
+    api.caller("p-b").met(ACCESS)
+    assert (api.health.stop.cause, api.health.stop.at_once) == (Cause.ACCESS, True)
 
 
 def test_the_first_stop_stays() -> None:

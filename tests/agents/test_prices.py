@@ -77,7 +77,7 @@ def test_fast_mode_has_prices_of_its_own() -> None:
 
 
 class TestTheList:
-    def test_it_names_its_source_and_date(self) -> None:
+    def test_the_table_names_its_source_and_date(self) -> None:
         prices = json.loads(FILE.read_bytes())
         assert prices["source"].startswith("genai-prices-")
         assert len(prices["sha256"]) == 64
@@ -92,7 +92,7 @@ class TestTheList:
         found = {model: PRICES.cost_of(model, million) for model in expected}
         assert found == pytest.approx(expected)
 
-    def test_it_is_what_the_program_makes_of_its_source(self) -> None:
+    def test_the_table_is_what_the_program_makes_of_its_source(self) -> None:
         models = text_of(SOURCE, "genai-prices-9.9.9", date(2026, 3, 1))
         first, second = json.loads(models)["models"]
         assert first == {
@@ -157,7 +157,7 @@ providers: list[Provider] = [
 
 
 class TestAFileOfTheUser:
-    def test_it_replaces_prices_and_adds_others(self, tmp_path: Path) -> None:
+    def test_a_file_replaces_prices_and_adds_others(self, tmp_path: Path) -> None:
         path = tmp_path / "prices.yaml"
         path.write_text(
             "claude-opus-5-5: {input: 1, output: 2}\nours: {input: 3, output: 4, cache_read: 0}\n"

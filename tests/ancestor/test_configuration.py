@@ -68,7 +68,7 @@ def test_generate_works_with_a_configuration_of_the_ancestor(
 
     outcomes = {case.properties.get("cobbler_title"): case for case in result.junit.values()}
     assert sorted(came_to(result).values()) == ["failed", "landed", "proposed"]
-    assert "pkg/version/version.go: a protected path" in outcomes["The version"].message
+    assert "pkg/version/version.go: a protected path (version_file)" in outcomes["The version"].message
     name = project.generation or ""
     first = project.git("log", "--reverse", "--format=%H", f"main..{name}").split()[0]
     assert project.git("diff", "--name-status", "main", first).splitlines() == [

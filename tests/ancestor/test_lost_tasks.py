@@ -41,7 +41,7 @@ def test_no_recovered_task_disappears(
 
 
 def test_no_second_resume_is_needed_to_clean_up(project: Project, agent: StandInAgent) -> None:
-    """Directories went before git forgot that they had branches checked out, and these stayed."""
+    """Directories were deleted before git forgot that they had branches checked out, and these stayed."""
     begun = agent.directory / "begun"
     once = f"[ ! -e p-a.txt ] || [ -e {begun} ] || {{ touch {begun}; sleep 300; }}"
     project.configure(test_command=once)

@@ -46,7 +46,7 @@ def test_no_task_is_closed_whose_work_did_not_land(
     request: pytest.FixtureRequest, agent: StandInAgent, where: str
 ) -> None:
     """Two mistakes. The worktree was mounted alone, its ``.git`` named a place outside, and so no agent could
-    commit: the merge said "Already up to date", the work was deleted, and the task closed as done. And nobody
+    commit: the merge said "Already up to date", the work was deleted, and the task closed as done. And no one
     but the agent committed: what it had not committed went the same way, as did a task that changed nothing.
     """
     project: Project = request.getfixturevalue(where)
@@ -102,7 +102,7 @@ def test_no_conflict_is_left_half_done_nor_committed_with_its_markers(
 def test_no_stop_conflicts_on_recreated_files_or_loses_them(project: Project, agent: StandInAgent) -> None:
     """The base's sources were deleted before the merge. What the generation had made again but for a change
     was a conflict, also of the module file, and no stop after that could be run again; what it had made again
-    to the byte was deleted by the merge, and nobody was told.
+    to the byte was deleted by the merge, and no one was told.
     """
     project.write(
         {"go.mod": "module example.com/old\n\ngo 1.23\n", "same.go": "package a\n", "other.go": "package b\n"}

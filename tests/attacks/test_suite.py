@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import inspect
 import os
 import shutil
 import signal
@@ -34,26 +36,18 @@ from pytest_cobbler.errors import SandboxError
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import Change, Policy
 from pytest_cobbler.repository.harvest import Harvest, HarvestError
+from pytest_cobbler.repository.pins import PINS
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.sandbox import lifeline
 from pytest_cobbler.sandbox.base import Capability, Job, Limits, Loopback, Network
+from pytest_cobbler.wiring.parts import local_site
 from tests.support.attacked import PART, Altered, Careless, believed, not_held, others_than_held, target_of
 from tests.support.images import busybox_image
-from tests.support.podmans import Podman, open_to_others, own_podman
+from tests.support.podmans import Podman, own_podman
 
 __all__ = ["busybox_image", "own_podman"]
 
 NOW = Cancellation()
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A directory that jobs can read, as below ``work_dir``."""
-    directory = tmp_path / "place"
-    directory.mkdir()
-    open_to_others(directory)
-    directory.chmod(0o755)
-    return directory
 
 
 @pytest.fixture
@@ -98,6 +92,14 @@ def not_for(target: Target) -> tuple[str, ...]:
 def test_there_are_attacks_of_every_family() -> None:
     assert {attack.family for attack in every_attack()} == set(FAMILIES)
     assert len({attack.name for attack in every_attack()}) == len(every_attack()) >= 100
+
+
+@pytest.mark.parametrize("family", ["gate", "job"])
+def test_every_attack_on_a_family_of_single_trials_gets_through_in_a_test(family: str) -> None:
+    tests = {"gate": TestGate, "job": TestJob}[family]
+    nodes = ast.walk(ast.parse(inspect.getsource(tests)))
+    named = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    assert set(names_of(family)) - named == set()
 
 
 def test_a_sandbox_that_fails_holds_nothing(target: Target) -> None:
@@ -292,6 +294,49 @@ class TestLanding:
             f"{line.attack.name}: {line.evidence}" for line in lines if not line.got_through
         ]
 
+    @pytest.mark.matrix("costly")
+    def test_attacks_are_held_in_overlays_of_one_checkout(
+        self, target: Target, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        defaults = local_site.__kwdefaults__
+        assert defaults
+        monkeypatch.setitem(defaults, "large", 0)
+        # Git takes three times as long for 3,000 directories in each other as in a plain checkout.
+        monkeypatch.setattr(landing, "_LONGEST_LANDING", 200.0)
+        # The host looks for the file of the late writer in a plain directory.
+        attacks = [attack for attack in attacks_of("landing") if attack.name != "late-writer"]
+        with prepared(target) as ground:
+            assert ground.worktree("probe").base
+            lines = try_landing(ground, attacks, NOW)
+        assert others_than_held(lines) == {}
+
+    def test_a_busy_machine_is_not_taken_for_a_host_that_is_kept_busy(
+        self, target: Target, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(landing, "_LONGEST_LANDING", 0.0)
+        with prepared(target) as ground:
+            [line] = try_landing(ground, [attack_of("landing", "hidden-changes")], NOW)
+        assert (line.status, line.evidence) == ("held", "the work landed without effect on the host")
+
+    def test_a_pin_that_is_removed_while_the_host_looks_is_no_error(self, target: Target) -> None:
+        with prepared(target) as ground:
+            pin = ground.repository.git_dir / PINS / "doctor" / "attack-x"
+            ended = threading.Event()
+
+            def come_and_go() -> None:
+                while not ended.is_set():
+                    (pin / "tree").mkdir(parents=True)
+                    shutil.rmtree(pin)
+
+            thread = threading.Thread(target=come_and_go)
+            thread.start()
+            try:
+                seen = [ground.changed() for _ in range(300)]
+            finally:
+                ended.set()
+                thread.join()
+        assert seen == [[]] * 300
+
     def test_a_process_that_stays_is_noticed(self, target: Target, careless: Careless) -> None:
         leaving = Altered(
             target.sandbox, run=lambda job: careless.run(job) if job.name.startswith("attack-") else None
@@ -367,7 +412,7 @@ class TestMeasure:
         }
 
 
-def read_anything(worktree: Worktree) -> bytes:
+def read_anything(_ground: Ground, worktree: Worktree) -> bytes:
     """What not to do: open whatever an agent has left."""
     read = subprocess.run(
         ["timeout", "1", "head", "-c", str(2 * LARGEST_ANSWER), worktree.output / OUTPUT], capture_output=True

@@ -14,8 +14,8 @@ from pytest_cobbler.cycle.attempt import Attempt
 from pytest_cobbler.cycle.faults import SharedFaults, full_disk
 from pytest_cobbler.cycle.signatures import signature_of
 from pytest_cobbler.errors import RepositoryError, SandboxError
+from pytest_cobbler.landing.candidates import Landing
 from pytest_cobbler.landing.gate import GateResult
-from pytest_cobbler.landing.lane import Landing
 from pytest_cobbler.sandbox.base import Completed
 from pytest_cobbler.usage import Usage
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -135,7 +136,7 @@ def test_a_fence_or_a_byte_order_mark_is_tolerated(fence: str) -> None:
             "The file has 8,000,002 bytes, more than 8,000,000. "
             "Propose fewer tasks, with shorter descriptions.",
         ),
-        (b"[0" + b",0" * 1000 + b"]", "The array has 1001 tasks, more than 1000. Propose fewer."),
+        (b"[0" + b",0" * 10_000 + b"]", "The array has 10001 tasks, more than 10000. Propose fewer."),
     ],
 )
 def test_an_answer_that_is_not_a_list_of_tasks_is_refused(raw: bytes, expected: str) -> None:
@@ -243,6 +244,31 @@ def test_each_dependency_cycle_is_reported() -> None:
         assert {a + b for a, b in itertools.pairwise(titles)} == set(edges)
 
 
+def test_a_few_of_many_cycles_are_reported_and_a_few_tasks_of_a_long_one() -> None:
+    """An answer may be made to keep the host busy."""
+    pairs = [entry(index, dependency=index ^ 1) for index in range(400)]
+    assert len(errors(*pairs)) == 10
+    [error] = errors(*[entry(index, dependency=(index + 1) % 300) for index in range(300)])
+    assert error.count(" needs ") == 20
+    assert "needs 281 more needs Task" in error
+
+
+def test_of_very_many_errors_the_first_are_told() -> None:
+    told = errors(*[entry(index, "") | {"description": ""} for index in range(80)])
+    assert len(told) == 51
+    assert told[-1] == "There are 30 more such errors."
+    [one, *_] = errors(*[entry(0, f"Task {number}") for number in range(200)])
+    assert len(one) < 1_000
+
+
+def test_a_task_has_a_limited_number_of_needs() -> None:
+    entries = [entry(index, dependencies=list(range(index))) for index in range(102)]
+    assert errors(*entries) == [
+        'Task 101 ("Task number 101") depends on 101 tasks, more than 100. '
+        "Leave out those that the others depend on."
+    ]
+
+
 @pytest.mark.parametrize(
     "title", ["Add the parser", "  add THE  parser!", "Add: the-parser.", "\uff21dd the parser"]
 )
@@ -292,6 +318,24 @@ def test_the_selection_contains_all_needs_within_the_limit(proposals: Proposals,
         assert remaining == ()
     if limit and proposals:
         assert selected  # something without needs is always there
+
+
+class Counted(tuple[int, ...]):
+    """Needs that count how often they are looked at."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[int]:
+        Counted.looks += 1
+        return super().__iter__()
+
+
+def test_a_selection_looks_at_no_more_than_it_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Proposal, "needs", property(lambda self: Counted(self.dependencies)))
+    proposals = chain(*[tuple(range(index)) for index in range(300)])
+    monkeypatch.setattr(Counted, "looks", 0)
+    assert len(select(proposals[::-1], 5)[0]) == 5
+    assert Counted.looks < 300 * 6
 
 
 def test_the_first_proposals_are_selected_with_their_needs() -> None:

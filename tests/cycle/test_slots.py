@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from pytest_cobbler.agents.health import ApiHealth
+from pytest_cobbler.cycle.healths import Healths
 from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.process import Cancellation
 
@@ -23,10 +25,10 @@ def eventually(condition: Callable[[], bool]) -> None:
 class Waiter:
     """A task that waits for a place for a further attempt, in its own thread."""
 
-    def __init__(self, slots: Slots, cancellation: Cancellation | None = None) -> None:
+    def __init__(self, slots: OneAgent, cancellation: Cancellation | None = None) -> None:
         self.answers: list[bool] = []
         self._thread = threading.Thread(
-            target=lambda: self.answers.append(slots.wait(cancellation or Cancellation())), daemon=True
+            target=lambda: self.answers.append(bool(slots.wait(cancellation or Cancellation()))), daemon=True
         )
         self._thread.start()
 
@@ -36,20 +38,36 @@ class Waiter:
         return answer
 
 
-def slots_with(count: int) -> Slots:
-    return Slots(count, freed=lambda: None)
+class OneAgent(Slots):
+    """The places of a run with one agent."""
+
+    def __init__(self, count: int, freed: Callable[[], None] = lambda: None) -> None:
+        super().__init__(count, freed, Healths({"a": ApiHealth(count)}))
+
+    def take(self, names: Sequence[str] = ("a",)) -> str:
+        return super().take(names)
+
+    def wait(self, cancellation: Cancellation, names: Sequence[str] = ("a",)) -> str:
+        return super().wait(cancellation, names)
+
+    def give(self, name: str = "a") -> None:
+        super().give(name)
+
+
+def slots_with(count: int) -> OneAgent:
+    return OneAgent(count)
 
 
 def test_every_place_can_be_taken_once() -> None:
     slots = slots_with(2)
-    assert [slots.take() for _ in range(3)] == [True, True, False]
+    assert [bool(slots.take()) for _ in range(3)] == [True, True, False]
     slots.give()
-    assert [slots.take() for _ in range(2)] == [True, False]
+    assert [bool(slots.take()) for _ in range(2)] == [True, False]
 
 
 def test_freed_is_called_for_every_place_that_is_given_back() -> None:
     freed: list[bool] = []
-    slots = Slots(1, freed=lambda: freed.append(slots.take()))
+    slots = OneAgent(1, freed=lambda: freed.append(bool(slots.take())))
     slots.take()
     slots.give()
     slots.give()
@@ -66,7 +84,7 @@ def test_a_further_attempt_waits_until_a_place_is_given_back() -> None:
     slots = slots_with(1)
     slots.take()
     waiter = Waiter(slots)
-    eventually(lambda: slots._waiting == 1)
+    eventually(lambda: slots.waiting == 1)
     assert waiter.answers == []
     slots.give()
     assert waiter.answer()
@@ -75,10 +93,10 @@ def test_a_further_attempt_waits_until_a_place_is_given_back() -> None:
 
 def test_a_further_attempt_takes_precedence_over_a_new_task() -> None:
     refused: list[bool] = []
-    slots = Slots(1, freed=lambda: refused.append(not slots.take()))
+    slots = OneAgent(1, freed=lambda: refused.append(not slots.take()))
     slots.take()
     waiter = Waiter(slots)
-    eventually(lambda: slots._waiting == 1)
+    eventually(lambda: slots.waiting == 1)
     slots.give()  # immediately a new task asks for it
     assert waiter.answer()
     assert refused == [True]
@@ -89,7 +107,7 @@ def test_new_tasks_start_if_there_are_more_places_than_waiting_tasks() -> None:
     slots.take()
     slots.take()
     waiter = Waiter(slots)
-    eventually(lambda: slots._waiting == 1)
+    eventually(lambda: slots.waiting == 1)
     slots.give()
     slots.give()
     assert waiter.answer()
@@ -101,7 +119,7 @@ def test_waiting_attempts_stop_when_the_run_is_cancelled() -> None:
     slots, cancellation = slots_with(1), Cancellation()
     slots.take()
     waiters = [Waiter(slots, cancellation) for _ in range(2)]
-    eventually(lambda: slots._waiting == 2)
+    eventually(lambda: slots.waiting == 2)
     cancellation.cancel()
     assert [waiter.answer() for waiter in waiters] == [False, False]
     slots.give()

@@ -1,4 +1,4 @@
-"""Every check of ``--cobbler-doctor``: what it says where it fails, and that what it says mends it."""
+"""Every check of ``--cobbler-doctor``: what it says where it fails, and that what it says repairs it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pytest_cobbler.config import load
 from pytest_cobbler.doctor.checks import Doctor
 from pytest_cobbler.doctor.examination import Check, Finding, examine
 from pytest_cobbler.process import host_environment
+from pytest_cobbler.sandbox.podman import PodmanSandbox
 from pytest_cobbler.testing.project import Project
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from tests.support.images import busybox_image, minimal_image
@@ -246,6 +247,16 @@ class TestSandbox:
         )
         return cobbler_project
 
+    def test_a_runtime_with_known_ways_out_of_a_container_is_a_warning_that_names_them(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for version, expected in (("runc version 1.1.11", "CVE-2024-21626"), ("runc version 99.0.0", "")):
+            monkeypatch.setattr(PodmanSandbox, "runtime", version)
+            found = examine_one(project, "runtime")
+            assert found.status == ("warning" if expected else "ok")
+            assert version in found.text
+            assert expected in found.text
+
     def test_a_missing_podman_fails(
         self, cobbler_project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
@@ -333,6 +344,15 @@ def test_the_gate_of_each_other_language_is_tried(
         cobbler_project.python_sample()
         cobbler_project.configure(test_command=None)
     assert language in assert_well(cobbler_project, "gate").text
+
+
+def test_a_generation_that_begins_without_its_sources_has_nothing_to_test(cobbler_project: Project) -> None:
+    cobbler_project.write({"src/app.py": "X = 1\n", "tests/test_app.py": "def test_app(): pass\n"})
+    cobbler_project.configure(language="python", source_dirs=["src", "tests"], reset_sources=True)
+    cobbler_project.commit("Sources")
+    found = examine_one(cobbler_project, "tip")
+    assert found.status == "off"
+    assert found.text == "agents start without sources: there is nothing to test yet"
 
 
 class TestTracker:

@@ -31,11 +31,11 @@ from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.repository.harvest import HarvestError
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Capability, Loopback, Network, Sandbox
-from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.tracker.embedded import EmbeddedTracker
 from pytest_cobbler.wiring.parts import SandboxSettings
 from pytest_cobbler.wiring.preflight import preflight_work_dir
 from tests.support.images import busybox_image, minimal_image
+from tests.support.jobs import own_host
 from tests.support.podmans import Podman, open_to_others, own_podman, rootless_podman
 
 __all__ = ["busybox_image", "minimal_image", "own_podman", "rootless_podman"]
@@ -59,7 +59,7 @@ def sandbox(podman: Podman, minimal_image: str) -> Sandbox:
 
 
 class Broken:
-    """A podman that does not do all that it is told."""
+    """A podman that does not follow all of its options."""
 
     def __init__(self, podman: Podman, image: str, directory: Path) -> None:
         self._podman = podman
@@ -202,7 +202,7 @@ class TestLanding:
         return Gate(steps=(), sandbox=sandbox, network=Network.NONE, image=None, timeout=None, environment={})
 
     def test_a_change_lands(self, repository: Repository) -> None:
-        sandbox = HostSandbox(repository="r", run_id="here")
+        sandbox = own_host()
         prove_landing(repository, sandbox, self.gate(sandbox))
         log = repository.refs.text("log", "--format=%s", "refs/heads/doctor")
         assert log.splitlines() == ["Land", "First commit"]

@@ -6,10 +6,10 @@ import pytest
 
 from pytest_cobbler.testing.project import Project
 from tests.support.calculators import GO, INSTRUCTION, PYTHON, Sample
-from tests.support.images import claude_volume, minimal_image
+from tests.support.images import busybox_image, claude_volume, minimal_image
 from tests.support.scripted_api import ScriptedApi
 
-__all__ = ["claude_volume", "minimal_image"]
+__all__ = ["busybox_image", "claude_volume", "minimal_image"]
 
 
 @pytest.fixture
@@ -41,10 +41,16 @@ def sample() -> Sample:
 
 
 @pytest.fixture
+def sandbox() -> str:
+    return "podman"
+
+
+@pytest.fixture
 def calculator(
     cobbler_project: Project,
     claude_volume: tuple[str, str],
     sample: Sample,
+    sandbox: str,
     request: pytest.FixtureRequest,
 ) -> Project:
     if sample is GO:
@@ -55,7 +61,7 @@ def calculator(
         image, more = "python_image", ()
     cobbler_project.write({"CLAUDE.md": f"{INSTRUCTION}\n"})
     cobbler_project.configure(
-        sandbox="podman",
+        sandbox=sandbox,
         podman_image=request.getfixturevalue(image),
         podman_args=[*claude_volume, *more, "-e", "CLAUDE_CODE_MAX_RETRIES=1"],
         agent="claude",

@@ -15,7 +15,7 @@ from pytest_cobbler.agents.prices import PriceList
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project, RunResult
 from tests.support.scripted_api import Request, ScriptedApi, Turn, text, tool, turn
-from tests.support.sessions import by_title, came_to, seed, statuses, task
+from tests.support.sessions import by_title, came_to, charged, seed, statuses, task
 
 MODEL = "claude-opus-5-5"
 USAGE = {
@@ -63,9 +63,9 @@ class Model:
             self.asked.append(request.body["max_tokens"])
 
 
-def spent(result: RunResult) -> tuple[float, float]:
-    (line,) = [line for line in result.outlines if line.startswith("budget: ") and "(budget_usd)" in line]
-    amounts = re.fullmatch(r"budget: (\S+) of (\S+) USD spent \(budget_usd\)", line)
+def spent(result: RunResult, key: str = "budget_usd") -> tuple[float, float]:
+    (line,) = [line for line in result.outlines if line.startswith("budget: ") and f"({key})" in line]
+    amounts = re.fullmatch(rf"budget: (\S+) of (\S+) USD spent \({key}\)", line)
     assert amounts, line
     return float(amounts[1]), float(amounts[2])
 
@@ -73,6 +73,16 @@ def spent(result: RunResult) -> tuple[float, float]:
 def logged(project: Project) -> list[Mapping[str, Any]]:
     (log,) = (project.directory / "work").glob("**/log/events.jsonl")
     return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def kill_after_a_landing(project: Project, api: ScriptedApi, model: Model) -> None:
+    """Run until the first task has landed, and kill the run while its agents ask the ``model``."""
+    model.script(api)
+    running = project.start("--cobbler-generate", env=api.environment)
+    running.wait_until(lambda: "closed" in statuses(project).values(), timeout=240)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    model.may_answer.set()
 
 
 @pytest.mark.claude
@@ -86,13 +96,7 @@ def test_a_budget_holds_over_a_kill_until_all_tasks_have_landed(
     project.configure(jobs=agents, max_issues=tasks, budget_usd=budget)
     seed(project, *(task(f"p-{place}", title=f"write {place}") for place in range(tasks)))
     model = Model()
-    model.script(api)
-
-    running = project.start("--cobbler-generate", env=api.environment)
-    running.wait_until(lambda: "closed" in statuses(project).values(), timeout=240)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
-    model.may_answer.set()
+    kill_after_a_landing(project, api, model)
     assert model.answers * COST <= budget
 
     endings = []
@@ -124,6 +128,37 @@ def test_a_budget_holds_over_a_kill_until_all_tasks_have_landed(
     assert len(cut) <= agents, "the requests at the time of the kill"
     owed = sum(charged.values()) + sum(reserved[key] for key in cut)
     assert model.answers * COST <= owed + 1e-9
+
+
+@pytest.mark.claude
+@pytest.mark.podman
+@pytest.mark.matrix
+def test_the_budget_of_a_generation_holds_over_a_kill_and_a_resume_and_more_of_it_lands_all(
+    project: Project, api: ScriptedApi
+) -> None:
+    budget = 0.8
+    assert budget < 12 * COST
+    project.configure(jobs=2, max_issues=6, generation_budget_usd=budget)
+    seed(project, *(task(f"p-{place}", title=f"write {place}") for place in range(6)))
+    model = Model()
+    kill_after_a_landing(project, api, model)
+    result = project.run("--cobbler-resume", "-v", env=api.environment, timeout=300)
+    paid, limit = spent(result, "generation_budget_usd")
+    assert (result.ret, limit) == (pytest.ExitCode.INTERRUPTED, budget)
+    assert model.answers * COST <= paid + 1e-4
+    assert paid <= budget
+    assert set(came_to(result).values()) <= {"landed", "limited", "cancelled"}
+    assert charged(project) == {}
+    assert check(project, result) == []
+
+    project.configure(generation_budget_usd=10)
+    result = project.run("--cobbler-resume", env=api.environment, timeout=300)
+    paid, limit = spent(result, "generation_budget_usd")
+    assert (result.ret, set(came_to(result).values())) == (0, {"landed"})
+    assert model.answers * COST <= paid + 1e-4
+    assert paid <= limit
+    assert set(statuses(project).values()) == {"closed"}
+    assert check(project, result) == []
 
 
 def amounts(project: Project, name: str) -> dict[tuple[object, ...], float]:

@@ -11,7 +11,8 @@ import pytest
 
 from pytest_cobbler.config import load
 from pytest_cobbler.sandbox.base import Job, Mount
-from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, podman_environment
+from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
+from pytest_cobbler.sandbox.podman_environment import podman_environment
 from pytest_cobbler.testing.project import Project, RunResult
 from tests.support.calculators import DIVIDE, GO, INSTRUCTION, MULTIPLY, PYTHON, SUBTRACT, Sample, worktree
 from tests.support.images import claude_volume, minimal_image, python_image
@@ -94,6 +95,7 @@ class Calculator:
 
     def resolve(self, request: Request) -> Turn:
         source = self._sample.source
+        assert request.prompt.startswith("Your work could not be merged")  # in the same conversation
         assert source in request.prompt
         assert SUBTRACT in request.prompt  # the other side of the conflict
         command = f"grep -c '<<<<<<<' {source} && sed -i '/^[<=>]\\{{7\\}}/d' {source}"
@@ -118,8 +120,12 @@ class Calculator:
 
 @pytest.mark.matrix
 @pytest.mark.parametrize(
-    ("sample", "tracker"),
-    [(PYTHON, "bd"), (PYTHON, "embedded"), (GO, "bd")],
+    ("sample", "tracker", "sandbox"),
+    [
+        (PYTHON, "bd", "podman"),
+        (PYTHON, "embedded", "podman"),
+        (GO, "bd", "podman"),
+    ],
     ids=["python-bd", "python-embedded", "go-bd"],
 )
 def test_a_generation_with_the_real_claude_lands_its_tasks(
@@ -131,7 +137,7 @@ def test_a_generation_with_the_real_claude_lands_its_tasks(
     before = checkout(calculator)
     Calculator(calculator, sample).script(api)
 
-    result = calculator.run("--cobbler-generate", "-v", env=api.environment, timeout=300)
+    result = calculator.run("--cobbler-generate", "-v", env=api.environment, timeout=900)
 
     result.assert_outcomes(passed=4)
     assert result.ret == 0
@@ -147,6 +153,8 @@ def test_a_generation_with_the_real_claude_lands_its_tasks(
     assert not [path for path in calculator.files() if path.startswith("bin/")]
     assert all(INSTRUCTION in json.dumps(request.body["system"]) for request in api.requests)
     result.stdout.fnmatch_lines(["agent: claude, 2 in parallel, network proxy (the API alone)"])
+    on_nodes = re.findall(r": the agent starts on (n[123]|node-1) \(attempt \d\)", "\n".join(result.outlines))
+    assert len(on_nodes) == (6 if calculator.configuration["sandbox"] != "podman" else 0)
     assert "credential: handed" not in "\n".join(result.outlines)
     api_key = api.environment["ANTHROPIC_API_KEY"].encode()
     assert {request.headers["x-api-key"] for request in api.requests} == {api_key.decode()}

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project, RunResult
+from tests.support.images import python_image
 from tests.support.scripted_api import (
     Request,
     ScriptedApi,
@@ -25,6 +26,8 @@ from tests.support.scripted_api import (
     turn,
 )
 from tests.support.sessions import by_title, came_to, seed, task
+
+__all__ = ["python_image"]
 
 DONE = turn(text("Done."))
 GATE = "! test -f work.txt || grep -x right work.txt || { echo work.txt has the wrong word; false; }"
@@ -120,6 +123,54 @@ def test_an_agent_that_a_dead_run_cut_off_goes_on_and_its_cost_counts_once(
     assert paid(project) == (counted(api.answered), 0.048, False)
     assert sessions(project) == []
     assert check(project, result) == []
+
+
+@pytest.mark.matrix("costly")
+def test_an_agent_whose_time_is_over_goes_on(project: Project, api: ScriptedApi) -> None:
+    project.configure(max_attempts=2, test_command=GATE, idle_timeout="15s")
+    seed(project, task("p-a", title="first"))
+    api.script("<title>\nfirst", [bash("true"), bash(BUSY)], [bash("echo right >work.txt"), DONE])
+
+    result = project.run("--cobbler-generate", env=api.environment)
+
+    assert came_to(result) == {"stitch::p-a": "landed"}
+    assert len({request.session_id for request in api.requests}) == 1
+    before, after = api.requests[1:3]
+    assert after.prompt.startswith("You were cut off before the task was done.")
+    assert "no output for 15s" in after.prompt
+    assert "The directory holds your work" in after.prompt
+    assert json.dumps(after.body["messages"]).count("tail -f /dev/null") == 1
+    assert beginning(after.body).startswith(beginning(before.body))
+    assert by_title(result)["first"].properties["cobbler_attempts"] == "2"
+    assert paid(project) == (counted(api.answered), 0.048, False)
+    assert sessions(project) == []
+    assert check(project, result) == []
+
+
+@pytest.mark.matrix("costly")
+def test_weakened_tests_are_the_next_turn_of_the_same_conversation(
+    calculator: Project, api: ScriptedApi
+) -> None:
+    calculator.configure(max_attempts=2, cycles=0, weakened_tests="refuse")
+    seed(calculator, task("p-a", title="first"))
+    weaken = "sed -i 's/assert add.*/add(2, 3)/' tests/test_add.py; echo 'X = 1' >>calculator/__init__.py"
+    mend = "sed -i 's/    add(2, 3)$/    assert add(2, 3) == 5/' tests/test_add.py"
+    api.script("<title>\nfirst", [bash(weaken), DONE], [bash(mend), DONE])
+
+    result = calculator.run("--cobbler-generate", env=api.environment)
+
+    assert came_to(result) == {"stitch::p-a": "landed"}
+    assert len({request.session_id for request in api.requests}) == 1
+    before, after = api.requests[1:3]
+    assert after.prompt.startswith("Your work was refused.")
+    assert "tests/test_add.py: fewer asserts in test_add" in after.prompt
+    assert beginning(after.body).startswith(beginning(before.body))
+    files = calculator.files()
+    assert "X = 1" in files["calculator/__init__.py"]
+    assert "assert add(2, 3) == 5" in files["tests/test_add.py"]
+    assert spent(result, "first") == (counted(api.answered), 0.048)
+    assert sessions(calculator) == []
+    assert check(calculator, result) == []
 
 
 @pytest.mark.matrix("costly")

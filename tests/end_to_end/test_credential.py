@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_cobbler.sandbox.podman import podman_environment
+from pytest_cobbler.sandbox.podman_environment import podman_environment
 from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.testing.project import Project
 from tests.support.scripted_api import API_KEY, Request, ScriptedApi, Turn, always, text, tool, turn
@@ -60,6 +60,9 @@ def add_task(project: Project, title: str) -> None:
     project.commit("A task")
 
 
+PROGRAMS = ("podman", "conmon", "runc", "crun")
+
+
 class Outside:
     """The host's processes and files, as they are while the container runs."""
 
@@ -76,7 +79,7 @@ class Outside:
             for path in Path("/proc").glob(f"[0-9]*/{name}"):
                 with contextlib.suppress(OSError):
                     program = (path.parent / "comm").read_text().strip()
-                    if program in ("podman", "conmon", "runc", "crun"):
+                    if program in PROGRAMS:
                         self.seen += path.read_bytes()
         stores = podman("info", "--format={{.Store.GraphRoot}} {{.Store.RunRoot}}").split()
         self.seen += grep(*(path for store in stores for path in kept_by_podman(Path(store))))

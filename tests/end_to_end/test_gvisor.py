@@ -1,4 +1,4 @@
-"""A run under gVisor: its network stack is its own unless it is told to use the kernel's."""
+"""A run under gVisor: its network stack is its own unless an option gives it the kernel's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_cobbler.sandbox.podman import podman_environment
+from pytest_cobbler.sandbox.podman_environment import podman_environment
 from pytest_cobbler.testing.project import Project
 from tests.support.parts import need
 from tests.support.scripted_api import ScriptedApi, text, turn

@@ -83,7 +83,11 @@ def proposes(*titles: str) -> Line:
 
 @pytest.mark.bd
 @pytest.mark.matrix
-@pytest.mark.parametrize("sample", [PYTHON, GO], ids=["python", "go"])
+@pytest.mark.parametrize(
+    ("sample", "sandbox"),
+    [(PYTHON, "podman"), (GO, "podman")],
+    ids=["python", "go"],
+)
 def test_a_whole_life_from_no_generation_to_a_merged_and_an_abandoned_one(
     calculator: Project, sample: Sample, api: ScriptedApi, tmp_path: Path
 ) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project, RunResult
 from tests.support.scripted_api import Request, ScriptedApi, Turn, always, error, text, tool, turn
-from tests.support.sessions import by_title, came_to, seed, statuses, task
+from tests.support.sessions import by_title, came_to, charged, seed, statuses, task
 
 LONG = "prompt is too long: 250000 tokens > 200000 maximum"
 
@@ -22,9 +22,23 @@ def write(name: str) -> Turn:
 DONE = turn(text("Done."))
 
 
-def agents(api: ScriptedApi) -> int:
-    """The number of agents that asked the API for something."""
-    return len({request.session_id for request in api.requests})
+PRICE = 0.012
+"""US dollars of one answer of the scripted API."""
+
+
+def started(result: RunResult) -> int:
+    """The number of agents that the run started."""
+    return sum(int(case.properties["cobbler_attempts"]) for case in result.junit.values())
+
+
+def money(result: RunResult) -> float:
+    """US dollars of all items, by the reports."""
+    return sum(float(case.properties["cobbler_cost_usd"]) for case in result.junit.values())
+
+
+def owed(api: ScriptedApi) -> object:
+    """US dollars of the whole answers of the API."""
+    return pytest.approx(PRICE * len(api.answered))
 
 
 def retrying(project: Project) -> None:
@@ -43,6 +57,7 @@ REFUSALS: Mapping[str, tuple[Turn, str, str]] = {
     "credit": (error(400, "Your credit balance is too low"), "limited", "API error 400: "),
     "extra usage": (error(400, "You're out of extra usage"), "limited", "API error 400: "),
     "weekly limit": (error(429, "Weekly limit reached"), "limited", "API error 429: "),
+    "five hours": (error(429, "5-hour limit reached"), "limited", "API error 429: "),
 }
 
 
@@ -66,10 +81,9 @@ def test_a_refusal_ends_the_run_at_once_and_charges_no_task(
     limited = by_title(result)["task 0"]
     assert limited.properties["cobbler_cause"] == cause
     assert limited.message.startswith(f"agent: {words}")
-    assert limited.properties.get("cobbler_cost_usd", "0") in ("0", "0.0")
     assert any(f"!! Interrupted: limited: agent: {words}" in line for line in result.outlines)
     assert statuses(project) == {"p-0": "open", "p-1": "open", "p-2": "open"}
-    assert agents(api) == 1
+    assert (started(result), charged(project), money(result)) == (1, {}, 0.0)
     assert len(api.requests) <= 6, "claude repeats some of them with other headers, at once"
 
 
@@ -95,8 +109,9 @@ def test_a_rate_limit_of_one_agent_is_waited_for_and_its_work_is_gone_on_from(
     assert came_to(result) == {f"stitch::p-{name}": "landed" for name in ("busy", "works", "later")}
     assert result.ret == 0
     assert by_title(result)["busy"].properties["cobbler_attempts"] == "2", "although max_attempts is 1"
+    assert (started(result), charged(project), money(result)) == (4, {}, owed(api))
     assert project.files()["half.txt"] == "done\ndone\n"
-    result.stdout.fnmatch_lines(["waiting for the API: API error 429: slow down; * from ??:??:??"])
+    result.stdout.fnmatch_lines(["*waiting for the API: API error 429: slow down; * from ??:??:??"])
     result.stdout.fnmatch_lines(["api: 1 x 429; new agents waited 4 s; 1 of 2 in parallel at the least"])
     assert check(project, result) == []
 
@@ -126,25 +141,37 @@ def test_a_limit_that_lasts_too_long_ends_the_run_when_those_who_work_have_ended
         "stitch::p-works": "landed",
         "stitch::p-never": "cancelled",
     }
-    assert agents(api) == 2
+    assert (started(result), charged(project), money(result)) == (2, {}, owed(api))
     assert statuses(project) == {"p-limited": "open", "p-works": "closed", "p-never": "open"}
     result.stdout.fnmatch_lines(["*!! Interrupted: limited until ????-??-?? ??:??*: slow down*"])
     assert check(project, result) == []
 
 
+CUT = turn(text("lost " * 30), cut=4)
+
+
 @pytest.mark.matrix
-@pytest.mark.parametrize(
-    "answer",
-    [error(529), error(500), turn(text("lost " * 30), cut=4)],
-    ids=["529", "500", "cut"],
-)
-def test_faults_of_the_api_are_waited_for(project: Project, api: ScriptedApi, answer: Turn) -> None:
+@pytest.mark.parametrize("fault", ["529", "500", "cut", "network"])
+def test_faults_of_the_api_are_waited_for(project: Project, api: ScriptedApi, fault: str) -> None:
+    def lose_the_network(_request: Request) -> Turn:
+        threading.Thread(target=api.vanish, args=(8,)).start()
+        return CUT
+
+    answer: Turn | Callable[[Request], Turn] = lose_the_network
+    if fault != "network":
+        answer = always(CUT if fault == "cut" else error(int(fault)))
     project.configure(jobs=1)
-    seed(project, task("p-a", title="first"))
-    api.script("<title>\nfirst", [write("first"), always(answer)], [write("second"), DONE])
+    seed(project, task("p-a", title="first"), task("p-b", title="later", priority=4))
+    api.script("<title>\nfirst", [write("first"), answer], [write("second"), DONE])
+    api.script("<title>\nlater", [write("later"), DONE])
     result = project.run("--cobbler-generate", env=api.environment)
-    assert came_to(result) == {"stitch::p-a": "landed"}
-    assert {"first.txt", "second.txt"} <= project.files().keys()
+    assert came_to(result) == {"stitch::p-a": "landed", "stitch::p-b": "landed"}
+    assert {"first.txt", "second.txt", "later.txt"} <= project.files().keys()
+    properties = by_title(result)["first"].properties
+    was_cut = fault in ("cut", "network")
+    assert properties.get("cobbler_cost_is_partial", "") == ("true" if was_cut else "")
+    assert (started(result), charged(project)) == (1 + int(properties["cobbler_attempts"]), {})
+    assert money(result) == owed(api) or (was_cut and money(result) > PRICE * len(api.answered))
 
 
 def test_an_api_that_stays_down_ends_the_run_as_limited(project: Project, api: ScriptedApi) -> None:
@@ -155,6 +182,7 @@ def test_an_api_that_stays_down_ends_the_run_as_limited(project: Project, api: S
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert set(came_to(result).values()) == {"limited", "cancelled"}
     assert set(statuses(project).values()) == {"open"}
+    assert (started(result) <= 3, charged(project), money(result)) == (True, {}, 0.0)
 
 
 def test_a_task_that_the_api_never_serves_ends_alone(project: Project, api: ScriptedApi) -> None:
@@ -166,6 +194,7 @@ def test_a_task_that_the_api_never_serves_ends_alone(project: Project, api: Scri
     assert came_to(result) == {"stitch::p-a": "limited", "stitch::p-b": "landed"}
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert by_title(result)["poison"].properties["cobbler_attempts"] == "3"
+    assert (started(result), charged(project), money(result)) == (4, {}, owed(api))
 
 
 def test_a_prompt_that_is_too_long_fails_its_task_and_two_in_a_row_end_the_run(
@@ -186,4 +215,5 @@ def test_a_prompt_that_is_too_long_fails_its_task_and_two_in_a_row_end_the_run(
         "stitch::p-never": "cancelled",
     }
     assert [causes(result)[title] for title in ("one", "two", "three")] == ["prompt"] * 3
-    assert agents(api) == 4, "no further attempt has a shorter prompt"
+    assert started(result) == 4, "no further attempt has a shorter prompt"
+    assert (charged(project), money(result)) == ({"p-one": 1, "p-two": 1}, owed(api))

@@ -37,6 +37,8 @@ def fuzzing(target: Target) -> Fuzzing:
     return Fuzzing(target, list(load(target.name).values()), random.Random(markers.seed()).getrandbits(32))
 
 
+@pytest.mark.slow
+@pytest.mark.every_run
 @each_target
 def test_the_corpus_and_a_few_inputs(target: Target) -> None:
     check(target, fuzzing(target).until(lambda: True))
@@ -48,6 +50,7 @@ def test_the_corpus_and_a_few_inputs(target: Target) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.every_run
 @each_target
 def test_new_inputs_for_half_a_minute(target: Target) -> None:
     check(target, fuzzing(target).until(seconds(SECONDS)))
@@ -80,6 +83,7 @@ def has_needle(data: Any) -> None:
     assert not isinstance(data, dict) or "needle" not in str(data.get("text"))
 
 
+@pytest.mark.slow
 def test_a_fault_is_found_and_its_input_is_made_smaller() -> None:
     finding = Fuzzing(target_of(has_needle), [], number=1).until(seconds(60))
     assert finding is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +18,11 @@ from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Job, Network, Sandbox
-from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
 from pytest_cobbler.secret_forms import Secrets
 from tests.support.attacked import Altered
 from tests.support.images import minimal_image
+from tests.support.jobs import own_host
 
 __all__ = ["minimal_image"]
 
@@ -58,9 +59,9 @@ class Bench:
 def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
     """Each sandbox."""
     if request.param == "host":
-        return HostSandbox(repository="gate", run_id=tmp_path.name)
+        return own_host()
     image = request.getfixturevalue("minimal_image")
-    return PodmanSandbox(image, repository="gate", run_id=tmp_path.name, owner=job_owner(tmp_path))
+    return PodmanSandbox(image, repository=uuid.uuid4().hex, run_id="test", owner=job_owner(tmp_path))
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def bench(tmp_path: Path, sandbox: Sandbox) -> Bench:
 
 @pytest.fixture
 def host_bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path, HostSandbox(repository="gate", run_id=tmp_path.name))
+    return Bench(tmp_path, own_host())
 
 
 class TestVerdict:
@@ -118,6 +119,7 @@ class TestVerdict:
         with pytest.raises(CobblerError):
             bench.run("true")
 
+    @pytest.mark.slow
     def test_gate_times_out(self, bench: Bench) -> None:
         result = bench.run("echo begun; sleep 60", timeout=3.0)
         assert not result.passed

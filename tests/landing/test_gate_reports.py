@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from pytest_cobbler.sandbox.base import Engine, Network, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
 from tests.support.images import python_image
+from tests.support.jobs import own_host
 from tests.support.podmans import open_to_others
 from tests.support.toolchain import go_cache, go_root
 
@@ -64,7 +66,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path, HostSandbox(repository="gate", run_id=tmp_path.name))
+    return Bench(tmp_path, own_host())
 
 
 SOME = """
@@ -78,13 +80,14 @@ class TestA:
 """
 
 
+@pytest.mark.slow
 class TestPython:
     def test_the_default_gate_reports_its_tests(
         self, tmp_path: Path, python_image: str, bench: Bench
     ) -> None:
         files = {"tests/test_some.py": SOME, "other/test_other.py": "def test_fails(): assert 0\n"}
         owner = job_owner(tmp_path)
-        podman = PodmanSandbox(python_image, repository="gate", run_id=tmp_path.name, owner=owner)
+        podman = PodmanSandbox(python_image, repository=uuid.uuid4().hex, run_id="test", owner=owner)
         for sandbox in (podman, bench.sandbox):
             bench.sandbox = sandbox
             result = bench.python(files)

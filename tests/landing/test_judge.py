@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from pytest_cobbler.causes import Cause
+from pytest_cobbler.landing.candidates import Candidate, Landing
 from pytest_cobbler.landing.gate import Gate, GateResult
-from pytest_cobbler.landing.lane import Candidate, Landing
 from pytest_cobbler.landing.tip import Red, Tip, check_tip
 from pytest_cobbler.languages import get
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.sandbox.base import Network, Sandbox
-from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
 from tests.support.images import python_image
-from tests.support.lanes import make_lane
+from tests.support.jobs import own_host
+from tests.support.lanes import land_together, make_lane
 from tests.support.repositories import UserRepository, commit_files
 from tests.support.toolchain import go_cache, go_root
 
@@ -66,6 +68,7 @@ class Bench:
         language: str = "",
         sandbox: Sandbox | None = None,
         environment: Mapping[str, str] = QUIET,
+        landing: Literal["each", "train"] = "each",
     ) -> None:
         """A lane with a gate of one shell command, or the test step of ``language``.
 
@@ -81,7 +84,7 @@ class Bench:
             [step] = [step for step in get(language).gate() if step.name == "test"]
         gate = CountingGate(
             steps=[step],
-            sandbox=sandbox or HostSandbox(repository="judge", run_id=self.directory.name),
+            sandbox=sandbox or own_host(),
             network=Network.NONE,
             image=None,
             timeout=60.0,
@@ -98,6 +101,7 @@ class Bench:
             owner=sandbox.owner if sandbox else None,
             allows_red=allows_red,
             refuses_weakened=refuses_weakened,
+            landing=landing,
         )
         self.lane, self.tree_gate, self.judge = made.lane, made.gate, made.judge
 
@@ -117,15 +121,18 @@ class Bench:
         return tip
 
     def land(self, files: dict[str, str | None], **changes: Any) -> Landing:
+        return self.lane.land(self.candidate(files, **changes))
+
+    def candidate(self, files: dict[str, str | None], **changes: Any) -> Candidate:
         facts: dict[str, Any] = {
             "task_id": "t-1",
             "commit": commit_files(self.repository, self.tip, files),
             "policy": Policy(),
             "log": self.directory / "gate.log",
-            "message": lambda notes, _record: "\n".join(["The task\n", *notes]),
+            "message": lambda notes, *_: "\n".join(["The task\n", *notes]),
             "on_landed": lambda _landed: None,
         }
-        return self.lane.land(Candidate(**facts | changes))
+        return Candidate(**facts | changes)
 
 
 PROTECTED = "pkg/tests/test_core.py"
@@ -166,7 +173,6 @@ ATTACKS: dict[str, dict[str, str | None]] = {
 }
 
 
-@pytest.mark.quick
 def test_a_change_that_hides_the_test_of_what_it_breaks_does_not_land(bench: Bench) -> None:
     tip = bench.tip
     for name, attack in ATTACKS.items():
@@ -264,6 +270,11 @@ def test_no_test_at_all_is_accepted_only_where_no_file_holds_tests(
     landing = bench.land({"pyvenv.cfg": "", "tests/pyvenv.cfg": "", "tests/test_b.py": OTHER})
     assert landing.hidden == ("no test ran, and these files hold tests: tests/test_b.py",)
     assert bench.land({"tests/test_b.py": OTHER}).commit
+    landing = bench.land({"tests/test_b.py": None})
+    assert (landing.commit, landing.cause) == ("", Cause.GATE)
+    assert landing.gate is not None
+    assert landing.gate.passed, "without the judge it would land"
+    assert landing.hidden == ("no test ran, and these files hold tests: tests/test_b.py",)
     bench.lane.close()
 
 
@@ -275,6 +286,30 @@ def test_a_gate_that_a_change_keeps_from_failing_is_found_by_a_planted_test(
     landing = bench.land({"off": "", **BROKEN})
     assert (landing.commit, landing.cause) == ("", Cause.GATE)
     assert landing.hidden
+
+
+def test_a_planted_test_that_is_not_in_the_report_is_found(bench: Bench) -> None:
+    bench.make(f"files=; [ ! -f off ] || files='{PROTECTED} tests'; {PYTEST} $files")
+    landing = bench.land({"off": "", "pkg/core.py": CORE + "\n"})
+    assert (landing.commit, landing.cause) == ("", Cause.GATE)
+    assert landing.hidden == ("failing tests were added, and did not fail: pkg/tests/; cause: off",)
+
+
+def test_a_conftest_alone_has_planted_tests_of_random_names(bench: Bench) -> None:
+    bench.make(OWN, unknown=True)
+    names = []
+    for content in ("x = 1\n", "x = 2\n"):
+        assert bench.land({"tests/conftest.py": content}).commit
+        output = (bench.directory / "gate-planted.log").read_text()
+        names.append(set(re.findall(r"^FAILED \S+::test_([a-f][0-9a-f]{8})_", output, re.MULTILINE)))
+    assert bench.runs == ["gate.log", "gate-planted.log"] * 2
+    assert [len(one) for one in names] == [2, 2], "one in each directory with tests"
+    assert names[0].isdisjoint(names[1])
+    hides = "def pytest_sessionfinish(session):\n    session.exitstatus = 0\n"
+    landing = bench.land({"tests/conftest.py": hides, **BROKEN})
+    assert (landing.commit, landing.cause) == ("", Cause.GATE)
+    [reason] = landing.hidden
+    assert reason.endswith("did not fail: pkg/tests/, tests/; cause: tests/conftest.py")
 
 
 @pytest.mark.matrix
@@ -508,7 +543,7 @@ def test_the_default_gate_in_a_container_is_judged(
 ) -> None:
     bench = Bench(user, tmp_path, PROJECT)
     owner = job_owner(tmp_path)
-    podman = PodmanSandbox(python_image, repository="judge", run_id=tmp_path.name, owner=owner)
+    podman = PodmanSandbox(python_image, repository=uuid.uuid4().hex, run_id="test", owner=owner)
     bench.make(language="python", sandbox=podman)
     for attack in ({"pkg/pyvenv.cfg": "home = /usr/bin\n"}, {"zz/conftest.py": CLEAR}):
         landing = bench.land({**BROKEN, **attack})
@@ -557,3 +592,44 @@ def test_go_tests_in_a_module_of_their_own_are_hidden(
     planted = ["gate.log", "gate-planted.log"]  # go.mod may switch tests off, too
     assert bench.runs == [*planted, "gate.log", *planted]
     bench.lane.close()
+
+
+class TestTrains:
+    """Changes that land together are judged as if each had landed by itself."""
+
+    NEW: dict[str, str | None] = {"tests/test_new.py": "def test_new():\n    assert 1 + 1 == 2\n"}  # noqa: RUF012
+    HIDES = "def pytest_collection_modifyitems(items):\n    items[:] = [i for i in items if i.name != '{}']\n"
+
+    def land(self, bench: Bench, *changes: dict[str, str | None], **options: Any) -> list[Landing]:
+        bench.make(landing="train", **options)
+        bench.check_tip()
+        candidates = [
+            bench.candidate(files, task_id=f"t-{number}", log=bench.directory / str(number) / "gate.log")
+            for number, files in enumerate(changes, 1)
+        ]
+        return land_together(bench.lane, bench.candidate({}), candidates)
+
+    def test_a_test_of_one_change_that_another_hides_is_found(self, bench: Bench) -> None:
+        hides: dict[str, str | None] = {"tests/conftest.py": self.HIDES.format("test_new")}
+        new, hiding = self.land(bench, self.NEW, hides)
+        assert new.commit
+        assert (hiding.commit, hiding.cause) == ("", Cause.GATE)
+        assert "tests/test_new.py" in hiding.hidden[0]
+
+    def test_a_test_of_the_tip_that_one_of_them_hides_is_found(self, bench: Bench) -> None:
+        hides: dict[str, str | None] = {"tests/conftest.py": self.HIDES.format("test_other")}
+        landings = self.land(bench, self.NEW, hides, {"other.txt": ""})
+        assert [bool(landing.commit) for landing in landings] == [True, False, True]
+        assert "tests/test_other.py" in landings[1].hidden[0]
+
+    def test_each_commit_has_the_notes_on_its_own_change(self, bench: Bench) -> None:
+        removes: dict[str, str | None] = {"tests/test_other.py": None}
+        landings = self.land(bench, self.NEW, removes, {"other.txt": ""})
+        assert [landing.train.size if landing.train else 0 for landing in landings] == [3, 3, 3]
+        assert (landings[0].notes, landings[2].notes) == ((), ())
+        assert "tests changed in tests/test_other.py: 1 test removed" in landings[1].notes[-1]
+
+    def test_a_weakened_test_is_refused_in_a_train(self, bench: Bench) -> None:
+        removes: dict[str, str | None] = {"tests/test_other.py": None}
+        landings = self.land(bench, self.NEW, removes, {"other.txt": ""}, refuses_weakened=True)
+        assert [landing.cause for landing in landings] == ["", Cause.REFUSED, ""]

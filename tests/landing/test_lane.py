@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.errors import SandboxError
+from pytest_cobbler.landing.candidates import Candidate, Landing
 from pytest_cobbler.landing.gate import Gate
-from pytest_cobbler.landing.lane import Candidate, Landing, LandingLane
+from pytest_cobbler.landing.lane import LandingLane
 from pytest_cobbler.landing.tree_records import TreeRecord, TreeRecords
 from pytest_cobbler.languages import get
 from pytest_cobbler.languages.base import Step
@@ -19,7 +20,7 @@ from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.landing import Merge
 from pytest_cobbler.sandbox.base import Network
-from pytest_cobbler.sandbox.host import HostSandbox
+from tests.support.jobs import own_host
 from tests.support.lanes import make_lane
 from tests.support.repositories import UserRepository, commit_files, files_in
 
@@ -55,7 +56,7 @@ class Bench:
         self.directory = directory
         self.repository = user.open()
         self.generation = user.start()
-        self.sandbox = HostSandbox(repository="lane", run_id=directory.name)
+        self.sandbox = own_host()
         self.listener = Steps()
         self.cancellation = Cancellation()
         self.noted: list[str] = []
@@ -98,7 +99,7 @@ class Bench:
             "commit": commit,
             "policy": Policy(),
             "log": self.directory / "gate.log",
-            "message": lambda notes, _record: "\n".join(["The task\n", *notes]),
+            "message": lambda notes, *_: "\n".join(["The task\n", *notes]),
             "on_landed": lambda landed: self.noted.append(landed),
         }
         return self.lane.land(Candidate(**facts | changes))
@@ -184,7 +185,7 @@ def test_notes_of_the_gate_are_notes_of_the_landing(bench: Bench) -> None:
     step = Step(name="test", argv=("true",), shown="true", notes=("echo", "a copy was tested"))
     messages: list[tuple[str, ...]] = []
 
-    def message(notes: tuple[str, ...], _record: TreeRecord | None) -> str:
+    def message(notes: tuple[str, ...], *_: object) -> str:
         messages.append(notes)
         return "The task\n"
 
@@ -201,7 +202,7 @@ def test_the_lane_keeps_a_record_of_each_tree_that_was_tested(bench: Bench) -> N
     records = TreeRecords(bench.directory / "records")
     seen: list[TreeRecord | None] = []
 
-    def message(_notes: tuple[str, ...], record: TreeRecord | None) -> str:
+    def message(_notes: tuple[str, ...], record: TreeRecord | None, _train: object) -> str:
         seen.append(record)
         return "The task\n"
 
@@ -211,11 +212,11 @@ def test_the_lane_keeps_a_record_of_each_tree_that_was_tested(bench: Bench) -> N
     assert (good.record.summary, good.record.verdict) == ("1 passed, 1 skipped", "passed")
     assert good.record.tree == bench.repository.tree_of(good.commit)
     assert seen == [good.record]
+    assert records.find(good.record.tree, bench.gate.conditions()) == good.record
     bad = bench.land(bench.commit({"bad": "bad\n"}))
     assert bad.record
     assert (bad.record.verdict, bad.record.failed_step, bad.record.passed) == ("failed", "test", False)
-    for record in (good.record, bad.record):
-        assert records.find(record.tree, bench.gate.conditions()) == record
+    assert records.find(bad.record.tree, bench.gate.conditions()) == bad.record
 
 
 def test_a_record_that_cannot_be_kept_does_not_stop_a_landing(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,10 @@ from pytest_cobbler.languages import get
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Network, Sandbox
-from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
 from pytest_cobbler.wiring.preflight import preflight_gate
 from tests.support.images import minimal_image, python_image
+from tests.support.jobs import own_host
 
 __all__ = ["minimal_image", "python_image"]
 
@@ -40,7 +41,7 @@ def run(directory: Path, sandbox: Sandbox, *scripts: str, **environment: str) ->
 
 
 def podman(image: str, directory: Path) -> Sandbox:
-    return PodmanSandbox(image, repository="gate", run_id=directory.name, owner=job_owner(directory))
+    return PodmanSandbox(image, repository=uuid.uuid4().hex, run_id="test", owner=job_owner(directory))
 
 
 def test_a_command_that_says_python_runs_where_only_python3_is(python_image: str, tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def path_with(directory: Path, *programs: str) -> str:
 def test_a_python_that_is_installed_is_used_as_it_is(tmp_path: Path, installed: tuple[str, ...]) -> None:
     """Without a sandbox, too; an image that has only ``python`` is left alone."""
     place = path_with(tmp_path, *installed)
-    sandbox = HostSandbox(repository="gate", run_id=tmp_path.name)
+    sandbox = own_host()
     result = run(tmp_path, sandbox, "echo path=$PATH; python -c 'print(6 * 7)'", PATH=place)
     assert result.passed, result.output
     assert result.output.endswith("42")

@@ -38,7 +38,7 @@ def statement(record: TreeRecord | None = RECORD, work: Work = WORK) -> bytes:
     return make_statement(work, commit=COMMIT, tree=tree, tip=TIP, record=record, finished=finished)
 
 
-def test_it_is_an_in_toto_statement_with_provenance_of_slsa() -> None:
+def test_a_statement_is_in_toto_with_provenance_of_slsa() -> None:
     document = json.loads(statement())
     assert document["_type"] == TYPE == "https://in-toto.io/Statement/v1"
     assert document["predicateType"] == PREDICATE == "https://slsa.dev/provenance/v1"
@@ -66,6 +66,15 @@ def test_it_is_an_in_toto_statement_with_provenance_of_slsa() -> None:
     assert gate["annotations"]["verdict"] == "passed"
     assert gate["annotations"]["tests"] == "2 passed, 1 skipped"
     assert by["annotations"] == {"identity": WORK.by}
+
+
+def test_a_statement_names_the_node_of_an_agent_that_worked_on_one() -> None:
+    def parameters(work: Work) -> dict[str, object]:
+        stated = json.loads(statement(work=work))["predicate"]["buildDefinition"]["internalParameters"]
+        return {name: value for name, value in stated.items() if name != "gate"}
+
+    assert parameters(WORK) == {"agent": WORK.agent, "attempt": 2}
+    assert parameters(replace(WORK, node="n1")) == {"agent": WORK.agent, "attempt": 2, "node": "n1"}
 
 
 @pytest.mark.parametrize("signed", [False, True])

@@ -109,14 +109,15 @@ def test_a_merge_by_squash_or_rebase_and_a_shallow_clone_lose_nothing(project: P
     bodies = project.git("log", "--reverse", "--format=%B", f"{generation}~3..{generation}")
     project.write({"mine.txt": "mine\n"})
     project.commit("Mine")
-    if way == "squash":
+    if way != "rebase":
         project.git("merge", "--quiet", "--squash", generation)
         project.git("commit", "--quiet", "-m", f"All\n\n{bodies}")
         project.git("update-ref", f"refs/heads/{generation}", f"{generation}~3")
-    elif way == "rebase":
+    else:
         project.git("cherry-pick", f"{generation}~3..{generation}")
         project.git("update-ref", f"refs/heads/{generation}", f"{generation}~3")
-    else:
+    if way == "shallow":  # cut off after the commit that has the work
+        project.git("commit", "--quiet", "--allow-empty", "-m", "More")
         clone = project.directory / "clone"
         project.git("clone", "--quiet", "--depth=1", "--branch=main", f"file://{project.path}", str(clone))
         store = (project.path / ".beads" / "issues.jsonl").read_text()
@@ -126,13 +127,16 @@ def test_a_merge_by_squash_or_rebase_and_a_shallow_clone_lose_nothing(project: P
         specs = [f"+{refs}:{refs}" for refs in (f"refs/heads/{generation}", "refs/cobbler/*", "refs/tags/*")]
         project.git("fetch", "--quiet", "--depth=1", "origin", *specs)
         seed(project)
+        refused = resume(project)
+        assert refused.ret == pytest.ExitCode.USAGE_ERROR
+        refused.stderr.fnmatch_lines(
+            [f"ERROR: the history of branch {generation} is cut off: *", "*git fetch --unshallow*"]
+        )
+        project.git("fetch", "--quiet", "--depth=2", "origin", specs[0])
         (project.path / ".beads" / "issues.jsonl").write_text(store)
         assert source != project.path
-        result = resume(project)
-        result.stdout.no_fnmatch_line("*LOST*")
-        return
     result = resume(project)
-    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED, result.outlines
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED, result.errlines
     result.stdout.no_fnmatch_line("*LOST*")
 
 
@@ -162,7 +166,7 @@ EmbeddedTracker.close = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_kill_while_a_restored_tracker_is_mended_lets_no_task_be_paid_again(
+def test_a_kill_while_a_restored_tracker_is_repaired_lets_no_task_be_paid_again(
     project: Project, tmp_path: Path
 ) -> None:
     seed(project, task("t-1"), task("t-2", "t-1"), task("t-3", "t-2"))
@@ -185,7 +189,7 @@ EmbeddedTracker.claim = fail
 """
 
 
-def test_a_restored_tracker_that_cannot_be_mended_ends_the_run_before_a_task_is_paid_again(
+def test_a_restored_tracker_that_cannot_be_repaired_ends_the_run_before_a_task_is_paid_again(
     project: Project, tmp_path: Path
 ) -> None:
     seed(project, task("t-1"))
@@ -242,12 +246,17 @@ def test_a_task_whose_record_could_not_be_written_can_be_opened_again_by_a_perso
 def test_a_branch_that_is_checked_out_during_a_run_ends_the_landings_with_that_cause(
     project: Project,
 ) -> None:
-    add(project, "t-4")
+    for name in ("t-4", "t-5", "t-6"):
+        add(project, name)
+    project.configure(jobs=1)
     aside = project.directory / "aside"
     checkout = f"git -C {project.path} worktree add --quiet {aside} {project.generation}"
     project.agent.task("t-4").runs(f"{checkout}; echo 1 >t-4.txt")
     result = resume(project)
-    assert words(result) == {"stitch::t-4": "FAILED"}
+    assert words(result)["stitch::t-4"] == "FAILED"
+    assert result.ret == pytest.ExitCode.INTERRUPTED, "landings stop, so no further agent starts"
+    assert set(words(result).values()) == {"FAILED", "CANCELLED"}
+    assert "t-6" not in asked(project), "one more agent may have started before the landing"
     result.stdout.fnmatch_lines(
         [
             f"*landing: branch {project.generation} is checked out in {aside}, "
@@ -255,5 +264,5 @@ def test_a_branch_that_is_checked_out_during_a_run_ends_the_landings_with_that_c
         ]
     )
     project.git("worktree", "remove", str(aside))
-    assert words(resume(project)) == {"stitch::t-4": "LANDED"}
-    assert asked(project) == ["t-1", "t-2", "t-3"], "its kept work landed, and no agent was asked"
+    assert words(resume(project)) == {f"stitch::{name}": "LANDED" for name in ("t-4", "t-5", "t-6")}
+    assert sorted(asked(project)) == ["t-1", "t-2", "t-3", "t-5", "t-6"], "kept work landed without an agent"

@@ -381,6 +381,16 @@ def test_priority_then_the_longest_chain_then_creation() -> None:
     assert ids(choose(tasks).taken) == "root urgent old new leaf"
 
 
+def test_creation_is_a_time_and_not_a_text() -> None:
+    """Stores write a time with or without fractions of a second, and in any time zone."""
+    tasks = [
+        task("third", created_at="2026-01-01T00:00:30.000001Z"),
+        task("second", created_at="2026-01-01T00:00:30Z"),
+        task("first", created_at="2026-01-01T01:00:29+01:00"),
+    ]
+    assert ids(choose(tasks).taken) == "first second third"
+
+
 def test_the_task_that_probably_takes_longest_comes_first() -> None:
     tasks = [task("a", minutes=5), task("b", minutes=30), task("c", minutes=10), task("d", "c", minutes=30)]
     assert ids(choose(tasks).taken) == "c b a d"

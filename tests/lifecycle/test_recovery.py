@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project, RunResult
+from tests.support.generations import generation
+from tests.support.sessions import seed, task
+from tests.support.stale_locks import killed_git
 
 TITLES = [f"Step {word}" for word in ("one", "two", "three", "four")]
 
@@ -240,14 +244,46 @@ def test_a_lock_of_git_on_our_own_refs_is_removed(chain: Project) -> None:
         git / f"refs/cobbler/attempts/{chain.generation}/{task}/1.lock",
         git / "refs/heads/generation-2026-01-01-00-00-00.lock",  # of a start that was killed
         git / "refs/tags/generation-2026-01-01-00-00-00-start.lock",
+        git / "packed-refs.lock",
+        git / "HEAD.lock",
     ]
     for lock in locks:
         lock.parent.mkdir(parents=True, exist_ok=True)
         lock.touch()
+        os.utime(lock, (0, 0))
     result = generate(chain)
     result.assert_outcomes(passed=1)
     assert check(chain, result) == []
     assert not any(lock.exists() for lock in locks)
+    for lock in locks:
+        assert f"recovered: removed {lock}, which a killed git had left" in result.outlines
+
+
+ACTIONS = ("--cobbler-generate", "--cobbler-start", "--cobbler-stop", "--cobbler-reset", "--cobbler-switch")
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_git_that_was_killed_with_its_locks_is_in_no_ones_way(
+    cobbler_project: Project, action: str
+) -> None:
+    project = cobbler_project
+    seed(project, task("p-1", title="One"))
+    project.agent.task("One").writes("one.txt", "1\n")
+    first = generation(project, {"a.txt": "a\n"})
+    git = project.path / ".git"
+    killed_git(git, f"delete refs/tags/{first}-start", f"update refs/heads/main {first}")
+    left = {path.name for path in git.rglob("*.lock")}
+    for path in git.rglob("*.lock"):
+        os.utime(path, (0, 0))  # else the command waits to see that it does not change
+    assert {"packed-refs.lock", "HEAD.lock", f"{first}-start.lock", "main.lock"} <= left
+
+    result = project.run(*((action, first) if action == "--cobbler-switch" else (action,)))
+
+    assert result.ret == 0, result.outlines + result.errlines
+    for name in ("packed-refs.lock", "HEAD.lock"):
+        assert f"recovered: removed {git / name}, which a killed git had left" in result.outlines
+    left = {path.name for path in git.rglob("*.lock")} - {"cobbler.lock"}
+    assert left == (set() if action == "--cobbler-stop" else {"main.lock"}), "main is the user's"
 
 
 # Markers of conflicts that we put there ourselves

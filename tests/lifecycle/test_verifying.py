@@ -17,6 +17,8 @@ from pytest_cobbler.testing.project import Project
 from pytest_cobbler.wiring.hooks import NO_HOOKS
 from pytest_cobbler.wiring.project import open_repository
 
+pytestmark = pytest.mark.slow
+
 GATE = """\
 [ ! -e {outside} ] || exit 1
 first='<testcase name="first"/>' second='<testcase name="second"><skipped/></testcase>'
@@ -269,6 +271,22 @@ def test_a_commit_without_a_note_has_no_statement(bench: Bench) -> None:
     assert bench.verify().summary == "no statement"
     bench.project.git("update-ref", "-d", "refs/notes/cobbler")
     assert bench.verify().summary == "no statement"
+
+
+def test_a_merge_names_the_way_to_the_landings_that_it_brings(bench: Bench) -> None:
+    git = bench.project.git
+    git("switch", "--quiet", "--detach", "main")
+    git("merge", "--quiet", "--no-ff", "--no-edit", str(bench.project.generation))
+    commit = git("rev-parse", "HEAD").strip()
+    found = bench.verify(commit)
+    *_, landings = found.summary.split()
+    assert found.summary == (
+        "no statement: it is a merge; for what it brings: pytest --cobbler-verify "
+        f"{commit[:12]}^1..{commit[:12]}^2"
+    )
+    config = load(bench.project.path / "configuration.yaml")
+    chosen = chosen_commits(config, open_repository(config), landings)
+    assert [landed.commit for landed in chosen] == [bench.commit]
 
 
 def test_text_of_a_note_has_no_control_codes_and_is_short(bench: Bench) -> None:

@@ -9,11 +9,12 @@ import pytest
 
 from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.causes import Cause, Ending
-from pytest_cobbler.listeners import AttemptEnd, MeasureEnd
+from pytest_cobbler.listeners import AttemptEnd, LandingFailure, MeasureEnd
 from pytest_cobbler.recordings.files import place_of, read_result
 from pytest_cobbler.recordings.listener import RecordingListener
 from pytest_cobbler.recordings.recorder import Recorder
 from pytest_cobbler.sandbox.base import Completed
+from pytest_cobbler.tracker.base import Task
 from tests.support.repositories import UserRepository, commit_files
 from tests.support.repository_fixtures import no_git_of_ours, template, tmp_path, user
 from tests.support.workplaces import Workplace
@@ -80,7 +81,8 @@ def test_a_landing_that_failed_for_other_reasons_breaks_the_attempt_off(
     bench: Bench, cause: str, broken_off: str
 ) -> None:
     bench.end(commit=commit_files(bench.repository, bench.base, {"hello.txt": "Hello\n"}))
-    bench.listener.not_landed(bench.request.title, 1, Cause(cause))
+    task = Task(id=bench.request.task_id, title=bench.request.title)
+    bench.listener.not_landed(LandingFailure(task=task, number=1, cause=Cause(cause)))
     assert read_result(bench.attempt, "").broken_off == broken_off
 
 

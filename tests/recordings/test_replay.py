@@ -29,7 +29,8 @@ from pytest_cobbler.recordings.replay import ReplayAgent
 from pytest_cobbler.repository.landing import exact_patch_of
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Completed, Mount, Sandbox
-from pytest_cobbler.sandbox.podman import PodmanSandbox, podman_environment
+from pytest_cobbler.sandbox.podman import PodmanSandbox
+from pytest_cobbler.sandbox.podman_environment import podman_environment
 from tests.support.images import minimal_image
 from tests.support.workplaces import Workplace
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_cobbler.errors import RepositoryError
+from pytest_cobbler.repository.gate_checkout import GateCheckout
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.repository.worktrees import GateCheckout
 from tests.support.repositories import UserRepository, commit_files
 
 NOBODY = (60989, 60989)
@@ -160,3 +160,23 @@ def test_files_of_a_dead_run_are_removed_from_a_gate_checkout(repository: Reposi
     assert sorted(found_in(GateCheckout(repository, "g", None).move(tree))) == ["a"]
     dead.remove()
     assert not dead.path.exists()
+
+
+def test_a_move_touches_only_what_differs(repository: Repository) -> None:
+    checkout = GateCheckout(repository, "g", OWNER)
+    old: Tree = {"same": ("100644", "1"), "dir/changed": ("100644", "1"), "gone/file": ("100644", "1")}
+    new: Tree = {"same": ("100644", "1"), "dir/changed": ("100644", "2"), "dir/new": ("100755", "1")}
+    checkout.move(repository.tree_of(commit_of(repository, old)))
+    os.utime(checkout.path / "same", (1, 1))
+    found = found_in(checkout.move(repository.tree_of(commit_of(repository, new))))
+    assert found == {path: (mode, content.encode()) for path, (mode, content) in new.items()}
+    assert (checkout.path / "same").stat().st_mtime == 1
+
+
+def test_a_checkout_that_something_has_changed_is_made_again(repository: Repository) -> None:
+    checkout = GateCheckout(repository, "g", OWNER)
+    checkout.move(repository.tree_of(commit_of(repository, {"a": ("100644", "1"), "b": ("100644", "1")})))
+    (checkout.path / "a").unlink()
+    (checkout.path / "b").unlink()
+    new = repository.tree_of(commit_of(repository, {"b": ("100644", "1")}))
+    assert found_in(checkout.move(new)) == {"b": ("100644", b"1")}

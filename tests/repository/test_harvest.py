@@ -8,6 +8,7 @@ import subprocess
 import time
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from pytest_cobbler.repository.harvest import Harvest, HarvestError, harvest
 from pytest_cobbler.repository.landing import land, merge
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.sandbox.base import Completed, Job, Sandbox
+from pytest_cobbler.sites import packing
 from tests.support.images import busybox_image
 from tests.support.images import podman as podman_command
 from tests.support.repositories import ADA, Bench, UserRepository, commit_files, files_in, snapshot
@@ -35,6 +37,7 @@ def result(bench: Bench, harvested: Harvest) -> dict[str, bytes]:
     return files_in(bench.repository, harvested.tree)
 
 
+@pytest.mark.slow
 class TestWhateverTheAgentsGitSays:
     @pytest.mark.parametrize(
         "afterwards",
@@ -152,6 +155,7 @@ class TestWhatIsFound:
         assert (files["d/e/f"], files["g"]) == (b"x\n", b"y\n")
         assert "src/app.py" in files
 
+    @pytest.mark.slow
     def test_many_files_are_harvested(self, host_bench: Bench) -> None:
         harvested = host_bench.harvested("mkdir many; for i in $(seq 300); do echo $i >many/$i; done")
         assert len(harvested.change.entries) == 300
@@ -170,6 +174,7 @@ class TestWhatGitWouldIgnore:
         harvested = host_bench.harvested("echo '*' >.gitignore; echo work >work")
         assert set(harvested.ignored) == {".gitignore", "work"}
 
+    @pytest.mark.slow
     def test_very_many_ignored_files_are_reported_in_part(self, host_bench: Bench) -> None:
         script = "echo '*.o' >.gitignore; printf '%0200d.o\\n' $(seq 10000) | xargs touch"
         harvested = host_bench.harvested(script)
@@ -181,6 +186,7 @@ class TestWhatGitWouldIgnore:
         assert harvested.change.paths == (".gitignore",)
 
 
+@pytest.mark.slow
 class TestWhatIsTooLarge:
     def test_a_file_that_is_too_large_is_an_error_that_names_it(self, bench: Bench) -> None:
         worktree = bench.worktree()
@@ -198,7 +204,7 @@ class TestWhatIsTooLarge:
     def test_a_large_file_without_a_change_is_not_an_error(
         self, host_bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "LARGEST_FILE", 1 << 20)
+        monkeypatch.setattr(packing, "LARGEST_FILE", 1 << 20)
         tip = commit_files(host_bench.repository, host_bench.tip, {"huge": bytes(2 << 20)})
         worktree = host_bench.worktree(parent=tip)
         host_bench.work(worktree, "echo x >new")
@@ -214,6 +220,7 @@ class TestWhatIsTooLarge:
             host_bench.take(worktree)
 
 
+@pytest.mark.slow
 class TestWhatGitCannotTake:
     @pytest.mark.parametrize(
         "nested",
@@ -259,6 +266,7 @@ class TestWhatGitCannotTake:
         assert "invalid path 'git~1'" in caught.value.evidence
 
 
+@pytest.mark.slow
 class TestAttributes:
     def test_line_ends_are_converted_as_the_attributes_ask(self, host_bench: Bench) -> None:
         tip = commit_files(
@@ -314,6 +322,7 @@ class TestAttributes:
         assert not (tmp_path / "canary").exists()
 
 
+@pytest.mark.slow
 class TestSubmodules:
     """A worktree has an empty directory where the repository has a submodule."""
 
@@ -369,6 +378,7 @@ class TestSubmodules:
         assert "libs/one" in [refusal.path for refusal in harvested.refusals]
 
 
+@pytest.mark.slow
 class TestSubmodulesAtOddPaths:
     """Names that git quotes where it prints a line for each path."""
 
@@ -636,6 +646,11 @@ class Broken:
         return Completed(**self._completed)  # type: ignore[arg-type]
 
 
+def take_from(sandbox: Any, bench: Bench, worktree: Worktree | None = None) -> Harvest:
+    """Harvest a worktree in another sandbox than the bench's."""
+    return harvest(bench.place(worktree or bench.worktree(), sandbox), bench.repository, Policy())
+
+
 class TestAFailureIsNeverNoChange:
     @pytest.mark.parametrize(
         ("answer", "completed", "cause"),
@@ -656,7 +671,7 @@ class TestAFailureIsNeverNoChange:
         worktree = host_bench.worktree()
         broken = Broken(host_bench.sandbox, answer, **completed)
         with pytest.raises(HarvestError) as caught:
-            harvest(worktree, host_bench.repository, broken, Policy(), None)  # type: ignore[arg-type]
+            take_from(broken, host_bench, worktree)
         assert caught.value.cause == cause
         assert worktree.tree.exists()
 
@@ -665,7 +680,7 @@ class TestAFailureIsNeverNoChange:
         pack = host_bench.repository.objects.run("pack-objects", "--stdout", "-q").stdout
         broken = Broken(host_bench.sandbox, b"tree " + tree + b"\0pack\0" + pack)
         with pytest.raises(HarvestError, match="named no tree"):
-            harvest(host_bench.worktree(), host_bench.repository, broken, Policy(), None)  # type: ignore[arg-type]
+            take_from(broken, host_bench)
 
     def test_a_failure_of_git_in_the_job_is_an_error_of_the_harvest(self, bench: Bench) -> None:
         worktree = bench.worktree()
@@ -680,20 +695,13 @@ class TestAFailureIsNeverNoChange:
         monkeypatch.setattr(module, "_LARGEST_HEADER", 1000)
         broken = Broken(host_bench.sandbox, b"ignored x\0" * 1000)
         with pytest.raises(HarvestError, match="too many"):
-            harvest(host_bench.worktree(), host_bench.repository, broken, Policy(), None)  # type: ignore[arg-type]
+            take_from(broken, host_bench)
 
     def test_a_cancelled_job_is_an_error_of_the_harvest(self, host_bench: Bench) -> None:
         cancellation = Cancellation()
         cancellation.cancel()
         with pytest.raises(HarvestError, match="cancelled"):
-            harvest(
-                host_bench.worktree(),
-                host_bench.repository,
-                host_bench.sandbox,
-                Policy(),
-                host_bench.sandbox.owner,
-                cancellation,
-            )
+            harvest(host_bench.place(host_bench.worktree()), host_bench.repository, Policy(), cancellation)
 
 
 class TestWhatIsLeftOut:

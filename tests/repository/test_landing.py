@@ -24,6 +24,7 @@ from tests.support.repositories import (
     identity_of,
     snapshot,
 )
+from tests.support.stale_locks import git_with_locks
 
 
 class Lane:
@@ -247,15 +248,18 @@ class TestLanding:
         assert commit == lane.tip
         assert list(trailers.landed_tasks(lane.repository, f"{lane.generation.first}..{commit}")) == ["t"]
 
-    def test_a_dead_lock_on_the_branch_is_an_error_that_names_it(self, lane: Lane) -> None:
+    @pytest.mark.slow
+    def test_the_lock_of_another_git_on_the_branch_is_an_error_that_names_it(self, lane: Lane) -> None:
         merged = merge(lane.repository, lane.tip, lane.work({"new": "x"}))
-        lock = lane.user.path / ".git" / f"{lane.ref}.lock"
-        lock.touch()
+        git_dir = lane.user.path / ".git"
         impatient = Repository(lane.user.path, lane.user.work_dir)
         impatient.refs._settings["core.filesRefLockTimeout"] = "50"
-        with pytest.raises(RepositoryError) as caught:
+        with (
+            git_with_locks(git_dir, f"update {lane.ref} {lane.tip}"),
+            pytest.raises(RepositoryError) as caught,
+        ):
             land(impatient, lane.ref, merged, "T\n", ADA)
-        assert str(lock) in caught.value.remedy
+        assert f"rm {git_dir / lane.ref}.lock" in caught.value.remedy
 
     def test_a_landing_killed_at_any_moment_leaves_the_old_or_the_new_tip(self, lane: Lane) -> None:
         """A landing is one compare-and-swap."""

@@ -15,6 +15,7 @@ from pytest_cobbler.repository.attempts import drop_attempts, last_numbers, used
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.harvest import Harvest
 from pytest_cobbler.repository.left_work import KeptWork, keep_left, kept_left, left_counts
+from pytest_cobbler.sites import packing
 from tests.support.repositories import ADA, Bench, UserRepository, commit_files, files_in
 
 FEATURE = "echo work >feature.txt"
@@ -149,6 +150,7 @@ class TestTheAgentsOwnGit:
         assert work.name.isprintable()
 
 
+@pytest.mark.slow
 class TestHostileGit:
     def test_left_work_with_the_credential_never_reaches_the_repository(self, host_bench: Bench) -> None:
         secret = "the-secret-value"
@@ -232,7 +234,7 @@ class TestHostileGit:
     def test_more_branches_than_can_be_kept_are_named(
         self, host_bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "MOST_LEFT", 2)
+        monkeypatch.setattr(packing, "MOST_LEFT", 2)
         script = "for i in 1 2 3; do git branch b$i $(git commit-tree -m $i -p HEAD HEAD^{tree}); done"
         harvested = host_bench.harvested(f"{REPORT}; {script}")
         assert (harvested.change.paths, harvested.left) == (("report.xml",), ())
@@ -306,6 +308,7 @@ class TestCheckouts:
         )
 
 
+@pytest.mark.slow
 class TestIgnoredFiles:
     IGNORE = r"printf '*.log\nout/\n/.env\n' >.gitignore"
 
@@ -361,6 +364,7 @@ class TestIgnoredFiles:
         assert "contains the credential" in harvested.unread
 
 
+@pytest.mark.slow
 class TestRefs:
     @pytest.fixture
     def harvested(self, host_bench: Bench) -> Harvest:

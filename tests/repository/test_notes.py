@@ -103,7 +103,7 @@ def test_a_huge_note_is_not_read(user: UserRepository, repository: Repository) -
         read_note(repository, commit, LARGEST)
 
 
-def test_notes_that_somebody_else_moved_meanwhile_are_kept(user: UserRepository) -> None:
+def test_notes_that_someone_else_moved_meanwhile_are_kept(user: UserRepository) -> None:
     head = user.open().head_commit()
     assert head is not None
     moved = False

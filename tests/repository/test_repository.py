@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,8 @@ from pytest_cobbler import process
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.process import Completion
 from pytest_cobbler.repository import git as git_module
-from pytest_cobbler.repository.git import SETTINGS
 from pytest_cobbler.repository.identity import Identity, Person
-from pytest_cobbler.repository.moving import STALE, ZERO
+from pytest_cobbler.repository.moving import ZERO
 from pytest_cobbler.repository.repository import Repository
 from tests.support.repositories import ADA, UserRepository, commit_files, identity_of
 
@@ -314,59 +312,10 @@ class TestRefs:
         assert commands.count("update-ref") == 1
         assert repository.list_refs("refs/cobbler") == {}
 
-    def test_a_lock_on_a_ref_to_delete_is_an_error_that_names_it(
-        self, repository: Repository, commits: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setitem(SETTINGS, "core.filesRefLockTimeout", "50")
-        repository.set_ref("refs/cobbler/one", commits[0])
-        lock = repository.common_dir / "refs/cobbler/one.lock"
-        lock.touch()
-        with pytest.raises(RepositoryError, match="could not delete refs/cobbler/one") as caught:
-            repository.delete_refs({"refs/cobbler/one": commits[0]})
-        assert str(lock) in caught.value.remedy
-
     def test_a_branch_of_any_name_is_listed(self, user: UserRepository, repository: Repository) -> None:
         odd = os.fsdecode("generation-\u2028\x85 x".replace(" ", "").encode() + b"\xff")
         user.git("branch", odd)
         assert f"refs/heads/{odd}" in repository.list_refs("refs/heads/generation-*")
-
-    def test_a_lock_on_a_ref_to_move_is_an_error_that_names_it(
-        self, repository: Repository, commits: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setitem(SETTINGS, "core.filesRefLockTimeout", "50")
-        old, new = commits
-        repository.set_ref("refs/heads/g", old)
-        lock = repository.common_dir / "refs/heads/g.lock"
-        lock.touch()
-        with pytest.raises(RepositoryError) as caught:
-            repository.move_ref("refs/heads/g", new, old, "move")
-        assert str(lock) in caught.value.remedy
-
-    def test_the_lock_of_a_dead_process_is_removed(
-        self, repository: Repository, commits: tuple[str, str]
-    ) -> None:
-        old, new = commits
-        repository.set_ref("refs/heads/g", old)
-        lock = repository.common_dir / "refs/heads/g.lock"
-        lock.touch()
-        os.utime(lock, (0, 0))
-        repository.remove_stale_lock("refs/heads/g")
-        assert repository.move_ref("refs/heads/g", new, old, "move")
-
-    def test_the_lock_of_a_living_process_stays(
-        self, repository: Repository, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        lock = repository.common_dir / "refs/heads/g.lock"
-        lock.touch()
-
-        def meanwhile(seconds: float) -> None:
-            assert 0 < seconds <= STALE
-            lock.unlink()
-            lock.write_text("another's")
-
-        monkeypatch.setattr(time, "sleep", meanwhile)
-        repository.remove_stale_lock("refs/heads/g")
-        assert lock.read_text() == "another's"
 
 
 class TestObjects:

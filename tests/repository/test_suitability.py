@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,28 @@ MINE = (os.getuid(), os.getgid())
 def test_an_ordinary_repository_passes(repository: Repository) -> None:
     check_repository(repository, None)
     check_repository(repository, OTHER)
+
+
+def test_an_object_that_another_git_just_writes_is_no_error(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """git renames its draft of an object, and removes the directories of objects that it packs."""
+    draft = repository.object_stores[0] / "00" / "tmp_obj_draft"
+    draft.parent.mkdir()
+    scandir = os.scandir
+
+    @contextlib.contextmanager
+    def then_renamed(place: Path) -> Iterator[Iterable[os.DirEntry[str]]]:
+        with scandir(place) as entries:
+            yield list(entries)
+        if Path(place) == draft.parent:
+            draft.unlink()
+            draft.parent.rmdir()
+
+    draft.touch()
+    monkeypatch.setattr(os, "scandir", then_renamed)
+    check_repository(repository, OTHER)
+    assert not draft.exists()
 
 
 def test_a_branch_that_prevents_task_branches_is_an_error(

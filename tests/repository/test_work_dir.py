@@ -25,7 +25,7 @@ def repository(user: UserRepository, tmp_path: Path) -> Repository:
     return Repository(user.path, tmp_path / "a" / "work")
 
 
-def test_it_is_made_for_its_owner_alone(repository: Repository) -> None:
+def test_the_work_dir_is_made_for_its_owner_alone(repository: Repository) -> None:
     _ = repository.objects
     assert mode(repository.work_dir) == 0o700
     assert mode(repository.work_dir.parent) == 0o700

@@ -14,7 +14,8 @@ import pytest
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository import worktrees as module
-from pytest_cobbler.repository.worktrees import Worktree, remove_tree
+from pytest_cobbler.repository.directories import remove_tree
+from pytest_cobbler.repository.worktrees import Worktree
 from tests.support.jobs import output
 from tests.support.repositories import Bench, UserRepository, commit_files, snapshot
 
@@ -131,7 +132,7 @@ class TestAGitWithTheObjectsOfItsFilesAlone:
         user.git("stash", "drop", "-q")
         return [stashed, removed]
 
-    def test_it_cannot_read_a_stash_or_the_history(self, alone: Bench) -> None:
+    def test_an_agent_alone_cannot_read_a_stash_or_the_history(self, alone: Bench) -> None:
         secrets = self.secrets(alone.user)
         seen = "for id; do git cat-file -p $id 2>/dev/null || echo none; done"
         script = f"set -- {' '.join(secrets)}; {seen}"
@@ -141,7 +142,7 @@ class TestAGitWithTheObjectsOfItsFilesAlone:
         mounted = [mount.source for mount in alone.worktree("t-2").mounts(alone.repository)]
         assert not any(source.is_relative_to(alone.user.path) for source in mounted)
 
-    def test_it_works_and_its_work_is_harvested_thin(self, alone: Bench) -> None:
+    def test_an_agent_alone_works_and_its_work_is_harvested_thin(self, alone: Bench) -> None:
         worktree = alone.worktree()
         script = """
             set -e
@@ -171,7 +172,7 @@ class TestAGitWithTheObjectsOfItsFilesAlone:
         assert before != alone.user.git("count-objects", "-v")
         assert alone.repository.read_file(harvested.tree, "new") == b"new\n"
 
-    def test_it_shows_the_work_of_an_earlier_attempt(self, alone: Bench) -> None:
+    def test_a_worktree_alone_shows_the_work_of_an_earlier_attempt(self, alone: Bench) -> None:
         earlier = commit_files(alone.repository, alone.tip, {"src/app.py": "earlier\n"})
         worktree = alone.worktree(tree=alone.repository.tree_of(earlier))
         assert in_container(alone, worktree, "git diff HEAD --stat | tail -1; git show :src/app.py") == (

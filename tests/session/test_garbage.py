@@ -11,9 +11,9 @@ from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.harvest import harvest
 from pytest_cobbler.repository.pins import Pins
 from pytest_cobbler.repository.repository import Repository
-from pytest_cobbler.repository.worktrees import Worktrees
-from pytest_cobbler.sandbox.host import HostSandbox
+from pytest_cobbler.sites.local import LocalSite
 from pytest_cobbler.testing.project import Project
+from tests.support.jobs import own_host
 from tests.support.sessions import seed, task, words
 
 ATTEMPTS = "refs/cobbler/attempts"
@@ -165,10 +165,10 @@ def test_objects_that_git_removes_while_work_is_taken_over_are_brought_again(
 ) -> None:
     """The pack of a harvest is in the repository, and no reference has it: then git prunes."""
     repository = Repository(project.path, project.directory / "work")
-    worktrees = Worktrees(repository, "generation-1", None)
+    site = LocalSite(repository, "generation-1", own_host())
     head = project.git("rev-parse", "HEAD").strip()
-    worktree = worktrees.create("t-1-1", parent=head, tree=repository.tree_of(head), purpose={"task": "t-1"})
-    (worktree.tree / "new.txt").write_text("new\n")
+    place = site.open("t-1-1", parent=head, tree=repository.tree_of(head), purpose={"task": "t-1"})
+    (place.checkout / "new.txt").write_text("new\n")
     hold, prunes = Pins.hold, iter([True, True, False])
 
     def late(pins: Pins, name: str, objects: Mapping[str, str]) -> None:
@@ -177,8 +177,38 @@ def test_objects_that_git_removes_while_work_is_taken_over_are_brought_again(
         hold(pins, name, objects)
 
     monkeypatch.setattr(Pins, "hold", late)
-    harvested = harvest(worktree, repository, HostSandbox(repository="r", run_id="1"), Policy(), None)
+    harvested = harvest(place, repository, Policy())
     assert project.git("cat-file", "blob", f"{harvested.tree}:new.txt") == "new\n"
     assert list(prunes) == []
     project.git("prune", "--expire=now")
     assert project.git("cat-file", "blob", f"{harvested.tree}:new.txt") == "new\n"
+
+
+LOSES_WORK = """
+from pytest_cobbler.repository.repository import Repository
+
+move_ref = Repository.move_ref
+
+def too_late(repository, ref, new, *rest, **more):
+    moved = move_ref(repository, ref, new, *rest, **more)
+    if "/task/" in ref:
+        (repository.common_dir / "objects" / new[:2] / new[2:]).unlink()
+    return moved
+
+Repository.move_ref = too_late
+"""
+
+
+def test_the_worktree_of_work_whose_commit_git_removes_at_once_is_kept(project: Project) -> None:
+    seed(project, task("t-1"))
+    project.write({"conftest.py": LOSES_WORK})
+    result = project.run("--cobbler-generate", "-v")
+    assert words(result) == {"stitch::t-1": "FAILED"}
+    [case] = result.junit.values()
+    assert " of the work is missing in the repository\nThe work is kept in " in case.message
+    [work] = (project.directory / "work").glob("*/kept/*/t-1-1.1/tree/t-1.txt")
+    assert work.read_text() == "1\n"
+    (project.path / "conftest.py").unlink()
+    project.agent.task("t-1", attempt=2).runs("cp t-1.txt again.txt")
+    assert words(project.run("--cobbler-resume", "-v")) == {"stitch::t-1": "LANDED"}
+    assert "t-1.txt" in project.files()

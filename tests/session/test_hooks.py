@@ -98,7 +98,8 @@ WORKER = """
 class Worker:
     description, secrets, proxied = "agent: a worker", (), False
     def preflight(self, sandbox): ...
-    def run(self, request, sandbox, cancellation): (request.worktree / "done.txt").write_text("done")
+    def run(self, request, sandbox, cancellation):
+        (request.worktree / "done.txt").write_text(f"{request.account.streams} streams")
 """
 
 
@@ -113,6 +114,7 @@ def test_an_agent_that_is_a_class_is_an_error_and_nothing_is_started(project: Pr
 
 def test_an_agent_that_returns_no_result_fails_its_item_and_its_work_is_kept(project: Project) -> None:
     seed(project, task("a"))
+    project.configure(streams_per_agent=3)
     result = run(project, f"{WORKER}\ndef pytest_cobbler_agent(): return Worker()\n")
     assert came_to(result) == {"stitch::a": "failed"}
     case = result.junit[stitch("a")]
@@ -121,7 +123,7 @@ def test_an_agent_that_returns_no_result_fails_its_item_and_its_work_is_kept(pro
     assert nothing_of_ours(result)
     assert statuses(project) == {"a": "open"}
     run(project, "").assert_outcomes(passed=1)
-    assert project.files()["done.txt"] == "done"
+    assert project.files()["done.txt"] == "3 streams", "what the request told the agent"
 
 
 def test_an_agent_that_raises_before_the_run_is_an_error_and_nothing_is_started(project: Project) -> None:
@@ -201,6 +203,24 @@ def test_a_filter_that_raises_on_a_proposed_task_fails_the_measure(
 
 
 # -- prompt and command line
+
+
+def test_a_choice_that_the_configuration_does_not_have_fails_that_task_alone(project: Project) -> None:
+    choice = """
+def pytest_cobbler_choose_agent(task):
+    return "codex" if task.title == "a" else None
+"""
+    result = run(project, choice)
+    assert came_to(result) == {"stitch::a": "failed", "stitch::b": "landed"}
+    result.stdout.fnmatch_lines(["*hook pytest_cobbler_choose_agent gave 'codex', not a choice among those*"])
+    assert statuses(project) == {"a": "open", "b": "closed"}
+
+
+def test_a_task_whose_label_names_another_agent_waits(project: Project) -> None:
+    seed(project, task("a", labels=["agent:codex"]), task("b", labels=["agent:command"]))
+    result = run(project, "")
+    assert came_to(result) == {"stitch::b": "landed"}
+    result.stdout.fnmatch_lines(["waiting: a: label: codex is not in the key agent of configuration.yaml"])
 
 
 def test_the_prompt_of_a_hook_is_used_as_it_is(project: Project) -> None:

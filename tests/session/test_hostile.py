@@ -10,7 +10,10 @@ import pytest
 
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
-from tests.support.sessions import seed, task
+from tests.support.images import minimal_image
+from tests.support.sessions import by_title, came_to, seed, task
+
+__all__ = ["minimal_image"]
 
 
 def test_files_that_a_merge_moves_are_checked_again(
@@ -252,3 +255,24 @@ def test_the_header_names_the_files_of_the_gate_that_tasks_may_change(
     result.stdout.fnmatch_lines(["gate: tasks may change run_tests.sh (allow_paths)"])
     result.stdout.fnmatch_lines(["review these: run_tests.sh"])
     assert [commit.title for commit in cobbler_project.landed()] == ["Script"]
+
+
+@pytest.mark.podman
+def test_an_agent_that_writes_more_than_job_disk_fails_with_that_cause(
+    cobbler_project: Project, cobbler_agent: StandInAgent, minimal_image: str
+) -> None:
+    cobbler_project.configure(
+        sandbox="podman",
+        podman_image=minimal_image,
+        podman_args=cobbler_agent.podman_arguments,
+        job_disk="16m",
+        max_attempts=1,
+        cycles=0,
+    )
+    seed(cobbler_project, task("p-1", title="Fill"))
+    cobbler_agent.task("Fill").runs(
+        "head -c 48000000 /dev/zero >big.bin; sleep 90; rm big.bin; touch small.txt"
+    )
+    result = cobbler_project.run("--cobbler-generate")
+    assert came_to(result) == {"stitch::p-1": "failed"}
+    assert by_title(result)["Fill"].properties["cobbler_cause"] == "disk"

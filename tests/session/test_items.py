@@ -48,7 +48,9 @@ def test_open_tasks_come_first_then_what_a_measure_proposes(project: Project) ->
         f"stitch::{new}": "LANDED",
     }
     assert list(words(result))[2:] == ["measure::cycle-1", f"stitch::{new}"]
-    result.stdout.fnmatch_lines(["*collected 3 items", "*::measure::cycle-1 PROPOSED*75%*", "*LANDED*100%*"])
+    result.stdout.fnmatch_lines(
+        ["*collected 3 items", "*::measure::cycle-1 (*) PROPOSED*75%*", "*LANDED*100%*"]
+    )
     result.assert_outcomes(passed=4)
 
 
@@ -142,8 +144,7 @@ def test_testpaths_do_not_select_what_is_generated(project: Project) -> None:
     result.stdout.no_fnmatch_line("testpaths:*")
 
 
-@pytest.mark.quick
-def test_it_also_runs_from_a_subdirectory(project: Project) -> None:
+def test_a_run_also_starts_from_a_subdirectory(project: Project) -> None:
     project.write({"src/deep/file.txt": ""})
     command = [
         sys.executable,
@@ -207,7 +208,7 @@ def test_failed_first_changes_the_order_shown_and_not_the_work(project: Project)
     assert came_to(result) == {"stitch::p-a": "landed", "stitch::p-b": "failed", "stitch::p-c": "landed"}
 
 
-def test_it_works_without_the_cache_and_terminal_plugins(project: Project) -> None:
+def test_a_run_works_without_the_cache_and_terminal_plugins(project: Project) -> None:
     result = project.run("--cobbler-generate", "-p", "no:cacheprovider", "-p", "no:terminal")
     warning = "configuration.yaml has sandbox: none: agents and the gate can do what you can"
     assert (result.ret, result.outlines, result.errlines) == (0, [warning], [])
@@ -240,7 +241,10 @@ def test_collect_only_shows_the_plan_and_changes_nothing(project: Project) -> No
     assert (CheckoutState.of(project), project.tasks(), project.git("for-each-ref")) == (before, tasks, refs)
     assert not (project.path / ".cobbler").exists()
 
-    assert project.run("--cobbler-generate", "-k", "p-a").ret == 0
+    result = project.run("--cobbler-generate", "-k", "p-a")
+    assert result.ret == 0
+    assert "To do the open tasks: pytest --cobbler-resume" in result.outlines, "p-b was not selected"
+    assert not any("--cobbler-stop" in line for line in result.outlines)
     tip = project.git("rev-parse", project.generation or "")
     result = project.run("--cobbler-generate", "--co", "-q")
     assert result.outlines[:2] == ["configuration.yaml::stitch::p-b", "configuration.yaml::measure::cycle-1"]
@@ -261,6 +265,8 @@ def test_addopts_that_deselect_everything_are_named(project: Project) -> None:
     result.stdout.fnmatch_lines(
         ["all 3 items were deselected; addopts: -m unit (not in this run: -o addopts=)"]
     )
+    one = project.run("--cobbler-generate", "configuration.yaml::stitch::p-a")
+    one.stdout.fnmatch_lines(["the only item was deselected; addopts: -m unit (*"])
 
 
 @pytest.mark.usefixtures("cobbler_agent")

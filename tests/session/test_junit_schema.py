@@ -78,6 +78,7 @@ def test_every_outcome_is_valid_in_the_schema_of_pytest(project: Project) -> Non
         lambda case: case.set("time", "soon"),
         lambda case: case.set("path", "configuration.yaml"),
         lambda case: ElementTree.SubElement(case, "stdout"),
+        lambda case: ElementTree.SubElement(case, "flakyFailure"),
         lambda case: ElementTree.SubElement(ElementTree.SubElement(case, "properties"), "property"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import uuid
@@ -56,12 +57,11 @@ def generate(project: Project, *options: str) -> RunResult:
     return project.run("--cobbler-generate", "-v", *options)
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_what_an_interrupt_or_a_crash_left_at_the_gate_lands_without_an_agent(
     project: Project, end: signal.Signals
 ) -> None:
-    seed(project, task("t-1"), task("t-2"))
+    seed(project, task("t-1", estimated_minutes=20), task("t-2", estimated_minutes=30))
     running = project.start("--cobbler-generate", "configuration.yaml::stitch::t-1", "-v")
     running.wait_until((project.directory / "begun").exists)
     if end is signal.SIGKILL:
@@ -78,6 +78,10 @@ def test_what_an_interrupt_or_a_crash_left_at_the_gate_lands_without_an_agent(
     result = generate(project)
     assert words(result) == {"stitch::t-1": "LANDED", "stitch::t-2": "LANDED"}
     assert asked(project) == ["t-1 1", "t-2"], "one after what t-1 left had landed"
+    journal = (project.path / ".cobbler" / str(project.generation) / "journal.jsonl").read_text().splitlines()
+    plan = [event for event in map(json.loads, journal) if event["event"] == "plan"][-1]
+    efforts = {item["key"]: item.get("effort") for item in plan["items"]}
+    assert efforts == {stitch("t-1").partition("::")[2]: None, stitch("t-2").partition("::")[2]: 1800}
     case = result.junit[stitch("t-1")]
     cost = 1 if end is signal.SIGKILL else 0  # a killed run wrote no record of it
     assert int(case.properties["cobbler_attempts"]) == cost
@@ -86,12 +90,13 @@ def test_what_an_interrupt_or_a_crash_left_at_the_gate_lands_without_an_agent(
     assert first.trailers["Cobbler-Cost-USD"] == "0.250000"
     stats = project.run("--cobbler-stats", "--cobbler-format=json")
     [counted] = json.loads(stats.stdout.str())["generations"]
-    assert (counted["landed"]["cost_usd"], counted["wasted"]["cost_usd"]) == (0.5, None)
+    assert (counted["landed"]["cost_usd"], counted["wasted"]["cost_usd"]) == (0.5, 0.0)
     assert first.trailers["Assisted-by"].endswith(":scripted")
     statement = json.loads(project.git("notes", "--ref=cobbler", "show", first.commit))
     needs = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
     [prompt] = [need["digest"]["sha256"] for need in needs if need["name"] == "prompt"]
-    assert len(prompt) == 64
+    [written] = project.path.glob(".cobbler/*/attempts/t-1/1/prompt.md")
+    assert prompt == hashlib.sha256(written.read_bytes()).hexdigest()
     assert attempts(project) == []
     assert project.git("for-each-ref", "refs/heads/task").split() == []
 
@@ -185,12 +190,16 @@ def test_refused_work_lands_without_an_agent_once_its_paths_are_allowed(project:
         ["If tasks may change it: allow_paths in *, and pytest --cobbler-regate lands this work*"]
     )
     before = asked(project)
-    project.run("--cobbler-regate", "-v").stdout.fnmatch_lines(["refused: t-1.txt: a protected path"])
+    project.run("--cobbler-regate", "-v").stdout.fnmatch_lines(
+        ["refused: t-1.txt: a protected path (protected_paths)"]
+    )
     project.configure(allow_paths=["*.txt"])
     result = generate(project, stitch("t-1"))
     assert words(result) == {"stitch::t-1": "LANDED"}
     assert asked(project) == before
-    assert project.run("--cobbler-regate").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result = project.run("--cobbler-regate")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines([f"{project.generation}: no finished work to land; tip *"])
 
 
 def test_regate_lands_what_is_kept_and_asks_no_agent(project: Project) -> None:
@@ -212,15 +221,19 @@ def test_regate_lands_what_is_kept_and_asks_no_agent(project: Project) -> None:
     result.stdout.fnmatch_lines(
         [
             "agent: none is asked; finished work that is kept goes to its gate",
-            "waiting: t-4, t-3: no finished work of it is kept",
+            "waiting: t-4, t-3: no finished work is kept",
             "waiting: t-5: waits for t-4",
         ]
     )
     assert result.ret == 0
+    assert "To do the open tasks: pytest --cobbler-resume" in result.outlines
+    assert not [line for line in result.outlines if "--cobbler-stop" in line], "it would refuse"
     assert asked(project) == before
     assert attempts(project) == ["t-3/1"]
     assert set(ids_landed(project)) == {"t-1", "t-2"}
     assert statuses(project)["t-3"] == "open"
+    report = json.loads((project.path / ".cobbler" / str(project.generation) / "report.json").read_bytes())
+    assert [report[sort]["attempts"] for sort in ("landed", "wasted")] == [2, 1]
     assert project.run("--cobbler-regate").ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 

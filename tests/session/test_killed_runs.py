@@ -21,7 +21,7 @@ def test_the_next_run_completes_the_report_of_a_killed_one(cobbler_project: Proj
     tasks = [task(name, title=titles[name], priority=at) for at, name in enumerate(titles)]
     seed(project, *tasks)
     running = project.start("--cobbler-generate")
-    running.wait_until(begun.exists)
+    running.wait_until(lambda: begun.exists() and bool(project.landed()))
     running.kill()
     assert running.wait(60).junit == {}
     [landed] = project.landed()
@@ -45,6 +45,9 @@ def test_the_next_run_completes_the_report_of_a_killed_one(cobbler_project: Proj
     assert properties["Lands (a)", "cobbler_commit"] == landed.commit
     assert properties["Fails <& (b)", "cobbler_outcome"] == "failed"
     assert [child.tag for child in cases["Hangs (c)"]] == ["properties", "error"]
+    types = {name: [child.get("type") for child in case][1:] for name, case in cases.items()}
+    assert types == {"Lands (a)": [], "Fails <& (b)": ["agent"], "Hangs (c)": ["interrupted"]}
+    assert {case.get("file") for case in suite} == {"configuration.yaml"}
     assert {case.get("classname") for case in suite} == {"configuration.yaml.stitch"}
     assert sorted(ids_landed(project)) == ["a", "b", "c", "d"]
     assert KILLED not in "\n".join(project.run("--cobbler-generate").outlines)

@@ -16,7 +16,8 @@ def test_work_that_was_stashed_and_not_restored_is_kept_when_other_files_land(
 ) -> None:
     seed(cobbler_project, task("t"))
     cobbler_agent.task("t").runs(
-        f"{STASH}; echo report >report.xml; printf '*.log\\n' >.gitignore; echo x >x.log"
+        f"{STASH}; echo report >report.xml; printf '*.log\\nbuild/\\n' >.gitignore; echo x >x.log\n"
+        "mkdir build; echo x >build/a; echo x >build/b"
     )
     result = cobbler_project.run("--cobbler-generate", "configuration.yaml::stitch")
     assert result.ret == 0
@@ -30,7 +31,7 @@ def test_work_that_was_stashed_and_not_restored_is_kept_when_other_files_land(
     assert cobbler_project.git("show", f"{prefix}/1:feature.txt") == "work\n"
     assert cobbler_project.git("show", f"{prefix}/2:x.log") == "x\n"
     (path,) = cobbler_project.path.glob(".cobbler/*/attempts/t/1/result.json")
-    assert json.loads(path.read_text())["ignored"] == 0
+    assert json.loads(path.read_text())["ignored"] == 1, "the directory; x.log is kept"
     listed = cobbler_project.run("--cobbler-list")
     listed.stdout.fnmatch_lines(["*1 landed, 0 open, 2 left beside*", "*git for-each-ref refs/cobbler/left/"])
     assert cobbler_project.run("--cobbler-stop").ret == 0

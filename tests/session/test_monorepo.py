@@ -44,7 +44,6 @@ def generate(project: Project, *options: str) -> RunResult:
     return project.run("--cobbler-generate", *options)
 
 
-@pytest.mark.quick
 def test_tasks_are_measured_tested_and_landed_in_the_directory_alone(
     project: Project, agent: StandInAgent
 ) -> None:
@@ -58,9 +57,13 @@ def test_tasks_are_measured_tested_and_landed_in_the_directory_alone(
         "from calculator import subtract\n\n\ndef test_subtract() -> None:\n    assert subtract(3, 2) == 1\n",
     )
 
+    project.write({".secrets/notes": "", "../web/configuration.yaml": ""})  # which stay uncommitted
     result = generate(project, "-v")
 
     assert result.ret == 0
+    assert [line for line in result.outlines if line.startswith("warning: ")] == [
+        "warning: not committed, so agents do not see it: services/web/configuration.yaml"
+    ]
     new = project.task("Subtract").id
     assert came_to(result) == {"measure::cycle-1": "proposed", f"stitch::{new}": "landed"}
     [report] = project.directory.glob("run-*/junit.xml")
@@ -175,9 +178,10 @@ def test_the_protected_paths_are_those_of_the_directory_and_of_the_top(
     )
     short = {line.partition(" - ")[2] for line in result.outlines if line.startswith("FAILED")}
     gate = ": the gate uses it"
+    keys = {"template": "stitch_prompt", "own": "protected_paths", "beads": "beads_dir"}
+    why = {"script": gate} | {name: f" ({key})" for name, key in keys.items()}
     assert short == {
-        f"refused: {DIRECTORY}/{path}: a protected path{gate if name == 'script' else ''}"
-        for name, path in refused.items()
+        f"refused: {DIRECTORY}/{path}: a protected path{why.get(name, '')}" for name, path in refused.items()
     } | {f"refused: shared/check: a protected path{gate}"}
     assert ids_landed(project) == ["docs"]
 

@@ -66,6 +66,12 @@ def test_an_unknown_base_is_an_error_although_a_generation_goes_on(project: Proj
         refused(project, action, "base_branch: there is no branch mian", "Set it to one of main.")
 
 
+def test_sources_to_reset_in_a_language_that_is_not_known_are_an_error(cobbler_project: Project) -> None:
+    cobbler_project.configure(reset_sources=True)
+    cause = "reset_sources: true, but no file is a source with language: none"
+    refused(cobbler_project, "--cobbler-start", cause, "Set language, or reset_sources: false.")
+
+
 def test_documents_that_no_commit_has_are_a_warning_before_an_agent_works_without_them(
     cobbler_project: Project,
 ) -> None:

@@ -160,7 +160,6 @@ def test_the_summary_names_a_failed_measure_beside_failed_tasks(
     result.stdout.fnmatch_lines(["generation-*: 1 failed, a measure failed; tip *"])
 
 
-@pytest.mark.quick
 def test_a_second_cycle_is_told_the_finished_tasks_and_continues(
     project: Project, agent: StandInAgent
 ) -> None:

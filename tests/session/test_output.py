@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -11,8 +12,9 @@ from collections.abc import Mapping
 
 import pytest
 
+from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project
-from tests.support.sessions import WRITES_A_FILE, ids_landed, seed, task
+from tests.support.sessions import WRITES_A_FILE, ids_landed, seed, statuses, task
 
 OUTPUTS = {
     "the disk is full": "$RUN >/dev/full 2>&1",
@@ -66,6 +68,38 @@ def test_a_run_outlives_its_terminal(project: Project) -> None:
     os.close(terminal)
     assert process.wait() == 0
     assert_all_was_done(project)
+
+
+def test_a_run_whose_controlling_terminal_closes_ends_as_by_an_interrupt(project: Project) -> None:
+    begun = project.directory / "begun"
+    project.agent.task("a").writes("half.txt", "half\n").runs(f"touch '{begun}'").sleeps(300)
+    terminal, slave = pty.openpty()
+    process = subprocess.Popen(
+        ["setsid", "--ctty", "bash", "-c", "exec $RUN -v"],
+        cwd=project.path,
+        env=environment(project, "--cobbler-generate"),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    while not begun.exists():
+        assert os.read(terminal, 4096)
+    os.close(terminal)
+    assert process.wait(120) == pytest.ExitCode.INTERRUPTED
+    report = project.directory / "junit.xml"
+    reported = {
+        case.get("name"): [value.get("value") for value in case.iter("property")].count("cancelled")
+        for case in ElementTree.parse(report).iter("testcase")
+    }
+    assert {name: bool(count) for name, count in reported.items()} == {"a": True, "b": True}
+    home = project.path / ".cobbler" / str(project.generation)
+    [run] = json.loads((home / "report.json").read_text())["runs"]
+    assert run["state"] == "ended"
+    assert {item["outcome"] for item in run["items"]} == {"cancelled"}
+    assert set(statuses(project).values()) == {"open"}
+    assert "half.txt" in project.files(f"refs/cobbler/attempts/{project.generation}/a/1")
+    assert check(project) == []
 
 
 def test_an_action_that_changes_something_outlives_its_output_and_one_that_shows_something_does_not(

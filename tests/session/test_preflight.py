@@ -33,3 +33,34 @@ def test_opening_a_run_starts_one_container(
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     verbs = calls.read_text().split()
     assert [verb for verb in verbs if verb in ("run", "create", "start")] == ["run"]
+
+
+def test_the_tracker_makes_its_store_while_the_agent_is_tried(cobbler_project: Project) -> None:
+    cobbler_project.configure(cycles=0)
+    cobbler_project.write({"conftest.py": HOOKS})
+    cobbler_project.commit("Wait for the tracker in the check of the agent")
+    result = cobbler_project.run("--cobbler-generate")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED, "\n".join(result.errlines)
+
+
+HOOKS = """
+import threading
+
+made = threading.Event()
+
+class Agent:
+    description, secrets, proxied = "an agent that waits for the store", (), False
+    def preflight(self, sandbox): assert made.wait(20)
+    def run(self, request, sandbox, cancellation): raise AssertionError
+
+class Tracker:
+    description = "a store that takes long"
+    def prepare(self): made.set()
+    def tasks(self): return []
+    def comments(self): return {}
+    def create(self, *_): raise AssertionError
+    claim = release = reopen = comment = close = create
+
+def pytest_cobbler_agent(settings): return Agent()
+def pytest_cobbler_tracker(settings): return Tracker()
+"""

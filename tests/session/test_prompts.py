@@ -18,6 +18,7 @@ def test_prompts_name_failed_tasks_and_the_documents(
     """The documents are named even if spec_globs includes none of them."""
     cobbler_project.configure(max_attempts=1, test_command="! [ -e bad.txt ]", gate_network="open")
     cobbler_project.write({"docs/vision.md": "To be seen.\n", "src/notes.md": "mine\n"})
+    cobbler_project.write({f"src/{name}.md": f"text of {name}\n" for name in ("a", "B", "c")})
     cobbler_project.commit("Documents")
     cobbler_agent.task("bad").writes("bad.txt", "bad\n")
     seed(cobbler_project, task("bad"))
@@ -29,6 +30,8 @@ def test_prompts_name_failed_tasks_and_the_documents(
         assert "To be seen." not in told
         assert "without a network" not in told
 
-    cobbler_project.configure(spec_globs={"vision": "docs/*.md"})
+    cobbler_project.configure(spec_globs={"vision": "docs/*.md", "some": "src/[ab].md"})
     cobbler_project.run("--cobbler-generate", "configuration.yaml::stitch")
-    assert '<document path="docs/vision.md">\nTo be seen.\n</document>' in prompt(cobbler_project, "bad", 2)
+    told = prompt(cobbler_project, "bad", 2)
+    assert '<document path="docs/vision.md">\nTo be seen.\n</document>' in told
+    assert [name for name in ("a", "B", "c") if f"text of {name}\n" in told] == ["a"], "case counts"

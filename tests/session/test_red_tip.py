@@ -90,6 +90,22 @@ def test_a_generation_that_was_started_on_a_red_base_names_the_way_to_another_on
     assert project.run("--cobbler-generate").ret == 0
 
 
+def test_a_new_generation_is_judged_by_its_first_commit_and_not_by_the_base(project: Project) -> None:
+    """Seed files, and sources that it begins without, make the two differ."""
+    project.write({"template.txt": "1\n"})
+    project.configure(seed_files={"repaired.txt": "template.txt"})
+    seed(project, task("fine"), task("then"))
+    assert project.run("--cobbler-generate", "-k", "fine").ret == 0, "only the base is red"
+    assert project.run("--cobbler-reset").ret == 0
+    project.write({"repaired.txt": "1\n"})
+    project.configure(seed_files={"bad.txt": "template.txt"})
+    before = runs(project)
+    result = project.run("--cobbler-generate", "-k", "then")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR, "the base is green"
+    result.stderr.fnmatch_lines(["ERROR: the gate fails on main as it is: *"])
+    assert (runs(project), project.generation) == (before + 1, None)
+
+
 NO_HOST = "FAIL\\tx: dial tcp: lookup example.com: no such host"
 NO_CRATE = (
     "error: no matching package named x found\\nAs a reminder, you're using offline mode (--offline) ..."
@@ -127,14 +143,21 @@ def test_the_tip_is_tested_once_as_long_as_it_stays_the_same(project: Project) -
     project.configure(test_command="sh gate.sh && true")
     seed(project, task("bad"))
     project.run("--cobbler-generate")
-    assert runs(project) == 4, "another gate knows nothing of what the old one passed"
+    # Another gate knows nothing of what the old one passed: the tip, the change, the tip before it is blamed.
+    assert runs(project) == 2 + 3
 
 
-@pytest.mark.quick
 def test_with_leave_what_fails_already_is_told_and_changes_are_judged_by_it(project: Project) -> None:
     seed(project, task("fine"), task("bad", "fine"), task("repair", "fine"), task("then", "repair"))
-    result = project.run("--cobbler-generate", "--cobbler-red-base", "-v")
-    result.stdout.fnmatch_lines(["gate: fails on the tip as it is (red_base: allow): t::old"])
+    result = project.run("--cobbler-generate", "--cobbler-red-base", "-v", "-rP")
+    result.stdout.fnmatch_lines(
+        [
+            "gate: fails on the tip as it is (red_base: allow): t::old",
+            "*Captured stdout notes call*",
+            "tests: 1 failed, 1 passed",
+        ]
+    )
+    assert "gate: what ran is unknown" not in result.stdout.str()
     assert words(result) == {
         "stitch::fine": "LANDED",
         "stitch::bad": "FAILED",

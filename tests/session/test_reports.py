@@ -12,6 +12,7 @@ from pytest_cobbler.testing.project import Project, RunResult
 from tests.support.sessions import WRITES_A_FILE, measure, seed, stitch, task
 
 NOTHING_USED = {
+    "cobbler_cost_usd": "0.0",
     "cobbler_attempts": "0",
     "cobbler_agent_seconds": "0.0",
     "cobbler_gate_seconds": "0.0",
@@ -112,6 +113,7 @@ def a_failed_item_says_what_it_used_and_why(result: RunResult) -> None:
     assert properties["cobbler_outcome"] == "failed"
     assert properties["cobbler_cause"] == "agent"
     assert properties["cobbler_attempts"] == "2"
+    assert (properties["cobbler_cost_usd"], properties["cobbler_cost_is_partial"]) == ("0.0", "true")
     assert float(properties["cobbler_agent_seconds"]) >= 0.6
     assert "cobbler_commit" not in properties
 
@@ -188,7 +190,7 @@ def header_and_summary_say_what_ran_and_what_came_of_it(project: Project, result
             "*- cobbler -*",
             f"{generation}: 1 landed, 1 failed, 1 blocked; tip {commit}",
             "agents: *.* s, at least 0.7500 USD",
-            f"{commit} p-slow Slow",
+            "cost: landed 0.2500 USD, wasted at least 0.2500 USD, measures 0.2500 USD",
             f"transcripts: {project.path}/.cobbler/{generation}",
         ]
     )
@@ -212,7 +214,8 @@ def test_live_logging_shows_steps_as_they_happen(cobbler_project: Project) -> No
     cobbler_project.agent.task("p-a").prints("Reading the \x1b[1mdocuments").runs(WRITES_A_FILE)
     seed(cobbler_project, task("p-a"))
     result = cobbler_project.run("--cobbler-generate", "-k", "p-a")
-    result.stdout.fnmatch_lines([r"p-a: Reading the \x1b[[]1mdocuments", "configuration.yaml L *100%*"])
+    step = r"??:??:?? p-a: Reading the \x1b[[]1mdocuments"
+    result.stdout.fnmatch_lines([step, "configuration.yaml L *100%*"])
 
 
 def test_the_notes_on_a_change_are_in_report_junit_and_commit(cobbler_project: Project) -> None:
@@ -220,7 +223,14 @@ def test_the_notes_on_a_change_are_in_report_junit_and_commit(cobbler_project: P
     seed(cobbler_project, task("p-a", title="Fixtures"))
     result = cobbler_project.run("--cobbler-generate", "--cobbler-cycles=0", "-rP")
     note = "review these: tests/conftest.py"
-    result.stdout.fnmatch_lines(["*Captured stdout notes call*", note])
+    result.stdout.fnmatch_lines(
+        [
+            "gate: what ran is unknown: it leaves no report of its tests (gate_report)",
+            "*Captured stdout notes call*",
+            "tests: what ran is unknown",
+            note,
+        ]
+    )
     assert result.junit[stitch("p-a")].properties["cobbler_notes"] == note
     (landed,) = cobbler_project.landed()
     assert f"\n\n* {note}\n\n" in cobbler_project.git("show", "-s", "--format=%B", landed.commit)

@@ -34,7 +34,7 @@ def test_with_several_generations_one_must_be_named(cobbler_project: Project) ->
 
 
 @pytest.mark.quick
-def test_it_continues_after_a_dead_run_and_lists_the_recovered_work(
+def test_resume_continues_after_a_dead_run_and_lists_the_recovered_work(
     cobbler_project: Project, cobbler_agent: StandInAgent
 ) -> None:
     begun = cobbler_project.directory / "begun"

@@ -27,8 +27,14 @@ def test_a_task_that_failed_too_often_waits_until_its_label_is_removed(
     seed(project, task("p-hard", title="hard"), task("p-after", "p-hard"))
     project.configure(test_command="[ ! -e bad.txt ]")
     assert project.run("--cobbler-generate").ret == pytest.ExitCode.TESTS_FAILED
+    again = project.run("--cobbler-regate")  # which asks no agent, so it does not count
+    assert again.ret == pytest.ExitCode.TESTS_FAILED
+    assert "set aside" not in by_title(again)["hard"].message
     second = project.run("--cobbler-resume")
     assert "set aside after failed runs" in by_title(second)["hard"].message
+    [aside] = [line for line in second.outlines if line.startswith("Set aside: ")]
+    assert aside == f"Set aside: p-hard. To try again what is set aside, remove the label {SET_ASIDE}."
+    assert "To try again what did not land: pytest --cobbler-resume" in again.outlines
     assert statuses(project)["p-hard"] == "open"
     (hard,) = [record for record in stored(project) if record["id"] == "p-hard"]
     assert hard["labels"] == [SET_ASIDE]
@@ -84,6 +90,7 @@ def comment(**facts: object) -> str:
         ({"cause": "landing"}, 1),
         ({"cause": "hook"}, 1),
         ({"shared": True, "cause": "agent"}, 1),
+        ({"regated": True}, 1),
         ({"set_aside": True}, 0),
         ({"commit": "0" * 40}, 0),
         ({"caller": "measure"}, 1),

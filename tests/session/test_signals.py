@@ -111,11 +111,24 @@ def test_a_second_interrupt_reports_every_item_without_waiting_for_its_end(proje
     result = running.wait(60)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert "INTERNALERROR" not in running.output
-    result.stdout.fnmatch_lines(["*p-stubborn CANCELLED (cancelled; the next run takes up its work)*"])
+    result.stdout.fnmatch_lines(["*p-stubborn * CANCELLED (cancelled; the next run takes up its work)*"])
     assert [case.properties["cobbler_outcome"] for case in result.junit.values()] == ["cancelled"] * 3
     assert processes_of(project) == []
     assert set(statuses(project).values()) == {"open"}
     assert "half.txt" in project.files(f"refs/cobbler/attempts/{project.generation}/p-stubborn/1")
+
+
+def test_an_interrupt_before_the_first_agent_says_that_nothing_was_spent(project: Project) -> None:
+    tested = project.directory / "tested"
+    project.configure(test_command=f"touch {tested}; sleep 61")
+    running = project.start("--cobbler-generate")
+    running.wait_until(tested.exists)
+    running.send_signal(signal.SIGINT)
+    result = running.wait(60)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "interrupted before the first agent was asked: nothing was spent" in running.output
+    assert processes_of(project) == []
+    assert set(statuses(project).values()) == {"open"}
 
 
 def is_pending(number: signal.Signals, running: Running) -> bool:

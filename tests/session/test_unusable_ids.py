@@ -27,7 +27,7 @@ def project(request: pytest.FixtureRequest, cobbler_project: Project) -> Project
 
 
 @pytest.mark.matrix("costly")
-def test_it_is_named_and_the_run_does_not_pass(project: Project) -> None:
+def test_an_unusable_id_is_named_and_the_run_does_not_pass(project: Project) -> None:
     result = project.run("--cobbler-generate")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert came_to(result) == {"stitch::p-d": "landed"}
@@ -37,7 +37,7 @@ def test_it_is_named_and_the_run_does_not_pass(project: Project) -> None:
     assert statuses(project) == {UNUSABLE: "open", "p-c": "open", "p-d": "closed"}
 
 
-def test_it_is_named_before_a_run(project: Project) -> None:
+def test_an_unusable_id_is_named_before_a_run(project: Project) -> None:
     result = project.run("--cobbler-generate", "--collect-only")
     assert result.ret == 0
     assert any(line.startswith(f"waiting: {UNUSABLE}: an id that") for line in result.outlines)

@@ -15,8 +15,14 @@ from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.testing.project import Project
 from pytest_cobbler.wiring import preflight
 from pytest_cobbler.wiring.preflight import preflight_room
+from tests.support.images import minimal_image
 from tests.support.parts import need
 from tests.support.scripted_api import ScriptedApi
+
+__all__ = ["minimal_image"]
+
+RUNS = [f"--cobbler-{action}" for action in ("generate", "resume", "regate", "verify", "stop")]
+"""The actions that run agents or the gate."""
 
 
 @pytest.mark.claude
@@ -37,6 +43,34 @@ def test_a_login_that_may_expire_during_the_run_is_a_warning_in_the_header(
     assert bool(warnings) == named
     assert all(line.endswith("a run may take longer") for line in warnings)
     assert "sk-ant-oat01-none" not in result.stdout.str()
+
+
+LETS_IN = """\
+import sys
+
+import pytest
+
+sys.path.insert(0, {root!r})
+from tests.support.memory import let_users_into_all_memory
+
+let_users_into_all_memory(pytest.MonkeyPatch())
+"""
+
+
+@pytest.mark.podman
+@pytest.mark.slow
+@pytest.mark.parametrize("held", [True, False])
+def test_a_machine_that_lets_jobs_into_the_memory_of_their_judges_is_named_in_the_header(
+    cobbler_project: Project, minimal_image: str, held: bool
+) -> None:
+    cobbler_project.configure(sandbox="podman", podman_image=minimal_image, agent_network="none", cycles=0)
+    if not held:
+        cobbler_project.write({"conftest.py": LETS_IN.format(root=str(Path(__file__).parents[2]))})
+        cobbler_project.commit("Take the protection out")
+    result = cobbler_project.run("--cobbler-generate")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    line = "warning: a job can change its own verdict and outlive a killed run: fs.suid_dumpable is 1"
+    assert (line in result.outlines) == (not held), result.outlines
 
 
 class TestRoom:
@@ -67,10 +101,17 @@ class TestRoom:
         assert not Path(cobbler_project.directory / "work").exists()
 
 
-@pytest.mark.parametrize("options", [(), ("-q",), ("-qq", "--no-header")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--cobbler-generate",),
+        ("--cobbler-generate", "-q"),
+        *((action, "-qq", "--no-header") for action in RUNS),
+    ],
+    ids=" ".join,
+)
 def test_a_run_without_a_sandbox_names_that_in_its_first_line(
     cobbler_project: Project, options: tuple[str, ...]
 ) -> None:
     line = "configuration.yaml has sandbox: none: agents and the gate can do what you can"
-    assert cobbler_project.run("--cobbler-generate", *options).outlines[0] == line
-    assert cobbler_project.run("--cobbler-stop", *options).outlines[0] == line
+    assert cobbler_project.run(*options).outlines[0] == line

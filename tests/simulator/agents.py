@@ -10,21 +10,22 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pytest_cobbler.agents.base import AgentRequest, AgentResult, OnExchange
+from pytest_cobbler.agents.base import AgentRequest, AgentResult, OnExchange, SessionPlace
 from pytest_cobbler.agents.budget import Account, Unpaid
 from pytest_cobbler.agents.health import Caller
 from pytest_cobbler.agents.launch import Program, launch
 from pytest_cobbler.agents.metering import Answer, Meter
 from pytest_cobbler.agents.prices import Price, PriceList
 from pytest_cobbler.agents.spending import Order, Spender, TooDear
+from pytest_cobbler.agents.streams.claude import ClaudeReader
 from pytest_cobbler.agents.troubles import Trouble, trouble_of, unreached
 from pytest_cobbler.agents.wires.base import Asked
 from pytest_cobbler.agents.wires.messages import MESSAGES
 from pytest_cobbler.causes import Ending
-from pytest_cobbler.process import Cancellation
+from pytest_cobbler.process import Cancellation, Writable
 from pytest_cobbler.sandbox.base import Completed, Job
 from pytest_cobbler.usage import Usage
 from tests.simulator.standins import Stand, complete
@@ -77,7 +78,7 @@ Leave = Callable[[AgentRequest, Mapping[str, str], bool], None]
 class Watcher:
     """Told of what agents and API do; the invariants are checked there. The methods here do nothing."""
 
-    def agent_starts(self, request: AgentRequest) -> None: ...
+    def agent_starts(self, agent: str, request: AgentRequest) -> None: ...
 
     def agent_ends(self, request: AgentRequest, result: AgentResult) -> None: ...
 
@@ -87,9 +88,9 @@ class Watcher:
     def billed(self, task: str, most: int, cost: int) -> None:
         """The API bills ``cost`` for it."""
 
-    def troubled(self, trouble: Trouble) -> None: ...
+    def troubled(self, agent: str, trouble: Trouble) -> None: ...
 
-    def served(self, asked: Any) -> None: ...
+    def served(self, agent: str, asked: Any) -> None: ...
 
 
 class Api:
@@ -107,9 +108,10 @@ class _Proxy:
     """What ``ApiProxy`` does between a program and the API, without the network."""
 
     network = None
+    refusal = ""
 
     def __init__(self, agent: Agent, on_exchange: OnExchange, account: Account, caller: Caller) -> None:
-        self._watcher, self._api = agent.watcher, agent.api
+        self._watcher, self._api, self._name = agent.watcher, agent.api, agent.name
         self._on_exchange = on_exchange
         self._task = account.task or ""
         self._caller = caller
@@ -156,10 +158,10 @@ class _Proxy:
                 cut = {} if answer.is_whole else {"cut": True}
                 self._on_exchange("answer", {**facts, **charged, **cut})
             if answer.trouble:
-                self._watcher.troubled(answer.trouble)
+                self._watcher.troubled(self._name, answer.trouble)
                 self._caller.met(answer.trouble)
             elif answer.is_whole and answer.counted:
-                self._watcher.served(answer.asked)
+                self._watcher.served(self._name, answer.asked)
                 self._caller.answered(answer.asked)
         return answer.status, answer.trouble
 
@@ -219,9 +221,9 @@ def _pass(seconds: float, cancellation: Cancellation) -> None:
 class _Stream:
     """An agent that no proxy serves: there is only what it prints."""
 
-    def __init__(self, agent: Agent, on_line: Callable[[bytes], None]) -> None:
+    def __init__(self, agent: Agent, output: Writable) -> None:
         self._api = agent.api
-        self._on_line = on_line
+        self._output = output
         self._answers = 0
         self._print("system", subtype="init", model=MODEL)
 
@@ -249,7 +251,7 @@ class _Stream:
         self._print("result", subtype="success", is_error=True, terminal_reason="api_error", **known)
 
     def _print(self, kind: str, **facts: object) -> None:
-        self._on_line(json.dumps({"type": kind, **facts}).encode())
+        self._output.write(json.dumps({"type": kind, **facts}).encode() + b"\n")
 
 
 class _Access:
@@ -274,13 +276,23 @@ class _Access:
         return {}
 
 
-class Agent:
-    """The agent of a run: draws what to do, and does it in the worktree of the request."""
+@dataclass(frozen=True, kw_only=True)
+class _Conversations(SessionPlace):
+    """Conversations with ids that name the agent, in the place of the variable."""
 
-    description = "agent: sim"
+    def new_id(self) -> str:
+        return f"{self.variable}-{Stand.stage.turns}"
+
+
+class Agent:
+    """An agent of a run: draws what to do, and does it in the worktree of the request."""
+
     secrets = ()
 
-    def __init__(self, api: Api, watcher: Watcher, draw: Draw, leave: Leave) -> None:
+    def __init__(self, name: str, api: Api, watcher: Watcher, draw: Draw, leave: Leave) -> None:
+        self.name = name
+        self.description = f"agent: {name}"
+        self.sessions = _Conversations(variable=name, pattern="{id}")
         self.api = api
         self.proxied = True
         """Whether a proxy serves it."""
@@ -289,13 +301,14 @@ class Agent:
         self.leave = leave
 
     def run(self, request: AgentRequest, _sandbox: Any, cancellation: Cancellation) -> AgentResult:
-        program = Program(argv=("sim",), stdin=b"", environment={})
+        program = Program(argv=("sim",), reader=ClaudeReader, stdin=b"", environment={})
         work = self._draw(request)
-        self.watcher.agent_starts(request)
+        self.watcher.agent_starts(self.name, request)
         access = _Access(self)
         machine = _Machine(access, request, work, self.leave)
         launched = launch(program, access, request, machine, cancellation)  # type: ignore[arg-type]
-        result = launched.result(launched.error())
+        goes_on = request.session is not None and bool(request.session.turn)
+        result = replace(launched.result(launched.error()), continued=goes_on)
         self.watcher.agent_ends(request, result)
         if request.on_step:
             request.on_step("ended")
@@ -309,8 +322,8 @@ class _Machine:
         self._access, self._request, self._work, self._leave = access, request, work, leave
 
     def run(self, job: Job, cancellation: Cancellation) -> Completed:
-        assert job.on_line is not None
-        begin, proxy = Stand.stage.seconds, self._access.made or _Stream(self._access.agent, job.on_line)
+        assert job.stdout is not None
+        begin, proxy = Stand.stage.seconds, self._access.made or _Stream(self._access.agent, job.stdout)
         status, ending = 1, Ending.EXITED
         with contextlib.suppress(_Ended):
             status, ending = self._program(proxy, cancellation)

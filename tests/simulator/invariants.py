@@ -1,10 +1,11 @@
 """What has to hold after each step of a schedule, by a reading of the documentation of its own.
 
-Expected results are computed here and not by the code under test, unless a comment says so.
+Expected results are computed here and not by the code under test, unless a comment states otherwise.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,7 @@ from pytest_cobbler.agents.base import AgentRequest, AgentResult
 from pytest_cobbler.agents.troubles import Trouble
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.config import Config
-from pytest_cobbler.cycle.opening import Opened
+from pytest_cobbler.cycle.opened import Opened
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.run import Run
 from pytest_cobbler.lifecycle.setting_aside import SET_ASIDE
@@ -49,7 +50,7 @@ class Waits:
     after each answer.
 
     A trouble that names no time makes them wait for 2 seconds, then 4, 8 and so on to 2 minutes, until an
-    answer comes. What was sent before the last trouble is no news of it.
+    answer comes. What was sent before the last trouble says nothing about it.
     """
 
     def __init__(self, agents: int) -> None:
@@ -137,10 +138,12 @@ class Invariants(Watcher):
         self._had_aside = bool(self._world.aside)
         self._failed_in_run: set[str] = set()
         self._set_aside_in_run: set[str] = set()
-        self._waits = Waits(config.jobs)
+        self._waits = {name: Waits(config.jobs) for name in self._world.agents}
         self._is_refused = False
+        self._ended: set[str] = set()
         self._working: set[str] = set()
-        self._places = 0
+        self._gates = 0
+        self._places: Counter[str] = Counter()
         self._in_run: Counter[str] = Counter()
         self._taken: dict[str, Task] = {}
         self._measures: list[str] = []
@@ -241,7 +244,8 @@ class Invariants(Watcher):
             if task.id not in self._abandoned | failed | self._taken_over:
                 self._check(not is_held, f"{task.id} is still claimed by a run that has ended")
                 self._is_there(task, text)
-                self._is_set_aside(task)
+                if self._asks_agents:  # else nothing was charged
+                    self._is_set_aside(task)
         self._works_are_kept()
 
     def _check_remains(self) -> None:
@@ -337,13 +341,28 @@ class Invariants(Watcher):
     def moved(self, moves: Mapping[str, tuple[str, str]]) -> None:
         """A run has moved references."""
         old, new = moves.get(self._world.generation.ref, ("", ""))
-        if new and old:
-            self._check_landing(self._world.repository.commit_at(new), old)
+        if not new or not old:
+            return
+        repository = self._world.repository
+        landed = [repository.commit_at(new)]
+        while landed[0].parents[0] != old and len(landed) < len(self._taken):
+            landed.insert(0, repository.commit_at(landed[0].parents[0]))
+        assert self._config is not None
+        self._check(len(landed) == 1 or self._config.landing == "train", f"{len(landed)} landed at a time")
+        self._check(
+            landed[-1].tree in self._world.green,
+            f"{landed[-1].trailer('Cobbler-Task')} landed a tree that the gate has not passed",
+        )
+        self.counts["trains"] += len(landed) > 1
+        for commit in landed:
+            gated = commit.trailer("Cobbler-Gated") or commit.tree
+            self._check(gated == landed[-1].tree, f"{commit.id} names another tree in the gate")
+            self._check_landing(commit, old)
+            old = commit.id
 
     def _check_landing(self, commit: Commit, old: str) -> None:
         repository, task = self._world.repository, commit.trailer("Cobbler-Task")
         self._check(commit.parents[0] == old, f"the landing of {task} is not on the tip")
-        self._check(commit.tree in self._world.green, f"{task} landed a tree that the gate has not passed")
         before, after = repository.files_of(old), repository.files_of(commit.tree)
         for path, text in before.items():
             is_own = path in (SHARED, f"{task}.txt")
@@ -378,6 +397,13 @@ class Invariants(Watcher):
                 is_over or kept or (task, str(number)) in there, f"attempt {number} of {task} is lost"
             )
 
+    def gates(self, change: int) -> None:
+        """A gate begins or has ended."""
+        assert self._config is not None
+        self._gates += change
+        most = self._config.gate_jobs
+        self._check(self._gates <= most, f"{self._gates} gates run, and {most} may")
+
     # -- places and agents
 
     def task_may_start(self) -> None:
@@ -385,28 +411,61 @@ class Invariants(Watcher):
         alike = next((key for key, tasks in self._alike.items() if len(tasks) >= _MOST_ALIKE), "")
         self._check(not alike, f"a task may start after {_MOST_ALIKE} tasks failed alike: {alike}")
 
-    def place_given(self) -> None:
-        """An agent may start."""
+    def place_given(self, name: str, names: Iterable[str], ahead: int = 0) -> None:
+        """An agent may start, of those of ``names``, in their order; so many others are ``ahead``."""
         assert self._config is not None
         assert self._run is not None
-        stage, run = self._world.stage, self._run
-        self._places += 1
-        self._check(
-            self._places <= self._config.jobs, f"{self._places} places of {self._config.jobs} are taken"
+        stage, waits = self._world.stage, self._waits[name]
+        if self._is_seen:
+            earlier = itertools.takewhile(lambda one: one != name, names)
+            able = [one for one in earlier if self._may_start(one, ahead)]
+            self._check(not able, f"{name} may start, and {able} come first")
+        self._places[name] += 1
+        places, most = self._places.total(), self._config.jobs
+        self._check(places <= most, f"{places} places of {most} are taken")
+        self._check(not waits.lasts(stage.now), "an agent may start while the run waits for the API")
+        allowed = waits.allowed
+        places = self._places[name]
+        self._check(places <= allowed, f"{places} agents may work, and {allowed} are allowed")
+        is_refused = self._is_refused or name in self._ended
+        self._check(not is_refused, "an agent may start after the API has refused all of them")
+        health = self._run.healths[name]
+        is_known = not self._is_seen or health.allowed == allowed
+        self._check(is_known, f"{health.allowed} agents are allowed, not {allowed}")
+        self.counts["agents that stood in"] += name != next(iter(self._waits))
+
+    def no_place(self, names: Iterable[str]) -> None:
+        """No agent may start, and no started task waits for a place."""
+        assert self._config is not None
+        is_full = self._places.total() >= self._config.jobs
+        if self._is_seen and not (is_full or self._is_refused):
+            able = [name for name in names if self._may_start(name)]
+            self._check(not able, f"the run waits, and {able} may start")
+
+    def _may_start(self, name: str, ahead: int = 0) -> bool:
+        """Whether the API of an agent lets one more start, after those that are ``ahead``.
+
+        Whether a limit is too long to be waited for is known by the code under test.
+        """
+        assert self._run is not None
+        waits = self._waits[name]
+        is_served = name not in self._ended and self._run.healths[name].stop is None
+        return (
+            is_served
+            and not waits.lasts(self._world.stage.now)
+            and self._places[name] + ahead < waits.allowed
         )
-        self._check(not self._waits.lasts(stage.now), "an agent may start while the run waits for the API")
-        allowed = self._waits.allowed
-        self._check(self._places <= allowed, f"{self._places} agents may work, and {allowed} are allowed")
-        self._check(not self._is_refused, "an agent may start after the API has refused all of them")
-        is_known = not self._is_seen or run.health.allowed == allowed
-        self._check(is_known, f"{run.health.allowed} agents are allowed, not {allowed}")
 
-    def place_back(self) -> None:
-        self._places -= 1
+    def place_back(self, name: str) -> None:
+        self._places[name] -= 1
 
-    def agent_starts(self, request: AgentRequest) -> None:
+    def agent_starts(self, agent: str, request: AgentRequest) -> None:
         assert self._config is not None
         task = request.task_id
+        if request.session and request.session.turn:
+            of_agent = request.session.id.rpartition("-")[0]
+            self._check(of_agent == agent, f"{agent} goes on with a conversation of {of_agent}")
+            self.counts["conversations that went on"] += 1
         self._working.add(task)
         self._check(self._asks_agents, f"an agent works on {task}, and none may be asked")
         self._check(len(self._working) <= self._config.jobs, f"{len(self._working)} agents work")
@@ -437,16 +496,18 @@ class Invariants(Watcher):
 
     # -- the API
 
-    def troubled(self, trouble: Trouble) -> None:
+    def troubled(self, agent: str, trouble: Trouble) -> None:
         self.counts["troubles of the API"] += 1
         if trouble.passes:
-            self._waits.met(self._world.stage.now, trouble.until)
-        elif trouble.cause in (Cause.ACCESS, Cause.LIMITED):
+            self._waits[agent].met(self._world.stage.now, trouble.until)
+        elif trouble.cause is Cause.ACCESS:
             self._is_refused = True
+        elif trouble.cause is Cause.LIMITED:
+            self._ended.add(agent)
 
-    def served(self, asked: datetime) -> None:
-        if not self._is_refused:
-            self._waits.served(self._world.stage.now, asked)
+    def served(self, agent: str, asked: datetime) -> None:
+        if not (self._is_refused or agent in self._ended):
+            self._waits[agent].served(self._world.stage.now, asked)
 
     def asked(self, task: str, most: int) -> None:
         self.counts["requests"] += 1

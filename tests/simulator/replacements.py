@@ -5,22 +5,25 @@ The table is complete: what is not in it is the real code.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 from pytest_cobbler.agents import claims, launch, metering, spending
 from pytest_cobbler.agents.health import ApiHealth
 from pytest_cobbler.config import Config
-from pytest_cobbler.cycle import attempt, measure, opening, slots, stitch, telling
+from pytest_cobbler.cycle import attempt, conversation, measure, opening, slots, stitch, telling
+from pytest_cobbler.cycle.healths import Healths
+from pytest_cobbler.cycle.instructions import Instructions
 from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.cycle.surroundings import Surroundings
-from pytest_cobbler.landing import lane
+from pytest_cobbler.landing import gate_runs, lane, tree_gate, window
 from pytest_cobbler.landing.judge import Judgement
 from pytest_cobbler.languages import get as language
 from pytest_cobbler.lifecycle import recovery, waiting
@@ -31,14 +34,17 @@ from pytest_cobbler.recordings import turns
 from pytest_cobbler.repository import landing
 from pytest_cobbler.repository.attempts import used_numbers
 from pytest_cobbler.repository.checks import Policy
+from pytest_cobbler.repository.sessions import KeptSession
 from pytest_cobbler.session import loop
 from pytest_cobbler.tracker import lane as tracker_lane
 from pytest_cobbler.tracker.base import Claim
+from pytest_cobbler.wiring.agents import Agents
+from pytest_cobbler.wiring.preflight import Findings
 from pytest_cobbler.wiring.project import Project
 from tests.simulator import world
 from tests.simulator.repository import PLACE, WORK
 from tests.simulator.standins import ASYNCIO, THREADING, TIME, Clock, Executor, Promise, Signals, Stand
-from tests.simulator.world import GATE, LogPath, Worktrees
+from tests.simulator.world import GATE, LogPath, Site
 
 __all__ = ["CONFIG", "installed"]
 
@@ -122,22 +128,31 @@ def _open_ledger(project: Project, tracker: Any, finished: Finished, run_id: str
 
 
 class _Sessions:
-    """``Sessions``: the agents here do not go on with a conversation."""
+    """``Sessions`` in memory: their conversations have no words."""
 
     def __init__(self, *_: object) -> None: ...
 
-    def keep(self, _worktree: object) -> None: ...
+    def keep(self, place: Any) -> None:
+        purpose = place.purpose
+        if "session" in purpose:
+            path: Any = LogPath(f"/sessions/{purpose['session']}")
+            number, agent = int(purpose["number"]), purpose["session_agent"]
+            kept = KeptSession(number=number, id=purpose["session"], path=path, agent=agent)
+            Stand.world.conversations[purpose["task"]] = kept
 
-    def find(self, _task: str) -> None: ...
+    def find(self, task: str) -> KeptSession | None:
+        found: KeptSession | None = Stand.world.conversations.get(task)
+        return found
 
-    def drop(self, _task: str) -> None: ...
+    def drop(self, task: str) -> None:
+        Stand.world.conversations.pop(task, None)
 
 
 class _View:
     """``RepositoryView``: prompts are not made here."""
 
     current = Surroundings()
-    instructions = None
+    instructions: ClassVar = collections.defaultdict[str, Instructions](Instructions)
 
     def __init__(self, *_: object) -> None: ...
 
@@ -166,6 +181,9 @@ class _Judge:
     def judge(self, _passed: object) -> Judgement:
         return Judgement()
 
+    def weakened(self, *_: object) -> tuple[()]:
+        return ()
+
 
 class _Notary:
     """``Notary``: the statement of a landing has a test of its own."""
@@ -181,10 +199,8 @@ class _Notary:
         return ()
 
 
-class _Quiet:
-    """The status line of a run without a terminal."""
-
-    def __init__(self, *_: object) -> None: ...
+class Unseen:
+    """``LiveView``: no one looks."""
 
     def __getattr__(self, _name: str) -> Any:
         return lambda *_: None
@@ -200,7 +216,7 @@ class _Output:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def write(self, _line: bytes) -> None: ...
+    def write(self, _lines: bytes) -> None: ...
 
 
 class _Records:
@@ -250,9 +266,15 @@ def _prepare(directory: LogPath, _prompt: str) -> None:
     Stand.world.directories.add((directory.parts[-2], int(directory.name)))
 
 
-def _slots(config: Config, freed: Any, *, plays: bool = False) -> Slots:  # noqa: ARG001
-    health = ApiHealth(config.jobs, config.limit_wait, lambda: Stand.stage.now, freed)
-    made: Slots = Stand.world.slots(config.jobs, freed, health)
+def _prepare_home(place: Any, session_id: str, _file: str, _kept: object, *, agent: str, **_: str) -> None:
+    place.purpose = {**place.purpose, "session": session_id, "session_agent": agent}
+
+
+def _slots(config: Config, agents: Any, freed: Any, *, plays: bool = False) -> Slots:  # noqa: ARG001
+    healths = {
+        name: ApiHealth(config.jobs, config.limit_wait, lambda: Stand.stage.now, freed) for name in agents
+    }
+    made: Slots = Stand.world.slots(config.jobs, freed, Healths(healths))
     return made
 
 
@@ -278,22 +300,23 @@ def _run_id(_bytes: int) -> str:
 
 
 _SANDBOX = types.SimpleNamespace(owner=None, sweep=list, description="sim", capabilities=frozenset())
-_FINDINGS = types.SimpleNamespace(reserved=frozenset(), warnings=())
+_FINDINGS = Findings(reserved=frozenset(), needs={}, warnings=())
 
 OPENING = {
     "check_repository": _nothing,
     "checked_language": lambda *_: language("none"),
-    "credential_of": _nothing,
+    "credentials_of": _empty,
     "empty_submodules": lambda *_: "",
     "expiring": lambda *_: "",
     "find_generation": lambda *_: Stand.world.generation,
     "foreign_address": lambda *_: "",
     "GateCheckout": _Checkout,
     "ignore_itself": _nothing,
-    "make_agent": lambda *_, **__: Stand.world.agent,
+    "make_agents": lambda *_, **__: Agents(Stand.world.agents),
     "make_gate": lambda *_, **__: GATE,
     "make_sandbox": lambda *_: _SANDBOX,
     "make_signer": _nothing,
+    "make_site": Site,
     "make_slots": _slots,
     "missing_documents": lambda *_: "",
     "Notary": _Notary,
@@ -305,12 +328,11 @@ OPENING = {
     "preflight_room": lambda *_: "",
     "protection_of": lambda *_, **__: _Protection(),
     "reach_api": _nothing,
-    "remove_remains": _nothing,
+    "remove_remains": _empty,
     "removed_sources": lambda *_: "",
     "report_killed_run": _empty,
     "RepositoryView": _View,
     "run_lock": lambda *_: contextlib.nullcontext(),
-    "place_inside": _nothing,
     "Sessions": _Sessions,
     "secrets": types.SimpleNamespace(token_hex=_run_id),
     "SourceLines": lambda *_: types.SimpleNamespace(at=_nothing),
@@ -318,7 +340,6 @@ OPENING = {
     "TestJudge": _Judge,
     "TreeRecords": _Records,
     "unseen_paths": _empty,
-    "Worktrees": Worktrees,
 }
 """In ``open_run``: what looks at this machine, or reads files."""
 
@@ -327,13 +348,15 @@ TABLE: Mapping[types.ModuleType, Mapping[str, Any]] = {
     slots: {"threading": THREADING},
     turns: {"threading": THREADING},
     tracker_lane: {"threading": THREADING, "Future": Promise},
-    lane: {"time": TIME, "ThreadPoolExecutor": Executor, "check_change": world.checked},
+    lane: {"time": TIME, "ThreadPoolExecutor": Executor},
+    window: {"threading": THREADING, "check_change": world.checked},
+    gate_runs: {"ThreadPoolExecutor": Executor},
+    tree_gate: {"threading": THREADING, "GateCheckout": _Checkout},
     landing: {"add_note": _add_note},
     loop: {
         "threading": THREADING,
         "time": TIME,
         "signal": Signals,
-        "StatusLine": _Quiet,
         "Placeholder": types.SimpleNamespace(from_parent=_nothing),
     },
     stitch: {"time": TIME, "evidence": _empty, "work_of": _nothing},
@@ -350,8 +373,9 @@ TABLE: Mapping[types.ModuleType, Mapping[str, Any]] = {
         "read_answer": world.answer_of,
         "keep_in_history": _nothing,
     },
-    telling: {"stitch_prompt": lambda *_: "prompt"},
-    recovery: {"harvest": world.harvested, "take_back": world.take_back, "Sessions": _Sessions},
+    telling: {"stitch_prompt": lambda *_: "prompt", "stitch_turn": lambda *_: "turn"},
+    conversation: {"prepare_home": _prepare_home},
+    recovery: {"harvest": world.harvested, "Sessions": _Sessions},
     waiting: {"check_change": world.checked},
     launch: {"OutputFile": _Output},
     spending: {"asyncio": ASYNCIO},

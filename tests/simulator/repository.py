@@ -214,9 +214,6 @@ class SimulatedRepository(Repository):
                 self.store.refs.pop(ref, None)
         self.moved(moves)
 
-    def remove_stale_lock(self, ref: str) -> None:
-        pass
-
     def identity(self) -> Identity:
         return Identity(author=_PERSON, committer=_PERSON)
 
@@ -273,10 +270,14 @@ class _Git(Git):
     def _rev_list(self, words: tuple[str, ...], _stdin: bytes) -> tuple[str, int]:
         if "--objects" in words:  # nothing is ever missing here
             return "", 0
-        return "\n".join(one.id for one in self._repository.history(words[-1])), 0
+        begin, _, end = words[-1].rpartition("..")
+        known = {one.id for one in self._repository.history(begin)} if begin else set()
+        return "\n".join(one.id for one in self._repository.history(end) if one.id not in known), 0
 
     def _merge_base(self, words: tuple[str, ...], _stdin: bytes) -> tuple[str, int]:
         """``--independent``: those that none of the others reaches."""
+        if words[0] != "--independent":
+            return self._repository.merge_base(*words), 0
         ids = list(dict.fromkeys(words[1:]))
         reached = {
             one for one in ids for other in ids if one != other and self._repository.reaches(other, one)

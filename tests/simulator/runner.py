@@ -6,24 +6,26 @@ import random
 import traceback
 import types
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from pytest_cobbler.config import Config
-from pytest_cobbler.cycle.opening import Opened, open_run
+from pytest_cobbler.cycle.opened import Opened
+from pytest_cobbler.cycle.opening import open_run
 from pytest_cobbler.cycle.outcome import Outcome
 from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.session.loop import Event as LoopEvent
-from pytest_cobbler.session.loop import Events, Loop, Woken
+from pytest_cobbler.session.events import Event as LoopEvent
+from pytest_cobbler.session.events import Events, Woken
+from pytest_cobbler.session.loop import Loop
 from pytest_cobbler.session.nodes import AgentItem, MeasureItem, StitchItem
 from pytest_cobbler.tracker.base import Task
 from tests.simulator.agents import Agent
 from tests.simulator.invariants import Invariants
 from tests.simulator.people import People
-from tests.simulator.replacements import CONFIG
+from tests.simulator.replacements import CONFIG, Unseen
 from tests.simulator.schedules import FAILURES, LEAST_AGENTS, LEAST_TASKS, Event, Schedule, ScheduledApi
 from tests.simulator.stage import Killed, Stage
 from tests.simulator.standins import Looks, Signals, Stand
@@ -78,8 +80,8 @@ class _Events(Events):
     def put(self, event: LoopEvent) -> None:
         self._list.append(event)
 
-    def offer(self, event: Any) -> None:
-        pass  # steps are for the terminal
+    def offer(self, _event: Any) -> bool:
+        return False  # steps are for the terminal
 
     def wake(self) -> None:
         self.put(Woken())
@@ -100,22 +102,24 @@ class _Slots(Slots):
 
     invariants: Invariants
 
-    def take(self) -> bool:
-        taken = super().take()
+    def take(self, names: Sequence[str]) -> str:
+        taken = super().take(names)
         if taken:
             self.invariants.task_may_start()
-            self.invariants.place_given()
+            self.invariants.place_given(taken, names, ahead=self.waiting)
+        elif not self.waiting:
+            self.invariants.no_place(names)
         return taken
 
-    def wait(self, cancellation: Cancellation) -> bool:
-        taken = super().wait(cancellation)
+    def wait(self, cancellation: Cancellation, names: Sequence[str]) -> str:
+        taken = super().wait(cancellation, names)
         if taken:
-            self.invariants.place_given()
+            self.invariants.place_given(taken, names)
         return taken
 
-    def give(self) -> None:
-        self.invariants.place_back()
-        super().give()
+    def give(self, name: str) -> None:
+        self.invariants.place_back(name)
+        super().give(name)
 
 
 class _Item(AgentItem):
@@ -183,17 +187,24 @@ class _Player:
         self._invariants = Invariants(world)
         self._people = People(world, self._invariants)
         self._api = ScheduledApi(self._schedule)
-        world.agent = Agent(self._api, self._invariants, self._schedule.work, self._leave)
-        world.agent.proxied = self._schedule.is_seen
+        world.agents = {name: self._agent(name) for name in self._schedule.agents}
         world.slots = self._slots
         world.noted = self._noted
         world.gate_fault = self._gate_fault
+        world.gates = self._invariants.gates
         self._gates = self._broken_in = 0
         self._config = self._schedule.config(CONFIG)
         self._pending = list(self._schedule.events)
         self._step = 0
         self.played = Played()
         self._stage.on_touch = self._on_touch
+
+    def _agent(self, name: str) -> Agent:
+        """An agent; each but the first has an API of its own."""
+        api = self._api if name == self._schedule.agents[0] else ScheduledApi(self._schedule)
+        agent = Agent(name, api, self._invariants, self._schedule.work, self._leave)
+        agent.proxied = self._schedule.is_seen
+        return agent
 
     def say(self, who: str, what: str) -> None:
         if self._trace:
@@ -316,6 +327,7 @@ class _Player:
         events = _Events(self._stage)
         lost: list[str] | None = None
         begun: Opened | None = None
+        is_cut = False
         try:
             opening = open_run(
                 config,
@@ -328,9 +340,12 @@ class _Player:
                 self._invariants.opened(opened)
                 for line in opened.recovered:
                     self.say("recovered", line)
-                self._loop(opened, events)
+                try:
+                    self._loop(opened, events)
+                except KeyboardInterrupt:  # the third Ctrl-C, for which nothing is waited
+                    is_cut = True
             lost = opened.lost()
-        except (Killed, KeyboardInterrupt):  # the third Ctrl-C, for which nothing is waited
+        except (Killed, KeyboardInterrupt):
             pass
         except CobblerError as error:
             self._count("runs that were refused")
@@ -343,7 +358,7 @@ class _Player:
             raise self._invariants.broken
         if self._stage.errors:
             raise self._stage.errors[0]
-        if is_killed or lost is None:
+        if is_killed or is_cut or lost is None:
             self._invariants.killed()
         else:
             self._invariants.end(lost)
@@ -363,7 +378,8 @@ class _Player:
             shouldfail=False,
             Interrupted=_Interrupted,
         )
-        self._active = loop = Loop(session, opened.run, events, None)
+        unseen: Any = Unseen()
+        self._active = loop = Loop(session, opened.run, events, None, unseen)
         if opened.selection.left:
             loop.skip_measures("open tasks are left")
         self._invariants.planned([item.name for item in items if isinstance(item, _Measure)])
@@ -389,7 +405,16 @@ class _Player:
 
 
 def _shown(config: Config) -> str:
-    names = ("jobs", "max_attempts", "max_failures", "max_issues", "limit_wait", "budget_usd")
+    names = (
+        "jobs",
+        "landing",
+        "gate_jobs",
+        "max_attempts",
+        "max_failures",
+        "max_issues",
+        "limit_wait",
+        "budget_usd",
+    )
     more = ("generation_budget_usd", "task_budget_usd")
     return ", ".join(f"{name} {getattr(config, name)}" for name in (*names, *more))
 

@@ -91,6 +91,8 @@ class Schedule:
         self.is_seen = draw.random() > 0.2
         """Whether a proxy sees the requests of agents."""
         self.odds = [draw.random() for _ in range(8)]
+        self.agents = ("sim", "other") if self.odds[7] > 0.6 else ("sim",)
+        """The names of the agents, in the order in which they are asked."""
 
     def _draw_events(self) -> list[Event]:
         draw = self.numbers
@@ -110,6 +112,8 @@ class Schedule:
                 "jobs": draw.randint(LEAST_AGENTS, LEAST_AGENTS + 1),
                 "max_attempts": draw.randint(1, 3),
                 "cycles": draw.choice((0, 0, 1, 2)),
+                "gate_jobs": draw.choice((1, 1, 2, 4)),
+                "landing": draw.choice(("each", "each", "train")),
                 "max_failures": draw.randint(1, 3),
                 "max_issues": draw.choice((100, 100, 100, 6)),
                 "limit_wait": draw.choice((0.0, 20.0, 120.0, 1200.0, None)),

@@ -146,13 +146,14 @@ class Promise(Future[Any]):
 
 
 class Executor:
-    """A pool of one thread."""
+    """A pool of threads."""
 
-    def __init__(self, _count: int, thread_name_prefix: str = "") -> None:
+    def __init__(self, count: int, thread_name_prefix: str = "") -> None:
         self._queue: deque[tuple[Promise, Callable[[], Any]]] = deque()
         self._is_over = False
-        self._thread = Thread(self._work, name=thread_name_prefix)
-        self._thread.start()
+        self._threads = [Thread(self._work, name=thread_name_prefix) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Promise:
         promise = Promise()
@@ -161,7 +162,8 @@ class Executor:
 
     def shutdown(self) -> None:
         self._is_over = True
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def _work(self) -> None:
         while True:

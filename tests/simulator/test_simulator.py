@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 
@@ -13,6 +14,8 @@ from tests.simulator.runner import first_finding, numbers_of, play
 from tests.simulator.schedules import ACTS
 
 SCHEDULES = 2_000
+PARTS = 8
+"""So many tests of equal length, which several processes can share."""
 SEED = "the same for every change"
 """``nox -s long`` plays new ones: what those find is not the fault of a change."""
 
@@ -24,23 +27,30 @@ def simulated() -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_every_invariant_holds_in_2000_schedules() -> None:
+@pytest.mark.every_run
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_invariant_holds_in_2000_schedules(part: int) -> None:
     counts: Counter[str] = Counter()
-    for number in numbers_of(SEED, SCHEDULES):
+    for number in itertools.islice(numbers_of(SEED, SCHEDULES), part, None, PARTS):
         played = play(number)
         counts += played.counts
         if finding := played.finding:
             pytest.fail(f"{finding.why}\nTo replay it: {finding.again}\n{finding.where}", pytrace=False)
     assert all(counts[act] for act in ACTS)
-    assert counts["limits"] == SCHEDULES
-    assert min(counts["kill"], counts["acts of people"]) >= SCHEDULES
+    assert counts["limits"] == SCHEDULES // PARTS
+    assert min(counts["kill"], counts["acts of people"]) >= SCHEDULES // PARTS
 
 
+@pytest.mark.slow
+@pytest.mark.every_run
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found(fault: str) -> None:
     with FAULTS[fault]():
         finding = first_finding(SEED, SCHEDULES)
-    assert finding is not None
+        assert finding is not None
+        again = play(finding.seed).finding
+        assert again is not None, "its number does not replay it"
+        assert (again.why, again.again) == (finding.why, finding.again)
     assert play(finding.seed).finding is None, "it is found without the fault, too"
 
 

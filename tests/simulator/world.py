@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,20 +12,20 @@ from pytest_cobbler.agents.base import AgentRequest
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.cycle.measure import OUTPUT, NoAnswer
 from pytest_cobbler.errors import SandboxError
-from pytest_cobbler.landing.gate import GateResult
+from pytest_cobbler.landing.gate import NO_CACHES, GateResult
 from pytest_cobbler.landing.tree_records import CaseResult, Conditions, TestRun, TreeRecord
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository import names
 from pytest_cobbler.repository.checks import Change, Policy, Refusal, read_change
 from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.harvest import Harvest
-from pytest_cobbler.repository.worktrees import Worktree
+from pytest_cobbler.sandbox.site import Unreached
 from tests.simulator.repository import MARK, WORK, Files, SimulatedRepository
 from tests.simulator.stage import Stage
 from tests.simulator.standins import Stand
 from tests.simulator.tracker import SimulatedTracker
 
-__all__ = ["GATE", "Gate", "Left", "LogPath", "Worktrees", "World", "checked"]
+__all__ = ["GATE", "Gate", "Left", "LogPath", "Site", "World", "checked"]
 
 GENERATION = "generation-2026-01-05-09-00-00"
 RED, FLAKY, SLOW, FORBIDDEN = "red", "flaky", "slow", "forbidden"
@@ -48,12 +47,15 @@ class LogPath(PurePosixPath):
     def is_dir(self) -> bool:
         return True
 
+    def resolve(self) -> LogPath:
+        return self
+
 
 @dataclass
 class Left:
     """A worktree: ``files`` are what its agent has written so far."""
 
-    worktree: Worktree
+    worktree: Place
     files: dict[str, str]
     is_complete: bool = False
     again: bool = False
@@ -77,8 +79,13 @@ class World:
     """Trees on which the gate has passed."""
     gate_fault: Callable[[], str] = lambda: ""
     """What the machine lacks for a run of the gate: ``program``, ``sandbox`` or nothing."""
+    gates: Callable[[int], None] = lambda _change: None
+    """Called when a gate begins (1) and when it has ended (-1)."""
+    conversations: dict[str, Any] = field(default_factory=dict)
+    """Task id -> the kept conversation of its latest attempt."""
     runs: int = 0
-    agent: Any = None
+    agents: Mapping[str, Any] = field(default_factory=dict)
+    """The agents of a run by their names, in the order in which they are asked."""
     slots: Any = None
     """Makes the slots of a run."""
     noted: Callable[[str, Mapping[str, object]], None] = lambda _event, _facts: None
@@ -128,92 +135,107 @@ def checked(git: Any, parent: str, tree: str, policy: Policy) -> tuple[Change, t
     return change, tuple(Refusal(path=path, reason="may not change") for path in (*bad, *marked))
 
 
-def harvested(
-    worktree: Worktree, repository: SimulatedRepository, _sandbox: object, policy: Policy, _owner: object
-) -> Harvest:
-    """``harvest`` of a worktree in memory."""
+def harvested(place: Place, repository: SimulatedRepository, policy: Policy) -> Harvest:
+    """``harvest`` of a place in memory."""
     world: World = Stand.world
-    world.stage.touch(f"harvest {worktree.name}")
-    tree = repository.tree(world.worktrees[worktree.name].files)
-    change, refusals = checked(repository.objects, worktree.parent, tree, policy)
-    return Harvest(tree=tree, parent=worktree.parent, change=change, refusals=refusals)
+    world.stage.touch(f"harvest {place.name}")
+    tree = repository.tree(world.worktrees[place.name].files)
+    change, refusals = checked(repository.objects, place.parent, tree, policy)
+    return Harvest(tree=tree, parent=place.parent, change=change, refusals=refusals)
 
 
-def take_back(_repository: object, _generation: str, is_done: Callable[[str], bool]) -> set[str]:
-    """``take_back`` of worktrees in memory."""
-    world: World = Stand.world
-    names = set()
-    for left in list(world.aside):
-        name = left.worktree.name
-        if left.again and not is_done(left.worktree.purpose["task"]) and name not in world.worktrees:
-            world.stage.touch(f"take worktree {name} back")
-            world.aside.remove(left)
-            world.worktrees[name] = left
-            names.add(name)
-    return names
-
-
-def answer_of(worktree: Worktree) -> bytes | NoAnswer:
-    """``read_answer`` of a worktree in memory."""
-    answer = Stand.world.worktrees[worktree.name].files.get(OUTPUT)
+def answer_of(place: Place) -> bytes | NoAnswer:
+    """``read_answer`` of a place in memory."""
+    answer = Stand.world.worktrees[place.name].files.get(OUTPUT)
     return answer.encode() if answer else NoAnswer("the agent wrote no task file", is_missing=True)
 
 
-class _Worktree(Worktree):
-    """A worktree without a directory."""
+class Place:
+    """A ``Place`` in memory."""
 
-    @functools.cached_property
-    def tree(self) -> Any:
-        return LogPath(f"{self.directory}/tree")
+    sandbox = None
+    node = directory = ""
+    has_files = True
 
-    @property
-    def project(self) -> Any:
-        return self.tree
+    def __init__(self, location: Any, parent: str, tree: str, purpose: Mapping[str, str]) -> None:
+        self.name = location.name
+        self.checkout = self.location = LogPath(f"{location}/tree")
+        self.home = LogPath(f"{location}/home")
+        self.output = LogPath(f"{location}/output")
+        self.parent = parent
+        self.tree_id = tree
+        self.purpose = purpose
 
-    def mounts(self, _repository: object) -> tuple[()]:
-        return ()
+    def put(self, name: str, _content: bytes) -> LogPath:
+        return LogPath(f"{self.checkout}/{name}")
+
+    def keep(self, why: str, *, again: bool = False) -> LogPath:
+        world: World = Stand.world
+        world.stage.touch(f"keep worktree {self.name}: {why}")
+        left = world.worktrees.pop(self.name)
+        left.again = again
+        world.aside.append(left)
+        return LogPath(f"/aside/{self.name}")
+
+    def remove(self) -> None:
+        world: World = Stand.world
+        world.stage.touch(f"remove worktree {self.name}")
+        world.worktrees.pop(self.name, None)
 
 
-class Worktrees:
-    """``Worktrees`` in memory."""
+class Site:
+    """A ``Site`` in memory."""
 
     def __init__(self, repository: SimulatedRepository, generation: str, *_: object, **__: object) -> None:
         self._repository = repository
         self._directory = WORK / generation
+        self._is_swept = False
 
-    def create(
-        self, name: str, *, parent: str, tree: str, purpose: dict[str, str], also: Iterable[str] = ()
-    ) -> Worktree:
+    def open(
+        self,
+        name: str,
+        *,
+        parent: str,
+        tree: str,
+        purpose: Mapping[str, str],
+        also: Iterable[str] = (),
+        packs_early: bool = True,  # noqa: ARG002
+    ) -> Place:
         world: World = Stand.world
         world.stage.touch(f"make worktree {name}")
         assert name not in world.worktrees, f"worktree {name} exists; {also}"
-        worktree = _Worktree(
-            directory=self._directory / name, name=name, parent=parent, tree_id=tree, purpose=purpose
-        )
-        world.worktrees[name] = Left(worktree, dict(self._repository.files_of(tree)))
-        return worktree
+        place = Place(self._directory / name, parent, tree, purpose)
+        world.worktrees[name] = Left(place, dict(self._repository.files_of(tree)))
+        return place
 
-    def leftovers(self) -> list[Worktree]:
+    def leftovers(self) -> list[Place]:
+        assert self._is_swept, "a job of a dead run may work in these places"
         world: World = Stand.world
         return [left.worktree for _, left in sorted(world.worktrees.items())]
 
-    def keep(self, worktree: Worktree, why: str, *, again: bool = False) -> LogPath:
-        world: World = Stand.world
-        world.stage.touch(f"keep worktree {worktree.name}: {why}")
-        left = world.worktrees.pop(worktree.name)
-        left.again = again
-        world.aside.append(left)
-        return LogPath("/aside") / worktree.name
+    def unreached(self) -> list[Unreached]:
+        return []
 
-    def remove(self, worktree: Worktree) -> None:
+    def take_back(self, is_done: Callable[[str], bool]) -> set[str]:
         world: World = Stand.world
-        world.stage.touch(f"remove worktree {worktree.name}")
-        world.worktrees.pop(worktree.name, None)
+        names = set()
+        for left in list(world.aside):
+            name = left.worktree.name
+            if left.again and not is_done(left.worktree.purpose["task"]) and name not in world.worktrees:
+                world.stage.touch(f"take worktree {name} back")
+                world.aside.remove(left)
+                world.worktrees[name] = left
+                names.add(name)
+        return names
+
+    def sweep(self) -> list[str]:
+        self._is_swept = True
+        return []
 
     def release_pins(self) -> None:
         pass
 
-    def remove_all(self) -> None:
+    def close(self) -> None:
         pass
 
 
@@ -224,6 +246,7 @@ class Gate:
     collect = ""
     line = shown = "test"
     is_offline = True
+    caches = NO_CACHES
 
     def conditions(self) -> Conditions:
         return _CONDITIONS
@@ -239,8 +262,12 @@ class Gate:
             return _result(127, 0.2)
         seconds = world.numbers.choice((0.5, 2.0, 8.0))
         begin = stage.seconds
-        while (left := begin + seconds - stage.seconds) > 0 and not cancellation.requested:
-            stage.wait(lambda: cancellation.requested, left)
+        world.gates(1)
+        try:
+            while (left := begin + seconds - stage.seconds) > 0 and not cancellation.requested:
+                stage.wait(lambda: cancellation.requested, left)
+        finally:
+            world.gates(-1)
         if cancellation.requested:
             return replace(_result(1, seconds), cause=Ending.CANCELLED)
         files: Files = world.repository.store.trees[tree]

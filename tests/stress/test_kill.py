@@ -105,7 +105,7 @@ def test_a_run_recovers_from_many_kills(cobbler_project: Project) -> None:
 
 
 def wait_for_bd(project: Project) -> None:
-    """Until no bd works on its store: one outlives its pytest, and does what it was told."""
+    """Until no bd works on its store: one outlives its pytest, and does what its command says."""
     store = f"BEADS_DIR={project.path / '.beads'}".encode()
     while any(store in environment.split(b"\0") for environment in environments()):
         time.sleep(0.05)

@@ -159,7 +159,7 @@ class Ground:
         self.project.git("update-index", "-q", "--refresh")
 
     def _wait_for_children(self) -> None:
-        """Until no child of a killed run works any more: it does what it was told."""
+        """Until no child of a killed run works any more: it does what its command says."""
         mark = f"TMPDIR={self._temporary}".encode()
         while any(mark in environment.split(b"\0") for environment in environments()):
             signal.sigtimedwait([], 0.05)

@@ -59,7 +59,12 @@ class Imports:
         import pytest_cobbler
 
         for found in pkgutil.walk_packages(pytest_cobbler.__path__, "pytest_cobbler."):
-            module = importlib.import_module(found.name)
+            try:
+                module = importlib.import_module(found.name)
+            except ModuleNotFoundError as error:
+                if error.name != "opentelemetry":  # the extra `otel`, which the tests can do without
+                    raise
+                continue
             for value in list(vars(module).values()):
                 if isinstance(value, CACHED) and not inspect.signature(value).parameters:
                     value()
@@ -166,7 +171,7 @@ def load() -> None:
             "no:hypothesispytest",
         ]
         status = pytest.main([*options, empty], plugins=[Imports()])
-    sys.stdout.flush()  # else each child prints what is left in the buffer
+    sys.stdout.flush()  # else each child prints what the buffer still has
     sys.stderr.flush()
     assert status == pytest.ExitCode.NO_TESTS_COLLECTED, status
     threads = os.listdir("/proc/self/task")  # noqa: PTH208

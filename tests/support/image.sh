@@ -1,11 +1,11 @@
 #!/bin/bash
 # A root file system made of Debian packages, without a registry, a chroot or maintainer scripts:
 #
-#   tests/support/image.sh minimal|python|busybox|bare DIRECTORY
+#   tests/support/image.sh minimal|python|small|busybox|bare DIRECTORY
 #   tar -C DIRECTORY -c . | podman import - localhost/NAME
 #
 # minimal: git, coreutils, bash, certificates, and dash as sh; python: the same and Python, and bash as sh;
-# busybox: that alone (so each common kind of sh is there once); bare: directories.
+# busybox: that alone (so each common kind of sh is there once); small: busybox and git; bare: directories.
 # DIRECTORY must not exist. Needs apt-get with package lists, dpkg-deb and tar.
 set -euo pipefail
 
@@ -27,6 +27,7 @@ packages() {
     minimal) echo $base ;;
     python) echo $base $python ;;
     busybox) echo busybox-static ;;
+    small) echo busybox-static git libc6 libgcc-s1 libpcre2-8-0 zlib1g ;;
     bare) ;;
     *) echo "image.sh: no kind '$kind'" >&2; return 1 ;;
   esac
@@ -64,7 +65,7 @@ configure() {
   printf '%s\n' 'root:x:0:0:root:/root:/bin/sh' 'nobody:x:65534:65534:nobody:/nonexistent:/bin/false' > "$root/etc/passwd"
   printf '%s\n' 'root:x:0:' 'nogroup:x:65534:' > "$root/etc/group"
   printf '%s\n' 'hosts: files dns' 'passwd: files' 'group: files' > "$root/etc/nsswitch.conf"
-  if [ "$kind" = busybox ]; then
+  if [ "$kind" = busybox ] || [ "$kind" = small ]; then
     local name
     for name in $("$root/bin/busybox" --list); do
       [ "$name" = busybox ] || ln -sf busybox "$root/usr/bin/$name"

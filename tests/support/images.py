@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_cobbler.sandbox.podman import podman_environment
+from pytest_cobbler.sandbox.podman_environment import podman_environment
 from tests.support.parts import need
 
 BUILDER = Path(__file__).with_name("image.sh")
@@ -56,6 +56,12 @@ def busybox_image() -> str:
 
 
 @pytest.fixture(scope="session")
+def small_image() -> str:
+    """An image with busybox and git alone."""
+    return _image("small")
+
+
+@pytest.fixture(scope="session")
 def bare_image() -> str:
     """An image with no program at all."""
     return _image("bare")
@@ -65,6 +71,21 @@ def bare_image() -> str:
 def claude_volume(claude_program: Path) -> tuple[str, str]:
     """Arguments of podman that put the real claude program into any of the images."""
     return "--volume", f"{claude_program}:/usr/local/bin/claude:ro"
+
+
+def image_with(image: str, program: Path) -> str:
+    """An image with one program more, which needs nothing else of this machine."""
+    status = program.stat()
+    name = f"{image}-{program.name}-{status.st_size}-{status.st_mtime_ns}"
+    with _alone(name):
+        if not _exists(name):
+            container = podman("create", "--pull=never", image, "true")
+            try:
+                podman("cp", str(program.resolve()), f"{container}:/usr/bin/{program.name}")
+                podman("commit", "--quiet", container, name)
+            finally:
+                podman("rm", "--force", container)
+    return name
 
 
 def _image(kind: str) -> str:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
 from pytest_cobbler.sandbox.base import Completed, Job, Limits, Mount, Sandbox
+from pytest_cobbler.sandbox.host import HostSandbox
+
+
+def own_host() -> HostSandbox:
+    """A sandbox without containers whose jobs no other test ends: jobs of one name are ended together."""
+    return HostSandbox(repository=uuid.uuid4().hex, run_id="test")
 
 
 def shell(script: str, *arguments: str, **more: Any) -> Job:

@@ -5,6 +5,7 @@ The user has a podman, a home, and readable copies of the programs.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -62,6 +63,31 @@ class OrdinaryUser:
             text=True,
             timeout=timeout,
         )
+
+    @contextlib.contextmanager
+    def with_program(self, name: str) -> Iterator[None]:
+        """Copies of an agent's program, and of what it needs, are on the user's PATH."""
+        programs = Path(self.environment["PATH"].partition(":")[0])
+        if (programs / name).exists():
+            yield
+            return
+        source = need(name)
+        names = [name]
+        if name == "gemini":
+            names += ["gemini-cli", "node"]
+            _copy(source.parents[1], programs / "gemini-cli")
+            (programs / name).symlink_to("gemini-cli/bundle/gemini.js")
+            source, name = need("node"), "node"
+        shutil.copy2(source, programs / name)
+        try:
+            subprocess.run(["chmod", "-R", "a+rX", programs], check=True)
+            yield
+        finally:
+            for path in (programs / one for one in names):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
 
     def pytest(
         self, *arguments: str, timeout: float = 300, environment: Mapping[str, str] | None = None

@@ -1,6 +1,7 @@
 """The real programs that tests need, and the handling of missing ones.
 
-``COBBLER_TEST_REQUIRE=podman,bd,old-bd,claude,surroundings`` turns the skips into errors.
+``COBBLER_TEST_REQUIRE=podman,bd,old-bd,claude,codex,opencode,gemini,browser,axe,surroundings,vale`` turns
+the skips into errors.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
@@ -19,8 +21,13 @@ INSTALL = {
     "go": "unpack https://go.dev/dl (1.24 or later) to /usr/local/go",
     "make": "apt-get install make",
     "runsc": "apt-get install runsc",
+    "vale": "build github.com/vale-cli/vale/v3/cmd/vale and put `vale` on PATH",
     "openssl": "apt-get install openssl",
     "claude": "npm install -g @anthropic-ai/claude-code@2.1.330",
+    "opencode": "npm install opencode-linux-x64@1.18.33, and put its binary `opencode` on PATH",
+    "node": "apt-get install nodejs, or unpack https://nodejs.org/dist (20 or later)",
+    "gemini": "npm install -g @google/gemini-cli@0.61.0",
+    "codex": "npm install -g @openai/codex@0.171.0, and put its static binary `codex` on PATH",
 }
 
 
@@ -54,10 +61,7 @@ def need(name: str) -> Path:
     path = shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/go/bin")
     if path:
         return scripts.get(Path(path)) or Path(path).resolve()
-    reason = f"needs {name}: {INSTALL[name]}"
-    if name in os.environ.get("COBBLER_TEST_REQUIRE", "").split(","):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    return _without(name, INSTALL[name])
 
 
 def surroundings() -> Path:
@@ -67,5 +71,35 @@ def surroundings() -> Path:
         return Path(directory)
     reason = "needs COBBLER_TEST_SURROUNDINGS: see tests/surroundings.txt"
     if "surroundings" in os.environ.get("COBBLER_TEST_REQUIRE", "").split(","):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def browser() -> tuple[Any, Path]:
+    """The API of Playwright, and Debian's Chromium, which it drives."""
+    if "browser" not in marked:
+        pytest.fail("needs a browser and is not marked so: put @pytest.mark.browser on it")
+    program = shutil.which("chromium")
+    try:
+        from playwright import sync_api
+    except ImportError:
+        program = None
+    if program is None:
+        _without("browser", "apt-get install chromium; pip install playwright (no `playwright install`)")
+    return sync_api, Path(program)
+
+
+def axe() -> Path:
+    """The script of axe-core, which looks for what people with disabilities cannot use."""
+    path = Path(os.environ.get("COBBLER_TEST_AXE", ""))
+    if not path.is_file():
+        _without("axe", "npm install axe-core, and set COBBLER_TEST_AXE to its axe.min.js")
+    return path
+
+
+def _without(part: str, how: str) -> NoReturn:
+    """Skip the test, or fail it if the part is required."""
+    reason = f"needs {part}: {how}"
+    if part in os.environ.get("COBBLER_TEST_REQUIRE", "").split(","):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, podman_environment
+from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
+from pytest_cobbler.sandbox.podman_environment import podman_environment
 
 __all__ = ["Podman", "hand_over", "open_to_others", "own_podman", "rootless_podman", "rootless_user"]
 

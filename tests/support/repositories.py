@@ -18,6 +18,8 @@ from pytest_cobbler.repository.identity import Identity, Person
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import Worktree, Worktrees
 from pytest_cobbler.sandbox.base import Job, Sandbox
+from pytest_cobbler.sites.local import LocalPlace, LocalSite
+from tests.support.object_files import ObjectFiles, put
 
 __all__ = ["ADA", "NOW", "Bench", "UserRepository", "commit_files", "files_in", "identity_of", "snapshot"]
 
@@ -45,8 +47,10 @@ class UserRepository:
         """A repository below ``directory`` with nothing in it; ``arguments`` of ``git init``."""
         repository = cls(directory / name, directory / "work")
         repository.path.mkdir(parents=True)
-        repository.git("init", "--quiet", "--template=", "--initial-branch=main", *arguments)
-        repository.configure({"user.name": ADA.author.name, "user.email": ADA.author.email, "gc.auto": "0"})
+        with tempfile.TemporaryDirectory(dir=directory) as template:
+            config = f"[user]\n\tname = {ADA.author.name}\n\temail = {ADA.author.email}\n[gc]\n\tauto = 0\n"
+            (Path(template) / "config").write_text(config)
+            repository.git("init", "--quiet", f"--template={template}", "--initial-branch=main", *arguments)
         return repository
 
     def copy(self, directory: Path) -> UserRepository:
@@ -153,26 +157,17 @@ def commit_files(
 
     ``modes``: path -> mode; the content of a link is its target, that of a submodule its commit.
     """
-    repository.work_dir.mkdir(parents=True, exist_ok=True)
-    index = repository.work_dir / "test.index"
-    index.unlink(missing_ok=True)
-    git = repository.objects.using(index=index)
-    git.run("read-tree", parent)
-    lines = []
-    blobs: dict[bytes, str] = {}
+    store = ObjectFiles(repository)
+    entries = store.entries(repository.tree_of(parent))
     for path, content in files.items():
         mode = (modes or {}).get(path, "100644")
         raw = content.encode() if isinstance(content, str) else content
         if raw is None:
-            mode, blob = "0", "0" * len(parent)
-        elif mode == "160000":
-            blob = raw.decode()
+            put(entries, os.fsencode(path), None)
         else:
-            blob = blobs.get(raw) or git.text("hash-object", "-w", "--stdin", "--no-filters", stdin=raw)
-            blobs[raw] = blob
-        lines.append(f"{mode} {blob}\t".encode() + os.fsencode(path) + b"\0")
-    git.run("update-index", "-z", "--index-info", stdin=b"".join(lines))
-    return repository.commit(git.text("write-tree"), [parent], message, ADA)
+            name = raw.decode() if mode == "160000" else store.write("blob", raw)
+            put(entries, os.fsencode(path), (mode, name))
+    return store.commit(store.tree(entries), parent, message, f"{ADA.author.name} <{ADA.author.email}>")
 
 
 def identity_of(repository: Repository, commit: str, role: str = "a") -> str:
@@ -227,9 +222,14 @@ class Bench:
             output.seek(0)
             return os.fsdecode(output.read())
 
+    def place(self, worktree: Worktree, sandbox: Sandbox | None = None) -> LocalPlace:
+        """A worktree as a run sees it."""
+        site = LocalSite(self.repository, self.generation.name, sandbox or self.sandbox, at_its_path=True)
+        return site.place(worktree)
+
     def take(self, worktree: Worktree, policy: Policy | None = None) -> Harvest:
         """Harvest a worktree."""
-        return harvest(worktree, self.repository, self.sandbox, policy or Policy(), self.sandbox.owner)
+        return harvest(self.place(worktree), self.repository, policy or Policy())
 
     def harvested(self, script: str, policy: Policy | None = None) -> Harvest:
         """Run ``script`` on a worktree of the tip and harvest it."""

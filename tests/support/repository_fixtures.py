@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_cobbler.repository.worktrees import remove_tree
+from pytest_cobbler.repository.directories import remove_tree
 from tests.support.repositories import UserRepository
 
 __all__ = ["no_git_of_ours", "template", "tmp_path", "user"]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_cobbler.lifecycle.setting_aside import failed_runs
 from pytest_cobbler.testing.project import Case, Project, RunResult
 from tests.support.stores import Record, edge, issue, lines
 
@@ -79,6 +80,14 @@ def words(result: RunResult) -> dict[str, str]:
 def statuses(project: Project) -> dict[str, str]:
     """Task id -> its status in the tracker."""
     return {task.id: task.status for task in project.tasks()}
+
+
+def charged(project: Project) -> dict[str, int]:
+    """Task id -> the runs in which it failed, as ``max_failures`` counts them; without those of none."""
+    issues = map(json.loads, (project.path / ".beads" / "issues.jsonl").read_text().splitlines())
+    texts = {one["id"]: [comment["text"] for comment in one.get("comments", [])] for one in issues}
+    runs = {name: failed_runs(comments) for name, comments in texts.items()}
+    return {name: count for name, count in runs.items() if count}
 
 
 def ids_landed(project: Project) -> list[str]:

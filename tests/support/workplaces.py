@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import subprocess
-import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import Agent, AgentRequest, AgentResult
-from pytest_cobbler.agents.claude import DEFAULT_ARGUMENTS, ClaudeAgent
 from pytest_cobbler.agents.credential import Credential
+from pytest_cobbler.agents.described import DescribedAgent
+from pytest_cobbler.agents.descriptions.claude import DEFAULT_ARGUMENTS, Claude
+from pytest_cobbler.agents.descriptions.codex import Codex
+from pytest_cobbler.config.model import CODEX_ARGUMENTS
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Limits, Network
-from pytest_cobbler.sandbox.host import HostSandbox
+from tests.support.jobs import own_host
 from tests.support.scripted_api import API_KEY, ScriptedApi
 
+OPENAI_KEY = Credential(kind="api_key", value=API_KEY, source="the test", variable="OPENAI_API_KEY")
 KEY = Credential(kind="api_key", value=API_KEY, source="the test")
 
 
@@ -27,7 +32,7 @@ class Workplace:
         self.worktree = directory / "worktree"
         self.transcript = directory / "attempt" / "transcript.jsonl"
         self.errors = directory / "attempt" / "stderr.txt"
-        self.sandbox = HostSandbox(repository="tests", run_id=uuid.uuid4().hex)
+        self.sandbox = own_host()
         self.steps: list[str] = []
         subprocess.run(["git", "init", "-q", str(self.worktree)], check=True)
 
@@ -41,7 +46,7 @@ class Workplace:
             worktree=self.worktree,
             mounts=(),
             network=Network.OPEN,
-            limits=Limits(wall=60.0),
+            limits=Limits(wall=300.0),
             transcript=self.transcript,
             errors=self.errors,
             on_step=self.steps.append,
@@ -57,6 +62,28 @@ class Workplace:
         **changes: Any,
     ) -> AgentResult:
         return agent.run(self.request(prompt, **changes), self.sandbox, cancellation or Cancellation())
+
+
+class ClaudeAgent(DescribedAgent):
+    """claude as a configuration makes it; ``access`` are the fields of ``Access``."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str] = DEFAULT_ARGUMENTS,
+        *,
+        model: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        **access: Any,
+    ) -> None:
+        described = Claude(arguments=arguments, model=model, variables=environment or {})
+        super().__init__(described, Access(**access))
+
+
+def codex(api: ScriptedApi, *arguments: str, **options: Any) -> DescribedAgent:
+    """The real codex, talking to ``api``, with more ``codex_args``."""
+    address = f"{api.url}/v1"
+    described = Codex(arguments=[*CODEX_ARGUMENTS, *arguments], address=address, model="gpt-6-sol", **options)
+    return DescribedAgent(described, Access(credential=OPENAI_KEY, base_url=address, wire=described.wire))
 
 
 def claude(api: ScriptedApi, *arguments: str, credential: Credential = KEY, **options: Any) -> ClaudeAgent:

@@ -261,4 +261,6 @@ def pytest_cobbler_agent(): return Mine()
     project.write({"conftest.py": hook, "test_it.py": test})
     result = project.run()
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED * agent: mine may cost money; allow it: --cobbler-live"])
+    result.stdout.fnmatch_lines(
+        ["SKIPPED [[]1] test_it.py:1: agent: mine may cost money; allow it: --cobbler-live"]
+    )

@@ -19,7 +19,8 @@ from pytest_cobbler.repository.lock import run_lock
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Job, Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
-from pytest_cobbler.sandbox.podman import LABEL_REPOSITORY, PodmanSandbox, job_owner, podman_environment
+from pytest_cobbler.sandbox.podman import LABEL_REPOSITORY, PodmanSandbox, job_owner
+from pytest_cobbler.sandbox.podman_environment import podman_environment
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.invariants import CheckoutState, check
 from pytest_cobbler.testing.project import Case, Project
@@ -320,7 +321,7 @@ def test_a_report_without_the_case_of_a_claimed_task_is_a_fault(good: Good) -> N
     says(good, f"the last run claimed {task}, but its report has no case for it")
 
 
-# What is left behind
+# What stays behind
 
 
 def test_a_remaining_task_branch_is_a_fault(good: Good) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.agents.base import Agent
-from pytest_cobbler.agents.claude import ClaudeAgent
 from pytest_cobbler.agents.command import CommandAgent
 from pytest_cobbler.config import load
 from pytest_cobbler.errors import CobblerError, SandboxError, UsageProblem
@@ -21,7 +20,7 @@ from pytest_cobbler.languages.python import Python
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Completed, Job, Network, Sandbox
-from pytest_cobbler.sandbox.host import HostSandbox
+from pytest_cobbler.wiring.agents import Agents
 from pytest_cobbler.wiring.parts import make_gate
 from pytest_cobbler.wiring.preflight import (
     Findings,
@@ -30,9 +29,10 @@ from pytest_cobbler.wiring.preflight import (
     preflight_without_agent,
 )
 from tests.support.images import busybox_image, minimal_image
+from tests.support.jobs import own_host
 from tests.support.memory import let_users_into_all_memory
 from tests.support.podmans import Podman, open_to_others, own_podman
-from tests.support.workplaces import KEY
+from tests.support.workplaces import KEY, ClaudeAgent
 
 __all__ = ["busybox_image", "minimal_image", "own_podman"]
 
@@ -78,7 +78,7 @@ class Place:
         return replace(make_gate(load(path), self.language, self.sandbox, "run"), **changes)
 
     def preflight(self, agent: Agent = WORKER, gate: Gate | None = None) -> Findings:
-        return preflight(self.repository, self.sandbox, gate or self.gate(), self.language, agent)
+        return preflight(self.repository, self.sandbox, gate or self.gate(), self.language, Agents.one(agent))
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def place(directory: Path, own_podman: Podman, minimal_image: str) -> Place:
 
 @pytest.fixture
 def host(directory: Path) -> Place:
-    return Place(directory, HostSandbox(repository="preflight", run_id="x"))
+    return Place(directory, own_host())
 
 
 def test_all_checks_of_a_run_share_one_container(place: Place) -> None:

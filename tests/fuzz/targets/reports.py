@@ -293,7 +293,7 @@ def check_counts(tests: TestRun, content: bytes) -> None:
 
 
 def check_log(lines: list[bytes]) -> None:
-    """Of go's events, a log without any line that is not in them, and with each line that is no event."""
+    """Of go's events, a log without any line that is not in them, and with each line that is not an event."""
     shown: list[bytes] = []
     log = GoLog(shown.append)
     for line in lines:

@@ -188,10 +188,10 @@ class Store:
                     found[issue["id"]] = issue
         return found
 
-    def other_lines(self, names: set[str]) -> list[bytes]:
-        """The lines of the file, without those of some issues, in the order of their bytes."""
+    def other_lines(self, name: str) -> list[bytes]:
+        """The lines of the file, without those of one issue, in the order of their bytes."""
         lines = [line for line in self.file.read_bytes().split(b"\n") if line.strip()]
-        return sorted(line for line in lines if json.loads(line).get("id") not in names)
+        return sorted(line for line in lines if json.loads(line).get("id") != name)
 
 
 def run(data: Any) -> None:
@@ -226,7 +226,7 @@ def make(store: Store, call: list[Any]) -> None:
         tasks = {}
     issues = store.issues() if tasks else {}
     name, text = chosen(tasks, call[1]), call[2] if isinstance(call[2], str) else ""
-    others = store.other_lines({name}) if tasks else []
+    others = store.other_lines(name) if tasks else []
     allowed = is_allowed(call[0], tasks.get(name), tasks, text)
     try:
         created = carry_out(store, call[0], name, text)
@@ -321,7 +321,7 @@ def check_write(
     if method == "create":
         assert created.isdisjoint(issues)
         return
-    assert store.other_lines({name}) == others, "another line has changed"
+    assert store.other_lines(name) == others, "another line has changed"
     old, new = issues[name], found[name]
     changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
     fields = {

@@ -19,7 +19,10 @@ from pytest_cobbler.agents.claims import LONGEST_LIMIT
 from pytest_cobbler.agents.launch import Launched
 from pytest_cobbler.agents.metering import Answer, Meter
 from pytest_cobbler.agents.prices import PriceList
-from pytest_cobbler.agents.stream import LONGEST_TEXT, StreamReader
+from pytest_cobbler.agents.streams.base import LONGEST_TEXT, Reader
+from pytest_cobbler.agents.streams.choose import reader_for
+from pytest_cobbler.agents.streams.claude import ClaudeReader
+from pytest_cobbler.agents.streams.codex import CodexReader
 from pytest_cobbler.agents.wires.messages import MESSAGES
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.sandbox.base import Completed, Limits
@@ -29,8 +32,14 @@ from tests.fuzz.target import Target, to_bytes, to_text
 
 SECRET = "sk-ant-api03-abcdefghijklmnop"
 _LONGEST_LINE = 200
+_PRICES = PriceList()
+_PRICES.find("gpt-6-sol")  # reads the list, which is not a step of an input
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-_EVENTS = ("system", "assistant", "user", "result", "rate_limit_event", "stream_event")
+_EVENTS = (
+    *("system", "assistant", "user", "result", "rate_limit_event", "stream_event"),
+    *("step_start", "step_finish", "text", "tool_use", "init", "message", "error", "tool_result"),
+    *("thread.started", "turn.started", "item.started", "item.completed", "turn.completed", "turn.failed"),
+)
 _API_EVENTS = ("message_start", "message_delta", "message_stop", "error")
 _KEYS = (
     *_COUNTS,
@@ -205,6 +214,7 @@ def run(data: Any) -> None:
     reader = read(lines)
     check_reader(reader, lines)
     check_other_forms(reader, lines)
+    check_others(lines)
     api = data.get("api")
     answers = [answer for answer in api if isinstance(answer, dict)] if isinstance(api, list) else None
     meter = None if answers is None else metered(answers)
@@ -247,9 +257,9 @@ def scrubbed(lines: Sequence[bytes]) -> list[bytes]:
     return kept
 
 
-def read(lines: Sequence[bytes]) -> StreamReader:
+def read(lines: Sequence[bytes]) -> ClaudeReader:
     steps: list[str] = []
-    reader = StreamReader(steps.append)
+    reader = ClaudeReader(steps.append)
     for line in lines:
         reader.feed(line)
     for step in steps:
@@ -263,7 +273,7 @@ def check_line(text: str) -> None:
     assert len(text) <= _LONGEST_LINE, text
 
 
-def check_reader(reader: StreamReader, lines: Sequence[bytes]) -> None:
+def check_reader(reader: ClaudeReader, lines: Sequence[bytes]) -> None:
     usage = reader.usage
     for text in (reader.failure, reader.doubt, reader.session_id, reader.last_log, usage.model):
         check_line(text)
@@ -278,6 +288,26 @@ def check_reader(reader: StreamReader, lines: Sequence[bytes]) -> None:
     assert has_result or (reader.doubt == "no result" and usage.cost_usd is None and not reader.failure)
 
 
+def check_others(lines: Sequence[bytes]) -> None:
+    """The other readers take the same lines."""
+    steps: list[str] = []
+    readers: list[Reader] = [
+        CodexReader(steps.append, model="gpt-6-sol"),
+    ]
+    for reader in readers:
+        reader.feed(b"\n".join(lines))
+        for text in (reader.failure, reader.doubt, reader.session_id, reader.last_log):
+            check_line(text)
+        assert len(reader.text) <= LONGEST_TEXT
+        reader.text.encode()
+        assert all(number >= 0 for number in (reader.answers, *reader.usage.tokens.values()))
+        assert reader.spent(_PRICES)[1] >= 0
+    for step in steps:
+        check_line(step)
+    made = reader_for(b"\n".join(lines))()
+    assert isinstance(made, ClaudeReader | CodexReader)
+
+
 def event_in(line: bytes) -> Mapping[str, Any]:
     try:
         event = json.loads(line.decode("utf-8", "replace"))
@@ -286,7 +316,7 @@ def event_in(line: bytes) -> Mapping[str, Any]:
     return event if isinstance(event, dict) else {}
 
 
-def check_other_forms(reader: StreamReader, lines: Sequence[bytes]) -> None:
+def check_other_forms(reader: ClaudeReader, lines: Sequence[bytes]) -> None:
     """The same output told twice, or with log text between its lines, means the same."""
     noisy = [line for event in lines for line in (b"compiling", event, b"{")]
     for same in (read([*lines, *lines]), read(noisy)):
@@ -335,7 +365,7 @@ def check_metered(result: AgentResult, meter: Meter, answers: Sequence[Mapping[s
     silent = Launched(
         completed=result.completed,
         limits=Limits(),
-        reader=StreamReader(),
+        reader=ClaudeReader(),
         metered=meter.usage,
         seen=meter.trouble,
     ).result("")

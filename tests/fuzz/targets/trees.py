@@ -238,6 +238,9 @@ def content_of(content: Any) -> tuple[str, bytes]:
     raw = to_bytes(text) if isinstance(text, str) else b""
     if mode == LINK:
         return LINK, raw.replace(b"\0", b"") or b"a"
+    if mode == SUBMODULE:
+        # All submodules are at the same commit, so a text would be a change that git does not see.
+        return SUBMODULE, b""
     return (mode, raw) if mode in _MODES else ("100644", raw)
 
 

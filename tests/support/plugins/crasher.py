@@ -77,7 +77,7 @@ def numbered(place: str) -> str:
 
 
 def caller(frame: types.FrameType | None) -> str:
-    """The innermost function of the package that is no door, as ``room/module.py:function``."""
+    """The innermost function of the package that is not a door, as ``room/module.py:function``."""
     while frame is not None:
         path = Path(frame.f_code.co_filename)
         if path.is_relative_to(PACKAGE) and (name := path.relative_to(PACKAGE).as_posix()) not in DOORS:

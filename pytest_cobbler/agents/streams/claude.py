@@ -19,18 +19,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
+from pytest_cobbler.agents.base import OnStep
 from pytest_cobbler.agents.prices import PriceList, picodollars
+from pytest_cobbler.agents.streams.base import LONGEST_TEXT, Marks
+from pytest_cobbler.agents.streams.events import EventReader
 from pytest_cobbler.agents.troubles import Trouble, reported_trouble, trouble_of, unreached
 from pytest_cobbler.agents.values import (
     CAMEL,
     SNAKE,
     blocks_of,
-    event_of,
     number_of,
     object_of,
     objects_of,
@@ -40,15 +41,7 @@ from pytest_cobbler.agents.values import (
 from pytest_cobbler.display import one_line
 from pytest_cobbler.usage import Usage
 
-__all__ = [
-    "StreamReader",
-]
-
-LOG_LINES = 20
-"""Lines of log text that are kept."""
-
-LONGEST_TEXT = 64 * 1024
-"""Characters kept of the agent's last message."""
+__all__ = ["ClaudeReader"]
 
 _RESET_IN_TEXT = re.compile(r"limit reached\|(\d{10})\b")
 _API_ERROR_PREFIX = re.compile(r"^API Error:?\s*(\d{3}\b)?:?\s*", re.IGNORECASE)
@@ -69,18 +62,17 @@ _FAILURES = {
 }
 
 
-class StreamReader:
-    """Takes a run's output line by line and returns its result.
+class ClaudeReader(EventReader):
+    """Takes a run's output and returns its result."""
 
-    Args:
-        on_step: called with one line of text for each message, tool call and line of log text.
-        resumes: the run goes on with a conversation of earlier ones, whose usage is not this run's.
-    """
+    marks = Marks(
+        cost=(b'"usage"', b'"total_cost_usd"'),
+        answer=(b'"init"', b'"assistant"'),
+        trouble=(b'"api_retry"', b'"result"'),
+    )
 
-    def __init__(self, on_step: Callable[[str], None] | None = None, *, resumes: bool = False) -> None:
-        self._resumes = resumes
-        self._on_step = on_step or (lambda _step: None)
-        self._log: deque[str] = deque(maxlen=LOG_LINES)
+    def __init__(self, on_step: OnStep | None = None, *, resumes: bool = False) -> None:
+        super().__init__(on_step, resumes=resumes)
         self._init: Mapping[str, object] = {}
         self._message_usage: dict[str, Mapping[str, object]] = {}
         self._last_message = ""
@@ -92,9 +84,7 @@ class StreamReader:
         self._is_over = False
         self._background: list[str] = []
 
-    def feed(self, line: bytes) -> None:
-        """Take one line, without its newline."""
-        event = event_of(line)
+    def _take_event(self, event: Mapping[str, object]) -> bool:
         match text_of(event, "type"):
             case "system":
                 self._take_system(event)
@@ -105,10 +95,13 @@ class StreamReader:
                 self._take_result(event)
             case "rate_limit_event":
                 self._take_rate_limit(event)
-            case "user" | "stream_event":
+            case "user":
+                self.is_thinking, self.thought = True, 0
+            case "stream_event":
                 pass
             case _:
-                self._take_log(line, is_event=bool(event))
+                return False
+        return True
 
     @property
     def session_id(self) -> str:
@@ -118,11 +111,6 @@ class StreamReader:
     def has_result(self) -> bool:
         """Whether the run reported its result and cost."""
         return self._result is not None
-
-    @property
-    def last_log(self) -> str:
-        """The last line that was not an event."""
-        return self._log[-1] if self._log else ""
 
     @property
     def text(self) -> str:
@@ -249,7 +237,11 @@ class StreamReader:
         match text_of(event, "subtype"):
             case "init":
                 self._is_over = False
+                self.is_thinking = True
                 self._init = event
+            case "thinking_tokens":
+                self.is_thinking = True
+                self.thought = int(number_of(event, "estimated_tokens") or 0)
             case "background_tasks_changed":
                 self._background = [text_of(task, "task_type") for task in blocks_of(event.get("tasks"))]
             case "api_retry":
@@ -264,7 +256,9 @@ class StreamReader:
         if not self._error_kind and message.get("model") != "<synthetic>":
             self._trouble = None
             self._message_usage[text_of(message, "id")] = object_of(message.get("usage"))
-        for block in blocks_of(message.get("content")):
+        blocks = list(blocks_of(message.get("content")))
+        self.is_thinking = any(block.get("type") == "thinking" for block in blocks)
+        for block in blocks:
             if text := text_of(block, "text").strip():
                 self._last_message = text
                 self._on_step(one_line(text))
@@ -289,13 +283,6 @@ class StreamReader:
     def _take_rate_limit(self, event: Mapping[str, object]) -> None:
         information = object_of(event.get("rate_limit_info"))
         self._rejection = information if information.get("status") == "rejected" else {}
-
-    def _take_log(self, line: bytes, *, is_event: bool) -> None:
-        text = one_line(line[: 8 * 200].decode("utf-8", "replace"))
-        if text:
-            self._log.append(text)
-            if not is_event:
-                self._on_step(text)
 
 
 def _retry_step(event: Mapping[str, object]) -> str:

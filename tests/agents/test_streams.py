@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
-from pytest_cobbler.agents.stream import StreamReader
+from pytest_cobbler.agents.prices import PriceList
+from pytest_cobbler.agents.streams.choose import reader_for
+from pytest_cobbler.agents.streams.claude import ClaudeReader
+from pytest_cobbler.agents.streams.codex import CodexReader
+from pytest_cobbler.agents.streams.events import LOG_LINES
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.display import one_line
 from pytest_cobbler.usage import Usage
@@ -17,8 +21,8 @@ from pytest_cobbler.usage import Usage
 SAMPLES = Path(__file__).parent.parent / "data" / "claude"
 
 
-def read(lines: Iterable[bytes], steps: list[str] | None = None) -> StreamReader:
-    reader = StreamReader(steps.append if steps is not None else None)
+def read(lines: Iterable[bytes], steps: list[str] | None = None) -> ClaudeReader:
+    reader = ClaudeReader(steps.append if steps is not None else None)
     for line in lines:
         reader.feed(line)
     return reader
@@ -28,7 +32,7 @@ def sample(name: str) -> list[bytes]:
     return (SAMPLES / f"{name}.jsonl").read_bytes().splitlines()
 
 
-def events(*events: dict[str, Any]) -> StreamReader:
+def events(*events: dict[str, Any]) -> ClaudeReader:
     return read(json.dumps(event).encode() for event in events)
 
 
@@ -102,7 +106,7 @@ CASES = {
 }
 
 
-def cause_of(reader: StreamReader) -> Cause:
+def cause_of(reader: ClaudeReader) -> Cause:
     return reader.trouble.cause if reader.trouble else Cause.NONE
 
 
@@ -359,7 +363,7 @@ def test_one_line(text: str, line: str) -> None:
     assert one_line(text) == line
 
 
-def consume(reader: StreamReader) -> None:
+def consume(reader: ClaudeReader) -> None:
     """Ask for everything."""
     assert all(step.isprintable() for step in (reader.failure, reader.session_id, reader.usage.model))
     assert reader.doubt.isprintable()
@@ -379,3 +383,172 @@ def test_a_very_long_line() -> None:
 
     assert reader.failure == ""
     assert 1000 < len(reader.text) < 100_000
+
+
+def test_every_line_of_log_text_is_a_step_if_they_are_read() -> None:
+    steps: list[str] = []
+
+    ClaudeReader(steps.append).feed(b"".join(b"line %d\n" % number for number in range(1000)))
+
+    assert steps == [f"line {number}" for number in range(1000)]
+
+
+def test_of_log_text_that_arrives_together_only_the_last_lines_are_steps_if_no_one_reads_them() -> None:
+    steps: list[str] = []
+
+    def behind(step: str) -> bool:
+        steps.append(step)
+        return len(steps) < 3
+
+    reader = ClaudeReader(behind)
+    reader.feed(b"".join(b"line %d\n\n" % number for number in range(1000)))
+
+    assert steps == [f"line {number}" for number in (0, 1, 2, *range(1000 - LOG_LINES, 1000))]
+    assert reader.last_log == "line 999"
+
+
+def test_events_among_log_text_are_taken_one_by_one() -> None:
+    reader, seen = ClaudeReader(), []
+    answers = [json.dumps({"type": "assistant", "message": {"id": name}}).encode() for name in "ab"]
+
+    reader.feed(
+        b"log\n" * 50 + answers[0] + b"\nlog\n  " + answers[1] + b"\n",
+        [lambda _: seen.append(reader.answers)],
+    )
+
+    assert seen == [1, 2]
+    assert reader.last_log == "log"
+
+
+def codex(*events: dict[str, Any], resumes: bool = False, steps: list[str] | None = None) -> CodexReader:
+    reader = CodexReader(steps.append if steps is not None else None, resumes=resumes, model="gpt-6-sol")
+    for event in events:
+        reader.feed(json.dumps(event).encode())
+    return reader
+
+
+def item(kind: str, name: str = "item_0", end: str = "completed", **fields: Any) -> dict[str, Any]:
+    return {"type": f"item.{end}", "item": {"id": name, "type": kind, **fields}}
+
+
+BEGUN = ({"type": "thread.started", "thread_id": "t-1"}, {"type": "turn.started"})
+TOKENS = {
+    "input_tokens": 2_600,
+    "cached_input_tokens": 600,
+    "cache_write_input_tokens": 400,
+    "output_tokens": 200,
+    "reasoning_output_tokens": 50,
+}
+COMPLETED = {"type": "turn.completed", "usage": TOKENS}
+
+
+def failed(message: str) -> dict[str, Any]:
+    return {"type": "turn.failed", "error": {"message": message}}
+
+
+def test_a_run_of_codex_is_understood() -> None:
+    steps: list[str] = []
+    line = "/bin/bash -lc \"printf 'a b' >x\""
+    command = item("command_execution", end="started", command=line)
+    changes = [{"path": "a.py", "kind": "add"}, {"path": "b.py", "kind": "update"}]
+    reader = codex(
+        *BEGUN,
+        command,
+        item("command_execution", command=line, exit_code=0),
+        item("file_change", "item_1", changes=changes),
+        item("mcp_tool_call", "item_2", server="docs", tool="find"),
+        item("todo_list", "item_3", items=[]),
+        item("agent_message", "item_4", text="Done."),
+        COMPLETED,
+        steps=steps,
+    )
+    assert steps == ["$ printf 'a b' >x", "edit a.py b.py", "docs find", "Done."]
+    assert (reader.session_id, reader.has_begun, reader.answers) == ("t-1", True, 5)
+    assert (reader.text, reader.failure, reader.doubt, reader.is_done) == ("Done.", "", "", True)
+    tokens = {"input": 1_600, "output": 200, "cache_read": 600, "cache_write": 400}
+    assert (reader.usage.tokens, reader.usage.cost_usd) == (tokens, None)
+    named = {
+        "input_tokens": 1_600,
+        "output_tokens": 200,
+        "cache_read_input_tokens": 600,
+        "cache_creation_input_tokens": 400,
+    }
+    unit, amount = reader.spent(PriceList())
+    assert unit == "usd"
+    assert amount / 1e12 == pytest.approx(PriceList().cost_of("gpt-6-sol", named))
+    assert CodexReader().spent(PriceList()) == ("tokens", 0)
+
+
+def test_codex_counts_a_conversation_as_a_whole_so_that_one_that_goes_on_is_unknown() -> None:
+    usage = codex(*BEGUN, item("agent_message", text="x"), COMPLETED, resumes=True).usage
+    assert (usage.turns, sum(usage.tokens.values())) == (1, 0)
+
+
+def test_codex_thinks_until_something_of_the_model_comes() -> None:
+    seen = []
+    reader = CodexReader()
+    for event in (
+        *BEGUN,
+        item("reasoning", "item_0", text="hm"),
+        item("command_execution", "item_1", end="started", command="true"),
+        item("command_execution", "item_1", command="true"),
+        item("agent_message", "item_2", text="Done."),
+        COMPLETED,
+    ):
+        reader.feed(json.dumps(event).encode())
+        seen.append(reader.is_thinking)
+    assert seen == [False, True, True, False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("message", "shown", "cause"),
+    [
+        (
+            "unexpected status 401 Unauthorized: bad key, url: http://127.0.0.1/v1",
+            "API error 401: bad key",
+            Cause.ACCESS,
+        ),
+        (
+            "exceeded retry limit, last status: 429 Too Many Requests",
+            "API error 429: Too Many Requests",
+            Cause.LIMITED,
+        ),
+        (
+            "unexpected status 529 <unknown status code>: busy: wait, url: x",
+            "API error 529: busy: wait",
+            Cause.LIMITED,
+        ),
+        ("unexpected status 404 Not Found: no model", "API error 404: no model", Cause.MODEL),
+        (
+            "stream disconnected before completion: gone",
+            "stream disconnected before completion: gone",
+            Cause.LIMITED,
+        ),
+        ('{"error": {"message": "weird", "type": "x"}}', "weird", Cause.NONE),
+        ("", "the turn failed", Cause.NONE),
+    ],
+)
+def test_an_error_of_codex_says_how_the_api_serves_it(message: str, shown: str, cause: Cause) -> None:
+    reader = codex(*BEGUN, failed(message))
+    assert (reader.failure, reader.doubt, reader.is_done) == (shown, "no result", False)
+    assert (reader.trouble.cause if reader.trouble else Cause.NONE) is cause
+
+
+def test_codex_that_tries_again_has_a_trouble_until_it_is_served() -> None:
+    steps: list[str] = []
+    report = {"type": "error", "message": "Reconnecting... 1/5 (unexpected status 503 Unavailable: later)"}
+    waiting = codex(*BEGUN, report, steps=steps)
+    assert steps == ["API error 503: later, trying again"]
+    assert waiting.trouble is not None
+    assert (waiting.trouble.status, waiting.trouble.passes, waiting.failure) == (503, True, "")
+    assert codex(*BEGUN, report, item("agent_message", text="Done."), COMPLETED).trouble is None
+
+
+def test_a_transcript_is_read_by_what_it_has() -> None:
+    lines = b"log\n" + json.dumps(item("agent_message", text="Hello.")).encode() + b"\n"
+    for text, words in ((lines, ["log", "Hello."]), (b"log\n" + b"\n".join(sample("killed")), ["log"])):
+        steps: list[str] = []
+        reader_for(text)(steps.append).feed(text)
+        assert steps[: len(words)] == words
+    assert (reader_for(lines), reader_for(b"\n".join(sample("killed")))) == (CodexReader, ClaudeReader)
+    assert reader_for(b"words") is ClaudeReader

@@ -1,0 +1,158 @@
+"""The real programs that are agents: how each is configured, and how its API and its tools are named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_cobbler.agents.prices import PriceList
+from pytest_cobbler.testing.project import Project
+from tests.support import parts
+from tests.support.scripted_api import ScriptedApi, Turn, text, tool, turn
+from tests.support.sessions import records
+
+KEY = "sk-real-Zm9vYmFyYmF6cXV4"
+USAGE = {
+    "input_tokens": 1_000,
+    "output_tokens": 100,
+    "cache_read_input_tokens": 400,
+    "cache_creation_input_tokens": 0,
+}
+DONE = turn(text("Done."), usage=USAGE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealAgent:
+    """An agent. ``program`` is looked for; ``call`` is its tool that runs a command.
+
+    ``shown`` is in the header of a run.
+    """
+
+    name: str
+    program: str
+    agent: str
+    key: str
+    model: str
+    address: str
+    below: str
+    path: str
+    call: Callable[[str], dict[str, Any]]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    """More of podman's."""
+
+    @property
+    def shown(self) -> str:
+        return f"agent: {self.agent}, {self.model}"
+
+    @property
+    def usual(self) -> dict[str, Any]:
+        return {"agent": self.agent, "agent_command": None, "model": self.model, **self.settings}
+
+    def environment(self, api: ScriptedApi) -> dict[str, str]:
+        return {self.address: f"{api.url}{self.below}", self.key: KEY}
+
+    def runs(self, command: str) -> Turn:
+        return turn(self.call(command), usage=USAGE)
+
+    def mounted(self, directory: Path) -> list[str]:
+        """The arguments that bring the program into a container."""
+        program = parts.need(self.program)
+        if self.program != "gemini":
+            return ["-v", f"{program}:/usr/local/bin/{self.program}:ro", *self.arguments]
+        node = parts.need("node")
+        [library] = Path("/usr/lib").glob("*-linux-gnu/libstdc++.so.6")
+        script = directory / "gemini"
+        script.write_text('#!/bin/sh\nexec node /opt/gemini/bundle/gemini.js "$@"\n')
+        script.chmod(0o755)
+        return [
+            *("-v", f"{script}:/usr/local/bin/gemini:ro"),
+            *("-v", f"{program.parents[1]}:/opt/gemini:ro"),
+            *("-v", f"{node}:/usr/local/bin/node:ro"),
+            *("-v", f"{library.resolve()}:{library}:ro"),
+            *self.arguments,
+        ]
+
+
+def _bash(name: str) -> Callable[[str], dict[str, Any]]:
+    return lambda command: tool(name, command=command, description="Work")
+
+
+CLAUDE = RealAgent(
+    name="claude",
+    program="claude",
+    agent="claude",
+    key="ANTHROPIC_API_KEY",
+    model="claude-sonnet-5-5",
+    address="ANTHROPIC_BASE_URL",
+    below="",
+    path="/v1/messages",
+    call=_bash("Bash"),
+    arguments=("-e", "CLAUDE_CODE_MAX_RETRIES=0"),
+)
+CODEX = RealAgent(
+    name="codex",
+    program="codex",
+    agent="codex",
+    key="OPENAI_API_KEY",
+    model="gpt-6-sol",
+    address="OPENAI_BASE_URL",
+    below="/v1",
+    path="/v1/responses",
+    call=lambda command: tool("exec_command", cmd=command),
+)
+
+
+EVERY = {one.name: one for one in (CLAUDE, CODEX)}
+"""One of each kind that is built in."""
+
+FACTS = (
+    "lands",
+    "repaired in the same conversation",
+    "killed and gone on",
+    "limited",
+    "refused key",
+    "key found nowhere",
+    "tokens and money equal",
+    "hosted tool refused",
+    "zero network",
+    "asked by the doctor",
+    "by an ordinary user",
+)
+"""What the tests show of each agent, as the table has it."""
+
+
+def paid(project: Project) -> tuple[dict[str, int], float]:
+    """What all agents of the generation cost, by the statistics."""
+    told = json.loads("\n".join(project.run("--cobbler-stats", "--cobbler-format=json").outlines))
+    (generation,) = told["generations"]
+    spent = [generation[name] for name in ("measures", "landed", "wasted")]
+    tokens = {kind: sum(part["tokens"][kind] for part in spent) for kind in spent[0]["tokens"]}
+    return tokens, round(sum(part["cost_usd"] or 0.0 for part in spent), 9)
+
+
+def counted(api: ScriptedApi, model: str) -> tuple[dict[str, int], float]:
+    """What all answers of the API cost, by its own count."""
+    kinds = {
+        "input": "input_tokens",
+        "output": "output_tokens",
+        "cache_read": "cache_read_input_tokens",
+        "cache_write": "cache_creation_input_tokens",
+    }
+    costs = [PriceList().cost_of(model, usage) or 0.0 for usage in api.answered]
+    assert all(costs)
+    tokens = {kind: sum(usage[name] for usage in api.answered) for kind, name in kinds.items()}
+    return tokens, round(sum(costs), 9)
+
+
+def models(project: Project) -> list[object]:
+    """The models of the landed tasks, by their records."""
+    return [record["model"] for record in records(project)]
+
+
+def files_with(directory: Path, words: str) -> list[Path]:
+    files = [path for path in directory.rglob("*") if path.is_file() and not path.is_symlink()]
+    return [path for path in files if words.encode() in path.read_bytes()]
