@@ -6,8 +6,10 @@ import ast
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,7 +91,7 @@ def test_the_quick_selection_covers_every_room(tests: dict[str, set[str]]) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mark", [*markers.PARTS, "slow", "quick", "matrix"])
+@pytest.mark.parametrize("mark", [*markers.PARTS, "slow", "quick", "every_run", "matrix"])
 def test_every_mark_is_on_some_tests(tests: dict[str, set[str]], mark: str) -> None:
     marked = [test for test, marks in tests.items() if mark in marks]
     assert 0 < len(marked) < len(tests) / 2
@@ -103,6 +105,25 @@ def test_the_quick_selection_needs_no_part(tests: dict[str, set[str]]) -> None:
 @pytest.mark.slow
 def test_a_quick_test_would_be_slow_otherwise(tests: dict[str, set[str]]) -> None:
     assert [test for test, marks in tests.items() if "quick" in marks and "slow" not in marks] == []
+
+
+REASONS = {
+    "needs podman: apt install podman": True,
+    "gVisor does not start a container here: no cgroups": True,
+    "cannot run a container": True,
+    "needs an older kernel": False,
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_ci_fails_if_a_test_of_a_program_that_is_there_skips(tmp_path: Path, reason: str) -> None:
+    functions = (ROOT / ".ci" / "run").read_text("utf-8")
+    body = functions.partition("nothing_real_was_skipped() {\n")[2].partition("\n}\n")[0]
+    (tmp_path / "tests").write_text(f"SKIPPED [1] tests/test_a.py:1: {reason}\n")
+    done = subprocess.run(
+        ["bash", "-c", f"work=$1\n{body}", "bash", str(tmp_path)], stdout=subprocess.DEVNULL
+    )
+    assert (done.returncode != 0) is REASONS[reason]
 
 
 class TestSample:
@@ -124,10 +145,10 @@ class TestSample:
         assert len(list(markers.points("a", 1))) == 1
 
     def test_some_names_are_drawn_in_their_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        names = ["one", "two", "three", "four", "five", "six"]
+        names = [*"abcdefghijklmnopqrstuvwxyz"]
         drawn = markers.some("a", names)
         assert drawn == markers.some("a", names) == [name for name in names if name in drawn]
-        assert len(drawn) == 2
+        assert len(drawn) == -(-len(names) // markers.DRAWN)
         monkeypatch.setenv(markers.SEED, "all")
         assert markers.some("a", names) == names
 
@@ -171,17 +192,52 @@ def cases(directory: Path, seed: str, *arguments: str) -> list[str]:
 def test_a_run_has_a_sample_of_each_matrix(tmp_path: Path) -> None:
     drawn = cases(tmp_path, "5")
     assert drawn == cases(tmp_path, "5")
-    assert len([case for case in drawn if "test_many" in case]) == 12 / markers.DRAWN
+    assert len([case for case in drawn if "test_many" in case]) == -(-12 // markers.DRAWN)
     assert "<Function test_one>" in drawn
     assert len({"<Function test_here>", "<Function test_there>"} & set(drawn)) == 1
     assert len(cases(tmp_path, "all")) == 15
     assert len(cases(tmp_path, "5", "test_matrix.py::test_many")) == 12, "what is named is not left out"
 
 
+SLOW = """\
+import pytest
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", range(9))
+def test_slow(case): ...
+
+@pytest.mark.slow
+@pytest.mark.quick
+@pytest.mark.parametrize("case", range(4))
+def test_quick(case): ...
+
+@pytest.mark.slow
+@pytest.mark.every_run
+@pytest.mark.parametrize("case", range(4))
+def test_promised(case): ...
+
+def test_short(): ...
+"""
+
+
+@pytest.mark.slow
+def test_a_run_of_the_whole_suite_has_half_of_the_slow_tests(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_slow.py").write_text(SLOW)
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntestpaths = tests\n")
+    whole = cases(tmp_path, "5")
+    assert len([case for case in whole if "test_slow" in case]) == 5
+    assert len([case for case in whole if "test_quick" in case or "test_promised" in case]) == 8
+    assert "<Function test_short>" in whole
+    assert whole != cases(tmp_path, "6"), "another seed draws others"
+    assert len(cases(tmp_path, "5", "tests/test_slow.py")) == 18
+    assert len(cases(tmp_path, "all")) == 18
+
+
 WORKER = """\
 import os
 
-def test_it(): assert ("PYTEST_XDIST_WORKER" in os.environ) == (os.environ["EXPECTED"] == "several")
+def test_it(): assert int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)) == eval(os.environ["EXPECTED"])
 """
 
 
@@ -189,10 +245,10 @@ def test_it(): assert ("PYTEST_XDIST_WORKER" in os.environ) == (os.environ["EXPE
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("-p xdist", "several"),
-        ("-p xdist -n 0", "one"),
-        ("-p xdist tests", "one"),
-        ("", "one"),
+        ("-p xdist", "os.cpu_count() + 1"),
+        ("-p xdist -n 0", "1"),
+        ("-p xdist tests", "1"),
+        ("", "1"),
     ],
 )
 def test_all_tests_run_in_several_processes_if_none_are_named(
@@ -211,3 +267,38 @@ def test_all_tests_run_in_several_processes_if_none_are_named(
     argv = [sys.executable, "-m", "pytest", "-q", *arguments.split()]
     done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert "1 passed" in done.stdout, done.stdout
+
+
+def of_all_modules(found: Callable[[str], list[str]]) -> list[str]:
+    """What is found in the test modules, each with its file."""
+    return [
+        f"{path.relative_to(ROOT)}: {what}"
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for what in found(path.read_text("utf-8"))
+    ]
+
+
+def test_the_name_of_a_test_names_its_subject() -> None:
+    empty = re.compile(r"^ *def (test_(?:it|that)_\w+)", re.MULTILINE)
+    assert empty.findall("def test_it_works() -> None:")
+    assert of_all_modules(empty.findall) == []
+
+
+def names_of_jobs(text: str) -> list[str]:
+    """The names that are written out where a module makes a sandbox on the host."""
+    if "HostSandbox(" not in text:
+        return []
+    names = [
+        ast.unparse(argument.value)
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "HostSandbox"
+        for argument in node.keywords
+        if argument.arg == "repository"
+    ]
+    return [name for name in names if name.startswith(("'", '"'))]
+
+
+def test_no_two_tests_share_the_name_of_their_jobs() -> None:
+    """Jobs of one repository and run are ended together: tests side by side would end each other's."""
+    assert names_of_jobs('HostSandbox(repository="r")') == ["'r'"]
+    assert of_all_modules(names_of_jobs) == []

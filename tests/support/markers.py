@@ -1,13 +1,18 @@
 """Marks for the needs and the duration of tests, and the choice of cases of the long matrices.
 
-A test gets the marks ``podman``, ``bd`` and ``claude`` if its fixtures or parameters need that part. A test
-that needs one in its body marks itself. A test on a project, which runs pytest, gets ``slow``. The quick
+A test gets the marks ``podman``, ``bd``, ``claude`` and ``browser`` if its fixtures or parameters need that
+part. A test that
+needs one in its body marks itself. A test on a project, which runs pytest, gets ``slow``. The quick
 selection has no slow tests but those that are marked ``quick``, which show that a run works.
 
 Tests marked ``matrix`` by hand are slow, and many. A run has a sample of them, drawn by the number in
 ``COBBLER_TEST_SEED``. ``COBBLER_TEST_SEED=all`` runs every case. The cases of a function are one matrix; all
 tests with the same name, as in ``matrix("old bd")``, are one together. In ``matrix("costly")`` are the tests
 that take more than some two seconds on two cores that do nothing else.
+
+A run of the whole suite has half of the other slow tests of each file, drawn in the same way. Where a file or
+a directory is named, all of its slow tests run. Tests marked ``every_run`` or ``quick`` are in every run: the
+documentation promises them, or the quick selection needs them.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 SEED = "COBBLER_TEST_SEED"
-PARTS = ("podman", "bd", "claude")
+PARTS = ("podman", "bd", "claude", "browser")
 FIXTURES = {
     "podman": {
         "calculator",
@@ -36,17 +41,23 @@ FIXTURES = {
     },
     "bd": {"bd_program", "old_bd_program", "bd_project", "ordinary_user"},
     "claude": {"claude_program", "ordinary_user"},
+    "browser": {"browser"},
 }
 PARAMETERS = {
     "podman": {"podman", "rootless", "own_podman", "rootless_podman", "in_podman"},
     "bd": {"bd", "old_bd"},
     "claude": {"claude"},
+    "browser": set[str](),
 }
 """Values of parametrised fixtures that get a fixture of the above by its name."""
 COLLECTED = pytest.StashKey[dict[str, set[str]]]()
 """Node id -> marks, of all tests before any selection; only in a run of the whole suite."""
-DRAWN = 4
-"""One of this many cases is in the sample."""
+DRAWN = 8
+"""One of this many cases of a matrix is in the sample."""
+DRAWN_OF_SLOW = 2
+"""One of this many slow tests of a file is in a run of the whole suite."""
+KEPT = {"every_run", "quick"}
+"""Slow tests with one of these marks are in every run."""
 
 
 def settle_seed() -> None:
@@ -71,19 +82,29 @@ def mark(items: Iterable[pytest.Function]) -> None:
             item.add_marker("slow")
 
 
-def left_out(items: Sequence[pytest.Function], seed: str) -> list[pytest.Function]:
-    """The cases of matrices that are not in the sample: of each matrix at least one is."""
+def left_out(items: Sequence[pytest.Function], seed: str, *, whole: bool) -> list[pytest.Function]:
+    """The cases of matrices that are not in the sample: of each matrix at least one is.
+
+    Args:
+        whole: whether this is a run of the whole suite, which leaves out slow tests, too.
+    """
     if seed == "all":
         return []
-    matrices: dict[str, list[pytest.Function]] = defaultdict(list)
+    drawn: dict[tuple[str, int], list[pytest.Function]] = defaultdict(list)
     for item in items:
         if mark := item.get_closest_marker("matrix"):
-            matrices[mark.args[0] if mark.args else item.nodeid.partition("[")[0]].append(item)
+            drawn[mark.args[0] if mark.args else item.nodeid.partition("[")[0], DRAWN].append(item)
+        elif whole and _may_be_left_out({mark.name for mark in item.iter_markers()}):
+            drawn[item.nodeid.partition("::")[0], DRAWN_OF_SLOW].append(item)
     return [
         case
-        for matrix, cases in matrices.items()
-        for case in random.Random(f"{seed} {matrix}").sample(cases, len(cases) - -(-len(cases) // DRAWN))
+        for (name, number), cases in drawn.items()
+        for case in random.Random(f"{seed} {name}").sample(cases, len(cases) - -(-len(cases) // number))
     ]
+
+
+def _may_be_left_out(marks: set[str]) -> bool:
+    return "slow" in marks and not marks & KEPT
 
 
 def some(function: str, names: Sequence[str]) -> Sequence[str]:
