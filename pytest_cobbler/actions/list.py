@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.config import load
-from pytest_cobbler.display import escaped
+from pytest_cobbler.display import escaped, shown_json
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path, wants_json
 from pytest_cobbler.lifecycle.listing import Listed, list_generations
@@ -32,7 +31,7 @@ def run(config: pytest.Config, option: str = "--cobbler-list") -> int:
     generations = list_generations(settings, repository, tracker)
     aside = kept_aside(repository)
     if wants_json(config):
-        text = json.dumps(_as_json(generations, aside), indent=2)
+        text = shown_json(_as_json(generations, aside))
     else:
         text = "\n".join((*_lines(generations), *_aside_lines(aside, generations)))
     sys.stdout.write(text + "\n")
@@ -58,6 +57,7 @@ def _as_json(generations: Sequence[Listed], aside: Sequence[KeptAside]) -> dict[
                 "cost_is_partial": generation.usage.cost_is_partial,
                 "paid_usd": generation.paid.cost_usd,
                 "paid_is_partial": generation.paid.cost_is_partial,
+                "agents": generation.agents,
             }
             for generation in generations
         ],
@@ -82,7 +82,7 @@ def _lines(generations: Sequence[Listed]) -> Iterator[str]:
     rows = [_cells(generation) for generation in generations]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        yield escaped("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     if any(generation.left for generation in generations):
         yield f"What agents left beside their files: git for-each-ref {LEFT}"
 
@@ -104,6 +104,7 @@ def _aside_lines(aside: Sequence[KeptAside], generations: Sequence[Listed]) -> I
 def _cells(generation: Listed) -> tuple[str, ...]:
     tasks = f"{generation.landed} landed" + ("" if generation.open is None else f", {generation.open} open")
     tasks += f", {generation.left} left beside" if generation.left else ""
+    tasks += f", by {' and '.join(generation.agents)}" if len(generation.agents) > 1 else ""
     mark = "*" if generation.is_chosen else " "
     return (
         f"{mark} {generation.name}",

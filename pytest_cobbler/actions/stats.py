@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_cobbler.config import load
-from pytest_cobbler.display import escaped
+from pytest_cobbler.display import escaped, shortened, shown_json, width
 from pytest_cobbler.hooks import project_hooks
 from pytest_cobbler.invocation import configuration_path, wants_json
 from pytest_cobbler.lifecycle.stats import GenerationStats, RevisionStats, Stats, TaskStats, collect
@@ -23,7 +23,11 @@ VERSION = 1
 """Of the JSON; a key that changes its meaning or goes away makes it another."""
 
 _TITLE = 40
-"""Characters of a title in the table."""
+"""Columns of a title in the table."""
+_LEAST = 32
+"""Columns of the first part of a line, before other parts are given up for it."""
+_GIVEN_UP = ("cache write", "cache read", "input", "output", "lines", "attempts", "seconds")
+"""What a narrow terminal goes without, in this order; JSON and a pipe have everything."""
 
 Row = tuple[str, ...]
 
@@ -38,7 +42,8 @@ def run(config: pytest.Config) -> int:
     repository = open_repository(settings)
     tracker = make_tracker(settings, project_hooks(config, settings))
     stats = collect(settings, repository, tracker)
-    text = json.dumps(as_json(stats), indent=2) if wants_json(config) else "\n".join(_tables(stats))
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    text = shown_json(as_json(stats)) if wants_json(config) else "\n".join(_tables(stats, columns))
     sys.stdout.write(text + "\n")
     return 0
 
@@ -69,8 +74,9 @@ def _generation_json(generation: GenerationStats) -> dict[str, Any]:
         "active": generation.is_active,
         "diff": asdict(generation.size),
         "landed": _usage_json(_landed(generation)),
-        "wasted": _usage_json(_wasted(generation)),
+        "wasted": _usage_json(generation.wasted),
         "measures": _usage_json(generation.measures),
+        "agents": {name: _usage_json(usage) for name, usage in generation.agents.items()},
         "tasks": [
             {
                 "id": task.id,
@@ -102,23 +108,20 @@ def _landed(generation: GenerationStats) -> Usage:
     return sum((task.landed for task in generation.tasks), NOTHING)
 
 
-def _wasted(generation: GenerationStats) -> Usage:
-    return sum((task.wasted for task in generation.tasks), NOTHING)
-
-
 # -- tables
 
 
-def _tables(stats: Stats) -> Iterator[str]:
-    yield from _table([("code", "language", "production", "test"), *_code(stats.revisions)])
+def _tables(stats: Stats, columns: int | None) -> Iterator[str]:
+    """The tables; on a terminal of so many columns, what does not fit is left out."""
+    yield from _table([("code", "language", "production", "test"), *_code(stats.revisions)], columns)
     labels = sorted({label for one in stats.revisions for label in one.words})
     if labels:
         yield ""
         rows = [(one.name, *(str(one.words[label]) for label in labels)) for one in stats.revisions]
-        yield from _table([("words", *map(escaped, labels)), *rows])
+        yield from _table([("words", *map(escaped, labels)), *rows], columns)
     for generation in stats.generations:
         yield ""
-        yield from _table(list(_rows(generation)))
+        yield from _table(list(_rows(generation)), columns)
         if shown := generation.paid.cached_shown:
             yield shown
     if not stats.generations:
@@ -142,14 +145,16 @@ def _rows(generation: GenerationStats) -> Iterator[Row]:
         yield (_title(task), *_usage(task.landed + task.wasted), _lines(task) if task.commit else "-")
     size = f"+{generation.size.insertions} -{generation.size.deletions}"
     yield (f"landed: {len(generation.landed)}", *_usage(_landed(generation)), size)
-    yield ("wasted", *_usage(_wasted(generation)), "")
+    yield ("wasted", *_usage(generation.wasted), "")
     yield ("measures", *_usage(generation.measures), "")
+    if len(generation.agents) > 1:
+        for agent, usage in generation.agents.items():
+            yield (f"by {escaped(agent)}", *_usage(usage), "")
 
 
 def _title(task: TaskStats) -> str:
-    title = escaped(task.title)
-    cut = title if len(title) <= _TITLE else title[: _TITLE - 3] + "..."
-    return f"  {escaped(task.id)} {cut}" + ("" if task.commit else " (not landed)")
+    title = shortened(escaped(task.title), _TITLE)
+    return f"  {escaped(task.id)} {title}" + ("" if task.commit else " (not landed)")
 
 
 def _lines(task: TaskStats) -> str:
@@ -161,13 +166,28 @@ def _usage(usage: Usage) -> Row:
         str(usage.attempts),
         "-" if usage.seconds is None else f"{usage.seconds:.1f}",
         *(str(usage.tokens[kind]) for kind in KINDS),
-        "-" if usage.cost_usd is None else f"{'>=' if usage.cost_is_partial else ''}{usage.cost_usd:.4f}",
+        usage.amount_shown(">=") or "-",
     )
 
 
-def _table(rows: Sequence[Row]) -> Iterator[str]:
+def _table(rows: Sequence[Row], columns: int | None) -> Iterator[str]:
     """The first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows, first_width = _fitted(rows, columns)
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
-        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        yield "  ".join([first.ljust(widths[0]), *cells]).rstrip()
+        name = shortened(first, first_width)
+        cells = [f"{' ' * (size - width(cell))}{cell}" for cell, size in zip(others, widths[1:], strict=True)]
+        yield "  ".join([name + " " * (first_width - width(name)), *cells]).rstrip()
+
+
+def _fitted(rows: Sequence[Row], columns: int | None) -> tuple[Sequence[Row], int]:
+    """The rows without the parts that ``columns`` leave no room for, and the width of the first one."""
+    names = [name for name in _GIVEN_UP if name in rows[0]]
+    whole = max(width(row[0]) for row in rows)
+    while columns is not None:
+        room = columns - sum(2 + max(map(width, column)) for column in [*zip(*rows, strict=True)][1:])
+        if room >= min(whole, _LEAST) or not names:
+            return rows, max(1, min(whole, room))
+        place = rows[0].index(names.pop(0))
+        rows = [(*row[:place], *row[place + 1 :]) for row in rows]
+    return rows, whole

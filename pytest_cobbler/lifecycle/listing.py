@@ -21,10 +21,13 @@ from pytest_cobbler.repository.left_work import left_counts
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.trailers import landed_tasks, usage_of
 from pytest_cobbler.tracker.base import Task, Tracker
-from pytest_cobbler.usage import NOTHING, Usage
+from pytest_cobbler.usage import Usage
 
 _ENDS = (("merged", "finished"), ("abandoned", "abandoned"), ("finished", "finished"))
 """The state of a generation without a branch, by the tag that shows it, and the tag at its last commit."""
+
+_UNREAD = Usage(attempts=0)
+"""The usage of a generation whose commits cannot be read: nothing, of an unknown cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class Listed:
     ``is_chosen``: the one that commands work on. ``landed`` counts tasks, ``open`` those that are not done;
     it is ``None`` if the branch is gone. ``left`` counts the works that agents left beside their files.
     ``age`` is in seconds, ``None`` if it is unknown; ``usage`` is that of the tasks that landed, ``paid``
-    that of all agents, as far as it is known.
+    that of all agents, as far as it is known. ``agents`` are the names of those that worked on it.
     """
 
     name: str
@@ -48,8 +51,9 @@ class Listed:
     open: int | None = None
     left: int = 0
     age: float | None = None
-    usage: Usage = NOTHING
-    paid: Usage = NOTHING
+    usage: Usage = _UNREAD
+    paid: Usage = _UNREAD
+    agents: tuple[str, ...] = ()
 
 
 def list_generations(config: Config, repository: Repository, tracker: Tracker) -> list[Listed]:
@@ -61,11 +65,14 @@ def list_generations(config: Config, repository: Repository, tracker: Tracker) -
     tasks = tracker.tasks()
     left = left_counts(repository)
     generations = collect_generations(config, repository, tasks, tracker.comments())
-    paid = {one.name: one.paid for one in generations}
-    return [
-        replace(one, left=left.get(one.name, 0), paid=paid.get(one.name, one.usage))
-        for one in _listed(config, repository, tasks)
-    ]
+    known = {one.name: one for one in generations}
+    listed = []
+    for one in _listed(config, repository, tasks):
+        stats = known.get(one.name)
+        paid = stats.paid if stats else one.usage
+        agents = tuple(sorted(stats.agents)) if stats else ()
+        listed.append(replace(one, left=left.get(one.name, 0), paid=paid, agents=agents))
+    return listed
 
 
 def _listed(config: Config, repository: Repository, tasks: list[Task]) -> Iterator[Listed]:

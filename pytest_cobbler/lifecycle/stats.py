@@ -10,6 +10,7 @@ from pytest_cobbler.globs import matches_glob
 from pytest_cobbler.languages import Go, Language, LineCount, get, language_names
 from pytest_cobbler.lifecycle.lines import SourceLines
 from pytest_cobbler.lifecycle.records import WrittenRecord, read_records
+from pytest_cobbler.lifecycle.unrecorded import unrecorded
 from pytest_cobbler.repository.generations import active_generations
 from pytest_cobbler.repository.landed import LandedWork, landed_work
 from pytest_cobbler.repository.landing import Size
@@ -35,12 +36,18 @@ class TaskStats:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationStats:
-    """A generation. ``measures`` is the usage of its measures."""
+    """A generation.
+
+    ``measures`` is the usage of the attempts of measures that proposed tasks, ``failed_measures`` that of
+    others. ``agents`` is that of each agent, by its name, as far as records tell.
+    """
 
     name: str
     is_active: bool
     tasks: tuple[TaskStats, ...]
     measures: Usage
+    failed_measures: Usage = NOTHING
+    agents: Mapping[str, Usage] = field(default_factory=dict)
 
     @property
     def landed(self) -> tuple[TaskStats, ...]:
@@ -48,8 +55,13 @@ class GenerationStats:
 
     @property
     def paid(self) -> Usage:
-        """The usage of all agents: of measures, and of all attempts, whether they landed or not."""
-        return sum((usage for task in self.tasks for usage in (task.landed, task.wasted)), self.measures)
+        """The usage of all agents, whatever came of it."""
+        return sum((task.landed for task in self.tasks), self.measures) + self.wasted
+
+    @property
+    def wasted(self) -> Usage:
+        """The usage of attempts that came to nothing."""
+        return sum((task.wasted for task in self.tasks), self.failed_measures)
 
     @property
     def size(self) -> Size:
@@ -105,6 +117,8 @@ def collect_generations(
     active = active_generations(repository, config.gen_prefix)
     work = landed_in(repository, config.gen_prefix)
     records = [record for task_id, texts in comments.items() for record in read_records(task_id, texts)]
+    for journal in sorted(config.cobbler_dir.glob("*/journal.jsonl")):
+        records += (one for one in unrecorded(journal, journal.parent.name) if one.usage.attempts)
     return tuple(_generations(work, records, {task.id: task for task in tasks}, active))
 
 
@@ -181,13 +195,23 @@ def _generations(
     names = {*active, *(one.generation for one in work), *(record.generation for record in records)}
     for name in sorted(names):
         its_records = [record for record in records if record.generation == name]
-        measures = [record.usage for record in its_records if record.caller == "measure"]
+        measures = [record for record in its_records if record.caller == "measure"]
         yield GenerationStats(
             name=name,
             is_active=name in active,
             tasks=tuple(_tasks([one for one in work if one.generation == name], its_records, tasks)),
-            measures=sum(measures, NOTHING),
+            measures=sum((_rest(record.usage, record.earlier) for record in measures), NOTHING),
+            failed_measures=sum((record.earlier for record in measures), NOTHING),
+            agents=_by_agent(its_records),
         )
+
+
+def _by_agent(records: Sequence[WrittenRecord]) -> dict[str, Usage]:
+    sums: dict[str, Usage] = {}
+    for record in records:
+        for name, usage in record.agents.items():
+            sums[name] = sums.get(name, NOTHING) + usage
+    return dict(sorted(sums.items()))
 
 
 def _tasks(
@@ -220,10 +244,15 @@ def _landed(work: LandedWork, records: Sequence[WrittenRecord], earlier: Usage) 
     record = next((record for record in candidates if record.caller == "stitch"), None)
     task = TaskStats(id=work.task, title=work.title, commit=work.commit, size=work.size)
     if record is None or (len(candidates) > 1 and record.commit != work.commit):
-        return replace(task, landed=work.usage, wasted=earlier)
-    rest = earlier - record.kept
+        return replace(task, landed=NOTHING + work.usage, wasted=earlier)
     return replace(
         task,
         landed=record.usage - record.earlier + record.kept,
-        wasted=record.earlier + (rest if rest.attempts else NOTHING),
+        wasted=record.earlier + _rest(earlier, record.kept),
     )
+
+
+def _rest(usage: Usage, part: Usage) -> Usage:
+    """``usage`` without ``part``; nothing at all if no attempt is left."""
+    rest = usage - part
+    return rest if rest.attempts else NOTHING

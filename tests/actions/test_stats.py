@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from pytest_cobbler.display import width
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
 from pytest_cobbler.testing.samples import python_sample
 from tests.support.sessions import seed, task
 from tests.support.stores import EmbeddedStore
+from tests.support.terminals import started
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +26,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "stats.md"
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A generation: *Once* landed at once, *Twice* in its second attempt, *Never* did not."""
+    """A generation: *Once* landed in its first attempt, *Twice* in its second attempt, *Never* did not."""
     agent = StandInAgent(tmp_path_factory.mktemp("agent"))
     agent.measure().reports(cost_usd=0.5, tokens_output=50).writes_tasks(
         [{"title": "Once"}, {"title": "Twice", "dependency": 0}, {"title": "Never"}]
@@ -58,7 +60,7 @@ def found(generated: Project) -> dict[str, Any]:
     return stats(generated)
 
 
-def spent(attempts: int, cost_usd: float | None, **tokens: int) -> dict[str, Any]:
+def spent(attempts: int, cost_usd: float, **tokens: int) -> dict[str, Any]:
     kinds = dict.fromkeys(("input", "output", "cache_read", "cache_write"), 0)
     prompts = sum((kinds | tokens).values()) - tokens.get("output", 0)
     return {
@@ -96,7 +98,7 @@ def test_the_statistics_count_lines_by_language_and_words_by_label(
 def test_the_usage_of_a_landing_is_apart_from_that_of_wasted_attempts(found: dict[str, Any]) -> None:
     once, twice = (by_title(found)[title] for title in ("Once", "Twice"))
     assert without_time(once["landed"]) == spent(1, 0.25, input=10, output=20)
-    assert without_time(once["wasted"]) == spent(0, None)
+    assert without_time(once["wasted"]) == spent(0, 0.0)
     assert once["diff"] == {"files": 1, "insertions": 3, "deletions": 0}
     assert without_time(twice["landed"]) == spent(1, 2.0, cache_write=9)
     assert without_time(twice["wasted"]) == spent(1, 1.0, cache_read=7)
@@ -107,7 +109,7 @@ def test_the_usage_of_a_landing_is_apart_from_that_of_wasted_attempts(found: dic
 def test_all_usage_of_a_task_that_did_not_land_is_wasted(found: dict[str, Any]) -> None:
     never = by_title(found)["Never"]
     assert never["commit"] is None
-    assert without_time(never["landed"]) == spent(0, None)
+    assert without_time(never["landed"]) == spent(0, 0.0)
     assert without_time(never["wasted"]) == spent(2, 8.0, output=2)
 
 
@@ -137,6 +139,27 @@ def test_the_table_has_the_same_numbers_as_the_json(generated: Project) -> None:
             "measures * 1 *0.5000",
         ]
     )
+
+
+@pytest.mark.parametrize(
+    ("columns", "parts"),
+    [
+        (120, ["attempts", "seconds", "input", "output", "cache", "read", "cache", "write", "USD", "lines"]),
+        (80, ["attempts", "seconds", "output", "USD", "lines"]),
+        (40, ["USD"]),
+    ],
+)
+def test_a_terminal_shows_as_many_columns_as_it_has_room_for(
+    generated: Project, columns: int, parts: list[str]
+) -> None:
+    with started() as start:
+        terminal = start(generated, columns, action="--cobbler-stats")
+        rows = terminal.wait()
+    [head] = [number for number, row in enumerate(rows) if row.endswith((" lines", " USD"))]
+    assert rows[head].split()[-len(parts) :] == parts
+    assert rows[head].startswith("generation-")
+    assert re.match(r"  \S+ Once +.*0\.2500", rows[head + 1])
+    assert all(width(row) <= columns for row in rows)
 
 
 def test_reading_the_statistics_changes_nothing(generated: Project) -> None:
@@ -238,5 +261,8 @@ def keys(value: Any, name: str = "") -> Iterator[str]:
             for counted in item.values():
                 yield f"{name}.lines.LANGUAGE"
                 yield from keys(counted, "LANGUAGE")
+        elif key == "agents":
+            for used in item.values():
+                yield from keys(used, "SPENT")
         elif isinstance(item, dict) and key != "words":
             yield from keys(item, KINDS[key])
