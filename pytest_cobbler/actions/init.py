@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -54,9 +55,11 @@ def run(config: pytest.Config) -> int:
         if branch := repository.head_branch():
             values["base_branch"] = branch
         required, remarks = [*seen.required], dict[str, str]()
-        search = find_image(repository, seen.language, announcer(config))
+        search = find_image(repository, seen.language, _programs(seen), announcer(config))
         if search.image:
             values["podman_image"] = search.image
+            if search.agent != "claude":
+                values["agent"] = search.agent
         else:
             required.append("podman_image")
         if files := named(_gate_files(repository, commit, seen)):
@@ -64,7 +67,8 @@ def run(config: pytest.Config) -> int:
         with given_back(repository.common_dir, [path]):
             written = {**values, "gen_prefix": prefix_of(path.parent)}
             _write(path, configuration_text(written, required, remarks))
-    sys.stdout.write("\n".join(_report(path, seen, required, remarks.values(), search)) + "\n")
+    report = "\n".join(_report(path, seen, required, remarks.values(), search))
+    sys.stdout.write(f"{escaped_lines(report)}\n")
     return 0
 
 
@@ -87,6 +91,12 @@ def _place(config: pytest.Config) -> Path:
     return here
 
 
+def _programs(seen: Survey) -> tuple[str, ...]:
+    """The programs with which the suggested commands of the gate begin."""
+    words = (str(seen.found[key]).split()[0] for key in _GATE if seen.found.get(key))
+    return tuple(word for word in words if re.fullmatch(r"[a-z][\w.+-]*", word))
+
+
 def _gate_files(repository: Repository, commit: str, seen: Survey) -> tuple[str, ...]:
     """The files that the gate uses, which no task may change unless ``allow_paths`` names them."""
     own = [
@@ -95,7 +105,10 @@ def _gate_files(repository: Repository, commit: str, seen: Survey) -> tuple[str,
         if key in seen.found
     ]
     found = find_gate_files(repository, [commit], own or seen.language.gate(), seen.language)
-    return tuple(file for file in found.files if file.isprintable())
+    keys: dict[str, list[str]] = {}
+    for path, _, key in (file.partition(": ") for file in found.files if file.isprintable()):
+        keys.setdefault(path, []).extend([key] if key else [])
+    return tuple(f"{path} ({named(names)})" if names else path for path, names in keys.items())
 
 
 def _write(path: Path, text: str) -> None:
@@ -135,8 +148,9 @@ def _remaining(path: Path, required: list[str], search: ImageSearch) -> Iterator
     if missing := [key for key in _GATE if key in required]:
         yield f"{', '.join(missing)}: the commands that build and test this project (false: none)"
     if "podman_image" in required:
+        which = "none of the newest images" if search.untried else "no image"
         yield (
-            "podman_image: no image on this machine has what agents and the gate need; "
+            f"podman_image: {which} on this machine has what agents and the gate need; "
             "the README shows how to make one"
         )
         yield from (f"  {escaped(reason)}" for reason in search.reasons)

@@ -16,11 +16,13 @@ from pytest_cobbler.config.go import MODULE_PATH
 from pytest_cobbler.cycle.documents import PYTHON_FILES, documents
 from pytest_cobbler.display import named
 from pytest_cobbler.languages import Go, Language, detect, get, language_names
+from pytest_cobbler.lifecycle.tagging import version_in
 from pytest_cobbler.repository.repository import Repository
 
 _VERSION_FILES = frozenset(
     {"version.go", "version.py", "_version.py", "__version__.py", "version.txt", "version"}
 )
+_NUMBERED = re.compile(r"v?\d")
 _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "go.mod", "Cargo.toml", "package.json")
 """Files that mark the directory of a project within a larger repository."""
@@ -124,7 +126,7 @@ def _go(look: _Look) -> Survey:
         "module_path": path,
         "source_dirs": _directories(sources),
         "binary_dir": binary_dir,
-        **_version_file(sources, look.files),
+        **_version_file(look, sources),
     }
     notes = []
     programs = sorted(
@@ -160,7 +162,7 @@ def _python(look: _Look) -> Survey:
     found: dict[str, Any] = {
         "language": "python",
         "source_dirs": _directories(inside if packages - tests else sources),
-        **_version_file(sources, look.files),
+        **_version_file(look, sources),
     }
     if distribution := _distribution(look, names):
         found["module_path"] = distribution
@@ -188,7 +190,7 @@ def _distribution(look: _Look, names: set[str]) -> str:
 def _none(look: _Look) -> Survey:
     """A project in another language: the gate is made of its own build and test commands."""
     gate = _gate(look)
-    found: dict[str, Any] = {**gate, **_version_file([], look.files)}
+    found: dict[str, Any] = {**gate, **_version_file(look, [])}
     if look.files:
         found["language"] = "none"
     if not look.files:
@@ -237,10 +239,13 @@ def _free_directory(files: list[PurePosixPath]) -> str:
     return next((name for name in ("bin", "build", "out") if name not in taken), ".build")
 
 
-def _version_file(sources: list[PurePosixPath], files: list[PurePosixPath]) -> dict[str, str]:
-    """The only file whose name says that it holds the version, if there is exactly one."""
-    candidates = [path for path in files if path.name.lower() in _VERSION_FILES]
+def _version_file(look: _Look, sources: list[PurePosixPath]) -> dict[str, str]:
+    """The only file whose name says that it holds the version, if there is exactly one, and it has one."""
+    candidates = [path for path in look.files if path.name.lower() in _VERSION_FILES]
     chosen = [path for path in candidates if path in set(sources)] or [
         path for path in candidates if len(path.parts) == 1
     ]
-    return {"version_file": str(chosen[0])} if len(chosen) == 1 else {}
+    if len(chosen) != 1:
+        return {}
+    version = version_in(look.text(str(chosen[0])))  # a module of that name may be the program itself
+    return {"version_file": str(chosen[0])} if version and _NUMBERED.match(version) else {}

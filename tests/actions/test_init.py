@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -254,12 +254,12 @@ def test_a_detached_head_leaves_the_base_branch_unset(project: Project, init: In
 
 @pytest.fixture
 def images(minimal_image: str, python_image: str) -> Iterator[tuple[str, str]]:
-    """Two images with something called claude: one with Python, and a newer one without."""
+    """Two images: one with Python and something called codex, and a newer one with claude alone."""
     made = []
-    for base in (python_image, minimal_image):
+    for base, agent in ((python_image, "codex"), (minimal_image, "claude")):
         name = f"localhost/cobbler-test-init-{uuid.uuid4().hex[:8]}"
         container = podman("create", "--pull=never", base, "true")
-        podman("cp", shutil.which("true") or "", f"{container}:/usr/bin/claude")
+        podman("cp", shutil.which("true") or "", f"{container}:/usr/bin/{agent}")
         podman("commit", "--quiet", container, name)
         podman("rm", container)
         made.append(name)
@@ -275,31 +275,50 @@ def test_init_chooses_the_newest_image_with_the_needed_programs(
     result = project.run("--cobbler-init")
     assert result.ret == 0
     with_python, without = images
-    assert yaml.safe_load(written(project))["podman_image"].startswith(with_python)
+    values = yaml.safe_load(written(project))
+    assert values["podman_image"].startswith(with_python)
+    assert values["agent"] == "codex"
     assert (complaints(project), marked(project)) == (set(), set())
     assert without not in written(project)
 
 
-def test_a_user_without_a_fitting_image_reads_why_each_does_not_fit(
-    project: Project, minimal_image: str, python_image: str, tmp_path: Path
-) -> None:
-    """Also podman's own error, if it starts no container."""
-    claude = f"localhost/cobbler-test-init-{uuid.uuid4().hex[:8]}"
+@pytest.fixture
+def image_with_claude(minimal_image: str) -> Iterator[str]:
+    """A minimal image with something called claude."""
+    image = f"localhost/cobbler-test-init-{uuid.uuid4().hex[:8]}"
     container = podman("create", "--pull=never", minimal_image, "true")
     podman("cp", shutil.which("true") or "", f"{container}:/usr/bin/claude")
-    podman("commit", "--quiet", container, claude)
+    podman("commit", "--quiet", container, image)
     podman("rm", container)
-    images = only_images(tmp_path, f"{claude}:latest", python_image)
-    try:
-        result = init_with(project, images)
-        lines = [
-            "*podman_image: no image on this machine has *",
-            f"    {claude}:latest: python3 is not installed where the gate runs*",
-            f"    {python_image}: has no claude",
+    yield f"{image}:latest"
+    podman("rmi", image)
+
+
+def test_a_user_without_a_fitting_image_reads_why_each_does_not_fit(
+    project: Project, image_with_claude: str, python_image: str, tmp_path: Path
+) -> None:
+    """Also podman's own error, if it starts no container."""
+    result = init_with(project, only_images(tmp_path, image_with_claude, python_image))
+    lines = [
+        "*podman_image: no image on this machine has *",
+        f"    {image_with_claude}: python3 is not installed where the gate runs*",
+        f"    {python_image}: has no claude",
+    ]
+    result.stdout.fnmatch_lines(lines, consecutive=True)
+
+
+def test_an_image_without_the_program_of_the_gate_that_init_found_does_not_fit(
+    project: Project, image_with_claude: str, tmp_path: Path
+) -> None:
+    files = {"package.json": '{"scripts": {"test": "mocha"}}', "index.js": ""}
+    result = init_with(project, only_images(tmp_path, image_with_claude), files)
+    result.stdout.fnmatch_lines(
+        [
+            "  test_command: npm run test",
+            "  Protected, because the gate may use them: *package.json (*mocha*)*",
+            f"    {image_with_claude}: has no npm",
         ]
-        result.stdout.fnmatch_lines([lines[0], *lines[1:]], consecutive=True)
-    finally:
-        podman("rmi", claude)
+    )
 
 
 def test_a_user_whose_podman_starts_nothing_reads_its_error(project: Project, tmp_path: Path) -> None:
@@ -323,6 +342,27 @@ esac
     )
 
 
+def test_a_user_with_many_images_reads_that_only_the_newest_were_tried(
+    project: Project, tmp_path: Path
+) -> None:
+    program = tmp_path / "podman"
+    script = """case $1 in
+version) echo 5.0.0 local ;;
+images) for name in a b c d e f g; do echo localhost/$name:latest; done ;;
+run) exit 127 ;;
+esac
+"""
+    program.write_text(f"#!/bin/sh\n{script}")
+    program.chmod(0o755)
+    init_with(project, program).stdout.fnmatch_lines(
+        [
+            "  podman_image: none of the newest images on this machine has what agents and the gate need; *",
+            "    localhost/a:latest: *",
+            "    older images were not tried: 2; if one of them fits, write its name",
+        ]
+    )
+
+
 def test_a_user_without_podman_reads_that(init: Init) -> None:
     init(python_sample()).stdout.fnmatch_lines(["    podman is not installed"])
 
@@ -337,8 +377,8 @@ def only_images(directory: Path, *images: str) -> Path:
     return program
 
 
-def init_with(project: Project, program: Path) -> RunResult:
-    project.write(python_sample())
+def init_with(project: Project, program: Path, files: Mapping[str, str] | None = None) -> RunResult:
+    project.write(files or python_sample())
     project.commit("Sample")
     result = project.run("--cobbler-init", env={"PATH": f"{program.parent}:{os.environ['PATH']}"})
     assert result.ret == 0

@@ -26,7 +26,7 @@ def surveyed(tmp_path: Path) -> Surveyed:
 
 
 def test_the_survey_of_a_go_project(surveyed: Surveyed) -> None:
-    seen = surveyed(go_sample() | {"internal/version.go": "package internal\n"})
+    seen = surveyed(go_sample() | {"internal/version.go": 'package internal\n\nconst Version = "v1.2.3"\n'})
     assert seen.found == {
         "language": "go",
         "module_path": "example.com/calculator",
@@ -43,7 +43,8 @@ def test_the_survey_of_a_go_project(surveyed: Surveyed) -> None:
 
 def test_the_survey_of_a_python_project(surveyed: Surveyed) -> None:
     seen = surveyed(
-        python_sample() | {"calculator/_version.py": "", "tools/release.py": "", "conftest.py": ""}
+        python_sample()
+        | {"calculator/_version.py": "__version__ = '1.2'\n", "tools/release.py": "", "conftest.py": ""}
     )
     assert seen.found == {
         "language": "python",
@@ -97,12 +98,24 @@ def test_the_survey_of_a_python_project(surveyed: Surveyed) -> None:
         # of all
         ({"VERSION": "1\n"}, "version_file", "VERSION"),
         ({"a.py": "", "x/version.py": "", "y/version.py": ""}, "version_file", None),
+        (
+            {"a/version.py": 'class Version:\n    def text(self):\n        version = "%d"\n'},
+            "version_file",
+            None,
+        ),
         ({"README.md": "", "CHANGELOG.md": ""}, "spec_globs", {"readme": "README.md"}),
         (
             {"docs/a.md": "", "docs/mkdocs.yaml": "", "docs/specs/b.yaml": ""},
             "spec_globs",
             {"docs-md": "docs/**/*.md", "docs-yaml": "docs/**/*.yaml"},
         ),
+        (
+            dict.fromkeys(["docs/a.md", "docs/requirements.txt", "docs/dev-requirements.in.txt"], ""),
+            "spec_globs",
+            {"docs": "docs/**/*.md"},
+        ),
+        ({"doc/constraints.txt": "", "doc/CMakeLists.txt": ""}, "spec_globs", None),
+        ({"doc/notes.txt": ""}, "spec_globs", {"doc": "doc/**/*.txt"}),
         ({"docs/\x07.md": "", "~/x.py": ""}, "spec_globs", None),
     ],
 )
