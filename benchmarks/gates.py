@@ -1,8 +1,9 @@
-"""Runs the default gates on real projects of the package registries: `python benchmarks/gates.py DIRECTORY`.
+"""Runs the default gates on real projects of the package registries: `python -m benchmarks.gates DIRECTORY`.
 
 Every project is gated four times: not installed and with an installed copy, each as it is and with a planted
 fault. The first has to be green, the second red. Projects are downloaded once, into the directory; the rest
-needs pip and, for the projects in Go, go.
+needs pip and, for the projects in Go, go. The results are kept in the directory, and `docs/gate.md` has a
+table of them; names of projects after the directory choose those alone.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import tarfile
 import tempfile
 import venv
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.languages import Go, Language
@@ -27,6 +29,10 @@ from pytest_cobbler.languages.python_projects import find_projects
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Network
 from pytest_cobbler.sandbox.host import HostSandbox
+
+PAGE = Path(__file__).parents[1] / "docs" / "gate.md"
+BEGIN = "<!-- projects: python -m benchmarks.gates DIRECTORY -->\n"
+END = "<!-- end of projects -->\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +54,10 @@ class Project:
     vendors: bool = False
     only: tuple[str, ...] = ()
 
+    @property
+    def id(self) -> str:
+        return f"{self.name}@{self.version}"
+
 
 PYTHON = (
     Project(name="six", version="1.17.0", shape="single module", faulty="six.py"),
@@ -61,9 +71,10 @@ PYTHON = (
     ),
     Project(
         name="iniconfig",
-        version="2.0.0",
-        shape="src, generated version",
+        version="1.1.1",
+        shape="src, tests elsewhere",
         faulty="src/iniconfig/__init__.py",
+        needs=("py",),
     ),
     Project(
         name="iso8601",
@@ -90,6 +101,26 @@ PYTHON = (
     Project(name="inflection", version="0.5.1", shape="flat, parametrised", faulty="inflection/__init__.py"),
     Project(name="cachetools", version="5.5.0", shape="src", faulty="src/cachetools/__init__.py"),
     Project(name="toolz", version="0.12.1", shape="flat, tests inside", faulty="toolz/__init__.py"),
+    Project(
+        name="jaraco.classes",
+        version="3.4.0",
+        shape="namespace, doctests only",
+        faulty="jaraco/classes/properties.py",
+        needs=("more-itertools",),
+    ),
+    Project(
+        name="mistune",
+        version="2.0.5",
+        shape="flat, tests made from data files",
+        faulty="mistune/__init__.py",
+    ),
+    Project(
+        name="semver",
+        version="3.0.2",
+        shape="src, parametrised",
+        faulty="src/semver/__init__.py",
+        needs=("pytest-cov",),
+    ),
     Project(name="MarkupSafe", version="2.1.5", shape="src, extension", faulty="src/markupsafe/__init__.py"),
 )
 
@@ -104,7 +135,7 @@ GO = (
     Project(name="github.com/gorilla/mux", version="v1.8.1", shape="subtests, examples", faulty="mux"),
     Project(name="github.com/google/shlex", version=_SHLEX, shape="no dependencies", faulty="shlex"),
     Project(name="github.com/fatih/color", version="v1.17.0", shape="vendor", faulty="color", vendors=True),
-    Project(name="github.com/google/go-cmp", version="v0.7.0", shape="internal packages", faulty="cmp"),
+    Project(name="github.com/google/go-cmp", version="v0.7.0", shape="internal packages, none at the top"),
     Project(name="github.com/BurntSushi/toml", version="v1.4.0", shape="testdata", faulty="toml"),
     Project(name="github.com/cespare/xxhash/v2", version="v2.3.0", shape="assembly", faulty="xxhash"),
     Project(name="github.com/mattn/go-runewidth", version="v0.0.16", shape="tables", faulty="runewidth"),
@@ -149,7 +180,7 @@ class Bench:
         return path
 
     def unpacked(self, project: Project) -> Path:
-        tree = self.directory / "trees" / project.name
+        tree = self.directory / "trees" / project.id
         if not tree.exists():
             sources = self.directory / "sources"
             wanted = f"{project.name}=={project.version}"
@@ -181,7 +212,7 @@ class Bench:
         shutil.copytree(self.unpacked(project), target)
 
     def interpreter(self, project: Project, *, installed: bool) -> Path:
-        path = self._environment(project.name + "-installed" * installed)
+        path = self._environment(project.id + "-installed" * installed)
         site = site_of(path)
         if not any(site.glob("*.dist-info")):
             pip("install", "--target", site, "pytest", "setuptools", *project.needs)
@@ -192,7 +223,7 @@ class Bench:
         return path
 
     def gate(self, language: Language, tree: Path, environment: Mapping[str, str]) -> GateResult:
-        sandbox = HostSandbox(repository="gates", run_id="gates")
+        sandbox = HostSandbox(repository=f"gates-{os.getpid()}", run_id="gates")
         gate = Gate(
             steps=language.gate(),
             sandbox=sandbox,
@@ -246,7 +277,7 @@ def go_tree(bench: Bench, project: Project, tree: Path) -> dict[str, str]:
         shutil.copytree(found["Dir"], target)
         subprocess.run(["chmod", "-R", "u+w", target], check=True)
 
-    download(f"{project.name}@{project.version}", tree)
+    download(project.id, tree)
     if project.nested:
         download(project.nested, tree / "nested")
     for test in tree.rglob("*_test.go") if project.only else ():
@@ -272,24 +303,66 @@ def go_gates(bench: Bench, project: Project) -> Iterator[tuple[str, bool, GateRe
             yield "fault" if fault else "good", not fault, result
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What a gate said of one case of a project."""
+
+    case: str
+    right: bool
+    tests: int
+
+
+def tried(bench: Bench, project: Project) -> list[Verdict]:
+    """Every case of a project; what is wrong is printed with the end of its output."""
+    verdicts = []
+    gates = python_gates if project in PYTHON else go_gates
+    for case, expected, result in gates(bench, project):
+        ran = result.tests.counts.ran if result.tests else 0
+        # A gate that is green without tests proves nothing here.
+        right = result.passed == expected and (ran > 0 or not expected)
+        verdicts.append(Verdict(case, right, ran))
+        said = f"green, {ran} tests" if result.passed else result.summary
+        print(f"{'ok' if right else 'WRONG':5} {project.name} ({project.shape}), {case}: {said}", flush=True)
+        if not right:
+            print("\n".join(result.output.splitlines()[-25:]))
+    return verdicts
+
+
+def table(known: Mapping[str, list[list[Any]]]) -> str:
+    """The table in Markdown of what is kept: project -> its verdicts."""
+    rows = [["project", "version", "has", "tests", "good work", "planted fault"], ["---"] * 6]
+    for project in (*PYTHON, *GO):
+        verdicts = [Verdict(*one) for one in known.get(project.id, ())]
+        rows.append([f"`{project.name}`", project.version.split("-")[0], project.shape, *_ends(verdicts)])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _ends(verdicts: list[Verdict]) -> list[str]:
+    good = [one for one in verdicts if one.case.endswith("good")]
+    faults = [one for one in verdicts if one.case.endswith("fault")]
+    return [
+        str(max((one.tests for one in good), default=0)),
+        "green" if good and all(one.right for one in good) else "not tried" if not good else "RED",
+        "red" if faults and all(one.right for one in faults) else "not tried" if not faults else "GREEN",
+    ]
+
+
 def main() -> int:
     directory = Path(sys.argv[1]).absolute()
     directory.mkdir(parents=True, exist_ok=True)
     bench = Bench(directory)
+    kept = directory / "results.json"
+    known: dict[str, list[list[Any]]] = json.loads(kept.read_text()) if kept.exists() else {}
     wrong = 0
-    for gates, projects in ((python_gates, PYTHON), (go_gates, GO)):
-        for project in projects:
-            if sys.argv[2:] and project.name not in sys.argv[2:]:
-                continue
-            for case, expected, result in gates(bench, project):
-                # A gate without tests is green, and proves nothing here.
-                right = result.passed == expected and "tests: none yet" not in result.output
-                wrong += not right
-                verdict = "ok" if right else "WRONG"
-                said = "green" if result.passed else result.summary
-                print(f"{verdict:5} {project.name} ({project.shape}), {case}: {said}", flush=True)
-                if not right:
-                    print("\n".join(result.output.splitlines()[-25:]))
+    for project in (*PYTHON, *GO):
+        if sys.argv[2:] and project.name not in sys.argv[2:]:
+            continue
+        verdicts = tried(bench, project)
+        wrong += sum(not one.right for one in verdicts)
+        known[project.id] = [list(astuple(one)) for one in verdicts]
+        kept.write_text(json.dumps(known, indent=1))
+    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n{table(known)}\n{END}{rest.partition(END)[2]}", "utf-8")
     return int(wrong > 0)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.gates import BEGIN, END, GO, PYTHON
 from pytest_cobbler.causes import Cause
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.cycle.outcome import Verdict
@@ -66,6 +69,12 @@ def test_the_readme_is_short_and_begins_with_what_a_reader_decides_by() -> None:
     ]
     assert "(docs/demo.svg)" in "".join(lines[:14]), "the picture is on the first screen"
     assert lines[-1] == "```", "the command of the tests is the last thing"
+
+
+def test_the_promise_names_its_known_limit() -> None:
+    [promise] = [block for block in README.split("\n\n") if block.startswith("**Passed means landed.**")]
+    limit = promise.partition("\nThe known limit: ")[2]
+    assert "Code that runs in the process of the test runner can make the runner report success." in limit
 
 
 def test_every_option_is_described() -> None:
@@ -139,25 +148,37 @@ def test_every_junit_property_is_described() -> None:
 
 # -- the picture
 
+SVG = "{http://www.w3.org/2000/svg}"
+
 
 @pytest.mark.slow
 def test_the_picture_shows_what_the_demo_prints(tmp_path: Path) -> None:
     docs = ROOT / "docs"
     drawn = tmp_path / "demo.svg"
     subprocess.run([sys.executable, docs / "terminal_picture.py", drawn], check=True, timeout=300)
-    assert shown_in(drawn) == shown_in(docs / "demo.svg"), "renew it: python docs/terminal_picture.py"
+    for moment in (1, 2):
+        lines, committed = shown_in(drawn, moment), shown_in(docs / "demo.svg", moment)
+        assert committed == lines, "renew it: python docs/terminal_picture.py"
 
 
-def shown_in(picture: Path) -> list[str]:
-    """The lines of a picture, without names, ids and times that differ in every run."""
-    texts = ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}text")
-    lines = ["".join(text.itertext()) for text in texts]
+def shown_in(picture: Path, moment: int) -> list[str]:
+    """The lines of a picture, without names, ids and times that differ in every run.
+
+    Of the first moment, the lines before the first task: which tasks work, and what they do, differs too.
+    """
+    [group] = ElementTree.parse(picture).findall(f".//{SVG}g[@class='moment-{moment}']")
+    lines = ["".join(text.itertext()) for text in group.iter(f"{SVG}text")]
+    if moment == 1:
+        assert re.fullmatch(
+            r"(\d+m)?\d+s, \d running, [1-3] landed, .*", lines[-1].replace("\N{NO-BREAK SPACE}", " ")
+        )
+        lines = lines[: next(number for number, line in enumerate(lines) if "::stitch::" in line)]
     different = (
         *(
             r"generation-[-\d]+",
             r"\b[0-9a-f]{7,12}\b",
             r"(?<=units-)\w+",
-            r"\d+\.\d+\s?s\b(\s\(\d+:\d\d:\d\d\))?",
+            r"(\d+m)?\d+(\.\d+)?\s?s\b(\s\(\d+:\d\d:\d\d\))?",
         ),
         r"\s+|=+|-+",
     )
@@ -204,6 +225,21 @@ def test_no_document_names_a_private_place(document: Path) -> None:
     assert re.findall(f"{private}|{registries}", text) == []
 
 
+def test_the_accidents_name_tests_that_exist() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    named = re.findall(r"`((?:\w+/)+(?:test_\w+\.py)?)(?:::(\w+))?`", page.partition("<!-- crashes")[0])
+    tests = {(path, name) for path, name in named if path.endswith(".py") or path == "simulator/"}
+    assert len(tests) > 15
+    assert {name for _, name in tests} > {""}
+    missing = [
+        (path, name)
+        for path, name in tests
+        if not (ROOT / "tests" / path).exists()
+        or (name and f"def {name}(" not in (ROOT / "tests" / path).read_text("utf-8"))
+    ]
+    assert missing == []
+
+
 # -- architecture
 
 
@@ -216,12 +252,15 @@ def test_the_architecture_names_files_that_exist() -> None:
     theirs = {
         "configuration.yaml",
         "CLAUDE.md",
+        "AGENTS.md",
         ".git",
         "tree/",
         "git/",
         "output/",
         "home/",
         "checkouts/",
+        "upper/",
+        "work/",
         "worktree.json",
     }
     missing = [p for p in paths - theirs if not ((PACKAGE / p).exists() or (ROOT / p).exists())]
@@ -234,6 +273,22 @@ def test_the_architecture_draws_every_room() -> None:
     modules = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py"}
     rooms = {f"{path.parent.name}/" for path in PACKAGE.glob("*/__init__.py")}
     assert {word for word in modules | rooms if word not in drawing} == set()
+
+
+def test_the_architecture_draws_the_rooms_in_the_order_of_their_layers() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    [layers] = [c["layers"] for c in settings["tool"]["importlinter"]["contracts"] if c["id"] == "layers"]
+    drawing = ARCHITECTURE.split("## Rooms")[1].split("```")[1]
+    # "these, invocation.py and hooks.py" describes the rooms on the line above.
+    lines = [line.partition("these, ")[0] for line in drawing.splitlines()]
+    line_of = {
+        room: number
+        for number, line in enumerate(lines)
+        for room in re.findall(r"(\w+)(?:/|\.py)(?= |$)", line)
+    }
+    places = [sorted({line_of[room] for room in layer.split(" | ")}) for layer in layers]
+    for above, below in itertools.pairwise(places):
+        assert above[-1] < below[0]
 
 
 def test_the_architecture_names_code_that_exists() -> None:
@@ -305,6 +360,16 @@ def test_the_wheel_is_named_without_a_version() -> None:
 # -- troubleshooting and cleaning up
 
 
+def test_troubleshooting_begins_with_what_a_user_sees() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    headings = {line for line in page.splitlines() if line.startswith("## ")}
+    assert {
+        "## Every task fails at the gate",
+        "## Harvest failed",
+        "## Nothing to do (exit code 5)",
+    } <= headings
+
+
 def test_troubleshooting_quotes_messages_of_the_program() -> None:
     page = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
     tables = re.findall(r"^\| message .*\n\|[-|]+\n((?:\|.*\n)+)", page, re.MULTILINE)
@@ -342,8 +407,16 @@ def test_the_clean_up_removes_everything(cobbler_agent: StandInAgent, cobbler_pr
     assert cobbler_project.git("for-each-ref", *namespaces) == before
     assert "generation" not in cobbler_project.git("ls-remote", "origin")
     assert "cobbler" not in cobbler_project.git("ls-remote", "origin")
-    left = {
-        path.name for path in (*cobbler_project.path.iterdir(), *(cobbler_project.path / ".git").iterdir())
-    }
+    left = {path.name for path in cobbler_project.path.iterdir()}
     assert left.isdisjoint({".cobbler", ".beads"})
-    assert [name for name in left if name.startswith("cobbler")] == []
+    assert [*(cobbler_project.path / ".git").rglob("cobbler*")] == []
+
+
+def test_every_real_project_is_green_for_good_work_and_red_for_a_fault() -> None:
+    page = (ROOT / "docs" / "gate.md").read_text("utf-8")
+    lines = page.partition(BEGIN)[2].partition(END)[0].splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| `")]
+    expected = [[f"`{one.name}`", one.version.split("-")[0], one.shape] for one in (*PYTHON, *GO)]
+    assert [row[:3] for row in rows] == expected, "renew it: python -m benchmarks.gates DIRECTORY"
+    assert {tuple(row[4:]) for row in rows} == {("green", "red")}
+    assert all(int(row[3]) > 0 for row in rows)
