@@ -20,7 +20,7 @@ from pytest_cobbler.cycle.measure import Measured, Measuring
 from pytest_cobbler.cycle.outcome import Outcome, Verdict
 from pytest_cobbler.cycle.patience import stopped
 from pytest_cobbler.cycle.stitch import Stitching
-from pytest_cobbler.display import one_line
+from pytest_cobbler.display import counted, one_line
 from pytest_cobbler.errors import CobblerError, HookProblem
 from pytest_cobbler.hooks import call
 from pytest_cobbler.lifecycle.choices import Choice
@@ -381,6 +381,7 @@ class Loop:
         """Stop the running agents, then report all remaining items."""
         self._run.cancellation.cancel()
         while self._running:
+            self._live.stopping = f"stopping: {counted(len(self._running), 'item')} to end"
             self._live.refresh()
             event = self._events.get(0 if self._hurries else _TICK)
             if isinstance(event, Ended):

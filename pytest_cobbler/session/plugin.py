@@ -221,7 +221,7 @@ class GenerationSession(ConfigurationSession):
         if self._starts_nothing or not session.items:
             return True
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        self._live = LiveView(self._follower, reporter)
+        self._live = LiveView(self._follower, reporter, self._events.wake)
         self._stack.callback(self._live.close)
         self._loop = Loop(session, self.run, self._events, reporter, self._live)
         if self._selection.left:
