@@ -354,6 +354,26 @@ WRONG = [
     ("jobs: [1]", "jobs: a list" + JOBS),
     ("jobs: " + "9" * 40, f'jobs: "{"9" * 40}"' + JOBS),
     ("jobs: " + "9" * 6000, f'jobs: "{"9" * 47}..."' + JOBS),
+    (
+        "cache_dirs: [/var/cache/go]",
+        "cache_command: required with cache_dirs: the command that fills them",
+    ),
+    ("cache_command: make", "cache_dirs: required with cache_command: the directories that it fills"),
+    ("cache_network: open", "cache_network: has no effect without cache_dirs and cache_command"),
+    (
+        "cache_command: make\nsandbox: none\ncache_dirs: [/c]",
+        "cache_dirs: needs sandbox: podman; without it, a gate would read what agents have written there",
+    ),
+    (
+        "cache_command: make\ncache_dirs: [go]",
+        'cache_dirs[0]: "go" is not an absolute path of a job, such as /var/cache/go',
+    ),
+    (
+        "cache_command: make\ncache_dirs: [/tmp/go]",
+        'cache_dirs[0]: "/tmp/go" cannot be a cache: '
+        "/, /cobbler, /dev, /proc, /run, /sys, /tmp and /var/tmp belong to each job alone",
+    ),
+    ("cache_command: make\ncache_dirs: [/c/d, /c]", "cache_dirs[1]: /c overlaps /c/d"),
     ("cycles: -1", "cycles: -1 is not allowed; allowed: a whole number from 0 to 1000"),
     ("max_attempts: 11", "max_attempts: 11 is not allowed; allowed: a whole number from 1 to 10"),
     ('silence_agent: "no"', 'silence_agent: "no" is not allowed; allowed: true or false'),

@@ -24,6 +24,7 @@ USERS = {
     "files.py: fcntl",
     "sandbox/isolation.py: fcntl",  # it asks the kernel for interfaces, and locks nothing
     "repository/lock.py: fcntl",  # its lock is a file of git's directory that names its owner
+    "landing/caches.py: fcntl",  # its locks are shared, and of a directory
     "landing/gate_files.py: fnmatch",  # words of a command, not paths
     "repository/path_table.py: fnmatch",  # keys of a TOML table, not paths
 }

@@ -20,6 +20,7 @@ from pytest_cobbler.config.values import (
     FileName,
     Globs,
     Image,
+    JobDirectories,
     Label,
     MeasurePrompt,
     Money,
@@ -299,7 +300,17 @@ class Config(BaseModel):
         "each",
         description="Whether the gate passes on each landed commit, or once on all changes that wait.",
     )
-
+    cache_dirs: JobDirectories = Field(
+        (), description="Directories of jobs that cache_command fills, such as Go's or pip's caches."
+    )
+    cache_command: StepCommand = Field(
+        None,
+        description="Fills cache_dirs, on the base's files, before the first agent: a string for sh -c, "
+        "or a list.",
+    )
+    cache_network: Annotated[Literal["open", "none"], one_of("open", "none")] = Field(
+        "none", description="Network of cache_command."
+    )
     weakened_tests: Annotated[Literal["note", "refuse"], one_of("note", "refuse")] = Field(
         "note", description="Whether a change that removes or weakens tests is noted or refused."
     )

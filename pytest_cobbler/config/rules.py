@@ -132,6 +132,19 @@ def _cleanup(config: Config) -> Iterator[Fault]:
                 yield Fault(key="cleanup_dirs", at=(index,), message=f"{path} is, contains or is in {key}")
 
 
+def _caches(config: Config) -> Iterator[Fault]:
+    if not config.cache_dirs and config.cache_command is None:
+        if config.cache_network != "none":
+            yield Fault(key="cache_network", message="has no effect without cache_dirs and cache_command")
+    elif not config.cache_dirs:
+        yield Fault(key="cache_dirs", message="required with cache_command: the directories that it fills")
+    elif not config.cache_command:
+        yield Fault(key="cache_command", message="required with cache_dirs: the command that fills them")
+    elif config.sandbox == "none":
+        message = "needs sandbox: podman; without it, a gate would read what agents have written there"
+        yield Fault(key="cache_dirs", message=message)
+
+
 def _source_names(config: Config) -> Iterator[Fault]:
     if config.source_dirs and config.go_source_dirs:
         yield Fault(key="go_source_dirs", message="the same as source_dirs: write one of them")
@@ -271,6 +284,7 @@ _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("default_token_file", "token_file"), _token_files),
     (("secrets_dir", "beads_dir", "cobbler_dir"), _directories),
     (("cleanup_dirs", "secrets_dir", "beads_dir"), _cleanup),
+    (("sandbox", "cache_dirs", "cache_command", "cache_network"), _caches),
     (("source_dirs", "go_source_dirs"), _source_names),
     (("language", "module_path", "source_dirs", *ONLY_GO), _go),
     (("podman_args",), _podman_words),

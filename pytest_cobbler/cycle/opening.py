@@ -17,6 +17,7 @@ from pytest_cobbler.cycle.slots import make_slots
 from pytest_cobbler.cycle.surroundings import RepositoryView
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.landing.blame import RedGates
+from pytest_cobbler.landing.caches import with_caches
 from pytest_cobbler.landing.judge import TestJudge
 from pytest_cobbler.landing.lane import LandingLane
 from pytest_cobbler.landing.notary import Notary
@@ -263,6 +264,8 @@ class _Opening:
             UsageProblem: it fails, and may not.
         """
         config, repository, parts = self._config, self._repository, self._parts
+        gate = with_caches(parts.gate, config, repository, self._gate_base, cancellation, self._say)
+        self._parts = parts = replace(parts, gate=self._stack.enter_context(gate))
         if self._generation:
             ground = Ground.of(repository, self._generation)
         else:

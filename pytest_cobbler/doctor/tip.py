@@ -7,6 +7,7 @@ from pathlib import Path
 from pytest_cobbler.config import Config
 from pytest_cobbler.display import named
 from pytest_cobbler.doctor.examination import Seen
+from pytest_cobbler.landing.caches import with_caches
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.landing.tree_gate import GateCheckouts, TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
@@ -15,6 +16,7 @@ from pytest_cobbler.lifecycle.ground import Ground
 from pytest_cobbler.lifecycle.starting import find_base
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.generations import find_generation
+from pytest_cobbler.repository.names import branch_ref
 from pytest_cobbler.repository.repository import Repository
 
 __all__ = ["gate_on_tip"]
@@ -41,9 +43,14 @@ def gate_on_tip(
     else:
         ground = Ground.new(config, repository, language, find_base(config, repository))
     project = Repository(config.root, config.work_dir)
-    return _gate_on(
-        ground, config, repository, TreeRecords.of(project.work_dir), language, gate, cancellation
-    )
+    if generation:
+        base = project.read_ref(branch_ref(generation.base)) or generation.start
+    else:
+        base = find_base(config, project).commit
+    with with_caches(gate, config, project, base, cancellation) as cached:
+        return _gate_on(
+            ground, config, repository, TreeRecords.of(project.work_dir), language, cached, cancellation
+        )
 
 
 def _gate_on(

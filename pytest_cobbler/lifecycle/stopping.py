@@ -16,6 +16,7 @@ from typing import Literal
 from pytest_cobbler.config import Config
 from pytest_cobbler.display import counted, escaped, named
 from pytest_cobbler.errors import RepositoryError, UsageProblem
+from pytest_cobbler.landing.caches import with_caches
 from pytest_cobbler.landing.gate import GateResult
 from pytest_cobbler.landing.tree_gate import GateCheckouts, TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
@@ -270,11 +271,13 @@ class _Merging:
         preflight_without_agent(repository, sandbox, gate, language)
         log = config.cobbler_dir / self._generation.name / "stop" / "gate.log"
         checkouts = GateCheckouts(repository, self._generation.name, sandbox.owner)
+        caches = with_caches(gate, config, repository, self._base, Cancellation(), self._say)
         try:
-            records = TreeRecords.of(repository.work_dir)
-            tree_gate = TreeGate(gate=gate, checkouts=checkouts, records=records)
-            result, record = tree_gate.record(tree, log, Cancellation())
-            passed = result.passed or self._fails_as_base(result, tree_gate, log)
+            with caches as gate:
+                records = TreeRecords.of(repository.work_dir)
+                tree_gate = TreeGate(gate=gate, checkouts=checkouts, records=records)
+                result, record = tree_gate.record(tree, log, Cancellation())
+                passed = result.passed or self._fails_as_base(result, tree_gate, log)
         finally:
             checkouts.remove()
         if not passed:

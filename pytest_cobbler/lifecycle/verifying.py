@@ -16,6 +16,7 @@ from pytest_cobbler.config import Config, load
 from pytest_cobbler.display import counted, named, one_line
 from pytest_cobbler.errors import CobblerError, SandboxError, UsageProblem
 from pytest_cobbler.files import temporary_directory
+from pytest_cobbler.landing.caches import with_caches
 from pytest_cobbler.landing.gate import Gate, GateResult
 from pytest_cobbler.landing.statements import (
     LARGEST,
@@ -185,8 +186,9 @@ class Verifier:
                 return _differing([difference])
             gate = replace(gate, image=statement.gate.image)
         gated = statement.train.commit if statement.train else commit
-        result = self._run(gate, gated, cancellation) if gate.steps else None
-        stated = StatedGate.of(gate.conditions()) if gate.steps else StatedGate()
+        with with_caches(gate, config, self._repository, statement.base, cancellation) as gate:
+            result = self._run(gate, gated, cancellation) if gate.steps else None
+            stated = StatedGate.of(gate.conditions()) if gate.steps else StatedGate()
         differences = (*_other_gate(statement, stated), *_other_result(statement, result))
         if result and statement.verdict != PASSED:
             differences = (*differences, *self._red(config, gate, statement, result, cancellation))
