@@ -361,6 +361,11 @@ WRONG = [
     ("cache_command: make", "cache_dirs: required with cache_command: the directories that it fills"),
     ("cache_network: open", "cache_network: has no effect without cache_dirs and cache_command"),
     (
+        'merge_driver: [mergiraf, merge, "%O", "%A"]',
+        "merge_driver: has no %B; the files to merge are %O (base), %A (ours, where it leaves the merged "
+        "file) and %B (theirs)",
+    ),
+    (
         "cache_command: make\nsandbox: none\ncache_dirs: [/c]",
         "cache_dirs: needs sandbox: podman; without it, a gate would read what agents have written there",
     ),

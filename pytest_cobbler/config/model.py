@@ -318,7 +318,10 @@ class Config(BaseModel):
         "refuse",
         description="Whether a run begins if the gate already fails; allow: tasks may leave its failures.",
     )
-
+    merge_driver: Program = Field(
+        None,
+        description="Merges files that git cannot: a command of gitattributes with %O, %A, %B, %P and %L.",
+    )
     sign_command: Program = Field(
         None,
         description="Signs the statement of each landing; runs on this machine, prints a signature of stdin.",

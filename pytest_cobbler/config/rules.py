@@ -132,6 +132,14 @@ def _cleanup(config: Config) -> Iterator[Fault]:
                 yield Fault(key="cleanup_dirs", at=(index,), message=f"{path} is, contains or is in {key}")
 
 
+def _merge_driver(config: Config) -> Iterator[Fault]:
+    words = config.merge_driver or ()
+    missing = [name for name in ("%O", "%A", "%B") if not any(name in word for word in words)]
+    if words and missing:
+        files = "%O (base), %A (ours, where it leaves the merged file) and %B (theirs)"
+        yield Fault(key="merge_driver", message=f"has no {missing[0]}; the files to merge are {files}")
+
+
 def _caches(config: Config) -> Iterator[Fault]:
     if not config.cache_dirs and config.cache_command is None:
         if config.cache_network != "none":
@@ -285,6 +293,7 @@ _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("secrets_dir", "beads_dir", "cobbler_dir"), _directories),
     (("cleanup_dirs", "secrets_dir", "beads_dir"), _cleanup),
     (("sandbox", "cache_dirs", "cache_command", "cache_network"), _caches),
+    (("merge_driver",), _merge_driver),
     (("source_dirs", "go_source_dirs"), _source_names),
     (("language", "module_path", "source_dirs", *ONLY_GO), _go),
     (("podman_args",), _podman_words),

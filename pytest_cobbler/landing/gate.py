@@ -137,7 +137,8 @@ class Gate:
     """Whether processes that a step leaves behind are there for the next one."""
     caches: Caches = NO_CACHES
     """Directories that ``cache_command`` has filled; each run gets a copy."""
-
+    merge_driver: tuple[str, ...] = ()
+    """The words of the command that merges files which git cannot, where the gate runs."""
     passing: frozenset[str] = frozenset()
     """Variables of the environment that differ in each run, and are not among the conditions."""
 

@@ -16,6 +16,7 @@ from pytest_cobbler.landing.candidates import Candidate, Landing, Train
 from pytest_cobbler.landing.gate import GateResult
 from pytest_cobbler.landing.gate_runs import GateRuns, Verdict
 from pytest_cobbler.landing.judge import Judgement, Passed, TestJudge
+from pytest_cobbler.landing.merge_driver import MergeDriver
 from pytest_cobbler.landing.partners import Partners
 from pytest_cobbler.landing.policies import LandEach, LandingPolicy
 from pytest_cobbler.landing.tip import Red, Tip
@@ -82,7 +83,7 @@ class LandingLane:
         """What fails on the tip, if it may fail."""
         self.stopped: CobblerError | None = None
         """Why nothing lands any more, if that is so."""
-        self._window = Window(repository, self._pins)
+        self._window = Window(repository, self._pins, MergeDriver(gate=gate.gate, cancellation=cancellation))
         self._runs = GateRuns(gate, self._policy.gate_jobs, cancellation, self._window.tell)
         self._red: dict[str, datetime] = {}
         """Trees of prefixes of several changes that did not pass -> when the gate on them began."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_cobbler.causes import Cause
+from pytest_cobbler.display import named
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.landing.candidates import Candidate, Landing
+from pytest_cobbler.landing.merge_driver import MergeDriver
 from pytest_cobbler.repository.checks import Change, Refusal, check_change, read_change, review_notes
 from pytest_cobbler.repository.identity import Identity, Person
 from pytest_cobbler.repository.landing import Merge, merge, merge_change
@@ -69,9 +71,11 @@ class Window:
     Any thread may add a candidate and wait for its end. All else is for the thread of the lane.
     """
 
-    def __init__(self, repository: Repository, pins: Pins) -> None:
+    def __init__(self, repository: Repository, pins: Pins, driver: MergeDriver) -> None:
+        """``driver`` merges what git cannot."""
         self._repository = repository
         self._pins = pins
+        self._driver = driver
         self._changed = threading.Condition()
         self._waiting: list[Waiting] = []
         self._links: list[Link] = []
@@ -196,6 +200,8 @@ class Window:
     def _merged(self, waiting: Waiting, tip: str) -> Link:
         candidate, repository = waiting.candidate, self._repository
         merged = (merge if candidate.second_parent else merge_change)(repository, tip, candidate.commit)
+        if merged.conflicts:
+            merged = self._driver.settle(repository, merged)
         landing = Landing(merged=merged)
         link = Link(waiting=waiting, merged=merged, landing=landing)
         if merged.conflicts:
@@ -215,7 +221,7 @@ class Window:
         if refusals:
             link.landing = replace(landing, cause=Cause.REFUSED, refusals=refusals)
             return link
-        link.landing = replace(landing, notes=review_notes(change, candidate.policy))
+        link.landing = replace(landing, notes=(*_settled(merged), *review_notes(change, candidate.policy)))
         link.paths = tuple(os.fsdecode(entry.path) for entry in change.entries)
         return link
 
@@ -237,3 +243,9 @@ class Window:
             return merged.tip
         trusted = candidate.base if candidate.of_person else f"{candidate.commit}^"
         return merge(self._repository, merged.tip, trusted).tree
+
+
+def _settled(merged: Merge) -> Iterator[str]:
+    """The note that names the files that git could not merge, and a program has merged; none without any."""
+    if merged.settled:
+        yield f"merged by merge_driver: {named(merged.settled)}"

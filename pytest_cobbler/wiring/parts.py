@@ -337,6 +337,7 @@ def make_gate(
         directory=directory,
         report=str(config.gate_report or ""),
         keeps_services=config.build_services,
+        merge_driver=config.merge_driver or (),
         passing=frozenset({NESTED}),
     )
 

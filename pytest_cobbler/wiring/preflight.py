@@ -254,6 +254,7 @@ def _gate_probes(gate: Gate, language: Language, stack: contextlib.ExitStack) ->
             os.chown(empty, *gate.sandbox.owner)
         yield replace(gate, steps=defaults, directory="").probe(empty, _judge_defaults)
     configured = [_program(step.argv) for step in gate.steps if step not in defaults]
+    configured += gate.merge_driver[:1]
     # A program with a path may come from the checkout.
     programs = [program for program in configured if program and "/" not in program]
     if programs:
@@ -277,7 +278,8 @@ def _judge_programs(completed: Completed, missing: Sequence[bytes]) -> None:
     if not completed.ok:
         raise UsageProblem(
             f"the gate cannot run: its sandbox does not have {b' '.join(missing).decode('utf-8', 'replace')}",
-            "Add it to podman_image (or gate_image), or set build_command and test_command.",
+            "Add it to podman_image (or gate_image), or set the command that begins with it\n"
+            "(build_command, test_command or merge_driver).",
         )
 
 

@@ -242,6 +242,7 @@ class Site:
 class Gate:
     """The gate: what it says of a tree is in the files of the tree, unless the machine is at fault."""
 
+    merge_driver = ()
     steps = (("test", ("test",)),)
     collect = ""
     line = shown = "test"

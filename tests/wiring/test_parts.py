@@ -89,6 +89,14 @@ def test_a_missing_program_of_the_gate_is_named(host_gate: Callable[[str], Gate]
         assert caught.value.cause == "the gate cannot run: its sandbox does not have no-such-program"
 
 
+def test_a_missing_merge_driver_is_named(host_gate: Callable[[str], Gate]) -> None:
+    gate = host_gate('[git, --version]\nmerge_driver: [no-such-program, "%O", "%A", "%B"]')
+    with pytest.raises(UsageProblem) as caught:
+        preflight_gate(gate, Python())
+    assert caught.value.cause == "the gate cannot run: its sandbox does not have no-such-program"
+    assert "merge_driver" in caught.value.remedy
+
+
 def test_modules_of_pytests_plugins_are_reserved(host_gate: Callable[[str], Gate]) -> None:
     assert "pytest_cobbler" in loaded_modules(host_gate("false"), Python())[0]
     assert loaded_modules(host_gate("false"), Go())[0] == frozenset()
