@@ -458,7 +458,7 @@ WRONG = [
     ("models: [a]\nescalate: b", 'escalate: "b" is not in models, so the proxy refuses it'),
     (
         "agent_api: chat",
-        "agent_api: has no effect with agent: claude; write agent: command",
+        "agent_api: has no effect with agent: claude; write agent: command or agent: opencode",
     ),
     (
         "agent: command\nagent_command: [a]\nagent_network: open\nagent_api: gemini",
@@ -473,8 +473,16 @@ WRONG = [
     ),
     (
         "agent: codex\nagent_api: chat",
-        "agent_api: has no effect with agent: codex; write agent: command",
+        "agent_api: has no effect with agent: codex; write agent: command or agent: opencode",
     ),
+    ("opencode_args: -c", "opencode_args: has no effect with agent: claude; write agent: opencode"),
+    ("agent: opencode\nopencode_args: x", 'opencode_args[0]: "x" is not an option of opencode run'),
+    (
+        "agent: opencode\nopencode_args: [--auto, --attach=http://x]",
+        "opencode_args[1]: sends the prompt to another server (allow_address: true accepts it; "
+        "or set it in the environment)",
+    ),
+    ("agent: opencode\nagent_api: chat", "model: required with agent: opencode and agent_api: chat"),
     ("agent: codex\ncodex_args: -p 'a", "codex_args: cannot be split into arguments: no closing quotation"),
     ("agent_command: [a]", "agent_command: has no effect with agent: claude; write agent: command"),
     ("agent: replay", "recording: required with agent: replay"),

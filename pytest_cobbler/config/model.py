@@ -47,6 +47,7 @@ from pytest_cobbler.config.values import (
 )
 
 CODEX_ARGUMENTS = ("--dangerously-bypass-approvals-and-sandbox",)
+OPENCODE_ARGUMENTS = ("--auto",)
 
 
 CLAUDE_ARGUMENTS = ("--dangerously-skip-permissions", "-p", "--verbose", "--output-format", "stream-json")
@@ -184,7 +185,7 @@ class Config(BaseModel):
 
     agent: AgentNames = Field(
         "claude",
-        description="The agent: claude, codex, agent_command (command), "
+        description="The agent: claude, codex, opencode, agent_command (command), "
         "or a replay of recording; "
         "a list: the next one works while those before it are limited.",
     )
@@ -204,6 +205,9 @@ class Config(BaseModel):
     codex_args: Arguments = Field(
         CODEX_ARGUMENTS, description="Arguments of codex exec: a list, or one string."
     )
+    opencode_args: Arguments = Field(
+        OPENCODE_ARGUMENTS, description="Arguments of opencode run: a list, or one string."
+    )
 
     agent_command: Program = Field(
         None,
@@ -214,7 +218,7 @@ class Config(BaseModel):
         Literal["messages", "responses", "chat", "gemini"], one_of("messages", "responses", "chat", "gemini")
     ] = Field(
         "messages",
-        description="With agent: command: the API that it speaks: "
+        description="With agent: command and opencode: the API that it speaks: "
         "of Anthropic (messages), OpenAI (responses, chat) or Google (gemini).",
     )
     recording: OptionalDirectory = Field(

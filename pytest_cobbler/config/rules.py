@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from pytest_cobbler.config.addresses import ADDRESS, addresses_in, is_makers, providers_in, shown_address
 from pytest_cobbler.config.faults import Fault, shown
 from pytest_cobbler.config.go import MODULE_PATH, main_fault
-from pytest_cobbler.config.model import CODEX_ARGUMENTS, Config
+from pytest_cobbler.config.model import CODEX_ARGUMENTS, OPENCODE_ARGUMENTS, Config
 from pytest_cobbler.config.paths import real
 from pytest_cobbler.config.podman import Volume, overlap
 
@@ -50,10 +50,10 @@ def _agent_command(config: Config) -> Iterator[Fault]:
 
 
 def _agent_api(config: Config) -> Iterator[Fault]:
-    if config.agent_api == "messages":
+    if config.agent_api == "messages" or "opencode" in config.agents:
         return
     if not set(_COMMANDS) & set(config.agents):
-        yield Fault(key="agent_api", message=_no_effect(config, "command"))
+        yield Fault(key="agent_api", message=_no_effect(config, "command or agent: opencode"))
     elif config.sandbox == "none" or config.agent_network != "proxy":
         yield Fault(key="agent_api", message="needs sandbox: podman and agent_network: proxy")
 
@@ -252,6 +252,18 @@ def _codex_arguments(config: Config) -> Iterator[Fault]:
         yield Fault(key="codex_args", at=(index,), message=message)
 
 
+def _opencode(config: Config) -> Iterator[Fault]:
+    yield from _arguments_of(config, "opencode", OPENCODE_ARGUMENTS, "opencode run")
+    if "opencode" not in config.agents:
+        return
+    if config.agent_api == "chat" and config.model_of("opencode") is None:
+        yield Fault(key="model", message="required with agent: opencode and agent_api: chat")
+    for index, argument in enumerate(() if config.allow_address else config.opencode_args):
+        if argument.partition("=")[0] == "--attach":
+            message = f"sends the prompt to another server {_ACCEPTS_ADDRESS}"
+            yield Fault(key="opencode_args", at=(index,), message=message)
+
+
 def _taken(volume: Volume, config: Config) -> str:
     """The reason why ``volume`` may not be mounted from the repository; empty if it may."""
     for key in _STATE:
@@ -301,5 +313,6 @@ _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("podman_args", "allow_address"), _addresses),
     (("claude_args", "allow_address"), _addresses_of_claude),
     (("agent", "codex_args", "allow_address"), _codex_arguments),
+    (("agent", "opencode_args", "agent_api", "model", "allow_address"), _opencode),
     (("podman_args", "unsafe_podman_args", *_STATE, *_TRUSTED), _volumes),
 )

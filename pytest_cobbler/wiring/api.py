@@ -40,7 +40,7 @@ _BUILT_IN: Final[Mapping[str, Wire]] = {
 
 def asks_api(config: Config) -> bool:
     """Whether an agent of the configuration cannot work without an API."""
-    return any(name in _BUILT_IN for name in config.agents)
+    return any(name in (*_BUILT_IN, "opencode") for name in config.agents)
 
 
 def wire_of(config: Config) -> Wire:
@@ -65,6 +65,11 @@ def credential_of(config: Config) -> Credential | None:
     credential = credential_for(key, os.environ, config.token_path, config.lifted_credentials)
     if credential is None and variables_of(key) == (key,):
         raise UsageProblem(f"{_chosen(config)} needs {key}", "Set it in the environment of pytest.")
+    if config.agent == "opencode" and credential and credential.kind == "oauth":
+        raise UsageProblem(
+            "a login of claude is for claude only",
+            f"Set {key} for agent: opencode in the environment of pytest.",
+        )
     return credential
 
 

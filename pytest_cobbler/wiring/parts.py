@@ -18,6 +18,7 @@ from pytest_cobbler.agents.descriptions.base import Description
 from pytest_cobbler.agents.descriptions.claude import Claude
 from pytest_cobbler.agents.descriptions.codex import Codex
 from pytest_cobbler.agents.descriptions.command import Command
+from pytest_cobbler.agents.descriptions.opencode import OpenCode
 from pytest_cobbler.config import Config
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.landing.gate import Gate
@@ -266,6 +267,16 @@ def make_agent(
             variables=variables,
         )
         return DescribedAgent(codex, access)
+    if config.agent == "opencode":
+        opencode = OpenCode(
+            arguments=config.opencode_args,
+            wire=access.wire,
+            address=access.address,
+            model=config.model_of("opencode"),
+            continues=config.is_contained,
+            variables=variables,
+        )
+        return DescribedAgent(opencode, access)
     claude = Claude(arguments=config.claude_args, model=config.model_of("claude"), variables=variables)
     return DescribedAgent(claude, access)
 
@@ -275,6 +286,7 @@ def session_places() -> dict[str, SessionPlace]:
     described: Mapping[str, Description] = {
         "claude": Claude(),
         "codex": Codex(),
+        "opencode": OpenCode(),
     }
     return {name: one.sessions for name, one in described.items() if one.sessions}
 

@@ -15,6 +15,7 @@ from pytest_cobbler.agents.descriptions.base import Description
 from pytest_cobbler.agents.descriptions.claude import Claude
 from pytest_cobbler.agents.descriptions.codex import Codex
 from pytest_cobbler.agents.descriptions.command import Command
+from pytest_cobbler.agents.descriptions.opencode import OpenCode
 from pytest_cobbler.cycle.instructions import INSTRUCTIONS, read_instructions
 from pytest_cobbler.globs import matches_any
 from pytest_cobbler.repository.path_table import built_in_patterns
@@ -85,10 +86,11 @@ SKILLS = {
     [
         (Claude(), "by claude"),
         (Codex(), "by all"),
+        (OpenCode(), "by opencode"),
         (Command(command=["true"]), "by all"),
         (None, "by all"),
     ],
-    ids=["claude", "codex", "command", "of a hook"],
+    ids=["claude", "codex", "opencode", "command", "of a hook"],
 )
 def test_an_agent_gets_its_own_skills_and_those_of_others(
     user: UserRepository, described: Description | None, ship: str

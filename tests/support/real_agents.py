@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +104,42 @@ CODEX = RealAgent(
     path="/v1/responses",
     call=lambda command: tool("exec_command", cmd=command),
 )
+OPENCODE = RealAgent(
+    name="opencode",
+    program="opencode",
+    agent="opencode",
+    key="ANTHROPIC_API_KEY",
+    model="claude-sonnet-5-5",
+    address="ANTHROPIC_BASE_URL",
+    below="",
+    path="/v1/messages",
+    call=_bash("bash"),
+)
+OPENCODE_CHAT = replace(
+    OPENCODE,
+    name="opencode-chat",
+    key="OPENAI_API_KEY",
+    model="gpt-5",
+    address="OPENAI_BASE_URL",
+    below="/v1",
+    path="/v1/chat/completions",
+    settings={"agent_api": "chat"},
+)
+OPENCODE_RESPONSES = replace(
+    OPENCODE_CHAT, name="opencode-responses", path="/v1/responses", settings={"agent_api": "responses"}
+)
+OPENCODE_GEMINI = replace(
+    OPENCODE,
+    name="opencode-gemini",
+    key="GEMINI_API_KEY",
+    model="gemini-2.5-pro",
+    address="GOOGLE_GEMINI_BASE_URL",
+    path="/v1beta/models/gemini-2.5-pro:streamGenerateContent",
+    settings={"agent_api": "gemini"},
+)
 
 
-EVERY = {one.name: one for one in (CLAUDE, CODEX)}
+EVERY = {one.name: one for one in (CLAUDE, CODEX, OPENCODE)}
 """One of each kind that is built in."""
 
 FACTS = (

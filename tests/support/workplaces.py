@@ -14,6 +14,7 @@ from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.described import DescribedAgent
 from pytest_cobbler.agents.descriptions.claude import DEFAULT_ARGUMENTS, Claude
 from pytest_cobbler.agents.descriptions.codex import Codex
+from pytest_cobbler.agents.descriptions.opencode import OpenCode
 from pytest_cobbler.config.model import CODEX_ARGUMENTS
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Limits, Network
@@ -95,3 +96,9 @@ def claude(api: ScriptedApi, *arguments: str, credential: Credential = KEY, **op
         environment={"CLAUDE_CODE_MAX_RETRIES": "1"},
         **options,
     )
+
+
+def opencode(api: ScriptedApi) -> DescribedAgent:
+    """The real opencode, talking to ``api``."""
+    described = OpenCode(model="claude-sonnet-5-5", address=api.url)
+    return DescribedAgent(described, Access(credential=KEY, base_url=api.url))
