@@ -483,6 +483,8 @@ WRONG = [
         "or set it in the environment)",
     ),
     ("agent: opencode\nagent_api: chat", "model: required with agent: opencode and agent_api: chat"),
+    ("gemini_args: -y", "gemini_args: has no effect with agent: claude; write agent: gemini"),
+    ("agent: gemini\ngemini_args: mcp list", 'gemini_args[0]: "mcp" is not an option of gemini'),
     ("agent: codex\ncodex_args: -p 'a", "codex_args: cannot be split into arguments: no closing quotation"),
     ("agent_command: [a]", "agent_command: has no effect with agent: claude; write agent: command"),
     ("agent: replay", "recording: required with agent: replay"),

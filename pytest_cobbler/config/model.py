@@ -48,8 +48,7 @@ from pytest_cobbler.config.values import (
 
 CODEX_ARGUMENTS = ("--dangerously-bypass-approvals-and-sandbox",)
 OPENCODE_ARGUMENTS = ("--auto",)
-
-
+GEMINI_ARGUMENTS = ("--approval-mode", "yolo")
 CLAUDE_ARGUMENTS = ("--dangerously-skip-permissions", "-p", "--verbose", "--output-format", "stream-json")
 
 MOST_TASKS = 10_000
@@ -185,7 +184,7 @@ class Config(BaseModel):
 
     agent: AgentNames = Field(
         "claude",
-        description="The agent: claude, codex, opencode, agent_command (command), "
+        description="The agent: claude, codex, opencode, gemini, agent_command (command), "
         "or a replay of recording; "
         "a list: the next one works while those before it are limited.",
     )
@@ -208,7 +207,9 @@ class Config(BaseModel):
     opencode_args: Arguments = Field(
         OPENCODE_ARGUMENTS, description="Arguments of opencode run: a list, or one string."
     )
-
+    gemini_args: Arguments = Field(
+        GEMINI_ARGUMENTS, description="Arguments of gemini: a list, or one string."
+    )
     agent_command: Program = Field(
         None,
         description="With agent: command: runs in the worktree; the prompt is on stdin, "

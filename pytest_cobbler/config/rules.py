@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from pytest_cobbler.config.addresses import ADDRESS, addresses_in, is_makers, providers_in, shown_address
 from pytest_cobbler.config.faults import Fault, shown
 from pytest_cobbler.config.go import MODULE_PATH, main_fault
-from pytest_cobbler.config.model import CODEX_ARGUMENTS, OPENCODE_ARGUMENTS, Config
+from pytest_cobbler.config.model import CODEX_ARGUMENTS, GEMINI_ARGUMENTS, OPENCODE_ARGUMENTS, Config
 from pytest_cobbler.config.paths import real
 from pytest_cobbler.config.podman import Volume, overlap
 
@@ -264,6 +264,10 @@ def _opencode(config: Config) -> Iterator[Fault]:
             yield Fault(key="opencode_args", at=(index,), message=message)
 
 
+def _gemini_arguments(config: Config) -> Iterator[Fault]:
+    yield from _arguments_of(config, "gemini", GEMINI_ARGUMENTS, "gemini")
+
+
 def _taken(volume: Volume, config: Config) -> str:
     """The reason why ``volume`` may not be mounted from the repository; empty if it may."""
     for key in _STATE:
@@ -314,5 +318,6 @@ _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("claude_args", "allow_address"), _addresses_of_claude),
     (("agent", "codex_args", "allow_address"), _codex_arguments),
     (("agent", "opencode_args", "agent_api", "model", "allow_address"), _opencode),
+    (("agent", "gemini_args"), _gemini_arguments),
     (("podman_args", "unsafe_podman_args", *_STATE, *_TRUSTED), _volumes),
 )

@@ -10,6 +10,7 @@ from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.credential import Credential, credential_for, stand_in_for, variables_of
 from pytest_cobbler.agents.descriptions.claude import Claude
 from pytest_cobbler.agents.descriptions.codex import Codex
+from pytest_cobbler.agents.descriptions.gemini import GeminiCli
 from pytest_cobbler.agents.prices import PriceList, read_prices
 from pytest_cobbler.agents.rules import Rules
 from pytest_cobbler.agents.wires.base import Wire
@@ -34,6 +35,7 @@ __all__ = [
 _BUILT_IN: Final[Mapping[str, Wire]] = {
     "claude": Claude.wire,
     "codex": Codex.wire,
+    "gemini": GeminiCli.wire,
 }
 """The agents that always ask an API of one format, and this format; ``agent_api`` is that of the others."""
 

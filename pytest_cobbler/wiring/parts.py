@@ -18,6 +18,7 @@ from pytest_cobbler.agents.descriptions.base import Description
 from pytest_cobbler.agents.descriptions.claude import Claude
 from pytest_cobbler.agents.descriptions.codex import Codex
 from pytest_cobbler.agents.descriptions.command import Command
+from pytest_cobbler.agents.descriptions.gemini import GeminiCli
 from pytest_cobbler.agents.descriptions.opencode import OpenCode
 from pytest_cobbler.config import Config
 from pytest_cobbler.errors import UsageProblem
@@ -277,6 +278,9 @@ def make_agent(
             variables=variables,
         )
         return DescribedAgent(opencode, access)
+    if config.agent == "gemini":
+        gemini = GeminiCli(arguments=config.gemini_args, model=config.model_of("gemini"), variables=variables)
+        return DescribedAgent(gemini, access)
     claude = Claude(arguments=config.claude_args, model=config.model_of("claude"), variables=variables)
     return DescribedAgent(claude, access)
 
@@ -287,6 +291,7 @@ def session_places() -> dict[str, SessionPlace]:
         "claude": Claude(),
         "codex": Codex(),
         "opencode": OpenCode(),
+        "gemini": GeminiCli(),
     }
     return {name: one.sessions for name, one in described.items() if one.sessions}
 

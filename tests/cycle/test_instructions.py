@@ -15,6 +15,7 @@ from pytest_cobbler.agents.descriptions.base import Description
 from pytest_cobbler.agents.descriptions.claude import Claude
 from pytest_cobbler.agents.descriptions.codex import Codex
 from pytest_cobbler.agents.descriptions.command import Command
+from pytest_cobbler.agents.descriptions.gemini import GeminiCli
 from pytest_cobbler.agents.descriptions.opencode import OpenCode
 from pytest_cobbler.cycle.instructions import INSTRUCTIONS, read_instructions
 from pytest_cobbler.globs import matches_any
@@ -86,11 +87,12 @@ SKILLS = {
     [
         (Claude(), "by claude"),
         (Codex(), "by all"),
+        (GeminiCli(), "by gemini"),
         (OpenCode(), "by opencode"),
         (Command(command=["true"]), "by all"),
         (None, "by all"),
     ],
-    ids=["claude", "codex", "opencode", "command", "of a hook"],
+    ids=["claude", "codex", "gemini", "opencode", "command", "of a hook"],
 )
 def test_an_agent_gets_its_own_skills_and_those_of_others(
     user: UserRepository, described: Description | None, ship: str

@@ -137,9 +137,20 @@ OPENCODE_GEMINI = replace(
     path="/v1beta/models/gemini-2.5-pro:streamGenerateContent",
     settings={"agent_api": "gemini"},
 )
+GEMINI = RealAgent(
+    name="gemini",
+    program="gemini",
+    agent="gemini",
+    key="GEMINI_API_KEY",
+    model="gemini-2.5-pro",
+    address="GOOGLE_GEMINI_BASE_URL",
+    below="",
+    path="/v1beta/models/gemini-2.5-pro:streamGenerateContent",
+    call=_bash("run_shell_command"),
+)
 
 
-EVERY = {one.name: one for one in (CLAUDE, CODEX, OPENCODE)}
+EVERY = {one.name: one for one in (CLAUDE, CODEX, OPENCODE, GEMINI)}
 """One of each kind that is built in."""
 
 FACTS = (

@@ -14,6 +14,7 @@ from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.described import DescribedAgent
 from pytest_cobbler.agents.descriptions.claude import DEFAULT_ARGUMENTS, Claude
 from pytest_cobbler.agents.descriptions.codex import Codex
+from pytest_cobbler.agents.descriptions.gemini import GeminiCli
 from pytest_cobbler.agents.descriptions.opencode import OpenCode
 from pytest_cobbler.config.model import CODEX_ARGUMENTS
 from pytest_cobbler.process import Cancellation
@@ -102,3 +103,10 @@ def opencode(api: ScriptedApi) -> DescribedAgent:
     """The real opencode, talking to ``api``."""
     described = OpenCode(model="claude-sonnet-5-5", address=api.url)
     return DescribedAgent(described, Access(credential=KEY, base_url=api.url))
+
+
+def gemini(api: ScriptedApi) -> DescribedAgent:
+    """The real gemini, talking to ``api``."""
+    described = GeminiCli(model="gemini-2.5-pro")
+    key = replace(KEY, variable="GEMINI_API_KEY")
+    return DescribedAgent(described, Access(credential=key, base_url=api.url, wire=described.wire))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_cobbler.agents.streams.base import NewReader
 from pytest_cobbler.agents.streams.claude import ClaudeReader
 from pytest_cobbler.agents.streams.codex import CodexReader
+from pytest_cobbler.agents.streams.gemini import GeminiReader
 from pytest_cobbler.agents.streams.opencode import EVENTS, OpenCodeReader
 from pytest_cobbler.agents.values import event_of, text_of
 
@@ -20,5 +21,7 @@ def reader_for(lines: bytes) -> NewReader:
         if kind := text_of(event, "type"):
             if kind in EVENTS and "sessionID" in event:
                 return OpenCodeReader
+            if kind == "init":
+                return GeminiReader
             return CodexReader if kind.startswith(_OF_CODEX) else ClaudeReader
     return ClaudeReader

@@ -23,6 +23,7 @@ from pytest_cobbler.agents.streams.base import LONGEST_TEXT, Reader
 from pytest_cobbler.agents.streams.choose import reader_for
 from pytest_cobbler.agents.streams.claude import ClaudeReader
 from pytest_cobbler.agents.streams.codex import CodexReader
+from pytest_cobbler.agents.streams.gemini import GeminiReader
 from pytest_cobbler.agents.streams.opencode import OpenCodeReader
 from pytest_cobbler.agents.wires.messages import MESSAGES
 from pytest_cobbler.causes import Ending
@@ -295,6 +296,7 @@ def check_others(lines: Sequence[bytes]) -> None:
     readers: list[Reader] = [
         CodexReader(steps.append, model="gpt-6-sol"),
         OpenCodeReader(steps.append, model="gpt-6-sol"),
+        GeminiReader(steps.append),
     ]
     for reader in readers:
         reader.feed(b"\n".join(lines))
@@ -307,7 +309,7 @@ def check_others(lines: Sequence[bytes]) -> None:
     for step in steps:
         check_line(step)
     made = reader_for(b"\n".join(lines))()
-    assert isinstance(made, ClaudeReader | CodexReader | OpenCodeReader)
+    assert isinstance(made, ClaudeReader | CodexReader | OpenCodeReader | GeminiReader)
 
 
 def event_in(line: bytes) -> Mapping[str, Any]:
