@@ -431,6 +431,11 @@ WRONG = [
         f"agent: a mapping is not allowed; allowed: {NAMES}",
     ),
     ("agent: [claude, command]", "agent_command: required with agent: command"),
+    ("agent: acp", "agent_command: required with agent: acp"),
+    (
+        "agent_command: [a]\nagent: [command, acp]",
+        "agent: command and acp are both agent_command: name one of them",
+    ),
     (
         "agent: [claude, codex]\nagent_command: [a]",
         "agent_command: has no effect with agent: [claude, codex]; write agent: command",

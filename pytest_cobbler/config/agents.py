@@ -13,7 +13,7 @@ from pytest_cobbler.config.values import PLAIN, one_of
 
 __all__ = ["AGENTS", "AgentNames", "ModelNames", "names_of"]
 
-AGENTS: Final = ("claude", "codex", "opencode", "gemini", "command", "replay")
+AGENTS: Final = ("claude", "codex", "opencode", "gemini", "acp", "command", "replay")
 
 _NAMES: Final = {"type": "string", "enum": list(AGENTS)}
 _MODEL: Final = {"type": "string"}

@@ -184,8 +184,8 @@ class Config(BaseModel):
 
     agent: AgentNames = Field(
         "claude",
-        description="The agent: claude, codex, opencode, gemini, agent_command (command), "
-        "or a replay of recording; "
+        description="The agent: claude, codex, opencode, gemini, agent_command as it is (command) or by the "
+        "Agent Client Protocol (acp), or a replay of recording; "
         "a list: the next one works while those before it are limited.",
     )
     model: ModelNames = Field(
@@ -212,14 +212,14 @@ class Config(BaseModel):
     )
     agent_command: Program = Field(
         None,
-        description="With agent: command: runs in the worktree; the prompt is on stdin, "
+        description="With agent: command or acp: runs in the worktree; with command, the prompt is on stdin, "
         "and exit status 0 means done.",
     )
     agent_api: Annotated[
         Literal["messages", "responses", "chat", "gemini"], one_of("messages", "responses", "chat", "gemini")
     ] = Field(
         "messages",
-        description="With agent: command and opencode: the API that it speaks: "
+        description="With agent: command, acp and opencode: the API that it speaks: "
         "of Anthropic (messages), OpenAI (responses, chat) or Google (gemini).",
     )
     recording: OptionalDirectory = Field(

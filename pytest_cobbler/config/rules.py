@@ -47,6 +47,8 @@ def _agent_command(config: Config) -> Iterator[Fault]:
         yield Fault(key="agent_command", message=f"required with agent: {programs[0]}")
     if not programs and config.agent_command is not None:
         yield Fault(key="agent_command", message=_no_effect(config, "command"))
+    if len(programs) > 1:
+        yield Fault(key="agent", message="command and acp are both agent_command: name one of them")
 
 
 def _agent_api(config: Config) -> Iterator[Fault]:
@@ -287,7 +289,7 @@ ONLY_GO = ("go_source_dirs", "main_package", "binary_name", "binary_dir", "magef
 """Keys that are rejected for other languages."""
 
 _ACCEPTS_ADDRESS = "(allow_address: true accepts it; or set it in the environment)"
-_COMMANDS = ("command",)
+_COMMANDS = ("command", "acp")
 """Agents whose program is agent_command."""
 
 _WITHOUT_MODEL = (*_COMMANDS, "replay")

@@ -7,6 +7,7 @@ import secrets
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from pytest_cobbler.agents.base import Agent, SessionPlace
 from pytest_cobbler.agents.credential import variables_of
 from pytest_cobbler.agents.described import DescribedAgent
+from pytest_cobbler.agents.descriptions.acp import Acp
 from pytest_cobbler.agents.descriptions.base import Description
 from pytest_cobbler.agents.descriptions.claude import Claude
 from pytest_cobbler.agents.descriptions.codex import Codex
@@ -255,11 +257,12 @@ def make_agent(
             f"podman_args: {handed[0]} would be visible to the agent, and the proxy does not forward it",
             f"Remove it and set {' or '.join(variables_of(key))}; or set agent_network: open.",
         )
-    if config.agent == "command":
+    if config.agent in ("command", "acp"):
         assert config.agent_command is not None
         if not access.proxied:
             access = replace(access, credential=None, base_url=None)
-        return DescribedAgent(Command(command=config.agent_command, variables=variables), access)
+        kind = partial(Acp, continues=config.is_contained) if config.agent == "acp" else Command
+        return DescribedAgent(kind(command=config.agent_command, variables=variables), access)
     if config.agent == "codex":
         codex = Codex(
             arguments=config.codex_args,

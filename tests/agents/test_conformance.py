@@ -18,9 +18,9 @@ from pytest_cobbler.agents.command import CommandAgent
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Limits
 from tests.support.parts import need
-from tests.support.real_agents import CLAUDE, CODEX, EVERY, GEMINI, OPENCODE
+from tests.support.real_agents import ACP, CLAUDE, CODEX, EVERY, GEMINI, OPENCODE
 from tests.support.scripted_api import API_KEY, Line, ScriptedApi, always, error, hang, text, turn
-from tests.support.workplaces import KEY, Workplace, claude, codex, gemini, opencode
+from tests.support.workplaces import KEY, Workplace, acp, claude, codex, gemini, opencode
 
 
 class Cast(ABC):
@@ -87,6 +87,7 @@ PROGRAMS: dict[str, Callable[[ScriptedApi], Cast]] = {
     "codex": lambda api: Programs(api, codex, CODEX.call, 400, 5.0),
     "opencode": lambda api: Programs(api, opencode, OPENCODE.call, 400, 30.0),
     "gemini": lambda api: Programs(api, gemini, GEMINI.call, 400, 30.0),
+    "acp": lambda api: Programs(api, acp, ACP.call, 400, 30.0),
 }
 
 
@@ -94,7 +95,7 @@ PROGRAMS: dict[str, Callable[[ScriptedApi], Cast]] = {
     params=[
         "command",
         "claude",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("codex", "opencode", "gemini")),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("codex", "opencode", "gemini", "acp")),
     ]
 )
 def cast(request: pytest.FixtureRequest) -> Iterator[Cast]:

@@ -46,6 +46,8 @@ class RealAgent:
 
     @property
     def shown(self) -> str:
+        if self.agent == "acp":
+            return f"agent: {' '.join(self.settings['agent_command'])}"
         return f"agent: {self.agent}, {self.model}"
 
     @property
@@ -150,7 +152,62 @@ GEMINI = RealAgent(
 )
 
 
-EVERY = {one.name: one for one in (CLAUDE, CODEX, OPENCODE, GEMINI)}
+def opencode_settings(address: str) -> dict[str, str]:
+    """The environment for opencode without a description, as the page on ACP has it."""
+    name = OPENCODE.model
+    options = {"baseURL": f"{address}/v1", "apiKey": "{env:ANTHROPIC_API_KEY}"}
+    settings = {
+        "model": f"anthropic/{name}",
+        "small_model": f"anthropic/{name}",
+        "enabled_providers": ["anthropic"],
+        "share": "disabled",
+        "autoupdate": False,
+        "provider": {"anthropic": {"options": options, "models": {name: {}}}},
+    }
+    return {
+        "OPENCODE_CONFIG_CONTENT": json.dumps(settings),
+        "OPENCODE_DISABLE_PROJECT_CONFIG": "1",
+        "OPENCODE_DISABLE_EXTERNAL_SKILLS": "1",
+        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+    }
+
+
+ACP = RealAgent(
+    name="acp",
+    program="opencode",
+    agent="acp",
+    key="ANTHROPIC_API_KEY",
+    model=OPENCODE.model,
+    address="ANTHROPIC_BASE_URL",
+    below="",
+    path="/v1/messages",
+    call=_bash("bash"),
+    settings={"model": None, "agent_command": ["opencode", "acp"], "agent_api": "messages"},
+    arguments=tuple(
+        word
+        for name, value in opencode_settings("http://127.0.0.1:8377").items()
+        for word in ("-e", f"{name}={value}")
+    ),
+)
+
+ACP_GEMINI = RealAgent(
+    name="acp-gemini",
+    program="gemini",
+    agent="acp",
+    key="GEMINI_API_KEY",
+    model="gemini-2.5-pro",
+    address="GOOGLE_GEMINI_BASE_URL",
+    below="",
+    path=GEMINI.path,
+    call=_bash("run_shell_command"),
+    settings={
+        "model": None,
+        "agent_command": ["gemini", "--experimental-acp", "--skip-trust", "--model", "gemini-2.5-pro"],
+        "agent_api": "gemini",
+    },
+)
+
+EVERY = {one.name: one for one in (CLAUDE, CODEX, OPENCODE, GEMINI, ACP)}
 """One of each kind that is built in."""
 
 FACTS = (

@@ -12,6 +12,7 @@ from pytest_cobbler.agents.access import Access
 from pytest_cobbler.agents.base import Agent, AgentRequest, AgentResult
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.described import DescribedAgent
+from pytest_cobbler.agents.descriptions.acp import Acp
 from pytest_cobbler.agents.descriptions.claude import DEFAULT_ARGUMENTS, Claude
 from pytest_cobbler.agents.descriptions.codex import Codex
 from pytest_cobbler.agents.descriptions.gemini import GeminiCli
@@ -20,6 +21,7 @@ from pytest_cobbler.config.model import CODEX_ARGUMENTS
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Limits, Network
 from tests.support.jobs import own_host
+from tests.support.real_agents import opencode_settings
 from tests.support.scripted_api import API_KEY, ScriptedApi
 
 OPENAI_KEY = Credential(kind="api_key", value=API_KEY, source="the test", variable="OPENAI_API_KEY")
@@ -110,3 +112,9 @@ def gemini(api: ScriptedApi) -> DescribedAgent:
     described = GeminiCli(model="gemini-2.5-pro")
     key = replace(KEY, variable="GEMINI_API_KEY")
     return DescribedAgent(described, Access(credential=key, base_url=api.url, wire=described.wire))
+
+
+def acp(api: ScriptedApi) -> DescribedAgent:
+    """The real opencode as a program of the Agent Client Protocol, talking to ``api``."""
+    described = Acp(command=["opencode", "acp"], variables=opencode_settings(api.url))
+    return DescribedAgent(described, Access(credential=KEY, base_url=api.url))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_cobbler.agents.streams.acp import AcpReader
 from pytest_cobbler.agents.streams.base import NewReader
 from pytest_cobbler.agents.streams.claude import ClaudeReader
 from pytest_cobbler.agents.streams.codex import CodexReader
@@ -18,6 +19,8 @@ def reader_for(lines: bytes) -> NewReader:
     """The reader for an output that has these lines; log text has the same one as claude's."""
     for line in lines.split(b"\n"):
         event = event_of(line)
+        if text_of(event, "jsonrpc"):
+            return AcpReader
         if kind := text_of(event, "type"):
             if kind in EVENTS and "sessionID" in event:
                 return OpenCodeReader
