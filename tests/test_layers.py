@@ -75,6 +75,7 @@ FORBIDDEN = [
     ("lifecycle/plan", "import pytest", "What a task goes through"),
     ("landing/gate", "def late(): from pytest import fail", "What a task goes through"),
     ("session/nodes", "import _pytest", "Nobody imports pytest's private modules"),
+    ("session/ending", "from pytest_cobbler.story.fold import take", "A run is told once"),
     ("view/news", "def late(): from pytest_cobbler.story.fold import fold", "A run is told once"),
     ("cycle/attempt", "from pytest_cobbler.sandbox.podman import PodmanSandbox", "Only the parts"),
     ("cycle/run", "from pytest_cobbler.sites.local import LocalSite", "Only the parts"),

@@ -33,6 +33,7 @@ from pytest_cobbler.lifecycle.selection import LEFT_OUT, UNUSABLE, Outlook, Sele
 from pytest_cobbler.listeners import PlannedItem
 from pytest_cobbler.repository.names import is_usable_task_id
 from pytest_cobbler.session.collection import ConfigurationSession
+from pytest_cobbler.session.ending import print_table
 from pytest_cobbler.session.events import Events
 from pytest_cobbler.session.junit import CaseFacts, complete_junit
 from pytest_cobbler.session.live import LiveView
@@ -387,5 +388,6 @@ class GenerationSession(ConfigurationSession):
             lines.append(all_deselected(self._deselected, selecting_addopts(self.config)))
         terminalreporter.ensure_newline()
         terminalreporter.section("cobbler", "-")
+        print_table(rows, terminalreporter)
         for line in lines:
             terminalreporter.write_line(escaped_lines(line))

@@ -188,6 +188,8 @@ def header_and_summary_say_what_ran_and_what_came_of_it(project: Project, result
             "agent: sh *agent.sh, 2 in parallel, network open",
             "gate: true; ! grep -l wrong [*].txt",
             "*- cobbler -*",
+            "title * outcome * attempts * time * USD * cause/commit",
+            f"p-slow Slow * LANDED * 2 * 0.5000 * {commit}",
             f"{generation}: 1 landed, 1 failed, 1 blocked; tip {commit}",
             "agents: *.* s, at least 0.7500 USD",
             "cost: landed 0.2500 USD, wasted at least 0.2500 USD, measures 0.2500 USD",
