@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 ACTIONS = (
     *("init", "start", "generate", "resume", "regate", "stop", "reset"),
-    *("list", "switch", "show", "stats", "verify", "clean", "doctor", "demo"),
+    *("list", "switch", "show", "watch", "stats", "verify", "clean", "doctor", "demo"),
 )
 """The names of ``--cobbler-ACTION``; a command line has at most one."""
 
 SESSIONS = (["generate"], ["resume"], ["regate"], ["verify"])
 """The actions that run items, as a pytest session."""
 
-READING = (["list"], ["show"], ["stats"], ["doctor"])
+READING = (["list"], ["show"], ["watch"], ["stats"], ["doctor"])
 """The actions whose result is their output."""
 
 _FLAG: dict[str, Any] = {"action": "store_true"}
@@ -92,6 +92,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "--cobbler-show",
         {"nargs": "?", "const": "", "metavar": "ID"},
         "Print prompt, steps, diff and gate log of each attempt at a task or measure; or list their names.",
+    ),
+    (
+        "--cobbler-watch",
+        {"nargs": "?", "const": "", "metavar": "NAME"},
+        "Show the run that is at work in another terminal, of a generation or of any, until it ends.",
     ),
     (
         "--cobbler-stats",
