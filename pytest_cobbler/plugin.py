@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 ACTIONS = (
     *("init", "start", "generate", "resume", "regate", "stop", "reset"),
-    *("list", "switch", "show", "watch", "stats", "verify", "clean", "doctor", "demo"),
+    *("list", "switch", "show", "watch", "stats", "report", "verify", "clean", "doctor", "demo"),
 )
 """The names of ``--cobbler-ACTION``; a command line has at most one."""
 
 SESSIONS = (["generate"], ["resume"], ["regate"], ["verify"])
 """The actions that run items, as a pytest session."""
 
-READING = (["list"], ["show"], ["watch"], ["stats"], ["doctor"])
+READING = (["list"], ["show"], ["watch"], ["stats"], ["report"], ["doctor"])
 """The actions whose result is their output."""
 
 _FLAG: dict[str, Any] = {"action": "store_true"}
@@ -102,6 +102,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "--cobbler-stats",
         _FLAG,
         "Print lines of code, words of the documents, and attempts, time, tokens and cost of each task.",
+    ),
+    (
+        "--cobbler-report",
+        {"nargs": "?", "const": "", "metavar": "NAME"},
+        "Make the report of a generation again, from what still exists (report.html, .json, trace.json).",
     ),
     (
         "--cobbler-verify",

@@ -63,6 +63,7 @@ FORBIDDEN = [
     ("usage", "from pytest_cobbler.agents.base import AgentResult", "Rooms"),
     ("files", "import pytest_cobbler.process", "Rooms"),
     ("attacks/attack", "import pytest_cobbler.hooks", "Rooms"),
+    ("publishing/page", "import pytest_cobbler.cycle.run", "Rooms"),
     ("testing/project", "import pytest_cobbler.session.nodes", "Rooms"),
     ("view/lines", "import pytest_cobbler.cycle.run", "Rooms"),
     ("api", "def late(): import pytest_cobbler.plugin", "Rooms"),

@@ -169,7 +169,7 @@ class _Watching:
                 where = f" on {self._generation}" if self._generation else ""
                 raise UsageProblem(
                     f"--cobbler-watch: no run is at work{where}",
-                    "Start one: pytest --cobbler-resume",
+                    "Start one: pytest --cobbler-resume; what earlier ones did: pytest --cobbler-report",
                 )
             if not is_told:
                 is_told = True

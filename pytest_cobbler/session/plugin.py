@@ -48,6 +48,7 @@ from pytest_cobbler.session.nodes import (
     StitchItem,
 )
 from pytest_cobbler.session.other_plugins import selecting_addopts, turn_off
+from pytest_cobbler.session.reporting import Reporting, facts_of
 from pytest_cobbler.session.rerunning import kept_away
 from pytest_cobbler.session.titles import show_titles
 from pytest_cobbler.story.ends import rows_of, totals_of
@@ -96,6 +97,7 @@ class GenerationSession(ConfigurationSession):
     """The state of a generation session, and pytest's hooks, which delegate."""
 
     file_type = ConfigurationFile
+    _reporting: Reporting
     _follower: Follower
 
     def __init__(self, config: pytest.Config, action: str, path: Path, settings: Config) -> None:
@@ -117,6 +119,7 @@ class GenerationSession(ConfigurationSession):
         self._stack = contextlib.ExitStack()
         self._header: list[str] = []
         self._failures: list[str] = []
+        self._report: list[str] = []
         self._deselected = 0
         config.add_cleanup(self._stack.close)
         if not self._starts_nothing:
@@ -180,6 +183,8 @@ class GenerationSession(ConfigurationSession):
                     self._opened = self._stack.enter_context(opening)
                 self._selection = self._opened.selection
                 self._follower = Follower(self.run.project.directory, self._heard)
+                self.run.ledger.journal.write("session", **facts_of(self.config, self.settings, self.run))
+                self._reporting = Reporting(self.run)
                 self._refuse_unknown_items(self._selection)
                 self.generation_name = self.run.project.generation.name
         except (CobblerError, OSError, PluginValidationError) as error:
@@ -225,6 +230,7 @@ class GenerationSession(ConfigurationSession):
         self._live = LiveView(self._follower, reporter, self._events.wake)
         self._stack.callback(self._live.close)
         self._loop = Loop(session, self.run, self._events, reporter, self._live)
+        self._stack.enter_context(self._reporting)
         if self._selection.left:
             self._loop.skip_measures(f"open tasks are left (max_issues): {len(self._selection.left)}")
         elif not self.settings.max_issues:
@@ -340,6 +346,7 @@ class GenerationSession(ConfigurationSession):
         if (self._failures or not_selected or unusable) and session.exitstatus in hidden:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self.run.ledger.journal.write("end", exit=int(session.exitstatus))
+        self._report = [self._reporting.finish()]
 
     def _told(self) -> RunStory:
         """What has happened in this run: the story that the live view shows while it works."""
@@ -384,6 +391,7 @@ class GenerationSession(ConfigurationSession):
         rows = rows_of(self._told())
         cost = totals_of(rows).shown
         lines = summary(self._opened, self._selection, self._items, self._failures, self._header, cost)
+        lines += self._report
         if self._deselected and not self._items:
             lines.append(all_deselected(self._deselected, selecting_addopts(self.config)))
         terminalreporter.ensure_newline()

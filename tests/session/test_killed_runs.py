@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ElementTree
 
 from pytest_cobbler.testing.project import Project
@@ -50,4 +51,10 @@ def test_the_next_run_completes_the_report_of_a_killed_one(cobbler_project: Proj
     assert {case.get("file") for case in suite} == {"configuration.yaml"}
     assert {case.get("classname") for case in suite} == {"configuration.yaml.stitch"}
     assert sorted(ids_landed(project)) == ["a", "b", "c", "d"]
+    home = project.path / ".cobbler" / str(project.generation)
+    killed, ended = json.loads((home / "report.json").read_text())["runs"]
+    assert (killed["state"], ended["state"]) == ("killed", "ended")
+    assert [item["outcome"] for item in killed["items"]] == ["landed", "failed", "killed", "not started"]
+    assert {item["outcome"] for item in ended["items"]} == {"landed"}
+    assert (home / "report.html").read_text().rstrip().endswith("</html>")
     assert KILLED not in "\n".join(project.run("--cobbler-generate").outlines)

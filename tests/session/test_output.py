@@ -44,6 +44,11 @@ def assert_all_was_done(project: Project) -> None:
     assert [case.get("name") for case in cases] == ["a", "b"]
     assert [case.find("failure") for case in cases] == [None, None]
     assert ids_landed(project) == ["a", "b"]
+    home = project.path / ".cobbler" / str(project.generation)
+    [run] = json.loads((home / "report.json").read_text())["runs"]
+    assert run["state"] == "ended"
+    assert {item["outcome"] for item in run["items"]} == {"landed"}
+    assert (home / "report.html").read_text().rstrip().endswith("</html>")
 
 
 @pytest.mark.parametrize("output", OUTPUTS.values(), ids=OUTPUTS.keys())

@@ -194,6 +194,7 @@ def header_and_summary_say_what_ran_and_what_came_of_it(project: Project, result
             "agents: *.* s, at least 0.7500 USD",
             "cost: landed 0.2500 USD, wasted at least 0.2500 USD, measures 0.2500 USD",
             f"transcripts: {project.path}/.cobbler/{generation}",
+            f"report: {project.path}/.cobbler/{generation}/report.html",
         ]
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ import pytest
 from pytest_cobbler.secret_forms import PLACEHOLDER, Secrets
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
+from tests.support.pages import blocks
 from tests.support.sessions import came_to, seed, task
 
 KEY = "sk-ant-api03-" + "AbC012/456789_-xyz" * 5
@@ -61,6 +63,10 @@ def test_a_credential_that_the_gate_prints_is_kept_nowhere(
     for place in kept:
         for path in place.rglob("*") if place.is_dir() else [place]:
             assert path.is_dir() or not secrets.are_in(path.read_bytes()), path
+    [page] = project.path.glob(".cobbler/*/report.html")
+    unpacked = json.dumps(blocks(page.read_text("utf-8")), ensure_ascii=False)
+    assert PLACEHOLDER in unpacked, "the page has the log"
+    assert not secrets.are_in(unpacked.encode())
     commits = project.git("log", "--all", "--format=%B").encode()
     assert commits
     assert not secrets.are_in(commits)
