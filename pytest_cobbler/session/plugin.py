@@ -33,7 +33,7 @@ from pytest_cobbler.lifecycle.selection import LEFT_OUT, UNUSABLE, Outlook, Sele
 from pytest_cobbler.listeners import PlannedItem
 from pytest_cobbler.repository.names import is_usable_task_id
 from pytest_cobbler.session.collection import ConfigurationSession
-from pytest_cobbler.session.ending import print_table
+from pytest_cobbler.session.ending import append_step_summary, error_annotations, print_table
 from pytest_cobbler.session.events import Events
 from pytest_cobbler.session.junit import CaseFacts, complete_junit
 from pytest_cobbler.session.live import LiveView
@@ -347,6 +347,8 @@ class GenerationSession(ConfigurationSession):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self.run.ledger.journal.write("end", exit=int(session.exitstatus))
         self._report = [self._reporting.finish()]
+        if failure := append_step_summary(self._told(), self.generation_name, self._report[0]):
+            self._report.append(failure)
 
     def _told(self) -> RunStory:
         """What has happened in this run: the story that the live view shows while it works."""
@@ -399,3 +401,5 @@ class GenerationSession(ConfigurationSession):
         print_table(rows, terminalreporter)
         for line in lines:
             terminalreporter.write_line(escaped_lines(line))
+        for command in error_annotations(rows, self.settings):
+            terminalreporter.write_line(command)
