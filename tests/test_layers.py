@@ -49,6 +49,7 @@ FORBIDDEN = [
     ("repository/harvest", "from pytest_cobbler.sites.packing import run_job", "Rooms"),
     ("listeners", "from pytest_cobbler.recordings.files import Head", "Rooms"),
     ("story/fold", "from pytest_cobbler.landing.gate import Gate", "Rooms"),
+    ("telemetry", "from pytest_cobbler.story.fold import fold", "Rooms"),
     ("tracker/base", "from pytest_cobbler.landing.gate import Gate", "Rooms"),
     ("agents/base", "from pytest_cobbler.report.journal import Journal", "Rooms"),
     ("languages/base", "from pytest_cobbler.agents.base import Agent", "Rooms"),

@@ -81,6 +81,7 @@ from pytest_cobbler.wiring.parts import (
 from pytest_cobbler.wiring.policy import protection_of
 from pytest_cobbler.wiring.preflight import expiring, preflight, preflight_descriptors, preflight_room
 from pytest_cobbler.wiring.project import Project, open_repository
+from pytest_cobbler.wiring.telemetry import span_listener
 
 
 @contextlib.contextmanager
@@ -382,7 +383,8 @@ class _Opening:
         parts, config = self._parts, self._config
         # The recording comes first: it must know an attempt before anything else of the attempt exists.
         recording = [RecordingListener(recorder, repository)] if recorder else []
-        listener = Listeners([*recording, LogListener(ledger.log), JournalListener(ledger.journal)])
+        spans = self._stack.enter_context(span_listener(generation.name, self._warn))
+        listener = Listeners([*recording, LogListener(ledger.log), JournalListener(ledger.journal), *spans])
         left = parts.protection.policy().left_out
         site = make_site(repository, generation.name, parts.sandbox, config, left)
         self._stack.callback(site.close)

@@ -111,7 +111,7 @@ def test_a_run_at_work_writes_its_report_from_time_to_time(
 
 
 LOADED = """\
-ONLY_THERE = ("pytest_cobbler.publishing", "pytest_cobbler.view.screen", "rich")
+ONLY_THERE = ("pytest_cobbler.publishing", "pytest_cobbler.view.screen", "rich", "opentelemetry")
 import sys
 
 def pytest_sessionstart():
