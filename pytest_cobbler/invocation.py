@@ -30,7 +30,7 @@ _MEANT_FOR = {
     "--cobbler-record": _SESSIONS,
     "--cobbler-red-base": (*_SESSIONS, "regate", "stop", "verify", "doctor"),
     "--cobbler-format": ("list", "switch", "stats", "doctor"),
-    "--cobbler-force": ("stop", "clean"),
+    "--cobbler-force": ("stop", "clean", "import"),
     "--cobbler-accept-deletions": ("stop",),
     "--cobbler-resolve": ("stop",),
     "--cobbler-live": ("doctor",),

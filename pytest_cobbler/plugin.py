@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 ACTIONS = (
     *("init", "start", "generate", "resume", "regate", "stop", "reset"),
+    *("import",),
     *("list", "switch", "show", "watch", "stats", "report", "verify", "clean", "doctor", "demo"),
 )
 """The names of ``--cobbler-ACTION``; a command line has at most one."""
@@ -65,7 +66,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "--cobbler-force",
         _FLAG,
         "With --cobbler-stop: merge although tasks are unfinished; they stay open. "
-        "With --cobbler-clean: remove the directories.",
+        "With --cobbler-clean: remove the directories. With --cobbler-import: create the tasks.",
     ),
     (
         "--cobbler-accept-deletions",
@@ -76,6 +77,12 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "--cobbler-resolve",
         {"choices": ("agent", "hand")},
         "With --cobbler-stop, on conflicts: create a task for an agent, or prepare a directory for you.",
+    ),
+    (
+        "--cobbler-import",
+        {"nargs": "?", "const": "", "metavar": "FILE"},
+        "Show the tasks of a file (spec-kit's tasks.md, a Markdown check list, or JSON; -: standard input); "
+        "with --cobbler-force, create those that are new.",
     ),
     (
         "--cobbler-reset",

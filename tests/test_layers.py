@@ -64,6 +64,7 @@ FORBIDDEN = [
     ("usage", "from pytest_cobbler.agents.base import AgentResult", "Rooms"),
     ("files", "import pytest_cobbler.process", "Rooms"),
     ("attacks/attack", "import pytest_cobbler.hooks", "Rooms"),
+    ("intake/reading", "import pytest_cobbler.attacks.attack", "Rooms"),
     ("publishing/page", "import pytest_cobbler.cycle.run", "Rooms"),
     ("testing/project", "import pytest_cobbler.session.nodes", "Rooms"),
     ("view/lines", "import pytest_cobbler.cycle.run", "Rooms"),

@@ -11,6 +11,9 @@ from pytest_cobbler.display import escaped_lines
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.invocation import escaping_output, refuse_arguments, refuse_idle_options
 
+_MODULES = {"import": "importing"}
+"""The modules of actions whose name is a word of Python's."""
+
 
 def run(config: pytest.Config, actions: Sequence[str]) -> int:
     """Run the chosen action and return its exit code.
@@ -25,7 +28,7 @@ def run(config: pytest.Config, actions: Sequence[str]) -> int:
         raise pytest.UsageError(
             f"--collect-only does not apply to --cobbler-{actions[0]}, which has no items"
         )
-    module = import_module(f"pytest_cobbler.actions.{actions[0]}")
+    module = import_module(f"pytest_cobbler.actions.{_MODULES.get(actions[0], actions[0])}")
     try:
         refuse_idle_options(config, actions[0])
         refuse_arguments(config, actions[0])
