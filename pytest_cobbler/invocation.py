@@ -28,9 +28,9 @@ _MEANT_FOR = {
     "--cobbler-max-issues": _SESSIONS,
     "--cobbler-budget": _SESSIONS,
     "--cobbler-record": _SESSIONS,
-    "--cobbler-red-base": (*_SESSIONS, "regate", "stop", "verify", "doctor"),
+    "--cobbler-red-base": (*_SESSIONS, "regate", "land", "stop", "verify", "doctor"),
     "--cobbler-format": ("list", "switch", "stats", "doctor"),
-    "--cobbler-force": ("stop", "clean", "import"),
+    "--cobbler-force": ("stop", "clean", "import", "land"),
     "--cobbler-accept-deletions": ("stop",),
     "--cobbler-resolve": ("stop",),
     "--cobbler-live": ("doctor",),
@@ -161,7 +161,7 @@ def _instead(action: str) -> str:
     if action == "clean":
         return "Its name comes first: pytest --cobbler-clean NAME --cobbler-force"
     only = f"It accepts only {FILE}."
-    is_of_one = action in ("stop", "reset", "list", "stats")
+    is_of_one = action in ("stop", "reset", "list", "stats", "land")
     return f"{only} To choose a generation: pytest --cobbler-switch NAME" if is_of_one else only
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ACTIONS = (
     *("init", "start", "generate", "resume", "regate", "stop", "reset"),
-    *("import",),
+    *("import", "land"),
     *("list", "switch", "show", "watch", "stats", "report", "verify", "clean", "doctor", "demo"),
 )
 """The names of ``--cobbler-ACTION``; a command line has at most one."""
@@ -66,7 +66,8 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "--cobbler-force",
         _FLAG,
         "With --cobbler-stop: merge although tasks are unfinished; they stay open. "
-        "With --cobbler-clean: remove the directories. With --cobbler-import: create the tasks.",
+        "With --cobbler-clean: remove the directories. With --cobbler-import: create the tasks. "
+        "With --cobbler-land: let protected paths change.",
     ),
     (
         "--cobbler-accept-deletions",
@@ -83,6 +84,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         {"nargs": "?", "const": "", "metavar": "FILE"},
         "Show the tasks of a file (spec-kit's tasks.md, a Markdown check list, or JSON; -: standard input); "
         "with --cobbler-force, create those that are new.",
+    ),
+    (
+        "--cobbler-land",
+        {"nargs": "?", "const": "", "metavar": "BRANCH"},
+        "Land the commits of your branch on the generation, with the checks and the gate of agents' work.",
     ),
     (
         "--cobbler-reset",
