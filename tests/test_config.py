@@ -388,7 +388,7 @@ WRONG = [
     ("user_prompt: [a]", "user_prompt: a list where a text belongs"),
     ("spec_globs: [a]", 'spec_globs: a list where "label: glob" lines belong'),
     ("source_dirs: src", 'source_dirs: "src" where a list belongs'),
-    ("sandbox: docker", 'sandbox: "docker" is not allowed; allowed: podman or none'),
+    ("sandbox: docker", 'sandbox: "docker" is not allowed; allowed: podman, slurm or none'),
     ("tracker: [bd]", "tracker: a list is not allowed; allowed: auto, bd or embedded"),
     # times
     ("task_timeout: 3 days", 'task_timeout: "3 days"' + TIMES),
@@ -411,6 +411,19 @@ WRONG = [
     ("test_command: []", "test_command: an empty list" + STEPS),
     ('test_command: [" ", a]', "test_command: a command without a program"),
     ("agent: command", "agent_command: required with agent: command"),
+    ("slurm_args: [--mem=4G]", "slurm_args: has no effect with sandbox: podman; write sandbox: slurm"),
+    (
+        "sandbox: slurm\nslurm_args: [--mem=4G, --export=ALL]",
+        'slurm_args[1]: "--export=ALL" is not allowed; for example: --partition=agents, --mem=4G',
+    ),
+    (
+        "sandbox: slurm\nslurm_args: [--wrap=x]",
+        'slurm_args[0]: "--wrap=x" is not allowed; for example: --partition=agents, --mem=4G',
+    ),
+    (
+        "sandbox: slurm\nagent_network: open",
+        "agent_network: needs sandbox: podman; on a node, the agent would have the key",
+    ),
     ("agent: []", "agent: an empty list: name an agent"),
     (
         "agent: [claude, gpt]",
@@ -1084,7 +1097,7 @@ def test_the_schema_knows_every_key() -> None:
     assert list(published["properties"]) == list(Config.model_fields)
     assert published["additionalProperties"] is False
     assert published["properties"]["jobs"]["maximum"] == 256
-    assert published["properties"]["sandbox"]["enum"] == ["podman", "none", None]
+    assert published["properties"]["sandbox"]["enum"] == ["podman", "slurm", "none", None]
     assert all(value["description"] for value in published["properties"].values())
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_cobbler.actions.clean_nodes import NODES, clean_nodes, named_nodes
 from pytest_cobbler.actions.locked import locked
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.display import escaped, escaped_lines, named, one_line, shown_path
@@ -35,6 +36,9 @@ def run(config: pytest.Config) -> int:
     if name.startswith("refs/"):
         _say(_clean_refs(config, name))
         return 0
+    if name == NODES or name.startswith(f"{NODES}/"):
+        path = configuration_path(config, "--cobbler-clean")
+        return clean_nodes(load(path), name.partition("/")[2], remove=config.getoption("cobbler_force"))
     place = (settings.work_dir if settings else None) or default_work_dir()
     repository = _repository(settings) if settings else None
     if repository and config.getoption("cobbler_force"):
@@ -101,6 +105,7 @@ def _kept(settings: Config, repository: Repository) -> Iterator[str]:
     if sessions:
         yield "Conversations of agents, kept until their tasks land or the generation ends:"
         yield from (f"  {escaped(place)}: {count}" for place, count in sessions.items())
+    yield from named_nodes(repository)
 
 
 def _clean_refs(config: pytest.Config, name: str) -> Iterator[str]:

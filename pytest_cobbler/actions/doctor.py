@@ -14,7 +14,7 @@ import pytest
 
 from pytest_cobbler.attacks.attack import Line, every_attack
 from pytest_cobbler.attacks.ground import Target
-from pytest_cobbler.attacks.suite import run_suite
+from pytest_cobbler.attacks.suite import ON_NODES, run_suite
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.display import escaped, escaped_lines, shown_json
 from pytest_cobbler.doctor.checks import Doctor
@@ -121,6 +121,8 @@ def _attacked(doctor: Doctor, as_table: bool, waiting: _Waiting) -> Iterator[Lin
         )
     else:
         lines = run_suite(_target_of(parts), Cancellation())
+        if parts.nodes and as_table:
+            _say(f"The attacks {', '.join(ON_NODES)} are tried on nodes, the others on this machine.")
     waiting.show("attacks")
     for tried, line in enumerate(lines, start=1):
         if as_table:
@@ -147,6 +149,7 @@ def _target_of(parts: Contained) -> Target:
         mortal=parts.mortal,
         witness=parts.witness,
         shared=parts.shared,
+        nodes=parts.nodes,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from pytest_cobbler.actions.clean_nodes import line_of_unreached
 from pytest_cobbler.actions.locked import locked
 from pytest_cobbler.config import load
 from pytest_cobbler.display import counted, escaped_lines
@@ -37,13 +38,15 @@ def run(config: pytest.Config) -> int:
             cleaned = remove_untracked(repository, settings.cleanup_dirs)
         finally:
             lane.close(DRAIN)
+    unreached = [one for generation in abandoned for one in generation.unreached]
     lines = [
         *_lines(abandoned),
         *cleaned.lines(),
         *(f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures),
+        *map(line_of_unreached, unreached),
     ]
     sys.stdout.write(escaped_lines("\n".join(lines)) + "\n")
-    return int(pytest.ExitCode.TESTS_FAILED if lane.failures else pytest.ExitCode.OK)
+    return int(pytest.ExitCode.TESTS_FAILED if lane.failures or unreached else pytest.ExitCode.OK)
 
 
 def _lines(abandoned: Sequence[Abandoned]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pytest_cobbler.actions.clean_nodes import line_of_unreached
 from pytest_cobbler.actions.locked import locked
 from pytest_cobbler.config import Config, load
 from pytest_cobbler.display import counted, escaped_lines
@@ -62,12 +63,14 @@ def carry_out(
             return int(pytest.ExitCode.TESTS_FAILED)
         finally:
             lane.close(DRAIN)
+    unreached = stopped.unreached if stopped else ()
     for line in (
         *_lines(stopped),
         *(f"TRACKER: {failure.call}: {failure.error}" for failure in lane.failures),
+        *map(line_of_unreached, unreached),
     ):
         _say(line)
-    return int(pytest.ExitCode.TESTS_FAILED if lane.failures else pytest.ExitCode.OK)
+    return int(pytest.ExitCode.TESTS_FAILED if lane.failures or unreached else pytest.ExitCode.OK)
 
 
 def _say(line: str) -> None:

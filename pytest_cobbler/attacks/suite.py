@@ -18,8 +18,10 @@ from pytest_cobbler.attacks.proxy import try_proxy
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
 
-__all__ = ["run_suite"]
+__all__ = ["ON_NODES", "run_suite"]
 
+ON_NODES: Final = ("inside", "network", "proxy")
+"""Families that are tried where agents work, if that is on nodes."""
 
 _AT_ONCE: Final = 3
 """Containers at the same time; more are not faster on two processors."""

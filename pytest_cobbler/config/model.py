@@ -85,10 +85,11 @@ class Config(BaseModel):
         False,
         description="Accept podman_args outside the allow-list; the header lists the protection they remove.",
     )
-    sandbox: Annotated[Literal["podman", "none"], one_of("podman", "none")] = Field(
+    sandbox: Annotated[Literal["podman", "slurm", "none"], one_of("podman", "slurm", "none")] = Field(
         "podman",
-        description="Where agents run: podman; none: without protection.",
+        description="Where agents run: podman, or podman on nodes of Slurm; none: without protection.",
     )
+    slurm_args: Arguments = Field((), description="With sandbox: slurm: arguments of srun that are allowed.")
 
     job_disk: Size = Field(
         20 << 30, description="Bytes that an agent or the gate may write, to disk and to /tmp in memory."

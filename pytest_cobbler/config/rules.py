@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
@@ -28,6 +29,30 @@ def _image(config: Config) -> Iterator[Fault]:
             key="podman_image",
             message="required: the image in which agents run (not needed with sandbox: none)",
         )
+
+
+def _slurm(config: Config) -> Iterator[Fault]:
+    """Each job is one task on one node."""
+    if config.sandbox != "slurm":
+        if config.slurm_args:
+            message = f"has no effect with sandbox: {config.sandbox}; write sandbox: slurm"
+            yield Fault(key="slurm_args", message=message)
+        return
+    for index, argument in enumerate(config.slurm_args):
+        if not _OF_SRUN.fullmatch(argument):
+            message = f"{shown(argument)} is not allowed; for example: --partition=agents, --mem=4G"
+            yield Fault(key="slurm_args", at=(index,), message=message)
+
+
+def _nodes(config: Config) -> Iterator[Fault]:
+    """Jobs on nodes get neither the key nor a file of this machine."""
+    if config.sandbox != "slurm":
+        return
+    if config.agent_network == "open":
+        message = "needs sandbox: podman; on a node, the agent would have the key"
+        yield Fault(key="agent_network", message=message)
+    if "replay" in config.agents:
+        yield Fault(key="agent", message="replay needs sandbox: podman or none; its files are here")
 
 
 def _lines(config: Config) -> Iterator[Fault]:
@@ -285,6 +310,12 @@ def _taken(volume: Volume, config: Config) -> str:
     return ""
 
 
+_OF_SRUN = re.compile(
+    r"--(?:account|constraint|cpus-per-task|exclude|gres|licenses|mem|mem-per-cpu|nice|nodelist|partition|qos"
+    r"|reservation|time|tmp)=[A-Za-z0-9_.,:&|()\[\]*+-]+"
+)
+"""Arguments that choose nodes and what a job may use of them."""
+
 ONLY_GO = ("go_source_dirs", "main_package", "binary_name", "binary_dir", "magefiles_dir")
 """Keys that are rejected for other languages."""
 
@@ -301,6 +332,8 @@ _STATE = ("secrets_dir", "beads_dir", "cobbler_dir")
 _TRUSTED = ("measure_prompt", "stitch_prompt", "prices", "seed_files")
 _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("sandbox", "podman_image"), _image),
+    (("sandbox", "slurm_args"), _slurm),
+    (("sandbox", "agent_network", "agent"), _nodes),
     (("estimated_lines_min", "estimated_lines_max"), _lines),
     (("agent", "agent_command"), _agent_command),
     (("agent", "agent_api", "sandbox", "agent_network"), _agent_api),

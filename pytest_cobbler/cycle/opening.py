@@ -72,6 +72,7 @@ from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.wiring.parts import (
     NESTED,
     Parts,
+    check_nodes,
     make_agents,
     make_gate,
     make_sandbox,
@@ -279,6 +280,7 @@ class _Opening:
         records = TreeRecords.of(repository.work_dir)
         self._gate = TreeGate(gate=parts.gate, checkouts=checkouts, records=records)
         if self._may_pay():
+            check_nodes(config, repository, parts.sandbox, self._run_id)
             ignore_itself(config.cobbler_dir)
             log = config.cobbler_dir / "gate-tip.log"
             self._tip = ground.check(repository, parts.language, self._gate, log, cancellation, self._say)
@@ -386,7 +388,7 @@ class _Opening:
         spans = self._stack.enter_context(span_listener(generation.name, self._warn))
         listener = Listeners([*recording, LogListener(ledger.log), JournalListener(ledger.journal), *spans])
         left = parts.protection.policy().left_out
-        site = make_site(repository, generation.name, parts.sandbox, config, left)
+        site = make_site(repository, generation.name, parts.sandbox, config, self._run_id, left, cancellation)
         self._stack.callback(site.close)
         allows_red = config.red_base == "allow"
         judge = TestJudge(repository, self._gate, parts.language, cancellation, allows_red=allows_red)

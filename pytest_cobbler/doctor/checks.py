@@ -54,7 +54,9 @@ from pytest_cobbler.tracker.base import Tracker
 from pytest_cobbler.tracker.choose import open_scratch, open_tracker
 from pytest_cobbler.wiring.hooks import Hooks
 from pytest_cobbler.wiring.languages import language_of
+from pytest_cobbler.wiring.nodes import attacked_nodes
 from pytest_cobbler.wiring.parts import (
+    check_nodes,
     make_engine,
     make_gate,
     make_sandbox,
@@ -162,6 +164,7 @@ class Doctor:
                 limit=_GATE_LIMIT,
             ),
             Check(name="landing", run=self._landing, needs=("files",), by_hand=podman),
+            Check(name="nodes", run=self._nodes, needs=("image",), by_hand="srun hostname"),
             Check(name="signature", run=self._signature, needs=("configuration",)),
             Check(name="disk", run=self._disk, needs=("configuration", "repository"), by_hand="df"),
             Check(
@@ -194,6 +197,7 @@ class Doctor:
             witness=witness.make(),
             place=self._stack.enter_context(scratch_below(self._config.work_dir or default_work_dir())),
             shared=self._repository.shared,
+            nodes=attacked_nodes(self._config, self._sandbox),
         )
 
     # -- the repository
@@ -363,6 +367,12 @@ class Doctor:
         prove_landing(worthless, self._sandbox, gate)
         self._worthless = worthless
         return "worktree, harvest, merge, gate and landing work on a scratch repository"
+
+    def _nodes(self) -> Seen | str:
+        if self._config.sandbox != "slurm":
+            return _off("agents run on this machine")
+        work = Repository(self._config.root, self._config.work_dir)
+        return f"a job ran on {check_nodes(self._config, work, self._sandbox, secrets.token_hex(4))}"
 
     def _signature(self) -> Seen | str:
         signer = make_signer(self._config)

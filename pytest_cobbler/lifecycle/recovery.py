@@ -287,7 +287,7 @@ def recovery_without_agent(project: Project, lane: TrackerLane, hooks: Hooks, fi
         project=project,
         ledger=open_ledger(project, lane, finished, run_id, agents.secrets),
         sandbox=sandbox,
-        site=make_site(project.repository, project.generation.name, sandbox, project.config),
+        site=make_site(project.repository, project.generation.name, sandbox, project.config, run_id),
         policy=Policy(secrets=tuple(agents.secrets)),
     )
 

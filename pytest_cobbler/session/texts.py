@@ -28,6 +28,7 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
         f"cobbler: {generation.name} on {generation.base}" + (" (started now)" if opened.started else ""),
         *_sources(opened.sources),
         f"sandbox: {parts.sandbox.description}",
+        *_nodes(config),
         *_agents(opened, config),
         *money_lines(opened.run, config),
         f"gate: {parts.gate.line or 'none: what lands is neither built nor tested'}",
@@ -65,6 +66,11 @@ def header(opened: Opened, config: Config, turned_off: Sequence[str]) -> list[st
 
 def _unseen(paths: Sequence[str]) -> list[str]:
     return [f"warning: not committed, so agents do not see it: {named(paths)}"] if paths else []
+
+
+def _nodes(config: Config) -> Iterator[str]:
+    if config.sandbox == "slurm":
+        yield " ".join(("nodes: agents work on those of Slurm; gates on this machine", *config.slurm_args))
 
 
 def _agents(opened: Opened, config: Config) -> Iterator[str]:

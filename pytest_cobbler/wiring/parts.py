@@ -28,6 +28,7 @@ from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.landing.notary import Signer
 from pytest_cobbler.languages import Language
 from pytest_cobbler.languages.base import Step
+from pytest_cobbler.process import Cancellation
 from pytest_cobbler.recordings.names import RunNames
 from pytest_cobbler.recordings.replay import ReplayAgent
 from pytest_cobbler.repository.repository import Repository
@@ -36,8 +37,12 @@ from pytest_cobbler.sandbox.host import HostSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner, local_images
 from pytest_cobbler.sandbox.podman_environment import podman_environment
 from pytest_cobbler.sandbox.site import Site
+from pytest_cobbler.sites.channel import Channel
+from pytest_cobbler.sites.cleaning import Nodes
 from pytest_cobbler.sites.local import LocalSite
 from pytest_cobbler.sites.overlaying import LARGE
+from pytest_cobbler.sites.remote import NodeSandbox, RemoteSite
+from pytest_cobbler.sites.slurm import SlurmChannel
 from pytest_cobbler.tracker.base import Tracker
 from pytest_cobbler.tracker.choose import open_tracker
 from pytest_cobbler.wiring.agents import Agents
@@ -133,18 +138,63 @@ def make_site(
     generation: str,
     sandbox: Sandbox,
     config: Config,
+    run_id: str,
     left_out: Sequence[str] = (),
+    cancellation: Cancellation | None = None,
+    directory: Path | None = None,
 ) -> Site:
-    """Where the agents of a generation work: this machine, whose ``sandbox`` also runs the gate.
+    """Where the agents of a generation work: this machine, whose ``sandbox`` runs the gate, or nodes.
 
     Args:
         left_out: as for ``LocalSite``.
+        cancellation: ends the waiting for a node.
+        directory: where nodes keep files; by default beside the work directory.
 
     Raises:
         RepositoryError: no job could work on this repository.
     """
     alone = config.agent_history == "tip"
-    return local_site(repository, generation, sandbox, alone=alone, left_out=left_out)
+    here = local_site(repository, generation, sandbox, alone=alone, left_out=left_out)
+    if config.sandbox != "slurm":
+        return here
+    directory = directory or repository.work_dir.parent / "nodes"
+    channel, on_nodes, place = _nodes(config, sandbox_settings(config, repository, run_id), directory)
+    return RemoteSite(
+        repository,
+        generation,
+        channel,
+        on_nodes,
+        place,
+        engine=config.sandbox,
+        here=here,
+        alone=alone,
+        left_out=left_out,
+        cancellation=cancellation,
+    )
+
+
+def _nodes(config: Config, settings: SandboxSettings, directory: Path) -> tuple[Channel, NodeSandbox, Path]:
+    """The channel to nodes, the sandbox there, and where they keep objects and files: ``directory``."""
+    on_nodes = NodeSandbox(image=settings.image, repository=settings.repository, run_id=settings.run_id)
+    on_nodes = replace(on_nodes, arguments=settings.arguments, user_namespaces=settings.user_namespaces)
+    return SlurmChannel(config.slurm_args), on_nodes, directory
+
+
+def check_nodes(config: Config, repository: Repository, sandbox: Sandbox, run_id: str) -> str:
+    """Try a node, if agents run on nodes: its engine, and a job in the image. Returns a line for people.
+
+    Raises:
+        SandboxError: with the cause and the remedy.
+    """
+    site = make_site(repository, "check", sandbox, config, run_id)
+    return site.check() if isinstance(site, RemoteSite) else ""
+
+
+def nodes_of(config: Config, repository: Repository) -> Nodes | None:
+    """The nodes that keep files of agents; ``None`` if none does."""
+    run_id = secrets.token_hex(4)
+    site = make_site(repository, "clean", make_sandbox(config, repository, run_id), config, run_id)
+    return site if isinstance(site, RemoteSite) and site.archives is None else None
 
 
 def local_site(

@@ -22,9 +22,10 @@ from tests.support.parts import need
 from tests.support.processes import is_alive
 from tests.support.scripted_api import API_KEY, ScriptedApi, text, turn
 from tests.support.sessions import seed, task
+from tests.support.slurm import Cluster, cluster
 from tests.support.terminals import started
 
-__all__ = ["busybox_image", "claude_volume", "minimal_image"]
+__all__ = ["busybox_image", "claude_volume", "cluster", "minimal_image"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
 LOGIN = "sk-ant-oat01-scripted-Zm9vYmFyYmF6cXV4"
@@ -299,6 +300,32 @@ def test_attacks_are_a_table_and_fail_the_doctor_if_one_gets_through(
     assert f"{owner}no capabilities" not in result.stdout.str()
     assert "FAILED " not in result.stdout.str()
     assert result.ret == 1
+
+
+@pytest.mark.slow
+@pytest.mark.podman
+def test_a_job_is_tried_on_a_node_of_slurm(
+    cobbler_project: Project, minimal_image: str, cluster: Cluster
+) -> None:
+    cobbler_project.write({"conftest.py": FEW_ATTACKS})
+    cobbler_project.configure(sandbox="slurm", podman_image=minimal_image)
+    result = cobbler_project.run("--cobbler-doctor", "--cobbler-attacks", timeout=120)
+    result.stdout.re_match_lines(
+        [
+            r"ok         nodes +[\d.]+ s  a job ran on node n[123]: podman .*",
+            r"The attacks inside, network, proxy are tried on nodes, the others on this machine\.",
+            r"held       inside   become-root .*",
+            r"held       inside   change-owner .*",
+        ]
+    )
+    assert cluster.ask("squeue", "--noheader") == ""
+    on_nodes = {path.name for path in (cobbler_project.directory / "work" / "nodes").glob("*/*")}
+    assert len(on_nodes - {"code"}) == 1, "nothing is left but the files of the project itself"
+
+    cobbler_project.configure(slurm_args=["--partition=unknown"])
+    result = cobbler_project.run("--cobbler-doctor")
+    result.stdout.re_match_lines([r"FAILED     nodes .*", r".*invalid partition.*"])
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
 class TestPage:

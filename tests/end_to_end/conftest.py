@@ -8,8 +8,9 @@ from pytest_cobbler.testing.project import Project
 from tests.support.calculators import GO, INSTRUCTION, PYTHON, Sample
 from tests.support.images import busybox_image, claude_volume, minimal_image
 from tests.support.scripted_api import ScriptedApi
+from tests.support.slurm import cluster
 
-__all__ = ["busybox_image", "claude_volume", "minimal_image"]
+__all__ = ["busybox_image", "claude_volume", "cluster", "minimal_image"]
 
 
 @pytest.fixture
@@ -53,6 +54,8 @@ def calculator(
     sandbox: str,
     request: pytest.FixtureRequest,
 ) -> Project:
+    if sandbox == "slurm":
+        request.getfixturevalue("cluster")
     if sample is GO:
         cobbler_project.go_sample()
         image, more = "minimal_image", request.getfixturevalue("go_arguments")

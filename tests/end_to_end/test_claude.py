@@ -125,8 +125,9 @@ class Calculator:
         (PYTHON, "bd", "podman"),
         (PYTHON, "embedded", "podman"),
         (GO, "bd", "podman"),
+        (PYTHON, "embedded", "slurm"),
     ],
-    ids=["python-bd", "python-embedded", "go-bd"],
+    ids=["python-bd", "python-embedded", "go-bd", "slurm"],
 )
 def test_a_generation_with_the_real_claude_lands_its_tasks(
     calculator: Project, api: ScriptedApi, sample: Sample, tracker: str, request: pytest.FixtureRequest

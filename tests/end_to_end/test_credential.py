@@ -15,6 +15,7 @@ from pytest_cobbler.sandbox.podman_environment import podman_environment
 from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.testing.project import Project
 from tests.support.scripted_api import API_KEY, Request, ScriptedApi, Turn, always, text, tool, turn
+from tests.support.slurm import Cluster
 
 TOKEN = "sk-ant-oat01-scripted-Zm9vYmFyYmF6cXV4"
 STAND_IN = b"stand-in-0000"
@@ -60,14 +61,19 @@ def add_task(project: Project, title: str) -> None:
     project.commit("A task")
 
 
-PROGRAMS = ("podman", "conmon", "runc", "crun")
+PROGRAMS = ("podman", "conmon", "runc", "crun", "srun", "slurmctld", "slurmd", "slurmstepd", "munged")
+"""What runs on nodes, or reaches them; slurmstepd has the environment of a job."""
+
+HALF = b"-I\0-u\0-c\0"
+"""Words of the command of a node's half."""
 
 
 class Outside:
-    """The host's processes and files, as they are while the container runs."""
+    """The host's processes and files, as they are while the container runs; of a cluster, also its own."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, cluster: Cluster | None = None) -> None:
         self._project = project
+        self._cluster = cluster
         self.seen = b""
 
     def look(self) -> None:
@@ -79,8 +85,14 @@ class Outside:
             for path in Path("/proc").glob(f"[0-9]*/{name}"):
                 with contextlib.suppress(OSError):
                     program = (path.parent / "comm").read_text().strip()
-                    if program in PROGRAMS:
+                    is_half = HALF in (path.parent / "cmdline").read_bytes()
+                    if program in PROGRAMS or is_half:
                         self.seen += path.read_bytes()
+        if self._cluster:
+            for words in (("job", "--details"), ("step",), ("node", "--details")):
+                self.seen += self._cluster.ask("scontrol", "show", *words).encode()
+            self.seen += self._cluster.ask("squeue", "--format=%all").encode()
+            self.seen += grep(self._cluster.configuration.parent)
         stores = podman("info", "--format={{.Store.GraphRoot}} {{.Store.RunRoot}}").split()
         self.seen += grep(*(path for store in stores for path in kept_by_podman(Path(store))))
         self.seen += grep(
@@ -119,15 +131,20 @@ def token_file(project: Project, content: object) -> None:
 SOURCES: Mapping[str, tuple[str, dict[str, Any]]] = {
     "key in the environment": (API_KEY, {"env": {"ANTHROPIC_API_KEY": API_KEY}}),
     "key in podman_args": (API_KEY, {"args": ["-e", f"ANTHROPIC_API_KEY={API_KEY}"]}),
+    "key in the environment, on a node": (API_KEY, {"env": {"ANTHROPIC_API_KEY": API_KEY}, "slurm": True}),
     "login in a file": (TOKEN, {"file": {"claudeAiOauth": {"accessToken": TOKEN}}}),
 }
 
 
 @pytest.mark.matrix("costly")
 @pytest.mark.parametrize("source", SOURCES)
-def test_the_credential_is_used_and_cannot_be_found(project: Project, api: ScriptedApi, source: str) -> None:
+def test_the_credential_is_used_and_cannot_be_found(
+    project: Project, api: ScriptedApi, source: str, request: pytest.FixtureRequest
+) -> None:
     secret, how = SOURCES[source]
-    outside = Outside(project)
+    outside = Outside(project, request.getfixturevalue("cluster") if "slurm" in how else None)
+    if "slurm" in how:
+        project.configure(sandbox="slurm", slurm_args=["--mem=400"])
     if "args" in how:  # not committed: what is committed is in every checkout
         arguments = [*project.configuration["podman_args"], *how["args"]]
         configuration = {**project.configuration, "podman_args": arguments}
@@ -159,6 +176,11 @@ def test_the_credential_is_used_and_cannot_be_found(project: Project, api: Scrip
     assert b"HTTP/1.1 403" in output
     assert b"reached" not in output
     assert b"cobbler.run" in outside.seen, "it searched outside"
+    if "slurm" in how:
+        assert b"SLURMD_NODENAME=n" in outside.seen
+        assert HALF in outside.seen
+        assert b"JobName=cobbler-" in outside.seen
+        outside.look()  # and what a job leaves
     assert not holds(secret, output)
     assert not holds(secret, outside.seen)
     assert not holds(secret, grep(project.path / ".cobbler", project.directory / "work"))

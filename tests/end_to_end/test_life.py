@@ -85,8 +85,8 @@ def proposes(*titles: str) -> Line:
 @pytest.mark.matrix
 @pytest.mark.parametrize(
     ("sample", "sandbox"),
-    [(PYTHON, "podman"), (GO, "podman")],
-    ids=["python", "go"],
+    [(PYTHON, "podman"), (GO, "podman"), (PYTHON, "slurm")],
+    ids=["python", "go", "slurm"],
 )
 def test_a_whole_life_from_no_generation_to_a_merged_and_an_abandoned_one(
     calculator: Project, sample: Sample, api: ScriptedApi, tmp_path: Path

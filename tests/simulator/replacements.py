@@ -307,6 +307,7 @@ OPENING = {
     "checked_language": lambda *_: language("none"),
     "credentials_of": _empty,
     "empty_submodules": lambda *_: "",
+    "check_nodes": lambda *_: "",
     "expiring": lambda *_: "",
     "find_generation": lambda *_: Stand.world.generation,
     "foreign_address": lambda *_: "",
