@@ -388,7 +388,7 @@ WRONG = [
     ("user_prompt: [a]", "user_prompt: a list where a text belongs"),
     ("spec_globs: [a]", 'spec_globs: a list where "label: glob" lines belong'),
     ("source_dirs: src", 'source_dirs: "src" where a list belongs'),
-    ("sandbox: docker", 'sandbox: "docker" is not allowed; allowed: podman, slurm or none'),
+    ("sandbox: docker", 'sandbox: "docker" is not allowed; allowed: podman, slurm, kubernetes or none'),
     ("tracker: [bd]", "tracker: a list is not allowed; allowed: auto, bd or embedded"),
     # times
     ("task_timeout: 3 days", 'task_timeout: "3 days"' + TIMES),
@@ -419,6 +419,43 @@ WRONG = [
     (
         "sandbox: slurm\nslurm_args: [--wrap=x]",
         'slurm_args[0]: "--wrap=x" is not allowed; for example: --partition=agents, --mem=4G',
+    ),
+    (
+        "kubernetes_pod: {labels: {a: b}}",
+        "kubernetes_pod: has no effect with sandbox: podman; write sandbox: kubernetes",
+    ),
+    (
+        "kubernetes_carrier: x",
+        "kubernetes_carrier: has no effect with sandbox: podman; write sandbox: kubernetes",
+    ),
+    ("sandbox: kubernetes\nkubernetes_pod: {hostNetwork: true}", 'kubernetes_pod["hostNetwork"]' + FIELDS),
+    (
+        "sandbox: kubernetes\nkubernetes_pod: {nodeSelector: {a: [b]}}",
+        'kubernetes_pod["nodeSelector"]["a"]: a list where a text belongs',
+    ),
+    (
+        "sandbox: kubernetes\nkubernetes_pod: {resources: {claims: []}}",
+        'kubernetes_pod["resources"]["claims"]: is not allowed; allowed: limits or requests',
+    ),
+    (
+        "sandbox: kubernetes\nkubernetes_pod: {imagePullSecrets: [{key: x}]}",
+        'kubernetes_pod["imagePullSecrets"][0]: a mapping where name: SECRET belongs',
+    ),
+    (
+        "sandbox: kubernetes\nkubernetes_pod: {labels: {cobbler.dev/run: x}}",
+        'kubernetes_pod["labels"]: "cobbler.dev/run" is not allowed: these labels are our own',
+    ),
+    (
+        "sandbox: kubernetes\n"
+        "kubernetes_pod: {annotations: {container.apparmor.security.beta.kubernetes.io/job: unconfined}}",
+        'kubernetes_pod["annotations"]: "container.apparmor.security.beta.kubernetes.io/job" is not allowed: '
+        "it could take a protection away",
+    ),
+    ("sandbox: kubernetes\nagent_history: tip", "agent_history: tip needs sandbox: podman or slurm"),
+    ("sandbox: kubernetes\njob_userns: true", "job_userns: needs sandbox: podman or slurm"),
+    (
+        "sandbox: kubernetes\nagent_network: open",
+        "agent_network: needs sandbox: podman; on a node, the agent would have the key",
     ),
     (
         "sandbox: slurm\nagent_network: open",
@@ -1097,7 +1134,7 @@ def test_the_schema_knows_every_key() -> None:
     assert list(published["properties"]) == list(Config.model_fields)
     assert published["additionalProperties"] is False
     assert published["properties"]["jobs"]["maximum"] == 256
-    assert published["properties"]["sandbox"]["enum"] == ["podman", "slurm", "none", None]
+    assert published["properties"]["sandbox"]["enum"] == ["podman", "slurm", "kubernetes", "none", None]
     assert all(value["description"] for value in published["properties"].values())
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from pytest_cobbler.config.agents import AgentNames, ModelNames, names_of
 from pytest_cobbler.config.go import main_directory
+from pytest_cobbler.config.kubernetes import PodField
 from pytest_cobbler.config.podman import PodmanArguments, PodmanArgumentsField
 from pytest_cobbler.config.values import (
     Arguments,
@@ -85,12 +86,20 @@ class Config(BaseModel):
         False,
         description="Accept podman_args outside the allow-list; the header lists the protection they remove.",
     )
-    sandbox: Annotated[Literal["podman", "slurm", "none"], one_of("podman", "slurm", "none")] = Field(
+    sandbox: Annotated[
+        Literal["podman", "slurm", "kubernetes", "none"], one_of("podman", "slurm", "kubernetes", "none")
+    ] = Field(
         "podman",
-        description="Where agents run: podman, or podman on nodes of Slurm; none: without protection.",
+        description="Where agents run: podman, podman on nodes of Slurm, or pods; none: without protection.",
     )
     slurm_args: Arguments = Field((), description="With sandbox: slurm: arguments of srun that are allowed.")
-
+    kubernetes_pod: PodField = Field(
+        {}, description="With sandbox: kubernetes: fields of the pods of agents, from an allow-list."
+    )
+    kubernetes_carrier: Image = Field(
+        None,
+        description="With sandbox: kubernetes: image with Python and git; default: that of podman_image.",
+    )
     job_disk: Size = Field(
         20 << 30, description="Bytes that an agent or the gate may write, to disk and to /tmp in memory."
     )

@@ -44,9 +44,23 @@ def _slurm(config: Config) -> Iterator[Fault]:
             yield Fault(key="slurm_args", at=(index,), message=message)
 
 
+def _kubernetes(config: Config) -> Iterator[Fault]:
+    """The two containers of a pod share all objects, and no one can give it what podman gives."""
+    if config.sandbox != "kubernetes":
+        for key in ("kubernetes_pod", "kubernetes_carrier"):
+            if getattr(config, key):
+                message = f"has no effect with sandbox: {config.sandbox}; write sandbox: kubernetes"
+                yield Fault(key=key, message=message)
+        return
+    if config.agent_history == "tip":
+        yield Fault(key="agent_history", message="tip needs sandbox: podman or slurm")
+    if config.job_userns:
+        yield Fault(key="job_userns", message="needs sandbox: podman or slurm")
+
+
 def _nodes(config: Config) -> Iterator[Fault]:
     """Jobs on nodes get neither the key nor a file of this machine."""
-    if config.sandbox != "slurm":
+    if config.sandbox not in ("slurm", "kubernetes"):
         return
     if config.agent_network == "open":
         message = "needs sandbox: podman; on a node, the agent would have the key"
@@ -333,6 +347,7 @@ _TRUSTED = ("measure_prompt", "stitch_prompt", "prices", "seed_files")
 _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("sandbox", "podman_image"), _image),
     (("sandbox", "slurm_args"), _slurm),
+    (("sandbox", "kubernetes_pod", "kubernetes_carrier", "agent_history", "job_userns"), _kubernetes),
     (("sandbox", "agent_network", "agent"), _nodes),
     (("estimated_lines_min", "estimated_lines_max"), _lines),
     (("agent", "agent_command"), _agent_command),

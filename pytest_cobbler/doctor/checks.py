@@ -369,7 +369,7 @@ class Doctor:
         return "worktree, harvest, merge, gate and landing work on a scratch repository"
 
     def _nodes(self) -> Seen | str:
-        if self._config.sandbox != "slurm":
+        if self._config.sandbox not in ("slurm", "kubernetes"):
             return _off("agents run on this machine")
         work = Repository(self._config.root, self._config.work_dir)
         return f"a job ran on {check_nodes(self._config, work, self._sandbox, secrets.token_hex(4))}"

@@ -31,6 +31,7 @@ from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import read_facts
 from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.sandbox.host import HostSandbox
+from pytest_cobbler.sandbox.pod import PodSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
 from pytest_cobbler.sites.archiving import write_archive
 from pytest_cobbler.sites.frames import ANSWER, BEAT, CALL, CANCEL, Flow, Link, LinkBroken
@@ -356,6 +357,8 @@ def _make_repository(place: Path, object_format: str) -> Path:
 
 
 def _sandbox(settings: Mapping[str, Any], project: Path) -> Sandbox:
+    if settings["files"]:
+        return PodSandbox(settings["image"], forbidden=[tuple(one) for one in settings["forbidden"]])
     if not settings["image"]:
         return HostSandbox(repository=settings["repository"], run_id=settings["run_id"])
     more = {name: settings[name] for name in ("repository", "run_id", "arguments", "user_namespaces")}

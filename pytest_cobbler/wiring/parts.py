@@ -39,8 +39,10 @@ from pytest_cobbler.sandbox.podman_environment import podman_environment
 from pytest_cobbler.sandbox.site import Site
 from pytest_cobbler.sites.channel import Channel
 from pytest_cobbler.sites.cleaning import Nodes
+from pytest_cobbler.sites.kubernetes import KubernetesChannel
 from pytest_cobbler.sites.local import LocalSite
 from pytest_cobbler.sites.overlaying import LARGE
+from pytest_cobbler.sites.pods import FILES, OBJECTS, PodSettings
 from pytest_cobbler.sites.remote import NodeSandbox, RemoteSite
 from pytest_cobbler.sites.slurm import SlurmChannel
 from pytest_cobbler.tracker.base import Tracker
@@ -155,7 +157,7 @@ def make_site(
     """
     alone = config.agent_history == "tip"
     here = local_site(repository, generation, sandbox, alone=alone, left_out=left_out)
-    if config.sandbox != "slurm":
+    if config.sandbox not in ("slurm", "kubernetes"):
         return here
     directory = directory or repository.work_dir.parent / "nodes"
     channel, on_nodes, place = _nodes(config, sandbox_settings(config, repository, run_id), directory)
@@ -174,8 +176,20 @@ def make_site(
 
 
 def _nodes(config: Config, settings: SandboxSettings, directory: Path) -> tuple[Channel, NodeSandbox, Path]:
-    """The channel to nodes, the sandbox there, and where they keep objects and files: ``directory``."""
+    """The channel to nodes, the sandbox there, and where they keep objects and files: ``directory``.
+
+    Pods have a directory of their own for that.
+    """
     on_nodes = NodeSandbox(image=settings.image, repository=settings.repository, run_id=settings.run_id)
+    if config.sandbox == "kubernetes":
+        pod = PodSettings(
+            image=settings.image,
+            carrier=config.kubernetes_carrier or settings.image,
+            disk=config.job_disk,
+            own=config.kubernetes_pod,
+        )
+        channel = KubernetesChannel(pod)
+        return channel, replace(on_nodes, files=FILES, forbidden=(channel.address,)), Path(OBJECTS)
     on_nodes = replace(on_nodes, arguments=settings.arguments, user_namespaces=settings.user_namespaces)
     return SlurmChannel(config.slurm_args), on_nodes, directory
 

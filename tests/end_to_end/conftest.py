@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from pytest_cobbler.testing.project import Project
 from tests.support.calculators import GO, INSTRUCTION, PYTHON, Sample
-from tests.support.images import busybox_image, claude_volume, minimal_image
+from tests.support.images import busybox_image, claude_volume, image_with, minimal_image
+from tests.support.kubernetes_cluster import KubernetesCluster, kubernetes
 from tests.support.scripted_api import ScriptedApi
 from tests.support.slurm import cluster
 
-__all__ = ["busybox_image", "claude_volume", "cluster", "minimal_image"]
+__all__ = ["busybox_image", "claude_volume", "cluster", "kubernetes", "minimal_image"]
 
 
 @pytest.fixture
@@ -37,6 +39,33 @@ def project(cobbler_project: Project, minimal_image: str, claude_volume: tuple[s
 
 
 @pytest.fixture
+def in_pods(
+    cobbler_project: Project,
+    kubernetes: KubernetesCluster,
+    python_image: str,
+    claude_program: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Project]:
+    """The sample in Python, for agents in pods; their image has claude."""
+    image = image_with(python_image, claude_program)
+    kubernetes.add(image)
+    monkeypatch.setenv("KUBECONFIG", str(kubernetes.configuration))
+    cobbler_project.python_sample()
+    cobbler_project.write({"CLAUDE.md": f"{INSTRUCTION}\n"})
+    cobbler_project.configure(
+        sandbox="kubernetes",
+        kubernetes_carrier=python_image,
+        podman_image=image,
+        podman_args=["-e", "CLAUDE_CODE_MAX_RETRIES=1"],
+        agent="claude",
+        agent_command=None,
+        test_command=None,
+    )
+    yield cobbler_project
+    assert kubernetes.pods() == []
+
+
+@pytest.fixture
 def sample() -> Sample:
     return PYTHON
 
@@ -56,6 +85,9 @@ def calculator(
 ) -> Project:
     if sandbox == "slurm":
         request.getfixturevalue("cluster")
+    if sandbox == "kubernetes":
+        in_pods: Project = request.getfixturevalue("in_pods")
+        return in_pods
     if sample is GO:
         cobbler_project.go_sample()
         image, more = "minimal_image", request.getfixturevalue("go_arguments")

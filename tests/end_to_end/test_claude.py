@@ -126,8 +126,9 @@ class Calculator:
         (PYTHON, "embedded", "podman"),
         (GO, "bd", "podman"),
         (PYTHON, "embedded", "slurm"),
+        pytest.param(PYTHON, "embedded", "kubernetes", marks=pytest.mark.kubernetes),
     ],
-    ids=["python-bd", "python-embedded", "go-bd", "slurm"],
+    ids=["python-bd", "python-embedded", "go-bd", "slurm", "kubernetes"],
 )
 def test_a_generation_with_the_real_claude_lands_its_tasks(
     calculator: Project, api: ScriptedApi, sample: Sample, tracker: str, request: pytest.FixtureRequest

@@ -27,6 +27,7 @@ from pytest_cobbler.sites.local import LocalSite
 from pytest_cobbler.sites.remote import RemoteSite
 from tests.support.greeters import ASK, Greeter
 from tests.support.nodes import Processes, remote_site
+from tests.support.pods import Pods
 from tests.support.repositories import Bench, files_in
 
 
@@ -35,10 +36,17 @@ from tests.support.repositories import Bench, files_in
         "checkouts",
         "overlays",
         pytest.param("nodes", marks=pytest.mark.slow),
+        pytest.param("pods", marks=[pytest.mark.slow, pytest.mark.kubernetes]),
     ]
 )
 def make_site(request: pytest.FixtureRequest, bench: Bench) -> Iterator[Callable[[], Site]]:
-    """Makes a site, as each command does: this machine, with and without overlays, or nodes."""
+    """Makes a site, as each command does: this machine, with and without overlays, nodes or pods."""
+    if request.param == "pods":
+        if Capability.CONTAINMENT not in bench.sandbox.capabilities:
+            pytest.skip("pods are containers")
+        pods: Pods = request.getfixturevalue("pods")
+        yield lambda: pods.site(bench)
+        return
     if request.param == "nodes":
         contained = Capability.CONTAINMENT in bench.sandbox.capabilities
         image = request.getfixturevalue("minimal_image") if contained else ""
