@@ -13,7 +13,7 @@ __all__ = ["FAMILIES", "Attack", "Line", "Status", "attacks_of", "every_attack",
 
 Status = Literal["held", "NOT HELD", "not tried"]
 
-FAMILIES: Final = ("inside", "network", "proxy", "landing", "measure", "gate", "job")
+FAMILIES: Final = ("inside", "network", "proxy", "landing", "overlay", "measure", "session", "gate", "job")
 """The directories of ``data/attacks``; how each is tried is in the module of the same name."""
 
 _HEAD = re.compile(r"# ([a-z ]+): (.*)")

@@ -14,7 +14,9 @@ from pytest_cobbler.attacks.inside import try_inside, try_network
 from pytest_cobbler.attacks.job import try_job
 from pytest_cobbler.attacks.landing import try_landing
 from pytest_cobbler.attacks.measure import try_measure
+from pytest_cobbler.attacks.overlay import try_overlay
 from pytest_cobbler.attacks.proxy import try_proxy
+from pytest_cobbler.attacks.session import try_session
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.process import Cancellation
 
@@ -36,7 +38,9 @@ _TOGETHER: Final[Mapping[str, Together]] = MappingProxyType(
         "network": try_network,
         "proxy": try_proxy,
         "landing": try_landing,
+        "overlay": try_overlay,
         "measure": try_measure,
+        "session": try_session,
     }
 )
 """Families whose attacks share a job."""

@@ -20,6 +20,7 @@ from typing import Any, cast
 import pytest
 
 from pytest_cobbler.agents.access import PORT, Access
+from pytest_cobbler.agents.base import SessionPlace
 from pytest_cobbler.attacks import gate, landing
 from pytest_cobbler.attacks import job as attacks_on_jobs
 from pytest_cobbler.attacks.attack import FAMILIES, Attack, attacks_of, every_attack
@@ -29,7 +30,9 @@ from pytest_cobbler.attacks.inside import try_in_one_job
 from pytest_cobbler.attacks.job import try_job
 from pytest_cobbler.attacks.landing import try_landing
 from pytest_cobbler.attacks.measure import try_measure
+from pytest_cobbler.attacks.overlay import try_overlay
 from pytest_cobbler.attacks.proxy import try_proxy
+from pytest_cobbler.attacks.session import ID, try_session
 from pytest_cobbler.attacks.suite import run_suite
 from pytest_cobbler.cycle.measure import LARGEST_ANSWER, OUTPUT
 from pytest_cobbler.errors import SandboxError
@@ -40,6 +43,7 @@ from pytest_cobbler.repository.pins import PINS
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.sandbox import lifeline
 from pytest_cobbler.sandbox.base import Capability, Job, Limits, Loopback, Network
+from pytest_cobbler.sites.local import INSIDE
 from pytest_cobbler.wiring.parts import local_site
 from tests.support.attacked import PART, Altered, Careless, believed, not_held, others_than_held, target_of
 from tests.support.images import busybox_image
@@ -396,6 +400,44 @@ def harvested_by_the_host(
     return Harvest(tree=tree, parent=parent, change=Change())
 
 
+class TestOverlay:
+    def test_everything_gets_through_where_root_has_layers_that_are_writable(
+        self, own_podman: Podman, minimal_image: str, place: Path
+    ) -> None:
+        def opened(job: Job) -> Job:
+            if job.afterwards is None:
+                return job
+            layers = [replace(mount, mode="rw") for mount in job.afterwards.mounts]
+            [upper] = [mount for mount in layers if mount.source.name == "upper"]
+            kernels = replace(upper, source=upper.source.with_name("work"), target=f"{INSIDE}/work")
+            return replace(job, afterwards=replace(job.afterwards, mounts=(*layers, kernels)))
+
+        podman = replace(own_podman, owner=(0, 0))
+        privileged = target_of(podman, minimal_image, place, ["--privileged", "--user=0:0"], proxied=False)
+        with prepared(replace(privileged, sandbox=Altered(privileged.sandbox, job=opened))) as ground:
+            attacks = attacks_of("overlay")
+            quiet = replace(attacks[0], name="quiet", script="held 'it was not made'")
+            *lines, unsaid = try_overlay(ground, [*attacks, quiet], NOW)
+        assert unsaid.evidence == "the shared checkout has another README.md"
+        assert {line.attack.name: line.evidence for line in lines if line.got_through} == {
+            "hard-links": "../base/linked is a second name of it",
+            "kernel-directory": "it is there",
+            "redirections": "the mark redirect is made",
+            "shared-checkout": "a file of it is changed",
+            "upper-directory": "a file appeared in it",
+            "whiteouts": "the mark is made",
+        }
+
+    def test_attacks_on_layers_are_not_tried_where_there_are_none(
+        self, target: Target, careless: Careless
+    ) -> None:
+        with prepared(replace(target, sandbox=careless)) as ground:
+            lines = try_overlay(ground, attacks_of("overlay"), NOW)
+        assert {(line.status, line.evidence) for line in lines} == {
+            ("not tried", "worktrees cannot be overlays here")
+        }
+
+
 class TestMeasure:
     def test_answers_get_through_to_a_reader_that_opens_anything(
         self, target: Target, careless: Careless
@@ -410,6 +452,37 @@ class TestMeasure:
             "answer-link-above": "the host reads a file of the host",
             "answer-pipe": "the run ends: it never ends",
         }
+
+
+class TestSession:
+    def test_everything_gets_through_to_a_host_that_takes_the_home_as_it_is(
+        self, target: Target, careless: Careless
+    ) -> None:
+        with prepared(replace(target, sandbox=careless)) as ground:
+            lines = try_session(ground, attacks_of("session"), NOW, take_whole_home)
+        found = {line.attack.name: line.evidence for line in lines if line.got_through}
+        secret = "the next agent reads a file of the host"
+        assert found.pop("session-neighbours").startswith("the next agent gets .claude.json, ")
+        assert found.pop("session-codex").startswith("the next agent gets AGENTS.md, ")
+        assert found.pop("session-codex-link").startswith("the next agent gets elsewhere, ")
+        assert found.pop("session-gemini").startswith("the next agent gets .env, ")
+        assert found.pop("session-opencode").startswith("the next agent gets cache, ")
+        assert found == {
+            "session-directory": f"the next agent gets projects/-task/{ID}.jsonl",
+            "session-hard-link": secret,
+            "session-huge": f"the next agent gets projects/-task/{ID}.jsonl",
+            "session-key": "the next agent reads the key",
+            "session-link": secret,
+            "session-link-above": f"the next agent gets elsewhere, elsewhere/{ID}.jsonl",
+            "session-of-another": "the agent read the conversation of another task",
+            "session-pipe": f"the next agent gets projects/-task/{ID}.jsonl",
+        }
+
+
+def take_whole_home(_ground: Ground, worktree: Worktree, following: Worktree, _kept_in: SessionPlace) -> None:
+    """What not to do: give the next agent all that the last one left."""
+    following.home.rmdir()
+    subprocess.run(["cp", "-rL", worktree.home, following.home], check=True)
 
 
 def read_anything(_ground: Ground, worktree: Worktree) -> bytes:
