@@ -18,8 +18,17 @@ nox.options.sessions = ["quick", "lint"]
 nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
-QUICK = "quick or not (podman or bd or claude or slow)"
-PROSE = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "pytest_cobbler"]
+QUICK = "quick or not (podman or bd or claude or browser or slow)"
+PROSE = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs",
+    "pytest_cobbler",
+    "tests",
+    "benchmarks",
+]
 JOB_SCRIPTS = sorted(map(str, Path("pytest_cobbler/data").glob("*.sh")))
 ATTACKS = sorted(map(str, Path("pytest_cobbler/data/attacks").rglob("*.sh")))
 WORKFLOWS = sorted(map(str, Path(".github/workflows").glob("*.yml")))
@@ -33,9 +42,9 @@ def refuse_arguments(session: nox.Session) -> None:
 
 @nox.session
 def quick(session: nox.Session) -> None:
-    """Every room, without podman, bd, claude and the long tests: under two minutes on two cores."""
+    """Every room, without podman, bd, claude, a browser and long tests: under two minutes on two cores."""
     session.install("-e", ".[test]")
-    session.run("python", "-m", "pytest", "-n", "auto", "-m", QUICK, *session.posargs)
+    session.run("python", "-m", "pytest", "-m", QUICK, *session.posargs)
 
 
 @nox.session
@@ -53,7 +62,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def long(session: nox.Session) -> None:
-    """Every case of the kill and stress matrices, of which the other sessions run a sample.
+    """Every slow test and every case of the matrices, of which the other sessions run a sample.
 
     Without arguments it also simulates new schedules, and remakes the table of docs/reliability.md.
     """
@@ -63,7 +72,7 @@ def long(session: nox.Session) -> None:
     crashes.mkdir()
     env = {"COBBLER_TEST_SEED": "all", "COBBLER_TEST_CRASHES": str(crashes)}
     try:
-        session.run("python", "-m", "pytest", "-n", "auto", "-m", "matrix", *session.posargs, env=env)
+        session.run("python", "-m", "pytest", "-n", "auto", "-m", "matrix or slow", *session.posargs, env=env)
     finally:
         if not session.posargs:
             session.run("python", "-m", "tests.support.crash_table", str(crashes))
@@ -73,10 +82,34 @@ def long(session: nox.Session) -> None:
 
 
 @nox.session
+def agents(session: nox.Session) -> None:
+    """Try every agent, with its real program, and remake the table of docs/agents.md.
+
+    `nox -s agents -- NAME...` tries these, and takes the other results of the table from build/agents.
+    """
+    session.install("-e", ".[test]")
+    names = session.posargs or ["claude", "codex", "opencode", "gemini", "acp"]
+    tests = ["tests/end_to_end/test_every_agent.py", "tests/end_to_end/test_rootless.py"]
+    env = {"COBBLER_TEST_SEED": "all"}
+    for name in names:
+        report = f"--junitxml=build/agents/{name}.xml"
+        chosen = ["-k", f"{name} and agent", "-m", "", "-n", "2", report, "-o", "junit_family=xunit1"]
+        session.run("python", "-m", "pytest", *chosen, *tests, env=env, success_codes=[0, 1])
+    session.run("python", "-m", "tests.support.agent_table", "build/agents")
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Fuzz one target for a quarter of an hour: `nox -s fuzz -- TARGET [--seconds N]`."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Print the table of ratios: `nox -s benchmarks -- [ROW ...] [--quick] [--image NAME] [--json FILE]`."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session
