@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pytest_cobbler.agents.address import check_address
@@ -44,6 +44,7 @@ class Access:
         prices: by which the proxy counts.
         rules: which requests the proxy passes on.
         wire: the format of the API.
+        handed: other secrets that the program gets.
     """
 
     credential: Credential | None = None
@@ -52,11 +53,12 @@ class Access:
     prices: PriceList = BUILT_IN
     rules: Rules = EVERYTHING_LOCAL
     wire: Wire = MESSAGES
+    handed: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must not appear in any transcript, log, report or commit."""
-        return self.credential.secrets() if self.credential else ()
+        return (*(self.credential.secrets() if self.credential else ()), *self.handed)
 
     @property
     def address(self) -> str:

@@ -17,6 +17,7 @@ from pytest_cobbler.agents.wires.base import Wire
 from pytest_cobbler.agents.wires.choose import WIRES
 from pytest_cobbler.config import Config
 from pytest_cobbler.config.addresses import is_anthropics, shown_address
+from pytest_cobbler.config.passwords import secrets_in
 from pytest_cobbler.display import escaped
 from pytest_cobbler.errors import UsageProblem
 
@@ -97,6 +98,7 @@ def access_of(config: Config, credential: Credential | None) -> Access:
         prices=make_prices(config),
         rules=Rules(hosted_tools=config.hosted_tools, models=config.models),
         wire=wire_of(config),
+        handed=secrets_in(config.container_environment),
     )
 
 

@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.agents.command import CommandAgent
 from pytest_cobbler.config import Config, load
+from pytest_cobbler.config.agents import AGENTS
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.landing.gate import Gate
 from pytest_cobbler.languages import Go
@@ -27,7 +29,7 @@ from pytest_cobbler.wiring.preflight import loaded_modules, preflight_gate
 from tests.support.images import minimal_image
 from tests.support.jobs import own_host
 from tests.support.toolchain import go_arguments, go_cache, go_root
-from tests.support.workplaces import ClaudeAgent
+from tests.support.workplaces import ClaudeAgent, Workplace
 
 __all__ = ["go_arguments", "go_cache", "go_root", "minimal_image"]
 
@@ -243,6 +245,38 @@ def test_a_command_that_speaks_another_api_needs_its_key_and_its_api_is_named(
     path.write_text(f"{path.read_text()}podman_args: [-e, OPENAI_API_KEY=sk-seen]\n")
     with pytest.raises(UsageProblem, match="OPENAI_API_KEY would be visible to the agent"):
         make_agent(load(path), "run")
+
+
+HANDED = {"MY_KEY": "mine-0123456789", "SETTINGS": '{"far": [{"apiKey": "deep-0123456789", "id": "none"}]}'}
+
+
+@pytest.mark.parametrize("network", ["proxy", "open", "none"])
+@pytest.mark.parametrize("agent", AGENTS[:-1])
+def test_secrets_of_podman_args_are_in_nothing_that_an_agent_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agent: str, network: str
+) -> None:
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.setenv(name, "sk-real-0123456789")
+    variables = {**HANDED, "KEY_FILE": "/run/key", "TOKENS": "8", "SOME_TOKEN": "{env:OTHER}"}
+    command = ["sh", "-c", "echo $MY_KEY; echo $SETTINGS >&2"]
+    path = tmp_path / "configuration.yaml"
+    settings = {
+        "podman_image": "localhost/agent",
+        "podman_args": [word for name, value in variables.items() for word in ("-e", f"{name}={value}")],
+        "agent": agent,
+        "agent_network": network,
+        **({"agent_command": command} if agent in ("acp", "command") else {}),
+    }
+    path.write_text(yaml.safe_dump(settings))
+
+    made = make_agent(load(path), "run")
+
+    assert set(made.secrets) - {"sk-real-0123456789"} == {"mine-0123456789", "deep-0123456789"}
+    if agent == "command" and network == "open":
+        workplace = Workplace(tmp_path / "place")
+        workplace.run(made)
+        assert workplace.transcript.read_text() == "[credential]\n"
+        assert "[credential]" in workplace.errors.read_text()
 
 
 @pytest.mark.parametrize(
