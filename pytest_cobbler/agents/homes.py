@@ -16,7 +16,8 @@ class Home:
     The ``variable`` of the program's environment names it, for the files of a conversation. Otherwise it is
     ``directory`` in the home of the job. ``files`` are copied into it: name -> a file, as the job sees it.
     ``texts`` are written into it: name -> content. ``further`` are more variables of the environment -> the
-    directories in it that they name.
+    directories in it that they name. ``hidden`` are settings of codex that turn off skills of the worktree:
+    name -> the directories that have them.
     """
 
     variable: str
@@ -24,6 +25,7 @@ class Home:
     files: Mapping[str, str] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     further: Mapping[str, str] = field(default_factory=dict)
+    hidden: Mapping[str, str] = field(default_factory=dict)
 
     def around(self, argv: tuple[str, ...]) -> tuple[str, ...]:
         """The command line that makes the directory and starts ``argv``."""
@@ -31,6 +33,7 @@ class Home:
         return ("sh", "-c", script, "home", self.variable, self.directory, *self._words(), "--", *argv)
 
     def _words(self) -> Iterator[str]:
-        for how, given in (("copy", self.files), ("write", self.texts), ("name", self.further)):
+        kinds = {"copy": self.files, "write": self.texts, "name": self.further, "hide": self.hidden}
+        for how, given in kinds.items():
             for name, value in given.items():
                 yield from (how, name, value)

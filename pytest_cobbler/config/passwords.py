@@ -16,7 +16,7 @@ _NAMES_A_PLACE: Final = ("/", "{")
 
 
 def secrets_in(variables: Mapping[str, str]) -> tuple[str, ...]:
-    """The values of variables such as ``MY_KEY`` and ``DB_PASSWORD``, and of such fields of settings in JSON."""
+    """The values of variables such as ``MY_KEY`` and ``DB_PASSWORD``, and of such fields in JSON."""
     return tuple(dict.fromkeys(_secrets(variables)))
 
 

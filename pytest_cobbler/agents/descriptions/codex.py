@@ -40,6 +40,9 @@ _SETTINGS = (
     "check_for_update_on_startup=false",
 )
 
+_SKILLS = ".agents/skills .codex/skills"
+"""Where codex finds skills in a worktree. A prompt with ``$name`` would have it read the one of that name."""
+
 _INSTALL = (
     "The codex program must be on the PATH of the sandbox: install it in the image with\n"
     "  npm install -g @openai/codex\n"
@@ -105,7 +108,8 @@ class Codex:
         argv = ("codex", "exec", *(["resume"] if resumed else []), *self._options(), *resumed, "-")
         rules = request.system_prompt_file
         files = {"AGENTS.md": rules} if rules else {}
-        return Start(argv=argv, stdin=prompt, home=Home(variable=_HOME, directory=".codex", files=files))
+        home = Home(variable=_HOME, directory=".codex", files=files, hidden={"config.toml": _SKILLS})
+        return Start(argv=argv, stdin=prompt, home=home)
 
     def _options(self) -> Sequence[str]:
         """The user's options, behind those that they may replace."""
