@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from pytest_cobbler.languages import Step, language_names
 from pytest_cobbler.repository.ownership import given_back
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.wiring.images import ImageSearch, find_image
+from pytest_cobbler.wiring.suggesting import Suggested
 
 _GATE = ("build_command", "test_command")
 
@@ -58,8 +59,9 @@ def run(config: pytest.Config) -> int:
         search = find_image(repository, seen.language, _programs(seen), announcer(config))
         if search.image:
             values["podman_image"] = search.image
-            if search.agent != "claude":
-                values["agent"] = search.agent
+            if search.suggested:
+                values.update(search.suggested.values)
+                remarks["agent"] = f"Its page: {search.suggested.page} of pytest-cobbler."
         else:
             required.append("podman_image")
         if files := named(_gate_files(repository, commit, seen)):
@@ -67,7 +69,7 @@ def run(config: pytest.Config) -> int:
         with given_back(repository.common_dir, [path]):
             written = {**values, "gen_prefix": prefix_of(path.parent)}
             _write(path, configuration_text(written, required, remarks))
-    report = "\n".join(_report(path, seen, required, remarks.values(), search))
+    report = "\n".join(_report(path, seen, required, remarks, search))
     sys.stdout.write(f"{escaped_lines(report)}\n")
     return 0
 
@@ -128,16 +130,23 @@ def _exists(path: Path) -> UsageProblem:
 
 
 def _report(
-    path: Path, seen: Survey, required: list[str], remarks: Iterable[str], search: ImageSearch
+    path: Path, seen: Survey, required: list[str], remarks: Mapping[str, str], search: ImageSearch
 ) -> Iterator[str]:
     yield f"Wrote {path}"
     yield from (f"  {key}: {_shown(value)}" for key, value in seen.found.items())
-    yield from (f"  {note}" for note in (*seen.notes, *remarks))
+    yield from (f"  {note}" for note in (*seen.notes, *(remarks[key] for key in remarks if key != "agent")))
+    if search.suggested:
+        yield f"  {_agent(search.suggested)}"
     remaining = list(_remaining(path, required, search))
     if remaining:
         yield "Fill in before the first run:"
         yield from (f"  {line}" for line in remaining)
     yield f"Then: git add {FILE} && git commit, and pytest --cobbler-doctor"
+
+
+def _agent(suggested: Suggested) -> str:
+    key = f"its key is from {suggested.found}" if suggested.found else f"it needs {suggested.key}"
+    return f"{suggested.agent} is in the image; {key}; its page is {suggested.page}"
 
 
 def _remaining(path: Path, required: list[str], search: ImageSearch) -> Iterator[str]:
@@ -155,6 +164,8 @@ def _remaining(path: Path, required: list[str], search: ImageSearch) -> Iterator
         )
         yield from (f"  {escaped(reason)}" for reason in search.reasons)
         yield from (f"    {escaped_lines(line)}" for line in search.evidence.splitlines())
+    if search.suggested and not search.suggested.found:
+        yield f"{search.suggested.key}: the key of {search.suggested.agent}, in the environment of pytest"
     try:
         load(path)
     except ConfigurationProblem as error:

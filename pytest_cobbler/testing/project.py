@@ -26,7 +26,10 @@ from pytest_cobbler.tracker.base import Task
 
 __all__ = ["Case", "LandedCommit", "Process", "Project", "RunResult", "Running", "Starter", "start_afresh"]
 
-_NOT_INHERITED = ("PYTEST_", "COBBLER_", "GIT_", "GITHUB_", "OTEL_", "ANTHROPIC_", "CLAUDE", "BEADS_", "BD_")
+_NOT_INHERITED = (
+    *("PYTEST_", "COBBLER_", "GIT_", "GITHUB_", "OTEL_", "BEADS_", "BD_"),
+    *("ANTHROPIC_", "CLAUDE", "OPENAI_", "GEMINI_", "GOOGLE_GEMINI_"),
+)
 _GIT_CONFIGURATION = """\
 [user]
 \tname = Test

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from pytest_cobbler.display import counted, one_line
 from pytest_cobbler.errors import SandboxError
@@ -12,17 +11,15 @@ from pytest_cobbler.languages import Language
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Job, Limits
 from pytest_cobbler.wiring.parts import images_of_podman, sandbox_of_image
+from pytest_cobbler.wiring.suggesting import PROGRAMS, Suggested, suggest
 
 _TRIED = 5
-_AGENTS: Final = ("claude", "codex", "opencode", "gemini")
-"""Programs of which an image needs one; the first that it has is chosen."""
-
 _LOOKS = """\
-agent= missing=
+agents= missing=
 for program in $1; do
-  [ -n "$agent" ] || ! command -v $program >/dev/null || agent=$program
+  ! command -v $program >/dev/null || agents="$agents $program"
 done
-[ -n "$agent" ] || missing=" ${1%% *}"
+[ -n "$agents" ] || missing=" ${1%% *}"
 for program in $2; do
   command -v $program >/dev/null || missing="$missing${missing:+ and no} $program"
 done
@@ -32,7 +29,7 @@ mkdir empty && cd empty || exit 1
 for step; do
   sh -c "$step" >out 2>&1 || { tail -n 1 out; exit 1; }
 done
-echo "$agent"
+echo $agents
 """
 
 
@@ -40,14 +37,14 @@ echo "$agent"
 class ImageSearch:
     """What was found. ``image`` is empty if no image fits; ``reasons`` say why, a line each.
 
-    ``agent`` is the program of an agent in the image.
+    ``suggested`` is the agent that can work in the image.
 
     ``evidence`` is podman's own error, if it started no container at all.
     ``untried`` is the number of older images.
     """
 
     image: str = ""
-    agent: str = ""
+    suggested: Suggested | None = None
     untried: int = 0
     reasons: tuple[str, ...] = ()
     evidence: str = ""
@@ -61,6 +58,8 @@ def find_image(
 ) -> ImageSearch:
     """The newest local image with an agent's program, git and the tools of the language's default gate.
 
+    One with the program of an agent whose key is here takes precedence.
+
     Args:
         programs: those that the gate needs besides.
         say: prints a line before a step that takes long.
@@ -73,15 +72,21 @@ def find_image(
         say(f"trying {counted(len(images[:_TRIED]), 'image')} of this machine ...")
     reasons: list[str] = []
     errors: list[SandboxError] = []
+    without_key: ImageSearch | None = None
     for image in images[:_TRIED]:
         try:
-            agent, reason = _try_image(image, repository, language, programs)
+            agents, reason = _try_image(image, repository, language, programs)
         except SandboxError as error:  # built for another architecture, for example, or without a shell
             errors.append(error)
-            agent, reason = "", error.cause
-        if agent:
-            return ImageSearch(image=image, agent=agent)
+            agents, reason = [], error.cause
+        if agents:
+            found = ImageSearch(image=image, suggested=suggest(agents, repository.root))
+            if found.suggested and found.suggested.found:
+                return found
+            without_key = without_key or found
         reasons.append(reason if image in reason else f"{image}: {reason}")
+    if without_key:
+        return without_key
     if not images:
         reasons.append("podman has no image on this machine")
     if more := images[_TRIED:]:
@@ -92,13 +97,13 @@ def find_image(
 
 def _try_image(
     image: str, repository: Repository, language: Language, programs: Iterable[str]
-) -> tuple[str, str]:
-    """The program of an agent in the image, or why the image does not fit."""
+) -> tuple[list[str], str]:
+    """The programs of agents in the image, or why the image does not fit."""
     lines: list[bytes] = []
     steps = (step.argv[-1] for step in language.gate())
     job = Job(
         name="survey",
-        argv=("sh", "-c", _LOOKS, "sh", " ".join(_AGENTS), " ".join(("git", *programs)), *steps),
+        argv=("sh", "-c", _LOOKS, "sh", " ".join(PROGRAMS), " ".join(("git", *programs)), *steps),
         workdir="/tmp",
         limits=Limits(wall=60),
         on_line=lines.append,
@@ -106,5 +111,6 @@ def _try_image(
     completed = sandbox_of_image(image, repository).run(job)
     text = one_line(b" ".join(lines).decode("utf-8", "replace"))
     if completed.ok:
-        return (text, "") if text in _AGENTS else ("", text)
-    return "", text or f"ended with {completed.cause}, exit status {completed.status}"
+        words = text.split()
+        return (words, "") if words and set(words) <= set(PROGRAMS) else ([], text)
+    return [], text or f"ended with {completed.cause}, exit status {completed.status}"

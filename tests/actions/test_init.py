@@ -253,33 +253,49 @@ def test_a_detached_head_leaves_the_base_branch_unset(project: Project, init: In
 
 
 @pytest.fixture
-def images(minimal_image: str, python_image: str) -> Iterator[tuple[str, str]]:
-    """Two images: one with Python and something called codex, and a newer one with claude alone."""
+def images(minimal_image: str, python_image: str) -> Iterator[list[str]]:
+    """Images from the oldest: Python and something called codex; Python and gemini; claude alone."""
     made = []
-    for base, agent in ((python_image, "codex"), (minimal_image, "claude")):
+    for base, agent in ((python_image, "codex"), (python_image, "gemini"), (minimal_image, "claude")):
         name = f"localhost/cobbler-test-init-{uuid.uuid4().hex[:8]}"
         container = podman("create", "--pull=never", base, "true")
         podman("cp", shutil.which("true") or "", f"{container}:/usr/bin/{agent}")
         podman("commit", "--quiet", container, name)
         podman("rm", container)
         made.append(name)
-    yield made[0], made[1]
+    yield made
     podman("rmi", *made)
 
 
-def test_init_chooses_the_newest_image_with_the_needed_programs(
-    project: Project, images: tuple[str, str]
+def test_init_chooses_the_newest_image_with_the_needed_programs_and_an_agent_whose_key_is_here(
+    project: Project, images: list[str]
 ) -> None:
     project.write(python_sample())
     project.commit("Sample")
+    with_codex, with_gemini, without_python = images
+
     result = project.run("--cobbler-init")
+
     assert result.ret == 0
-    with_python, without = images
     values = yaml.safe_load(written(project))
-    assert values["podman_image"].startswith(with_python)
-    assert values["agent"] == "codex"
+    assert values["podman_image"].startswith(with_gemini)
+    assert values["agent"] == "gemini"
     assert (complaints(project), marked(project)) == (set(), set())
-    assert without not in written(project)
+    assert without_python not in written(project)
+    page = "its page is docs/agents.md#gemini"
+    assert f"  gemini is in the image; it needs GEMINI_API_KEY; {page}" in result.outlines
+    assert "  GEMINI_API_KEY: the key of gemini, in the environment of pytest" in result.outlines
+
+    (project.path / "configuration.yaml").unlink()
+    result = project.run("--cobbler-init", env={"OPENAI_API_KEY": "sk-0123456789"})
+
+    values = yaml.safe_load(written(project))
+    assert (values["podman_image"].partition(":")[0], values["agent"]) == (with_codex, "codex")
+    assert "# Its page: docs/agents.md#codex of pytest-cobbler." in written(project)
+    key = "its key is from OPENAI_API_KEY in the environment"
+    assert f"  codex is in the image; {key}; its page is docs/agents.md#codex" in result.outlines
+    assert "Fill in before the first run:" not in result.outlines
+    assert "sk-0123456789" not in written(project) + result.stdout.str()
 
 
 @pytest.fixture

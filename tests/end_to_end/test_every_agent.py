@@ -19,6 +19,7 @@ from tests.support.real_agents import (
     DONE,
     EVERY,
     FACTS,
+    GEMINI,
     KEY,
     OPENCODE,
     OPENCODE_CHAT,
@@ -227,6 +228,20 @@ def opencode_options(provider: str, model: str, options: dict[str, Any]) -> Call
     return configure
 
 
+def gemini_cache(project: Project, directory: Path) -> None:
+    """Lets gemini name a cache at the API with each request. Its own search cannot be turned on again."""
+    settings = directory / "gemini.json"
+    configured = {"generateContentConfig": {"cachedContent": "cachedContents/other"}}
+    overrides = [{"match": {"model": GEMINI.model}, "modelConfig": configured}]
+    settings.write_text(json.dumps({"modelConfigs": {"customOverrides": overrides}}))
+    project.configure(
+        podman_args=[
+            *project.configuration["podman_args"],
+            *("-v", f"{settings}:/gemini.json:ro", "-e", "GEMINI_CLI_SYSTEM_SETTINGS_PATH=/gemini.json"),
+        ]
+    )
+
+
 def codex_search(project: Project, _directory: Path) -> None:
     arguments = ["--dangerously-bypass-approvals-and-sandbox", "-c", 'web_search="live"']
     project.configure(codex_args=arguments, model="gpt-5")
@@ -248,6 +263,7 @@ MCP = {"mcpServers": [{"type": "url", "name": "far", "url": "https://example.com
             "web_search_options",
             id="opencode-chat",
         ),
+        pytest.param(GEMINI, gemini_cache, "cachedContent", id="gemini"),
         pytest.param(ACP, opencode_options("anthropic", OPENCODE.model, MCP), "mcp_servers", id="acp"),
     ],
     indirect=["other"],
