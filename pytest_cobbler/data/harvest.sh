@@ -5,7 +5,7 @@
 # Output: records that end with NUL (checkout PATH, removed PATH, large PATH, inside PATH, ignored PATH, left TREE NAME,
 #   ignored-kept NUMBER, unread REASON, left-pack SIZE, tree ID), then `pack`, NUL, the pack of the left work, the pack of the tree.
 # Exit status: 65 for a file that is too large, 66 for a path that git cannot open.
-# Needs sh, git, find, xargs, sed, cut, paste and coreutils or busybox.
+# Needs sh, git, find, xargs, sed, cut, paste and coreutils or busybox. Most work needs few of them: each costs a process.
 set -eu
 tidy=$1 tree=$2 base=$4 largest=$5 agent=$6 moved=$7 left=$8
 export GIT_DIR="$3" GIT_WORK_TREE="$tree" GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
@@ -16,6 +16,8 @@ tab=$(printf '\t')
 real=$(cd "$agent" 2>/dev/null && pwd -P) || real=$agent
 named=${COBBLER_AGENT_GIT:-$agent} # its path where the agent worked
 upper=${COBBLER_UPPER:-} below=${COBBLER_BASE:-} # of an overlay, for reading; empty if the worktree is none
+# Whether the files that the agent was given have submodules, or a .gitattributes; empty if not.
+links=${COBBLER_LINKS-1} attributes=${COBBLER_ATTRIBUTES-1}
 export tab list tree agent real named moved upper below
 
 # Without the files of its base, an overlay looks as if the agent had removed them.
@@ -25,21 +27,27 @@ if [ -n "$upper" ] && [ -z "$(ls -A "$below")" ]; then
 fi
 
 # Their list is gone with the harvest that has moved them and did not end.
-if [ -n "$(find "$moved" -mindepth 1 -maxdepth 1)" ]; then printf 'unread %s\0' 'an earlier harvest has moved checkouts'; fi
+for one in "$moved"/* "$moved"/.[!.]* "$moved"/..?*; do
+  if [ -e "$one" ] || [ -L "$one" ]; then
+    printf 'unread %s\0' 'an earlier harvest has moved checkouts'
+    break
+  fi
+done
 
 # Remove what git cannot add, and what git would treat as another repository. Change a mode only if it is necessary:
 # git reads a file again after any change of its mode. find enters a directory after chmod has opened it.
 # In an overlay, all that differs from the base is in the upper directory, so the look at that is enough. A device is a
 # whiteout there.
-chmod u+rwx "$tidy"
+if [ ! -r "$tidy" ] || [ ! -w "$tidy" ] || [ ! -x "$tidy" ]; then chmod u+rwx "$tidy"; fi
 if [ -n "$upper" ]; then cd "$upper" && whiteout='! -type c'; else cd "$tidy" && whiteout=; fi
 
-# One look shows whether there is any of it, or a file that may be too large (o), and whether there is a .gitignore as below (i):
-# in a large tree each look takes time. A look that fails has perhaps not seen everything.
+# One look shows whether there is any of it, or a file that may be too large (o), and whether there is a .gitignore as below (i)
+# or a .gitattributes (a): in a large tree each look takes time. A look that fails has perhaps not seen everything.
 # shellcheck disable=SC2086 # several words, or none
 look=$(find . -xdev \( -type d ! -perm -700 -o -type f ! -perm -600 -o -iname .git ! -path ./.git \
   -o ! -type f ! -type d ! -type l $whiteout -o -type f -size "+${largest}k" \) -exec printf 'o%.0s' {} + \
-  -o -path './*/.gitignore' -type f -size -2 -exec printf 'i%.0s' {} + 2>/dev/null) || look=o
+  -o -path './*/.gitignore' -type f -size -2 -exec printf 'i%.0s' {} + \
+  -o -iname .gitattributes -exec printf 'a%.0s' {} + 2>/dev/null) || look=o
 
 # The paths that may differ from the base: those that the host had laid over it; everything in the upper directory that is
 # no directory, where the base has the directory above it; what has a directory in its place now; and what a directory of the
@@ -127,44 +135,55 @@ git add --all 2>"$list" || {
   cat "$list" >&2
   exit 1
 }
-case $(cat "$list") in *"could not open directory"*) exit 66 ;; esac
+if [ -s "$list" ]; then
+  case $(cat "$list") in *"could not open directory"*) exit 66 ;; esac
+fi
 
 # Without `-z` git quotes some paths. Only xargs reads paths that end with NUL: a shell's `read` and sed stop at a newline.
 # Git skips the files in a submodule without a warning.
-git ls-files --stage -z >"$list"
-has_link() { [ -n "$(tr '\0' '\n' <"$list" | sed -n '/^160000 /{p;q;}')" ]; } # in a list with NUL after each entry
-! has_link || xargs -0 sh -c '
-  set -eu
-  for entry; do
-    case $entry in
-      "160000 "*)
-        link=${entry#*"$tab"}
-        if [ -d "./$link" ]; then find "./$link" -mindepth 1 -maxdepth 1 -exec printf "inside %s\0" {} +; fi
-        ;;
-    esac
-  done' sh <"$list"
+# A submodule that is new was a repository of the agent, which is refused whatever is in it.
+if [ -n "$links" ]; then
+  git ls-files --stage -z >"$list"
+  has_link() { [ -n "$(tr '\0' '\n' <"$list" | sed -n '/^160000 /{p;q;}')" ]; } # in a list with NUL after each entry
+  ! has_link || xargs -0 sh -c '
+    set -eu
+    for entry; do
+      case $entry in
+        "160000 "*)
+          link=${entry#*"$tab"}
+          if [ -d "./$link" ]; then find "./$link" -mindepth 1 -maxdepth 1 -exec printf "inside %s\0" {} +; fi
+          ;;
+      esac
+    done' sh <"$list"
 
-# In a worktree a submodule is an empty directory. Restore its entry if that directory is missing: no one removes a
-# submodule by removing an empty directory. Do not restore it if a file or a link is in the place of a directory above.
-git ls-tree -r -z --full-tree "$base" >"$list"
-: >"$list.links"
-! has_link || xargs -0 sh -c '
-  for entry; do
-    case $entry in "160000 "*) printf "%s\0" "${entry#*"$tab"}" ;; esac
-  done' sh <"$list" >"$list.links"
-if [ -s "$list.links" ]; then
-  xargs -0 git diff-index --cached --raw -z --no-abbrev --no-renames --diff-filter=D "$base" -- <"$list.links" >"$list"
-  xargs -0 -r -n 2 sh -c '
-    rest=${1#* * } link=$2 # :160000, the new mode, the old id, the new id, D; then the path
-    above=./$link
-    while above=${above%/*} && [ ! -e "$above" ] && [ ! -L "$above" ]; do :; done
-    if [ -d "$above" ] && [ ! -L "$above" ]; then printf "160000 %s\t%s\0" "${rest%% *}" "$link"; fi' sh <"$list" >"$list.links"
-  git update-index -z --index-info <"$list.links"
+  # In a worktree a submodule is an empty directory. Restore its entry if that directory is missing: no one removes a
+  # submodule by removing an empty directory. Do not restore it if a file or a link is in the place of a directory above.
+  git ls-tree -r -z --full-tree "$base" >"$list"
+  : >"$list.links"
+  ! has_link || xargs -0 sh -c '
+    for entry; do
+      case $entry in "160000 "*) printf "%s\0" "${entry#*"$tab"}" ;; esac
+    done' sh <"$list" >"$list.links"
+  if [ -s "$list.links" ]; then
+    xargs -0 git diff-index --cached --raw -z --no-abbrev --no-renames --diff-filter=D "$base" -- <"$list.links" >"$list"
+    xargs -0 -r -n 2 sh -c '
+      rest=${1#* * } link=$2 # :160000, the new mode, the old id, the new id, D; then the path
+      above=./$link
+      while above=${above%/*} && [ ! -e "$above" ] && [ ! -L "$above" ]; do :; done
+      if [ -d "$above" ] && [ ! -L "$above" ]; then printf "160000 %s\t%s\0" "${rest%% *}" "$link"; fi' sh <"$list" >"$list.links"
+    git update-index -z --index-info <"$list.links"
+  fi
 fi
 
-# A file with exactly the committed bytes is unchanged, even if its attributes now ask for other line ends.
+# A file with exactly the committed bytes is unchanged, even if its attributes now ask for other line ends. Without attributes
+# git converts nothing.
 # This list is without `-z`: hash-object and update-index read paths as diff-index quotes them, one on each line.
-git diff-index --cached --raw --no-abbrev --no-renames --diff-filter=M "$base" | sed -n '/^:100[0-7]* 100/p' >"$list"
+: >"$list"
+case $attributes$look in
+  *[1oa]*)
+    git diff-index --cached --raw --no-abbrev --no-renames --diff-filter=M "$base" | sed -n '/^:100[0-7]* 100/p' >"$list"
+    ;;
+esac
 if [ -s "$list" ]; then
   cut -f2- "$list" | git hash-object --no-filters --stdin-paths >"$list.hashes"
   paste -d' ' "$list.hashes" "$list" | while IFS= read -r line; do
@@ -178,19 +197,23 @@ fi
 
 # A directory whose own .gitignore has nothing but a star is ignored as a whole, as are the caches of many tools. Git would
 # list each of its files.
-[ -z "$look" ] || find . -xdev -mindepth 2 -name .gitignore -type f -size -2 -exec sh -c '
-  for file; do
-    if [ "$(sed "/^#/d" "$file" | tr -d " \r\n")" = "*" ]; then
-      printf "/%s/\n" "$(printf %s "${file#./}" | tr "\n" "?" | sed "s,/.gitignore\$,,; s/[][\\*]/\\\\&/g")"
-    fi
-  done' sh {} + >>"$GIT_DIR/info/exclude"
+case $look in
+  *[io]*)
+    find . -xdev -mindepth 2 -name .gitignore -type f -size -2 -exec sh -c '
+      for file; do
+        if [ "$(sed "/^#/d" "$file" | tr -d " \r\n")" = "*" ]; then
+          printf "/%s/\n" "$(printf %s "${file#./}" | tr "\n" "?" | sed "s,/.gitignore\$,,; s/[][\\*]/\\\\&/g")"
+        fi
+      done' sh {} + >>"$GIT_DIR/info/exclude"
+    ;;
+esac
 git ls-files --others --ignored --exclude-standard --directory -z >"$list.ignored"
-xargs -0 -r printf 'ignored %s\0' <"$list.ignored"
+if [ -s "$list.ignored" ]; then xargs -0 printf 'ignored %s\0' <"$list.ignored"; fi
 id=$(git write-tree)
 
 # A failure there is no failure of the harvest. The agent's objects may be such that git takes hours.
 if timeout 120 sh -c "$left" left "$agent" "$GIT_DIR/left" "$base" "$id" "$moved" "$largest" "$@" >"$list.left" 2>"$list.errors"; then
-  cat "$list.left"
+  if [ -s "$list.left" ]; then cat "$list.left"; fi
 else
   : >"$list.left-pack"
   reason=$(tail -n 1 "$list.errors" | head -c 300)

@@ -11,8 +11,6 @@ agent=$1 view=$2 base=$3 harvested=$4 moved=$5 largest=$6 small=$7 most=$8
 list=$GIT_DIR/cobbler-list
 for name in refs objects new tips trees; do : >"$list.$name"; done
 
-nothing=$(git hash-object -t tree --stdin </dev/null)
-
 # git where it finds the agent's objects as well. Its configuration and references are not read.
 in_view() { GIT_DIR=$view git "$@"; }
 
@@ -54,17 +52,34 @@ commit_in() {
   esac
 }
 
+# Whether two files have the same lines.
+are_alike() {
+  {
+    while IFS= read -r line <&3; do
+      other=
+      IFS= read -r other <&4 && [ "$line" = "$other" ] || return 1
+    done
+    ! IFS= read -r other <&4 && [ -z "$other" ]
+  } 3<"$1" 4<"$2"
+}
+
 if [ -d "$agent/objects" ]; then
+  # If the agent's git made no object, there is nothing but the file that the host wrote.
+  more=$({ cd "$agent/objects" && find . ! -type d \( ! -type f -o ! -path ./info/alternates \) || echo unread; } \
+    | if IFS= read -r line; then echo yes; fi)
   # Git would wait for ever for a pipe, and follow alternates to other places.
-  odd=$(find "$agent/objects" ! -type f ! -type d)
+  odd=
+  if [ -n "$more" ]; then odd=$(find "$agent/objects" ! -type f ! -type d); fi
   alternates=$agent/objects/info/alternates
-  if [ -n "$odd" ] || { [ -s "$alternates" ] && [ "$(cat "$alternates")" != "$(cat "$GIT_DIR/objects/info/alternates")" ]; }; then
+  if [ -n "$odd" ] || { [ -s "$alternates" ] && ! are_alike "$GIT_DIR/objects/info/alternates" "$alternates"; }; then
     echo "its objects are not as git leaves them" >&2
     exit 1
   fi
-  find "$agent/objects" -type f -path '*/objects/??/*' | sed -n 's,.*/\(..\)/\([0-9a-f]*\)$,\1\2,p' >"$list.objects"
-  find "$agent/objects/pack" -type f -name '*.idx' -exec sh -c '
-    for index; do git show-index <"$index" | cut -d" " -f2; done' sh {} + >>"$list.objects" 2>/dev/null || :
+  if [ -n "$more" ]; then
+    find "$agent/objects" -type f -path '*/objects/??/*' | sed -n 's,.*/\(..\)/\([0-9a-f]*\)$,\1\2,p' >"$list.objects"
+    find "$agent/objects/pack" -type f -name '*.idx' -exec sh -c '
+      for index; do git show-index <"$index" | cut -d" " -f2; done' sh {} + >>"$list.objects" 2>/dev/null || :
+  fi
 fi
 
 if [ -s "$list.objects" ]; then
@@ -72,6 +87,9 @@ if [ -s "$list.objects" ]; then
   # Those that the repository does not have.
   git cat-file --batch-check <"$list.commits" | sed -n 's/ missing$//p' >"$list.new"
 fi
+
+nothing=
+if [ -s "$list.new" ] || [ -s "$list.checkouts" ]; then nothing=$(git hash-object -t tree --stdin </dev/null); fi
 
 if [ -s "$list.new" ]; then
   # The names of commits: references in files of their own come first, as for git.
@@ -134,7 +152,7 @@ while read -r number branch name; do
 done <"$list.checkouts"
 
 # Small ignored files beside other work. Many of them, or a whole directory, are products of a tool.
-if [ "$harvested" != "$(git rev-parse "$base^{tree}")" ] && [ -s "$list.ignored" ]; then
+if [ -s "$list.ignored" ] && [ "$harvested" != "$(git rev-parse "$base^{tree}")" ]; then
   xargs -0 printf './%s\0' <"$list.ignored" >"$list.files"
   xargs -0 sh -c 'find "$@" -prune -type f ! -name "*.py[co]" -size "-$0k" -exec printf "%s\0" {} +' \
     "$((small + 1))" <"$list.files" >"$list.small"

@@ -19,6 +19,7 @@ from pytest_cobbler.repository.directories import chown_tree
 from pytest_cobbler.repository.git import SETTINGS, init_bare
 from pytest_cobbler.repository.harvest import HarvestError, large_files
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.traits import traits_of
 from pytest_cobbler.repository.worktrees import Worktree
 from pytest_cobbler.sandbox.base import Afterwards, Capability, Job, Limits, Mount, Sandbox
 from pytest_cobbler.streams import Writable
@@ -84,7 +85,7 @@ def run_job(
             name=f"harvest-{worktree.name}",
             argv=_command(worktree, tidy, git_dir, worktree.checkouts),
             workdir="/",  # the worktree itself may be closed to its owner
-            environment={"COBBLER_AGENT_GIT": named, **_places(worktree)},
+            environment={"COBBLER_AGENT_GIT": named, **_environment(worktree, repository)},
             mounts=tuple(mounts),
             limits=Limits(wall=LONGEST_HARVEST),
             stdout=output,
@@ -130,7 +131,7 @@ def packing_afterwards(
             worktree.seen(git_dir),
             worktree.seen(worktree.checkouts),
         ),
-        environment=_places(worktree),
+        environment=_environment(worktree, repository),
         mounts=(
             *(
                 Mount(source=path, target=str(worktree.seen(path)), mode="rw")
@@ -153,6 +154,17 @@ def _layers(worktree: Worktree) -> tuple[Mount, ...]:
         Mount(source=worktree.upper, target=places["COBBLER_UPPER"]),
         Mount(source=worktree.base.files, target=places["COBBLER_BASE"]),
     )
+
+
+def _environment(worktree: Worktree, repository: Repository) -> dict[str, str]:
+    """What the harvest has to know of the files that the agent was given: where, and what it need not do."""
+    trees = {repository.tree_of(worktree.parent), worktree.tree_id}
+    traits = [traits_of(repository.objects, tree) for tree in trees]
+    return {
+        **_places(worktree),
+        "COBBLER_LINKS": "1" if any(one.submodules for one in traits) else "",
+        "COBBLER_ATTRIBUTES": "1" if any(one.attributes for one in traits) else "",
+    }
 
 
 def _places(worktree: Worktree) -> dict[str, str]:

@@ -291,6 +291,20 @@ class TestAttributes:
         bench.work(worktree, f'{script}; for f in *; do touch "$f"; done')
         assert bench.take(worktree).change.paths == ()
 
+    @pytest.mark.parametrize("name", [".gitattributes", "src/.gitattributes"])
+    def test_attributes_of_the_agent_are_its_only_change(self, host_bench: Bench, name: str) -> None:
+        files = {"dos.txt": "1\r\n2\r\n", "src/dos.txt": "1\r\n"}
+        worktree = host_bench.worktree(parent=commit_files(host_bench.repository, host_bench.tip, files))
+        host_bench.work(worktree, f"echo '*.txt text' >{name}; for f in dos.txt src/*; do touch $f; done")
+        assert host_bench.take(worktree).change.paths == (name,)
+
+    @pytest.mark.parametrize("name", [".gitattributes", "src/.gitattributes"])
+    def test_removing_the_attributes_is_the_only_change(self, host_bench: Bench, name: str) -> None:
+        files = {name: "*.txt text\n", "src/#.txt": "1\r\n"}  # git adds it before it removes the other
+        worktree = host_bench.worktree(parent=commit_files(host_bench.repository, host_bench.tip, files))
+        host_bench.work(worktree, f"rm {name}; touch src/#.txt")
+        assert host_bench.take(worktree).change.paths == (name,)
+
     def test_a_change_of_a_file_with_other_line_ends_is_harvested(self, host_bench: Bench) -> None:
         tip = commit_files(
             host_bench.repository, host_bench.tip, {".gitattributes": "*.txt text\n", "dos.txt": "1\r\n2\r\n"}
