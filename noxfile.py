@@ -88,6 +88,8 @@ def agents(session: nox.Session) -> None:
     `nox -s agents -- NAME...` tries these, and takes the other results of the table from build/agents.
     """
     session.install("-e", ".[test]")
+    if not session.posargs:
+        shutil.rmtree("build/agents", ignore_errors=True)
     names = session.posargs or ["claude", "codex", "opencode", "gemini", "acp"]
     tests = ["tests/end_to_end/test_every_agent.py", "tests/end_to_end/test_rootless.py"]
     env = {"COBBLER_TEST_SEED": "all"}

@@ -14,7 +14,6 @@ from pytest_cobbler.testing.invariants import check
 from pytest_cobbler.testing.project import Project
 from tests.support.real_agents import (
     ACP,
-    ACP_GEMINI,
     CODEX,
     DONE,
     EVERY,
@@ -23,8 +22,7 @@ from tests.support.real_agents import (
     KEY,
     OPENCODE,
     OPENCODE_CHAT,
-    OPENCODE_GEMINI,
-    OPENCODE_RESPONSES,
+    OTHERS,
     USAGE,
     RealAgent,
     counted,
@@ -42,9 +40,6 @@ SEARCH = (
 PATIENCE = 600
 """Seconds for a run: opencode and gemini compute for many of them before their first request."""
 
-
-OTHERS = (OPENCODE_CHAT, OPENCODE_RESPONSES, OPENCODE_GEMINI, ACP_GEMINI)
-"""Agents of the same kinds, with another API or program."""
 
 Shows = Callable[[str], None]
 

@@ -16,6 +16,9 @@ REPORT = """<testsuites><testsuite>
 <testcase name="test_limits[acp]"><properties>
 <property name="agent" value="acp"/><property name="shown" value="limited"/>
 </properties><failure/></testcase>
+<testcase name="test_lands[acp-gemini]"><properties>
+<property name="agent" value="acp-gemini"/><property name="shown" value="lands"/>
+</properties></testcase>
 </testsuite></testsuites>"""
 
 
@@ -30,9 +33,10 @@ def test_the_table_has_what_was_shown_and_names_what_failed(
 
     before, _, rest = page.read_text().partition(BEGIN)
     rows = rest.partition(END)[0].split("\n")[1:]
-    assert (before, rows[0]) == ("Before.\n\n", "|  | claude | acp |")
-    assert rows[2] == "| lands | yes |  |"
-    assert "| limited |  | yes |" in rows
+    assert (before, rows[0]) == ("Before.\n\n", "|  | claude | acp | acp-gemini |")
+    assert rows[2] == "| lands | yes |  | yes |"
+    assert "| limited |  | yes | as acp |" in rows
+    assert "| killed and gone on |  |  | no: [a new one](acp.md) |" in rows
     assert len([row for row in rows if row]) == len(FACTS) + 2
     assert capsys.readouterr().err == "acp: test_limits[acp] failed\n"
 

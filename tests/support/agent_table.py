@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from tests.support.real_agents import EVERY, FACTS
+from tests.support.real_agents import ALL, FACTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "agents.md"
 BEGIN = "<!-- agents: nox -s agents -->\n"
@@ -36,13 +36,31 @@ def shown_in(directory: Path) -> tuple[Seen, Seen]:
     return shown, failed
 
 
-def table(shown: Mapping[str, Iterable[str]]) -> str:
+def table(shown: Mapping[str, Collection[str]]) -> str:
     """The table in Markdown: a row for each fact, a column for each agent."""
-    known = list(EVERY)
+    known = list(ALL)
     agents = sorted(shown, key=lambda name: (known.index(name) if name in known else len(known), name))
     lines = [["", *agents], ["---"] * (len(agents) + 1)]
-    lines += [[fact, *("yes" if fact in shown[agent] else "" for agent in agents)] for fact in FACTS]
+    lines += [[fact, *(_cell(agent, fact, shown) for agent in agents)] for fact in FACTS]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cell(agent: str, fact: str, shown: Mapping[str, Collection[str]]) -> str:
+    """``yes``, or why no test shows it: there is nothing to show, or another column has shown it."""
+    if fact in shown[agent]:
+        return "yes"
+    one = ALL.get(agent)
+    if one is None:
+        return ""
+    other = fact in shown.get(one.like, ())
+    return one.cannot.get(fact, "") or (f"as {one.like}" if other else "")
+
+
+def rewrite(path: Path, begin: str, end: str, text: str) -> None:
+    """Replace what is between two lines of a page."""
+    before, _, rest = path.read_text("utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
 
 
 def main(directory: str, page_path: Path = PAGE) -> int:
@@ -51,10 +69,7 @@ def main(directory: str, page_path: Path = PAGE) -> int:
     if not shown:
         sys.stderr.write("no agent was tried: the table stays as it is\n")
         return 1
-    page = page_path.read_text("utf-8")
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page_path.write_text(f"{before}{BEGIN}\n{table(shown)}\n{END}{after}", "utf-8")
+    rewrite(page_path, BEGIN, END, table(shown))
     for agent, tests in failed.items():
         sys.stderr.write(f"{agent}: {', '.join(sorted(tests))} failed\n")
     return 1 if failed else 0

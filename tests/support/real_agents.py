@@ -28,7 +28,8 @@ DONE = turn(text("Done."), usage=USAGE)
 class RealAgent:
     """An agent. ``program`` is looked for; ``call`` is its tool that runs a command.
 
-    ``shown`` is in the header of a run.
+    ``shown`` is in the header of a run. ``like`` is the agent whose tests show the same, because only the API
+    or the program differs. ``cannot``: fact -> why no test can show it.
     """
 
     name: str
@@ -43,6 +44,8 @@ class RealAgent:
     settings: Mapping[str, Any] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     """More of podman's."""
+    like: str = ""
+    cannot: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shown(self) -> str:
@@ -120,6 +123,7 @@ OPENCODE = RealAgent(
 OPENCODE_CHAT = replace(
     OPENCODE,
     name="opencode-chat",
+    like="opencode",
     key="OPENAI_API_KEY",
     model="gpt-5",
     address="OPENAI_BASE_URL",
@@ -133,6 +137,7 @@ OPENCODE_RESPONSES = replace(
 OPENCODE_GEMINI = replace(
     OPENCODE,
     name="opencode-gemini",
+    like="opencode",
     key="GEMINI_API_KEY",
     model="gemini-2.5-pro",
     address="GOOGLE_GEMINI_BASE_URL",
@@ -200,6 +205,12 @@ ACP_GEMINI = RealAgent(
     below="",
     path=GEMINI.path,
     call=_bash("run_shell_command"),
+    like="acp",
+    cannot={
+        "repaired in the same conversation": "no: [a new one](acp.md)",
+        "killed and gone on": "no: [a new one](acp.md)",
+        "hosted tool refused": "as gemini",
+    },
     settings={
         "model": None,
         "agent_command": ["gemini", "--experimental-acp", "--skip-trust", "--model", "gemini-2.5-pro"],
@@ -209,6 +220,11 @@ ACP_GEMINI = RealAgent(
 
 EVERY = {one.name: one for one in (CLAUDE, CODEX, OPENCODE, GEMINI, ACP)}
 """One of each kind that is built in."""
+
+OTHERS = (OPENCODE_CHAT, OPENCODE_RESPONSES, OPENCODE_GEMINI, ACP_GEMINI)
+"""Agents of the same kinds, with another API or program."""
+
+ALL = {**EVERY, **{one.name: one for one in OTHERS}}
 
 FACTS = (
     "lands",
