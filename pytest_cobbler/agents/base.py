@@ -204,6 +204,21 @@ class ProbedAgent(Protocol):
 
 
 @runtime_checkable
+class VersionedAgent(Protocol):
+    """An agent whose ``preflight`` finds the version of its program."""
+
+    @property
+    def version(self) -> str:
+        """The version; empty if it is not known."""
+        ...
+
+    @property
+    def outdated(self) -> str:
+        """A warning if the version is older than the one that was tested; else empty."""
+        ...
+
+
+@runtime_checkable
 class ContinuingAgent(Protocol):
     """An agent that can go on with an earlier conversation."""
 

@@ -14,8 +14,12 @@ from pytest_cobbler.process import Cancellation
 from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.sandbox.probes import Probe
 from pytest_cobbler.secret_forms import Secrets
+from pytest_cobbler.versions import find_version
 
 __all__ = ["DescribedAgent"]
+
+_LONGEST = 200
+"""Characters of a line that may have a version."""
 
 
 class DescribedAgent:
@@ -29,6 +33,7 @@ class DescribedAgent:
     def __init__(self, described: Description, access: Access) -> None:
         self._described = described
         self._access = access
+        self.version = ""
 
     @property
     def description(self) -> str:
@@ -54,6 +59,14 @@ class DescribedAgent:
     def skills(self) -> tuple[str, ...]:
         return self._described.skills
 
+    @property
+    def outdated(self) -> str:
+        version, tested = find_version(self.version), find_version(self._described.tested)
+        if version is None or tested is None or version >= tested:
+            return ""
+        program = self._described.trial(proxied=False)[0]
+        return f"{program} {version} is older than {tested}, the version that was tested"
+
     def preflight(self, sandbox: Sandbox) -> None:
         if probe := self.probe(sandbox):
             probe.run(sandbox)
@@ -65,7 +78,12 @@ class DescribedAgent:
         argv = described.trial(proxied=self._access.proxied)
         if not argv:
             return None
-        return trial(sandbox, self._access, argv, described.remedy, described.environment(sandbox))
+        printed = self._take_version if described.tested else None
+        return trial(sandbox, self._access, argv, described.remedy, described.environment(sandbox), printed)
+
+    def _take_version(self, line: bytes) -> None:
+        if version := find_version(line.decode("utf-8", "replace")[:_LONGEST]):
+            self.version = self.version or str(version)
 
     def run(self, request: AgentRequest, sandbox: Sandbox, cancellation: Cancellation) -> AgentResult:
         described, session = self._described, request.session

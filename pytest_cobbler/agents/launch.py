@@ -316,6 +316,7 @@ def trial(
     argv: Sequence[str],
     remedy: str,
     environment: Mapping[str, str] = MappingProxyType({}),
+    on_line: Callable[[bytes], None] | None = None,
 ) -> Probe:
     """Checks that the program ``argv[0]`` exists and, if there are arguments, runs it without network.
 
@@ -323,6 +324,7 @@ def trial(
 
     Args:
         environment: the environment of the program in a run.
+        on_line: takes the lines that it prints.
 
     Raises:
         UsageProblem: the API cannot be served, or its address is invalid.
@@ -336,6 +338,7 @@ def trial(
         environment=access.environment(environment),
         network=network,
         limits=_TRY_LIMITS,
+        on_line=on_line,
     )
 
     def judge(completed: Completed) -> None:

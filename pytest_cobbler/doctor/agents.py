@@ -6,19 +6,20 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from pytest_cobbler.agents.base import Agent, AgentResult
+from pytest_cobbler.agents.base import Agent, AgentResult, VersionedAgent
 from pytest_cobbler.agents.credential import RENEWAL, Credential, no_credential
 from pytest_cobbler.config import Config
 from pytest_cobbler.doctor.committed import committed
 from pytest_cobbler.doctor.examination import Seen
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.sandbox.base import Sandbox
 from pytest_cobbler.wiring.agents import Agents
 from pytest_cobbler.wiring.api import asks_api, credential_of, foreign_address, wire_of
 from pytest_cobbler.wiring.parts import make_agent, refuse_seen_keys
 from pytest_cobbler.wiring.preflight import expiring
 
-__all__ = ["Credentials", "answers_of", "check_credentials", "make_all"]
+__all__ = ["Credentials", "answers_of", "check_credentials", "make_all", "try_agents"]
 
 Credentials = Mapping[str, Credential]
 """Name of an agent -> its credential, if it has one that can be used."""
@@ -82,6 +83,25 @@ def make_all(
         for one in config.each_agent
     )
     return Agents(dict(made))
+
+
+def try_agents(agents: Agents, sandbox: Sandbox) -> Seen | str:
+    """Start the program of each agent, and name its version.
+
+    Raises:
+        CobblerError: one does not start.
+    """
+    shown, outdated = [], []
+    for one in agents:
+        one.agent.preflight(sandbox)
+        agent = one.agent
+        version = agent.version if isinstance(agent, VersionedAgent) else ""
+        shown.append(f"{agent.description}: starts{f', version {version}' if version else ''}")
+        if isinstance(agent, VersionedAgent) and agent.outdated:
+            outdated.append(agent.outdated)
+    if outdated:
+        return Seen(detail="; ".join(outdated), status="warning", remedy="Install a newer one in the image.")
+    return "; ".join(shown)
 
 
 def answers_of(agents: Agents, ask: Callable[[Agent], AgentResult]) -> str:

@@ -15,7 +15,7 @@ from pytest_cobbler.agents.base import Agent
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.config import Config
 from pytest_cobbler.display import named
-from pytest_cobbler.doctor.agents import answers_of, check_credentials, make_all
+from pytest_cobbler.doctor.agents import answers_of, check_credentials, make_all, try_agents
 from pytest_cobbler.doctor.contained import Contained
 from pytest_cobbler.doctor.examination import Check, Seen
 from pytest_cobbler.doctor.network import NOT_CONTAINED, check_network
@@ -305,12 +305,10 @@ class Doctor:
         uid = self._sandbox.owner[0] if self._sandbox.owner else os.geteuid()
         return f"files that jobs write in {place} belong to uid {uid}"
 
-    def _agent(self) -> str:
+    def _agent(self) -> Seen | str:
         agents = make_all(self._config, self._own_agent, self._credentials)
         preflight_descriptors(self._config, agents)
-        for one in agents:
-            one.agent.preflight(self._sandbox)
-        return "; ".join(f"{one.agent.description}: starts" for one in agents)
+        return try_agents(agents, self._sandbox)
 
     def _network(self) -> Seen | str:
         return check_network(self._config, self._sandbox, self._own_agent, self._credentials)

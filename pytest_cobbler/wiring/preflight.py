@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_cobbler.agents.base import ProbedAgent
+from pytest_cobbler.agents.base import ProbedAgent, VersionedAgent
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.config import Config
 from pytest_cobbler.display import counted, shown_size
@@ -79,6 +79,8 @@ def preflight(
             for agent in all_agents:
                 agent.preflight(sandbox)
             run_probes(sandbox, rest)
+        versioned = [agent for agent in all_agents if isinstance(agent, VersionedAgent)]
+        warnings += [agent.outdated for agent in versioned if agent.outdated]
     return Findings(reserved=frozenset(modules), needs=needs, warnings=tuple(dict.fromkeys(warnings)))
 
 

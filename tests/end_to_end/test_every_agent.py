@@ -15,6 +15,7 @@ from pytest_cobbler.testing.project import Project
 from tests.support.real_agents import (
     ACP,
     CODEX,
+    DESCRIPTIONS,
     DONE,
     EVERY,
     FACTS,
@@ -312,6 +313,9 @@ def test_the_doctor_knows_the_agent_and_asks_it_a_question(
     found = {one["name"]: one for one in json.loads("\n".join(result.outlines))["checks"]}
     assert {found[name]["status"] for name in ("agent", "credential", "network", "live")} == {"ok"}
     assert f"from {other.key} in the environment; used at {api.url}" in found["credential"]["text"]
+    if other.agent != "acp":
+        version = DESCRIPTIONS[other.agent].tested
+        assert found["agent"]["text"].endswith(f": starts, version {version}")
     _, cost = counted(api, other.model)
     assert found["live"]["text"].startswith(f"{other.shown} answered in ")
     assert found["live"]["text"].endswith(f" s, {cost:.4f} USD")

@@ -8,11 +8,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pytest_cobbler.agents.descriptions.base import Description
+from pytest_cobbler.agents.descriptions.claude import Claude
+from pytest_cobbler.agents.descriptions.codex import Codex
+from pytest_cobbler.agents.descriptions.gemini import GeminiCli
+from pytest_cobbler.agents.descriptions.opencode import OpenCode
 from pytest_cobbler.agents.prices import PriceList
 from pytest_cobbler.testing.project import Project
 from tests.support import parts
 from tests.support.scripted_api import ScriptedApi, Turn, text, tool, turn
 from tests.support.sessions import records
+
+DESCRIPTIONS: Mapping[str, Description] = {
+    "claude": Claude(),
+    "codex": Codex(),
+    "opencode": OpenCode(),
+    "gemini": GeminiCli(),
+}
+"""The descriptions of agents with a program of their own."""
 
 KEY = "sk-real-Zm9vYmFyYmF6cXV4"
 USAGE = {

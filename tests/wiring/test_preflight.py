@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import uuid
 from dataclasses import dataclass, field, replace
@@ -193,6 +194,18 @@ def test_a_work_dir_that_jobs_cannot_write_is_reported(place: Place) -> None:
         caught.value.cause == f"jobs cannot work in {place.repository.work_dir}, the directory of worktrees"
     )
     assert "Read-only file system" in caught.value.evidence
+
+
+def test_an_old_program_of_an_agent_is_named_before_anything_is_spent(
+    host: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "programs" / "claude"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho '1.0.3 (Claude Code)'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    [warning] = host.preflight(ClaudeAgent(credential=KEY)).warnings
+    assert warning.startswith("claude 1.0.3 is older than ")
 
 
 def test_nothing_is_left_in_the_work_dir(host: Place) -> None:

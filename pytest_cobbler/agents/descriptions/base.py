@@ -75,6 +75,11 @@ class Description(Protocol):
         """How to install it."""
         ...
 
+    @property
+    def tested(self) -> str:
+        """The version of the program with which it was tested; empty: any program."""
+        ...
+
     def trial(self, *, proxied: bool) -> tuple[str, ...]:
         """A command line that shows that it is installed, without network; empty: there is none."""
         ...

@@ -77,6 +77,7 @@ class Claude:
     instructions: ClassVar[tuple[str, ...]] = ("CLAUDE.md", "AGENTS.md")
     skills: ClassVar[tuple[str, ...]] = (".claude/skills", ".agents/skills")
     remedy: ClassVar[str] = _INSTALL
+    tested: ClassVar[str] = "2.1.330"
 
     @property
     def shown(self) -> str:

@@ -76,6 +76,7 @@ class Codex:
     instructions: ClassVar[tuple[str, ...]] = ("AGENTS.override.md", "AGENTS.md", "CLAUDE.md")
     skills: ClassVar[tuple[str, ...]] = (".agents/skills", ".codex/skills", ".claude/skills")
     remedy: ClassVar[str] = _INSTALL
+    tested: ClassVar[str] = "0.171.0"
 
     @property
     def shown(self) -> str:

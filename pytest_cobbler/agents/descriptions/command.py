@@ -34,6 +34,7 @@ class Command:
     needs_credential: ClassVar[bool] = False
     instructions: ClassVar[tuple[str, ...]] = ("AGENTS.md", "CLAUDE.md")
     skills: ClassVar[tuple[str, ...]] = (".agents/skills", ".claude/skills")
+    tested: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         if not self.command:

@@ -81,6 +81,7 @@ class GeminiCli:
     instructions: ClassVar[tuple[str, ...]] = ("GEMINI.md", "AGENTS.md", "CLAUDE.md")
     skills: ClassVar[tuple[str, ...]] = (".gemini/skills", ".agents/skills", ".claude/skills")
     remedy: ClassVar[str] = _INSTALL
+    tested: ClassVar[str] = "0.61.0"
 
     @property
     def shown(self) -> str:

@@ -90,6 +90,7 @@ class OpenCode:
         ".agents/skills",
     )
     remedy: ClassVar[str] = _INSTALL
+    tested: ClassVar[str] = "1.18.33"
 
     @property
     def shown(self) -> str:
