@@ -510,7 +510,38 @@ WRONG = [
         "claude_args: [-p, --model=opus]\nescalate: x",
         "escalate: has no effect, because claude_args names a model",
     ),
-    ("models: [a]\nescalate: b", 'escalate: "b" is not in models, so the proxy refuses it'),
+    ("model: b\nescalate: b", 'escalate: "b" is already the model of claude'),
+    (
+        "models: [claude-a]\nescalate: claude-b",
+        'escalate: "claude-b" is not in models, so the proxy refuses it',
+    ),
+    (
+        "models: [claude-a]\nmodel: claude-c",
+        'model: "claude-c" is not in models, so the proxy refuses it',
+    ),
+    (
+        "agent: [claude, codex]\nmodels: [claude-*]\nmodel: {claude: claude-a, codex: gpt-6}",
+        'model["codex"]: "gpt-6" is not in models, so the proxy refuses it',
+    ),
+    ("models: [claude-*-4]", 'models[0]: "claude-*-4" is not allowed: a * stands for an end only'),
+    (
+        "agent_network: open\nhosted_tools: [b]",
+        "hosted_tools: has no effect: it needs a sandbox and agent_network: proxy",
+    ),
+    (
+        "agent_network: none\nmodels: [a]",
+        "models: has no effect: it needs a sandbox and agent_network: proxy",
+    ),
+    ('hosted_tools: [""]', "hosted_tools[0]: an empty name"),
+    ("agent: acp\nagent_command: [a]\nmodel: x", "model: acp is started without a model"),
+    (
+        "agent: opencode\nopencode_args: [--auto, --format=default]",
+        "opencode_args[1]: --format default cannot be read; leave it out",
+    ),
+    (
+        "agent: gemini\ngemini_args: [-o, json]",
+        "gemini_args[0]: -o json cannot be read; leave it out",
+    ),
     (
         "agent_api: chat",
         "agent_api: has no effect with agent: claude; write agent: command or agent: opencode",
@@ -524,6 +555,11 @@ WRONG = [
     (
         "agent: codex\ncodex_args: [--json, -c, openai_base_url=https://x]",
         "codex_args[2]: sets another address of the API (allow_address: true accepts it; "
+        "or set it in the environment)",
+    ),
+    (
+        "agent: codex\ncodex_args: [--config=model_providers.cobbler.base_url=https://x]",
+        "codex_args[0]: sets another address of the API (allow_address: true accepts it; "
         "or set it in the environment)",
     ),
     (
@@ -619,6 +655,13 @@ def test_what_is_wrong(root: Path, errors: Errors, text: str, line: str) -> None
         assert found.startswith(f"{where}: {line.removesuffix('...')}")
     else:
         assert found == f"{where}: {line}"
+
+
+def test_models_have_a_star_or_a_date_as_the_proxy_reads_them(loaded: Loaded) -> None:
+    names = "models: [claude-*, gpt-5]\n"
+    assert loaded(f"{names}model: claude-opus-4-5\nescalate: claude-opus-5-5\n").models
+    assert loaded(f"{names}agent: codex\nmodel: gpt-5-20260101\n").models
+    assert loaded(f"{names}model: opus\n").models, "claude itself knows what this stands for"
 
 
 def test_the_image_is_required_where_there_are_images(errors: Errors, root: Path) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from pytest_cobbler.agents.wires.base import Asked, Wire
+from pytest_cobbler.config.agents import is_among
 from pytest_cobbler.display import one_line
 
 __all__ = ["EVERYTHING_LOCAL", "Refused", "Rules"]
-
-_DATE: Final = re.compile(r"-\d{8}$")
 
 
 class Refused(Exception):
@@ -52,14 +50,8 @@ class Rules:
 
     def _others(self, models: Iterable[str]) -> Iterable[str]:
         """The models that may not answer."""
-        return [model for model in models if self.models and not any(_is(model, one) for one in self.models)]
+        return [model for model in models if not is_among(model, self.models)]
 
 
 EVERYTHING_LOCAL: Final = Rules()
 """Any model, and nothing that acts at the API."""
-
-
-def _is(model: str, name: str) -> bool:
-    if name.endswith("*"):
-        return model.startswith(name[:-1])
-    return name in (model, _DATE.sub("", model))

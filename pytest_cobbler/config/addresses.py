@@ -40,12 +40,12 @@ def shown_address(address: str) -> str:
     return re.sub(r"//[^/@]*@", "//", address)
 
 
-_OF_CODEX: Final = re.compile(r"(model_provider|[a-z_]*base_url)\b|--(oss|remote|local-provider)\b")
+_OF_CODEX: Final = re.compile(r"model_provider|base_url|^--(oss|remote|local-provider)\b")
 
 
 def providers_in(arguments: Iterable[str]) -> Iterable[int]:
     """The positions of arguments of codex that set an address, as in ``-c openai_base_url=...``."""
-    return (index for index, argument in enumerate(arguments) if _OF_CODEX.match(argument))
+    return (index for index, argument in enumerate(arguments) if _OF_CODEX.search(argument))
 
 
 def addresses_in(arguments: Iterable[str]) -> Iterable[int]:

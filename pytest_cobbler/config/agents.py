@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Final
 
 from pydantic import PlainValidator, WithJsonSchema
@@ -11,10 +12,17 @@ from pytest_cobbler.config.faults import Part, Wrong, shown
 from pytest_cobbler.config.texts import mapping, word
 from pytest_cobbler.config.values import PLAIN, one_of
 
-__all__ = ["AGENTS", "AgentNames", "ModelNames", "names_of"]
+__all__ = ["AGENTS", "COMMANDS", "WITHOUT_MODEL", "AgentNames", "ModelNames", "is_among", "names_of"]
 
 AGENTS: Final = ("claude", "codex", "opencode", "gemini", "acp", "command", "replay")
 
+COMMANDS: Final = ("command", "acp")
+"""Agents whose program is agent_command."""
+
+WITHOUT_MODEL: Final = (*COMMANDS, "replay")
+"""Agents that no model is passed to."""
+
+_DATE: Final = re.compile(r"-\d{8}$")
 _NAMES: Final = {"type": "string", "enum": list(AGENTS)}
 _MODEL: Final = {"type": "string"}
 
@@ -22,6 +30,18 @@ _MODEL: Final = {"type": "string"}
 def names_of(value: str | tuple[str, ...]) -> tuple[str, ...]:
     """The names in a value of the key ``agent``."""
     return (value,) if isinstance(value, str) else value
+
+
+def is_among(model: str, names: Iterable[str]) -> bool:
+    """Whether one of the ``names`` of the key ``models`` stands for a model; without names, any does.
+
+    A ``*`` at the end of a name stands for any end, and a name without a date for the model of any date.
+    """
+    every = tuple(names)
+    return not every or any(
+        model.startswith(name[:-1]) if name.endswith("*") else name in (model, _DATE.sub("", model))
+        for name in every
+    )
 
 
 def _name(value: object) -> str:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from pytest_cobbler.config.addresses import ADDRESS, addresses_in, is_makers, providers_in, shown_address
+from pytest_cobbler.config.agents import COMMANDS, WITHOUT_MODEL
 from pytest_cobbler.config.faults import Fault, shown
 from pytest_cobbler.config.go import MODULE_PATH, main_fault
 from pytest_cobbler.config.model import CODEX_ARGUMENTS, GEMINI_ARGUMENTS, OPENCODE_ARGUMENTS, Config
 from pytest_cobbler.config.paths import real
 from pytest_cobbler.config.podman import Volume, overlap
+from pytest_cobbler.config.proxy_rules import allowed_models, passed_on
 
 Rule = Callable[[Config], Iterator[Fault]]
 
@@ -81,7 +83,7 @@ def _lines(config: Config) -> Iterator[Fault]:
 
 
 def _agent_command(config: Config) -> Iterator[Fault]:
-    programs = [name for name in config.agents if name in _COMMANDS]
+    programs = [name for name in config.agents if name in COMMANDS]
     if programs and config.agent_command is None:
         yield Fault(key="agent_command", message=f"required with agent: {programs[0]}")
     if not programs and config.agent_command is not None:
@@ -93,7 +95,7 @@ def _agent_command(config: Config) -> Iterator[Fault]:
 def _agent_api(config: Config) -> Iterator[Fault]:
     if config.agent_api == "messages" or "opencode" in config.agents:
         return
-    if not set(_COMMANDS) & set(config.agents):
+    if not set(COMMANDS) & set(config.agents):
         yield Fault(key="agent_api", message=_no_effect(config, "command or agent: opencode"))
     elif config.sandbox == "none" or config.agent_network != "proxy":
         yield Fault(key="agent_api", message="needs sandbox: podman and agent_network: proxy")
@@ -113,27 +115,29 @@ def _models(config: Config) -> Iterator[Fault]:
     for key in ("model", "escalate"):
         models = getattr(config, key)
         if isinstance(models, str) and len(config.agents) > 1:
-            names = ", ".join(f"{name}: MODEL" for name in config.agents if name not in _WITHOUT_MODEL)
+            names = ", ".join(f"{name}: MODEL" for name in config.agents if name not in WITHOUT_MODEL)
             yield Fault(key=key, message=f"name one for each agent: {{{names}}}")
+        elif isinstance(models, str) and key == "model" and config.agents[0] in COMMANDS:
+            yield Fault(key=key, message=f"{config.agents[0]} is started without a model")
         for name in models if isinstance(models, Mapping) else ():
             if name not in config.agents:
                 yield Fault(key=key, at=(name,), message=f"has no effect with agent: {_agents(config)}")
-            elif name in _WITHOUT_MODEL:
+            elif name in WITHOUT_MODEL:
                 yield Fault(key=key, at=(name,), message=f"{name} is started without a model")
 
 
 def _escalation(config: Config) -> Iterator[Fault]:
     if config.escalate is None:
         return
-    if set(config.agents) <= set(_WITHOUT_MODEL):
+    if set(config.agents) <= set(WITHOUT_MODEL):
         yield Fault(key="escalate", message=f"has no effect with agent: {_agents(config)}")
     for name in config.agents:
         model = config.escalation_of(name)
         words = getattr(config, f"{name}_args", ())
+        if model and model == config.model_of(name):
+            yield Fault(key="escalate", message=f"{shown(model)} is already the model of {name}")
         if model and any(word.partition("=")[0] in _MODEL_OPTIONS for word in words):
             yield Fault(key="escalate", message=f"has no effect, because {name}_args names a model")
-        if model and config.models and model not in config.models:
-            yield Fault(key="escalate", message=f"{shown(model)} is not in models, so the proxy refuses it")
 
 
 def _no_effect(config: Config, wanted: str) -> str:
@@ -299,6 +303,7 @@ def _opencode(config: Config) -> Iterator[Fault]:
         return
     if config.agent_api == "chat" and config.model_of("opencode") is None:
         yield Fault(key="model", message="required with agent: opencode and agent_api: chat")
+    yield from _read_output(config, "opencode_args", ("--format",), "json")
     for index, argument in enumerate(() if config.allow_address else config.opencode_args):
         if argument.partition("=")[0] == "--attach":
             message = f"sends the prompt to another server {_ACCEPTS_ADDRESS}"
@@ -307,6 +312,19 @@ def _opencode(config: Config) -> Iterator[Fault]:
 
 def _gemini_arguments(config: Config) -> Iterator[Fault]:
     yield from _arguments_of(config, "gemini", GEMINI_ARGUMENTS, "gemini")
+    if "gemini" in config.agents:
+        yield from _read_output(config, "gemini_args", ("--output-format", "-o"), "stream-json")
+
+
+def _read_output(config: Config, key: str, options: tuple[str, ...], wanted: str) -> Iterator[Fault]:
+    """Only one format of a program's output is read."""
+    words = getattr(config, key)
+    for index, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        value = value if equals else next(iter(words[index + 1 :]), "")
+        if option in options and value != wanted:
+            message = f"{option} {value} cannot be read; leave it out"
+            yield Fault(key=key, at=(index,), message=message)
 
 
 def _taken(volume: Volume, config: Config) -> str:
@@ -334,11 +352,8 @@ ONLY_GO = ("go_source_dirs", "main_package", "binary_name", "binary_dir", "magef
 """Keys that are rejected for other languages."""
 
 _ACCEPTS_ADDRESS = "(allow_address: true accepts it; or set it in the environment)"
-_COMMANDS = ("command", "acp")
-"""Agents whose program is agent_command."""
-
-_WITHOUT_MODEL = (*_COMMANDS, "replay")
-"""Agents that no model is passed to."""
+_WITH_ARGUMENTS = ("claude", "codex", "opencode", "gemini")
+"""Agents that have a key for arguments."""
 
 _MODEL_OPTIONS = ("--model", "-m")
 
@@ -354,7 +369,9 @@ _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("agent", "agent_api", "sandbox", "agent_network"), _agent_api),
     (("agent", "recording", "recording_prompts"), _recording),
     (("agent", "model", "escalate"), _models),
-    (("agent", "escalate", "models", "claude_args", "codex_args"), _escalation),
+    (("agent", "escalate", *(f"{name}_args" for name in _WITH_ARGUMENTS)), _escalation),
+    (("models", "hosted_tools", "sandbox", "agent_network"), passed_on),
+    (("agent", "model", "escalate", "models"), allowed_models),
     (("default_token_file", "token_file"), _token_files),
     (("secrets_dir", "beads_dir", "cobbler_dir"), _directories),
     (("cleanup_dirs", "secrets_dir", "beads_dir"), _cleanup),

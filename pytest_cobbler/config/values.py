@@ -82,7 +82,14 @@ def _patterns(value: object, info: ValidationInfo) -> tuple[str, ...]:
 
 
 def _names(value: object) -> tuple[str, ...]:
-    return each(value, lambda element: word("a tool or model")(element) or "")
+    return each(value, _named)
+
+
+def _named(value: object) -> str:
+    name = word("a tool or model")(value)
+    if not name:
+        raise Wrong("an empty name")
+    return name
 
 
 def _globs(value: object, info: ValidationInfo) -> dict[str, str]:
