@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
 __all__ = ["KINDS", "NOTHING", "Usage"]
@@ -21,6 +21,9 @@ _TOKENS: Final = {
     "cache_write": "Cobbler-Tokens-Cache-Write",
 }
 """Kind of tokens -> the trailer of a commit that has their number."""
+
+_NUMBERS: Final = ("attempts", "turns", *(f"tokens_{kind}" for kind in KINDS), "cost_usd", "seconds")
+"""The fields of a usage that are numbers, or unknown."""
 
 _LONGEST_COUNT = 15
 """Digits of a count. More than that is not a count."""
@@ -52,10 +55,10 @@ class Usage:
     model: str = ""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            number = getattr(self, field.name)
-            if isinstance(number, int | float) and not (math.isfinite(number) and number >= 0):
-                raise ValueError(f"{field.name} is {number}")
+        for name in _NUMBERS:
+            number = getattr(self, name)
+            if number is not None and not 0 <= number < math.inf:
+                raise ValueError(f"{name} is {number}")
 
     @property
     def tokens(self) -> dict[str, int]:
@@ -104,7 +107,10 @@ class Usage:
         return Usage(
             attempts=self.attempts + other.attempts,
             turns=self.turns + other.turns,
-            **_fields({kind: self.tokens[kind] + other.tokens[kind] for kind in KINDS}),
+            tokens_input=self.tokens_input + other.tokens_input,
+            tokens_output=self.tokens_output + other.tokens_output,
+            tokens_cache_read=self.tokens_cache_read + other.tokens_cache_read,
+            tokens_cache_write=self.tokens_cache_write + other.tokens_cache_write,
             cost_usd=(self.cost_usd or 0.0) + (other.cost_usd or 0.0),
             cost_is_partial=self._is_partial or other._is_partial,
             seconds=_sum_of_known(self.seconds, other.seconds),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import os
+import functools
+import gc
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,6 +24,7 @@ from pytest_cobbler.cycle.healths import Healths
 from pytest_cobbler.cycle.instructions import Instructions
 from pytest_cobbler.cycle.slots import Slots
 from pytest_cobbler.cycle.surroundings import Surroundings
+from pytest_cobbler.globs import matches_any
 from pytest_cobbler.landing import gate_runs, lane, tree_gate, window
 from pytest_cobbler.landing.judge import Judgement
 from pytest_cobbler.languages import get as language
@@ -31,7 +33,7 @@ from pytest_cobbler.lifecycle import spending as past_spending
 from pytest_cobbler.lifecycle.finished import Finished
 from pytest_cobbler.lifecycle.ledger import Ledger
 from pytest_cobbler.recordings import turns
-from pytest_cobbler.repository import landing
+from pytest_cobbler.repository import checks, landing
 from pytest_cobbler.repository.attempts import used_numbers
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.sessions import KeptSession
@@ -44,7 +46,7 @@ from pytest_cobbler.wiring.project import Project
 from tests.simulator import world
 from tests.simulator.repository import PLACE, WORK
 from tests.simulator.standins import ASYNCIO, THREADING, TIME, Clock, Executor, Promise, Signals, Stand
-from tests.simulator.world import GATE, LogPath, Site
+from tests.simulator.world import GATE, LogPath, Site, log_path
 
 __all__ = ["CONFIG", "installed"]
 
@@ -80,10 +82,10 @@ class _Numbers:
         Stand.world.directories.discard((name, number))
 
     def directories(self, name: str) -> LogPath:
-        return LogPath(f"/history/{name}")
+        return log_path(f"/history/{name}")
 
     def directory(self, name: str, number: int) -> LogPath:
-        return LogPath(f"/history/{name}/{number}")
+        return log_path(f"/history/{name}/{number}")
 
 
 class _Log:
@@ -135,7 +137,7 @@ class _Sessions:
     def keep(self, place: Any) -> None:
         purpose = place.purpose
         if "session" in purpose:
-            path: Any = LogPath(f"/sessions/{purpose['session']}")
+            path: Any = log_path(f"/sessions/{purpose['session']}")
             number, agent = int(purpose["number"]), purpose["session_agent"]
             kept = KeptSession(number=number, id=purpose["session"], path=path, agent=agent)
             Stand.world.conversations[purpose["task"]] = kept
@@ -364,9 +366,9 @@ TABLE: Mapping[types.ModuleType, Mapping[str, Any]] = {
     attempt: {
         "prepare": _prepare,
         "harvest": world.harvested,
-        "patch_of": lambda *_: b"",
-        "keep_in_history": _nothing,
+        "_write_result": _nothing,
     },
+    checks: {"matches_any": functools.lru_cache(4096)(matches_any)},
     measure: {
         "time": TIME,
         "prepare": _prepare,
@@ -374,7 +376,11 @@ TABLE: Mapping[types.ModuleType, Mapping[str, Any]] = {
         "read_answer": world.answer_of,
         "keep_in_history": _nothing,
     },
-    telling: {"stitch_prompt": lambda *_: "prompt", "stitch_turn": lambda *_: "turn"},
+    telling: {
+        "stitch_beginning": lambda *_: "beginning",
+        "stitch_prompt": lambda *_: "prompt",
+        "stitch_turn": lambda *_: "turn",
+    },
     conversation: {"prepare_home": _prepare_home},
     recovery: {"harvest": world.harvested, "Sessions": _Sessions},
     waiting: {"check_change": world.checked},
@@ -387,24 +393,20 @@ TABLE: Mapping[types.ModuleType, Mapping[str, Any]] = {
 
 
 @contextlib.contextmanager
-def _on_one_core() -> Iterator[None]:
-    """Only one player runs at a time: on one core, the next one goes on three times as soon."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {os.getpid() % len(cores)} & cores or cores)
+def _imports_kept() -> Iterator[None]:
+    """The garbage collector passes over what is imported already, which is more than schedules leave."""
+    gc.freeze()
     try:
         yield
     finally:
-        os.sched_setaffinity(0, cores)
+        gc.unfreeze()
 
 
 @contextlib.contextmanager
 def installed() -> Iterator[None]:
-    """Inside of the block, the modules under test have what is in the table, and one core is used."""
+    """Inside of the block, the modules under test have what is in the table."""
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_on_one_core())
+        stack.enter_context(_imports_kept())
         for module, values in TABLE.items():
             stack.enter_context(mock.patch.multiple(module, **values))
         yield

@@ -4,17 +4,17 @@ Each thread of the real code is a player. A player runs until it has to wait; th
 on, by the schedule's random numbers. If all wait, the clock moves to the next moment that one of them waits
 for. So the same seed takes the same steps.
 
-Python has no other way to suspend a function in the middle than a thread, so players are threads of the
-system, but only one of them ever runs: the others wait for the baton.
+Players are greenlets: they have stacks of their own in one thread of the system, so a turn costs no more than
+a few calls of a function.
 """
 
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
+from greenlet import getcurrent, greenlet
 
 __all__ = ["Killed", "Player", "Stage", "Stalled"]
 
@@ -36,62 +36,23 @@ class Stalled(AssertionError):
     """A run does not end."""
 
 
-@dataclass(eq=False)
 class Player:
     """One thread of the code under test; ``ready`` and ``due`` are what it waits for."""
 
-    name: str
-    body: Callable[[], object]
-    baton: threading.Lock = field(default_factory=threading.Lock)
-    ready: Callable[[], bool] | None = None
-    due: float | None = None
-    ended: bool = False
+    def __init__(self, name: str, stack: greenlet) -> None:
+        self.name = name
+        self.stack = stack
+        self.ready: Callable[[], bool] | None = None
+        self.due: float | None = None
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.stack.dead)
 
     def may_go_on(self, now: float) -> bool:
         if self.due is not None:
             return now >= self.due or (self.ready is not None and self.ready())
         return self.ready is None or self.ready()
-
-
-class _Carriers:
-    """Threads of the system that carry players, used again: to start one costs more than most turns."""
-
-    def __init__(self) -> None:
-        self._idle: list[_Carrier] = []
-
-    def carry(self, player: Player, stage: Stage) -> None:
-        carrier = self._idle.pop() if self._idle else _Carrier(self._idle)
-        carrier.load(player, stage)
-
-
-class _Carrier:
-    def __init__(self, idle: list[_Carrier]) -> None:
-        self._idle = idle
-        self._loaded = threading.Lock()
-        self._loaded.acquire()
-        self._job: tuple[Player, Stage] | None = None
-        threading.Thread(target=self._work, name="simulated", daemon=True).start()
-
-    def load(self, player: Player, stage: Stage) -> None:
-        self._job = player, stage
-        self._loaded.release()
-
-    def _work(self) -> None:
-        while True:
-            self._loaded.acquire()
-            assert self._job is not None
-            player, stage = self._job
-            player.baton.acquire()
-            try:
-                stage.play(player)
-            finally:
-                self._job = None
-                self._idle.append(self)
-                player.ended = True
-                stage.exit()
-
-
-_CARRIERS = _Carriers()
 
 
 class Stage:
@@ -112,8 +73,7 @@ class Stage:
         self.errors: list[BaseException] = []
         """What players of the simulator itself ended with."""
         self.on_touch: Callable[[str], None] = lambda _what: None
-        self._main = threading.Lock()
-        self._main.acquire()
+        self._main = getcurrent()
 
     @property
     def now(self) -> datetime:
@@ -123,10 +83,8 @@ class Stage:
 
     def start(self, name: str, body: Callable[[], object]) -> Player:
         """Start a player; it waits for its first turn."""
-        player = Player(name, body)
-        player.baton.acquire()
+        player = Player(name, greenlet(lambda: self._play(body), self._main))
         self.players.append(player)
-        _CARRIERS.carry(player, self)
         return player
 
     def wait(self, ready: Callable[[], bool] | None = None, seconds: float | None = None) -> None:
@@ -143,8 +101,7 @@ class Stage:
             self._drive(ready, due)
         else:
             player.ready, player.due = ready, due
-            self._main.release()
-            player.baton.acquire()
+            self._main.switch()
             player.ready = player.due = None
         if self.dead:
             raise Killed
@@ -163,19 +120,14 @@ class Stage:
         if self.current is not None and self.numbers.random() < 0.1:
             self.wait(seconds=0.0)
 
-    # -- called by the carriers
-
-    def play(self, player: Player) -> None:
+    def _play(self, body: Callable[[], object]) -> None:
         try:
-            player.body()
+            body()
         except Killed:
             pass
         except BaseException as error:
             if not self.dead:
                 self.errors.append(error)
-
-    def exit(self) -> None:
-        self._main.release()
 
     # -- the main thread
 
@@ -214,8 +166,7 @@ class Stage:
 
     def _give(self, player: Player) -> None:
         self.current = player
-        player.baton.release()
-        self._main.acquire()
+        player.stack.switch()
         self.current = None
         if player.ended:
             self.players.remove(player)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from tests.simulator.stage import Stage
 from tests.simulator.standins import Stand
 from tests.simulator.tracker import SimulatedTracker
 
-__all__ = ["GATE", "Gate", "Left", "LogPath", "Site", "World", "checked"]
+__all__ = ["GATE", "Gate", "Left", "LogPath", "Site", "World", "checked", "log_path"]
 
 GENERATION = "generation-2026-01-05-09-00-00"
 RED, FLAKY, SLOW, FORBIDDEN = "red", "flaky", "slow", "forbidden"
@@ -49,6 +50,12 @@ class LogPath(PurePosixPath):
 
     def resolve(self) -> LogPath:
         return self
+
+
+@functools.lru_cache(4096)
+def log_path(path: str) -> LogPath:
+    """The path of a text: to read the same ones again and again takes longer than most steps."""
+    return LogPath(path)
 
 
 @dataclass
@@ -159,9 +166,9 @@ class Place:
 
     def __init__(self, location: Any, parent: str, tree: str, purpose: Mapping[str, str]) -> None:
         self.name = location.name
-        self.checkout = self.location = LogPath(f"{location}/tree")
-        self.home = LogPath(f"{location}/home")
-        self.output = LogPath(f"{location}/output")
+        self.checkout = self.location = log_path(f"{location}/tree")
+        self.home = log_path(f"{location}/home")
+        self.output = log_path(f"{location}/output")
         self.parent = parent
         self.tree_id = tree
         self.purpose = purpose
