@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,7 @@ BETA = "anthropic-beta"
 _BETA_OF_LOGINS = "oauth-2025-04-20"
 """Without it the API refuses a login with status 401, as if the login itself were invalid."""
 
+_KEY = re.compile(r"[!-~]+")
 _TIME = "%Y-%m-%d at %H:%M UTC"
 
 RENEWAL = (
@@ -119,7 +121,7 @@ def find_credential(
     """
     for variables, where in ((environment, "the environment"), (lifted or {}, "podman_args")):
         for name, kind in VARIABLES.items():
-            if value := variables.get(name, "").strip():
+            if value := _plain(variables, name, where):
                 return Credential(kind=kind, value=value, source=f"{name} in {where}")
     return _from_file(token_path)
 
@@ -149,10 +151,25 @@ def stand_in_for(key: str) -> Credential:
 
 
 def key_of(environment: Mapping[str, str], variable: str) -> Credential | None:
-    """The key of another API than Anthropic's; ``None`` if there is none."""
-    value = environment.get(variable, "").strip()
+    """The key of another API than Anthropic's; ``None`` if there is none.
+
+    Raises:
+        UsageProblem: no header of a request can have it.
+    """
+    value = _plain(environment, variable, "the environment")
     source = f"{variable} in the environment"
     return Credential(kind="api_key", value=value, source=source, variable=variable) if value else None
+
+
+def _plain(variables: Mapping[str, str], name: str, where: str) -> str:
+    """The value of a variable, without blanks around it."""
+    value = variables.get(name, "").strip()
+    if value and not _KEY.fullmatch(value):
+        raise UsageProblem(
+            f"{name} in {where} is not a key: it has blanks, line breaks or characters beyond ASCII",
+            "Copy the key again.",
+        )
+    return value
 
 
 def no_credential(key: str = "ANTHROPIC_API_KEY") -> UsageProblem:

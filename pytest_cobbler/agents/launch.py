@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Launched", "Program", "launch", "trial"]
 
 _ERRORS_LIMIT = 8 * 1024 * 1024
-_NOT_FOUND = 127
+_NOT_FOUND = 96
 _TRY_LIMITS = Limits(wall=60.0)
 _UNREACHED = 97
 _NOT_STARTED = Completed(status=1, cause=Ending.EXITED, seconds=0.0, stderr="")

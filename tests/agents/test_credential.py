@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_cobbler.agents.credential import Credential, find_credential
+from pytest_cobbler.agents.credential import Credential, credential_for, find_credential
 from pytest_cobbler.errors import UsageProblem
 
 
@@ -48,6 +48,16 @@ def test_found_in_the_environment(token_file: Path, name: str, kind: str) -> Non
     assert found.environment() == {name: "the-secret"}
     assert found.secrets() == ("the-secret",)
     assert found.source == f"{name} in the environment"
+
+
+@pytest.mark.parametrize("value", ["sk-first\nsk-second", "sk-with blank", "sk-\u2026"])
+def test_a_variable_that_no_header_can_have_is_an_error_without_its_value(
+    token_file: Path, value: str
+) -> None:
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY"):
+        with pytest.raises(UsageProblem, match=f"{name} in the environment is not a key") as caught:
+            credential_for(name, {name: value}, token_file)
+        assert "sk-" not in str(caught.value) + caught.value.remedy
 
 
 def test_a_key_stored_in_a_file(token_file: Path) -> None:
