@@ -88,8 +88,8 @@ class Lane:
             timeout=900,
             environment=environment,
         )
-        checkouts = GateCheckouts(self.repository, self.generation.name, None)
-        tree_gate = TreeGate(gate=gate, checkouts=checkouts, records=TreeRecords(directory / "records"))
+        checkouts = GateCheckouts(self.repository, self.generation.name, gate.sandbox)
+        tree_gate = TreeGate(gate=gate, places=checkouts, records=TreeRecords(directory / "records"))
         cancellation = Cancellation()
         judge = TestJudge(self.repository, tree_gate, language, cancellation)
         red_gates = RedGates(tree_gate, self.repository, language, cancellation)

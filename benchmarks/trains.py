@@ -106,9 +106,9 @@ class Ground:
             timeout=900,
             environment={},
         )
-        checkouts = GateCheckouts(self.repository, self.generation.name, None, gate_jobs)
+        checkouts = GateCheckouts(self.repository, self.generation.name, gate.sandbox, gate_jobs)
         directory = self.directory / f"records-{time.monotonic_ns()}"
-        tree_gate = TreeGate(gate=gate, checkouts=checkouts, records=TreeRecords(directory))
+        tree_gate = TreeGate(gate=gate, places=checkouts, records=TreeRecords(directory))
         language, cancellation = get("none"), Cancellation()
         # As a run does before its first agent, so that the record of the tip is there.
         log = self.directory / "gate.log"

@@ -420,6 +420,15 @@ WRONG = [
         "sandbox: slurm\nslurm_args: [--wrap=x]",
         'slurm_args[0]: "--wrap=x" is not allowed; for example: --partition=agents, --mem=4G',
     ),
+    ("gate_site: [n7]", "gate_site: has no effect with sandbox: podman; write sandbox: slurm"),
+    (
+        "sandbox: slurm\ngate_site: ['n[7-9]']",
+        'gate_site[0]: "n[7-9]" is not the name of a node; for example: [n7, n8]',
+    ),
+    (
+        "sandbox: slurm\ngate_site: [n7]\ncache_dirs: [/cache]\ncache_command: make cache",
+        "cache_command: fills directories of this machine; remove gate_site",
+    ),
     (
         "kubernetes_pod: {labels: {a: b}}",
         "kubernetes_pod: has no effect with sandbox: podman; write sandbox: kubernetes",

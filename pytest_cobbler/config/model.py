@@ -26,6 +26,7 @@ from pytest_cobbler.config.values import (
     MeasurePrompt,
     Money,
     Names,
+    Nodes,
     OptionalDirectory,
     OptionalFile,
     OptionalRepositoryPath,
@@ -93,6 +94,7 @@ class Config(BaseModel):
         description="Where agents run: podman, podman on nodes of Slurm, or pods; none: without protection.",
     )
     slurm_args: Arguments = Field((), description="With sandbox: slurm: arguments of srun that are allowed.")
+    gate_site: Nodes = Field((), description="With sandbox: slurm: nodes on which gates run, and no agent.")
     kubernetes_pod: PodField = Field(
         {}, description="With sandbox: kubernetes: fields of the pods of agents, from an allow-list."
     )

@@ -46,6 +46,21 @@ def _slurm(config: Config) -> Iterator[Fault]:
             yield Fault(key="slurm_args", at=(index,), message=message)
 
 
+def _gate_site(config: Config) -> Iterator[Fault]:
+    """Gates on nodes have nothing that this machine has made."""
+    if not config.gate_site:
+        return
+    if config.sandbox != "slurm":
+        message = f"has no effect with sandbox: {config.sandbox}; write sandbox: slurm"
+        yield Fault(key="gate_site", message=message)
+    for index, node in enumerate(config.gate_site):
+        if not _NODE.fullmatch(node):
+            message = f"{shown(node)} is not the name of a node; for example: [n7, n8]"
+            yield Fault(key="gate_site", at=(index,), message=message)
+    if config.cache_command:
+        yield Fault(key="cache_command", message="fills directories of this machine; remove gate_site")
+
+
 def _kubernetes(config: Config) -> Iterator[Fault]:
     """The two containers of a pod share all objects, and no one can give it what podman gives."""
     if config.sandbox != "kubernetes":
@@ -348,6 +363,8 @@ _OF_SRUN = re.compile(
 )
 """Arguments that choose nodes and what a job may use of them."""
 
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
 ONLY_GO = ("go_source_dirs", "main_package", "binary_name", "binary_dir", "magefiles_dir")
 """Keys that are rejected for other languages."""
 
@@ -362,6 +379,7 @@ _TRUSTED = ("measure_prompt", "stitch_prompt", "prices", "seed_files")
 _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("sandbox", "podman_image"), _image),
     (("sandbox", "slurm_args"), _slurm),
+    (("sandbox", "gate_site", "cache_command"), _gate_site),
     (("sandbox", "kubernetes_pod", "kubernetes_carrier", "agent_history", "job_userns"), _kubernetes),
     (("sandbox", "agent_network", "agent"), _nodes),
     (("estimated_lines_min", "estimated_lines_max"), _lines),

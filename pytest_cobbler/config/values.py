@@ -92,6 +92,10 @@ def _named(value: object) -> str:
     return name
 
 
+def _nodes(value: object) -> tuple[str, ...]:
+    return each(value, lambda element: word("the name of a node")(element) or "")
+
+
 def _globs(value: object, info: ValidationInfo) -> dict[str, str]:
     return each_of(mapping(value, "label: glob"), lambda _name, glob: _pattern(glob, info))
 
@@ -221,6 +225,7 @@ Globs = Annotated[
     WithJsonSchema({"type": "object", "additionalProperties": _STRING}),
 ]
 Names = Annotated[tuple[str, ...], PlainValidator(_names), PLAIN, WithJsonSchema(_STRINGS)]
+Nodes = Annotated[tuple[str, ...], PlainValidator(_nodes), PLAIN, WithJsonSchema(_STRINGS)]
 Patterns = Annotated[tuple[str, ...], PlainValidator(_patterns), PLAIN, WithJsonSchema(_STRINGS)]
 Arguments = Annotated[
     tuple[str, ...], PlainValidator(_arguments), PLAIN, WithJsonSchema({"anyOf": [_STRING, _STRINGS]})

@@ -23,7 +23,7 @@ from pytest_cobbler.landing.lane import LandingLane
 from pytest_cobbler.landing.notary import Notary
 from pytest_cobbler.landing.policies import make_policy
 from pytest_cobbler.landing.tip import Tip
-from pytest_cobbler.landing.tree_gate import GateCheckouts, TreeGate
+from pytest_cobbler.landing.tree_gate import TreeGate
 from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.lifecycle.effort import Efforts
 from pytest_cobbler.lifecycle.finished import Finished, finished_tasks
@@ -68,6 +68,7 @@ from pytest_cobbler.tracker.choose import open_tracker
 from pytest_cobbler.tracker.lane import DRAIN, TrackerLane
 from pytest_cobbler.wiring.agents import Agents
 from pytest_cobbler.wiring.api import credentials_of, foreign_address, reach_api
+from pytest_cobbler.wiring.gate_places import check_gate_nodes, make_gate_places
 from pytest_cobbler.wiring.hooks import NO_HOOKS, Hooks
 from pytest_cobbler.wiring.parts import (
     NESTED,
@@ -275,12 +276,13 @@ class _Opening:
             ground = Ground.new(config, repository, parts.language, self._base)
         self._draft = ground.draft
         GateCheckout.remove_all(repository)
-        checkouts = GateCheckouts(repository, ground.name, parts.sandbox.owner, config.gate_jobs)
-        self._stack.callback(checkouts.remove)
+        places = make_gate_places(config, repository, ground.name, parts.sandbox, self._run_id)
+        self._stack.callback(places.remove)
         records = TreeRecords.of(repository.work_dir)
-        self._gate = TreeGate(gate=parts.gate, checkouts=checkouts, records=records)
+        self._gate = TreeGate(gate=parts.gate, places=places, records=records)
         if self._may_pay():
             check_nodes(config, repository, parts.sandbox, self._run_id)
+            check_gate_nodes(config, repository, parts.sandbox, self._run_id)
             ignore_itself(config.cobbler_dir)
             log = config.cobbler_dir / "gate-tip.log"
             self._tip = ground.check(repository, parts.language, self._gate, log, cancellation, self._say)
@@ -367,7 +369,7 @@ class _Opening:
             return finished_work(self._repository, generation, tasks)
         if self._recordings.directories:
             return {}
-        gate, policy = self._parts.gate, self._parts.protection.policy()
+        gate, policy = self._gate, self._parts.protection.policy()
         return waiting_work(self._repository, generation, tasks, lambda: gate.conditions().digest, policy)
 
     def _warn(self, text: str) -> None:

@@ -52,6 +52,7 @@ from pytest_cobbler.sandbox.probes import run_probes
 from pytest_cobbler.secret_forms import Secrets
 from pytest_cobbler.tracker.base import Tracker
 from pytest_cobbler.tracker.choose import open_scratch, open_tracker
+from pytest_cobbler.wiring.gate_places import check_gate_nodes
 from pytest_cobbler.wiring.hooks import Hooks
 from pytest_cobbler.wiring.languages import language_of
 from pytest_cobbler.wiring.nodes import attacked_nodes
@@ -370,7 +371,9 @@ class Doctor:
         if self._config.sandbox not in ("slurm", "kubernetes"):
             return _off("agents run on this machine")
         work = Repository(self._config.root, self._config.work_dir)
-        return f"a job ran on {check_nodes(self._config, work, self._sandbox, secrets.token_hex(4))}"
+        run_id = secrets.token_hex(4)
+        here = f"a job ran on {check_nodes(self._config, work, self._sandbox, run_id)}"
+        return "; ".join(filter(None, (here, check_gate_nodes(self._config, work, self._sandbox, run_id))))
 
     def _signature(self) -> Seen | str:
         signer = make_signer(self._config)

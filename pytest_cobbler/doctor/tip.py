@@ -63,11 +63,11 @@ def _gate_on(
     cancellation: Cancellation,
 ) -> Seen | str:
     """Run the gate on ``ground``, unless ``real``, the project's records, say that it passes."""
-    checkouts = GateCheckouts(repository, ground.name, gate.sandbox.owner)
-    if record := TreeGate(gate=gate, checkouts=checkouts, records=real).passed(ground.tree):
+    checkouts = GateCheckouts(repository, ground.name, gate.sandbox)
+    if record := TreeGate(gate=gate, places=checkouts, records=real).passed(ground.tree):
         return f"the gate passed on {ground.where}, as it is: {record.summary}"
     records = TreeRecords.of(repository.work_dir)
-    tree_gate = TreeGate(gate=gate, checkouts=checkouts, records=records)
+    tree_gate = TreeGate(gate=gate, places=checkouts, records=records)
     tip = ground.check(repository, language, tree_gate, repository.work_dir / "gate-tip.log", cancellation)
     ground.refuse(config, tip)
     if tip.red:

@@ -14,7 +14,6 @@ from pytest_cobbler.causes import Ending
 from pytest_cobbler.display import shown_duration, shown_size
 from pytest_cobbler.files import Tail
 from pytest_cobbler.landing.go_events import GoLog
-from pytest_cobbler.landing.own_programs import mounts_of_programs, path_of_programs
 from pytest_cobbler.landing.places import Places
 from pytest_cobbler.landing.reports import ReportProblem, read_report
 from pytest_cobbler.landing.tree_records import (
@@ -27,8 +26,11 @@ from pytest_cobbler.landing.tree_records import (
 )
 from pytest_cobbler.languages.base import Step
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.sandbox.base import Completed, Job, Limits, Mount, Network, Sandbox
+from pytest_cobbler.repository.gate_checkout import first_entry
+from pytest_cobbler.repository.subdirectory import Subdirectory
+from pytest_cobbler.sandbox.base import Completed, Engine, Job, Limits, Mount, Network, Sandbox
 from pytest_cobbler.sandbox.collecting import LARGEST
+from pytest_cobbler.sandbox.own_programs import mounts_of_programs, path_of_programs
 from pytest_cobbler.sandbox.probes import Probe
 from pytest_cobbler.secret_forms import LineScrubber, Secrets
 
@@ -52,7 +54,8 @@ class GateResult:
     ``failed`` is the step that failed; it is empty if all passed. ``reason`` is the meaning of its status, if
     the status has one. ``output`` is the end of the output, ``timeout`` the time limit in seconds. ``notes``
     are for people; the tested code may have forged or removed them. ``tests`` are the tests in the report of
-    the gate; ``None`` means that what ran is unknown, and ``unknown`` is the reason.
+    the gate; ``None`` means that what ran is unknown, and ``unknown`` is the reason. ``node`` is where it
+    ran; empty for this machine.
     """
 
     failed: str
@@ -65,6 +68,7 @@ class GateResult:
     notes: tuple[str, ...] = ()
     tests: TestRun | None = None
     unknown: str = ""
+    node: str = ""
 
     @property
     def passed(self) -> bool:
@@ -88,6 +92,7 @@ class GateResult:
             seconds=self.seconds,
             made=made,
             tests=self.tests,
+            node=self.node,
         )
 
     @property
@@ -174,13 +179,13 @@ class Gate:
     def limits(self) -> Limits:
         return Limits(wall=self.timeout, disk=self.disk)
 
-    def conditions(self) -> Conditions:
-        """What decides on the result besides the tree.
+    def conditions(self, engine: Engine | None = None) -> Conditions:
+        """What decides on the result besides the tree; ``engine`` is by default that of the sandbox.
 
         Raises:
             SandboxError: the engine does not work.
         """
-        engine = self.sandbox.engine(self.image)
+        engine = engine or self.sandbox.engine(self.image)
         environment = {name: value for name, value in self.environment.items() if name not in self.passing}
         return Conditions(
             commands=tuple(step.argv for step in self.steps),
@@ -197,8 +202,17 @@ class Gate:
             caches=self.caches.digest,
         )
 
-    def run(self, checkout: Path, log: Path, cancellation: Cancellation) -> GateResult:
+    def within(self, sandbox: Sandbox) -> Gate:
+        """The same gate with another sandbox."""
+        return replace(self, sandbox=sandbox)
+
+    def run(
+        self, checkout: Path, log: Path, cancellation: Cancellation, entry: str | None = None
+    ) -> GateResult:
         """Run every step on a copy of ``checkout``; all output goes to ``log``.
+
+        Args:
+            entry: as in ``GatePlace``, for a checkout on another machine.
 
         Raises:
             SandboxError: the job could not be run at all.
@@ -210,7 +224,7 @@ class Gate:
                 failed="", cause=Ending.EXITED, status=0, seconds=0.0, output="", unknown=NO_REPORT
             )
         with log.open("wb") as file:
-            passage = _Passage(self, checkout, file.write)
+            passage = _Passage(self, checkout, file.write, entry)
             try:
                 completed = self.sandbox.run(passage.job, cancellation)
             finally:
@@ -232,7 +246,11 @@ class Gate:
 class _Passage:
     """One job of a gate, and what its output says."""
 
-    def __init__(self, gate: Gate, checkout: Path, write: Callable[[bytes], object]) -> None:
+    def __init__(
+        self, gate: Gate, checkout: Path, write: Callable[[bytes], object], entry: str | None = None
+    ) -> None:
+        if entry is None:
+            entry = first_entry(checkout, Subdirectory(gate.directory))
         # Random, so that the output of the tested code does not contain it by accident.
         mark = secrets.token_hex(16)
         self._timeout = gate.timeout
@@ -246,7 +264,7 @@ class _Passage:
         take_line = self._events or self._scrubber
         self.job = Job(
             name="gate",
-            argv=("sh", "-c", _script(gate, mark, checkout / gate.directory)),
+            argv=("sh", "-c", _script(gate, mark, entry)),
             workdir=str(checkout / gate.directory),
             environment=dict(gate.environment),
             mounts=(
@@ -307,8 +325,8 @@ if [ $cobbler_count != 0 ]; then
 fi"""
 
 
-def _script(gate: Gate, mark: str, place: Path) -> str:
-    lines = ["exec 2>&1", path_of_programs(gate.sandbox), *_tree_is_there(place)]
+def _script(gate: Gate, mark: str, entry: str) -> str:
+    lines = ["exec 2>&1", path_of_programs(gate.sandbox), *_tree_is_there(entry)]
     if gate.report:  # the tree may hold one
         lines.append(f"rm -f -- {shlex.quote(gate.report)}")
     for number, step in enumerate(gate.steps):
@@ -327,13 +345,13 @@ def _script(gate: Gate, mark: str, place: Path) -> str:
     return "\n".join(lines)
 
 
-def _tree_is_there(place: Path) -> Iterator[str]:
+def _tree_is_there(entry: str) -> Iterator[str]:
     """The command that ends a gate without its tree: a runtime may leave out a mount that it does not know.
 
     An empty directory has no test that could fail. gVisor of 2022 knows no overlays.
     """
-    if entry := min(place.iterdir() if place.is_dir() else (), default=None):
-        quoted = shlex.quote(f"./{entry.name}")
+    if entry:
+        quoted = shlex.quote(f"./{entry}")
         why = "the container runtime has not mounted the tree that is to be tested"
         yield f"[ -e {quoted} ] || [ -L {quoted} ] || {{ echo {shlex.quote(why)}; exit 125; }}"
 

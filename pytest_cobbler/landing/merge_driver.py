@@ -17,13 +17,13 @@ from typing import Final
 from pytest_cobbler.display import shown_path
 from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.landing.gate import Gate
-from pytest_cobbler.landing.own_programs import mounts_of_programs, path_of_programs
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.blobs import read_blob
 from pytest_cobbler.repository.conflicts import Conflict, tree_with
 from pytest_cobbler.repository.landing import Merge
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Job, Limits, Mount, Network
+from pytest_cobbler.sandbox.own_programs import mounts_of_programs, path_of_programs
 
 __all__ = ["MergeDriver"]
 

@@ -215,6 +215,7 @@ def make_statement(
                 "agent": work.agent,
                 "attempt": work.attempt,
                 **({"node": work.node} if work.node else {}),
+                **({"gateNode": record.node} if record and record.node else {}),
                 "gate": gate.as_json,
             },
             "resolvedDependencies": _dependencies(

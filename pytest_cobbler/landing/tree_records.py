@@ -218,6 +218,8 @@ class TreeRecord:
     seconds: float
     made: datetime
     tests: TestRun | None = None
+    node: str = ""
+    """The node on which the gate ran; empty for the machine of the run."""
     flaky: tuple[str, ...] = ()
     """What failed in one recorded run and passed in another, named as by :func:`failing`."""
 

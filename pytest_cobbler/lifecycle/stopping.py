@@ -270,12 +270,12 @@ class _Merging:
         self._say(f"gate: {gate.line}, on {both}")
         preflight_without_agent(repository, sandbox, gate, language)
         log = config.cobbler_dir / self._generation.name / "stop" / "gate.log"
-        checkouts = GateCheckouts(repository, self._generation.name, sandbox.owner)
+        checkouts = GateCheckouts(repository, self._generation.name, sandbox)
         caches = with_caches(gate, config, repository, self._base, Cancellation(), self._say)
         try:
             with caches as gate:
                 records = TreeRecords.of(repository.work_dir)
-                tree_gate = TreeGate(gate=gate, checkouts=checkouts, records=records)
+                tree_gate = TreeGate(gate=gate, places=checkouts, records=records)
                 result, record = tree_gate.record(tree, log, Cancellation())
                 passed = result.passed or self._fails_as_base(result, tree_gate, log)
         finally:

@@ -11,12 +11,20 @@ from pytest_cobbler.repository.checks import Entry, read_change
 from pytest_cobbler.repository.directories import Owner, chown_tree, remove_tree
 from pytest_cobbler.repository.git import Git
 from pytest_cobbler.repository.repository import Repository
+from pytest_cobbler.repository.subdirectory import Subdirectory
 
-__all__ = ["GateCheckout"]
+__all__ = ["GateCheckout", "first_entry", "gates"]
 
 
-def _gates(repository: Repository) -> Path:
+def gates(repository: Repository) -> Path:
+    """The directory of all checkouts of gates."""
     return repository.work_dir / "gate"
+
+
+def first_entry(checkout: Path, below: Subdirectory) -> str:
+    """The first name in a directory of a checkout; empty if it has none, or is not there."""
+    directory = checkout / below.path
+    return min((one.name for one in directory.iterdir()), default="") if directory.is_dir() else ""
 
 
 class GateCheckout:
@@ -28,11 +36,11 @@ class GateCheckout:
 
         Call it under the run lock, before one is made.
         """
-        for directory in _gates(repository).glob("*"):
+        for directory in gates(repository).glob("*"):
             remove_tree(directory)
 
     def __init__(self, repository: Repository, generation: str, owner: Owner) -> None:
-        self._directory = _gates(repository) / generation
+        self._directory = gates(repository) / generation
         self.path = self._directory / "tree"
         self._repository = repository
         self._owner = owner

@@ -70,7 +70,8 @@ def _unseen(paths: Sequence[str]) -> list[str]:
 
 def _nodes(config: Config) -> Iterator[str]:
     if config.sandbox == "slurm":
-        yield " ".join(("nodes: agents work on those of Slurm; gates on this machine", *config.slurm_args))
+        gates = ", ".join(config.gate_site) or "this machine"
+        yield " ".join((f"nodes: agents work on those of Slurm; gates on {gates}", *config.slurm_args))
     if config.sandbox == "kubernetes":
         yield "nodes: agents work in pods of Kubernetes; gates on this machine"
 

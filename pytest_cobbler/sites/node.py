@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -35,6 +35,7 @@ from pytest_cobbler.sandbox.pod import PodSandbox
 from pytest_cobbler.sandbox.podman import PodmanSandbox, job_owner
 from pytest_cobbler.sites.archiving import write_archive
 from pytest_cobbler.sites.frames import ANSWER, BEAT, CALL, CANCEL, Flow, Link, LinkBroken
+from pytest_cobbler.sites.gate_on_node import GateOnNode, Runner
 from pytest_cobbler.sites.local import LocalPlace, LocalSite
 from pytest_cobbler.sites.patience import Lease, Patience, now
 from pytest_cobbler.sites.relaying import Relay
@@ -104,6 +105,8 @@ class _Node:
         self._runner: Sandbox
         self._site: LocalSite
         self._place: LocalPlace
+        self._gate: GateOnNode | None = None
+        self._run_id = ""
 
     def run(self) -> None:
         """Answer until the coordinator is gone, then end what runs."""
@@ -113,6 +116,8 @@ class _Node:
         self._cancellation.cancel()
         for thread in self._threads:
             thread.join()
+        if self._gate:
+            self._gate.remove()
 
     def _beat(self) -> None:
         self._link.send(BEAT, 0, struct.pack("!d", now()))
@@ -175,6 +180,7 @@ class _Node:
         self._repository.make_work_dir()
         runner = _sandbox(sandbox, project)
         self._runner = runner
+        self._run_id = sandbox["run_id"]
         self._is_pod = pod = bool(sandbox["files"])
         self._generation = site["generation"]
         if pod:
@@ -202,17 +208,39 @@ class _Node:
         **more: Any,
     ) -> dict[str, Any]:
         """Take the objects in, and check the files out."""
+        self._take_in(pack)
+        self._keep_known(parent)
+        self._place = self._site.open(_POD if self._is_pod else name, parent=parent, **more)
+        # While the agent works. git decides whether there is something to do.
+        threading.Thread(target=self._collect_garbage, daemon=True).start()
+        return self._facts()
+
+    def _take_in(self, pack: Flow) -> None:
         with tempfile.TemporaryFile(dir=self._repository.work_dir) as objects:
             while data := pack.read():
                 objects.write(data)
             if objects.tell():
                 objects.seek(0)
                 self._repository.objects.run("index-pack", "--strict", "--stdin", "--fix-thin", stdin=objects)
-        self._keep_known(parent)
-        self._place = self._site.open(_POD if self._is_pod else name, parent=parent, **more)
-        # While the agent works. git decides whether there is something to do.
-        threading.Thread(target=self._collect_garbage, daemon=True).start()
-        return self._facts()
+
+    def call_gate_engine(self, *, image: str | None, cancellation: Cancellation) -> dict[str, Any]:  # noqa: ARG002
+        """What runs jobs of an image here."""
+        return asdict(self._runner.engine(image))
+
+    def call_gate_tree(self, *, tree: str, pack: Flow, cancellation: Cancellation) -> dict[str, str]:  # noqa: ARG002
+        """Write a tree for its gate."""
+        self._take_in(pack)
+        self._keep_known(tree)
+        if self._gate is None:
+            self._gate = GateOnNode(self._repository, self._runner, self._run_id)
+        return self._gate.write(tree)
+
+    def call_gate_run(
+        self, *, job: Mapping[str, Any], stdout: Flow, stderr: Flow, cancellation: Cancellation
+    ) -> dict[str, Any]:
+        """Run a gate on the tree that was written."""
+        assert self._gate
+        return self._run(self._gate, job, stdout, stderr, cancellation)
 
     def _collect_garbage(self) -> None:
         with contextlib.suppress(CobblerError):  # the next place tries it again
@@ -280,11 +308,21 @@ class _Node:
     def call_run(
         self, *, job: Mapping[str, Any], stdout: Flow, stderr: Flow, cancellation: Cancellation
     ) -> dict[str, Any]:
+        return self._run(self._place.sandbox, job, stdout, stderr, cancellation)
+
+    def _run(
+        self,
+        runner: Runner,
+        job: Mapping[str, Any],
+        stdout: Flow,
+        stderr: Flow,
+        cancellation: Cancellation,
+    ) -> dict[str, Any]:
         def error_line(line: bytes) -> None:
             stderr.write(line + b"\n")
 
         built = job_from(job, Relay(self._link).serve, stdout=stdout, on_error_line=error_line)
-        completed = self._place.sandbox.run(built, cancellation)
+        completed = runner.run(built, cancellation)
         if completed.cause == Ending.CANCELLED and self._cancellation.requested:
             completed = replace(completed, cause=Ending.LOST)  # by the end of the lease or of the stream
         return completed_to(completed)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from pytest_cobbler.errors import NotStarted, SandboxError
 from pytest_cobbler.process import Cancellation
@@ -17,7 +17,7 @@ from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.worktrees import KEPT
 from pytest_cobbler.sandbox.site import Place, Site, Unreached
 from pytest_cobbler.sites.channel import Channel
-from pytest_cobbler.sites.frames import Flow
+from pytest_cobbler.sites.objects import feed, write_pack
 from pytest_cobbler.sites.patience import Patience, now
 from pytest_cobbler.sites.records import PlaceRecord, places_on_nodes
 from pytest_cobbler.sites.remote_place import RemotePlace
@@ -32,7 +32,6 @@ REPOSITORY, RUN = "repository", "run"
 
 _REACHED: Final = 60.0
 """Seconds in which a node has to answer that has the files of a dead run."""
-_CHUNK: Final = 256 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,12 +176,12 @@ class RemoteSite:
     ) -> dict[str, Any]:
         """Send the objects that the node lacks, and make the place there."""
         with tempfile.TemporaryFile(dir=self._repository.work_dir) as pack:
-            self._pack([record.parent, record.tree_id, *also], known, pack)
+            write_pack(self._repository, [record.parent, record.tree_id, *also], known, pack)
             flow = session.flow()
             facts: dict[str, Any] = session.call(
                 "open",
                 flows={"pack": flow},
-                feed=lambda: _feed(flow, pack),
+                feed=lambda: feed(flow, pack),
                 name=record.name,
                 parent=record.parent,
                 tree=record.tree_id,
@@ -191,16 +190,6 @@ class RemoteSite:
                 packs_early=packs_early,
             )
         return facts
-
-    def _pack(self, wanted: Sequence[str], known: Sequence[str], pack: IO[bytes]) -> None:
-        """Write a thin pack of ``wanted``, without what a node has that knows ``known``."""
-        git = self._repository.objects
-        asked = "".join(f"{commit}\n" for commit in known).encode()
-        lines = git.run("cat-file", "--batch-check", stdin=asked).text.splitlines() if known else []
-        there = [words[0] for words in map(str.split, lines) if words[1:2] == ["commit"]]
-        revisions = [*wanted, *(f"^{commit}{what}" for commit in there for what in ("", "^{tree}"))]
-        words = ("pack-objects", "--revs", "--thin", "--stdout", "--quiet", "--delta-base-offset")
-        git.run(*words, stdin="".join(f"{one}\n" for one in revisions).encode(), stdout=pack)
 
     def forget(self, name: str) -> None:
         """Let go the record and the pins of a place."""
@@ -318,13 +307,3 @@ class _Waiting:
 
     def __call__(self) -> bool:
         return not self._timer.is_set() and not self._cancellation.requested
-
-
-def _feed(flow: Flow, pack: IO[bytes]) -> None:
-    """Send a pack, if it has any objects."""
-    pack.seek(0)
-    if int.from_bytes(pack.read(12)[8:]):
-        pack.seek(0)
-        while data := pack.read(_CHUNK):
-            flow.write(data)
-    flow.finish()

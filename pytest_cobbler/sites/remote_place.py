@@ -5,21 +5,20 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
 from pytest_cobbler.causes import Ending
 from pytest_cobbler.errors import NotStarted, SandboxError
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.sandbox.base import Capability, Completed, Engine, Job, Sandbox
-from pytest_cobbler.sandbox.stderr import ErrorTail
+from pytest_cobbler.sandbox.base import Completed, Job, Sandbox
 from pytest_cobbler.sites.archiving import keep_archive
 from pytest_cobbler.sites.frames import Flow
-from pytest_cobbler.sites.outputs import Bounded, Outputs, Reader, Taken
+from pytest_cobbler.sites.nodes_sandbox import NodesSandbox, run_there
+from pytest_cobbler.sites.outputs import Bounded, Reader, Taken
 from pytest_cobbler.sites.records import PlaceRecord, PlaceRecords
-from pytest_cobbler.sites.sessions import Gone, NodeSession
-from pytest_cobbler.sites.values import completed_from, job_to
+from pytest_cobbler.sites.sessions import NodeSession
 
 __all__ = ["NodesOf", "RemotePlace"]
 
@@ -135,7 +134,7 @@ class RemotePlace:
 
     @property
     def sandbox(self) -> Sandbox:
-        return _NodesSandbox(self._begun, self.node, self._run)
+        return NodesSandbox(self._begun, self.node, self._run)
 
     @property
     def has_files(self) -> bool:
@@ -150,20 +149,10 @@ class RemotePlace:
         session = self._connected()
         if session is None:
             raise NotStarted(f"the node {self.node} has no place {self.name}")
-        facts = job_to(job)
-        errors = ErrorTail(job.on_error_line)
-        outputs = Outputs(session, job, errors)
-        try:
-            with session.serving(job.network), outputs:
-                answer = session.call("run", outputs.cancelling(cancellation), outputs.flows, job=facts)
-        except Gone:
-            ending = session.ending(cancellation)
-            self._session, self._is_lost = None, ending == Ending.LOST
-            return Completed(status=_KILLED, cause=ending, seconds=0.0, stderr=errors.text)
-        completed = completed_from(answer)
-        if completed.cause == Ending.LOST:  # the node has ended it
+        completed = run_there(session, "run", job, cancellation)
+        self._is_lost = completed.cause == Ending.LOST
+        if self._is_lost or (completed.cause != Ending.EXITED and session.is_over):
             self._disconnect()
-            self._is_lost = True
         return completed
 
     def put(self, name: str, content: bytes) -> Path:
@@ -248,50 +237,3 @@ class RemotePlace:
                 return
         self._disconnect()
         self._site.forget(self.name)
-
-
-@dataclass(frozen=True)
-class _NodesSandbox:
-    """The sandbox of a node, for the jobs of one place."""
-
-    begun: Mapping[str, Any]
-    node: str
-    runner: Callable[[Job, Cancellation | None], Completed]
-
-    @property
-    def description(self) -> str:
-        return f"node {self.node}: {self.begun['description']}"
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        return frozenset(Capability[name] for name in self.begun["capabilities"])
-
-    @property
-    def owner(self) -> tuple[int, int] | None:
-        return None
-
-    @property
-    def storage(self) -> Path | None:
-        return None
-
-    @property
-    def runtime(self) -> str:
-        return ""
-
-    def check_engine(self) -> str:
-        return str(self.begun["engine"])
-
-    def engine(self, image: str | None) -> Engine:
-        raise SandboxError(f"the engine of node {self.node} is not known here (image {image})")
-
-    def preflight(self) -> None:
-        """The node's half has checked its engine when it began."""
-
-    def run(self, job: Job, cancellation: Cancellation | None = None) -> Completed:
-        return self.runner(job, cancellation)
-
-    def left(self) -> list[str]:
-        return []
-
-    def sweep(self) -> list[str]:
-        return []

@@ -17,7 +17,7 @@ from pytest_cobbler.sites.channel import Stream
 __all__ = ["program", "send_code"]
 
 _ROOMS: Final = ("sandbox", "repository", "sites")
-_DATA: Final = ("harvest.sh", "left.sh", "paths.toml")
+_DATA: Final = ("harvest.sh", "left.sh", "paths.toml", "programs/python")
 _OF_CONFIG: Final = ("source.py", "faults.py")
 """The reader of YAML, and not the model of the configuration: that needs a compiled package."""
 _PACKAGES: Final = ("git", "gitdb", "smmap", "packaging", "platformdirs", "yaml")

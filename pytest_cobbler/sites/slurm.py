@@ -21,6 +21,7 @@ _ENDED: Final = 60.0
 _FAILURES: Final = ("Node failure", "NODE FAILURE", "node fail", "Communication connection failure")
 """Words of srun when the node, and not the job, has failed."""
 
+_EXCLUDE: Final = "--exclude="
 _OPTIONS: Final = (
     # Otherwise srun holds the end of the output back until a newline comes.
     *("srun", "--unbuffered", "--quiet", "--ntasks=1", "--nodes=1", "--kill-on-bad-exit"),
@@ -35,20 +36,25 @@ class SlurmChannel:
 
     Args:
         arguments: further arguments of ``srun``, validated by the configuration.
+        excluded: nodes that only run what is opened on them by name.
     """
 
-    def __init__(self, arguments: Sequence[str] = ()) -> None:
-        self._arguments = tuple(arguments)
+    def __init__(self, arguments: Sequence[str] = (), excluded: Sequence[str] = ()) -> None:
+        # srun takes the last one of several.
+        others = [one for one in arguments if not one.startswith(_EXCLUDE)]
+        left_out = [one.removeprefix(_EXCLUDE) for one in arguments if one.startswith(_EXCLUDE)]
+        self._arguments = tuple(others)
+        self._excluding = [f"{_EXCLUDE}{','.join((*left_out, *excluded))}"] if (*left_out, *excluded) else []
         self._environment = podman_environment() | host_environment("SLURM_CONF")
 
     @property
     def description(self) -> str:
-        return " ".join(("agents on Slurm", *self._arguments))
+        return " ".join(("agents on Slurm", *self._arguments, *self._excluding))
 
     def open(
         self, _name: str, labels: Mapping[str, str], program: Sequence[str], node: str = ""
     ) -> CommandStream:
-        where = [f"--nodelist={node}"] if node else []
+        where = [f"--nodelist={node}"] if node else self._excluding
         argv = [*_OPTIONS, f"--job-name={_label(labels)}", *self._arguments, *where, *program]
         try:
             return CommandStream(argv, self._environment, _FAILURES)

@@ -191,7 +191,7 @@ def _nodes(config: Config, settings: SandboxSettings, directory: Path) -> tuple[
         channel = KubernetesChannel(pod)
         return channel, replace(on_nodes, files=FILES, forbidden=(channel.address,)), Path(OBJECTS)
     on_nodes = replace(on_nodes, arguments=settings.arguments, user_namespaces=settings.user_namespaces)
-    return SlurmChannel(config.slurm_args), on_nodes, directory
+    return SlurmChannel(config.slurm_args, config.gate_site), on_nodes, directory
 
 
 def check_nodes(config: Config, repository: Repository, sandbox: Sandbox, run_id: str) -> str:

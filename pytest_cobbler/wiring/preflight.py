@@ -18,12 +18,12 @@ from pytest_cobbler.display import counted, shown_size
 from pytest_cobbler.errors import UsageProblem
 from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.landing.gate import Gate, GateResult
-from pytest_cobbler.landing.own_programs import mounts_of_programs, path_of_programs
 from pytest_cobbler.landing.tool_needs import LISTS_NEEDS, has_tools, read_needs
 from pytest_cobbler.languages import Language
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.sandbox.base import Capability, Completed, Job, Limits, Mount, Sandbox
 from pytest_cobbler.sandbox.memory import memory_probe
+from pytest_cobbler.sandbox.own_programs import mounts_of_programs, path_of_programs
 from pytest_cobbler.sandbox.probes import Probe, ProbedSandbox, run_probes
 from pytest_cobbler.wiring.agents import NamedAgent
 

@@ -62,9 +62,9 @@ def node_of(running: Running, name: str) -> str:
     return found[1]
 
 
-def stated_node(project: Project, commit: str) -> object:
+def stated_node(project: Project, commit: str, of: str = "node") -> object:
     note = json.loads(project.git("notes", "--ref=cobbler", "show", commit))
-    return note["predicate"]["buildDefinition"]["internalParameters"].get("node")
+    return note["predicate"]["buildDefinition"]["internalParameters"].get(of)
 
 
 def test_each_record_of_an_attempt_names_its_node(project: Project) -> None:
@@ -99,6 +99,23 @@ def test_each_record_of_an_attempt_names_its_node(project: Project) -> None:
     cleaned = project.run("--cobbler-clean=nodes", "--cobbler-force")
     assert cleaned.ret == 0
     assert [re.fullmatch(r"removed (n\d): \d+\.\d MB", line)[1] for line in cleaned.outlines] == used  # type: ignore[index]
+
+
+def test_gates_run_on_their_own_nodes_and_each_landing_names_its_own(project: Project) -> None:
+    project.configure(gate_site=["n3"], gate_jobs=2, test_command="! test -e p-b.txt")
+    seed(project, task("p-a"), task("p-b"), task("p-c"))
+
+    result = project.run("--cobbler-generate", timeout=200)
+
+    came = {"stitch::p-a": "landed", "stitch::p-b": "failed", "stitch::p-c": "landed"}
+    assert came_to(result) == came, result.outlines
+    assert check(project, result) == []
+    result.stdout.fnmatch_lines(["nodes: agents work on those of Slurm; gates on n3 --mem=400"])
+    for landed in project.landed():
+        assert stated_node(project, landed.commit, "gateNode") == "n3"
+        assert stated_node(project, landed.commit) in ("n1", "n2")
+    verified = project.run("--cobbler-verify", timeout=200)
+    assert verified.ret == 0, verified.outlines
 
 
 @pytest.mark.matrix

@@ -42,9 +42,11 @@ class CountingGate(Gate):
 
     logs: list[str]
 
-    def run(self, checkout: Path, log: Path, cancellation: Cancellation) -> GateResult:
+    def run(
+        self, checkout: Path, log: Path, cancellation: Cancellation, entry: str | None = None
+    ) -> GateResult:
         self.logs.append(log.name)
-        return super().run(checkout, log, cancellation)
+        return super().run(checkout, log, cancellation, entry)
 
 
 class Bench:
@@ -98,7 +100,6 @@ class Bench:
             gate,
             self.language,
             self.directory,
-            owner=sandbox.owner if sandbox else None,
             allows_red=allows_red,
             refuses_weakened=refuses_weakened,
             landing=landing,

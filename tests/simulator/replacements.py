@@ -301,7 +301,9 @@ def _run_id(_bytes: int) -> str:
     return f"run{Stand.world.runs:x}"
 
 
-_SANDBOX = types.SimpleNamespace(owner=None, sweep=list, description="sim", capabilities=frozenset())
+_SANDBOX = types.SimpleNamespace(
+    owner=None, sweep=list, engine=_nothing, description="sim", capabilities=frozenset()
+)
 _FINDINGS = Findings(reserved=frozenset(), needs={}, warnings=())
 
 OPENING = {
@@ -309,6 +311,7 @@ OPENING = {
     "checked_language": lambda *_: language("none"),
     "credentials_of": _empty,
     "empty_submodules": lambda *_: "",
+    "check_gate_nodes": lambda *_: "",
     "check_nodes": lambda *_: "",
     "expiring": lambda *_: "",
     "find_generation": lambda *_: Stand.world.generation,
@@ -354,7 +357,7 @@ TABLE: Mapping[types.ModuleType, Mapping[str, Any]] = {
     lane: {"time": TIME, "ThreadPoolExecutor": Executor},
     window: {"threading": THREADING, "check_change": world.checked},
     gate_runs: {"ThreadPoolExecutor": Executor},
-    tree_gate: {"threading": THREADING, "GateCheckout": _Checkout},
+    tree_gate: {"threading": THREADING, "GateCheckout": _Checkout, "first_entry": lambda *_: ""},
     landing: {"add_note": _add_note},
     loop: {
         "threading": THREADING,

@@ -255,11 +255,15 @@ class Gate:
     line = shown = "test"
     is_offline = True
     caches = NO_CACHES
+    image = None
 
-    def conditions(self) -> Conditions:
+    def conditions(self, _engine: object = None) -> Conditions:
         return _CONDITIONS
 
-    def run(self, tree: Any, log: object, cancellation: Cancellation) -> GateResult:  # noqa: ARG002
+    def within(self, _sandbox: object) -> Gate:
+        return self
+
+    def run(self, tree: Any, _log: object, cancellation: Cancellation, _entry: str) -> GateResult:
         world: World = Stand.world
         stage = world.stage
         stage.touch(f"gate {tree[:7]}")

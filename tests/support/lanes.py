@@ -21,7 +21,6 @@ from pytest_cobbler.landing.tree_records import TreeRecords
 from pytest_cobbler.languages import Language
 from pytest_cobbler.listeners import RunListener
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.repository.directories import Owner
 from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.repository import Repository
 
@@ -44,7 +43,6 @@ def make_lane(
     *,
     listener: RunListener | None = None,
     cancellation: Cancellation | None = None,
-    owner: Owner = None,
     allows_red: bool = False,
     refuses_weakened: bool = False,
     gate_jobs: int = 1,
@@ -52,8 +50,8 @@ def make_lane(
 ) -> Lane:
     """A lane on ``generation`` that keeps the records of trees below ``directory``."""
     cancellation = cancellation or Cancellation()
-    checkouts = GateCheckouts(repository, generation.name, owner, gate_jobs)
-    tree_gate = TreeGate(gate=gate, checkouts=checkouts, records=TreeRecords(directory / "records"))
+    checkouts = GateCheckouts(repository, generation.name, gate.sandbox, gate_jobs)
+    tree_gate = TreeGate(gate=gate, places=checkouts, records=TreeRecords(directory / "records"))
     judge = TestJudge(repository, tree_gate, language, cancellation, allows_red=allows_red)
     lane = LandingLane(
         repository,

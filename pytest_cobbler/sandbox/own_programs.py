@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_cobbler.sandbox.base import Capability, Mount, Sandbox
 
-_SOURCE = Path(__file__).parent.parent / "data" / "programs"
+SOURCE = Path(__file__).parent.parent / "data" / "programs"
 _TARGET = "/cobbler/programs"
 
 
@@ -21,12 +21,12 @@ def mounts_of_programs(sandbox: Sandbox) -> tuple[Mount, ...]:
     podman on another machine has the repository, but need not have this package.
     """
     is_here = {Capability.CONTAINMENT, Capability.LOOPBACK} <= sandbox.capabilities
-    return (Mount(source=_SOURCE, target=_TARGET),) if is_here else ()
+    return (Mount(source=SOURCE, target=_TARGET),) if is_here else ()
 
 
 def path_of_programs(sandbox: Sandbox) -> str:
     """The shell command that adds the directory to PATH if it is needed; for the beginning of a job."""
-    place = _TARGET if Capability.CONTAINMENT in sandbox.capabilities else str(_SOURCE)
+    place = _TARGET if Capability.CONTAINMENT in sandbox.capabilities else str(SOURCE)
     return (
         "if ! command -v python && command -v python3; then "
         f"PATH=$PATH:{shlex.quote(place)}; export PATH; fi >/dev/null"
