@@ -14,7 +14,7 @@ from pytest_cobbler.display import shown_path
 from pytest_cobbler.globs import matches_glob
 from pytest_cobbler.lifecycle.finished import Finished
 from pytest_cobbler.repository.attempts import kept_attempts, last_numbers
-from pytest_cobbler.repository.checks import read_change
+from pytest_cobbler.repository.changes import read_change
 from pytest_cobbler.tracker.base import Task
 from pytest_cobbler.wiring.agents import Agents
 from pytest_cobbler.wiring.project import Project

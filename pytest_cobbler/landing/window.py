@@ -12,7 +12,8 @@ from pytest_cobbler.display import named
 from pytest_cobbler.errors import CobblerError
 from pytest_cobbler.landing.candidates import Candidate, Landing
 from pytest_cobbler.landing.merge_driver import MergeDriver
-from pytest_cobbler.repository.checks import Change, Refusal, check_change, read_change, review_notes
+from pytest_cobbler.repository.changes import Change, read_change
+from pytest_cobbler.repository.checks import Refusal, check_change, review_notes
 from pytest_cobbler.repository.identity import Identity, Person
 from pytest_cobbler.repository.landing import Merge, merge, merge_change
 from pytest_cobbler.repository.pins import LANDING, Pins

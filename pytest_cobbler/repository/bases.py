@@ -18,8 +18,9 @@ from pathlib import Path
 
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository.blobs import DIRECTORY, all_entries
-from pytest_cobbler.repository.checks import SUBMODULE, read_change
+from pytest_cobbler.repository.changes import SUBMODULE, Entry, read_change
 from pytest_cobbler.repository.directories import Owner, chown_tree, remove_tree
+from pytest_cobbler.repository.git import Git
 from pytest_cobbler.repository.pins import BASE, PINS
 from pytest_cobbler.repository.repository import Repository
 
@@ -183,7 +184,7 @@ class Bases:
         """
         shutil.copy2(base.index, index)  # with its time, which git compares
         shutil.copy2(base.trusted, trusted)
-        entries = read_change(self._repository.objects, base.tree_id, tree, "-t").entries
+        entries = _with_directories(self._repository.objects, base.tree_id, tree)
         if not entries:
             return b""
         for one in (trusted, index):
@@ -213,6 +214,18 @@ class Bases:
                         Base(directory, directory.name).remove()
                 with contextlib.suppress(OSError):
                     self._directory.rmdir()
+
+
+def _with_directories(git: Git, old: str, new: str) -> list[Entry]:
+    """The paths in which two trees differ, and the directories with such paths."""
+    fields = git.fields("diff-tree", "-r", "-t", "-z", "--raw", "--no-renames", "--end-of-options", old, new)
+    entries = []
+    for facts, path in zip(fields[::2], fields[1::2], strict=True):
+        old_mode, new_mode, before, after, status = facts[1:].decode().split(" ")
+        entries.append(
+            Entry(path=path, status=status[:1], old_mode=old_mode, new_mode=new_mode, old=before, new=after)
+        )
+    return entries
 
 
 def _date_back(tree: Path) -> None:

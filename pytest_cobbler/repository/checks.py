@@ -15,6 +15,7 @@ from pytest_cobbler.display import named, shown_path, shown_size
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.globs import matches_any
 from pytest_cobbler.repository.blobs import entries_at, entries_in, read_blob, read_small_blobs
+from pytest_cobbler.repository.changes import SUBMODULE, Change, Entry, read_change
 from pytest_cobbler.repository.git import Git
 from pytest_cobbler.repository.ignoring import ignored
 from pytest_cobbler.repository.large_files import POINTER, kept_outside
@@ -53,38 +54,7 @@ _NEVER_NEW = ("**/.env",)
 _OF_A_REPOSITORY = {b"head": b"HEAD", b"objects": b"objects", b"refs": b"refs"}
 
 _LINK = "120000"
-SUBMODULE = "160000"
 _MODULE = re.compile(r"\.(?:py|pyc|pyd|so)\Z")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One changed path: ``status`` A, M, D or T; modes as git prints them."""
-
-    path: bytes
-    status: str
-    old_mode: str
-    new_mode: str
-    old: str
-    new: str
-
-    @property
-    def shown(self) -> str:
-        return shown_path(self.path)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """The paths that differ between a parent and a tree."""
-
-    entries: tuple[Entry, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.entries)
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        return tuple(entry.shown for entry in self.entries)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,26 +117,11 @@ def can_open(refusals: Iterable[Refusal]) -> bool:
     return all(refusal.can_open for refusal in refusals)
 
 
-def read_change(git: Git, old: str, new: str, *more: str) -> Change:
-    """The differences between two trees or commits, without renames; ``more`` are further options of git."""
-    options = ("-r", "-z", "--raw", "--no-renames", *more, "--end-of-options")
-    fields = git.fields("diff-tree", *options, old, new)
-    if fields and not fields[0].startswith(b":"):
-        fields = fields[1:]
-    entries = []
-    for facts, path in zip(fields[::2], fields[1::2], strict=True):
-        old_mode, new_mode, before, after, status = facts[1:].decode().split(" ")
-        entries.append(
-            Entry(path=path, status=status[:1], old_mode=old_mode, new_mode=new_mode, old=before, new=after)
-        )
-    return Change(entries=tuple(entries))
-
-
 def check_change(git: Git, parent: str, tree: str, policy: Policy) -> tuple[Change, tuple[Refusal, ...]]:
     """Check the change from ``parent`` to ``tree`` against ``policy``."""
-    change = read_change(git, parent, tree)
+    change = read_change(git, parent, tree, MOST_FILES)
     if len(change.entries) > MOST_FILES:
-        reason = f"changes {len(change.entries)} files; at most {MOST_FILES}"
+        reason = f"changes more than {MOST_FILES} files"
         return change, (Refusal(reason=reason, poisonous=True),)
     refusals = [
         *_check_kinds(git, change),

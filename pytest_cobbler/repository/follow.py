@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from pytest_cobbler.display import named, shown_path
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.process import Completion
-from pytest_cobbler.repository.checks import SUBMODULE, Entry, read_change
+from pytest_cobbler.repository.changes import SUBMODULE, Entry, read_change
 from pytest_cobbler.repository.repository import Repository
 from pytest_cobbler.repository.stale_locks import owner_of
 

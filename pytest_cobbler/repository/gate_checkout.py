@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from pytest_cobbler.repository.checks import Entry, read_change
+from pytest_cobbler.repository.changes import Entry, read_change
 from pytest_cobbler.repository.directories import Owner, chown_tree, remove_tree
 from pytest_cobbler.repository.git import Git
 from pytest_cobbler.repository.repository import Repository
@@ -73,7 +73,7 @@ class GateCheckout:
         if self._tree == tree:
             return self.path
         old, self._tree = self._tree, None  # until it is done, its contents are unknown
-        changed = read_change(self._git, old, tree).entries if old else ()
+        changed = read_change(self._repository.objects, old, tree).entries if old else ()
         if old is None or any(entry.path.rpartition(b"/")[2] == b".gitattributes" for entry in changed):
             self._fill(tree)  # other attributes may give unchanged blobs other bytes
         else:

@@ -19,7 +19,8 @@ from pytest_cobbler.display import shown_path, shown_size
 from pytest_cobbler.errors import CobblerError, RepositoryError
 from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.repository.checks import LARGEST_CHANGE, Change, Policy, Refusal, check_change
+from pytest_cobbler.repository.changes import Change
+from pytest_cobbler.repository.checks import LARGEST_CHANGE, Policy, Refusal, check_change
 from pytest_cobbler.repository.damage import is_whole
 from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.left_work import LeftWork, check_left

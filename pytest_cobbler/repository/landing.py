@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pytest_cobbler.display import shown_path
 from pytest_cobbler.files import temporary_directory
-from pytest_cobbler.repository.checks import read_change
+from pytest_cobbler.repository.changes import read_change
 from pytest_cobbler.repository.conflicts import Conflict, conflicts_of
 from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.identity import Identity, Person

@@ -7,7 +7,7 @@ merge. ``git merge-tree`` puts the ids of the two commits behind them, so no oth
 from __future__ import annotations
 
 from pytest_cobbler.display import shown_path
-from pytest_cobbler.repository.checks import read_change
+from pytest_cobbler.repository.changes import read_change
 from pytest_cobbler.repository.git import Git
 
 # After the id a path, where the sides have different ones; a carriage return as such: grep names none.

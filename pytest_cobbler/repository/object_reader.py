@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from pytest_cobbler.display import shown_path
 from pytest_cobbler.errors import CobblerError, RepositoryError
 from pytest_cobbler.kept_process import Answer, KeptProcess
 
@@ -93,15 +95,33 @@ def _content(answer: Answer) -> tuple[Found, bytes] | None:
 
 
 def tree_entries(content: bytes, digits: int) -> Iterator[tuple[str, str, bytes]]:
-    """Mode (as git prints it), object id and name of each entry of a tree.
+    """Mode (as git prints it in a difference), object id and name of each entry of a tree.
 
     Args:
         digits: of an object id: 40 or 64.
+
+    Raises:
+        RepositoryError: it has something else than a mode.
     """
     at, size = 0, digits // 2
     while at < len(content):
         space = content.index(b" ", at)
         end = content.index(b"\0", space)
-        mode = content[at:space].decode("ascii", "replace").zfill(6)
+        written = content[at:space]
+        mode = _MODES.get(written) or _mode(written)
         yield mode, content[end + 1 : end + 1 + size].hex(), content[space + 1 : end]
         at = end + 1 + size
+
+
+_MODES = {mode.lstrip("0").encode(): mode for mode in ("100644", "100755", "120000", "040000", "160000")}
+"""Modes as git writes them -> as it prints them."""
+
+
+def _mode(written: bytes) -> str:
+    """What git prints for a mode that it does not write itself."""
+    if not written or written.strip(b"01234567"):
+        raise RepositoryError(f"a tree has the mode {shown_path(written)}")
+    mode = int(written, 8) & 0xFFFFFFFF  # git counts no further
+    if stat.S_ISREG(mode):
+        return "100755" if mode & stat.S_IXUSR else "100644"
+    return "120000" if stat.S_ISLNK(mode) else "040000" if stat.S_ISDIR(mode) else "160000"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_cobbler.repository.blobs import DIRECTORY, entries_of
-from pytest_cobbler.repository.checks import SUBMODULE
+from pytest_cobbler.repository.changes import SUBMODULE
 from pytest_cobbler.repository.git import Git
 
 __all__ = ["Traits", "traits_of"]

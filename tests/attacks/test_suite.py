@@ -37,7 +37,8 @@ from pytest_cobbler.attacks.suite import run_suite
 from pytest_cobbler.cycle.measure import LARGEST_ANSWER, OUTPUT
 from pytest_cobbler.errors import SandboxError
 from pytest_cobbler.process import Cancellation
-from pytest_cobbler.repository.checks import Change, Policy
+from pytest_cobbler.repository.changes import Change
+from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.harvest import Harvest, HarvestError
 from pytest_cobbler.repository.pins import PINS
 from pytest_cobbler.repository.worktrees import Worktree

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from pytest_cobbler.globs import matches_glob
-from pytest_cobbler.repository.checks import Policy, check_change, read_change, review_notes
+from pytest_cobbler.repository.changes import read_change
+from pytest_cobbler.repository.checks import Policy, check_change, review_notes
 from pytest_cobbler.repository.path_table import Kind, Row, commands, named_patterns, path_table, rows
 from pytest_cobbler.repository.repository import Repository
 from tests.support.repositories import Content, UserRepository, commit_files

@@ -33,7 +33,7 @@ from pytest_cobbler.lifecycle import spending as past_spending
 from pytest_cobbler.lifecycle.finished import Finished
 from pytest_cobbler.lifecycle.ledger import Ledger
 from pytest_cobbler.recordings import turns
-from pytest_cobbler.repository import checks, landing
+from pytest_cobbler.repository import checks, landing, markers
 from pytest_cobbler.repository.attempts import used_numbers
 from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.sessions import KeptSession
@@ -355,7 +355,8 @@ TABLE: Mapping[types.ModuleType, Mapping[str, Any]] = {
     turns: {"threading": THREADING},
     tracker_lane: {"threading": THREADING, "Future": Promise},
     lane: {"time": TIME, "ThreadPoolExecutor": Executor},
-    window: {"threading": THREADING, "check_change": world.checked},
+    window: {"threading": THREADING, "check_change": world.checked, "read_change": world.changed},
+    markers: {"read_change": world.changed},
     gate_runs: {"ThreadPoolExecutor": Executor},
     tree_gate: {"threading": THREADING, "GateCheckout": _Checkout, "first_entry": lambda *_: ""},
     landing: {"add_note": _add_note},

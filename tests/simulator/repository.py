@@ -311,14 +311,7 @@ class _Git(Git):
     def _diff_tree(self, words: tuple[str, ...], _stdin: bytes) -> tuple[str, int]:
         old, new = map(self._repository.files_of, words[-2:])
         changed = [path for path in sorted({*old, *new}) if old.get(path) != new.get(path)]
-        if "--numstat" in words:
-            return "".join(f"1\t0\t{path}\0" for path in changed), 0
-        modes = {True: "100644", False: "000000"}
-        return "".join(
-            f":{modes[path in old]} {modes[path in new]} {_ZEROS} {_ZEROS} "
-            f"{'M' if path in old and path in new else 'A' if path in new else 'D'}\0{path}\0"
-            for path in changed
-        ), 0
+        return "".join(f"1\t0\t{path}\0" for path in changed), 0
 
     def _literal_pathspecs(self, words: tuple[str, ...], _stdin: bytes) -> tuple[str, int]:
         """``grep`` for conflict markers of ours."""
@@ -335,6 +328,3 @@ def _merged(base: str | None, one: str | None, other: str | None) -> str | None:
     if one == base:
         return other
     return one if other == base else None
-
-
-_ZEROS = "0" * 40

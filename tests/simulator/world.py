@@ -17,7 +17,8 @@ from pytest_cobbler.landing.gate import NO_CACHES, GateResult
 from pytest_cobbler.landing.tree_records import CaseResult, Conditions, TestRun, TreeRecord
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository import names
-from pytest_cobbler.repository.checks import Change, Policy, Refusal, read_change
+from pytest_cobbler.repository.changes import Change, Entry
+from pytest_cobbler.repository.checks import Policy, Refusal
 from pytest_cobbler.repository.generations import Generation
 from pytest_cobbler.repository.harvest import Harvest
 from pytest_cobbler.sandbox.site import Unreached
@@ -131,10 +132,32 @@ class World:
         return any(text.startswith((RED, SLOW)) for text in self.repository.store.trees[tree].values())
 
 
+def changed(_git: Any, old: str, new: str) -> Change:
+    """``read_change`` of trees in memory."""
+    repository = Stand.world.repository
+    before, after = map(repository.files_of, (old, new))
+    entries = [
+        Entry(
+            path=path.encode(),
+            status="M" if path in before and path in after else "A" if path in after else "D",
+            old_mode="100644" if path in before else "000000",
+            new_mode="100644" if path in after else "000000",
+            old=_ZEROS,
+            new=_ZEROS,
+        )
+        for path in sorted({*before, *after})
+        if before.get(path) != after.get(path)
+    ]
+    return Change(entries=tuple(entries))
+
+
+_ZEROS = "0" * 40
+
+
 def checked(git: Any, parent: str, tree: str, policy: Policy) -> tuple[Change, tuple[Refusal, ...]]:
     """``check_change`` with two rules."""
     repository = Stand.world.repository
-    change = read_change(git, parent, tree)
+    change = changed(git, parent, tree)
     files = repository.store.trees[repository.tree_of(tree)]
     paths = [entry.shown for entry in change.entries]
     bad = [path for path in paths if files.get(path, "").startswith(FORBIDDEN)]

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
 
-from pytest_cobbler.repository.checks import Policy, read_change
+from pytest_cobbler.repository.changes import read_change
+from pytest_cobbler.repository.checks import Policy
 from pytest_cobbler.repository.harvest import Harvest, harvest
 from pytest_cobbler.sandbox.base import Job
 from pytest_cobbler.sites.local import LocalPlace, LocalSite

@@ -26,7 +26,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pytest_cobbler.display import shown_path
-from pytest_cobbler.repository.checks import Change, Policy, check_change, review_notes
+from pytest_cobbler.repository.changes import Change
+from pytest_cobbler.repository.checks import Policy, check_change, review_notes
 from pytest_cobbler.repository.git import Git, init_bare
 from tests.fuzz.target import Target, to_bytes
 
