@@ -54,7 +54,7 @@ class Plan:
 
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
-        self._dependants: defaultdict[str, set[str]] = defaultdict(set)
+        self._dependants: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._waiting: dict[str, None] = {}
         self._blocked: dict[str, None] = {}
         self._ready: list[str] = []
@@ -89,7 +89,7 @@ class Plan:
         entry.unmet = {need for need in entry.needs if not self._is(need, State.DONE)}
         entry.lost = {need for need in entry.unmet if need not in self or self._is(need, State.FAILED)}
         for need in entry.needs:
-            self._dependants[need].add(key)
+            self._dependants[need][key] = None
         for other in self._dependants[key]:
             self._entries[other].lost.discard(key)
             if key in self._entries[other].after:
@@ -102,7 +102,7 @@ class Plan:
         entry = self._entries[key]
         for other in set(after) - entry.after:
             entry.after.add(other)
-            self._dependants[other].add(key)
+            self._dependants[other][key] = None
             if other in self and not self.ended(other):
                 entry.pending.add(other)
         self._update_lists(key)

@@ -437,6 +437,16 @@ def test_a_long_circle_is_not_shown_in_full() -> None:
     )
 
 
+def test_blocked_items_are_in_the_order_in_which_they_were_added() -> None:
+    plan = Plan()
+    plan.add("a")
+    names = [f"item {number}" for number in range(20)]
+    for name in names:
+        plan.add(name, needs=["a"])
+    plan.mark("a", State.FAILED)
+    assert list(plan.blocked()) == names
+
+
 def test_circles_and_their_dependants_are_not_taken() -> None:
     tasks = [
         task("x", "b"),
