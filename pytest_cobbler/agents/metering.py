@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pytest_cobbler.agents.prices import PriceList, dollars
 from pytest_cobbler.agents.troubles import Trouble, end_of_wait, trouble_of
@@ -127,7 +127,10 @@ class Answer:
         self._has_extras = self._has_extras or report.has_extras
         self.is_shortened = self.is_shortened or report.is_shortened
         if fault := report.fault:
-            self.trouble = trouble_of(fault.status or self.status, fault.kind, fault.message, self._until)
+            until = self._until
+            if until is None and fault.wait is not None:
+                until = datetime.now(UTC) + timedelta(seconds=fault.wait)
+            self.trouble = trouble_of(fault.status or self.status, fault.kind, fault.message, until)
 
 
 class Meter:

@@ -7,6 +7,7 @@ import http.client
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -363,6 +364,31 @@ def test_a_trouble_is_what_the_api_says(
         assert ask(client, speech).status == status
         assert proxy.trouble is not None
         assert (proxy.trouble.cause, proxy.trouble.passes) == (cause, passes)
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"), [("3600s", 3600), ("34.5s", 34.5), ("9" * 12 + "s", 7 * 24 * 3600), ("soon", None)]
+)
+def test_google_names_the_end_of_its_limit_in_the_body(
+    api: ScriptedApi, delay: str, seconds: float | None
+) -> None:
+    kind = "type.googleapis.com/google.rpc.RetryInfo"
+    limit = {"message": "Slow down.", "status": "RESOURCE_EXHAUSTED"}
+    details = [{"@type": "type.googleapis.com/google.rpc.Help"}, {"@type": kind, "retryDelay": delay}]
+    body = json.dumps({"error": {**limit, "code": 429, "details": details}})
+    api.script("Hi", [raw(body, status=429, content_type="application/json")])
+    began = datetime.now(UTC)
+    with behind(*GEMINI_SPEECH.at(api)) as (client, proxy):
+        assert ask(client, GEMINI_SPEECH).status == 429
+        trouble = proxy.trouble
+    ended = datetime.now(UTC)
+    assert trouble is not None
+    assert trouble.passes
+    if seconds is None:
+        assert trouble.until is None
+    else:
+        assert trouble.until is not None
+        assert began <= trouble.until - timedelta(seconds=seconds) <= ended
 
 
 def test_an_error_within_a_stream_is_a_trouble(api: ScriptedApi) -> None:

@@ -65,12 +65,14 @@ class Asked:
 class Fault:
     """An error in an answer: its type, by the names of the Messages API, and the words of the API.
 
-    ``status`` is the one that it means, if that of the answer says less.
+    ``status`` is the one that it means, if that of the answer says less. ``wait``: seconds after which the
+    API serves again, if the error names them.
     """
 
     kind: str
     message: str
     status: int = 0
+    wait: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

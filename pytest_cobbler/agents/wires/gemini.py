@@ -40,6 +40,9 @@ _PASSED: Final = re.compile(r"accept|accept-language|content-type|user-agent|x-g
 _MOST_OUTPUT: Final = 65_536
 """Tokens of output of a request that names no limit: no model has more."""
 
+_DELAY: Final = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)s")
+_WEEK: Final = 7 * 24 * 3600.0
+
 _IMAGE: Final = 16_000
 _OTHER_MEDIA: Final = 2_000_000
 """Tokens of a document, a sound or a film: more than fit into a prompt."""
@@ -184,4 +187,12 @@ def _fault(error: Mapping[str, object]) -> Fault | None:
     if "API key not valid" in message:  # with status 400
         return Fault(kind="authentication_error", message=message, status=401)
     status = text_of(error, "status")
-    return Fault(kind=_KINDS.get(status, status), message=message)
+    return Fault(kind=_KINDS.get(status, status), message=message, wait=_wait(error))
+
+
+def _wait(error: Mapping[str, object]) -> float | None:
+    """The seconds that an error has in its details, such as ``"retryDelay": "34.5s"``; at most a week."""
+    for detail in dicts_in(error.get("details"), below=[]):
+        if match := _DELAY.fullmatch(text_of(detail, "retryDelay")):
+            return min(float(match[1]), _WEEK)
+    return None
