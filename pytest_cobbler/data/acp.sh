@@ -13,11 +13,12 @@ place=$(mktemp -d)
 mkfifo "$place/in" "$place/out"
 "$@" <"$place/in" >"$place/out" &
 program=$!
+trap : PIPE # it may end at any moment, which the next read shows
 exec 3>"$place/in" 4<"$place/out"
 rm -r "$place"
 session=
 
-send() { printf '%s\n' "$1" >&3; }
+send() { printf '%s\n' "$1" >&3 2>/dev/null || true; }
 
 send_in_session() { send "${1%%@session@*}$session${1#*@session@}"; }
 

@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from pytest_cobbler.agents.access import Access
+from pytest_cobbler.agents.described import DescribedAgent
+from pytest_cobbler.agents.descriptions.acp import Acp
 from pytest_cobbler.agents.streams.acp import INITIALIZE, LIST, LOAD, NEW, PROMPT, AcpReader
 from pytest_cobbler.agents.streams.choose import reader_for
+from tests.support.workplaces import Workplace
 
 CLIENT = resources.files("pytest_cobbler").joinpath("data/acp.sh").read_text("utf-8")
 QUESTION = 'Say "@session@ \\\\n" and é'
@@ -147,6 +151,11 @@ def test_a_program_that_ends_before_its_turn_has_failed(tmp_path: Path) -> None:
     process = client(tmp_path, "sys.exit(0)")
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (1, "the program ended before its turn did\n")
+
+
+def test_a_program_that_ends_before_it_reads_anything_has_failed(workplace: Workplace) -> None:
+    result = workplace.run(DescribedAgent(Acp(command=["true"]), Access()))
+    assert result.error == "agent: exited with 1: the program ended before its turn did"
 
 
 def test_a_run_that_is_stopped_cancels_the_turn_of_the_program(tmp_path: Path) -> None:
