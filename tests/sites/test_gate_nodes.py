@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,7 +42,10 @@ class Gates:
         )
 
     def tree(self, **files: str) -> str:
-        commit = commit_files(self.bench.repository, self.bench.tip, files)
+        return self.tree_of(files)
+
+    def tree_of(self, files: Mapping[str, str], modes: Mapping[str, str] | None = None) -> str:
+        commit = commit_files(self.bench.repository, self.bench.tip, files, modes=modes)
         return self.bench.repository.tree_of(commit)
 
     def run(self, tree: str, script: str) -> GateResult:
@@ -70,8 +73,8 @@ def gates(host_bench: Bench) -> Iterator[Gates]:
 
 
 def test_a_gate_on_a_node_has_exactly_its_tree_and_only_what_is_new_travels(gates: Gates) -> None:
-    one = gates.tree(**{f"file-{number}": "x" * 40 * number for number in range(50)})
-    two = gates.tree(**{f"file-{number}": "x" * 40 * number for number in range(50)}, other="new")
+    one = gates.tree_of({f"file-{number}": "x" * 40 * number for number in range(50)})
+    two = gates.tree_of({f"file-{number}": "x" * 40 * number for number in range(50)} | {"other": "new"})
 
     first = gates.run(one, "ls | grep -c file-; test ! -e other; echo left >left")
     assert (first.passed, first.node) == (True, "n1"), first.output
@@ -121,6 +124,25 @@ def test_files_that_are_not_those_of_the_tree_are_noticed_before_the_gate_runs(
 
     with pytest.raises(SandboxError, match=r"node n1 has the files of the tree [0-9a-f]+, and not those of"):
         gates.run(tree, "true")
+
+
+def test_a_tree_with_ends_of_lines_that_its_attributes_do_not_fit_is_tested(
+    gates: Gates, tmp_path: Path
+) -> None:
+    tree = gates.tree_of({".gitattributes": "* text eol=lf\n", "dos": "one\r\ntwo\r\n", "unix": "one\n"})
+    assert gates.run(tree, "grep -c . dos").passed
+    (written,) = tmp_path.glob("**/gate/*/tree/dos")
+    written.write_text("one\ntwo\n")
+    with pytest.raises(SandboxError, match="has the files of the tree"):
+        gates.run(tree, "true")
+
+
+def test_a_tree_with_a_submodule_a_link_and_a_program_is_tested(gates: Gates) -> None:
+    modes = {"module": "160000", "link": "120000", "program": "100755"}
+    files = {"module": gates.bench.tip, "link": "program", "program": "#!/bin/sh\nexit 0\n"}
+    tree = gates.tree_of(files, modes)
+    result = gates.run(tree, "test -d module && test -L link && ./link")
+    assert result.passed, result.output
 
 
 def test_a_gate_whose_node_is_lost_runs_again_on_another_one(gates: Gates, tmp_path: Path) -> None:
