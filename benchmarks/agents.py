@@ -22,6 +22,7 @@ from pathlib import Path
 
 from pytest_cobbler.testing.agent import StandInAgent
 from pytest_cobbler.testing.project import Project
+from tests.support import parts
 from tests.support.agent_table import PAGE, rewrite
 from tests.support.real_agents import ACP, ACP_GEMINI, DONE, EVERY, RealAgent
 from tests.support.scripted_api import ScriptedApi, always
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--page", action="store_true", help="write the ratios into docs/agents.md")
     options = parser.parse_args()
+    parts.marked.add("claude")
     figures = measured(options.rounds, options.image)
     print(f"{'':<12}{'own start':>12}{'the task here':>16}{'ratio':>8}")
     for name, found in figures.items():

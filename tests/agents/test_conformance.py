@@ -108,7 +108,8 @@ def cast(request: pytest.FixtureRequest) -> Iterator[Cast]:
 
 
 def test_work_is_done_in_the_worktree(cast: Cast, workplace: Workplace) -> None:
-    result = workplace.run(cast.plays("echo hello > hello.txt"))
+    """Also if the prompt could be taken for a command of the program."""
+    result = workplace.run(cast.plays("echo hello > hello.txt"), "/quit")
 
     assert (result.error, result.limited, result.limited_until) == ("", False, None)
     assert result.completed.ok

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import ClassVar, Final
 
 from pytest_cobbler.agents.base import AgentRequest, Session, SessionPlace
-from pytest_cobbler.agents.descriptions.base import Start
+from pytest_cobbler.agents.descriptions.base import Start, no_command
 from pytest_cobbler.agents.descriptions.command import Command, facts_of
 from pytest_cobbler.agents.descriptions.gemini import home_with
 from pytest_cobbler.agents.descriptions.opencode import DIRECTORIES, SESSIONS
@@ -62,7 +62,7 @@ class Acp(Command):
         return PurePosixPath(self.command[0]).name
 
     def begin(self, request: AgentRequest, session_id: str) -> Start:  # noqa: ARG002
-        blocks = [_text(request.prompt)]
+        blocks = [_text(no_command(request.prompt))]
         if rules := request.system_prompt_file:
             blocks.insert(0, {"type": "resource_link", "uri": f"file://{rules}", "name": "AGENTS.md"})
             blocks.insert(0, _text(f"First read {rules}: the rules of this repository."))
@@ -73,7 +73,7 @@ class Acp(Command):
         directory = str(request.worktree)
         listed = _line(LIST, "session/list", cwd=directory)
         load = _line(LOAD, "session/load", sessionId=_SESSION, cwd=directory, mcpServers=[])
-        return self._start(request, (listed, load), [_text(session.turn)])
+        return self._start(request, (listed, load), [_text(no_command(session.turn))])
 
     def _start(self, request: AgentRequest, opening: tuple[str, str], blocks: list[dict[str, str]]) -> Start:
         client = resources.files("pytest_cobbler").joinpath("data/acp.sh").read_text("utf-8")

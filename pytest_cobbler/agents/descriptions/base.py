@@ -11,7 +11,12 @@ from pytest_cobbler.agents.homes import Home
 from pytest_cobbler.agents.streams.base import NewReader
 from pytest_cobbler.sandbox.base import Sandbox
 
-__all__ = ["Description", "Start"]
+__all__ = ["Description", "Start", "no_command"]
+
+
+def no_command(prompt: str) -> str:
+    """``prompt``; one that begins with a slash would be taken for a command of the program."""
+    return f"Your task:\n\n{prompt}" if prompt.lstrip().startswith("/") else prompt
 
 
 @dataclass(frozen=True, kw_only=True)

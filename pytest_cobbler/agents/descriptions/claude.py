@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from pytest_cobbler.agents.arguments import Arguments
 from pytest_cobbler.agents.base import AgentRequest, Beginning, Session, SessionPlace
-from pytest_cobbler.agents.descriptions.base import Start
+from pytest_cobbler.agents.descriptions.base import Start, no_command
 from pytest_cobbler.agents.streams.base import NewReader
 from pytest_cobbler.agents.streams.claude import ClaudeReader
 from pytest_cobbler.agents.wires.base import Wire
@@ -109,7 +109,7 @@ class Claude:
     def _start(self, request: AgentRequest, prompt: str, options: Sequence[str]) -> Start:
         arguments = _completed(self.arguments, self.model)
         argv = ("claude", *_with_options_of(request, arguments, options, self._beginning(request)))
-        return Start(argv=argv, stdin=_prompt(prompt))
+        return Start(argv=argv, stdin=no_command(prompt))
 
     def _beginning(self, request: AgentRequest) -> Beginning | None:
         """What goes into the system prompt, which the API caches for all tasks: a message only as a whole."""
@@ -151,11 +151,6 @@ def _with_options_of(
     if request.budget_usd is not None and not arguments.has("--max-budget-usd"):
         added += ["--max-budget-usd", f"{request.budget_usd:.6f}"]
     return arguments.with_options(added)
-
-
-def _prompt(prompt: str) -> str:
-    """``prompt``; one that begins with a slash would be taken for a command of claude."""
-    return f"Your task:\n\n{prompt}" if prompt.lstrip().startswith("/") else prompt
 
 
 def _runs_as_root(sandbox: Sandbox) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from pytest_cobbler.agents.base import AgentRequest, Session, SessionPlace
-from pytest_cobbler.agents.descriptions.base import Start
+from pytest_cobbler.agents.descriptions.base import Start, no_command
 from pytest_cobbler.agents.homes import Home
 from pytest_cobbler.agents.streams.base import NewReader
 from pytest_cobbler.agents.streams.gemini import GeminiReader
@@ -116,7 +116,7 @@ class GeminiCli:
             files={f".gemini/{_RULES}": rules} if rules else {},
             texts={".gemini/projects.json": json.dumps(projects)},
         )
-        return Start(argv=("gemini", *self._options(), *session), stdin=prompt, home=home)
+        return Start(argv=("gemini", *self._options(), *session), stdin=no_command(prompt), home=home)
 
     def _options(self) -> Sequence[str]:
         """The user's options, behind those that they may replace."""
