@@ -23,6 +23,7 @@ from pytest_cobbler.errors import CobblerError, RepositoryError
 from pytest_cobbler.kept_process import KeptProcess
 from pytest_cobbler.process import Completion, host_environment, run
 from pytest_cobbler.repository.object_reader import ObjectReader
+from pytest_cobbler.repository.object_writer import ObjectWriter
 from pytest_cobbler.versions import find_version
 
 TIMEOUT = 600.0
@@ -157,8 +158,17 @@ class Git:
     @cached_property
     def reader(self) -> ObjectReader:
         """Reads objects by a process that stays until ``reader.close()``, or until nothing refers to it."""
-        words = [*self._words, "cat-file", "--batch-command"]
-        return ObjectReader(KeptProcess(words, env=self._environment, cwd=self.git_dir, timeout=TIMEOUT))
+        return ObjectReader(self._kept("cat-file", "--batch-command"))
+
+    @cached_property
+    def writer(self) -> ObjectWriter:
+        """Writes objects by processes that stay, as that of ``reader`` does."""
+        options = ("-w", "--no-filters", "--stdin-paths")
+        return ObjectWriter(lambda kind: self._kept("hash-object", "-t", kind, *options))
+
+    def _kept(self, *arguments: str) -> KeptProcess:
+        words = [*self._words, *arguments]
+        return KeptProcess(words, env=self._environment, cwd=self.git_dir, timeout=TIMEOUT)
 
     def text(self, *arguments: str | bytes | Path, stdin: bytes = b"") -> str:
         """The output of a command, without its last newline."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+_UNDECODABLE = re.compile("[\udc80-\udcff]")
+"""What ``os.fsdecode`` makes of bytes that are not UTF-8."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +18,11 @@ class Person:
 
     def __str__(self) -> str:
         return f"{self.name} <{self.email}>".encode("utf-8", "backslashreplace").decode()
+
+    @property
+    def ident(self) -> str:
+        """The person as a commit has it. As in git, bytes that are not UTF-8 are taken for Latin-1."""
+        return _UNDECODABLE.sub(lambda found: chr(ord(found[0]) - 0xDC00), f"{self.name} <{self.email}>")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ import os
 from pytest_cobbler.errors import RepositoryError
 from pytest_cobbler.repository.blobs import DIRECTORY, all_entries, entries_at, entries_of, read_small_blobs
 from pytest_cobbler.repository.identity import Identity
+from pytest_cobbler.repository.object_writer import tree_content
 from pytest_cobbler.repository.repository import Repository
 
 NOTES = "refs/notes/cobbler"
@@ -20,15 +21,15 @@ def add_note(repository: Repository, notes: str, commit: str, content: bytes, id
     So the cost of a note does not grow with their number.
     """
     git = repository.objects
-    blob = git.run("hash-object", "-w", "--stdin", stdin=content).text.strip()
-    directory, name = commit[:2], commit[2:]
-    above = _entries(repository, notes) if notes else {}
-    held = above.get(directory, "")
-    below = _entries(repository, held.split()[2]) if held.startswith(DIRECTORY) else {}
-    below[name] = f"100644 blob {blob}"
-    above[directory] = f"040000 tree {_tree(repository, below)}"
+    directory, name = commit[:2].encode(), commit[2:].encode()
+    above = entries_of(git, notes) if notes else {}
+    mode, held = above.get(directory, ("", ""))
+    below = entries_of(git, held) if mode == DIRECTORY else {}
+    below[name] = ("100644", git.writer.write("blob", content))
+    above[directory] = (DIRECTORY, git.writer.write("tree", tree_content(below)))
+    tree = git.writer.write("tree", tree_content(above))
     message = f"Notes added by 'pytest --cobbler' for {commit}\n"
-    return repository.commit(_tree(repository, above), [notes] if notes else [], message, identity)
+    return repository.commit(tree, [notes] if notes else [], message, identity)
 
 
 def noted(repository: Repository) -> set[str]:
@@ -60,17 +61,3 @@ def read_note(repository: Repository, commit: str, largest: int) -> bytes | None
 
 def _pairs(commit: str, depth: int) -> list[str]:
     return [commit[at : at + 2] for at in range(0, 2 * depth, 2)]
-
-
-def _entries(repository: Repository, tree: str) -> dict[str, str]:
-    """Name -> mode, kind and object id."""
-    held = entries_of(repository.objects, tree)
-    return {
-        os.fsdecode(name): f"{mode} {'tree' if mode == DIRECTORY else 'blob'} {object_id}"
-        for name, (mode, object_id) in held.items()
-    }
-
-
-def _tree(repository: Repository, entries: dict[str, str]) -> str:
-    lines = "".join(f"{facts}\t{name}\0" for name, facts in entries.items())
-    return repository.objects.run("mktree", "-z", stdin=os.fsencode(lines)).text.strip()

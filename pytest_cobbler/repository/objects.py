@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -223,12 +224,16 @@ class Objects(Reading):
         return None
 
     def commit(self, tree: str, parents: Sequence[str], message: str, identity: Identity) -> str:
-        arguments = [word for parent in parents for word in ("-p", parent)]
-        completion = self.objects.run(
-            "commit-tree",
-            tree,
-            *arguments,
-            stdin=message.encode("utf-8", "replace"),
-            environment=identity.environment,
-        )
-        return completion.text.strip()
+        """Write a commit, of now; ``tree`` and ``parents`` are object ids.
+
+        Raises:
+            RepositoryError: one of them is not there, or git refuses the commit.
+        """
+        found = self.objects.reader.find_all([tree, *parents])
+        if [one and one.kind for one in found] != ["tree", *("commit" for _ in parents)]:
+            raise RepositoryError(f"git has no tree {tree}, or not all of the commits {', '.join(parents)}")
+        now = f"{int(time.time())} {time.strftime('%z')}"
+        lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
+        lines += [f"author {identity.author.ident} {now}", f"committer {identity.committer.ident} {now}"]
+        text = "\n".join([*lines, "", message])
+        return self.objects.writer.write("commit", text.encode("utf-8", "replace"))

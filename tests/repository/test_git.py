@@ -163,8 +163,9 @@ def test_a_commit_is_on_the_disk_before_a_reference_moves_to_it(
     events = tmp_path / "events"
     head = user.git("rev-parse", "HEAD")
     tracing = {"GIT_TRACE2_EVENT": str(events)}
-    words = ["commit-tree", "-m", "On the disk", "-p", head, f"{head}^{{tree}}"]
-    commit = repository.objects.run(*words, environment=ADA.environment | tracing).text.strip()
+    content = repository.objects.run("cat-file", "commit", head).stdout + b"On the disk\n"
+    words = ("hash-object", "-t", "commit", "-w", "--stdin")  # as ``Git.writer`` does
+    commit = repository.objects.run(*words, stdin=content, environment=tracing).text.strip()
     assert waited_for_the_disk(events) == 1
     events.unlink()
     repository.refs.run("update-ref", "refs/cobbler/x", commit, environment=tracing)

@@ -7,7 +7,7 @@ import shutil
 import signal
 from pathlib import Path
 
-CHANGES = ("init", "read-tree", "checkout-index", "index-pack", "unpack-objects", "commit-tree", "update-ref")
+CHANGES = ("init", "read-tree", "checkout-index", "index-pack", "unpack-objects", "update-ref")
 
 
 def git_that_sends(number: signal.Signals, directory: Path, call: int) -> dict[str, str]:
