@@ -28,7 +28,7 @@ from pytest_cobbler.recordings.files import place_of_task
 from pytest_cobbler.report.journal import keep_in_history
 from pytest_cobbler.repository import names, trailers
 from pytest_cobbler.repository.checks import can_open
-from pytest_cobbler.repository.damage import is_whole
+from pytest_cobbler.repository.damage import are_files, is_whole
 from pytest_cobbler.repository.harvest import Harvest, harvest
 from pytest_cobbler.repository.landing import patch_of
 from pytest_cobbler.repository.left_work import KeptWork, keep_left
@@ -395,7 +395,10 @@ def _commit(run: Run, task: Task, attempt: Attempt, harvested: Harvest) -> str:
             f"branch {branch} exists, with a commit that this run did not make",
             f"Rename the branch: git branch --move {branch} NAME",
         )
-    if not is_whole(repository, [commit], [harvested.tree, harvested.parent]):
+    # Its tree and its parent have pins.
+    if not are_files(repository, [commit]) and not is_whole(
+        repository, [commit], [harvested.tree, harvested.parent]
+    ):
         raise RepositoryError(f"commit {commit} of the work is missing in the repository")
     return commit
 

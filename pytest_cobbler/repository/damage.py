@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from pytest_cobbler.repository import names
+from pytest_cobbler.repository.blobs import DIRECTORY, entries_of
+from pytest_cobbler.repository.changes import SUBMODULE
 from pytest_cobbler.repository.repository import Repository
+
+MOST_NEW = 500
+"""New objects of a change that are looked at one by one."""
 
 _OURS = (names.ATTEMPTS.rstrip("/"), names.LEFT.rstrip("/"), "refs/heads/task")
 
@@ -21,6 +27,44 @@ def is_whole(repository: Repository, objects: Iterable[str], known: Iterable[str
     return repository.objects.run(
         "rev-list", "--objects", "--quiet", "--stdin", stdin=revisions.encode(), accepted=(0, 128)
     ).ok
+
+
+def are_files(repository: Repository, objects: Iterable[str]) -> bool:
+    """Whether each of the objects is a file of its own in the repository, as those that came last mostly are.
+
+    That is sure: git that stays may still have a pack open that was removed. Where it is not so,
+    :func:`is_whole` decides.
+    """
+    return all(any(_size(store / one[:2] / one[2:]) for store in repository.object_stores) for one in objects)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def new_objects(repository: Repository, tree: str, parent: str) -> list[str]:
+    """The trees and blobs that ``tree`` has and ``parent``, a commit, lacks at the same path.
+
+    Of a large change only some; then there is one more than ``MOST_NEW``.
+    """
+    new: list[str] = []
+    waiting = [(tree, repository.tree_of(parent))]
+    while waiting and len(new) <= MOST_NEW:
+        current, before = waiting.pop()
+        if current == before:
+            continue
+        new.append(current)
+        known = entries_of(repository.objects, before) if before else {}
+        for name, entry in entries_of(repository.objects, current).items():
+            if entry[0] == DIRECTORY:
+                mode, below = known.get(name, ("", ""))
+                waiting.append((entry[1], below if mode == DIRECTORY else ""))
+            elif entry[0] != SUBMODULE and known.get(name) != entry:
+                new.append(entry[1])
+    return new[: MOST_NEW + 1]
 
 
 def damaged_refs(repository: Repository) -> dict[str, str]:

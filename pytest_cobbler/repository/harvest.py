@@ -21,7 +21,7 @@ from pytest_cobbler.files import temporary_directory
 from pytest_cobbler.process import Cancellation
 from pytest_cobbler.repository.changes import Change
 from pytest_cobbler.repository.checks import LARGEST_CHANGE, Policy, Refusal, check_change
-from pytest_cobbler.repository.damage import is_whole
+from pytest_cobbler.repository.damage import MOST_NEW, are_files, is_whole, new_objects
 from pytest_cobbler.repository.git import Git, init_bare
 from pytest_cobbler.repository.left_work import LeftWork, check_left
 from pytest_cobbler.repository.pins import Pins
@@ -267,12 +267,21 @@ def _take_over(quarantine: Git, repository: Repository, place: Place, trees: Map
         _migrate(quarantine, repository)
         with contextlib.suppress(RepositoryError):  # a tree is missing already
             pins.hold(place.name, trees)
-            if is_whole(repository, trees.values(), [f"{place.parent}^{{tree}}"]):
+            if _is_there(repository, place.parent, tuple(trees.values())):
                 return
     raise HarvestError(
         "harvest: objects of the work are missing in the repository",
         "Do not run `git gc --prune=now` or `git prune` during a run; `git fsck` looks for other damage.",
     )
+
+
+def _is_there(repository: Repository, parent: str, trees: Sequence[str]) -> bool:
+    """Whether all objects of the trees are in the repository, except those of ``parent``, which has a pin."""
+    if len(trees) == 1:
+        new = new_objects(repository, trees[0], parent)
+        if len(new) <= MOST_NEW and are_files(repository, new):
+            return True
+    return is_whole(repository, trees, [f"{parent}^{{tree}}"])
 
 
 def _migrate(quarantine: Git, repository: Repository) -> None:

@@ -10,6 +10,9 @@ from pytest_cobbler.repository.git import TIMEOUT, users_configuration
 from pytest_cobbler.repository.moving import Moving
 from pytest_cobbler.repository.objects import Objects
 
+_NEAR = 20
+"""First parents that are looked at before git itself is asked."""
+
 
 class Repository(Objects, Moving):
     """One repository of a user.
@@ -17,6 +20,14 @@ class Repository(Objects, Moving):
     It is read through GitPython (``reading``); its references are moved (``moving``) and its objects are read
     and written (``objects``) through the door for git.
     """
+
+    def reaches(self, commit: str, other: str) -> bool:
+        """Whether ``other`` is in the history of ``commit``."""
+        # Most often it is one of the last landings, which takes no process to find.
+        found, steps = commit, 0
+        while found != other and steps < _NEAR and (parent := self.objects.reader.find(f"{found}^")):
+            found, steps = parent.id, steps + 1
+        return (found == other and steps > 0) or super().reaches(commit, other)
 
     def in_checkout(
         self, *arguments: str | bytes, stdin: bytes = b"", where: Path | None = None

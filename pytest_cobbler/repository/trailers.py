@@ -60,6 +60,7 @@ _SKIPS_CI = re.compile(
     r"\[(?=[^\]\n]{0,100}(?<![a-z])(?:skip|no[ _-]ci)(?![a-z]))([^\[\]\n]{0,100})\]|\*+(no_ci)\*+",
     re.IGNORECASE,
 )
+_SCISSORS_SIGN = ">8"
 _SCISSORS = re.compile(r"^(?=.? ?-+ >8 -+)", re.MULTILINE)
 _UNSEEN = re.compile(
     # Controls, surrogates, line separators, and what turns the direction of text.
@@ -87,8 +88,9 @@ def message(
     listed = "\n".join(f"* {' '.join(_inert(note).split())}" for note in notes)
     text_of_notes = f"{_NOTES}\n\n{listed}" if listed else ""
     whole = _joined(subject, text, text_of_notes, block)
-    if text and _parsed(repository, whole) != block:
-        # No such text is known. Without its trailers a task would be done again for ever.
+    # Git takes the last paragraph before scissors, and that is this block unless the text has scissors of
+    # which this module does not know. Without its trailers a task would be done again for ever.
+    if _SCISSORS_SIGN in text and _parsed(repository, whole) != block:
         whole = _joined(subject, "", text_of_notes, block)
     return whole
 

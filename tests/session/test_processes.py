@@ -12,7 +12,7 @@ import pytest
 from pytest_cobbler.testing.project import Project
 from tests.support.sessions import WRITES_A_FILE, seed, task
 
-MOST = 45
+MOST = 35
 """Child processes of a task, with four of the agent and the gate; docs/performance.md has the number."""
 
 COUNTING = """\
