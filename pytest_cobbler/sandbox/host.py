@@ -260,11 +260,14 @@ def _copy(source: Path, directory: Path) -> Path:
 
 def _marked() -> Iterator[tuple[int, str]]:
     """Process id and mark of every marked process whose environment is readable."""
-    for directory in Path("/proc").glob("[0-9]*"):
+    beginning = f"{JOB_VARIABLE}=".encode()
+    for name in [entry.name for entry in os.scandir("/proc") if entry.name.isdecimal()]:
         with contextlib.suppress(OSError):
-            for variable in (directory / "environ").read_bytes().split(b"\0"):
-                if variable.startswith(f"{JOB_VARIABLE}=".encode()):
-                    yield int(directory.name), variable.decode("utf-8", "replace")
+            environment = Path(f"/proc/{name}/environ").read_bytes()
+            # Most have none, and every job looks at all processes of the machine.
+            for variable in environment.split(b"\0") if beginning in environment else ():
+                if variable.startswith(beginning):
+                    yield int(name), variable.decode("utf-8", "replace")
 
 
 def _end_marked(mark: str) -> None:
