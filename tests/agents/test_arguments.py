@@ -87,7 +87,10 @@ def test_codex_has_the_settings_that_it_needs_and_no_option_twice(workplace: Wor
 def test_a_hook_changes_the_command_line_of_codex_and_not_what_makes_its_home(workplace: Workplace) -> None:
     job = codex_job(workplace, command=lambda argv: ("nice", *argv), system_prompt_file="/rules.md")
     assert job.argv[:2] == ("sh", "-c")
-    assert job.argv[3:11] == ("home", "CODEX_HOME", ".codex", "copy", "AGENTS.md", "/rules.md", "--", "nice")
+    begins = job.argv.index("--")
+    assert job.argv[3:9] == ("home", "CODEX_HOME", ".codex", "copy", "AGENTS.md", "/rules.md")
+    assert job.argv[9:begins] == ("hide", "config.toml", ".agents/skills .codex/skills")
+    assert job.argv[begins + 1] == "nice"
 
 
 def test_the_default(workplace: Workplace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,7 @@ class Gates:
         self.nodes = GateNodes(bench.repository, site, ("n1", "n2"), most)
         self.gate = Gate(
             steps=(),
-            sandbox=HostSandbox(repository="here", run_id="here"),
+            sandbox=HostSandbox(repository=uuid.uuid4().hex, run_id="here"),
             network=Network.NONE,
             image=None,
             timeout=60,
