@@ -57,6 +57,10 @@ class People:
         needs = draw.sample(sorted(tracker.store), 1) if draw.random() < 0.5 else []
         return tracker.add(needs, draw.randint(0, 3)).id
 
+    def add_a_free_task(self) -> str:
+        """One that needs no other: those that are there may all wait for a person."""
+        return self._world.tracker.add([], self._world.numbers.randint(0, 3)).id
+
     def close_a_task(self) -> str:
         task = self._some("open")
         if task:

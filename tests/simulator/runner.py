@@ -285,7 +285,7 @@ class _Player:
             self._people.between_runs()
             idle = 0 if len(world.landed()) > before or not self._asks_agents else idle + 1
             if not self._pending and world.runs > 2 and not self._has_all():
-                for act in ("raise the budget", "add a task"):
+                for act in ("raise the budget", "add a free task"):
                     self._people.act(act)
                     self._count("acts of people")
         self.played.counts.update(invariants.counts)

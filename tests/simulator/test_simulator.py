@@ -54,6 +54,10 @@ def test_a_planted_fault_is_found(fault: str) -> None:
     assert play(finding.seed).finding is None, "it is found without the fault, too"
 
 
+def test_a_schedule_is_whole_although_all_its_tasks_wait_for_a_person() -> None:
+    assert play(288899105609).finding is None
+
+
 def test_the_same_number_takes_the_same_steps() -> None:
     number = next(numbers_of("steps", 1))
     traces: list[list[str]] = [[], []]
