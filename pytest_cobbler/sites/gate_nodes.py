@@ -75,8 +75,10 @@ class GateNodes:
             def run(job: Job, cancellation: Cancellation | None) -> Completed:
                 self._refuse_other_image(slot.engine(session, job.image), job.image, session.node)
                 completed = run_there(session, "gate_run", _without_mounts(job, path), cancellation)
-                if completed.cause == Ending.LOST:
+                if completed.cause in (Ending.LOST, Ending.KILLED) and session.is_over:
+                    # Slurm ends a job at its time limit, too, and that says nothing of the tree.
                     self._turn(slot)
+                    completed = replace(completed, cause=Ending.LOST)
                 return completed
 
             sandbox = NodesSandbox(slot.begun, session.node, run)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -146,7 +148,18 @@ def test_a_tree_with_a_submodule_a_link_and_a_program_is_tested(gates: Gates) ->
     assert result.passed, result.output
 
 
-def test_a_gate_whose_node_is_lost_runs_again_on_another_one(gates: Gates, tmp_path: Path) -> None:
+def cut_off(wire: Wire) -> None:
+    wire.is_deaf = True
+
+
+def end(wire: Wire) -> None:
+    os.killpg(wire.process, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("lose", [cut_off, end])
+def test_a_gate_whose_node_is_lost_runs_again_on_another_one(
+    gates: Gates, tmp_path: Path, lose: Callable[[Wire], None]
+) -> None:
     tree, began = gates.tree(a="a"), tmp_path / "began"
     results: list[GateResult] = []
     script = f"if [ -e {began} ]; then exit 0; fi; touch {began}; sleep 600"
@@ -155,7 +168,7 @@ def test_a_gate_whose_node_is_lost_runs_again_on_another_one(gates: Gates, tmp_p
     while not began.exists():
         assert thread.is_alive()
         threading.Event().wait(0.05)
-    gates.last.is_deaf = True
+    lose(gates.last)
     thread.join()
     assert [(one.passed, one.node) for one in results] == [(True, "n2")]
 
