@@ -55,6 +55,7 @@ class RemotePlace:
         self._session = session
         self._begun = begun
         self._is_lost = False
+        self._unreached: SandboxError | None = None
         self.purpose: dict[str, str] = dict(record.purpose)
 
     def is_there(self) -> bool:
@@ -75,7 +76,13 @@ class RemotePlace:
         if self._session is None and self._site.archives:
             return None
         if self._session is None:
-            session, self._begun = self._site.connect(self.name, self._record.node)
+            if self._unreached:  # each try takes a minute, and the next run tries it again
+                raise self._unreached
+            try:
+                session, self._begun = self._site.connect(self.name, self._record.node)
+            except SandboxError as error:
+                self._unreached = error
+                raise
             facts = session.call("leftover", name=self.name)
             if facts is None:
                 session.close()

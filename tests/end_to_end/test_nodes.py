@@ -151,11 +151,9 @@ def test_tasks_go_on_while_the_controller_and_the_daemons_of_nodes_are_started_a
     cobbler_agent.otherwise().runs(WRITES_A_FILE)
     running = project.start("--cobbler-generate", "-v")
     running.wait_until(lambda: len(list(shared.iterdir())) == 2)
-    running.wait_until(cluster.saved)
 
     for daemon in ("slurmctld", "slurmd-n1", "slurmd-n2"):
-        cluster.kill(daemon, with_jobs=False)
-        cluster.start_again(daemon)
+        cluster.restart(daemon)
     (shared / "go").touch()
     result = running.wait(timeout=200)
 

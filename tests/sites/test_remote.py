@@ -107,6 +107,26 @@ def test_a_job_ends_when_its_coordinator_is_gone_and_its_work_stays(
     assert working.end().cause == Ending.LOST
 
 
+def test_a_node_that_has_ended_a_job_and_does_not_answer_is_waited_for_once(
+    site: RemoteSite, host_bench: Bench, channel: Processes
+) -> None:
+    working = Working(place := opened(site, host_bench))
+    channel.down.add("n1")
+    os.killpg(channel.streams[0][0].process, signal.SIGKILL)
+    assert working.end().cause == Ending.KILLED
+
+    with pytest.raises(HarvestError):
+        harvest(place, host_bench.repository, Policy())
+    assert not place.has_files
+    with pytest.raises(SandboxError, match="the node's half did not start"):
+        place.keep("its files are on the node", again=True)
+    place.remove()
+
+    assert len(channel.streams) == 2
+    (record,) = site.records.all()
+    assert record.name == "t-1"  # for the next run
+
+
 def test_work_on_a_node_that_does_not_answer_is_named_until_it_does(
     site: RemoteSite, host_bench: Bench, channel: Processes
 ) -> None:

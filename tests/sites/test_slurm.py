@@ -73,9 +73,7 @@ def test_a_job_goes_on_while_the_controller_is_started_again(
     site: Callable[..., RemoteSite], host_bench: Bench, cluster: Cluster
 ) -> None:
     working = working_in(site("one"), host_bench)
-    until(cluster.saved)
-    cluster.kill("slurmctld")
-    cluster.start_again("slurmctld")
+    cluster.restart("slurmctld")
     let_go(working)
     assert (working.end().status, working.end().cause) == (7, Ending.EXITED)
     working.place.remove()

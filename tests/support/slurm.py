@@ -136,9 +136,11 @@ class Cluster:
             for process in self._holders(node):
                 os.kill(process, signal.SIGKILL)
 
-    def saved(self) -> bool:
-        """Whether the controller has written down its jobs."""
-        return (self._directory / "state" / "job_state").exists()
+    def restart(self, daemon: str) -> None:
+        """End it, which lets it write down its jobs, and start it again."""
+        self._daemons[daemon].terminate()
+        self._daemons[daemon].wait()
+        self.start_again(daemon)
 
     def _holders(self, node: str) -> Iterator[int]:
         """The processes of Slurm between a node and its jobs."""
