@@ -209,6 +209,7 @@ def test_a_search_for_tools_that_the_program_carries_out_is_served(api: Scripted
 
 
 IMAGE = {"type": "input_image", "image_url": "https://api.example/?secret"}
+FILE = {"fileData": {"fileUri": "https://x/"}}
 HOSTED = [
     (RESPONSES_SPEECH, "web_search", {"tools": [{"type": "web_search"}]}),
     (RESPONSES_SPEECH, "mcp", {"tools": [{"type": "mcp", "server_url": "https://mcp.example"}]}),
@@ -251,7 +252,41 @@ HOSTED = [
         },
     ),
     (CHAT_SPEECH, "store", {"store": True}),
+    (RESPONSES_SPEECH, "mcp", {"tools": [{"type": "namespace", "children": [{"type": "mcp"}]}]}),
+    (
+        RESPONSES_SPEECH,
+        "file_data",
+        {"input": [{"role": "user", "content": [{"type": "input_file", "file_data": "https://x/"}]}]},
+    ),
+    (CHAT_SPEECH, "web_search", {"model": "gpt-4o-search-preview"}),
+    (CHAT_SPEECH, "web_search", {"model": "openai/gpt-5:online"}),
+    (CHAT_SPEECH, "audio", {"messages": [{"role": "assistant", "audio": {"id": "x"}}]}),
+    (CHAT_SPEECH, "file_id", {"messages": [{"role": "user", "content": [{"type": "file", "file_id": "f"}]}]}),
+    (
+        CHAT_SPEECH,
+        "file_data",
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_data": "https://x/"}}]}]},
+    ),
     (GEMINI_SPEECH, "googleSearch", {"tools": [{"google_search": {}}]}),
+    (GEMINI_SPEECH, "googleSearch", {"tools": [{"googleSearch": {}}], "tools_": []}),
+    (GEMINI_SPEECH, "tools", {"tools": [[{"googleSearch": {}}]]}),
+    (GEMINI_SPEECH, "cachedContent twice", {"cachedContent": "cachedContents/1", "cached_content": None}),
+    (
+        GEMINI_SPEECH,
+        "generationConfig twice",
+        {"generationConfig": {"candidateCount": 8}, "generation_config": {}},
+    ),
+    (
+        GEMINI_SPEECH,
+        "maxOutputTokens twice",
+        {"generationConfig": {"maxOutputTokens": 60000, "max_output_tokens": 1}},
+    ),
+    (
+        GEMINI_SPEECH,
+        "fileData twice",
+        {"contents": [{"parts": [{"fileData": {"fileUri": "https://x/"}, "file_data": None}]}]},
+    ),
+    (GEMINI_SPEECH, "fileData", {"contents": [{"parts": [{"functionResponse": {"parts": [FILE]}}]}]}),
     (GEMINI_SPEECH, "codeExecution", {"tools": [{"functionDeclarations": [], "codeExecution": {}}]}),
     (GEMINI_SPEECH, "cachedContent", {"cached_content": "cachedContents/1"}),
     (GEMINI_SPEECH, "candidateCount", {"generationConfig": {"candidateCount": 8}}),
@@ -282,6 +317,24 @@ def test_what_acts_at_the_api_leaves_only_if_it_is_named(
         Rules(hosted_tools=(name,)),
     ) as (client, _):
         assert b"a run with a budget does not allow it" in ask(client, speech, **more).body
+
+
+@pytest.mark.parametrize(
+    ("speech", "name", "more"),
+    [
+        (RESPONSES_SPEECH, "input", {"input": [["a", {"type": "item_reference", "id": "x"}]]}),
+        (CHAT_SPEECH, "messages", {"messages": [[{"role": "user"}]]}),
+        (GEMINI_SPEECH, "contents", {"contents": [[{"parts": [FILE]}]]}),
+        (GEMINI_SPEECH, "parts", {"contents": [{"parts": [[FILE]]}]}),
+    ],
+)
+def test_what_is_no_object_where_the_format_has_one_does_not_leave(
+    api: ScriptedApi, speech: Speech, name: str, more: dict[str, Any]
+) -> None:
+    with behind(*speech.at(api)) as (client, proxy):
+        assert ask(client, speech, **more).status == 403
+        assert proxy.refusal.partition(": ")[2] == f"{name} is not in hosted_tools"
+    assert api.requests == []
 
 
 @each

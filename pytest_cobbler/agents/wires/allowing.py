@@ -5,12 +5,27 @@ The names that these functions return are those that ``hosted_tools`` can allow.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from pytest_cobbler.agents.bounds import Unbounded
 
-__all__ = ["camel", "dicts_in", "is_set", "list_of", "refuse_hosted", "unlisted"]
+__all__ = [
+    "camel",
+    "dicts_in",
+    "elsewhere",
+    "is_set",
+    "list_of",
+    "refuse_hosted",
+    "searching",
+    "spelled_twice",
+    "strangers",
+    "unlisted",
+]
+
+_SEARCHING: Final = re.compile(r"-search\b|:online\b|deep-research|\bsonar\b")
 
 
 def is_set(value: object) -> bool:
@@ -52,7 +67,32 @@ def dicts_in(*values: Any, below: Collection[str]) -> Iterator[Mapping[str, Any]
             waiting += [one for name in below if name in value for one in list_of(value[name])]
 
 
+def strangers(name: str, value: Any) -> Iterator[str]:
+    """``name``, if ``value`` is not an object, or a list of objects: an API may read more into it."""
+    if any(not isinstance(one, dict) for one in list_of(value)):
+        yield name
+
+
+def searching(model: object) -> Iterator[str]:
+    """The name of the search that a model makes at the API by itself; its price is not that of tokens."""
+    if _SEARCHING.search(str(model).lower()):
+        yield "web_search"
+
+
+def elsewhere(data: object) -> bool:
+    """Whether the data of a file are an address, which the API would fetch."""
+    return ":" in str(data) and not str(data).startswith("data:")
+
+
+def spelled_twice(content: Mapping[str, Any]) -> Iterator[str]:
+    """The names that two spellings of :func:`camel` have in an object: an API may take either of them."""
+    counts = Counter(map(camel, content))
+    yield from (f"{name} twice" for name, count in counts.items() if count > 1)
+
+
 def camel(name: str) -> str:
     """``generation_config`` as ``generationConfig``: some APIs take both."""
     first, *others = name.split("_")
+    if not first or "" in others:
+        return name
     return first + "".join(word[:1].upper() + word[1:] for word in others)

@@ -11,7 +11,16 @@ from typing import Any, Final
 from pytest_cobbler.agents.bounds import Prompt
 from pytest_cobbler.agents.values import number_of, object_of, text_of
 from pytest_cobbler.agents.wires import openai
-from pytest_cobbler.agents.wires.allowing import dicts_in, list_of, refuse_hosted, unlisted
+from pytest_cobbler.agents.wires.allowing import (
+    dicts_in,
+    elsewhere,
+    is_set,
+    list_of,
+    refuse_hosted,
+    searching,
+    strangers,
+    unlisted,
+)
 from pytest_cobbler.agents.wires.base import Call, Report
 
 __all__ = ["CHAT", "Chat"]
@@ -41,6 +50,10 @@ class Chat(openai.OpenAi):
 
     def hosted(self, content: Mapping[str, Any]) -> Iterator[str]:
         yield from unlisted(content, _FIELDS)
+        yield from searching(content.get("model"))
+        yield from strangers("messages", content.get("messages"))
+        if any(is_set(message.get("audio")) for message in dicts_in(content.get("messages"), below=[])):
+            yield "audio"
         if openai.costs_more(content):
             yield "service_tier"
         if content.get("n") not in _ONE:
@@ -107,5 +120,7 @@ def _unlisted_in(block: Mapping[str, Any]) -> Iterator[str]:
     url = image.get("url") if isinstance(image, dict) else image
     if image is not None and not str(url).startswith("data:"):
         yield "image_url"
-    if object_of(block.get("file")).get("file_id"):
-        yield "file_id"
+    for place in (block, object_of(block.get("file"))):
+        yield from (name for name in ("file_id", "file_url") if is_set(place.get(name)))
+        if elsewhere(place.get("file_data")):
+            yield "file_data"

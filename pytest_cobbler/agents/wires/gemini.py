@@ -14,7 +14,15 @@ from typing import Any, Final
 from pytest_cobbler.agents.bounds import Part, Prompt
 from pytest_cobbler.agents.credential import Credential
 from pytest_cobbler.agents.values import number_of, object_of, text_of
-from pytest_cobbler.agents.wires.allowing import camel, dicts_in, list_of, refuse_hosted, unlisted
+from pytest_cobbler.agents.wires.allowing import (
+    camel,
+    dicts_in,
+    list_of,
+    refuse_hosted,
+    spelled_twice,
+    strangers,
+    unlisted,
+)
 from pytest_cobbler.agents.wires.base import Address, Call, Fault, Report, Terms
 
 __all__ = ["GEMINI", "Gemini"]
@@ -35,6 +43,7 @@ _PARTS: Final = frozenset(
     {"text", "thought", "thoughtSignature", "inlineData", "functionCall", "functionResponse"}
     | {"mediaResolution", "partMetadata"}
 )
+_TURN: Final = frozenset({"role", "parts"})
 _PASSED: Final = re.compile(r"accept|accept-language|content-type|user-agent|x-goog-api-client")
 
 _MOST_OUTPUT: Final = 65_536
@@ -83,15 +92,28 @@ class Gemini:
 
     def hosted(self, content: Mapping[str, Any]) -> Iterator[str]:
         body = _plain(content)
+        yield from spelled_twice(content)
         yield from unlisted(body, _FIELDS)
-        configuration = _plain(object_of(body.get("generationConfig")))
+        for name in ("contents", "tools", "systemInstruction", "generationConfig"):
+            yield from strangers(name, body.get(name))
+        given = object_of(body.get("generationConfig"))
+        configuration = _plain(given)
+        yield from spelled_twice(given)
         yield from unlisted(configuration, _CONFIGURATION)
         if configuration.get("candidateCount") not in (None, 1):
             yield "candidateCount"
         for tool in dicts_in(body.get("tools"), below=[]):
+            yield from spelled_twice(tool)
             yield from (camel(name) for name in tool if camel(name) != "functionDeclarations")
+        for turn in dicts_in(body.get("contents"), body.get("systemInstruction"), below=[]):
+            yield from unlisted(turn, _TURN)
+            yield from strangers("parts", turn.get("parts"))
         for part in _parts_of(body):
-            yield from unlisted(_plain(part), _PARTS)
+            plain = _plain(part)
+            yield from spelled_twice(part)
+            yield from unlisted(plain, _PARTS)
+            yield from spelled_twice(object_of(plain.get("inlineData")))
+            yield from strangers("parts", object_of(plain.get("functionResponse")).get("parts"))
 
     def models(self, _content: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
@@ -151,8 +173,11 @@ def _plain(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parts_of(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The parts of all turns, and those in the answers of functions."""
     for turn in dicts_in(body.get("contents"), body.get("systemInstruction"), below=[]):
-        yield from dicts_in(turn.get("parts"), below=[])
+        for part in dicts_in(turn.get("parts"), below=[]):
+            yield part
+            yield from dicts_in(object_of(_plain(part).get("functionResponse")).get("parts"), below=[])
 
 
 def _part(kind: Any, value: Any) -> Part:

@@ -11,7 +11,16 @@ from typing import Any, Final
 from pytest_cobbler.agents.bounds import Prompt
 from pytest_cobbler.agents.values import number_of, object_of, text_of
 from pytest_cobbler.agents.wires import openai
-from pytest_cobbler.agents.wires.allowing import dicts_in, is_set, list_of, refuse_hosted, unlisted
+from pytest_cobbler.agents.wires.allowing import (
+    dicts_in,
+    elsewhere,
+    is_set,
+    list_of,
+    refuse_hosted,
+    searching,
+    strangers,
+    unlisted,
+)
 from pytest_cobbler.agents.wires.base import Call, Fault, Report
 
 __all__ = ["RESPONSES", "Responses"]
@@ -55,13 +64,16 @@ class Responses(openai.OpenAi):
 
     def hosted(self, content: Mapping[str, Any]) -> Iterator[str]:
         yield from unlisted(content, _FIELDS)
+        yield from searching(content.get("model"))
+        if isinstance(content.get("input"), list):
+            yield from strangers("input", content["input"])
         if any(name not in _INCLUDED for name in list_of(content.get("include"))):
             yield "include"
         if openai.costs_more(content):
             yield "service_tier"
         items = list_of(content.get("input"))
         more = [item.get("tools") for item in items if isinstance(item, dict)]
-        for tool in dicts_in(content.get("tools"), *more, below=["tools"]):
+        for tool in dicts_in(content.get("tools"), *more, below=["tools", "children"]):
             if tool.get("type") not in _TOOLS and not _is_search_here(tool):
                 yield str(tool.get("type"))
         for item in items:
@@ -138,5 +150,7 @@ def _unlisted_in(item: Any) -> Iterator[str]:
         if block.get("type") not in _PARTS:
             yield str(block.get("type"))
         yield from (name for name in _ELSEWHERE if is_set(block.get(name)))
+        if elsewhere(block.get("file_data")):
+            yield "file_data"
         if block.get("type") == "input_image" and not str(block.get("image_url")).startswith("data:"):
             yield "image_url"
