@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -39,12 +38,6 @@ def site(host_bench: Bench, minimal_image: str, cluster: Cluster) -> Callable[..
         )
 
     return make
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until ``condition`` holds."""
-    while not condition():
-        time.sleep(0.05)
 
 
 def working_in(site: RemoteSite, bench: Bench) -> Working:

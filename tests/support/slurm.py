@@ -127,12 +127,12 @@ class Cluster:
                 self._commands[daemon], env=self._environment, stdout=output, stderr=output
             )
 
-    def kill(self, daemon: str, *, with_jobs: bool = True) -> None:
+    def kill(self, daemon: str) -> None:
         """Kill it; with a node, what holds the jobs of the node."""
         self._daemons[daemon].kill()
         self._daemons[daemon].wait()
         node = daemon.removeprefix("slurmd-")
-        if node != daemon and with_jobs:
+        if node != daemon:
             for process in self._holders(node):
                 os.kill(process, signal.SIGKILL)
 
